@@ -1,0 +1,1 @@
+"""Learned hash codes for recommenders."""

@@ -1,0 +1,95 @@
+"""Arrays on disk: safetensors files, written whole and read memory-mapped.
+
+The format is an 8-byte little-endian header length, a JSON header and the raw bytes
+(https://github.com/huggingface/safetensors). Writing uses the safetensors package. Its reader copies
+every tensor, so the header is read here and each array becomes a view of one memory map.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from hashgnn._files import atomic_file
+from hashgnn.errors import ArtifactDamagedError
+
+Array = np.ndarray[Any, Any]
+
+_MAX_HEADER = 16 * 1024 * 1024
+_DTYPES = {
+    "BOOL": np.bool_,
+    "U8": np.uint8,
+    "I8": np.int8,
+    "I16": np.int16,
+    "U16": np.uint16,
+    "I32": np.int32,
+    "U32": np.uint32,
+    "I64": np.int64,
+    "U64": np.uint64,
+    "F16": np.float16,
+    "F32": np.float32,
+    "F64": np.float64,
+}
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays and string metadata to one safetensors file, atomically."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    with atomic_file(path) as temporary:
+        safetensors.numpy.save_file(contiguous, temporary, metadata=dict(metadata or {}))
+
+
+def read_tensors(path: Path, *, mmap: bool = True) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the arrays (read-only views of the file where ``mmap``) and metadata of a safetensors file.
+
+    Raises
+    ------
+    ArtifactDamagedError
+        If the file is missing, truncated, or its header does not describe its bytes.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or not 2 <= length <= min(size - 8, _MAX_HEADER):
+                raise ArtifactDamagedError(f"{path}: not a safetensors file, its header length is {length}")
+            header = json.loads(file.read(length))
+    except FileNotFoundError:
+        raise ArtifactDamagedError(f"{path}: the file is missing") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise ArtifactDamagedError(f"{path}: the safetensors header is not valid JSON") from None
+    if not isinstance(header, dict):
+        raise ArtifactDamagedError(f"{path}: the safetensors header is not an object")
+    metadata = header.pop("__metadata__", {})
+    body: Array = np.empty(0, np.uint8)
+    if size > 8 + length:
+        body = np.memmap(path, dtype=np.uint8, mode="r", offset=8 + length)
+        if not mmap:
+            body = np.array(body)
+    arrays = {name: _view(path, name, entry, body) for name, entry in header.items()}
+    return arrays, {str(key): str(value) for key, value in dict(metadata).items()}
+
+
+def _view(path: Path, name: str, entry: Any, body: Array) -> Array:
+    try:
+        dtype = np.dtype(_DTYPES[entry["dtype"]])
+        shape = tuple(int(length) for length in entry["shape"])
+        start, stop = (int(offset) for offset in entry["data_offsets"])
+        if min(shape, default=0) < 0 or not 0 <= start <= stop <= body.size:
+            raise ValueError
+        if stop - start != math.prod(shape) * dtype.itemsize:
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise ArtifactDamagedError(f"{path}: the entry of tensor {name!r} does not fit the file") from None
+    raw = body[start:stop]
+    if raw.ctypes.data % dtype.itemsize:  # a foreign writer need not align; a copy always is
+        raw = np.array(raw)
+    return np.asarray(raw.view(dtype).reshape(shape))

@@ -1,0 +1,7 @@
+"""Binary codes: packed bits, the item bias that travels with them, and their health."""
+
+from hashgnn.codes.binary_codes import BinaryCodes
+from hashgnn.codes.health import CodeHealth, code_health
+from hashgnn.codes.item_bias import ItemBias, widen_items, widen_queries
+
+__all__ = ["BinaryCodes", "CodeHealth", "ItemBias", "code_health", "widen_items", "widen_queries"]

@@ -1,0 +1,127 @@
+"""The item bias, in bits, and the same thing written as extra bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hashgnn._checks import check_int
+from hashgnn.codes.binary_codes import BinaryCodes
+from hashgnn.errors import ParameterError
+
+_STEP = 2.0  # one differing bit costs two points of score
+_MAX_PENALTY = 255  # one byte an item
+
+
+class ItemBias:
+    """A bias ``b_i = top - 2 * penalty_i`` for each item, one byte an item.
+
+    A search scores ``(n_bits - 2 * distance) + b_i``; in steps of two the bias is a small integer
+    added to the distance: ``n_bits + top - 2 * (distance + penalty_i)``.
+
+    Parameters
+    ----------
+    penalty : ndarray of shape (n_items,), uint8
+        Bits added to each item's distance. Zero is the most favoured.
+    top : float
+        The bias of an item whose penalty is zero. It moves all scores alike and changes no order.
+    """
+
+    __slots__ = ("penalty", "top")
+
+    penalty: np.ndarray[Any, np.dtype[np.uint8]]
+    top: float
+
+    def __init__(self, penalty: np.ndarray[Any, Any], top: float) -> None:
+        array = np.asarray(penalty)
+        if array.dtype != np.uint8 or array.ndim != 1:
+            raise ParameterError(
+                f"penalty must have shape (n_items,) and dtype uint8, got {array.shape} {array.dtype}"
+            )
+        view = np.ascontiguousarray(array).view()
+        view.flags.writeable = False
+        if not np.isfinite(top):
+            raise ParameterError(f"top must be a finite number, got {top!r}")
+        object.__setattr__(self, "penalty", view)
+        object.__setattr__(self, "top", float(top))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"ItemBias is immutable; {name} cannot be set")
+
+    @classmethod
+    def from_values(cls, values: np.ndarray[Any, Any]) -> ItemBias:
+        """Round real biases (in bits) to steps of two below the largest.
+
+        A bias more than 510 below the largest is raised to that floor: such an item is out of reach
+        of any query whose code is shorter than 256 bits, and nearly so of longer ones.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> ItemBias.from_values(np.array([3.0, 1.2, -4.9])).values()
+        array([ 3.,  1., -5.], dtype=float32)
+        """
+        array = np.asarray(values, np.float64)
+        if array.ndim != 1 or not np.isfinite(array).all():
+            raise ParameterError(f"values must be finite and of shape (n_items,), got shape {array.shape}")
+        top = float(array.max(initial=-np.inf)) if array.size else 0.0
+        steps = np.rint((top - array) / _STEP)
+        return cls(np.minimum(steps, _MAX_PENALTY).astype(np.uint8), top)
+
+    def values(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the biases in bits, shape (n_items,), float32."""
+        return (self.top - _STEP * self.penalty.astype(np.float32)).astype(np.float32)
+
+    def __len__(self) -> int:
+        return int(self.penalty.shape[0])
+
+    def __getitem__(self, rows: slice | np.ndarray[Any, Any]) -> ItemBias:
+        return ItemBias(self.penalty[rows], self.top)
+
+    def __repr__(self) -> str:
+        largest = int(self.penalty.max(initial=0))
+        return f"ItemBias(n={len(self)}, from {self.top - _STEP * largest:g} to {self.top:g} bits)"
+
+
+def widen_items(codes: BinaryCodes, bias: ItemBias, n_extra: int | None = None) -> BinaryCodes:
+    """Write an item bias as extra bits, for engines that know Hamming distance only.
+
+    An item gets ``n_extra - penalty`` ones, then zeros; a query gets ones only
+    (:func:`widen_queries`). Plain Hamming distance over the widened codes is then
+    ``distance + penalty``, so the order equals that of the biased score.
+
+    Parameters
+    ----------
+    codes : BinaryCodes of shape (n_items, n_bits)
+    bias : ItemBias of length n_items
+    n_extra : int or None, default=None
+        Extra bits, a multiple of 8 and at least the largest penalty. ``None`` takes the least.
+
+    Returns
+    -------
+    BinaryCodes of shape (n_items, n_bits + n_extra)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> items = BinaryCodes(np.array([[0b11110000]], np.uint8))
+    >>> wide = widen_items(items, ItemBias(np.array([3], np.uint8), top=0.0))
+    >>> int(widen_queries(items, 8).distances(wide)[0, 0])
+    3
+    """
+    if len(bias) != len(codes):
+        raise ParameterError(f"bias must have one value an item, {len(codes)}, got {len(bias)}")
+    largest = int(bias.penalty.max(initial=0))
+    least = max(8, -(-largest // 8) * 8)
+    extra = check_int("n_extra", least if n_extra is None else n_extra, minimum=8, multiple_of=8)
+    if extra < largest:
+        raise ParameterError(f"n_extra must be at least the largest penalty, {largest}, got {extra}")
+    ones = np.arange(extra)[None, :] < (extra - bias.penalty.astype(np.int64))[:, None]
+    return BinaryCodes(np.hstack([codes.packed, np.packbits(ones, axis=1, bitorder="big")]))
+
+
+def widen_queries(codes: BinaryCodes, n_extra: int) -> BinaryCodes:
+    """Append ``n_extra`` ones to each query code; the counterpart of :func:`widen_items`."""
+    extra = check_int("n_extra", n_extra, minimum=8, multiple_of=8)
+    return BinaryCodes(np.hstack([codes.packed, np.full((len(codes), extra // 8), 255, np.uint8)]))

@@ -1,0 +1,105 @@
+"""Every exception and warning of hashgnn.
+
+::
+
+    HashGNNError
+    ├── ParameterError (ValueError)      an argument or setting breaks its rule
+    ├── DataError (ValueError)           interactions, features or a file are not usable
+    ├── UnknownIdError (KeyError)        an external id is not in the training data
+    ├── NotFittedError (RuntimeError)    fit() or load() was not called yet
+    ├── TrainingError (RuntimeError)     training cannot go on (NaN, exploding gradients)
+    ├── ArtifactError (ValueError)       a folder is not a usable saved model
+    │   ├── ArtifactDamagedError         a file is missing, truncated or edited
+    │   └── ArtifactVersionError         the format is newer than this library
+    ├── MissingExtraError (ImportError)  an optional dependency is not installed
+    ├── FetchError (OSError)             a public data set could not be fetched or verified
+    └── StorageError (OSError)           writing failed; nothing was half-written
+
+    HashGNNWarning (UserWarning)
+    ├── DataWarning                      something in the data was repaired, and counted
+    └── TrainingWarning                  training went on, but not as asked
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArtifactDamagedError",
+    "ArtifactError",
+    "ArtifactVersionError",
+    "DataError",
+    "DataWarning",
+    "FetchError",
+    "HashGNNError",
+    "HashGNNWarning",
+    "MissingExtraError",
+    "NotFittedError",
+    "ParameterError",
+    "StorageError",
+    "TrainingError",
+    "TrainingWarning",
+    "UnknownIdError",
+]
+
+
+class HashGNNError(Exception):
+    """Root of every exception that hashgnn raises on purpose."""
+
+
+class ParameterError(HashGNNError, ValueError):
+    """An argument or setting breaks its rule."""
+
+
+class DataError(HashGNNError, ValueError):
+    """Interactions, side features or an input file are not usable."""
+
+
+class UnknownIdError(HashGNNError, KeyError):
+    """An external id is not in the training data."""
+
+    def __str__(self) -> str:
+        # KeyError prints repr(args[0]); the message is a sentence and must stay one.
+        return str(self.args[0]) if self.args else ""
+
+
+class NotFittedError(HashGNNError, RuntimeError):
+    """The model holds nothing yet: ``fit()`` or ``load()`` comes first."""
+
+
+class TrainingError(HashGNNError, RuntimeError):
+    """Training cannot go on."""
+
+
+class ArtifactError(HashGNNError, ValueError):
+    """A folder is not a usable saved model."""
+
+
+class ArtifactDamagedError(ArtifactError):
+    """A file of a saved model is missing, truncated or was edited."""
+
+
+class ArtifactVersionError(ArtifactError):
+    """A saved model uses a format that this version of the library does not know."""
+
+
+class MissingExtraError(HashGNNError, ImportError):
+    """An optional dependency is not installed; the message names the extra to install."""
+
+
+class FetchError(HashGNNError, OSError):
+    """A public data set could not be fetched or verified."""
+
+
+class StorageError(HashGNNError, OSError):
+    """Writing failed; the target is as it was before."""
+
+
+class HashGNNWarning(UserWarning):
+    """Root of every warning that hashgnn gives."""
+
+
+class DataWarning(HashGNNWarning):
+    """Something in the data was repaired; the message counts it."""
+
+
+class TrainingWarning(HashGNNWarning):
+    """Training went on, but not as asked."""
