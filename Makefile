@@ -1,0 +1,58 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The environment is rebuilt when what it is made from changes; Python sources are used in place.
+INSTALLED := $(VENV)/.installed
+NATIVE := CMakeLists.txt $(wildcard native/*.cpp native/*.h native/*.hpp native/*/*.cpp native/*/*.hpp)
+
+.PHONY: help install demo test check format check-native docs clean
+
+help:
+	@echo "make demo          train on MovieLens-100K, evaluate, recommend, write demo/report.html"
+	@echo "make test          run every test"
+	@echo "make check         lint, types, import levels, doctests"
+	@echo "make check-native  build the kernels with sanitizers and fuzz them"
+	@echo "make docs          build the documentation into build/docs"
+	@echo "make format        format the code"
+	@echo "make clean         remove what these commands made"
+
+$(INSTALLED): pyproject.toml constraints.txt $(NATIVE)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "hashgnn needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "python3 -m venv failed; on Debian install it with: apt-get install python3-venv"; exit 1; }
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || \
+	  { echo "a C++20 compiler is missing; on Debian install it with: apt-get install g++"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==$(TORCH)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]" --group dev
+	@touch $@
+
+# The one version that the constraints name; asked for by itself, so that a local CPU build is found.
+TORCH = $(shell sed -n 's/^torch==//p' constraints.txt)
+
+install: $(INSTALLED)
+
+demo: $(INSTALLED)
+	$(BIN)/hashgnn demo --output demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+	$(BIN)/python -m pytest -q --doctest-modules --doctest-continue-on-failure src
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
