@@ -24,23 +24,17 @@ def check_int(
         noun = f"a positive multiple of {multiple_of}"
     else:
         noun = f"a multiple of {multiple_of}"
-    rule = noun
-    if minimum is not None and not (multiple_of > 1 and minimum == multiple_of):
-        rule += f" >= {minimum}"
-    if maximum is not None:
-        rule += (" and" if ">=" in rule else "") + f" <= {maximum}"
     if isinstance(value, (bool, np.bool_)):
         raise ParameterError(f"{name} must be {noun}, got {value!r}")
     try:
         number = operator.index(value)
     except TypeError:
         raise ParameterError(f"{name} must be {noun}, got {value!r}") from None
-    if (
-        (minimum is not None and number < minimum)
-        or (maximum is not None and number > maximum)
-        or number % multiple_of
-    ):
-        raise ParameterError(f"{name} must be {rule}, got {number}")
+    if number % multiple_of or (minimum is not None and number < minimum):
+        least = "" if minimum is None or minimum == multiple_of > 1 else f" >= {minimum}"
+        raise ParameterError(f"{name} must be {noun}{least}, got {number}")
+    if maximum is not None and number > maximum:
+        raise ParameterError(f"{name} must be at most {maximum}, got {number}")
     return number
 
 

@@ -1,0 +1,6 @@
+"""Hyper-parameters: one typed, frozen, JSON-round-trippable config, and the named recipes that fill it."""
+
+from hashgnn.config.model_config import ModelConfig
+from hashgnn.config.recipes import RECIPES, load_recipe, parse_setting, save_recipe
+
+__all__ = ["RECIPES", "ModelConfig", "load_recipe", "parse_setting", "save_recipe"]

@@ -1,0 +1,152 @@
+"""``ModelConfig``: every hyper-parameter of a model, and nothing about the run that fits it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from hashgnn._checks import check_bits
+from hashgnn.errors import ParameterError
+
+Bits = Annotated[int, BeforeValidator(check_bits)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ModelConfig(BaseModel):
+    """The hyper-parameters of one model: typed, frozen, validated when built, JSON in and out.
+
+    Device, seed, threads, progress and checkpoints are options of a run and never enter it.
+
+    Attributes
+    ----------
+    n_bits : int, default=128
+        Width of a code, a positive multiple of 8.
+    item_bias : bool
+        Learn a bias an item, in bits, beside the codes.
+    encoder : {"history", "lightgcn", "graphsage", "mf"}
+    embedding_dim : int
+        Width of the encoder's output.
+    input_dim : int or None
+        GraphSAGE: width of the id embedding, projected to ``embedding_dim`` for users and items apart;
+        ``None`` has no such projection.
+    n_layers : int
+        Hops of the encoder.
+    aggregator : {"mean", "concat"}
+        GraphSAGE: the paper's mean over self and neighbours, or the authors' ``concat(self, mean)``.
+    fan_outs, item_fan_outs : tuple of int
+        Neighbours sampled at each hop of a user and of an item; empty takes the whole neighbourhood.
+    warm_start : bool
+        Start the tables from the low end of the graph's spectrum.
+    history_dropout : float in [0, 1)
+        Share of a user's items left out of the history aggregate in training.
+    hash_layer : {"shared", "per_side"}
+        One projection to bits for all nodes, or one for users and one for items.
+    guidance : {"none", "bit", "row"}
+        Straight-through estimator alone, or with guidance drawn for each bit or each row.
+    guidance_schedule : {"constant", "linear", "step", "epoch"}
+        How the share p of relaxed entries falls from ``guidance_start`` to ``guidance_end``.
+    guidance_steps : int
+        ``step``: how many equal stairs.
+    guidance_change, guidance_every : float, int
+        ``epoch``: p falls by ``guidance_change`` every ``guidance_every`` epochs.
+    float_embedding : {"encoder", "relaxed"}
+        What the float search and the re-ranking use: the encoder's output, or tanh of its projection.
+    objective : {"edges", "users"}
+        Mini-batches of observed edges with sampled negatives, or of users with a softmax over all items.
+    reconstruction_weight, ranking_weight : float
+        ``edges``: the two terms of the loss.
+    ranking_loss : {"hinge", "bpr"}
+    margin : float
+        Margin α of the hinge.
+    negatives : {"uniform", "popularity", "in_batch"}
+    n_negatives : int
+        Negatives drawn for each observed edge.
+    popularity_exponent : float
+        ``popularity``: an item is drawn with probability proportional to its degree to this power.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    n_bits: Bits = 128
+    item_bias: bool = False
+
+    encoder: Literal["history", "lightgcn", "graphsage", "mf"] = "graphsage"
+    embedding_dim: Count = 64
+    input_dim: Count | None = None
+    n_layers: Annotated[int, Field(ge=0, le=8)] = 2
+    aggregator: Literal["mean", "concat"] = "mean"
+    fan_outs: tuple[Count, ...] = ()
+    item_fan_outs: tuple[Count, ...] = ()
+    warm_start: bool = False
+    history_dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+
+    hash_layer: Literal["shared", "per_side"] = "shared"
+    guidance: Literal["none", "bit", "row"] = "bit"
+    guidance_schedule: Literal["constant", "linear", "step", "epoch"] = "linear"
+    guidance_start: Share = 1.0
+    guidance_end: Share = 0.0
+    guidance_steps: Count = 5
+    guidance_change: Share = 0.02
+    guidance_every: Count = 2
+    float_embedding: Literal["encoder", "relaxed"] = "relaxed"
+
+    objective: Literal["edges", "users"] = "edges"
+    reconstruction_weight: Weight = 1.0
+    ranking_weight: Weight = 1.0
+    ranking_loss: Literal["hinge", "bpr"] = "hinge"
+    margin: Weight = 0.2
+    negatives: Literal["uniform", "popularity", "in_batch"] = "uniform"
+    n_negatives: Count = 5
+    popularity_exponent: Weight = 0.75
+
+    epochs: Count = 20
+    batch_size: Count = 1024
+    learning_rate: Positive = 1e-3
+    weight_decay: Weight = 0.0
+    gradient_clip: Weight = 0.0
+    validation_share: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1
+    validation_metric: str = "recall@20"
+    validate_every: Count = 1
+    patience: Count = 5
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Build a config from plain values, or raise one sentence about the first bad one.
+
+        Raises
+        ------
+        ParameterError
+            If a setting is unknown, or its value breaks the setting's rule.
+        """
+        for name in values:
+            if name not in cls.model_fields:
+                close = difflib.get_close_matches(name, cls.model_fields, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else "; see the fields of ModelConfig"
+                raise ParameterError(f"{name} is not a setting{hint}")
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise ParameterError(_sentence(error)) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able values; :meth:`from_dict` reads them back equal."""
+        return self.model_dump(mode="json")
+
+    def replace(self, **settings: Any) -> ModelConfig:
+        """Return a config with some settings replaced, validated anew."""
+        return self.from_dict({**self.to_dict(), **settings})
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if isinstance(cause := first.get("ctx", {}).get("error"), ParameterError):
+        return str(cause)  # our own check already wrote the sentence
+    name = ".".join(str(part) for part in first["loc"])
+    rule = first["msg"].replace("Input should be", "must be").replace("Value error, ", "")
+    return f"{name} {rule}, got {first['input']!r}"
