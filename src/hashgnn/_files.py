@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hashgnn.errors import StorageError
+
+_ASIDE = ".old"
+_AT_FDCWD = -100  # names are relative to the working directory
+_EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 
 
 def sha256_file(path: Path) -> str:
@@ -56,31 +62,57 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; when the block ends well it takes its place.
 
-    A folder already at ``path`` is moved aside first and removed only after the new one stands, so a
-    reader finds the old or the new one except for the instant between two renames.
+    A folder already at ``path`` is exchanged with the new one in a single step where the system can
+    (Linux, macOS), so that a crash or a reader finds the old or the new one at any moment. Elsewhere it is
+    moved aside first, under a name that :func:`set_aside` finds, and removed only after the new one stands.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
-        aside = temporary.with_suffix(".old")
+        aside = temporary.with_suffix(_ASIDE)
         try:
             yield temporary
             for child in temporary.rglob("*"):
                 sync(child)
             temporary.chmod(0o777 & ~_umask())
             sync(temporary)
-            if path.exists():
-                path.rename(aside)
-            try:
+            if not path.exists():
                 temporary.rename(path)
-            except OSError:
-                if aside.exists():
+            elif not _exchange(temporary, path):
+                path.rename(aside)
+                try:
+                    temporary.rename(path)
+                except OSError:
                     aside.rename(path)
-                raise
+                    raise
             sync(path.parent)
+            for old in _old_folders(path):
+                shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            shutil.rmtree(aside, ignore_errors=True)
+
+
+def set_aside(path: Path) -> Path | None:
+    """Return the old folder that a crash of :func:`atomic_directory` left beside a missing ``path``."""
+    return None if path.exists() else next(iter(_old_folders(path)), None)
+
+
+def _old_folders(path: Path) -> list[Path]:
+    if not path.parent.is_dir():
+        return []
+    entries = sorted(path.parent.iterdir())
+    return [entry for entry in entries if entry.name.startswith(f".{path.name}.") and entry.suffix == _ASIDE]
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one system call; False where the system or file system cannot."""
+    names = (os.fsencode(one), os.fsencode(other))
+    library = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux" and hasattr(library, "renameat2"):
+        return bool(library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE) == 0)
+    if sys.platform == "darwin" and hasattr(library, "renamex_np"):
+        return bool(library.renamex_np(*names, _EXCHANGE) == 0)
+    return False
 
 
 @contextmanager

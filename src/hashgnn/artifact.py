@@ -1,0 +1,311 @@
+"""A folder with a manifest: written whole or not at all, and checked when it is opened.
+
+What the files hold is the business of the writer; here are the manifest, the checksums and the
+versions. The format is described in docs/artifact-format.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hashgnn import __version__
+from hashgnn._checks import quote_some
+from hashgnn._files import atomic_directory, set_aside, sha256_file
+from hashgnn.errors import (
+    ArtifactDamagedError,
+    ArtifactError,
+    ArtifactVersionError,
+    HashGNNError,
+    ParameterError,
+)
+
+__all__ = ["FORMAT_VERSION", "MANIFEST", "Artifact", "open_artifact", "read_artifact", "write_artifact"]
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+_KIND = "hashgnn"
+_LIBRARIES = ("numpy", "pyarrow", "safetensors", "scipy", "torch")
+_OWN_KEYS = ("kind", "format_version", "created", "library_versions", "files", "checksum")
+_MAX_MANIFEST = 16 * 1024 * 1024
+_NO_CHECKSUM = "0" * 64
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An opened folder whose manifest, and files where asked, were found whole.
+
+    Attributes
+    ----------
+    path : Path
+    created : str
+        Time of writing, UTC, ISO 8601.
+    library_versions : dict of str to str
+        hashgnn, Python and the libraries that were installed at the time of writing.
+    document : dict
+        What the writer gave, as JSON values.
+    sizes : dict of str to int
+        Bytes of each file named by the manifest.
+    checksum : str
+        Of the manifest, which holds those of the files: two artifacts with one checksum are equal.
+    """
+
+    path: Path
+    created: str
+    library_versions: dict[str, str]
+    document: dict[str, Any]
+    sizes: dict[str, int]
+    checksum: str
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file of the manifest, or raise :class:`ArtifactDamagedError`."""
+        if name not in self.sizes:
+            raise ArtifactDamagedError(f"{self.path}: its manifest names no file {name}")
+        return self.path / name
+
+
+@contextmanager
+def write_artifact(path: Path, document: Mapping[str, Any], *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty folder to fill; when the block ends well it stands at ``path`` with its manifest.
+
+    On any error, a crash or a kill included, ``path`` is as it was before.
+
+    Parameters
+    ----------
+    path : Path
+        A link to a folder is followed.
+    document : mapping
+        JSON values kept in the manifest; NumPy scalars become numbers, NaN is refused.
+    overwrite : bool, default=False
+        Replace a saved model at ``path``. Anything else that is not an empty folder is never replaced.
+
+    Raises
+    ------
+    ArtifactError
+        If something that may not be replaced stands at ``path``.
+    ParameterError
+        If the document is not made of JSON values.
+    StorageError
+        If writing failed, as on a full disk.
+    """
+    if taken := sorted(set(document) & set(_OWN_KEYS)):
+        raise ParameterError(f"document must not use the names of the manifest, got {quote_some(taken)}")
+    target = path.resolve() if path.is_symlink() else path
+    _check_replaceable(target, overwrite=overwrite)
+    manifest = {
+        "kind": _KIND,
+        "format_version": FORMAT_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "library_versions": _library_versions(),
+        **document,
+    }
+    _manifest_text({**manifest, "files": {}})  # a bad document is refused before anything is written
+    with atomic_directory(target) as folder:
+        yield folder
+        manifest["files"] = {
+            file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
+            for file in sorted(folder.iterdir())
+        }
+        (folder / MANIFEST).write_text(_manifest_text(manifest), encoding="utf-8")
+
+
+def open_artifact(path: Path, *, verify: bool = True) -> Artifact:
+    """Read the manifest of a folder and check the files that it names.
+
+    Parameters
+    ----------
+    path : Path
+    verify : bool, default=True
+        Compare the SHA-256 of every file, which reads them all (over 1 GB a second on most processors).
+        ``False`` compares the sizes only.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder is missing or is not a saved model.
+    ArtifactVersionError
+        If a later version of this library wrote it.
+    ArtifactDamagedError
+        If a file is missing, truncated or differs from its checksum.
+    """
+    return _check(path, _manifest_bytes(path), verify=verify)
+
+
+def read_artifact(path: Path, read: Callable[[Artifact], T], *, verify: bool = True) -> T:
+    """Open a folder, hand it to ``read`` and return its result, all from one version of the folder.
+
+    Where another process replaces the folder meanwhile, the new one is read from the start. An error of
+    ``read`` about what it found becomes :class:`ArtifactDamagedError`.
+    """
+    while True:
+        raw = _manifest_bytes(path)
+        try:
+            result = _read(_check(path, raw, verify=verify), read)
+        except ArtifactError:
+            if raw == _manifest_bytes(path):
+                raise
+        else:
+            if raw == _manifest_bytes(path):
+                return result
+
+
+def _read(artifact: Artifact, read: Callable[[Artifact], T]) -> T:
+    try:
+        return read(artifact)
+    except ArtifactError:
+        raise
+    except FileNotFoundError as error:
+        raise ArtifactDamagedError(f"{artifact.path}: {error.filename} is missing") from None
+    except (HashGNNError, KeyError, TypeError, ValueError, OSError) as error:
+        raise ArtifactDamagedError(
+            f"{artifact.path}: its files do not fit together, {error}; the folder was edited"
+        ) from error
+
+
+def _manifest_bytes(path: Path) -> bytes:
+    folder = set_aside(path) or path
+    if not folder.exists():
+        raise ArtifactError(f"{path}: there is no such folder")
+    if not folder.is_dir():
+        raise ArtifactError(f"{path}: a saved model is a folder, this is a file")
+    manifest = folder / MANIFEST
+    try:
+        if manifest.stat().st_size > _MAX_MANIFEST:
+            raise ArtifactDamagedError(f"{path}: {MANIFEST} is larger than {_MAX_MANIFEST} bytes")
+        return manifest.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: not a saved hashgnn model, it has no {MANIFEST}") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: {MANIFEST} cannot be read, {error.strerror}") from None
+
+
+def _check(path: Path, raw: bytes, *, verify: bool) -> Artifact:
+    manifest = _parse(path, raw)
+    folder = set_aside(path) or path
+    sizes = {}
+    for name, entry in manifest["files"].items():
+        _check_file(path, folder / name, entry, verify=verify)
+        sizes[name] = int(entry["bytes"])
+    return Artifact(
+        path=folder,
+        created=manifest["created"],
+        library_versions=manifest["library_versions"],
+        document={key: value for key, value in manifest.items() if key not in _OWN_KEYS},
+        sizes=sizes,
+        checksum=manifest["checksum"],
+    )
+
+
+def _parse(path: Path, raw: bytes) -> dict[str, Any]:
+    """Check the manifest itself: kind, then version, then its own checksum, then its shape."""
+    try:
+        manifest: Any = json.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise ArtifactDamagedError(f"{path}: {MANIFEST} is not valid JSON; the file is damaged") from None
+    kind = manifest.get("kind") if isinstance(manifest, dict) else None
+    if kind != _KIND:
+        raise ArtifactError(f"{path}: not a saved hashgnn model, its {MANIFEST} has the kind {kind!r:.80}")
+    version = manifest.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ArtifactDamagedError(f"{path}: {MANIFEST} has the format version {version!r:.80}")
+    if version > FORMAT_VERSION:
+        raise ArtifactVersionError(
+            f"{path}: written in format {version}, but hashgnn {__version__} reads up to format "
+            f"{FORMAT_VERSION}; install a newer hashgnn"
+        )
+    checksum = manifest.get("checksum")
+    if not isinstance(checksum, str) or _checksum(raw.decode("utf-8"), checksum) != checksum:
+        raise ArtifactDamagedError(
+            f"{path}: the checksum of {MANIFEST} does not match its content; the file is damaged or was edited"
+        )
+    if (
+        not isinstance(manifest.get("files"), dict)
+        or not isinstance(manifest.get("library_versions"), dict)
+        or not isinstance(manifest.get("created"), str)
+        or not all(_PLAIN_NAME.fullmatch(name) for name in manifest["files"])
+    ):
+        raise ArtifactDamagedError(f"{path}: {MANIFEST} is incomplete; it was edited")
+    return dict(manifest)
+
+
+def _check_file(path: Path, file: Path, entry: Any, *, verify: bool) -> None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("bytes"), int):
+        raise ArtifactDamagedError(f"{path}: {MANIFEST} does not give the size of {file.name}")
+    try:
+        size = file.stat().st_size
+        if size != entry["bytes"]:
+            raise ArtifactDamagedError(
+                f"{path}: {file.name} has {size} bytes, its manifest says {entry['bytes']}; "
+                "the file is truncated or was edited"
+            )
+        if verify and sha256_file(file) != entry.get("sha256"):
+            raise ArtifactDamagedError(
+                f"{path}: checksum of {file.name} does not match its manifest; "
+                "the file is damaged or was edited"
+            )
+    except FileNotFoundError:
+        raise ArtifactDamagedError(f"{path}: {file.name} is missing") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: {file.name} cannot be read, {error.strerror}") from None
+
+
+def _check_replaceable(path: Path, *, overwrite: bool) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / MANIFEST).is_file() or f'"kind": "{_KIND}"'.encode() not in _manifest_bytes(path):
+        raise ArtifactError(f"{path}: exists and is not a saved hashgnn model; save to another folder")
+    if not overwrite:
+        raise ArtifactError(f"{path}: holds a saved model; pass overwrite=True to replace it")
+
+
+def _manifest_text(manifest: Mapping[str, Any]) -> str:
+    """Return the manifest as JSON whose last entry is the SHA-256 of the rest."""
+    try:
+        body = json.dumps(manifest, indent=2, allow_nan=False, default=_plain, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"document must hold JSON values only, {error}") from None
+    text = body.removesuffix("\n}") + f",\n  {_entry(_NO_CHECKSUM)}\n}}\n"
+    return _with_checksum(text, _NO_CHECKSUM, _checksum(text, _NO_CHECKSUM))
+
+
+def _checksum(text: str, current: str) -> str:
+    """Return the SHA-256 of a manifest that has zeros in the place of its own checksum."""
+    return hashlib.sha256(_with_checksum(text, current, _NO_CHECKSUM).encode()).hexdigest()
+
+
+def _with_checksum(text: str, current: str, wanted: str) -> str:
+    return _entry(wanted).join(text.rsplit(_entry(current), 1))
+
+
+def _entry(checksum: str) -> str:
+    return f'"checksum": "{checksum}"'
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"got a {type(value).__name__}")
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {"hashgnn": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hashgnn import _files, artifact
+from hashgnn.artifact import MANIFEST, open_artifact, read_artifact, write_artifact
+from hashgnn.errors import (
+    ArtifactDamagedError,
+    ArtifactError,
+    ArtifactVersionError,
+    ParameterError,
+    StorageError,
+)
+
+DOCUMENT = {"config": {"n_bits": 8, "name": "é"}, "metrics": {"recall@20": np.float32(0.5)}}
+
+
+def write(path: Path, content: bytes = b"some bytes", *, overwrite: bool = False) -> Path:
+    with write_artifact(path, DOCUMENT, overwrite=overwrite) as folder:
+        (folder / "a.bin").write_bytes(content)
+        (folder / "b.bin").write_bytes(content * 2)
+    return path
+
+
+def read_files(opened: artifact.Artifact) -> dict[str, bytes]:
+    return {name: opened.file(name).read_bytes() for name in opened.sizes}
+
+
+def edit_manifest(path: Path, **changes: object) -> None:
+    """Change entries and write a right checksum, as somebody who knows the format would."""
+    manifest = {**json.loads((path / MANIFEST).read_text()), **changes}
+    del manifest["checksum"]
+    (path / MANIFEST).write_text(artifact._manifest_text(manifest))
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    opened = open_artifact(write(tmp_path / "v1"))
+    assert opened.document == {"config": {"n_bits": 8, "name": "é"}, "metrics": {"recall@20": 0.5}}
+    assert opened.sizes == {"a.bin": 10, "b.bin": 20}
+    assert opened.file("a.bin").read_bytes() == b"some bytes"
+    assert opened.library_versions["numpy"] == np.__version__
+    assert opened.created.endswith("+00:00")
+
+
+def test_the_checksum_of_the_manifest_can_be_worked_out_by_hand(tmp_path: Path) -> None:
+    text = (write(tmp_path / "v1") / MANIFEST).read_text()
+    checksum = json.loads(text)["checksum"]
+    assert hashlib.sha256(text.replace(checksum, "0" * 64).encode()).hexdigest() == checksum
+
+
+def test_every_flipped_byte_and_every_truncation_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "v1")
+    for file in sorted(path.iterdir()):
+        whole = file.read_bytes()
+        for at in range(len(whole)):
+            for flip in (1, 32, 128):
+                file.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+                with pytest.raises(ArtifactError):
+                    open_artifact(path)
+            file.write_bytes(whole[:at])
+            with pytest.raises(ArtifactError):
+                open_artifact(path)
+        file.write_bytes(whole)
+    open_artifact(path)
+
+
+def test_a_changed_file_is_named_with_the_cause(tmp_path: Path) -> None:
+    path = write(tmp_path / "v1")
+    (path / "a.bin").write_bytes(b"SOME bytes")
+    with pytest.raises(ArtifactDamagedError) as caught:
+        open_artifact(path)
+    assert str(caught.value) == (
+        f"{path}: checksum of a.bin does not match its manifest; the file is damaged or was edited"
+    )
+    assert open_artifact(path, verify=False).sizes["a.bin"] == 10
+    (path / "a.bin").write_bytes(b"some")
+    for verify in (True, False):
+        with pytest.raises(
+            ArtifactDamagedError, match=r"a\.bin has 4 bytes, its manifest says 10; the file is"
+        ):
+            open_artifact(path, verify=verify)
+    (path / "a.bin").unlink()
+    with pytest.raises(ArtifactDamagedError, match=r"a\.bin is missing$"):
+        open_artifact(path)
+
+
+def test_a_folder_of_a_later_format_asks_for_a_newer_library(tmp_path: Path) -> None:
+    path = write(tmp_path / "v1")
+    edit_manifest(path, format_version=2)
+    with pytest.raises(ArtifactVersionError, match=r"written in format 2, .* install a newer hashgnn$"):
+        open_artifact(path)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"there is no such folder$"):
+        open_artifact(tmp_path / "none")
+    with pytest.raises(ArtifactError, match=r"not a saved hashgnn model, it has no manifest\.json$"):
+        open_artifact(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match=r"a saved model is a folder, this is a file$"):
+        open_artifact(tmp_path / "file")
+    (tmp_path / MANIFEST).write_text('{"kind": "photo album"}')
+    with pytest.raises(ArtifactError, match=r"its manifest\.json has the kind 'photo album'$"):
+        open_artifact(tmp_path)
+    (tmp_path / MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(ArtifactDamagedError, match="is not valid JSON"):
+        open_artifact(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", ".hidden", "a/b", ""])
+def test_a_manifest_cannot_name_a_file_outside_its_folder(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "v1")
+    edit_manifest(path, files={name: {"bytes": 1, "sha256": "0" * 64}})
+    with pytest.raises(ArtifactDamagedError, match="is incomplete; it was edited"):
+        open_artifact(path)
+
+
+@pytest.mark.parametrize("entry", [None, {}, {"bytes": "10"}, {"bytes": 10}, {"bytes": 10, "sha256": 3}])
+def test_a_file_without_its_size_or_checksum_is_an_error(tmp_path: Path, entry: object) -> None:
+    path = write(tmp_path / "v1")
+    edit_manifest(path, files={"a.bin": entry})
+    with pytest.raises(ArtifactDamagedError, match=r"a\.bin"):
+        open_artifact(path)
+
+
+def test_an_error_of_the_reader_names_the_folder(tmp_path: Path) -> None:
+    path = write(tmp_path / "v1")
+
+    def read(opened: artifact.Artifact) -> None:
+        raise ParameterError("codes must have 8 bits, got 16")
+
+    with pytest.raises(ArtifactDamagedError) as caught:
+        read_artifact(path, read)
+    assert str(caught.value) == (
+        f"{path}: its files do not fit together, codes must have 8 bits, got 16; the folder was edited"
+    )
+    with pytest.raises(ArtifactDamagedError, match=r"its manifest names no file c\.bin$"):
+        read_artifact(path, lambda opened: opened.file("c.bin"))
+
+
+def test_a_reader_overtaken_by_a_writer_starts_again(tmp_path: Path) -> None:
+    path = write(tmp_path / "v1", b"old")
+    calls = []
+
+    def read(opened: artifact.Artifact) -> dict[str, bytes]:
+        first = opened.file("a.bin").read_bytes()
+        if not calls:
+            write(path, b"new", overwrite=True)
+        calls.append(first)
+        return {"a.bin": first, "b.bin": opened.file("b.bin").read_bytes()}
+
+    assert read_artifact(path, read) == {"a.bin": b"new", "b.bin": b"newnew"}
+    assert calls == [b"old", b"new"]
+
+
+def test_only_a_saved_model_or_an_empty_folder_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "v1"
+    path.mkdir()
+    write(path, b"one")
+    with pytest.raises(ArtifactError, match=r"holds a saved model; pass overwrite=True to replace it$"):
+        write(path, b"two")
+    assert read_artifact(path, read_files)["a.bin"] == b"one"
+    write(path, b"two", overwrite=True)
+    assert read_artifact(path, read_files)["a.bin"] == b"two"
+    (path / "a.bin").write_bytes(b"damaged")
+    write(path, b"three", overwrite=True)
+    assert read_artifact(path, read_files)["a.bin"] == b"three"
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "1.jpg").write_text("")
+    for manifest in (None, "not JSON", '{"kind": "photo album"}'):
+        if manifest:
+            (photos / MANIFEST).write_text(manifest)
+        with pytest.raises(ArtifactError, match="exists and is not a saved hashgnn model"):
+            write(photos, overwrite=True)
+    assert (photos / "1.jpg").exists()
+
+
+def test_a_link_stays_a_link_to_the_new_model(tmp_path: Path) -> None:
+    write(tmp_path / "v1", b"one")
+    (tmp_path / "current").symlink_to("v1")
+    write(tmp_path / "current", b"two", overwrite=True)
+    assert (tmp_path / "current").is_symlink()
+    assert read_artifact(tmp_path / "v1", read_files)["a.bin"] == b"two"
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}])
+def test_a_document_that_is_not_json_is_refused_before_anything_is_written(
+    tmp_path: Path, value: object
+) -> None:
+    with (
+        pytest.raises(ParameterError, match="document must hold JSON values only"),
+        write_artifact(tmp_path / "v1", {"metrics": value}),
+    ):
+        pass
+    with (
+        pytest.raises(ParameterError, match="must not use the names of the manifest, got 'files'"),
+        write_artifact(tmp_path / "v1", {"files": {}}),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_full_disk_leaves_the_old_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    path = write(tmp_path / "v1", b"old")
+    if not exchange:
+        monkeypatch.setattr(_files, "_exchange", lambda one, other: False)
+
+    def full(*args: object, **settings: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for broken in ("write_text", "chmod"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, broken, full)
+            with pytest.raises(StorageError) as caught:
+                write(path, b"new", overwrite=True)
+        assert str(caught.value) == f"{path}: could not be written, the disk is full; nothing was changed"
+        assert read_artifact(path, read_files)["a.bin"] == b"old"
+        assert list(tmp_path.iterdir()) == [path]
+    write(path, b"new", overwrite=True)
+    assert read_artifact(path, read_files)["a.bin"] == b"new"
+
+
+SYSTEM_CALLS = """
+import os, signal, sys
+from pathlib import Path
+from hashgnn import _files
+from hashgnn.artifact import write_artifact
+
+path, deadline, exchange = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "exchange"
+if not exchange:
+    _files._exchange = lambda one, other: False
+calls = 0
+watched = {"open", "os.rename", "os.mkdir", "os.chmod", "os.remove", "os.rmdir", "os.scandir", "ctypes.dlopen"}
+
+def count(event, arguments):
+    global calls
+    if event in watched:
+        calls += 1
+        if calls == deadline:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+with write_artifact(path, {}, overwrite=True) as folder:
+    (folder / "a.bin").write_bytes(b"new")
+    sys.addaudithook(count)
+    (folder / "b.bin").write_bytes(b"newnew")
+print(calls)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exchange", ["exchange", "renames"])
+def test_a_crash_before_any_system_call_leaves_the_old_or_the_new_model(
+    tmp_path: Path, exchange: str
+) -> None:
+    path = tmp_path / "v1"
+    seen = []
+    for deadline in range(1, 200):
+        write(path, b"old", overwrite=path.exists())
+        done = subprocess.run(
+            [sys.executable, "-c", SYSTEM_CALLS, str(path), str(deadline), exchange],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        files = read_artifact(path, read_files)
+        assert files in ({"a.bin": b"old", "b.bin": b"oldold"}, {"a.bin": b"new", "b.bin": b"newnew"})
+        seen.append(files["a.bin"])
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(seen) > 5
+    assert seen[0] == b"old"
+    assert seen[-1] == b"new"
+
+
+REWRITE = """
+import sys
+from pathlib import Path
+from hashgnn.artifact import write_artifact
+
+content = 0
+while True:
+    content += 1
+    with write_artifact(Path(sys.argv[1]), {}, overwrite=True) as folder:
+        for name in "ab":
+            (folder / name).write_bytes(str(content).encode() * 10_000)
+    print(content, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_a_random_moment_leaves_a_whole_model(tmp_path: Path) -> None:
+    path = tmp_path / "v1"
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        with subprocess.Popen([sys.executable, "-c", REWRITE, str(path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            deadline = time.monotonic() + rng.uniform(0, 0.1)
+            while time.monotonic() < deadline:  # readers are served while the model is replaced
+                files = read_artifact(path, read_files)
+                assert files["a"] == files["b"]
+            writer.kill()
+        files = read_artifact(path, read_files)
+        assert files["a"] == files["b"]
