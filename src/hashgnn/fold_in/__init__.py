@@ -1,0 +1,53 @@
+"""Fold-in: embeddings and codes for users and items unseen in training, in NumPy, with no retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hashgnn._checks import check_choice
+from hashgnn.fold_in.base import FoldIn
+from hashgnn.fold_in.history import HistoryFoldIn
+from hashgnn.fold_in.lightgcn import LightGCNFoldIn
+from hashgnn.fold_in.mf import MFFoldIn
+from hashgnn.fold_in.projection import HashProjection
+
+FOLD_INS: dict[str, type[FoldIn]] = {
+    "history": HistoryFoldIn,
+    "lightgcn": LightGCNFoldIn,
+    "mf": MFFoldIn,
+}
+
+
+def build_fold_in(kind: str, arrays: Mapping[str, np.ndarray[Any, Any]], params: Mapping[str, Any]) -> FoldIn:
+    """Build the rule that an encoder exported.
+
+    Parameters
+    ----------
+    kind : str
+        A key of ``FOLD_INS``.
+    arrays : mapping of str to ndarray
+        float32; memory-mapped arrays are read as they are, not copied.
+    params : mapping of str to JSON values
+
+    Raises
+    ------
+    ParameterError
+        If the kind is unknown, or an array or parameter of the rule is missing or has the wrong shape.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> tables = {"item_table": np.eye(2, dtype=np.float32), "user_table": np.eye(2, dtype=np.float32),
+    ...           "item_mean": np.zeros(2, np.float32)}
+    >>> rule = build_fold_in("history", tables, {"degree_exponent": 1.0, "audience_exponent": 0.5})
+    >>> rule.users(sp.csr_matrix([[1.0, 1.0]])).tolist()
+    [[0.5, 0.5]]
+    """
+    check_choice("fold_in kind", kind, FOLD_INS)
+    return FOLD_INS[kind](dict(arrays), dict(params))
+
+
+__all__ = ["FOLD_INS", "FoldIn", "HashProjection", "build_fold_in"]

@@ -1,0 +1,158 @@
+"""``FoldIn``: the contract of the rules, and the checks that all share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from hashgnn._checks import check_matrix
+from hashgnn.errors import ParameterError
+
+Array = np.ndarray[Any, Any]
+
+
+class FoldIn(ABC):
+    """An encoder's rule for nodes it was not trained on.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+    params : dict of str to JSON values
+
+    Attributes
+    ----------
+    n_users, n_items : int
+        Of the training data: the columns of an audience and of a history.
+    dim : int
+        Width of the embeddings.
+    """
+
+    def __init__(self, arrays: dict[str, Array], params: dict[str, Any]) -> None:
+        self._arrays, self._params = arrays, params
+        self.n_users, self.n_items, self.dim = self._prepare()
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that the rule was built from, as an artifact keeps them."""
+        return dict(self._arrays)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters that the rule was built from, as JSON values."""
+        return dict(self._params)
+
+    def users(self, history: Any, features: Any = None) -> Array:
+        """Return the embeddings of new users.
+
+        Parameters
+        ----------
+        history : sparse matrix of shape (n, n_items)
+            Weights of each new user's interactions, on the scale of the training weights.
+        features : sparse or dense matrix of shape (n, n_columns), optional
+            Side features by the training vocabulary; ``None`` is all zeros.
+
+        Returns
+        -------
+        ndarray of shape (n, dim), float32
+
+        Raises
+        ------
+        ParameterError
+            If a shape does not fit, a weight is negative or not finite, or the model has no such features.
+        """
+        return self._side("user", "history", history, self.n_items, features)
+
+    def items(self, audience: Any, features: Any = None) -> Array:
+        """Return the embeddings of new items, from their users, their side features, or both.
+
+        Parameters
+        ----------
+        audience : sparse matrix of shape (n, n_users)
+            Weights of each new item's interactions; an empty row leaves the features alone to speak.
+        features : sparse or dense matrix of shape (n, n_columns), optional
+
+        Returns
+        -------
+        ndarray of shape (n, dim), float32
+
+        Raises
+        ------
+        ParameterError
+            As :meth:`users`.
+        """
+        return self._side("item", "audience", audience, self.n_users, features)
+
+    @abstractmethod
+    def _prepare(self) -> tuple[int, int, int]:
+        """Check and keep the arrays; return ``n_users, n_items, dim``."""
+
+    @abstractmethod
+    def _users(self, history: Any, projected: Array | None) -> Array: ...
+
+    @abstractmethod
+    def _items(self, audience: Any, projected: Array | None) -> Array: ...
+
+    def _side(self, side: str, name: str, edges: Any, n_columns: int, features: Any) -> Array:
+        matrix = sp.csr_matrix(edges, dtype=np.float32)
+        if matrix.shape[1] != n_columns:
+            raise ParameterError(f"{name} must have {n_columns} columns, got {matrix.shape[1]}")
+        if matrix.nnz and not (np.isfinite(matrix.data).all() and matrix.data.min() >= 0):
+            raise ParameterError(f"{name} must hold finite weights >= 0, got a negative one, NaN or infinity")
+        projected = self._project(side, features, int(matrix.shape[0]))
+        rule = self._users if side == "user" else self._items
+        return np.ascontiguousarray(rule(matrix, projected), dtype=np.float32)
+
+    def _project(self, side: str, features: Any, n_rows: int) -> Array | None:
+        """Return ``features @ W`` (n_rows, width), or ``None`` where there are no features."""
+        if features is None:
+            return None
+        weight = self._arrays.get(f"{side}_projection")
+        if weight is None:
+            raise ParameterError(f"{side} features must be None, the model was trained without them")
+        if features.shape != (n_rows, len(weight)):
+            raise ParameterError(
+                f"{side} features must have shape ({n_rows}, {len(weight)}), got {features.shape}"
+            )
+        return np.asarray(features @ weight, dtype=np.float32)
+
+    def _array(self, name: str, n_rows: int | None = None, n_columns: int | None = None) -> Array:
+        if name not in self._arrays:
+            raise ParameterError(f"the fold-in rule needs the array {name}, got {', '.join(self._arrays)}")
+        return check_matrix(name, self._arrays[name], dtype=np.float32, n_rows=n_rows, n_columns=n_columns)
+
+    def _vector(self, name: str, length: int) -> Array:
+        array = self._arrays.get(name)
+        if array is None or array.shape != (length,):
+            shape = "none" if array is None else array.shape
+            raise ParameterError(f"the array {name} must have shape ({length},), got {shape}")
+        return np.asarray(array, dtype=np.float32)
+
+    def _number(self, name: str) -> float:
+        value = self._params.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ParameterError(f"the fold-in rule needs the number {name}, got {value!r}")
+        return float(value)
+
+
+def row_sums(edges: Any) -> Array:
+    """Return the sum of each row's weights, float32 (n,)."""
+    return np.asarray(edges.sum(axis=1), dtype=np.float32).ravel()
+
+
+def normalised_sum(edges: Any, table: Array, exponent: float) -> Array:
+    """Return ``d^-exponent · (edges @ table)``, rows without edges 0."""
+    degrees = row_sums(edges)
+    scale = np.where(degrees > 0, degrees, 1.0) ** np.float32(-exponent)
+    return np.asarray((edges @ table) * scale[:, None], dtype=np.float32)
+
+
+def from_audience(
+    audience: Any, projected: Array | None, table: Array, exponent: float, mean: Array
+) -> Array:
+    """Return embeddings by the fitted audience map; a node without edges has the mean id embedding."""
+    rows = normalised_sum(audience, table, exponent)
+    rows[row_sums(audience) == 0] = mean
+    return rows if projected is None else rows + projected

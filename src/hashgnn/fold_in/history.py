@@ -1,0 +1,34 @@
+"""The rule of the ``history`` encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hashgnn.fold_in.base import Array, FoldIn, from_audience, normalised_sum
+
+
+class HistoryFoldIn(FoldIn):
+    """Users: the encoder's own sum, exactly. Items: the map of the audience that was fitted at export.
+
+    ``u = d^-e · (Σ_j w_j y_j) A + f W_u``; ``v = c^-1/2 · Σ_u w_u (U B)_u + f W_i``. A new user's embedding
+    equals what the trained encoder gives to a user with that history.
+    """
+
+    def _prepare(self) -> tuple[int, int, int]:
+        self._item_table = self._array("item_table")
+        n_items, dim = self._item_table.shape
+        self._user_table = self._array("user_table", n_columns=dim)
+        self._linear = self._array("linear", dim, dim) if "linear" in self._arrays else None
+        self._mean = self._vector("item_mean", dim)
+        self._exponent = self._number("degree_exponent")
+        self._audience_exponent = self._number("audience_exponent")
+        return len(self._user_table), n_items, dim
+
+    def _users(self, history: Any, projected: Array | None) -> Array:
+        rows = normalised_sum(history, self._item_table, self._exponent)
+        if self._linear is not None:
+            rows = rows @ self._linear
+        return rows if projected is None else rows + projected
+
+    def _items(self, audience: Any, projected: Array | None) -> Array:
+        return from_audience(audience, projected, self._user_table, self._audience_exponent, self._mean)

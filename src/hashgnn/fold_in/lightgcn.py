@@ -1,0 +1,35 @@
+"""The rule of the ``lightgcn`` encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hashgnn.fold_in.base import Array, FoldIn, normalised_sum
+
+
+class LightGCNFoldIn(FoldIn):
+    """One sum over the neighbours' stored rows ``d_j^-1/2 Σ_{l<L} e_j^l``, then the mean over layers.
+
+    ``e = 1/(L+1) · (f W + d^-1/2 Σ_j w_j row_j)``. A new node has no id embedding, so layer 0 holds its
+    features alone; and the stored rows do not know of it: degrees and layers of its neighbours stay those
+    of training. With both taken into account (id embedding 0, node in the graph) the rule is exact.
+    """
+
+    def _prepare(self) -> tuple[int, int, int]:
+        self._item_table = self._array("item_table")
+        n_items, dim = self._item_table.shape
+        self._user_table = self._array("user_table", n_columns=dim)
+        self._n_terms = self._number("n_layers") + 1
+        return len(self._user_table), n_items, dim
+
+    def _users(self, history: Any, projected: Array | None) -> Array:
+        return self._mean_of_layers(history, self._item_table, projected)
+
+    def _items(self, audience: Any, projected: Array | None) -> Array:
+        return self._mean_of_layers(audience, self._user_table, projected)
+
+    def _mean_of_layers(self, edges: Any, table: Array, projected: Array | None) -> Array:
+        rows = normalised_sum(edges, table, 0.5)
+        if projected is not None:
+            rows += projected
+        return rows / self._n_terms

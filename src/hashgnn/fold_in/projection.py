@@ -1,0 +1,85 @@
+"""``HashProjection``: the hash layer in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hashgnn._checks import check_matrix
+from hashgnn.errors import ParameterError
+
+Array = np.ndarray[Any, Any]
+
+
+class HashProjection:
+    """Map embeddings to relaxed codes ``z = tanh(W^T u + b)``; the code is the sign of z, sign(0) = +1.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        As ``HashLayer.export`` gives them: ``shared_weight`` (dim, n_bits) and ``shared_bias`` (n_bits,), or
+        the same for ``user`` and ``item``.
+
+    Attributes
+    ----------
+    dim, n_bits : int
+
+    Raises
+    ------
+    ParameterError
+        If the arrays are of neither form, or their shapes differ.
+
+    Examples
+    --------
+    >>> layer = HashProjection({"shared_weight": np.eye(8, dtype=np.float32), "shared_bias": np.zeros(8, np.float32)})
+    >>> bool((layer.users(np.ones((1, 8), np.float32)) > 0.76).all())
+    True
+    """
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        sides = ("shared", "shared") if "shared_weight" in arrays else ("user", "item")
+        missing = [
+            f"{side}_{part}"
+            for side in sides
+            for part in ("weight", "bias")
+            if f"{side}_{part}" not in arrays
+        ]
+        if missing:
+            raise ParameterError(f"the hash layer needs the array {missing[0]}, got {', '.join(arrays)}")
+        self.dim, self.n_bits = (int(n) for n in np.shape(arrays[f"{sides[0]}_weight"]))
+        self._arrays = dict(arrays)
+        self._layers = {}
+        for name, side in zip(("user", "item"), sides, strict=True):
+            weight = check_matrix(
+                f"{side}_weight",
+                arrays[f"{side}_weight"],
+                dtype=np.float32,
+                n_rows=self.dim,
+                n_columns=self.n_bits,
+            )
+            bias = check_matrix(
+                f"{side}_bias", arrays[f"{side}_bias"][None], dtype=np.float32, n_columns=self.n_bits
+            )
+            self._layers[name] = (weight, bias)
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that the layer was built from, as an artifact keeps them."""
+        return dict(self._arrays)
+
+    def users(self, embeddings: Array) -> Array:
+        """Return the relaxed codes (n, n_bits) float32 of user embeddings (n, dim)."""
+        return self._relaxed("user", embeddings)
+
+    def items(self, embeddings: Array) -> Array:
+        """Return the relaxed codes (n, n_bits) float32 of item embeddings (n, dim)."""
+        return self._relaxed("item", embeddings)
+
+    def _relaxed(self, side: str, embeddings: Array) -> Array:
+        u = check_matrix("embeddings", embeddings, dtype=np.float32, n_columns=self.dim)
+        weight, bias = self._layers[side]
+        z: Array = u @ weight
+        z += bias
+        return np.tanh(z, out=z)

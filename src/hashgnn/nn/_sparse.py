@@ -1,0 +1,102 @@
+"""Products with sparse matrices whose gradient reaches the dense side only."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch.nn import functional
+
+
+def from_scipy(matrix: Any, dtype: torch.dtype) -> torch.Tensor:
+    """Return a SciPy sparse matrix as a torch CSR tensor with sorted columns and int32 or int64 indices."""
+    csr = sp.csr_matrix(matrix)
+    if not csr.has_sorted_indices:
+        csr = csr.sorted_indices()
+    small = max(csr.nnz, *csr.shape) < np.iinfo(np.int32).max
+    index_dtype = np.int32 if small else np.int64
+    # A copy: the tensor must not change with the caller's matrix.
+    return make_csr(
+        torch.from_numpy(csr.indptr.astype(index_dtype)),
+        torch.from_numpy(csr.indices.astype(index_dtype)),
+        torch.tensor(csr.data, dtype=dtype),
+        (int(csr.shape[0]), int(csr.shape[1])),
+    )
+
+
+def make_csr(
+    crow: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, shape: tuple[int, int]
+) -> torch.Tensor:
+    """Return a torch CSR tensor, without torch's notice that the layout is in beta."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(crow, columns, values, size=shape, check_invariants=True)
+
+
+def move(matrix: torch.Tensor, device: torch.device | str | None, dtype: torch.dtype | None) -> torch.Tensor:
+    """Return a dense or CSR tensor of floats on another device or of another dtype."""
+    if matrix.layout != torch.sparse_csr:
+        return matrix.to(device=device, dtype=dtype or matrix.dtype)
+    parts = (matrix.crow_indices().to(device), matrix.col_indices().to(device))
+    values = matrix.values().to(device=device, dtype=dtype or matrix.dtype)
+    return make_csr(*parts, values, (matrix.shape[0], matrix.shape[1]))
+
+
+class _Product(torch.autograd.Function):
+    """``A @ x`` whose backward is ``A.T @ g`` with a transpose that the caller already holds."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: torch.Tensor, transposed: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        ctx.transposed = transposed
+        return matrix @ x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, torch.Tensor]:
+        return None, None, ctx.transposed @ gradients[0].contiguous()
+
+
+def product(matrix: torch.Tensor, transposed: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Return ``matrix @ x`` for CSR ``matrix`` (n, m) and dense ``x`` (m, dim), in full precision.
+
+    ``transposed`` must be the CSR of ``matrix.T``; it serves the gradient with respect to ``x``, which
+    torch would otherwise get by transposing at every step.
+    """
+    with torch.autocast(device_type=x.device.type, enabled=False):
+        result: torch.Tensor = _Product.apply(matrix, transposed, x.to(matrix.dtype))  # type: ignore[no-untyped-call]
+    return result
+
+
+def take_rows(matrix: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the entries of some rows of a CSR tensor: columns (e,), values (e,) and row lengths (len(rows),)."""
+    crow = matrix.crow_indices()
+    start = crow[rows].long()
+    lengths = crow[rows + 1].long() - start
+    shift = start - (lengths.cumsum(0) - lengths)
+    positions = torch.repeat_interleave(shift, lengths)
+    positions += torch.arange(len(positions), device=rows.device)
+    return matrix.col_indices()[positions].long(), matrix.values()[positions], lengths
+
+
+def bag_sum(
+    columns: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor, table: torch.Tensor
+) -> torch.Tensor:
+    """Return one row for each bag: the sum of ``values * table[columns]`` over its entries; empty bags are 0."""
+    with torch.autocast(device_type=table.device.type, enabled=False):
+        return functional.embedding_bag(
+            columns,
+            table,
+            lengths.cumsum(0) - lengths,
+            mode="sum",
+            per_sample_weights=values.to(table.dtype),
+        )
+
+
+def rows_times(matrix: torch.Tensor, rows: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """Return ``matrix[rows] @ table`` for a dense or CSR ``matrix``; cost follows the rows taken."""
+    if matrix.layout != torch.sparse_csr:
+        return matrix[rows] @ table
+    columns, values, lengths = take_rows(matrix, rows)
+    return bag_sum(columns, values, lengths, table)

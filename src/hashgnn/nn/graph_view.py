@@ -1,0 +1,154 @@
+"""``GraphView``: the tensors of a graph that an encoder reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from hashgnn.errors import ParameterError
+from hashgnn.nn import _sparse
+
+
+@dataclass(frozen=True)
+class GraphView:
+    """The graph as tensors: what every encoder is given, and never changes.
+
+    Nodes are users ``0 .. n_users-1``, then items ``n_users .. n_nodes-1``.
+
+    Attributes
+    ----------
+    n_users, n_items : int
+    adjacency : Tensor of shape (n_nodes, n_nodes), CSR
+        Symmetric, normalised: ``a_ij = w_ij / sqrt(d_i d_j)``. Isolated nodes have empty rows.
+    user_item, item_user : Tensor of shape (n_users, n_items) and (n_items, n_users), CSR
+        Weights of the interactions as given, and the transpose.
+    degrees : Tensor of shape (n_nodes,)
+        Sum of the weights at each node.
+    user_features, item_features : Tensor of shape (n, n_columns), CSR or dense, or None
+    sampled : tuple of LongTensor, or None
+        Neighbours drawn for the nodes of one ``forward`` call: hop ``l`` has shape (n_parents, fan_out_l),
+        its parents are the nodes (hop 0) or the flattened hop before, and -1 stands for "none". Encoders
+        that do not sample let it be.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> view = GraphView.from_scipy(sp.csr_matrix(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])))
+    >>> view.n_nodes, view.degrees.tolist()
+    (5, [2.0, 1.0, 1.0, 2.0, 0.0])
+    """
+
+    n_users: int
+    n_items: int
+    adjacency: torch.Tensor
+    user_item: torch.Tensor
+    item_user: torch.Tensor
+    degrees: torch.Tensor
+    user_features: torch.Tensor | None = None
+    item_features: torch.Tensor | None = None
+    sampled: tuple[torch.Tensor, ...] | None = None
+
+    @classmethod
+    def from_scipy(
+        cls,
+        user_item: Any,
+        *,
+        adjacency: Any = None,
+        user_features: Any = None,
+        item_features: Any = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> GraphView:
+        """Build a view from SciPy matrices; nothing of theirs is shared.
+
+        Parameters
+        ----------
+        user_item : sparse matrix of shape (n_users, n_items)
+            Weights of the interactions, >= 0.
+        adjacency : sparse matrix of shape (n_nodes, n_nodes), optional
+            The symmetric normalised adjacency; made from ``user_item`` where it is not given.
+        user_features, item_features : sparse or dense matrix of shape (n, n_columns), optional
+        dtype : torch.dtype, default=torch.float32
+
+        Raises
+        ------
+        ParameterError
+            If a shape does not fit ``user_item``, or a weight is negative or not finite.
+        """
+        edges = sp.csr_matrix(user_item, dtype=np.float64, copy=True)
+        edges.sum_duplicates()
+        n_users, n_items = (int(n) for n in edges.shape)
+        if not np.isfinite(edges.data).all() or (edges.nnz and edges.data.min() < 0):
+            raise ParameterError(
+                "user_item must hold finite weights >= 0, got a negative one, NaN or infinity"
+            )
+        degrees = np.concatenate(
+            [np.asarray(edges.sum(axis=1)).ravel(), np.asarray(edges.sum(axis=0)).ravel()]
+        )
+        if adjacency is None:
+            adjacency = _normalised_adjacency(edges, degrees)
+        n_nodes = n_users + n_items
+        if adjacency.shape != (n_nodes, n_nodes):
+            raise ParameterError(f"adjacency must have shape ({n_nodes}, {n_nodes}), got {adjacency.shape}")
+        return cls(
+            n_users=n_users,
+            n_items=n_items,
+            adjacency=_sparse.from_scipy(adjacency, dtype),
+            user_item=_sparse.from_scipy(edges, dtype),
+            item_user=_sparse.from_scipy(edges.T, dtype),
+            degrees=torch.tensor(degrees, dtype=dtype),
+            user_features=_features("user_features", user_features, n_users, dtype),
+            item_features=_features("item_features", item_features, n_items, dtype),
+        )
+
+    @property
+    def n_nodes(self) -> int:
+        """Users and items together."""
+        return self.n_users + self.n_items
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+        return self.degrees.device
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> GraphView:
+        """Return the view on another device, or with floats of another dtype."""
+
+        def moved(x: torch.Tensor | None) -> torch.Tensor | None:
+            return None if x is None else _sparse.move(x, device, dtype)
+
+        return replace(
+            self,
+            adjacency=_sparse.move(self.adjacency, device, dtype),
+            user_item=_sparse.move(self.user_item, device, dtype),
+            item_user=_sparse.move(self.item_user, device, dtype),
+            degrees=_sparse.move(self.degrees, device, dtype),
+            user_features=moved(self.user_features),
+            item_features=moved(self.item_features),
+            sampled=None if self.sampled is None else tuple(hop.to(device) for hop in self.sampled),
+        )
+
+    def with_sampled(self, sampled: tuple[torch.Tensor, ...] | None) -> GraphView:
+        """Return the view with the neighbours drawn for one call; the matrices are shared."""
+        return replace(self, sampled=sampled)
+
+
+def _normalised_adjacency(edges: Any, degrees: np.ndarray[Any, Any]) -> Any:
+    inverse_root = np.zeros_like(degrees)
+    np.divide(1.0, np.sqrt(degrees), out=inverse_root, where=degrees > 0)
+    n_users = edges.shape[0]
+    half = sp.diags(inverse_root[:n_users]) @ edges @ sp.diags(inverse_root[n_users:])
+    return sp.bmat([[None, half], [half.T, None]], format="csr")
+
+
+def _features(name: str, matrix: Any, n_rows: int, dtype: torch.dtype) -> torch.Tensor | None:
+    if matrix is None:
+        return None
+    if matrix.ndim != 2 or matrix.shape[0] != n_rows:
+        raise ParameterError(f"{name} must have {n_rows} rows, got shape {matrix.shape}")
+    if sp.issparse(matrix):
+        return _sparse.from_scipy(matrix, dtype)
+    return torch.tensor(np.asarray(matrix), dtype=dtype)

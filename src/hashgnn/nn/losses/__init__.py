@@ -1,0 +1,23 @@
+"""Losses: tensors of scores or embeddings in, one scalar out.
+
+Every loss is a sum over what belongs to one observed edge (or one user) and a mean over edges (or users),
+divided once, here; nothing is left for the caller to divide.
+"""
+
+from hashgnn.nn.losses.bpr import bpr
+from hashgnn.nn.losses.combined import combined
+from hashgnn.nn.losses.full_softmax import full_softmax
+from hashgnn.nn.losses.ranking_hinge import ranking_hinge
+from hashgnn.nn.losses.reconstruction import reconstruction_loss
+from hashgnn.nn.losses.sampled_softmax import sampled_softmax
+from hashgnn.nn.losses.targets import Targets
+
+__all__ = [
+    "Targets",
+    "bpr",
+    "combined",
+    "full_softmax",
+    "ranking_hinge",
+    "reconstruction_loss",
+    "sampled_softmax",
+]

@@ -1,0 +1,142 @@
+"""Softmax over all items for rows of target weights, in bounded memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from hashgnn._checks import check_int
+from hashgnn.errors import ParameterError
+from hashgnn.nn.losses.targets import Targets
+
+
+def full_softmax(
+    queries: torch.Tensor,
+    items: torch.Tensor,
+    targets: Targets,
+    *,
+    bias: torch.Tensor | None = None,
+    chunk: int = 256,
+) -> torch.Tensor:
+    """Return the cross-entropy of target rows against the softmax over all items.
+
+    Parameters
+    ----------
+    queries : Tensor of shape (n_rows, dim)
+        One row a user, already multiplied by any scale (the inverse temperature).
+    items : Tensor of shape (n_items, dim)
+    targets : Targets
+        What each row should reproduce: its observed items, a teacher's list, or a mixture.
+    bias : Tensor of shape (n_items,), optional
+        Added to the scores.
+    chunk : int, default=256
+        Rows whose scores are held at once.
+
+    Returns
+    -------
+    Tensor, scalar
+        ``1/n_rows · Σ_r Σ_i t_ri · (logsumexp_j s_rj - s_ri)`` with ``s = queries @ items.T + bias``: mean
+        over rows, rows without targets included.
+
+    Raises
+    ------
+    ParameterError
+        If a shape does not fit, or a target's column is no item.
+
+    Notes
+    -----
+    Memory is O(chunk · n_items): the gradient is formed beside the loss and the scores are never kept. The
+    scores are computed once, so a step costs three matrix products. Second derivatives are not offered.
+    """
+    n_rows, dim = queries.shape
+    check_int("chunk", chunk, minimum=1)
+    if items.ndim != 2 or items.shape[1] != dim:
+        raise ParameterError(f"items must have shape (n_items, {dim}), got {tuple(items.shape)}")
+    if bias is not None and bias.shape != (len(items),):
+        raise ParameterError(f"bias must have shape ({len(items)},), got {tuple(bias.shape)}")
+    if targets.n_rows != n_rows or n_rows == 0:
+        raise ParameterError(f"targets must have {max(n_rows, 1)} rows, got {targets.n_rows}")
+    if len(targets.columns) and int(targets.columns.max()) >= len(items):
+        raise ParameterError(f"targets must name items below {len(items)}, got {int(targets.columns.max())}")
+    loss: torch.Tensor = _FullSoftmax.apply(  # type: ignore[no-untyped-call]
+        queries, items, bias, targets, chunk, torch.is_grad_enabled()
+    )
+    return loss
+
+
+class _FullSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        queries: torch.Tensor,
+        items: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: Targets,
+        chunk: int,
+        with_gradient: bool,
+    ) -> torch.Tensor:
+        n_rows = len(queries)
+        needed = [with_gradient and flag for flag in ctx.needs_input_grad[:3]]
+        grads = [
+            torch.zeros_like(x) if x is not None and flag else None
+            for x, flag in zip((queries, items, bias), needed, strict=True)
+        ]
+        starts = torch.arange(0, n_rows + chunk, chunk, device=targets.rows.device).clamp_(max=n_rows)
+        entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
+        total = torch.zeros((), dtype=torch.float64, device=queries.device)
+        for block, start in enumerate(range(0, n_rows, chunk)):
+            q = queries[start : start + chunk]
+            part = slice(entries[block], entries[block + 1])
+            loss, gradient = _block(q, items, bias, targets, part, start, any(needed))
+            total += loss
+            if gradient is None:
+                continue
+            # Scaled by 1/n_rows before any cast down, so that half precision keeps its range.
+            gradient = gradient.mul_(1.0 / n_rows).to(q.dtype)
+            if grads[0] is not None:
+                torch.mm(gradient, items.to(q.dtype), out=grads[0][start : start + chunk])
+            if grads[1] is not None:
+                grads[1].addmm_(gradient.T.to(items.dtype), q.to(items.dtype))
+            if grads[2] is not None:
+                grads[2] += gradient.sum(dim=0)
+        ctx.save_for_backward(*grads)
+        wide = bias is None or bias.dtype != torch.float64
+        dtype = torch.float32 if wide and queries.dtype != torch.float64 else torch.float64
+        return (total / n_rows).to(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        factor = gradients[0]
+        parts = (None if g is None else g * factor.to(g.dtype) for g in ctx.saved_tensors)
+        return (*parts, None, None, None)
+
+
+def _block(
+    q: torch.Tensor,
+    items: torch.Tensor,
+    bias: torch.Tensor | None,
+    targets: Targets,
+    part: slice,
+    start: int,
+    with_gradient: bool,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the summed loss of some rows, and its gradient with respect to their scores."""
+    scores = q @ items.to(q.dtype).T
+    if scores.dtype in (torch.float16, torch.bfloat16):
+        scores = scores.float()
+    if bias is not None:
+        scores += bias.to(scores.dtype)
+    rows, columns = targets.rows[part] - start, targets.columns[part]
+    weights = targets.weights[part].to(scores.dtype)
+    row_weight = torch.zeros(len(q), dtype=scores.dtype, device=q.device).index_add_(0, rows, weights)
+    picked = (weights * scores[rows, columns]).sum()
+    top = scores.amax(dim=1, keepdim=True)
+    exponentials = scores.sub_(top).exp_()
+    sums = exponentials.sum(dim=1)
+    loss = (row_weight * (sums.log() + top.squeeze(1))).sum() - picked
+    if not with_gradient:
+        return loss.double(), None
+    gradient = exponentials.mul_((row_weight / sums).unsqueeze(1))
+    gradient.index_put_((rows, columns), -weights, accumulate=True)
+    return loss.double(), gradient

@@ -1,0 +1,30 @@
+"""Every registered encoder, in each of its forms, passes the contract suite."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashgnn.nn import ENCODERS
+from hashgnn.testing.encoders import ENCODER_CHECKS, EncoderCase
+
+CASES = {
+    "history": EncoderCase("history"),
+    "history without features": EncoderCase("history", features=False),
+    "history with options": EncoderCase(
+        "history", {"input_table": True, "linear": True, "degree_exponent": 1.0}
+    ),
+    "lightgcn": EncoderCase("lightgcn"),
+    "lightgcn of three layers": EncoderCase("lightgcn", {"n_layers": 3}, features=False),
+    "mf": EncoderCase("mf"),
+    "mf without features": EncoderCase("mf", features=False),
+}
+
+
+def test_every_registered_encoder_has_a_case() -> None:
+    assert {case.name for case in CASES.values()} == set(ENCODERS)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("check", ENCODER_CHECKS, ids=lambda check: check.__name__)
+def test_encoder_keeps_the_contract(check, case) -> None:
+    check(case)
