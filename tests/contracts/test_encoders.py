@@ -8,6 +8,12 @@ from hashgnn.nn import ENCODERS
 from hashgnn.testing.encoders import ENCODER_CHECKS, EncoderCase
 
 CASES = {
+    "graphsage": EncoderCase("graphsage"),
+    "graphsage without features": EncoderCase("graphsage", {"n_layers": 1}, features=False),
+    "graphsage of the authors": EncoderCase(
+        "graphsage", {"aggregator": "concat", "input_dim": 7, "n_layers": 2, "item_layers": 1}
+    ),
+    "graphsage with deeper items": EncoderCase("graphsage", {"n_layers": 1, "item_layers": 3}),
     "history": EncoderCase("history"),
     "history without features": EncoderCase("history", features=False),
     "history with options": EncoderCase(

@@ -9,12 +9,14 @@ import numpy as np
 
 from hashgnn._checks import check_choice
 from hashgnn.fold_in.base import FoldIn
+from hashgnn.fold_in.graphsage import GraphSAGEFoldIn
 from hashgnn.fold_in.history import HistoryFoldIn
 from hashgnn.fold_in.lightgcn import LightGCNFoldIn
 from hashgnn.fold_in.mf import MFFoldIn
 from hashgnn.fold_in.projection import HashProjection
 
 FOLD_INS: dict[str, type[FoldIn]] = {
+    "graphsage": GraphSAGEFoldIn,
     "history": HistoryFoldIn,
     "lightgcn": LightGCNFoldIn,
     "mf": MFFoldIn,

@@ -101,6 +101,10 @@ class FoldIn(ABC):
             raise ParameterError(f"{name} must have {n_columns} columns, got {matrix.shape[1]}")
         if matrix.nnz and not (np.isfinite(matrix.data).all() and matrix.data.min() >= 0):
             raise ParameterError(f"{name} must hold finite weights >= 0, got a negative one, NaN or infinity")
+        if not matrix.has_canonical_format or not matrix.data.all():
+            matrix = matrix.copy()  # the caller's matrix stays as it is
+            matrix.sum_duplicates()
+            matrix.eliminate_zeros()
         projected = self._project(side, features, int(matrix.shape[0]))
         rule = self._users if side == "user" else self._items
         return np.ascontiguousarray(rule(matrix, projected), dtype=np.float32)

@@ -28,12 +28,30 @@ def from_scipy(matrix: Any, dtype: torch.dtype) -> torch.Tensor:
 
 
 def make_csr(
-    crow: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, shape: tuple[int, int]
+    crow: torch.Tensor,
+    columns: torch.Tensor,
+    values: torch.Tensor,
+    shape: tuple[int, int],
+    *,
+    check: bool = True,
 ) -> torch.Tensor:
     """Return a torch CSR tensor, without torch's notice that the layout is in beta."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(crow, columns, values, size=shape, check_invariants=True)
+        return torch.sparse_csr_tensor(crow, columns, values, size=shape, check_invariants=check)
+
+
+def pattern(matrix: torch.Tensor) -> torch.Tensor:
+    """Return a CSR tensor with every stored value replaced by 1; the indices are shared."""
+    ones = torch.ones_like(matrix.values())
+    shape = (matrix.shape[0], matrix.shape[1])
+    # Known to be valid, and made at every step: not checked again.
+    return make_csr(matrix.crow_indices(), matrix.col_indices(), ones, shape, check=False)
+
+
+def row_lengths(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the number of stored entries of each row of a CSR tensor, (n, 1), in its dtype."""
+    return matrix.crow_indices().diff().to(matrix.dtype).unsqueeze(1)
 
 
 def move(matrix: torch.Tensor, device: torch.device | str | None, dtype: torch.dtype | None) -> torch.Tensor:

@@ -80,6 +80,7 @@ class GraphView:
         """
         edges = sp.csr_matrix(user_item, dtype=np.float64, copy=True)
         edges.sum_duplicates()
+        edges.eliminate_zeros()
         n_users, n_items = (int(n) for n in edges.shape)
         if not np.isfinite(edges.data).all() or (edges.nnz and edges.data.min() < 0):
             raise ParameterError(

@@ -11,11 +11,13 @@ from hashgnn._checks import check_choice
 from hashgnn.errors import ParameterError
 from hashgnn.nn.encoders._inputs import Array
 from hashgnn.nn.encoders.base import Encoder, FoldInExport, FullGraphEncoder
+from hashgnn.nn.encoders.graphsage import GraphSAGEEncoder
 from hashgnn.nn.encoders.history import HistoryEncoder
 from hashgnn.nn.encoders.lightgcn import LightGCNEncoder
 from hashgnn.nn.encoders.mf import MFEncoder
 
 ENCODERS: dict[str, type[Encoder]] = {
+    "graphsage": GraphSAGEEncoder,
     "history": HistoryEncoder,
     "lightgcn": LightGCNEncoder,
     "mf": MFEncoder,
@@ -87,6 +89,7 @@ __all__ = [
     "Encoder",
     "FoldInExport",
     "FullGraphEncoder",
+    "GraphSAGEEncoder",
     "HistoryEncoder",
     "LightGCNEncoder",
     "MFEncoder",
