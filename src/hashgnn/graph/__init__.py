@@ -1,0 +1,17 @@
+"""The bipartite graph: adjacency, neighbour and negative sampling, spectral filters."""
+
+from hashgnn.graph.bipartite import BipartiteGraph
+from hashgnn.graph.filters import SpectralFilter
+from hashgnn.graph.negatives import NegativeSampler
+from hashgnn.graph.sampling import sample_neighbours
+from hashgnn.graph.spectral import GraphSpectrum, low_spectrum, truncated_svd
+
+__all__ = [
+    "BipartiteGraph",
+    "GraphSpectrum",
+    "NegativeSampler",
+    "SpectralFilter",
+    "low_spectrum",
+    "sample_neighbours",
+    "truncated_svd",
+]

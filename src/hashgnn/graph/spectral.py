@@ -1,0 +1,124 @@
+"""The low end of the graph's spectrum, by randomized singular value decomposition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+
+from hashgnn._checks import check_int
+from hashgnn._rng import RngLike, as_generator
+from hashgnn.graph.bipartite import BipartiteGraph
+
+Array = np.ndarray[Any, Any]
+
+
+def truncated_svd(
+    matrix: sp.csr_matrix,
+    rank: int,
+    *,
+    rng: RngLike = None,
+    n_iterations: int = 4,
+    n_oversamples: int = 10,
+) -> tuple[Array, Array, Array]:
+    """Compute the ``rank`` largest singular triplets of a sparse matrix.
+
+    Parameters
+    ----------
+    matrix : sparse matrix of shape (m, n)
+        float32 is decomposed in float32, any other type in float64.
+    rank : int
+        ``1 <= rank <= min(m, n)``.
+    rng : int, numpy.random.Generator or None, default=None
+        Draws the test matrix; one seed gives one result.
+    n_iterations : int >= 0, default=4
+        Power iterations, each followed by QR; more are needed where the singular values fall slowly.
+    n_oversamples : int >= 0, default=10
+        Columns carried beside the ``rank`` asked for.
+
+    Returns
+    -------
+    left : ndarray of shape (m, rank)
+    values : ndarray of shape (rank,)
+        Singular values, falling, >= 0.
+    right : ndarray of shape (n, rank)
+        Columns, not rows: ``matrix`` is near ``left * values @ right.T``. Both sides have orthonormal
+        columns. The entry of each column of ``right`` that is largest in size is positive.
+
+    Notes
+    -----
+    Cost: ``2 * n_iterations + 2`` products of the matrix with ``rank + n_oversamples`` columns.
+
+    References
+    ----------
+    Halko, Martinsson, Tropp, *Finding structure with randomness*, SIAM Review 53(2), 2011, algorithms
+    4.4 and 5.1.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> left, values, right = truncated_svd(sp.csr_matrix(np.diag([3.0, 2.0, 1.0])), 2, rng=0)
+    >>> values.round(6)
+    array([3., 2.])
+    """
+    m, n = matrix.shape
+    rank = check_int("rank", rank, minimum=1, maximum=min(m, n))
+    n_iterations = check_int("n_iterations", n_iterations, minimum=0)
+    width = min(rank + check_int("n_oversamples", n_oversamples, minimum=0), m, n)
+    dtype = np.float32 if matrix.dtype == np.float32 else np.float64
+    forward = sp.csr_matrix(matrix, dtype=dtype)
+    backward = sp.csr_matrix(forward.T)
+
+    sketch = as_generator(rng).standard_normal((n, width), dtype=dtype)
+    basis = _qr(forward @ sketch)[0]
+    for _ in range(n_iterations):
+        other = _qr(backward @ basis)[0]
+        basis = _qr(forward @ other)[0]
+    # matrix is near basis (matrix' basis)', and QR leaves a small square matrix to decompose.
+    other, small = _qr(backward @ basis)
+    right_small, values, left_small = np.linalg.svd(small)
+    left = basis @ left_small[:rank].T
+    right = other @ right_small[:, :rank]
+    largest = right[np.abs(right).argmax(axis=0), np.arange(rank)]
+    signs = np.where(largest < 0, -1, 1).astype(dtype)
+    return left * signs, values[:rank], right * signs
+
+
+def _qr(columns: Array) -> tuple[Array, Array]:
+    """Orthonormal basis and triangle; SciPy's is measured ten times faster here than NumPy's."""
+    basis, triangle = scipy.linalg.qr(columns, mode="economic", overwrite_a=True, check_finite=False)
+    return basis, triangle
+
+
+@dataclass(frozen=True)
+class GraphSpectrum:
+    """The smoothest signals on a graph: the low end of its normalised Laplacian's spectrum.
+
+    Attributes
+    ----------
+    values : ndarray of shape (rank,), float32
+        Eigenvalues of the normalised adjacency, falling from 1; a Laplacian eigenvalue is ``1 - value``.
+    user_vectors : ndarray of shape (n_users, rank), float32
+        Orthonormal columns.
+    item_vectors : ndarray of shape (n_items, rank), float32
+        Orthonormal columns; ``[user_vectors; item_vectors] / sqrt(2)`` is the eigenvector of the graph.
+    """
+
+    values: Array
+    user_vectors: Array
+    item_vectors: Array
+
+
+def low_spectrum(
+    graph: BipartiteGraph, rank: int, *, rng: RngLike = None, n_iterations: int = 4
+) -> GraphSpectrum:
+    """Compute the ``rank`` smoothest eigenvectors of a graph; see :func:`truncated_svd`.
+
+    They are the leading singular triplets of ``Du^-1/2 R Di^-1/2``. An isolated node has zeros in every
+    vector whose value is not zero.
+    """
+    left, values, right = truncated_svd(graph.normalized_user_item, rank, rng=rng, n_iterations=n_iterations)
+    return GraphSpectrum(values, left, right)
