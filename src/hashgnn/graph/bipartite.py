@@ -179,7 +179,8 @@ class BipartiteGraph:
         if not users.size:
             return np.zeros(users.shape, bool)
         weights = np.asarray(self._user_item[users.ravel(), items.ravel()])
-        return (weights != 0).reshape(users.shape)
+        found: Array = weights.reshape(users.shape) != 0
+        return found
 
     def __repr__(self) -> str:
         return f"BipartiteGraph(n_users={self.n_users}, n_items={self.n_items}, n_edges={self.n_edges})"
@@ -187,6 +188,6 @@ class BipartiteGraph:
 
 def _inverse_root(strengths: Array) -> Array:
     """``x^-1/2``, and 0 for an isolated node."""
-    roots: Array = np.zeros_like(strengths)
-    np.divide(1, np.sqrt(strengths), out=roots, where=strengths > 0)
-    return roots
+    roots: Array = np.sqrt(strengths)
+    inverse: Array = np.divide(1, roots, out=np.zeros_like(roots), where=strengths > 0)
+    return inverse
