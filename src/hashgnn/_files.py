@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hashgnn.errors import StorageError
@@ -35,6 +35,15 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _sync_entries(folder: Path) -> None:
+    """Force a folder's entries to disk after a rename, where the file system can.
+
+    A failure is no failure of the write: the new name stands, and a crash shows the old or the new one.
+    """
+    with suppress(OSError):
+        sync(folder)
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well it replaces ``path``.
@@ -53,7 +62,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.chmod(0o666 & ~_umask())
             sync(temporary)
             temporary.replace(path)
-            sync(path.parent)
+            _sync_entries(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -85,7 +94,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
                 except OSError:
                     aside.rename(path)
                     raise
-            sync(path.parent)
+            _sync_entries(path.parent)
             for old in _old_folders(path):
                 shutil.rmtree(old, ignore_errors=True)
         finally:

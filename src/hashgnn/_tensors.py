@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,14 @@ def write_tensors(
     """Write arrays and string metadata to one safetensors file, atomically."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     with atomic_file(path) as temporary:
-        safetensors.numpy.save_file(contiguous, temporary, metadata=dict(metadata or {}))
+        try:
+            safetensors.numpy.save_file(contiguous, temporary, metadata=dict(metadata or {}))
+        except safetensors.SafetensorError as error:
+            # Its writer gives the system's error, such as a full disk, as text only.
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def read_tensors(path: Path, *, mmap: bool = True) -> tuple[dict[str, Array], dict[str, str]]:

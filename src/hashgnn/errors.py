@@ -17,6 +17,7 @@
 
     HashGNNWarning (UserWarning)
     ├── DataWarning                      something in the data was repaired, and counted
+    ├── ResultWarning                    some rows of a result are empty, and counted
     └── TrainingWarning                  training went on, but not as asked
 """
 
@@ -34,6 +35,7 @@ __all__ = [
     "MissingExtraError",
     "NotFittedError",
     "ParameterError",
+    "ResultWarning",
     "StorageError",
     "TrainingError",
     "TrainingWarning",
@@ -99,6 +101,10 @@ class HashGNNWarning(UserWarning):
 
 class DataWarning(HashGNNWarning):
     """Something in the data was repaired; the message counts it."""
+
+
+class ResultWarning(HashGNNWarning):
+    """Some rows of a result are empty; the message counts and names them."""
 
 
 class TrainingWarning(HashGNNWarning):

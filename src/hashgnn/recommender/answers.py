@@ -1,0 +1,71 @@
+"""Rows and filters to recommendations in external ids."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from hashgnn._checks import quote_some
+from hashgnn.data import IdMap
+from hashgnn.errors import ResultWarning
+from hashgnn.recommender.filters import Filters
+from hashgnn.recommender.recommendations import Recommendations
+from hashgnn.recommender.rows import Rows
+from hashgnn.recommender.search_space import Ranked, SearchOptions, SearchSpace
+from hashgnn.recommender.top_k import top_k
+
+Array = np.ndarray[Any, Any]
+
+_STACK_LEVEL = 4  # the line of the user's program that called HashGNN
+
+
+def answer(
+    space: SearchSpace, ids: IdMap, rows: Rows, options: SearchOptions, filters: Filters, popularity: Array
+) -> Recommendations:
+    """Search for the known rows, rank by popularity for the others, and warn of rows with no result."""
+    known, unknown = np.flatnonzero(rows.known), np.flatnonzero(~rows.known)
+    found = space.search(rows.queries, options, filters[known])
+    if len(unknown):
+        popular = most_popular(popularity, options.k, filters[unknown], len(unknown))
+        found = _interleave(known, found, unknown, popular)
+    if not found.counts.all():
+        without = rows.query_ids[found.counts == 0].tolist()
+        warnings.warn(
+            f"{len(without)} of {len(rows.query_ids)} users have no item left to recommend: "
+            f"{quote_some(without)}; their counts are 0",
+            ResultWarning,
+            stacklevel=_STACK_LEVEL,
+        )
+    return in_external_ids(rows.query_ids, found, ids)
+
+
+def most_popular(popularity: Array, k: int, filters: Filters, n_rows: int) -> Ranked:
+    """Return the items that most users have interacted with; the score is their number."""
+    scores = np.repeat(popularity[None].astype(np.float32), n_rows, axis=0)
+    filters.mask(scores)
+    return Ranked(*top_k(scores, k))
+
+
+def in_external_ids(
+    query_ids: Array, found: Ranked, ids: IdMap, columns: tuple[str, str] = ("user_id", "item_id")
+) -> Recommendations:
+    """Return positions as external ids, padded as :class:`Recommendations` says."""
+    table = np.asarray(ids.ids)
+    if table.dtype.kind in "iu":
+        result = table[found.positions].astype(np.int64)
+        result[found.positions < 0] = -1
+    else:
+        result = table.astype(object)[found.positions]
+        result[found.positions < 0] = None
+    return Recommendations(query_ids, result, found.scores, found.counts, columns)
+
+
+def _interleave(known: Array, one: Ranked, unknown: Array, other: Ranked) -> Ranked:
+    order = np.argsort(np.concatenate((known, unknown)), kind="stable")
+    return Ranked(
+        np.concatenate((one.positions, other.positions))[order],
+        np.concatenate((one.scores, other.scores))[order],
+        np.concatenate((one.counts, other.counts))[order],
+    )

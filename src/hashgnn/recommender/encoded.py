@@ -1,0 +1,57 @@
+"""What a search is asked with: codes and embeddings of users or items, trained or folded in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashgnn.codes import BinaryCodes
+from hashgnn.state import ModelState
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Codes and embeddings of some users or items.
+
+    Attributes
+    ----------
+    codes : BinaryCodes of shape (n, n_bits)
+    embeddings : ndarray of shape (n, d), float32
+        What float search and re-ranking multiply.
+    """
+
+    codes: BinaryCodes
+    embeddings: Array
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: slice | Array) -> Encoded:
+        return Encoded(self.codes[rows], self.embeddings[rows])
+
+
+def trained(state: ModelState, side: str, index: Array) -> Encoded:
+    """Return what training gave to users or items, by their index."""
+    codes: BinaryCodes = getattr(state, f"{side}_codes")
+    embeddings: Array = getattr(state, f"{side}_embeddings")
+    return Encoded(codes[index], np.ascontiguousarray(embeddings[index]))
+
+
+def folded_in(state: ModelState, side: str, output: Array) -> Encoded:
+    """Return codes and embeddings of new users or items from the encoder's output for them."""
+    relax = state.projection.users if side == "user" else state.projection.items
+    relaxed = relax(output)
+    is_relaxed = state.config.float_embedding == "relaxed"
+    return Encoded(BinaryCodes.from_signs(relaxed), relaxed if is_relaxed else output)
+
+
+def relaxations(state: ModelState, side: str, queries: Encoded) -> Array:
+    """Return the relaxed codes in (-1, 1) of queries, shape (n, n_bits), float32."""
+    if state.config.float_embedding == "relaxed":
+        return queries.embeddings
+    relax = state.projection.users if side == "user" else state.projection.items
+    return relax(queries.embeddings)

@@ -1,0 +1,140 @@
+"""What a fitted model does, in internal terms: rows, filters, searches."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from hashgnn.data import Interactions
+from hashgnn.errors import ParameterError
+from hashgnn.recommender.answers import answer, in_external_ids
+from hashgnn.recommender.encoded import Encoded, folded_in, trained
+from hashgnn.recommender.filters import Filters, make_filters
+from hashgnn.recommender.id_lists import Lists, as_list, id_array, look_up, look_up_lists
+from hashgnn.recommender.recommendations import Recommendations
+from hashgnn.recommender.rows import Rows, rows_of_histories, rows_of_users
+from hashgnn.recommender.search_space import Ranked, SearchOptions, SearchSpace
+from hashgnn.state import ModelState
+
+Array = np.ndarray[Any, Any]
+
+
+class Fitted:
+    """A model state made ready to answer. What is built on first use is built from the state alone, so two
+    threads that build it at once build the same.
+    """
+
+    def __init__(self, state: ModelState) -> None:
+        self.state = state
+        self.seen = Lists.of_matrix(state.seen)
+
+    @cached_property
+    def items_for_users(self) -> SearchSpace:
+        """The items, to be recommended to users."""
+        return SearchSpace(self.state, queries_are="user", searches="item")
+
+    @cached_property
+    def popularity(self) -> Array:
+        """Users who interacted with each item, (n_items,) int64."""
+        return np.bincount(self.state.seen.indices, minlength=self.state.n_items)
+
+    @cached_property
+    def _alike(self) -> dict[str, SearchSpace]:
+        return {side: SearchSpace(self.state, queries_are=side, searches=side) for side in ("user", "item")}
+
+    def rows_of_users(self, user_ids: Any, on_unknown: str) -> Rows:
+        """Return the rows of users by external id."""
+        return rows_of_users(self.state, self.seen, user_ids, on_unknown)
+
+    def rows_of_histories(self, histories: Any, on_unknown: str, features: Any) -> Rows:
+        """Return the rows of new users by their items."""
+        return rows_of_histories(self.state, histories, on_unknown, self._encode_features("user", features))
+
+    def answer(
+        self, rows: Rows, options: SearchOptions, filter_seen: bool, allow: Any, block: Any, *, strict: bool
+    ) -> Recommendations:
+        """Filter, search and translate."""
+        filters = make_filters(
+            self.state.item_ids, rows, rows.seen if filter_seen else None, allow, block, strict=strict
+        )
+        return answer(self.items_for_users, self.state.item_ids, rows, options, filters, self.popularity)
+
+    def similar(
+        self, side: str, ids: Any, k: Any, search: Any, oversampling: Any, n_threads: Any
+    ) -> Recommendations:
+        """Rank the items or users alike to some."""
+        space = self._alike[side]
+        options = space.options(k, search, oversampling, n_threads)
+        id_map = self.state.item_ids if side == "item" else self.state.user_ids
+        asked = (
+            [ids]
+            if isinstance(ids, str | bytes) or not hasattr(ids, "__len__")
+            else as_list(f"{side}_ids", ids)
+        )
+        index = look_up(id_map, side, asked, remedy=f"similar_{side}s knows those of the training data only")
+        themselves = Lists.of([index[row : row + 1] for row in range(len(index))])
+        found = space.search(trained(self.state, side, index), options, Filters(excluded=themselves))
+        columns = (f"{side}_id", f"similar_{side}_id")
+        return in_external_ids(id_array(asked, like=id_map.ids), found, id_map, columns)
+
+    def encode(self, side: str, ids: Any) -> Encoded:
+        """Return what training gave to users or items."""
+        id_map = self.state.item_ids if side == "item" else self.state.user_ids
+        index = look_up(id_map, side, as_list(f"{side}_ids", ids), remedy=f"use fold_in_{side}s for new ones")
+        return trained(self.state, side, index)
+
+    def fold_in(self, side: str, lists: Any, features: Any) -> Encoded:
+        """Return codes and embeddings of new users or items."""
+        known = self.state.item_ids if side == "user" else self.state.user_ids
+        noun, name = ("item", "histories") if side == "user" else ("user", "audiences")
+        if lists is None and features is None:
+            raise ParameterError(f"fold_in_{side}s needs {name} or {side}_features, got neither")
+        encoded = self._encode_features(side, features)
+        rows = lists if encoded is None or lists is not None else [[]] * encoded.shape[0]
+        edges = look_up_lists(known, noun, name, rows, remedy=f"fold-in needs {noun}s of the training data")
+        rule = self.state.fold_in.users if side == "user" else self.state.fold_in.items
+        return folded_in(self.state, side, rule(edges.matrix(len(known)), encoded))
+
+    def score_block(self, user_index: Array, search: str, k: int, oversampling: int) -> Array:
+        """Return the scores of all items."""
+        options = self.items_for_users.options(k, search, oversampling)
+        index = self._check_index(user_index)
+        filters = Filters(excluded=self.seen[index]) if search == "hierarchical" else Filters()
+        return self.items_for_users.scores(trained(self.state, "user", index), options, filters)
+
+    def search_block(
+        self, user_index: Array, search: str, k: int, oversampling: int, n_threads: int
+    ) -> Ranked:
+        """Return the best unseen items as positions."""
+        options = self.items_for_users.options(k, search, oversampling, n_threads)
+        index = self._check_index(user_index)
+        queries = trained(self.state, "user", index)
+        return self.items_for_users.search(queries, options, Filters(excluded=self.seen[index]))
+
+    def _encode_features(self, side: str, features: Any) -> sparse.csr_matrix | None:
+        if features is None:
+            return None
+        vocabulary = self.state.user_features if side == "user" else self.state.item_features
+        if vocabulary is None:
+            raise ParameterError(f"{side}_features must be None, the model was fitted without them")
+        return vocabulary.encode(features)
+
+    def _check_index(self, user_index: Array) -> Array:
+        index = np.asarray(user_index)
+        if index.ndim != 1 or index.dtype.kind not in "iu":
+            raise ParameterError(
+                f"user_index must be a 1-d array of integers, got {index.dtype} {index.shape}"
+            )
+        if index.size and not 0 <= index.min() <= index.max() < self.state.n_users:
+            raise ParameterError(f"user_index must be in [0, {self.state.n_users}), got others")
+        return index.astype(np.int64, copy=False)
+
+
+def as_interactions(data: Any) -> Interactions:
+    """Return interactions from what a user may have: the object, a sparse matrix or a data frame."""
+    if isinstance(data, Interactions):
+        return data
+    return Interactions.from_csr(data) if sparse.issparse(data) else Interactions.from_frame(data)

@@ -1,0 +1,95 @@
+"""``Recommendations``: ranked items in external ids, one row a user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+from hashgnn._checks import check_choice
+
+Array = np.ndarray[Any, Any]
+
+FRAMES = ("pandas", "polars", "pyarrow")
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """What a query gives: for each row, the best first, in external ids.
+
+    A row has fewer than ``k`` results where fewer candidates exist. Only the first ``counts[row]`` entries
+    of a row are results; the rest is padding.
+
+    Attributes
+    ----------
+    query_ids : ndarray of shape (n,)
+        What the rows answer: user ids; item ids of ``similar_items``; places in the list of histories.
+    ids : ndarray of shape (n, k)
+        External ids. Integer ids are padded with -1, all others (dtype object) with ``None``.
+    scores : ndarray of shape (n, k), float32
+        Descending, in the unit of the search way; higher is better. Padded with -inf.
+    counts : ndarray of shape (n,), int64
+        Results of each row.
+    columns : tuple of str
+        Names of the two id columns in a table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> recs = Recommendations(
+    ...     np.array(["u1"], object), np.array([[7, 3, -1]]), np.array([[2.0, 1.0, -np.inf]]), np.array([2])
+    ... )
+    >>> recs.to_arrow().to_pylist()[1]
+    {'user_id': 'u1', 'item_id': 3, 'rank': 2, 'score': 1.0}
+    """
+
+    query_ids: Array
+    ids: Array
+    scores: Array
+    counts: Array
+    columns: tuple[str, str] = ("user_id", "item_id")
+
+    @property
+    def user_ids(self) -> Array:
+        """The same as ``query_ids``: the users that the rows answer."""
+        return self.query_ids
+
+    def __len__(self) -> int:
+        return len(self.query_ids)
+
+    def __repr__(self) -> str:
+        return f"Recommendations(n={len(self)}, k={self.ids.shape[1]}, results={int(self.counts.sum())})"
+
+    def lists(self) -> list[list[Any]]:
+        """Return the ids of each row as a Python list, without padding."""
+        rows: list[list[Any]] = self.ids.tolist()
+        return [row[:count] for row, count in zip(rows, self.counts.tolist(), strict=True)]
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row a result: the two id columns, ``rank`` (int32, from 1) and ``score`` (float32)."""
+        k = self.ids.shape[1]
+        real = np.arange(k) < self.counts[:, None]
+        ranks = np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), real.shape)
+        query_name, result_name = self.columns
+        return pa.table(
+            {
+                query_name: pa.array(np.repeat(self.query_ids, self.counts)),
+                result_name: pa.array(self.ids[real]),
+                "rank": pa.array(ranks[real]),
+                "score": pa.array(self.scores[real].astype(np.float32)),
+            }
+        )
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """Return the table of :meth:`to_arrow` as a data frame.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default="pandas"
+            A library that is installed.
+        """
+        check_choice("backend", backend, FRAMES)
+        return nw.from_arrow(nw.from_native(self.to_arrow()), backend=backend).to_native()

@@ -1,0 +1,140 @@
+"""One side of a model as what is searched, by every search way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashgnn._checks import check_choice, check_int
+from hashgnn.errors import ParameterError
+from hashgnn.recommender.dense import code_scores, float_scores, inverse_lengths
+from hashgnn.recommender.encoded import Encoded, relaxations
+from hashgnn.recommender.filters import Filters
+from hashgnn.recommender.top_k import top_k
+from hashgnn.state import ModelState
+
+Array = np.ndarray[Any, Any]
+
+SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
+_BLOCK_BYTES = 64 * 1024 * 1024  # dense scores held at a time
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search: ``k`` results, the search way, candidates re-ranked for each of them, threads."""
+
+    k: int
+    search: str
+    oversampling: int = 5
+    n_threads: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """The best of each row: positions (int64, padded -1), scores (float32, padded -inf), counts (int64)."""
+
+    positions: Array
+    scores: Array
+    counts: Array
+
+
+class SearchSpace:
+    """The users or items of a model, ready to be searched. Read-only, so safe to use from many threads.
+
+    Parameters
+    ----------
+    state : ModelState
+    queries_are, searches : {"user", "item"}
+        Where the queries come from, and what is found. Items for users are scored with the item bias and
+        by inner product; items for items and users for users without a bias and by cosine, because there a
+        bias or a long vector says how much is liked in general, not how much two things are alike.
+    """
+
+    def __init__(self, state: ModelState, *, queries_are: str, searches: str) -> None:
+        self._state, self._side = state, queries_are
+        self._codes = state.item_codes if searches == "item" else state.user_codes
+        self._table = state.item_embeddings if searches == "item" else state.user_embeddings
+        alike = queries_are == searches
+        self._bias = None if alike else state.item_bias
+        self._inverse_norms = inverse_lengths(self._table) if alike else None
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The search ways that this side has: ``biased`` needs an item bias."""
+        return tuple(way for way in SEARCH_WAYS if way != "biased" or self._bias is not None)
+
+    def options(self, k: Any, search: Any, oversampling: Any = 5, n_threads: Any = 1) -> SearchOptions:
+        """Check what a user asked for."""
+        check_choice("search", search, SEARCH_WAYS)
+        if search not in self.ways:
+            why = (
+                "this model was fitted with item_bias=False"
+                if self._state.item_bias is None
+                else "it compares alike"
+            )
+            raise ParameterError(
+                f"search must be one of {', '.join(map(repr, self.ways))}, got {search!r}; {why}"
+            )
+        size = check_int("k", k, minimum=1)
+        if size > len(self):
+            raise ParameterError(f"k must be at most {len(self)}, what there is to choose from, got {size}")
+        return SearchOptions(
+            k=size,
+            search=search,
+            oversampling=check_int("oversampling", oversampling, minimum=1),
+            n_threads=check_int("n_threads", n_threads, minimum=1),
+        )
+
+    def search(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Ranked:
+        """Return the best ``k`` of each query after filtering; ties go to the smaller position."""
+        n, k = len(queries), options.k
+        positions = np.full((n, k), -1, np.int64)
+        scores = np.full((n, k), -np.inf, np.float32)
+        counts = np.zeros(n, np.int64)
+        n_rows = max(1, _BLOCK_BYTES // (4 * len(self)))
+        for start in range(0, n, n_rows):
+            rows = np.arange(start, min(start + n_rows, n))
+            block = self.scores(queries[rows], options, filters[rows])
+            positions[rows], scores[rows], counts[rows] = top_k(block, k)
+        return Ranked(positions, scores, counts)
+
+    def scores(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Array:
+        """Return the score of everything for each query, (n, len(self)) float32, -inf where filtered out.
+
+        Hierarchical: float scores of the ``k * oversampling`` candidates by code, -inf for the others.
+        """
+        if options.search == "float":
+            scores = float_scores(queries.embeddings, self._table, self._inverse_norms)
+        elif options.search == "asymmetric":
+            scores = code_scores(relaxations(self._state, self._side, queries), self._codes, self._bias)
+        else:
+            bias = None if options.search == "hamming" else self._bias
+            scores = code_scores(queries.codes.signs(), self._codes, bias)
+        filters.mask(scores)
+        if options.search == "hierarchical":
+            n_candidates = min(options.k * options.oversampling, len(self))
+            candidates, _, counts = top_k(scores, n_candidates)
+            scores = self._rerank(queries, candidates, counts)
+        return scores
+
+    def bytes_per_entry(self, search: str) -> float:
+        """Return what a search reads of one entry, in bytes."""
+        codes = 0 if search == "float" else self._codes.n_bits / 8
+        bias = 1 if self._bias is not None and search not in ("hamming", "float") else 0
+        floats = 4 * self._table.shape[1] if search in ("hierarchical", "float") else 0
+        return float(codes + bias + floats)
+
+    def _rerank(self, queries: Encoded, candidates: Array, counts: Array) -> Array:
+        scores = np.full((len(queries), len(self)), -np.inf, np.float32)
+        for row, count in enumerate(counts.tolist()):
+            chosen = candidates[row, :count]
+            norms = None if self._inverse_norms is None else self._inverse_norms[chosen]
+            scores[row, chosen] = float_scores(queries.embeddings[row : row + 1], self._table[chosen], norms)[
+                0
+            ]
+        return scores

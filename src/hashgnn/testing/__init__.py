@@ -1,0 +1,1 @@
+"""Contract suites that any encoder, index or recommender must pass."""

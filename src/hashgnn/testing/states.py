@@ -1,0 +1,100 @@
+"""Model states made without training, for tests of what is built on a fitted model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from hashgnn._rng import RngLike, as_generator
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.config import ModelConfig
+from hashgnn.data import IdMap
+from hashgnn.fold_in import HashProjection, build_fold_in
+from hashgnn.state import ModelState
+
+Array = np.ndarray[Any, Any]
+
+
+def random_state(
+    user_ids: Sequence[Any] | int = 20,
+    item_ids: Sequence[Any] | int = 30,
+    *,
+    n_bits: int = 32,
+    dim: int = 6,
+    item_bias: bool = True,
+    float_embedding: str = "encoder",
+    density: float = 0.2,
+    coarse: bool = False,
+    rng: RngLike = 0,
+) -> ModelState:
+    """Return a state with random tables in which everything is consistent.
+
+    Users are the history encoder's sum of their items' vectors, so that folding in a user's own history
+    gives the user's own code.
+
+    Parameters
+    ----------
+    user_ids, item_ids : list of ids, or int
+        External ids; a number gives ``"u0"``, ``"u1"``… and ``"i0"``, ``"i1"``….
+    n_bits, dim : int
+    item_bias : bool
+    float_embedding : {"encoder", "relaxed"}
+    density : float
+        Share of all pairs that were seen.
+    coarse : bool, default=False
+        Vectors of few distinct values, so that ties are common.
+    rng : int or Generator
+
+    Examples
+    --------
+    >>> random_state(3, ["a", "b"], n_bits=8).n_items
+    2
+    """
+    generator = as_generator(rng)
+    users = [f"u{n}" for n in range(user_ids)] if isinstance(user_ids, int) else list(user_ids)
+    items = [f"i{n}" for n in range(item_ids)] if isinstance(item_ids, int) else list(item_ids)
+    table = generator.normal(size=(len(items), dim)).astype(np.float32)
+    if coarse:
+        table = np.sign(table)
+    seen = sparse.csr_matrix(generator.random((len(users), len(items))) < density, dtype=np.float32)
+    weight = generator.normal(size=(dim, n_bits)).astype(np.float32)
+    projection = HashProjection({"shared_weight": weight, "shared_bias": np.zeros(n_bits, np.float32)})
+    rule = build_fold_in(
+        "history",
+        {
+            "item_table": table,
+            "user_table": generator.normal(size=(len(users), dim)).astype(np.float32),
+            "item_mean": table.mean(axis=0),
+        },
+        {"degree_exponent": 0.5, "audience_exponent": 0.5},
+    )
+    outputs = {"user": rule.users(seen), "item": table}
+    relaxed = {"user": projection.users(outputs["user"]), "item": projection.items(table)}
+    embeddings = outputs if float_embedding == "encoder" else relaxed
+    config = ModelConfig(
+        n_bits=n_bits,
+        item_bias=item_bias,
+        encoder="history",
+        embedding_dim=dim,
+        float_embedding="encoder" if float_embedding == "encoder" else "relaxed",
+    )
+    bias = ItemBias.from_values(generator.normal(scale=4.0, size=len(items)))
+    return ModelState(
+        config=config,
+        user_ids=IdMap(users),
+        item_ids=IdMap(items),
+        seen=seen,
+        user_codes=BinaryCodes.from_signs(relaxed["user"]),
+        item_codes=BinaryCodes.from_signs(relaxed["item"]),
+        item_bias=bias if item_bias else None,
+        user_embeddings=embeddings["user"],
+        item_embeddings=embeddings["item"],
+        fold_in=rule,
+        projection=projection,
+        data_statistics={"n_interactions": int(seen.nnz)},
+        metrics={"recall@20": 0.5},
+        training={"epochs": 0, "seconds": 0.0},
+    )

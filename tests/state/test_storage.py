@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hashgnn import artifact
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError, StorageError
+from hashgnn.state import ModelState, load_state, save_state
+from hashgnn.testing.states import random_state
+
+
+def assert_same(one: ModelState, other: ModelState) -> None:
+    assert one.config == other.config
+    for side in ("user", "item"):
+        assert getattr(one, f"{side}_ids").ids.tolist() == getattr(other, f"{side}_ids").ids.tolist()
+        assert getattr(one, f"{side}_codes") == getattr(other, f"{side}_codes")
+        np.testing.assert_array_equal(
+            getattr(one, f"{side}_embeddings"), getattr(other, f"{side}_embeddings")
+        )
+    assert (one.item_bias is None) == (other.item_bias is None)
+    if one.item_bias is not None and other.item_bias is not None:
+        np.testing.assert_array_equal(one.item_bias.values(), other.item_bias.values())
+    np.testing.assert_array_equal(one.seen.toarray(), other.seen.toarray())
+    history = one.seen[:3]
+    np.testing.assert_array_equal(
+        one.projection.users(one.fold_in.users(history)), other.projection.users(other.fold_in.users(history))
+    )
+    assert (one.data_statistics, one.metrics, one.training) == (
+        other.data_statistics,
+        other.metrics,
+        other.training,
+    )
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+@pytest.mark.parametrize("item_bias", [True, False])
+def test_a_state_is_read_back_equal(tmp_path: Path, mmap: bool, item_bias: bool) -> None:
+    state = random_state(item_bias=item_bias)
+    save_state(state, tmp_path / "v1")
+    assert_same(load_state(tmp_path / "v1", mmap=mmap), state)
+    assert (tmp_path / "v1" / "item_bias.safetensors").exists() == item_bias
+
+
+def test_a_mapped_state_reads_its_tables_from_the_files(tmp_path: Path) -> None:
+    save_state(random_state(), tmp_path / "v1")
+    state = load_state(tmp_path / "v1")
+
+    def maps_a_file(array: Any) -> bool:
+        while array is not None and not isinstance(array, np.memmap):
+            array = array.base
+        return array is not None
+
+    for table in (
+        state.user_embeddings,
+        state.item_embeddings,
+        state.item_codes.packed,
+        state.seen.indices,
+        state.seen.indptr,
+    ):
+        assert maps_a_file(table)
+        assert not table.flags.writeable
+    assert not maps_a_file(load_state(tmp_path / "v1", mmap=False).item_embeddings)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_damage_to_any_file_is_an_error(data: st.DataObject, saved: Path) -> None:
+    name = data.draw(st.sampled_from(sorted(file.name for file in saved.iterdir())))
+    whole = (saved / name).read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    cut = data.draw(st.booleans())
+    flipped = bytes([whole[at] ^ data.draw(st.integers(1, 255))])
+    try:
+        (saved / name).write_bytes(whole[:at] if cut else whole[:at] + flipped + whole[at + 1 :])
+        with pytest.raises(ArtifactError) as caught:
+            load_state(saved)
+        assert str(caught.value).startswith(f"{saved}: ")
+        assert "\n" not in str(caught.value)
+        try:  # sizes alone cannot tell; but whatever fails must fail clearly
+            load_state(saved, verify=False)
+        except ArtifactError:
+            assert True
+    finally:
+        (saved / name).write_bytes(whole)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "v1"
+    save_state(random_state(6, 7, n_bits=8, dim=2), path)
+    return path
+
+
+def test_a_file_swapped_for_that_of_another_model_is_an_error(tmp_path: Path) -> None:
+    save_state(random_state(rng=1), tmp_path / "v1")
+    save_state(random_state(rng=2), tmp_path / "v2")
+    shutil.copy(tmp_path / "v2" / "item_codes.safetensors", tmp_path / "v1")
+    with pytest.raises(ArtifactDamagedError, match=r"checksum of item_codes\.safetensors does not match"):
+        load_state(tmp_path / "v1")
+
+
+def test_parts_that_do_not_fit_together_are_an_error_even_with_right_checksums(tmp_path: Path) -> None:
+    path = tmp_path / "v1"
+    save_state(random_state(5, 9, n_bits=16), path)
+    document = artifact.open_artifact(path).document
+    with artifact.write_artifact(tmp_path / "v2", document) as folder:
+        for file in path.iterdir():
+            if file.name != artifact.MANIFEST:
+                shutil.copy(file, folder)
+        BinaryCodes(np.zeros((8, 2), np.uint8)).save(folder / "item_codes.safetensors")
+    with pytest.raises(ArtifactDamagedError, match="length of item_codes must be 9, got 8; the folder was"):
+        load_state(tmp_path / "v2")
+    with artifact.write_artifact(
+        tmp_path / "v3", {**document, "config": {"n_bits": 16, "colour": 1}}
+    ) as folder:
+        for file in path.iterdir():
+            if file.name != artifact.MANIFEST:
+                shutil.copy(file, folder)
+    with pytest.raises(ArtifactDamagedError, match="colour is not a setting"):
+        load_state(tmp_path / "v3")
+
+
+def changed(state: ModelState, **parts: Any) -> ModelState:
+    return replace(state, **parts)
+
+
+def test_a_state_whose_parts_do_not_fit_is_refused() -> None:
+    state = random_state(5, 9, n_bits=16, dim=4)
+    short = BinaryCodes(np.zeros((8, 2), np.uint8))
+    for parts, said in (
+        ({"item_codes": short}, "length of item_codes must be 9, got 8"),
+        ({"user_codes": BinaryCodes(np.zeros((5, 1), np.uint8))}, "n_bits of user_codes must be 16, got 8"),
+        ({"item_bias": None}, "presence of item_bias must be True, got False"),
+        ({"item_bias": ItemBias(np.zeros(3, np.uint8), 0.0)}, "length of item_bias must be 9, got 3"),
+        ({"user_embeddings": np.zeros((5, 3), np.float32)}, r"shape of user_embeddings must be \(5, 4\)"),
+        ({"item_embeddings": np.zeros((9, 4))}, "dtype of item_embeddings must be float32, got float64"),
+        ({"seen": state.seen[:4]}, r"shape of seen must be \(5, 9\), got \(4, 9\)"),
+    ):
+        with pytest.raises(ParameterError, match=said):
+            changed(state, **parts)
+
+
+@pytest.mark.parametrize(
+    ("indptr", "indices", "said"),
+    [
+        ([0, 2, 2, 4], [0, 1, 5, 6], "columns of seen must be in"),
+        ([0, 2, 2, 4], [1, 0, 2, 3], "columns of seen must ascend in each row"),
+        ([0, 2, 2, 4], [1, 1, 2, 3], "columns of seen must ascend in each row"),
+        ([0, 3, 2, 4], [0, 1, 2, 3], "row pointers of seen must ascend"),
+    ],
+)
+def test_broken_seen_lists_are_refused(indptr: list[int], indices: list[int], said: str) -> None:
+    state = random_state(3, 6, n_bits=8)
+    seen = state.seen.copy()
+    seen.indptr, seen.indices = np.array(indptr, np.int32), np.array(indices, np.int32)
+    seen.data = np.ones(len(indices), np.float32)
+    with pytest.raises(ParameterError, match=said):
+        changed(state, seen=seen)
+    seen.indptr, seen.indices = np.array([0, 2, 2, 4], np.int32), np.array([4, 5, 0, 1], np.int32)
+    assert changed(state, seen=seen).seen[2].indices.tolist() == [0, 1]
+
+
+def test_a_state_with_nan_is_not_saved(tmp_path: Path) -> None:
+    state = random_state()
+    table = state.item_embeddings.copy()
+    table[3, 1] = np.nan
+    with pytest.raises(ParameterError, match="item_embeddings must be finite, got NaN or infinity in row 3"):
+        save_state(changed(state, item_embeddings=table), tmp_path / "v1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_at_any_write_leaves_the_old_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = random_state(rng=1), random_state(rng=2)
+    save_state(old, tmp_path / "v1")
+    real = os.fsync
+
+    def save_with_failure_at(fails_at: int) -> tuple[int, bool]:
+        """Return how many times the disk was asked to keep something, and whether the save failed."""
+        n_calls = 0
+
+        def fsync(descriptor: int) -> None:
+            nonlocal n_calls
+            n_calls += 1
+            if n_calls == fails_at:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(descriptor)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fsync)
+            try:
+                save_state(new, tmp_path / "v1", overwrite=True)
+            except StorageError:
+                return n_calls, True
+        return n_calls, False
+
+    outcomes = []
+    n_calls, _ = save_with_failure_at(0)
+    for fails_at in range(1, n_calls + 1):
+        save_state(old, tmp_path / "v1", overwrite=True)
+        _, failed = save_with_failure_at(fails_at)
+        assert [file.name for file in tmp_path.iterdir()] == ["v1"]
+        assert_same(load_state(tmp_path / "v1"), old if failed else new)
+        outcomes.append(failed)
+    assert sum(outcomes) > 15
+
+
+FULL_DISK = """
+import resource, signal, sys
+from hashgnn.state import save_state
+from hashgnn.testing.states import random_state
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    save_state(random_state(rng=2), sys.argv[1], overwrite=True)
+except BaseException as error:
+    print(type(error).__name__, str(error))
+"""
+
+
+@pytest.mark.parametrize("n_bytes", [10, 200, 800, 1500])
+def test_a_write_that_the_system_refuses_leaves_the_old_model(tmp_path: Path, n_bytes: int) -> None:
+    state = random_state(rng=1)
+    save_state(state, tmp_path / "v1")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "v1"), str(n_bytes)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(
+        f"StorageError {tmp_path / 'v1'}: could not be written, File too large; nothing"
+    )
+    assert [file.name for file in tmp_path.iterdir()] == ["v1"]
+    assert_same(load_state(tmp_path / "v1"), state)
+
+
+SAVE_FOREVER = """
+import sys
+from hashgnn.state import save_state
+from hashgnn.testing.states import random_state
+
+states = [random_state(rng=seed) for seed in (1, 2)]
+print("ready", flush=True)
+while True:
+    for state in states:
+        save_state(state, sys.argv[1], overwrite=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_during_save_leaves_one_of_the_two_models(tmp_path: Path) -> None:
+    path = tmp_path / "v1"
+    states = [random_state(rng=seed) for seed in (1, 2)]
+    save_state(states[0], path)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        with subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOREVER, str(path)], stdout=subprocess.PIPE
+        ) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+            time.sleep(rng.uniform(0.0, 0.2))
+            writer.send_signal(signal.SIGKILL)
+        loaded = load_state(path)
+        expected = [state for state in states if state.item_codes == loaded.item_codes]
+        assert len(expected) == 1
+        assert_same(loaded, expected[0])
