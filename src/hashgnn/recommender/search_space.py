@@ -75,7 +75,7 @@ class SearchSpace:
             why = (
                 "this model was fitted with item_bias=False"
                 if self._state.item_bias is None
-                else "it compares alike"
+                else f"alike {self._side}s are compared without a bias"
             )
             raise ParameterError(
                 f"search must be one of {', '.join(map(repr, self.ways))}, got {search!r}; {why}"

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hashgnn.errors import ParameterError, UnknownIdError
+from hashgnn.recommender import HashGNN
+from hashgnn.testing.recommender import seen_ids
+from hashgnn.testing.states import random_state
+
+
+@pytest.mark.parametrize("float_embedding", ["encoder", "relaxed"])
+def test_a_trained_users_history_folds_in_to_the_users_own_code(float_embedding: str) -> None:
+    model = HashGNN.from_state(random_state(float_embedding=float_embedding))
+    seen = seen_ids(model)
+    users = [user for user in seen if seen[user]]
+    folded = model.fold_in_users([sorted(seen[user]) for user in users])
+    trained = model.encode(user_ids=users)
+    assert folded.codes == trained.codes
+    np.testing.assert_allclose(folded.embeddings, trained.embeddings, rtol=1e-5, atol=1e-6)
+    for way in model.search_ways:
+        by_history = model.recommend_for_history([seen[user] for user in users], search=way)
+        assert by_history.lists() == model.recommend(users, search=way).lists()
+        assert by_history.query_ids.tolist() == list(range(len(users)))
+
+
+def test_unknown_items_of_a_history_are_an_error_or_left_out() -> None:
+    model = HashGNN.from_state(random_state())
+    with pytest.raises(UnknownIdError, match="2 of 4 item ids are not in the training data: 'new', 'newer'"):
+        model.recommend_for_history([["i1", "new"], ["newer", "i2"]])
+    plain = model.recommend_for_history([["i1"], ["i2"]]).lists()
+    assert model.recommend_for_history([["i1", "new"], ["i2"]], on_unknown="skip").lists() == plain
+    mixed = [["new"], ["i1", "new"], [], ["i2"]]
+    skipped = model.recommend_for_history(mixed, on_unknown="skip")
+    assert skipped.query_ids.tolist() == [1, 3]
+    assert skipped.lists() == plain
+    popular = model.recommend_for_history(mixed, on_unknown="popular")
+    assert popular.query_ids.tolist() == [0, 1, 2, 3]
+    counts = np.bincount(model.state_.seen.indices, minlength=model.state_.n_items)
+    best = [f"i{item}" for item in np.lexsort((np.arange(len(counts)), -counts))[:10]]
+    assert popular.lists() == [best, plain[0], best, plain[1]]
+
+
+def test_an_empty_history_is_an_error_that_names_its_row() -> None:
+    model = HashGNN.from_state(random_state())
+    with pytest.raises(ParameterError, match="each of histories must name an item, history 1 is empty"):
+        model.recommend_for_history([["i1"], []])
+    with pytest.raises(ParameterError, match="histories must be a list, got 'i1'"):
+        model.recommend_for_history("i1")
+    with pytest.raises(ParameterError, match="each of histories must be a list, got 'i1'"):
+        model.recommend_for_history(["i1"])
+
+
+def test_an_item_named_twice_counts_once() -> None:
+    model = HashGNN.from_state(random_state())
+    once, twice = model.fold_in_users([["i1", "i2"]]), model.fold_in_users([["i2", "i1", "i2"]])
+    assert once.codes == twice.codes
+    np.testing.assert_array_equal(once.embeddings, twice.embeddings)
+
+
+def test_a_new_item_gets_a_code_from_its_users() -> None:
+    state = random_state()
+    folded = HashGNN.from_state(state).fold_in_items([["u1", "u4"], []])
+    audience = np.zeros((2, state.n_users), np.float32)
+    audience[0, [1, 4]] = 1
+    output = state.fold_in.items(audience)
+    np.testing.assert_array_equal(folded.embeddings, output)
+    np.testing.assert_array_equal(folded.codes.signs(), np.where(state.projection.items(output) >= 0, 1, -1))
+
+
+def test_features_of_a_model_without_features_are_refused() -> None:
+    import polars as pl
+
+    model = HashGNN.from_state(random_state())
+    frame = pl.DataFrame({"age": [3]})
+    with pytest.raises(ParameterError, match="user_features must be None, the model was fitted without them"):
+        model.recommend_for_history([["i1"]], user_features=frame)
+    with pytest.raises(ParameterError, match="item_features must be None, the model was fitted without them"):
+        model.fold_in_items(item_features=frame)
+    with pytest.raises(ParameterError, match="fold_in_items needs audiences or item_features, got neither"):
+        model.fold_in_items()
+
+
+def test_encode_gives_the_trained_codes_in_the_order_asked() -> None:
+    state = random_state()
+    model = HashGNN.from_state(state)
+    encoded = model.encode(item_ids=["i3", "i1"])
+    assert encoded.codes == state.item_codes[[3, 1]]
+    np.testing.assert_array_equal(encoded.embeddings, state.item_embeddings[[3, 1]])
+    assert model.encode(user_ids=["u2"]).codes == state.user_codes[[2]]
+    with pytest.raises(UnknownIdError, match="'new'; use fold_in_items for new ones"):
+        model.encode(item_ids=["new"])
+    for arguments in ({}, {"user_ids": ["u1"], "item_ids": ["i1"]}):
+        with pytest.raises(ParameterError, match="encode needs either user_ids or item_ids"):
+            model.encode(**arguments)
