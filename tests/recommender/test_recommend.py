@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from hashgnn.errors import NotFittedError, ParameterError, ResultWarning, UnknownIdError
+from hashgnn.errors import DataError, NotFittedError, ParameterError, ResultWarning, UnknownIdError
 from hashgnn.recommender import SEARCH_WAYS, HashGNN
 from hashgnn.state import ModelState
 from hashgnn.testing.recommender import seen_ids
@@ -184,6 +184,16 @@ def test_integer_ids_come_back_as_integers_padded_with_minus_one() -> None:
     assert table["user_id"].to_list() == [20, 10, 10]
     assert table["rank"].to_list() == [1, 1, 2]
     assert set(table["item_id"].to_list()) == {3, 5, 7}
+
+
+def test_ids_of_several_types_are_answered_but_make_no_table() -> None:
+    model = HashGNN.from_state(random_state())
+    recs = model.recommend(["u1", 7], k=2, on_unknown="popular")
+    assert recs.user_ids.tolist() == ["u1", 7]
+    with pytest.raises(
+        DataError, match=r"user_id holds ids that no table column can hold together; use lists"
+    ):
+        recs.to_arrow()
 
 
 def test_users_may_be_a_column_of_any_library() -> None:

@@ -3,6 +3,7 @@
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.hash_gnn import HashGNN
 from hashgnn.recommender.recommendations import Recommendations
-from hashgnn.recommender.search_space import SEARCH_WAYS, Ranked
+from hashgnn.recommender.search_space import SEARCH_WAYS
+from hashgnn.recommender.top_k import Ranked
 
 __all__ = ["SEARCH_WAYS", "Encoded", "HashGNN", "Ranked", "Recommendations"]

@@ -13,8 +13,8 @@ from hashgnn.errors import ResultWarning
 from hashgnn.recommender.filters import Filters
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.rows import Rows
-from hashgnn.recommender.search_space import Ranked, SearchOptions, SearchSpace
-from hashgnn.recommender.top_k import top_k
+from hashgnn.recommender.search_space import SearchOptions, SearchSpace
+from hashgnn.recommender.top_k import Ranked, top_k_in_blocks
 
 Array = np.ndarray[Any, Any]
 
@@ -43,22 +43,24 @@ def answer(
 
 def most_popular(popularity: Array, k: int, filters: Filters, n_rows: int) -> Ranked:
     """Return the items that most users have interacted with; the score is their number."""
-    scores = np.repeat(popularity[None].astype(np.float32), n_rows, axis=0)
-    filters.mask(scores)
-    return Ranked(*top_k(scores, k))
+    counts = popularity.astype(np.float32)
+
+    def score(rows: Array) -> Array:
+        scores = np.repeat(counts[None], len(rows), axis=0)
+        filters[rows].mask(scores)
+        return scores
+
+    return top_k_in_blocks(score, n_rows, len(counts), k)
 
 
 def in_external_ids(
     query_ids: Array, found: Ranked, ids: IdMap, columns: tuple[str, str] = ("user_id", "item_id")
 ) -> Recommendations:
     """Return positions as external ids, padded as :class:`Recommendations` says."""
-    table = np.asarray(ids.ids)
-    if table.dtype.kind in "iu":
-        result = table[found.positions].astype(np.int64)
-        result[found.positions < 0] = -1
-    else:
-        result = table.astype(object)[found.positions]
-        result[found.positions < 0] = None
+    result: Array = np.asarray(ids.ids)[found.positions]
+    integers = result.dtype.kind in "iu"
+    result = result.astype(np.int64 if integers else object)
+    result[found.positions < 0] = -1 if integers else None
     return Recommendations(query_ids, result, found.scores, found.counts, columns)
 
 

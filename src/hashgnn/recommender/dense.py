@@ -46,4 +46,5 @@ def float_scores(queries: Array, table: Array, inverse_norms: Array | None = Non
 def inverse_lengths(table: Array) -> Array:
     """Return one over the length of each row, float32; 0 for a row of zeros, whose cosine is 0."""
     lengths = np.sqrt(np.einsum("ij,ij->i", table, table, dtype=np.float32))
-    return np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    inverse: Array = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return inverse

@@ -16,7 +16,8 @@ from hashgnn.recommender.filters import Filters, make_filters
 from hashgnn.recommender.id_lists import Lists, as_list, id_array, look_up, look_up_lists
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.rows import Rows, rows_of_histories, rows_of_users
-from hashgnn.recommender.search_space import Ranked, SearchOptions, SearchSpace
+from hashgnn.recommender.search_space import SearchOptions, SearchSpace
+from hashgnn.recommender.top_k import Ranked
 from hashgnn.state import ModelState
 
 Array = np.ndarray[Any, Any]

@@ -14,7 +14,7 @@ from hashgnn.errors import NotFittedError, ParameterError
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.fitted import Fitted, as_interactions
 from hashgnn.recommender.recommendations import Recommendations
-from hashgnn.recommender.search_space import Ranked
+from hashgnn.recommender.top_k import Ranked
 from hashgnn.state import ModelState, load_state, save_state
 
 Array = np.ndarray[Any, Any]

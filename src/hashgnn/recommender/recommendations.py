@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
 from hashgnn._checks import check_choice
+from hashgnn.errors import DataError
 
 Array = np.ndarray[Any, Any]
 
@@ -69,21 +70,27 @@ class Recommendations:
         return [row[:count] for row, count in zip(rows, self.counts.tolist(), strict=True)]
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a result: the two id columns, ``rank`` (int32, from 1) and ``score`` (float32)."""
+        """Return one row a result: the two id columns, ``rank`` (int32, from 1) and ``score`` (float32).
+
+        Raises
+        ------
+        DataError
+            If ids of one side are of several types, as no column of a table can be.
+        """
         k = self.ids.shape[1]
         real = np.arange(k) < self.counts[:, None]
         ranks = np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), real.shape)
         query_name, result_name = self.columns
         return pa.table(
             {
-                query_name: pa.array(np.repeat(self.query_ids, self.counts)),
-                result_name: pa.array(self.ids[real]),
+                query_name: _id_column(query_name, np.repeat(self.query_ids, self.counts)),
+                result_name: _id_column(result_name, self.ids[real]),
                 "rank": pa.array(ranks[real]),
                 "score": pa.array(self.scores[real].astype(np.float32)),
             }
         )
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
         """Return the table of :meth:`to_arrow` as a data frame.
 
         Parameters
@@ -93,3 +100,10 @@ class Recommendations:
         """
         check_choice("backend", backend, FRAMES)
         return nw.from_arrow(nw.from_native(self.to_arrow()), backend=backend).to_native()
+
+
+def _id_column(name: str, ids: Array) -> pa.Array:
+    try:
+        return pa.array(ids)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        raise DataError(f"{name} holds ids that no table column can hold together; use lists()") from None

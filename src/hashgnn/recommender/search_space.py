@@ -12,13 +12,12 @@ from hashgnn.errors import ParameterError
 from hashgnn.recommender.dense import code_scores, float_scores, inverse_lengths
 from hashgnn.recommender.encoded import Encoded, relaxations
 from hashgnn.recommender.filters import Filters
-from hashgnn.recommender.top_k import top_k
+from hashgnn.recommender.top_k import Ranked, top_k, top_k_in_blocks
 from hashgnn.state import ModelState
 
 Array = np.ndarray[Any, Any]
 
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
-_BLOCK_BYTES = 64 * 1024 * 1024  # dense scores held at a time
 
 
 @dataclass(frozen=True)
@@ -29,15 +28,6 @@ class SearchOptions:
     search: str
     oversampling: int = 5
     n_threads: int = 1
-
-
-@dataclass(frozen=True, eq=False)
-class Ranked:
-    """The best of each row: positions (int64, padded -1), scores (float32, padded -inf), counts (int64)."""
-
-    positions: Array
-    scores: Array
-    counts: Array
 
 
 class SearchSpace:
@@ -92,16 +82,12 @@ class SearchSpace:
 
     def search(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Ranked:
         """Return the best ``k`` of each query after filtering; ties go to the smaller position."""
-        n, k = len(queries), options.k
-        positions = np.full((n, k), -1, np.int64)
-        scores = np.full((n, k), -np.inf, np.float32)
-        counts = np.zeros(n, np.int64)
-        n_rows = max(1, _BLOCK_BYTES // (4 * len(self)))
-        for start in range(0, n, n_rows):
-            rows = np.arange(start, min(start + n_rows, n))
-            block = self.scores(queries[rows], options, filters[rows])
-            positions[rows], scores[rows], counts[rows] = top_k(block, k)
-        return Ranked(positions, scores, counts)
+        return top_k_in_blocks(
+            lambda rows: self.scores(queries[rows], options, filters[rows]),
+            len(queries),
+            len(self),
+            options.k,
+        )
 
     def scores(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Array:
         """Return the score of everything for each query, (n, len(self)) float32, -inf where filtered out.
@@ -118,8 +104,7 @@ class SearchSpace:
         filters.mask(scores)
         if options.search == "hierarchical":
             n_candidates = min(options.k * options.oversampling, len(self))
-            candidates, _, counts = top_k(scores, n_candidates)
-            scores = self._rerank(queries, candidates, counts)
+            scores = self._rerank(queries, top_k(scores, n_candidates))
         return scores
 
     def bytes_per_entry(self, search: str) -> float:
@@ -129,10 +114,10 @@ class SearchSpace:
         floats = 4 * self._table.shape[1] if search in ("hierarchical", "float") else 0
         return float(codes + bias + floats)
 
-    def _rerank(self, queries: Encoded, candidates: Array, counts: Array) -> Array:
+    def _rerank(self, queries: Encoded, candidates: Ranked) -> Array:
         scores = np.full((len(queries), len(self)), -np.inf, np.float32)
-        for row, count in enumerate(counts.tolist()):
-            chosen = candidates[row, :count]
+        for row, count in enumerate(candidates.counts.tolist()):
+            chosen = candidates.positions[row, :count]
             norms = None if self._inverse_norms is None else self._inverse_norms[chosen]
             scores[row, chosen] = float_scores(queries.embeddings[row : row + 1], self._table[chosen], norms)[
                 0

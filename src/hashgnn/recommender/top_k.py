@@ -1,16 +1,59 @@
-"""The best of dense score rows, ties to the smaller position; and the exhaustive float search on top."""
+"""The best of dense score rows, ties to the smaller position, in bounded memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+_BLOCK_BYTES = 64 * 1024 * 1024  # dense scores held at a time
 
-def top_k(scores: Array, k: int) -> tuple[Array, Array, Array]:
-    """Return positions, scores and counts of the ``k`` best of each row.
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """The best of each row.
+
+    Attributes
+    ----------
+    positions : ndarray of shape (n, k), int64
+        Best first, ties to the smaller position, padded with -1.
+    scores : ndarray of shape (n, k), float32
+        Padded with -inf.
+    counts : ndarray of shape (n,), int64
+        Results of each row.
+    """
+
+    positions: Array
+    scores: Array
+    counts: Array
+
+
+def top_k_in_blocks(score: Callable[[Array], Array], n: int, m: int, k: int) -> Ranked:
+    """Return the ``k`` best of ``n`` rows of ``m`` scores, scoring some rows at a time.
+
+    Parameters
+    ----------
+    score : callable
+        Takes row numbers and returns their scores, (n_rows, m) float32.
+    n, m, k : int
+    """
+    positions = np.full((n, k), -1, np.int64)
+    scores = np.full((n, k), -np.inf, np.float32)
+    counts = np.zeros(n, np.int64)
+    step = max(1, _BLOCK_BYTES // (4 * m))
+    for start in range(0, n, step):
+        rows = np.arange(start, min(start + step, n))
+        best = top_k(score(rows), k)
+        positions[rows], scores[rows], counts[rows] = best.positions, best.scores, best.counts
+    return Ranked(positions, scores, counts)
+
+
+def top_k(scores: Array, k: int) -> Ranked:
+    """Return the ``k`` best of each row.
 
     Parameters
     ----------
@@ -19,17 +62,9 @@ def top_k(scores: Array, k: int) -> tuple[Array, Array, Array]:
     k : int
         ``1 <= k <= m``.
 
-    Returns
-    -------
-    positions : ndarray of shape (n, k), int64
-        Best first, ties to the smaller position, padded with -1.
-    scores : ndarray of shape (n, k), float32
-        Padded with -inf.
-    counts : ndarray of shape (n,), int64
-
     Examples
     --------
-    >>> top_k(np.array([[1, 3, 3, -np.inf]], np.float32), 4)[0]
+    >>> top_k(np.array([[1, 3, 3, -np.inf]], np.float32), 4).positions
     array([[ 1,  2,  0, -1]])
     """
     n, m = scores.shape
@@ -47,4 +82,4 @@ def top_k(scores: Array, k: int) -> tuple[Array, Array, Array]:
         counts[row] = len(chosen)
         positions[row, : len(chosen)] = chosen
         best[row, : len(chosen)] = line[chosen]
-    return positions, best, counts
+    return Ranked(positions, best, counts)
