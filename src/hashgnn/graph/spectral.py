@@ -35,7 +35,7 @@ def truncated_svd(
     rng : int, numpy.random.Generator or None, default=None
         Draws the test matrix; one seed gives one result.
     n_iterations : int >= 0, default=4
-        Power iterations, each followed by QR; more are needed where the singular values fall slowly.
+        Power iterations; more are needed where the singular values fall slowly.
     n_oversamples : int >= 0, default=10
         Columns carried beside the ``rank`` asked for.
 
@@ -73,10 +73,10 @@ def truncated_svd(
     backward = sp.csr_matrix(forward.T)
 
     sketch = as_generator(rng).standard_normal((n, width), dtype=dtype)
-    basis = _qr(forward @ sketch)[0]
+    # Between the products only the span matters: LU keeps it as well as QR does, for less.
     for _ in range(n_iterations):
-        other = _qr(backward @ basis)[0]
-        basis = _qr(forward @ other)[0]
+        sketch = _span(backward @ _span(forward @ sketch))
+    basis = _qr(forward @ sketch)[0]
     # matrix is near basis (matrix' basis)', and QR leaves a small square matrix to decompose.
     other, small = _qr(backward @ basis)
     right_small, values, left_small = np.linalg.svd(small)
@@ -87,8 +87,14 @@ def truncated_svd(
     return left * signs, values[:rank], right * signs
 
 
+def _span(columns: Array) -> Array:
+    """Well-conditioned columns with the same span."""
+    lower: Array = scipy.linalg.lu(columns, permute_l=True, overwrite_a=True, check_finite=False)[0]
+    return lower
+
+
 def _qr(columns: Array) -> tuple[Array, Array]:
-    """Orthonormal basis and triangle; SciPy's is measured ten times faster here than NumPy's."""
+    """Orthonormal basis and triangle; SciPy's was measured ten times faster than NumPy's on tall matrices."""
     basis, triangle = scipy.linalg.qr(columns, mode="economic", overwrite_a=True, check_finite=False)
     return basis, triangle
 
