@@ -187,9 +187,9 @@ def test_integer_ids_come_back_as_integers_padded_with_minus_one() -> None:
 
 
 def test_ids_of_several_types_are_answered_but_make_no_table() -> None:
-    model = HashGNN.from_state(random_state())
-    recs = model.recommend(["u1", 7], k=2, on_unknown="popular")
-    assert recs.user_ids.tolist() == ["u1", 7]
+    model = HashGNN.from_state(random_state(["u1", ("shop", 7)], 6))
+    recs = model.recommend([("shop", 7), "u1"], k=2)
+    assert recs.user_ids.tolist() == [("shop", 7), "u1"]
     with pytest.raises(
         DataError, match=r"user_id holds ids that no table column can hold together; use lists"
     ):

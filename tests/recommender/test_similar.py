@@ -31,6 +31,10 @@ def test_one_id_and_a_list_of_one_are_the_same() -> None:
     assert model.similar_items(10, k=2).lists() == model.similar_items([10], k=2).lists()
     assert model.similar_items(10, k=2).query_ids.tolist() == [10]
     assert HashGNN.from_state(random_state()).similar_items("i1").query_ids.tolist() == ["i1"]
+    pairs = HashGNN.from_state(random_state(2, [("shop", 1), ("shop", 2), ("shop", 3)]))
+    both = [("shop", 1), ("shop", 3)]
+    assert pairs.similar_items(both[0], k=2).query_ids.tolist() == both[:1]
+    assert pairs.similar_items(tuple(both), k=2).query_ids.tolist() == both
 
 
 def test_similar_users_are_the_nearest_users() -> None:

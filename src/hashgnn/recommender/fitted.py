@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -70,11 +71,10 @@ class Fitted:
         space = self._alike[side]
         options = space.options(k, search, oversampling, n_threads)
         id_map = self.state.item_ids if side == "item" else self.state.user_ids
-        asked = (
-            [ids]
-            if isinstance(ids, str | bytes) or not hasattr(ids, "__len__")
-            else as_list(f"{side}_ids", ids)
-        )
+        # A bare id is a list of one; so is a tuple that is itself an id.
+        is_one = isinstance(ids, str | bytes) or not isinstance(ids, Iterable)
+        is_one = is_one or (isinstance(ids, tuple) and ids in id_map)
+        asked = [ids] if is_one else as_list(f"{side}_ids", ids)
         index = look_up(id_map, side, asked, remedy=f"similar_{side}s knows those of the training data only")
         themselves = Lists.of([index[row : row + 1] for row in range(len(index))])
         found = space.search(trained(self.state, side, index), options, Filters(excluded=themselves))

@@ -99,7 +99,7 @@ def look_up(ids: IdMap, noun: str, values: list[Any], *, remedy: str | None) -> 
     UnknownIdError
         If ids are unknown and a remedy is given; the sentence ends with it.
     """
-    index = ids.index_of(values, on_unknown="skip")
+    index: Array = ids.index_of(values, on_unknown="skip")
     unknown = np.flatnonzero(index < 0)
     if len(unknown) and remedy is not None:
         named = quote_some(list(dict.fromkeys(values[place] for place in unknown)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -15,7 +16,7 @@ from hashgnn.recommender import HashGNN, Recommendations
 
 Array = np.ndarray[Any, Any]
 
-ID_KINDS = ("str", "int", "negative int", "uuid")
+ID_KINDS = ("str", "int", "negative int", "uuid", "tuple", "date")
 
 
 def ids_of(kind: str, n: int, *, salt: int) -> list[Any]:
@@ -24,7 +25,11 @@ def ids_of(kind: str, n: int, *, salt: int) -> list[Any]:
     if kind == "str":
         return [f"{number}é" for number in numbers]
     if kind == "uuid":
-        return [str(uuid.UUID(int=number)) for number in numbers]
+        return [uuid.UUID(int=number) for number in numbers]
+    if kind == "tuple":
+        return [("shop", number) for number in numbers]
+    if kind == "date":
+        return [datetime.date.fromordinal(number + 1) for number in numbers]
     return [number if kind == "int" else number - 5 * n for number in numbers]
 
 

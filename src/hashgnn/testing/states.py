@@ -69,7 +69,7 @@ def random_state(
             "user_table": generator.normal(size=(len(users), dim)).astype(np.float32),
             "item_mean": table.mean(axis=0),
         },
-        {"degree_exponent": 0.5, "audience_exponent": 0.5},
+        {"normalization": "degree", "degree_exponent": 0.5, "audience_exponent": 0.5},
     )
     outputs = {"user": rule.users(seen), "item": table}
     relaxed = {"user": projection.users(outputs["user"]), "item": projection.items(table)}
