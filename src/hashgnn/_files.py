@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hashgnn.errors import StorageError
+from hashgnn.errors import HashGNNError, StorageError
 
 _ASIDE = ".old"
 _AT_FDCWD = -100  # names are relative to the working directory
@@ -129,8 +129,8 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turn an ``OSError`` of the block into one sentence about ``path``."""
     try:
         yield
-    except StorageError:
-        raise
+    except HashGNNError:
+        raise  # already a sentence of our own
     except OSError as error:
         reason = (
             "the disk is full"

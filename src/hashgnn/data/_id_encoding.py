@@ -1,0 +1,79 @@
+"""Ids that are neither whole numbers nor text, as text that reads back to the same object."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import uuid
+from typing import Any
+
+from hashgnn.errors import DataError
+
+_MAX_DEPTH = 16
+
+
+def encode(value: Any) -> str:
+    """Return JSON that names the type beside the value, for instance ``["uuid", "…"]``."""
+    return json.dumps(_pack(value, 0))
+
+
+def decode(text: str) -> Any:
+    """Return the object that :func:`encode` wrote."""
+    try:
+        return _unpack(json.loads(text), 0)
+    except (ValueError, TypeError, RecursionError):
+        raise DataError(f"not a written id: {text[:80]!r}") from None
+
+
+def _pack(value: Any, depth: int) -> list[Any]:
+    if depth > _MAX_DEPTH:
+        raise DataError(f"an id may nest {_MAX_DEPTH} tuples at most")
+    if value is None:
+        return ["none", None]
+    if isinstance(value, bool):
+        return ["bool", value]
+    if isinstance(value, int):
+        return ["int", str(value)]  # JSON readers elsewhere lose digits of large numbers
+    if isinstance(value, float) and math.isfinite(value):
+        return ["float", value.hex()]
+    if isinstance(value, str):
+        return ["str", value]
+    if isinstance(value, bytes):
+        return ["bytes", value.hex()]
+    if isinstance(value, uuid.UUID):
+        return ["uuid", str(value)]
+    if isinstance(value, datetime.datetime):
+        return ["datetime", value.isoformat()]
+    if isinstance(value, datetime.date):
+        return ["date", value.isoformat()]
+    if isinstance(value, tuple):
+        return ["tuple", [_pack(part, depth + 1) for part in value]]
+    raise DataError(
+        f"an id of type {type(value).__name__} cannot be saved, got {value!r}; "
+        "use whole numbers, text, bytes, dates, UUIDs or tuples of them"
+    )
+
+
+def _unpack(packed: Any, depth: int) -> Any:
+    kind, value = packed
+    if kind == "tuple":
+        if depth > _MAX_DEPTH or not isinstance(value, list):
+            raise ValueError
+        return tuple(_unpack(part, depth + 1) for part in value)
+    if kind == "none":
+        return None
+    if kind == "bool" and isinstance(value, bool):
+        return value
+    readers: dict[str, Any] = {
+        "int": int,
+        "float": float.fromhex,
+        "str": str,
+        "bytes": bytes.fromhex,
+        "uuid": uuid.UUID,
+        "datetime": datetime.datetime.fromisoformat,
+        "date": datetime.date.fromisoformat,
+    }
+    if kind not in readers or not isinstance(value, str):
+        raise ValueError
+    return readers[kind](value)

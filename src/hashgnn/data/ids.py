@@ -1,0 +1,269 @@
+"""``IdMap``: external ids on one side, indices 0 … n-1 on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from hashgnn._checks import check_choice, quote_some
+from hashgnn.data import _id_encoding
+from hashgnn.errors import DataError, ParameterError, UnknownIdError
+
+Array = np.ndarray[Any, Any]
+
+_NOUNS = {"int": "integers", "str": "text", "other": "hashable objects"}
+
+
+class IdMap:
+    """A one-to-one map between external ids and indices.
+
+    Ids are whole numbers, text, or any other hashable objects. Maps of the first two kinds made by
+    :meth:`factorize` are in ascending order, so that the order of rows does not matter; others keep the
+    order of first appearance.
+
+    Parameters
+    ----------
+    ids : iterable of hashable
+        External ids in index order, without repetition.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (n,), int64 or object
+        External ids in index order; read-only.
+    kind : {"int", "str", "other"}
+
+    Raises
+    ------
+    DataError
+        If an id comes twice or is not hashable.
+
+    Examples
+    --------
+    >>> ids = IdMap(["a", "c", "b"])
+    >>> ids.index_of(["b", "z"], on_unknown="skip")
+    array([ 2, -1])
+    """
+
+    def __init__(self, ids: Iterable[Hashable]) -> None:
+        array = ids if isinstance(ids, np.ndarray) else _as_array(list(ids))
+        if array.ndim != 1:
+            raise DataError(f"ids must be a list, got an array of shape {array.shape}")
+        if array.dtype.kind in "iu":
+            self.kind, array = "int", _as_int64(array)
+        else:
+            array = array.astype(object)
+            self.kind = "str" if all(isinstance(value, str) for value in array) else "other"
+        view = array.view()
+        view.flags.writeable = False
+        self.ids: Array = view
+        if self.kind == "int":
+            ordered = self._sorted[0]
+            repeated = np.flatnonzero(ordered[1:] == ordered[:-1])
+            if len(repeated):
+                raise DataError(f"ids must differ, got {int(ordered[repeated[0]])} twice")
+        else:
+            self._check_objects()
+
+    @classmethod
+    def factorize(cls, values: pa.Array | pa.ChunkedArray | Array | list[Any]) -> tuple[IdMap, Array]:
+        """Return the map of a column's distinct ids, and each row's index, int64."""
+        if isinstance(values, pa.Array | pa.ChunkedArray):
+            encoded = values.dictionary_encode()
+            if isinstance(encoded, pa.ChunkedArray):
+                encoded = encoded.combine_chunks()
+            if isinstance(encoded, pa.ChunkedArray):  # no chunk at all
+                return cls([]), np.empty(0, np.int64)
+            distinct = np.array(encoded.dictionary.to_pylist(), object)
+            codes = encoded.indices.to_numpy(zero_copy_only=False)
+            order = np.argsort(distinct, kind="stable")
+            places = np.empty(len(order), np.int64)
+            places[order] = np.arange(len(order))
+            return cls(distinct[order]), places[codes]
+        array = values if isinstance(values, np.ndarray) else _as_array(list(values))
+        if array.dtype.kind in "iu":
+            distinct, inverse = np.unique(_as_int64(array), return_inverse=True)
+            return cls(distinct), inverse.astype(np.int64)
+        try:
+            index = {value: place for place, value in enumerate(dict.fromkeys(array))}
+        except TypeError as error:
+            raise DataError(f"an id must be hashable, {error}") from None
+        codes = np.fromiter((index[value] for value in array), np.int64, len(array))
+        if all(isinstance(value, str) for value in index):
+            ordered = sorted(index)
+            places = np.empty(len(index), np.int64)
+            places[[index[value] for value in ordered]] = np.arange(len(index))
+            return cls(ordered), places[codes]
+        return cls(list(index)), codes
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, IdMap):
+            return NotImplemented
+        return self.kind == other.kind and np.array_equal(self.ids, other.ids)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"IdMap({len(self)} ids: {quote_some(self.ids[:4].tolist(), 3)})"
+
+    def __contains__(self, value: object) -> bool:
+        return bool(self.index_of([value], on_unknown="skip")[0] >= 0) if self._fits(value) else False
+
+    def index_of(self, values: Any, *, on_unknown: str = "error") -> Array:
+        """Return the index of each id.
+
+        Parameters
+        ----------
+        values : array-like or Arrow array of shape (n,)
+        on_unknown : {"error", "skip"}, default="error"
+            ``"skip"`` gives -1 for an id that the map does not hold.
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+
+        Raises
+        ------
+        UnknownIdError
+            If ids are unknown and ``on_unknown="error"``.
+        ParameterError
+            If an id is text where the map holds integers, or the other way round: ``'1'`` is not ``1``.
+        """
+        check_choice("on_unknown", on_unknown, ("error", "skip"))
+        if isinstance(values, pa.Array | pa.ChunkedArray):
+            values = values.to_pylist() if self.kind != "int" else values.to_numpy(zero_copy_only=False)
+        index = self._int_index(values) if self.kind == "int" else self._object_index(values)
+        if on_unknown == "error" and (index < 0).any():
+            places = np.flatnonzero(index < 0)
+            listed = values if isinstance(values, np.ndarray) else list(values)
+            unknown = list(dict.fromkeys(_plain(listed[place]) for place in places))
+            raise UnknownIdError(
+                f"{len(places)} of {len(index)} ids are not in the training data: {quote_some(unknown)}"
+            )
+        return index
+
+    def to_arrow(self) -> pa.Table:
+        """Return a table with one column ``id``, for parquet; :meth:`from_arrow` reads it back equal.
+
+        Raises
+        ------
+        DataError
+            If an id is of a type that has no written form.
+        """
+        if self.kind == "other":
+            column = pa.array([_id_encoding.encode(value) for value in self.ids], pa.string())
+        else:
+            column = pa.array(self.ids, pa.int64() if self.kind == "int" else pa.string())
+        return pa.table({"id": column}).replace_schema_metadata({"id_kind": self.kind})
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> IdMap:
+        """Read a table written by :meth:`to_arrow`.
+
+        Raises
+        ------
+        DataError
+            If the table is no id map.
+        """
+        kind = (table.schema.metadata or {}).get(b"id_kind", b"").decode()
+        types = {"int": pa.int64(), "str": pa.string(), "other": pa.string()}
+        if table.column_names != ["id"] or kind not in types or table.schema.field("id").type != types[kind]:
+            raise DataError(f"an id map must have one column 'id' of a known kind, got {table.schema.names}")
+        if table["id"].null_count:
+            raise DataError(f"an id map must have no empty ids, got {table['id'].null_count}")
+        if kind == "int":
+            return cls(table["id"].to_numpy())
+        values = table["id"].to_pylist()
+        array = np.empty(len(values), object)
+        array[:] = values if kind == "str" else [_id_encoding.decode(value) for value in values]
+        return cls(array)
+
+    @cached_property
+    def _sorted(self) -> tuple[Array, Array | None]:
+        """Integer ids in ascending order, and the permutation that made them so; ``None`` if they were."""
+        if (self.ids[1:] >= self.ids[:-1]).all():
+            return self.ids, None
+        order = np.argsort(self.ids, kind="stable")
+        return self.ids[order], order
+
+    @cached_property
+    def _places(self) -> dict[Any, int]:
+        return {value: place for place, value in enumerate(self.ids.tolist())}
+
+    def _check_objects(self) -> None:
+        try:
+            if len(self._places) == len(self.ids):
+                return
+        except TypeError as error:
+            raise DataError(f"an id must be hashable, {error}") from None
+        seen: set[Any] = set()
+        for value in self.ids:
+            if value in seen:
+                raise DataError(f"ids must differ, got {value!r} twice")
+            seen.add(value)
+
+    def _fits(self, value: object) -> bool:
+        if self.kind == "int":
+            return isinstance(value, int | np.integer) and not isinstance(value, bool | np.bool_)
+        return isinstance(value, str) if self.kind == "str" else True
+
+    def _refuse(self, value: Any) -> ParameterError:
+        plain = _plain(value)
+        return ParameterError(
+            f"ids of this data are {_NOUNS[self.kind]}, got {plain!r} of type {type(plain).__name__}"
+        )
+
+    def _int_index(self, values: Any) -> Array:
+        array = values if isinstance(values, np.ndarray) else _as_array(list(values))
+        if array.size == 0:
+            return np.empty(0, np.int64)
+        if array.dtype.kind not in "iu":
+            raise self._refuse(next((value for value in array.tolist() if not self._fits(value)), array[0]))
+        wanted = array.astype(np.int64)
+        if len(self.ids) == 0:
+            return np.full(len(wanted), -1, np.int64)
+        ordered, order = self._sorted
+        places = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+        found = ordered[places] == wanted
+        index: Array = np.where(found, places if order is None else order[places], -1).astype(np.int64)
+        return index
+
+    def _object_index(self, values: Any) -> Array:
+        listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+        if self.kind == "str":
+            for value in listed:
+                if not isinstance(value, str):
+                    raise self._refuse(value)
+        get = self._places.get
+        try:
+            return np.fromiter((get(value, -1) for value in listed), np.int64, len(listed))
+        except TypeError as error:
+            raise ParameterError(f"an id must be hashable, {error}") from None
+
+
+def _as_array(values: list[Any]) -> Array:
+    """Return int64 for whole numbers, else objects; tuples stay single ids."""
+    if values and all(isinstance(v, int | np.integer) and not isinstance(v, bool | np.bool_) for v in values):
+        try:
+            return np.array(values, np.int64)
+        except OverflowError:
+            pass
+    array = np.empty(len(values), object)
+    array[:] = [value.item() if isinstance(value, np.generic) else value for value in values]
+    return array
+
+
+def _as_int64(array: Array) -> Array:
+    if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"integer ids must be below 2**63, got {int(array.max())}; pass them as text")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,360 @@
+"""``Interactions``: who did something with what, in internal indices beside external ids."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from hashgnn._checks import check_choice, check_int
+from hashgnn.data import _columns
+from hashgnn.data.ids import IdMap
+from hashgnn.errors import DataError, DataWarning, ParameterError
+
+Array = np.ndarray[Any, Any]
+
+
+class Interactions:
+    """Observed (user, item[, weight, time]) rows: each pair once, sorted by user and item.
+
+    Immutable. Make one with :meth:`from_frame`, :meth:`from_csr`, :meth:`from_arrays` or
+    :func:`~hashgnn.data.read_interactions`.
+
+    Attributes
+    ----------
+    user_ids, item_ids : IdMap
+    user_index, item_index : ndarray of shape (n,), int32
+    weight : ndarray of shape (n,), float32, or None
+    timestamp : ndarray of shape (n,), int64, or None
+        In the unit it was given in; dates and times become microseconds since 1970.
+    n_merged : int
+        Rows that were merged into another of the same pair: weights added, the latest time kept.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> rows = pa.table({"user_id": ["u2", "u1", "u2", "u2"], "item_id": [7, 9, 9, 7]})
+    >>> interactions = Interactions.from_frame(rows)
+    >>> interactions
+    Interactions(n=3, n_users=2, n_items=2, n_merged=1)
+    >>> interactions.csr.toarray()
+    array([[0., 1.],
+           [1., 1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        user_ids: IdMap,
+        item_ids: IdMap,
+        user_index: Array,
+        item_index: Array,
+        weight: Array | None = None,
+        timestamp: Array | None = None,
+        *,
+        n_merged: int = 0,
+    ) -> None:
+        # Rows are checked, merged and sorted by the from_ methods; here they are taken as they are.
+        self.user_ids, self.item_ids, self.n_merged = user_ids, item_ids, n_merged
+        self.user_index = _frozen(user_index, np.int32)
+        self.item_index = _frozen(item_index, np.int32)
+        self.weight = None if weight is None else _frozen(weight, np.float32)
+        self.timestamp = None if timestamp is None else _frozen(timestamp, np.int64)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        user: str = "user_id",
+        item: str = "item_id",
+        weight: str | None = None,
+        timestamp: str | None = None,
+        user_ids: IdMap | None = None,
+        item_ids: IdMap | None = None,
+        on_unknown: str = "error",
+    ) -> Interactions:
+        """Read a pandas, polars or Arrow data frame.
+
+        Parameters
+        ----------
+        frame : data frame
+        user, item : str
+            Columns of the external ids.
+        weight, timestamp : str or None, default=None
+            Columns of weights and times; ``None`` takes the columns ``weight`` and ``timestamp`` where
+            they are present.
+        user_ids, item_ids : IdMap or None, default=None
+            Known ids to align to, of a training set for instance.
+        on_unknown : {"error", "drop"}, default="error"
+            What to do with rows whose user or item is not among the known ids; ``"drop"`` leaves them out
+            and warns with their number.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, the frame is empty, or a value breaks its rule; the row is named.
+        UnknownIdError
+            If an id is not known and ``on_unknown="error"``.
+        """
+        table = _columns.as_frame(frame)
+        users = _columns.id_column(_columns.column(table, user, "user"), user)
+        items = _columns.id_column(_columns.column(table, item, "item"), item)
+        weight = weight or ("weight" if "weight" in table.columns else None)
+        timestamp = timestamp or ("timestamp" if "timestamp" in table.columns else None)
+        weights = times = None
+        if weight is not None:
+            weights = _columns.weight_column(_columns.column(table, weight, "weight"), weight)
+        if timestamp is not None:
+            times = _columns.timestamp_column(_columns.column(table, timestamp, "timestamp"), timestamp)
+        return cls._from_columns(users, items, weights, times, user_ids, item_ids, on_unknown)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        users: Any,
+        items: Any,
+        *,
+        weight: Any = None,
+        timestamp: Any = None,
+        user_ids: IdMap | None = None,
+        item_ids: IdMap | None = None,
+        on_unknown: str = "error",
+    ) -> Interactions:
+        """Read parallel sequences of external ids; see :meth:`from_frame` for the rules."""
+        users = users if isinstance(users, np.ndarray) else list(users)
+        items = items if isinstance(items, np.ndarray) else list(items)
+        for name, values in (("items", items), ("weight", weight), ("timestamp", timestamp)):
+            if values is not None and len(values) != len(users):
+                raise DataError(f"{name} must be as long as users, {len(users)}, got {len(values)}")
+        weights = None if weight is None else _columns.check_weights(np.asarray(weight), "weight")
+        times = None if timestamp is None else _columns.check_timestamps(np.asarray(timestamp), "timestamp")
+        return cls._from_columns(users, items, weights, times, user_ids, item_ids, on_unknown)
+
+    @classmethod
+    def from_csr(
+        cls,
+        matrix: Any,
+        *,
+        user_ids: IdMap | None = None,
+        item_ids: IdMap | None = None,
+    ) -> Interactions:
+        """Read a SciPy sparse matrix, users in rows and items in columns.
+
+        Entries that are stored and zero are left out. Ids are the row and column numbers where no maps are
+        given. A matrix of ones has no weights.
+        """
+        found: Any = matrix
+        if not sp.issparse(matrix) or found.ndim != 2:
+            raise DataError(f"matrix must be a 2-d SciPy sparse matrix, got {type(matrix).__name__}")
+        csr = sp.csr_matrix(found, copy=True)
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+        user_ids = IdMap(np.arange(csr.shape[0])) if user_ids is None else user_ids
+        item_ids = IdMap(np.arange(csr.shape[1])) if item_ids is None else item_ids
+        if csr.shape != (len(user_ids), len(item_ids)):
+            raise DataError(
+                f"matrix must have a row a user and a column an item, ({len(user_ids)}, {len(item_ids)}), "
+                f"got {csr.shape}; is it transposed?"
+            )
+        if csr.nnz == 0:
+            raise DataError("interactions must not be empty, got a matrix without entries")
+        weights = _columns.check_weights(csr.data, "matrix entries")
+        users = np.repeat(np.arange(csr.shape[0], dtype=np.int32), np.diff(csr.indptr))
+        plain = bool((weights == 1).all())
+        return cls(user_ids, item_ids, users, csr.indices, None if plain else weights)
+
+    @classmethod
+    def _from_columns(
+        cls,
+        users: Any,
+        items: Any,
+        weights: Array | None,
+        times: Array | None,
+        user_ids: IdMap | None,
+        item_ids: IdMap | None,
+        on_unknown: str,
+    ) -> Interactions:
+        check_choice("on_unknown", on_unknown, ("error", "drop"))
+        if len(users) == 0:
+            raise DataError("interactions must not be empty, got 0 rows")
+        user_ids, user_index = _indexed(users, user_ids, on_unknown)
+        item_ids, item_index = _indexed(items, item_ids, on_unknown)
+        known = (user_index >= 0) & (item_index >= 0)
+        if not known.all():
+            n_unknown = int((~known).sum())
+            warnings.warn(
+                f"{n_unknown} of {len(known)} rows have a user or item that is not in the training data; "
+                "they were left out",
+                DataWarning,
+                stacklevel=3,
+            )
+            user_index, item_index = user_index[known], item_index[known]
+            weights = None if weights is None else weights[known]
+            times = None if times is None else times[known]
+        return cls._merged(user_ids, item_ids, user_index, item_index, weights, times)
+
+    @classmethod
+    def _merged(
+        cls,
+        user_ids: IdMap,
+        item_ids: IdMap,
+        user_index: Array,
+        item_index: Array,
+        weights: Array | None,
+        times: Array | None,
+    ) -> Interactions:
+        pairs = user_index.astype(np.int64) * len(item_ids) + item_index
+        if (pairs[1:] > pairs[:-1]).all():
+            return cls(user_ids, item_ids, user_index, item_index, weights, times)
+        order = np.argsort(pairs, kind="stable")
+        pairs = pairs[order]
+        first = np.ones(len(pairs), bool)
+        first[1:] = pairs[1:] != pairs[:-1]
+        starts = np.flatnonzero(first)
+        if weights is not None:
+            weights = np.add.reduceat(weights[order], starts) if len(starts) else weights
+        if times is not None:
+            times = np.maximum.reduceat(times[order], starts) if len(starts) else times
+        kept = order[starts]
+        return cls(
+            user_ids,
+            item_ids,
+            user_index[kept],
+            item_index[kept],
+            weights,
+            times,
+            n_merged=len(pairs) - len(starts),
+        )
+
+    @property
+    def n_users(self) -> int:
+        """Users of the id map, those without interactions included."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """Items of the id map, those without interactions included."""
+        return len(self.item_ids)
+
+    def __len__(self) -> int:
+        return len(self.user_index)
+
+    def __repr__(self) -> str:
+        merged = f", n_merged={self.n_merged}" if self.n_merged else ""
+        return f"Interactions(n={len(self)}, n_users={self.n_users}, n_items={self.n_items}{merged})"
+
+    @cached_property
+    def csr(self) -> sp.csr_matrix:
+        """Weights, or ones, as a CSR matrix of shape (n_users, n_items), float32, columns ascending."""
+        indptr = np.zeros(self.n_users + 1, np.int64)
+        np.cumsum(np.bincount(self.user_index, minlength=self.n_users), out=indptr[1:])
+        data = np.ones(len(self), np.float32) if self.weight is None else self.weight.copy()
+        return sp.csr_matrix((data, self.item_index.copy(), indptr), shape=(self.n_users, self.n_items))
+
+    def subset(self, mask: Array) -> Interactions:
+        """Return the rows where ``mask`` is true, with the same id maps."""
+        mask = np.asarray(mask)
+        if mask.dtype != bool or mask.shape != (len(self),):
+            raise ParameterError(
+                f"mask must be bool of shape ({len(self)},), got {mask.dtype} of shape {mask.shape}"
+            )
+        return Interactions(
+            self.user_ids,
+            self.item_ids,
+            self.user_index[mask],
+            self.item_index[mask],
+            None if self.weight is None else self.weight[mask],
+            None if self.timestamp is None else self.timestamp[mask],
+        )
+
+    def k_core(self, user_k: int, item_k: int | None = None) -> Interactions:
+        """Keep the largest part in which every user has ``user_k`` and every item ``item_k`` interactions.
+
+        Users and items that fall out leave the id maps too.
+
+        Parameters
+        ----------
+        user_k : int >= 1
+        item_k : int >= 1 or None, default=None
+            ``None`` is ``user_k``.
+
+        Raises
+        ------
+        DataError
+            If nothing is left.
+        """
+        user_k = check_int("user_k", user_k, minimum=1)
+        item_k = check_int("item_k", user_k if item_k is None else item_k, minimum=1)
+        kept = np.ones(len(self), bool)
+        while True:
+            users = np.bincount(self.user_index[kept], minlength=self.n_users)
+            items = np.bincount(self.item_index[kept], minlength=self.n_items)
+            stay = kept & (users[self.user_index] >= user_k) & (items[self.item_index] >= item_k)
+            if stay.sum() == kept.sum():
+                break
+            kept = stay
+        if not kept.any():
+            raise DataError(f"no interactions are left in the core with user_k={user_k}, item_k={item_k}")
+        return self.subset(kept).compact()
+
+    def compact(self) -> Interactions:
+        """Return the same rows with id maps that hold only users and items with interactions."""
+        user_places, user_index = np.unique(self.user_index, return_inverse=True)
+        item_places, item_index = np.unique(self.item_index, return_inverse=True)
+        return Interactions(
+            IdMap(self.user_ids.ids[user_places]),
+            IdMap(self.item_ids.ids[item_places]),
+            user_index,
+            item_index,
+            self.weight,
+            self.timestamp,
+            n_merged=self.n_merged,
+        )
+
+    def statistics(self) -> dict[str, Any]:
+        """Return counts, density and how interactions spread over users and items; JSON values."""
+        per_user = np.bincount(self.user_index, minlength=self.n_users)
+        per_item = np.bincount(self.item_index, minlength=self.n_items)
+        cells = self.n_users * self.n_items
+        return {
+            "n_users": self.n_users,
+            "n_items": self.n_items,
+            "n_interactions": len(self),
+            "n_merged": self.n_merged,
+            "density": len(self) / cells if cells else 0.0,
+            "weighted": self.weight is not None,
+            "first_timestamp": None if not self._timed else int(self.timestamp.min()),  # type: ignore[union-attr]
+            "last_timestamp": None if not self._timed else int(self.timestamp.max()),  # type: ignore[union-attr]
+            "interactions_per_user": _spread(per_user),
+            "interactions_per_item": _spread(per_item),
+        }
+
+    @property
+    def _timed(self) -> bool:
+        return self.timestamp is not None and len(self) > 0
+
+
+def _indexed(values: Any, known: IdMap | None, on_unknown: str) -> tuple[IdMap, Array]:
+    if known is None:
+        return IdMap.factorize(values)
+    return known, known.index_of(values, on_unknown="skip" if on_unknown == "drop" else "error")
+
+
+def _frozen(array: Array, dtype: type[np.generic]) -> Array:
+    view = np.ascontiguousarray(array, dtype).view()
+    view.flags.writeable = False
+    return view
+
+
+def _spread(counts: Array) -> dict[str, float]:
+    if not len(counts):
+        return {}
+    names = ("minimum", "quarter", "median", "three_quarters", "maximum")
+    result = {
+        name: float(value)
+        for name, value in zip(names, np.quantile(counts, [0, 0.25, 0.5, 0.75, 1]), strict=True)
+    }
+    return {**result, "mean": float(counts.mean())}

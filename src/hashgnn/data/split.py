@@ -1,0 +1,136 @@
+"""Splits of interactions into two parts that share their id maps. Every row lands in exactly one part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hashgnn._checks import check_float
+from hashgnn._rng import RngLike, as_generator
+from hashgnn.data.interactions import Interactions
+from hashgnn.errors import DataError
+
+Array = np.ndarray[Any, Any]
+Pair = tuple[Interactions, Interactions]
+
+__all__ = ["leave_one_out", "random", "temporal", "temporal_per_user", "users"]
+
+
+def random(interactions: Interactions, test_size: float = 0.2, *, rng: RngLike = None) -> Pair:
+    """Hold out a random share of each user's interactions.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    test_size : float in (0, 1), default=0.2
+        Share of each user's rows. What is not a whole row is rounded up or down by chance, so that the
+        share holds on average; at least one row of a user stays in training.
+    rng : int, numpy.random.Generator or None, default=None
+
+    Returns
+    -------
+    train, test : Interactions
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> train, test = random(Interactions.from_csr(sp.csr_matrix(np.ones((3, 4)))), 0.25, rng=0)
+    >>> len(train), len(test)
+    (9, 3)
+    """
+    share = _share(test_size)
+    generator = as_generator(rng)
+    order = np.lexsort((generator.random(len(interactions)), interactions.user_index))
+    degrees = np.bincount(interactions.user_index, minlength=interactions.n_users)
+    held = np.floor(degrees * share + generator.random(len(degrees))).astype(np.int64)
+    return _hold_last(interactions, order, degrees, held)
+
+
+def leave_one_out(interactions: Interactions, *, rng: RngLike = None) -> Pair:
+    """Hold out one interaction of each user: the latest, or a random one where there are no times.
+
+    A user with a single interaction keeps it in training. Among equal times one is drawn by ``rng``.
+    """
+    generator = as_generator(rng)
+    order = _by_user_and_time(interactions, generator)
+    degrees = np.bincount(interactions.user_index, minlength=interactions.n_users)
+    return _hold_last(interactions, order, degrees, np.ones_like(degrees))
+
+
+def temporal_per_user(interactions: Interactions, test_size: float = 0.2, *, rng: RngLike = None) -> Pair:
+    """Hold out the latest share of each user's interactions, rounded to whole rows.
+
+    At least one row of a user stays in training. Among equal times the order is drawn by ``rng``.
+
+    Raises
+    ------
+    DataError
+        If the interactions have no timestamps.
+    """
+    share = _share(test_size)
+    _timestamps(interactions)
+    order = _by_user_and_time(interactions, as_generator(rng))
+    degrees = np.bincount(interactions.user_index, minlength=interactions.n_users)
+    return _hold_last(interactions, order, degrees, np.rint(degrees * share).astype(np.int64))
+
+
+def temporal(interactions: Interactions, test_size: float = 0.2) -> Pair:
+    """Cut at one moment: what happened at or after it is the test part.
+
+    The moment is chosen so that the test part is as near ``test_size`` of the rows as equal times allow.
+    Users and items that appear only later keep their place in the id maps, without training rows.
+
+    Raises
+    ------
+    DataError
+        If the interactions have no timestamps, or all have the same.
+    """
+    share = _share(test_size)
+    times = _timestamps(interactions)
+    moments, counts = np.unique(times, return_counts=True)
+    if len(moments) < 2:
+        raise DataError("a temporal split needs at least two different timestamps, got one")
+    later = np.cumsum(counts[::-1])[::-1] / len(interactions)
+    cut = moments[1:][np.abs(later[1:] - share).argmin()]
+    return interactions.subset(times < cut), interactions.subset(times >= cut)
+
+
+def users(interactions: Interactions, test_size: float = 0.1, *, rng: RngLike = None) -> Pair:
+    """Hold out whole users, as for measuring fold-in; at least one on each side."""
+    share = _share(test_size)
+    present = np.flatnonzero(np.bincount(interactions.user_index, minlength=interactions.n_users))
+    if len(present) < 2:
+        raise DataError(f"holding out users needs at least 2 users with interactions, got {len(present)}")
+    n_held = min(max(round(len(present) * share), 1), len(present) - 1)
+    held = np.zeros(interactions.n_users, bool)
+    held[as_generator(rng).choice(present, n_held, replace=False)] = True
+    mask = held[interactions.user_index]
+    return interactions.subset(~mask), interactions.subset(mask)
+
+
+def _share(test_size: float) -> float:
+    return check_float("test_size", test_size, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
+
+
+def _timestamps(interactions: Interactions) -> Array:
+    if interactions.timestamp is None:
+        raise DataError("a temporal split needs timestamps, got interactions without; use split.random")
+    return interactions.timestamp
+
+
+def _by_user_and_time(interactions: Interactions, generator: np.random.Generator) -> Array:
+    chance = generator.random(len(interactions))
+    keys = (chance,) if interactions.timestamp is None else (chance, interactions.timestamp)
+    return np.lexsort((*keys, interactions.user_index))
+
+
+def _hold_last(interactions: Interactions, order: Array, degrees: Array, held: Array) -> Pair:
+    """Hold out the last ``held`` rows of each user in ``order``, which is sorted by user."""
+    held = np.minimum(held, np.maximum(degrees - 1, 0))
+    starts = np.cumsum(degrees) - degrees
+    owner = interactions.user_index[order]
+    rank = np.arange(len(order)) - starts[owner]
+    mask = np.zeros(len(order), bool)
+    mask[order] = rank >= (degrees - held)[owner]
+    return interactions.subset(~mask), interactions.subset(mask)
