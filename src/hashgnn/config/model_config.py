@@ -35,14 +35,18 @@ class ModelConfig(BaseModel):
     input_dim : int or None
         GraphSAGE: width of the id embedding, projected to ``embedding_dim`` for users and items apart;
         ``None`` has no such projection.
-    n_layers : int
-        Hops of the encoder.
+    n_layers, item_layers : int
+        Hops of the encoder; GraphSAGE may have another count for items (``None``: the same).
     aggregator : {"mean", "concat"}
         GraphSAGE: the paper's mean over self and neighbours, or the authors' ``concat(self, mean)``.
     fan_outs, item_fan_outs : tuple of int
         Neighbours sampled at each hop of a user and of an item; empty takes the whole neighbourhood.
     warm_start : bool
         Start the tables from the low end of the graph's spectrum.
+    input_table : bool
+        History: the items of a history have a table of their own, beside that of the items scored.
+    normalization : {"degree", "unit"}
+        History: divide a user's sum by the root of its degree, or to the length ``sqrt(embedding_dim)``.
     history_dropout : float in [0, 1)
         Share of a user's items left out of the history aggregate in training.
     hash_layer : {"shared", "per_side"}
@@ -51,6 +55,8 @@ class ModelConfig(BaseModel):
         Straight-through estimator alone, or with guidance drawn for each bit or each row.
     guidance_schedule : {"constant", "linear", "step", "epoch"}
         How the share p of relaxed entries falls from ``guidance_start`` to ``guidance_end``.
+    guidance_until : float in (0, 1]
+        ``linear`` and ``step``: share of training after which p has reached ``guidance_end``.
     guidance_steps : int
         ``step``: how many equal stairs.
     guidance_change, guidance_every : float, int
@@ -69,6 +75,29 @@ class ModelConfig(BaseModel):
         Negatives drawn for each observed edge.
     popularity_exponent : float
         ``popularity``: an item is drawn with probability proportional to its degree to this power.
+    score_scale : float
+        Factor on the inner product of codes before the loss (the inverse temperature). ``edges`` keeps it;
+        ``users`` starts from it and learns it.
+    float_scale : float
+        ``users``: start of the learned scale on the inner product of embeddings.
+    code_weight, float_weight : float
+        ``users``: weights of the softmax over codes and of the one over embeddings.
+    teacher : {"none", "spectral"}
+        ``users``: whose ranked lists the softmax is asked to reproduce beside the observed items: a
+        closed-form graph filter (GF-CF).
+    teacher_weight : float in [0, 1]
+        Share of the target that is the teacher's list; the rest is uniform over the observed items.
+    teacher_k, teacher_decay : int, float
+        Length of the list; rank r has weight proportional to exp(-r / teacher_decay).
+    teacher_rank, teacher_alpha : int, float
+        Singular vectors of the filter's low pass, and its weight.
+    learning_rate, shared_learning_rate : float
+        Adam's step for what belongs to single users and items (tables, biases), and for what all share
+        (weights, scales); ``None`` is the same.
+    learning_rate_schedule : {"constant", "cosine"}
+        ``cosine``: a short warm-up, then down to zero over the epochs.
+    beta2 : float in (0, 1)
+        Decay of Adam's second moment.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -80,10 +109,13 @@ class ModelConfig(BaseModel):
     embedding_dim: Count = 64
     input_dim: Count | None = None
     n_layers: Annotated[int, Field(ge=0, le=8)] = 2
+    item_layers: Annotated[int, Field(ge=1, le=8)] | None = None
     aggregator: Literal["mean", "concat"] = "mean"
     fan_outs: tuple[Count, ...] = ()
     item_fan_outs: tuple[Count, ...] = ()
     warm_start: bool = False
+    input_table: bool = False
+    normalization: Literal["degree", "unit"] = "degree"
     history_dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
 
     hash_layer: Literal["shared", "per_side"] = "shared"
@@ -91,6 +123,7 @@ class ModelConfig(BaseModel):
     guidance_schedule: Literal["constant", "linear", "step", "epoch"] = "linear"
     guidance_start: Share = 1.0
     guidance_end: Share = 0.0
+    guidance_until: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
     guidance_steps: Count = 5
     guidance_change: Share = 0.02
     guidance_every: Count = 2
@@ -104,10 +137,23 @@ class ModelConfig(BaseModel):
     negatives: Literal["uniform", "popularity", "in_batch"] = "uniform"
     n_negatives: Count = 5
     popularity_exponent: Weight = 0.75
+    score_scale: Positive = 1.0
+    float_scale: Positive = 1.0
+    code_weight: Weight = 1.0
+    float_weight: Weight = 0.0
+    teacher: Literal["none", "spectral"] = "none"
+    teacher_weight: Share = 0.7
+    teacher_k: Count = 100
+    teacher_decay: Positive = 30.0
+    teacher_rank: Count = 512
+    teacher_alpha: Weight = 0.3
 
     epochs: Count = 20
     batch_size: Count = 1024
     learning_rate: Positive = 1e-3
+    shared_learning_rate: Positive | None = None
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    beta2: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.999
     weight_decay: Weight = 0.0
     gradient_clip: Weight = 0.0
     validation_share: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1

@@ -13,6 +13,8 @@ from hashgnn.errors import ParameterError
 
 Array = np.ndarray[Any, Any]
 
+_FLOOR = 1e-12  # the encoder's: a sum shorter than this stays near 0 instead of being blown up
+
 
 class FoldIn(ABC):
     """An encoder's rule for nodes it was not trained on.
@@ -140,6 +142,12 @@ class FoldIn(ABC):
             raise ParameterError(f"the fold-in rule needs the number {name}, got {value!r}")
         return float(value)
 
+    def _choice(self, name: str, options: tuple[str, ...]) -> str:
+        value = self._params.get(name)
+        if value not in options:
+            raise ParameterError(f"the fold-in rule needs {name}, one of {', '.join(options)}, got {value!r}")
+        return str(value)
+
 
 def row_sums(edges: Any) -> Array:
     """Return the sum of each row's weights, float32 (n,)."""
@@ -151,6 +159,13 @@ def normalised_sum(edges: Any, table: Array, exponent: float) -> Array:
     degrees = row_sums(edges)
     scale = np.where(degrees > 0, degrees, 1.0) ** np.float32(-exponent)
     return np.asarray((edges @ table) * scale[:, None], dtype=np.float32)
+
+
+def unit_sum(edges: Any, table: Array) -> Array:
+    """Return ``edges @ table`` with rows scaled to length ``sqrt(dim)``, rows without edges 0."""
+    rows = np.asarray(edges @ table, dtype=np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows * (np.float32(table.shape[1]) ** 0.5 / np.maximum(lengths, _FLOOR))
 
 
 def from_audience(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hashgnn.fold_in.base import Array, FoldIn, from_audience, normalised_sum
+from hashgnn.fold_in.base import Array, FoldIn, from_audience, normalised_sum, unit_sum
 
 
 class HistoryFoldIn(FoldIn):
     """Users: the encoder's own sum, exactly. Items: the map of the audience that was fitted at export.
 
-    ``u = d^-e · (Σ_j w_j y_j) A + f W_u``; ``v = c^-1/2 · Σ_u w_u (U B)_u + f W_i``. A new user's embedding
+    ``u = d^-e · (Σ_j w_j y_j) A + f W_u``, or with the sum scaled to length ``sqrt(dim)``; ``v = c^-1/2 · Σ_u w_u (U B)_u + f W_i``. A new user's embedding
     equals what the trained encoder gives to a user with that history.
     """
 
@@ -21,11 +21,15 @@ class HistoryFoldIn(FoldIn):
         self._linear = self._array("linear", dim, dim) if "linear" in self._arrays else None
         self._mean = self._vector("item_mean", dim)
         self._exponent = self._number("degree_exponent")
+        self._unit = self._choice("normalization", ("degree", "unit")) == "unit"
         self._audience_exponent = self._number("audience_exponent")
         return len(self._user_table), n_items, dim
 
     def _users(self, history: Any, projected: Array | None) -> Array:
-        rows = normalised_sum(history, self._item_table, self._exponent)
+        if self._unit:
+            rows = unit_sum(history, self._item_table)
+        else:
+            rows = normalised_sum(history, self._item_table, self._exponent)
         if self._linear is not None:
             rows = rows @ self._linear
         return rows if projected is None else rows + projected

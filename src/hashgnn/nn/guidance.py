@@ -26,6 +26,8 @@ class GuidanceSettings(Protocol):
     def guidance_change(self) -> float: ...
     @property
     def guidance_every(self) -> int: ...
+    @property
+    def guidance_until(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class GuidanceSchedule:
     steps : int, default=5
     change : float in [0, 1], default=0.02
     every : int, default=2
+    until : float in (0, 1], default=1.0
+        ``linear`` and ``step``: the share of the run after which p is ``end``.
 
     Raises
     ------
@@ -68,6 +72,7 @@ class GuidanceSchedule:
     steps: int = 5
     change: float = 0.02
     every: int = 2
+    until: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice("guidance_schedule", self.kind, GUIDANCE_KINDS)
@@ -76,6 +81,7 @@ class GuidanceSchedule:
         check_int("guidance_steps", self.steps, minimum=1)
         check_float("guidance_change", self.change, minimum=0, maximum=1)
         check_int("guidance_every", self.every, minimum=1)
+        check_float("guidance_until", self.until, minimum=0, maximum=1, open_minimum=True)
 
     @classmethod
     def from_config(cls, config: GuidanceSettings) -> GuidanceSchedule:
@@ -87,6 +93,7 @@ class GuidanceSchedule:
             steps=config.guidance_steps,
             change=config.guidance_change,
             every=config.guidance_every,
+            until=config.guidance_until,
         )
 
     def __call__(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
@@ -104,7 +111,7 @@ class GuidanceSchedule:
         if self.kind == "epoch":
             moved = min(self.change * (epoch // self.every), abs(self.end - self.start))
             return self.start + math.copysign(moved, self.end - self.start)
-        done, total = epoch * n_steps + step, n_epochs * n_steps
+        done, total = epoch * n_steps + step, math.ceil(n_epochs * n_steps * self.until)
         if self.kind == "linear":
             share = done / (total - 1) if total > 1 else 0.0
         else:

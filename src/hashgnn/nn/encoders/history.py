@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from hashgnn._checks import check_float
+from hashgnn._checks import check_choice, check_float
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
 from hashgnn.nn.encoders._audience import AUDIENCE_EXPONENT, fitted_table
@@ -13,12 +14,14 @@ from hashgnn.nn.encoders._inputs import Array, FeatureMap, SideInput, by_side, s
 from hashgnn.nn.encoders.base import Encoder, FoldInExport
 from hashgnn.nn.graph_view import GraphView
 
+_FLOOR = 1e-12  # a sum shorter than this stays near 0 instead of being blown up
 
 class HistoryEncoder(Encoder):
     """Item ``v_i = T_i + f_i W``; user ``u = d^-e · (Σ_j w_j y_j) A + f_u W_u`` over its history.
 
     ``y_j`` is ``v_j``, or ``S_j + f_j W`` of a second, input-side table S. ``d = Σ_j w_j``, A is the identity
-    where there is no linear layer. A user has no id embedding, so a new user's embedding follows from its
+    where there is no linear layer. With ``normalization="unit"`` the sum is scaled to length ``sqrt(dim)``
+    instead of by ``d^-e``. A user has no id embedding, so a new user's embedding follows from its
     history alone, exactly.
 
     Parameters
@@ -31,10 +34,15 @@ class HistoryEncoder(Encoder):
     history_dropout : float in [0, 1), default=0
         Share of a user's items that are left out at random in training, for each user of each call. What is
         left is normalised as if it were the whole history, as a new user's short history would be.
+    normalization : {"degree", "unit"}, default="degree"
+        Scale of a user's sum. ``unit`` makes users differ in direction only, so that no long history weighs
+        more in the loss, and how popular items are stays with the items.
     degree_exponent : float in [0, 1], default=0.5
         e: 0 sums, 1 averages, 0.5 is the scale of the symmetric normalisation.
     input_table : bool, default=False
         Whether the sum has a table S of its own.
+    initial_source : ndarray of shape (n_items, dim), optional
+        Start of S; ``None`` starts it like T.
     linear : bool, default=False
         Whether the sum passes a square matrix A, the identity at first.
     """
@@ -50,8 +58,10 @@ class HistoryEncoder(Encoder):
         n_item_features: int = 0,
         initial: tuple[Array, Array] | None = None,
         history_dropout: float = 0.0,
+        normalization: str = "degree",
         degree_exponent: float = 0.5,
         input_table: bool = False,
+        initial_source: Array | None = None,
         linear: bool = False,
     ) -> None:
         super().__init__(n_users, n_items, dim)
@@ -59,10 +69,12 @@ class HistoryEncoder(Encoder):
             "history_dropout", history_dropout, minimum=0, maximum=1, open_maximum=True
         )
         self.degree_exponent = check_float("degree_exponent", degree_exponent, minimum=0, maximum=1)
+        self.normalization = check_choice("normalization", normalization, ("degree", "unit"))
         start = None if initial is None else initial[1]
+        source = start if initial_source is None else initial_source
         self.user_features = FeatureMap("user", n_users, dim, n_user_features, rng)
         self.item_input = SideInput("item", n_items, dim, n_item_features, rng, start)
-        self.source = nn.Parameter(start_table("item", n_items, dim, rng, start)) if input_table else None
+        self.source = nn.Parameter(start_table("item", n_items, dim, rng, source)) if input_table else None
         self.linear = nn.Parameter(torch.eye(dim)) if linear else None
 
     def forward(
@@ -100,10 +112,13 @@ class HistoryEncoder(Encoder):
             items, places = torch.unique(columns, return_inverse=True)
             projected = self.item_input.features(view.item_features, items)
             aggregate = aggregate + _sparse.bag_sum(places, values, lengths, projected)
-        degrees = torch.zeros(len(index), dtype=values.dtype, device=index.device)
-        degrees.index_add_(0, owner, values)
-        scale = torch.where(degrees > 0, degrees, 1.0).pow(-self.degree_exponent)
-        user = aggregate * scale.unsqueeze(1)
+        if self.normalization == "unit":
+            user = functional.normalize(aggregate, dim=1, eps=_FLOOR) * self.dim**0.5
+        else:
+            degrees = torch.zeros(len(index), dtype=values.dtype, device=index.device)
+            degrees.index_add_(0, owner, values)
+            scale = torch.where(degrees > 0, degrees, 1.0).pow(-self.degree_exponent)
+            user = aggregate * scale.unsqueeze(1)
         if self.linear is not None:
             user = user @ self.linear
         projected = self.user_features(view.user_features, index)
@@ -129,5 +144,9 @@ class HistoryEncoder(Encoder):
         }
         if self.linear is not None:
             arrays["linear"] = to_numpy(self.linear)
-        params = {"degree_exponent": self.degree_exponent, "audience_exponent": AUDIENCE_EXPONENT}
+        params = {
+            "normalization": self.normalization,
+            "degree_exponent": self.degree_exponent,
+            "audience_exponent": AUDIENCE_EXPONENT,
+        }
         return "history", arrays, params

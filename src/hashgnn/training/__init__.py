@@ -1,0 +1,9 @@
+"""Training: one loop from interactions and a config to a fitted model state. Needs torch."""
+
+from hashgnn._extras import require
+
+require("torch", extra="train", purpose="training")
+
+from hashgnn.training.train import train  # noqa: E402 - torch must be known to be there first
+
+__all__ = ["train"]

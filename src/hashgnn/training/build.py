@@ -1,0 +1,91 @@
+"""From a config to an untrained ``HashModel``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from hashgnn.config import ModelConfig
+from hashgnn.graph import BipartiteGraph, low_spectrum
+from hashgnn.nn import GraphView, HashLayer, build_encoder
+from hashgnn.training.model import HashModel
+
+# The fields of a config that encoders know by the same name; each encoder takes those it has.
+_ENCODER_FIELDS = (
+    "aggregator",
+    "history_dropout",
+    "input_dim",
+    "input_table",
+    "item_layers",
+    "n_layers",
+    "normalization",
+)
+
+
+def build_model(
+    graph: BipartiteGraph, view: GraphView, config: ModelConfig, rng: np.random.Generator
+) -> HashModel:
+    """Build encoder, hash layer and biases, warm-started where the config asks for it."""
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    encoder = build_encoder(
+        config.encoder,
+        n_users=graph.n_users,
+        n_items=graph.n_items,
+        dim=config.embedding_dim,
+        rng=generator,
+        n_user_features=_n_columns(view.user_features),
+        n_item_features=_n_columns(view.item_features),
+        **(_warm_start(graph, config, rng) if config.warm_start else {}),
+        **{name: getattr(config, name) for name in _ENCODER_FIELDS},
+    )
+    hash_layer = HashLayer(config.embedding_dim, config.n_bits, mode=config.hash_layer, rng=generator)
+    bias = _log_degrees(graph) if config.item_bias else None
+    return HashModel(
+        encoder,
+        hash_layer,
+        bias,
+        scale=config.score_scale,
+        float_scale=config.float_scale,
+        guidance=config.guidance,
+    )
+
+
+def _n_columns(features: torch.Tensor | None) -> int:
+    return 0 if features is None else int(features.shape[1])
+
+
+def _warm_start(graph: BipartiteGraph, config: ModelConfig, rng: np.random.Generator) -> dict[str, Any]:
+    """Return the start of an encoder's tables: the smoothest signals of the graph.
+
+    With ``normalization="unit"`` the start is the ideal low-pass filter: the items of a history as
+    ``D^-1/2 V``, the items scored as ``V`` with rows of length ``sqrt(dim)``, which leaves popularity to be
+    learned. A graph too small for that many signals has zeros in the rest, and a little noise everywhere
+    lets them part.
+    """
+    width = config.embedding_dim if config.input_dim is None else config.input_dim
+    rank = min(width, graph.n_users, graph.n_items)
+    spectrum = low_spectrum(graph, rank, rng=rng)
+    users = _padded(spectrum.user_vectors, width, rng)
+    items = _padded(spectrum.item_vectors, width, rng)
+    if config.encoder != "history" or config.normalization != "unit":
+        return {"initial": (users, items)}
+    source = items / np.sqrt(np.maximum(graph.item_degrees, 1))[:, None]
+    lengths = np.maximum(np.linalg.norm(items, axis=1, keepdims=True), 1e-8)
+    return {
+        "initial": (users, (items * (width**0.5 / lengths)).astype(np.float32)),
+        "initial_source": (source / source.std()).astype(np.float32),
+    }
+
+
+def _padded(vectors: np.ndarray[Any, Any], width: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    """Return singular vectors as a table of deviation 0.1 and the asked width."""
+    table = 0.001 * rng.standard_normal((len(vectors), width), np.float32)
+    table[:, : vectors.shape[1]] += 0.1 * vectors / (float(vectors.std()) or 1.0)
+    return table
+
+
+def _log_degrees(graph: BipartiteGraph) -> np.ndarray[Any, Any]:
+    """Return a start of the item bias: the log-odds of a draw by popularity, tempered."""
+    return (0.6 * np.log(np.maximum(graph.item_degrees, 1))).astype(np.float32)

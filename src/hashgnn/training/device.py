@@ -1,0 +1,54 @@
+"""Where training runs: device, threads and precision. None of it changes what is learned by design."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+from hashgnn._checks import check_int
+from hashgnn.errors import ParameterError
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the torch device of ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError:
+        raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda[:n]', got {device!r}") from None
+    if resolved.type not in ("cpu", "cuda"):
+        raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda[:n]', got {device!r}")
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise ParameterError(f"device must be present, got {device!r}, and {found} CUDA devices were found")
+    return resolved
+
+
+@contextmanager
+def threads(n_threads: int | None) -> Iterator[int]:
+    """Set torch's thread count inside the block and put the former one back; yields the count.
+
+    ``None`` takes the processors this process may use, which a container often limits.
+    """
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = available if n_threads is None else check_int("n_threads", n_threads, minimum=1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield count
+    finally:
+        torch.set_num_threads(before)
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return an autocast context: bfloat16 products on CUDA, nothing elsewhere.
+
+    bfloat16 has float32's range, so no loss scaling is needed.
+    """
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()

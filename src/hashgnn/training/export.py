@@ -1,0 +1,74 @@
+"""From a trained module to a ``ModelState``: NumPy arrays, codes and the rule for unseen nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.config import ModelConfig
+from hashgnn.data import FeatureVocabulary, Interactions
+from hashgnn.fold_in import HashProjection, build_fold_in
+from hashgnn.nn import GraphView
+from hashgnn.state import ModelState
+from hashgnn.training.model import HashModel
+
+_BLOCK_ROWS = 65536
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a state says about where it came from; JSON values."""
+
+    data_statistics: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+
+def export_state(
+    model: HashModel,
+    view: GraphView,
+    interactions: Interactions,
+    config: ModelConfig,
+    provenance: Provenance,
+    *,
+    user_features: FeatureVocabulary | None = None,
+    item_features: FeatureVocabulary | None = None,
+) -> ModelState:
+    """Encode every node of ``view`` and gather what recommending needs.
+
+    Codes come from the NumPy hash layer that fold-in uses, so that a code does not depend on which of the
+    two made it.
+    """
+    users, items = (table.float().cpu().numpy() for table in model.encode_all(view))
+    projection = HashProjection(model.hash_layer.export())
+    kind, arrays, params = model.encoder.export_fold_in(view)
+    z_users, z_items = _in_blocks(projection.users, users), _in_blocks(projection.items, items)
+    relaxed = config.float_embedding == "relaxed"
+    bits = model.bias_in_bits()
+    return ModelState(
+        config=config,
+        user_ids=interactions.user_ids,
+        item_ids=interactions.item_ids,
+        seen=interactions.csr,
+        user_codes=BinaryCodes.from_signs(z_users),
+        item_codes=BinaryCodes.from_signs(z_items),
+        item_bias=None if bits is None else ItemBias.from_values(bits),
+        user_embeddings=z_users if relaxed else users,
+        item_embeddings=z_items if relaxed else items,
+        fold_in=build_fold_in(kind, arrays, params),
+        projection=projection,
+        user_features=user_features,
+        item_features=item_features,
+        data_statistics=dict(provenance.data_statistics),
+        metrics=dict(provenance.metrics),
+        training=dict(provenance.training),
+    )
+
+
+def _in_blocks(function: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    parts = [function(rows[start : start + _BLOCK_ROWS]) for start in range(0, len(rows), _BLOCK_ROWS)]
+    return np.ascontiguousarray(np.concatenate(parts), np.float32)

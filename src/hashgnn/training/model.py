@@ -1,0 +1,84 @@
+"""``HashModel``: encoder, hash layer, score scales and item bias as one module, trained together."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from hashgnn.nn import Encoder, GraphView, HashLayer, guided, sign_ste
+
+
+class HashModel(nn.Module):
+    """Nodes in; embeddings, relaxed codes and scores out.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    hash_layer : HashLayer
+    item_bias : ndarray of shape (n_items,) or None
+        Start of the item bias, in log-odds; ``None`` trains without one.
+    scale : float
+        Start of the scale of code scores, log-odds a unit of inner product.
+    float_scale : float
+        Start of the scale of embedding scores.
+    guidance : {"none", "bit", "row"}
+
+    Attributes
+    ----------
+    item_bias : Parameter of shape (n_items,) or None
+        In log-odds: the score of a pair is ``scale · h_u · h_i + item_bias_i``. Divided by the scale it is
+        in bits; trained in log-odds it keeps its meaning while the scale moves.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        hash_layer: HashLayer,
+        item_bias: np.ndarray[Any, Any] | None,
+        *,
+        scale: float,
+        float_scale: float,
+        guidance: str,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.hash_layer = hash_layer
+        self.item_bias = None if item_bias is None else nn.Parameter(torch.tensor(item_bias))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.log_float_scale = nn.Parameter(torch.tensor(math.log(float_scale)))
+        self._guidance = guidance
+
+    @property
+    def scale(self) -> torch.Tensor:
+        """The scale of code scores, a positive scalar."""
+        return self.log_scale.exp()
+
+    @property
+    def float_scale(self) -> torch.Tensor:
+        """The scale of embedding scores, a positive scalar."""
+        return self.log_float_scale.exp()
+
+    def bias_in_bits(self) -> np.ndarray[Any, Any] | None:
+        """Return the item bias divided by the scale, (n_items,) float32, or ``None``."""
+        if self.item_bias is None:
+            return None
+        bits: np.ndarray[Any, Any] = (self.item_bias / self.scale).detach().float().cpu().numpy()
+        return bits
+
+    def codes(
+        self, z: torch.Tensor, p: float, generator: torch.Generator, groups: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return what training takes for the code of relaxed ``z``: signs, or a guided mixture."""
+        if self._guidance == "none":
+            return sign_ste(z)
+        return guided(z, p, granularity=self._guidance, generator=generator, groups=groups)
+
+    @torch.no_grad()
+    def encode_all(self, view: GraphView) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the encoder's output for all users (n_users, dim) and all items (n_items, dim)."""
+        u = self.encoder.encode_all(view)
+        return u[: view.n_users], u[view.n_users :]
