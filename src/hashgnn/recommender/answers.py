@@ -11,10 +11,10 @@ from hashgnn._checks import quote_some
 from hashgnn.data import IdMap
 from hashgnn.errors import ResultWarning
 from hashgnn.recommender.filters import Filters
+from hashgnn.recommender.ranked import Ranked, rank_in_blocks
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.rows import Rows
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
-from hashgnn.recommender.top_k import Ranked, top_k_in_blocks
 
 Array = np.ndarray[Any, Any]
 
@@ -50,7 +50,7 @@ def most_popular(popularity: Array, k: int, filters: Filters, n_rows: int) -> Ra
         filters[rows].mask(scores)
         return scores
 
-    return top_k_in_blocks(score, n_rows, len(counts), k)
+    return rank_in_blocks(score, n_rows, len(counts), k)
 
 
 def in_external_ids(

@@ -15,10 +15,10 @@ from hashgnn.recommender.answers import answer, in_external_ids
 from hashgnn.recommender.encoded import Encoded, folded_in, trained
 from hashgnn.recommender.filters import Filters, make_filters
 from hashgnn.recommender.id_lists import Lists, as_list, id_array, look_up, look_up_lists
+from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.rows import Rows, rows_of_histories, rows_of_users
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
-from hashgnn.recommender.top_k import Ranked
 from hashgnn.state import ModelState
 
 Array = np.ndarray[Any, Any]
@@ -134,8 +134,14 @@ class Fitted:
         return index.astype(np.int64, copy=False)
 
 
-def as_interactions(data: Any) -> Interactions:
-    """Return interactions from what a user may have: the object, a sparse matrix or a data frame."""
+def as_interactions(data: Any, like: Interactions | None = None) -> Interactions:
+    """Return interactions from what a user may have: the object, a sparse matrix or a data frame.
+
+    ``like`` gives the known ids; rows of others are left out, with a warning that counts them.
+    """
     if isinstance(data, Interactions):
         return data
-    return Interactions.from_csr(data) if sparse.issparse(data) else Interactions.from_frame(data)
+    known = {} if like is None else {"user_ids": like.user_ids, "item_ids": like.item_ids}
+    if sparse.issparse(data):
+        return Interactions.from_csr(data, **known)
+    return Interactions.from_frame(data, on_unknown="error" if like is None else "drop", **known)

@@ -13,8 +13,8 @@ from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.errors import NotFittedError, ParameterError
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.fitted import Fitted, as_interactions
+from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.recommendations import Recommendations
-from hashgnn.recommender.top_k import Ranked
 from hashgnn.state import ModelState, load_state, save_state
 
 Array = np.ndarray[Any, Any]
@@ -132,10 +132,11 @@ class HashGNN:
         require("torch", extra="train", purpose="fit")
         from hashgnn.training import train as run
 
+        interactions = as_interactions(train)
         state = run(
-            as_interactions(train),
+            interactions,
             self.config,
-            valid=None if valid is None else as_interactions(valid),
+            valid=None if valid is None else as_interactions(valid, like=interactions),
             user_features=user_features,
             item_features=item_features,
             device=device,

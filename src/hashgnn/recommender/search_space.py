@@ -9,10 +9,11 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn.errors import ParameterError
+from hashgnn.evaluation.ranking import Ranking, rank
 from hashgnn.recommender.dense import code_scores, float_scores, inverse_lengths
 from hashgnn.recommender.encoded import Encoded, relaxations
 from hashgnn.recommender.filters import Filters
-from hashgnn.recommender.top_k import Ranked, top_k, top_k_in_blocks
+from hashgnn.recommender.ranked import Ranked, rank_in_blocks
 from hashgnn.state import ModelState
 
 Array = np.ndarray[Any, Any]
@@ -82,7 +83,7 @@ class SearchSpace:
 
     def search(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Ranked:
         """Return the best ``k`` of each query after filtering; ties go to the smaller position."""
-        return top_k_in_blocks(
+        return rank_in_blocks(
             lambda rows: self.scores(queries[rows], options, filters[rows]),
             len(queries),
             len(self),
@@ -104,7 +105,7 @@ class SearchSpace:
         filters.mask(scores)
         if options.search == "hierarchical":
             n_candidates = min(options.k * options.oversampling, len(self))
-            scores = self._rerank(queries, top_k(scores, n_candidates))
+            scores = self._rerank(queries, rank(scores, n_candidates))
         return scores
 
     def bytes_per_entry(self, search: str) -> float:
@@ -114,7 +115,7 @@ class SearchSpace:
         floats = 4 * self._table.shape[1] if search in ("hierarchical", "float") else 0
         return float(codes + bias + floats)
 
-    def _rerank(self, queries: Encoded, candidates: Ranked) -> Array:
+    def _rerank(self, queries: Encoded, candidates: Ranking) -> Array:
         scores = np.full((len(queries), len(self)), -np.inf, np.float32)
         for row, count in enumerate(candidates.counts.tolist()):
             chosen = candidates.positions[row, :count]
