@@ -15,6 +15,7 @@ from hashgnn.config.model_config import ModelConfig
 from hashgnn.errors import ParameterError
 
 RECIPES = ("default", "paper", "authors")
+_PLAIN = "plain"  # no recipe: a file that holds every setting starts from it
 _MAX_BYTES = 1_000_000
 
 
@@ -25,7 +26,8 @@ def load_recipe(recipe: str | Path = "default", **settings: Any) -> ModelConfig:
     ----------
     recipe : str or Path, default="default"
         ``"paper"`` (the equations), ``"authors"`` (what the authors' code does), ``"default"`` (our best
-        so far), or the path of a TOML file. A file may name the recipe it starts from: ``base = "paper"``.
+        so far), or the path of a TOML file. A file may name the recipe or file it starts from, as in
+        ``base = "paper"``; ``base = "plain"`` starts from the fields' own defaults.
     **settings
         Fields of :class:`ModelConfig` that replace the recipe's.
 
@@ -44,7 +46,8 @@ def load_recipe(recipe: str | Path = "default", **settings: Any) -> ModelConfig:
 
 def save_recipe(config: ModelConfig, path: str | Path) -> None:
     """Write a config as a TOML recipe file that :func:`load_recipe` reads back equal."""
-    lines = [f"{name} = {_toml(value)}" for name, value in config.to_dict().items() if value is not None]
+    lines = [f'base = "{_PLAIN}"']
+    lines += [f"{name} = {_toml(value)}" for name, value in config.to_dict().items() if value is not None]
     with atomic_file(Path(path)) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -68,6 +71,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 
 def _read(recipe: str | Path, depth: int) -> dict[str, Any]:
+    if recipe == _PLAIN:
+        return {}
     if recipe in RECIPES:
         text = resources.files(__package__).joinpath("recipes", f"{recipe}.toml").read_text(encoding="utf-8")
         return tomllib.loads(text)
@@ -91,7 +96,7 @@ def _read(recipe: str | Path, depth: int) -> dict[str, Any]:
     base = values.pop("base", "default")
     if not isinstance(base, str):
         raise ParameterError(f"{path}: base must be a recipe's name or path, got {base!r}")
-    parent = base if base in RECIPES else path.parent / base
+    parent = base if base in (*RECIPES, _PLAIN) else path.parent / base
     return {**_read(parent, depth + 1), **values}
 
 
