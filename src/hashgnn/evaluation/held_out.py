@@ -1,0 +1,108 @@
+"""Which users are evaluated, on which items, and what is masked."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from hashgnn.data import Interactions
+from hashgnn.errors import DataError, DataWarning, ParameterError
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Training and held-out items of users, by internal index.
+
+    Attributes
+    ----------
+    users : ndarray of shape (n,), int64
+        Those with held-out items, ascending.
+    seen, relevant : scipy.sparse.csr_matrix of shape (n, n_items)
+        Training items, and held-out items that are not among them; a row for each of ``users``.
+    """
+
+    users: Array
+    seen: sparse.csr_matrix
+    relevant: sparse.csr_matrix
+
+    @property
+    def n_items(self) -> int:
+        """Items of the catalogue."""
+        return int(self.relevant.shape[1])
+
+
+def held_out(train: Any, test: Any) -> HeldOut:
+    """Pair up training and test interactions.
+
+    Parameters
+    ----------
+    train, test : Interactions, or sparse matrix of shape (n_users, n_items)
+        With the same users and items, as a split returns them. Stored entries are interactions.
+
+    Raises
+    ------
+    ParameterError
+        If they are something else or do not fit together.
+    DataError
+        If no user has a held-out item.
+
+    Warns
+    -----
+    DataWarning
+        If test interactions are also in ``train``. They are left out: what a user has in training is never
+        recommended to that user, so it cannot be found.
+    """
+    seen, wanted = _matrix("train", train), _matrix("test", test)
+    if seen.shape != wanted.shape:
+        raise ParameterError(
+            f"test must have the users and items of train, {seen.shape}, got {wanted.shape}; "
+            "split one set of interactions, or read test with the id maps of train"
+        )
+    if isinstance(train, Interactions) and isinstance(test, Interactions):
+        for side in ("user_ids", "item_ids"):
+            one, other = getattr(train, side), getattr(test, side)
+            if one is not other and not np.array_equal(one.ids, other.ids):
+                raise ParameterError(
+                    f"test must have the {side} of train, in the same order, got others; "
+                    "split one set of interactions, or read test with the id maps of train"
+                )
+    both = wanted.multiply(seen)
+    if both.nnz:
+        warnings.warn(
+            f"{both.nnz} of {wanted.nnz} test interactions are also in train; they are left out",
+            DataWarning,
+            stacklevel=3,
+        )
+        wanted = wanted - both
+        wanted.eliminate_zeros()
+    wanted.sort_indices()
+    users = np.flatnonzero(np.diff(wanted.indptr))
+    if not len(users):
+        raise DataError(
+            f"test holds no item to be found: none of {wanted.shape[0]} users has a held-out item"
+        )
+    return HeldOut(users, seen[users], wanted[users])
+
+
+def _matrix(name: str, value: Any) -> sparse.csr_matrix:
+    """Return the entries as ones, in a CSR matrix apart from what was given."""
+    given = value.csr if isinstance(value, Interactions) else value
+    if not sparse.issparse(given):
+        raise ParameterError(
+            f"{name} must be Interactions or a sparse matrix (n_users, n_items), got {type(value).__name__}"
+        )
+    return _as_ones(given)
+
+
+def _as_ones(given: Any) -> sparse.csr_matrix:
+    matrix = sparse.csr_matrix(given, copy=True)
+    matrix.data = np.ones(matrix.nnz, np.int8)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
