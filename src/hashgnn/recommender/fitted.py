@@ -141,7 +141,8 @@ def as_interactions(data: Any, like: Interactions | None = None) -> Interactions
     """
     if isinstance(data, Interactions):
         return data
-    known = {} if like is None else {"user_ids": like.user_ids, "item_ids": like.item_ids}
+    user_ids, item_ids = (None, None) if like is None else (like.user_ids, like.item_ids)
     if sparse.issparse(data):
-        return Interactions.from_csr(data, **known)
-    return Interactions.from_frame(data, on_unknown="error" if like is None else "drop", **known)
+        return Interactions.from_csr(data, user_ids=user_ids, item_ids=item_ids)
+    on_unknown = "error" if like is None else "drop"
+    return Interactions.from_frame(data, user_ids=user_ids, item_ids=item_ids, on_unknown=on_unknown)
