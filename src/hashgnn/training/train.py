@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,7 @@ def train(
     return state
 
 
-def _view(graph: BipartiteGraph, columns: list[object]) -> GraphView:
+def _view(graph: BipartiteGraph, columns: Sequence[object]) -> GraphView:
     return GraphView.from_scipy(
         graph.user_item, adjacency=graph.adjacency, user_features=columns[0], item_features=columns[1]
     )

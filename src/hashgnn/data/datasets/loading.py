@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from hashgnn.data.interactions import Interactions
 
 from hashgnn._checks import check_choice, check_float
 from hashgnn.data.datasets._cache import cache_folder, locked
@@ -16,6 +15,7 @@ from hashgnn.data.datasets._download import RemoteFile, download
 from hashgnn.data.datasets._packages import PackageFile, download_package
 from hashgnn.data.datasets._tables import Tables
 from hashgnn.data.datasets.catalogue import DATASETS, Dataset, Route
+from hashgnn.data.interactions import Interactions
 from hashgnn.errors import FetchError
 
 

@@ -1,0 +1,290 @@
+"""Side features of users or items: a table keyed by id, and the vocabulary that turns rows into columns."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from hashgnn._checks import check_int
+from hashgnn.data import _columns
+from hashgnn.data.ids import IdMap
+from hashgnn.errors import DataError, DataWarning, ParameterError
+
+Array = np.ndarray[Any, Any]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FeatureVocabulary:
+    """How rows become columns: one for each category seen, and two for each number.
+
+    A category is 1 where the row has it; a list of categories is several ones. A number becomes its
+    standard score by the table the vocabulary was made from, and a second column is 1 where it is missing.
+
+    Attributes
+    ----------
+    categories : mapping of str to tuple of str
+        Categories of each categorical column, ascending.
+    numbers : mapping of str to (mean, deviation)
+    """
+
+    categories: Mapping[str, tuple[str, ...]]
+    numbers: Mapping[str, tuple[float, float]]
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns in order: ``genre=Drama``, ``year``, ``year is missing``."""
+        names = [f"{name}={value}" for name, values in self.categories.items() for value in values]
+        return names + [column for name in self.numbers for column in (name, f"{name} is missing")]
+
+    @property
+    def n_columns(self) -> int:
+        """Width of the encoded rows."""
+        return sum(len(values) for values in self.categories.values()) + 2 * len(self.numbers)
+
+    def encode(self, frame: Any) -> sp.csr_matrix:
+        """Encode the rows of a data frame; other columns than the vocabulary's are ignored.
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix of shape (n_rows, n_columns), float32
+
+        Raises
+        ------
+        DataError
+            If a column is missing or holds something else than what it was made from.
+
+        Warns
+        -----
+        DataWarning
+            If categories were not in the vocabulary; they are left out and counted.
+        """
+        table = _columns.as_frame(frame)
+        n_rows = len(table)
+        rows: list[Array] = []
+        columns: list[Array] = []
+        values: list[Array] = []
+        offset = n_unknown = 0
+        for name, known in self.categories.items():
+            places = {value: offset + place for place, value in enumerate(known)}
+            found = [
+                (row, places.get(value, -1))
+                for row, listed in enumerate(_categories(_columns.column(table, name, name).to_list(), name))
+                for value in listed
+            ]
+            pairs = np.array(found, np.int64).reshape(-1, 2)
+            n_unknown += int((pairs[:, 1] < 0).sum())
+            pairs = pairs[pairs[:, 1] >= 0]
+            rows.append(pairs[:, 0])
+            columns.append(pairs[:, 1])
+            values.append(np.ones(len(pairs), np.float32))
+            offset += len(known)
+        for name, (mean, deviation) in self.numbers.items():
+            numbers = _numbers(_columns.column(table, name, name).to_list(), name)
+            missing = np.isnan(numbers)
+            rows.append(np.arange(n_rows))
+            columns.append(np.where(missing, offset + 1, offset))
+            values.append(np.where(missing, 1.0, (numbers - mean) / deviation).astype(np.float32))
+            offset += 2
+        if n_unknown:
+            warnings.warn(
+                f"{n_unknown} categories are not in the vocabulary; they were left out",
+                DataWarning,
+                stacklevel=2,
+            )
+        entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+        matrix = sp.csr_matrix(entries, shape=(n_rows, self.n_columns), dtype=np.float32)
+        matrix.data[:] = np.where(np.isfinite(matrix.data), matrix.data, 0)
+        return matrix
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the vocabulary as JSON values; :meth:`from_dict` reads it back equal."""
+        return {
+            "format": _FORMAT,
+            "categories": {name: list(values) for name, values in self.categories.items()},
+            "numbers": {name: list(pair) for name, pair in self.numbers.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, values: Any) -> FeatureVocabulary:
+        """Read what :meth:`to_dict` wrote.
+
+        Raises
+        ------
+        DataError
+            If it is something else.
+        """
+        try:
+            if values["format"] != _FORMAT:
+                raise DataError(f"the feature vocabulary has format {values['format']}, known is {_FORMAT}")
+            categories = {
+                str(name): tuple(map(_text, listed)) for name, listed in values["categories"].items()
+            }
+            numbers = {
+                str(name): (float(mean), float(deviation))
+                for name, (mean, deviation) in values["numbers"].items()
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError("not a feature vocabulary") from None
+        if any(not np.isfinite(pair).all() or pair[1] <= 0 for pair in numbers.values()):
+            raise DataError("a feature vocabulary must hold finite means and deviations > 0")
+        return cls(categories, numbers)
+
+
+class SideFeatures:
+    """Side features of users or of items, keyed by external id.
+
+    Parameters
+    ----------
+    ids : IdMap
+        The ids that have features, a row each.
+    matrix : csr_matrix of shape (n, n_columns), float32
+    vocabulary : FeatureVocabulary
+    """
+
+    def __init__(self, ids: IdMap, matrix: sp.csr_matrix, vocabulary: FeatureVocabulary) -> None:
+        self.ids, self.matrix, self.vocabulary = ids, matrix, vocabulary
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        id: str,
+        categorical: Sequence[str] = (),
+        numeric: Sequence[str] = (),
+        min_count: int = 1,
+    ) -> SideFeatures:
+        """Read a pandas, polars or Arrow frame with one row an id.
+
+        Parameters
+        ----------
+        frame : data frame
+        id : str
+            Column of the external ids.
+        categorical : sequence of str
+            Columns of text, whole numbers, booleans, or lists of them (genres, tags). Missing is none.
+        numeric : sequence of str
+            Columns of numbers; missing ones are marked.
+        min_count : int, default=1
+            Categories in fewer rows are left out of the vocabulary.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, an id is empty or comes twice, or a value is of the wrong kind.
+        ParameterError
+            If no column is named, or one is named twice.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> films = pa.table({"item_id": [1, 2], "genres": [["Drama"], ["Drama", "War"]], "year": [1990, 1994]})
+        >>> features = SideFeatures.from_frame(films, id="item_id", categorical=["genres"], numeric=["year"])
+        >>> features.vocabulary.column_names
+        ['genres=Drama', 'genres=War', 'year', 'year is missing']
+        >>> features.design_matrix(IdMap([2, 7])).toarray()
+        array([[1., 1., 1., 0.],
+               [0., 0., 0., 0.]], dtype=float32)
+        """
+        check_int("min_count", min_count, minimum=1)
+        named = [*categorical, *numeric]
+        if not named or len(set(named)) != len(named):
+            raise ParameterError(f"name each feature column once, got {named}")
+        table = _columns.as_frame(frame)
+        ids, index = IdMap.factorize(_columns.id_column(_columns.column(table, id, "id"), id))
+        if len(ids) != len(index):
+            repeated = ids.ids[int(np.bincount(index).argmax())]
+            raise DataError(f"{id} must be unique in a table of features, got {repeated!r} more than once")
+        if len(ids) == 0:
+            raise DataError("a table of features must not be empty, got 0 rows")
+        categories = {}
+        for name in categorical:
+            listed = _categories(_columns.column(table, name, name).to_list(), name)
+            counts = Counter(value for row in listed for value in set(row))
+            categories[name] = tuple(sorted(value for value, n in counts.items() if n >= min_count))
+        numbers = {}
+        for name in numeric:
+            column = _numbers(_columns.column(table, name, name).to_list(), name)
+            present = column[~np.isnan(column)]
+            mean = float(present.mean()) if len(present) else 0.0
+            deviation = float(present.std()) if len(present) else 0.0
+            numbers[name] = (mean, deviation if deviation > 0 else 1.0)
+        vocabulary = FeatureVocabulary(categories, numbers)
+        matrix = vocabulary.encode(table) if min_count == 1 else _quietly(vocabulary, table)
+        order = np.argsort(index, kind="stable")
+        return cls(ids, sp.csr_matrix(matrix[order]), vocabulary)
+
+    def design_matrix(self, ids: IdMap) -> sp.csr_matrix:
+        """Return the rows of ``ids``, (len(ids), n_columns) float32; an id without features has zeros."""
+        if self.ids.kind != ids.kind and len(ids):
+            raise DataError(
+                f"ids of the features are of kind {self.ids.kind!r}, those of the interactions {ids.kind!r}"
+            )
+        places = self.ids.index_of(ids.ids, on_unknown="skip")
+        none = sp.csr_matrix(np.zeros((1, self.vocabulary.n_columns), np.float32))
+        padded = sp.vstack([self.matrix, none])
+        return sp.csr_matrix(padded.tocsr()[np.where(places >= 0, places, len(self.ids))])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"SideFeatures(n={len(self)}, n_columns={self.vocabulary.n_columns})"
+
+
+def _quietly(vocabulary: FeatureVocabulary, table: Any) -> sp.csr_matrix:
+    """Encode without the warning about rare categories, which were left out on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        return vocabulary.encode(table)
+
+
+def _categories(values: list[Any], name: str) -> list[list[str]]:
+    result = []
+    for row, value in enumerate(values):
+        listed = value if isinstance(value, list | tuple | np.ndarray) else [value]
+        try:
+            result.append([_text(one) for one in listed if not _missing(one)])
+        except TypeError:
+            kind = type(value).__name__
+            raise DataError(
+                f"{name} must be text, whole numbers or lists, got {kind} in row {row + 1}"
+            ) from None
+    return result
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | np.integer | np.bool_):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():  # pandas keeps whole numbers beside missing ones so
+        return str(int(value))
+    raise TypeError
+
+
+def _numbers(values: list[Any], name: str) -> Array:
+    result = np.full(len(values), np.nan)
+    for row, value in enumerate(values):
+        if _missing(value):
+            continue
+        if isinstance(value, bool | str) or not isinstance(value, int | float | np.number):
+            raise DataError(f"{name} must be numbers, got {value!r} in row {row + 1}")
+        if not np.isfinite(value):
+            raise DataError(f"{name} must be finite, got {value!r} in row {row + 1}")
+        result[row] = value
+    return result
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value) or value == ""

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.training.quick import quick
+
+from hashgnn.config import RECIPES
+from hashgnn.data import Interactions, split
+from hashgnn.errors import DataError, ParameterError, TrainingError
+from hashgnn.nn import ENCODERS
+from hashgnn.state import ModelState
+from hashgnn.training import train
+from hashgnn.training.device import resolve_device, threads
+
+
+def same_group_share(state: ModelState) -> float:
+    """Share of each user's nearest unseen item by code that lies in the user's own group."""
+    scores = state.user_codes.signs().astype(int) @ state.item_codes.signs().astype(int).T
+    if state.item_bias is not None:
+        scores = scores + state.item_bias.values()
+    scores = np.where(state.seen.toarray() > 0, -np.inf, scores)
+    users, items = state.user_ids.ids // 20, state.item_ids.ids // 12
+    return float((items[scores.argmax(axis=1)] == users).mean())
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_learns_two_groups(recipe: str, blocks: Interactions) -> None:
+    settings = {"epochs": 30} if recipe == "default" else {"epochs": 60, "learning_rate": 0.01}
+    assert same_group_share(train(blocks, quick(recipe, **settings), rng=0, progress=False)) >= 0.95
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("objective", ["edges", "users"])
+def test_every_encoder_trains_under_every_objective(
+    encoder: str, objective: str, blocks: Interactions
+) -> None:
+    config = quick(
+        "default",
+        encoder=encoder,
+        objective=objective,
+        epochs=40,
+        learning_rate=0.03,
+        n_layers=2,
+        item_bias=False,
+    )
+    assert same_group_share(train(blocks, config, rng=0, progress=False)) >= 0.95
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_one_seed_gives_one_model_and_another_seed_another(recipe: str, blocks: Interactions) -> None:
+    config = quick(recipe, history_dropout=0.3)
+    first, again, other = (train(blocks, config, rng=seed, progress=False) for seed in (1, 1, 2))
+    assert first.item_codes == again.item_codes
+    assert np.array_equal(first.user_embeddings, again.user_embeddings)
+    assert not np.array_equal(first.user_embeddings, other.user_embeddings)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_loss_falls(recipe: str, blocks: Interactions) -> None:
+    config = quick(recipe, epochs=10, guidance="none", learning_rate_schedule="constant", learning_rate=0.01)
+    history = train(blocks, config, rng=0, progress=False).training["history"]
+    assert history[-1]["loss"] < 0.97 * history[0]["loss"]
+
+
+def test_training_changes_no_global_random_state_and_no_thread_count(blocks: Interactions) -> None:
+    torch.manual_seed(5)
+    np.random.seed(5)
+    before = torch.rand(1), np.random.random(), torch.get_num_threads()
+    torch.manual_seed(5)
+    np.random.seed(5)
+    train(blocks, quick("paper", epochs=1), rng=0, n_threads=1, progress=False)
+    assert (torch.rand(1), np.random.random(), torch.get_num_threads()) == before
+
+
+def test_the_log_tells_each_epoch_and_the_best_is_kept(blocks: Interactions, tmp_path: Path) -> None:
+    fitted, valid = split.random(blocks, 0.2, rng=0)
+    config = quick("default", epochs=8, patience=2, validation_metric="recall@5")
+    log = tmp_path / "run.jsonl"
+    state = train(fitted, config, valid=valid, rng=0, progress=False, log_path=log)
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    epochs = [event for event in events if event["event"] == "epoch"]
+    assert [event["event"] for event in events] == ["start", *["epoch"] * len(epochs), "end"]
+    values = [event["recall@5"] for event in epochs]
+    best = state.training["best_epoch"]
+    assert values[best - 1] == max(values) == state.metrics["recall@5"]
+    assert len(epochs) == min(8, best + 2)
+
+
+def test_held_back_interactions_count_again_in_the_saved_model(blocks: Interactions) -> None:
+    state = train(blocks, quick("default", validation_share=0.3), rng=0, progress=False)
+    assert state.seen.nnz == len(blocks)
+    whole = state.fold_in.users((state.seen > 0).astype(np.float32))
+    np.testing.assert_allclose(whole, state.user_embeddings, rtol=1e-4, atol=1e-4)
+
+
+def test_folding_in_a_known_history_gives_the_user_its_own_code(blocks: Interactions) -> None:
+    state = train(blocks, quick("default"), rng=0, progress=False)
+    z = state.projection.users(state.fold_in.users((state.seen > 0).astype(np.float32)))
+    assert np.array_equal(z >= 0, state.user_codes.signs() > 0)
+
+
+def test_a_bias_is_learned_towards_popular_items() -> None:
+    rng = np.random.default_rng(0)
+    likely = np.linspace(0.02, 0.6, 30)
+    users, items = np.nonzero(rng.random((200, 30)) < likely)
+    state = train(Interactions.from_arrays(users, items), quick("default"), rng=0, progress=False)
+    assert state.item_bias is not None
+    assert np.corrcoef(state.item_bias.values(), state.seen.sum(axis=0).A1)[0, 1] > 0.7
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(blocks: Interactions) -> None:
+    with pytest.raises(TrainingError) as caught:
+        train(blocks, quick("paper", learning_rate=1e30, epochs=20), rng=0, progress=False)
+    message = str(caught.value)
+    assert "lower learning_rate (now 1e+30) or set gradient_clip" in message
+    assert "in epoch" in message
+
+
+def test_a_user_who_has_seen_everything_is_trained_around() -> None:
+    users, items = np.nonzero(np.array([[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0]]))
+    state = train(
+        Interactions.from_arrays(users, items), quick("paper", n_negatives=2), rng=0, progress=False
+    )
+    assert np.isfinite(state.user_embeddings).all()
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "message"),
+    [
+        ([1, 1], [1, 2], "training needs at least 2 users with interactions, got 1"),
+        ([1, 2], [1, 1], "training needs at least 2 items with interactions, got 1"),
+    ],
+)
+def test_one_user_or_one_item_is_not_enough(users: list[int], items: list[int], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        train(Interactions.from_arrays(users, items), quick("default"))
+    assert str(caught.value) == message
+
+
+def test_bad_run_options_are_named(blocks: Interactions) -> None:
+    config = quick("default")
+    with pytest.raises(ParameterError, match="checkpoint_dir must be given with resume=True, got None"):
+        train(blocks, config, resume=True)
+    with pytest.raises(ParameterError, match="device must be 'auto', 'cpu' or"):
+        train(blocks, config, device="gpu")
+    with pytest.raises(ParameterError, match="n_threads must be an integer >= 1, got 0"):
+        train(blocks, config, n_threads=0)
+    with pytest.raises(ParameterError, match="valid must have the id maps of the training data"):
+        train(blocks, config, valid=Interactions.from_arrays([1, 2], [1, 2]))
+
+
+def test_auto_takes_cuda_where_there_is_one() -> None:
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with threads(1) as count:
+        assert (count, torch.get_num_threads()) == (1, 1)
