@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import polars as pl
 import pytest
 
+from hashgnn.data import FeatureVocabulary
 from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.recommender import HashGNN
 from hashgnn.testing.recommender import seen_ids
@@ -69,8 +73,6 @@ def test_a_new_item_gets_a_code_from_its_users() -> None:
 
 
 def test_features_of_a_model_without_features_are_refused() -> None:
-    import polars as pl
-
     model = HashGNN.from_state(random_state())
     frame = pl.DataFrame({"age": [3]})
     with pytest.raises(ParameterError, match="user_features must be None, the model was fitted without them"):
@@ -79,6 +81,41 @@ def test_features_of_a_model_without_features_are_refused() -> None:
         model.fold_in_items(item_features=frame)
     with pytest.raises(ParameterError, match="fold_in_items needs audiences or item_features, got neither"):
         model.fold_in_items()
+
+
+FEATURES = FeatureVocabulary({"genre": ("Drama", "War")}, {"year": (1990.0, 10.0)})
+FILMS = pl.DataFrame({"genre": ["War", None, "Drama"], "year": [2000, 1980, None]})
+COLUMNS = np.array([[0, 1, 1, 0], [0, 0, -1, 0], [1, 0, 0, 1]], np.float32)
+
+
+def test_side_features_of_new_users_and_items_enter_their_embeddings(tmp_path: Path) -> None:
+    made = HashGNN.from_state(random_state(features=FEATURES))
+    made.save(tmp_path / "v1")
+    for model in (made, HashGNN.load(tmp_path / "v1")):
+        weight = model.state_.fold_in.arrays["item_projection"]
+        mean = model.state_.fold_in.arrays["item_mean"]
+        by_features = model.fold_in_items(item_features=FILMS)
+        np.testing.assert_allclose(by_features.embeddings, mean + COLUMNS @ weight, rtol=1e-5, atol=1e-6)
+        both = model.fold_in_items([["u1"], [], ["u2", "u3"]], item_features=FILMS)
+        plain = model.fold_in_items([["u1"], [], ["u2", "u3"]])
+        np.testing.assert_allclose(both.embeddings, plain.embeddings + COLUMNS @ weight, rtol=1e-5, atol=1e-6)
+        histories = [["i1"], ["new"], ["i2", "i3"]]
+        recs = model.recommend_for_history(histories, user_features=FILMS, search="float", on_unknown="skip")
+        users = model.fold_in_users([["i1"], ["i2", "i3"]], user_features=FILMS[[0, 2]])
+        expected = users.embeddings @ model.state_.item_embeddings.T
+        np.testing.assert_allclose(
+            recs.scores[:, 0],
+            [max(np.delete(expected[0], 1)), max(np.delete(expected[1], [2, 3]))],
+            rtol=1e-5,
+        )
+
+
+def test_features_of_another_number_of_rows_are_refused() -> None:
+    model = HashGNN.from_state(random_state(features=FEATURES))
+    with pytest.raises(ParameterError, match="user_features must have 2 rows, got 3"):
+        model.recommend_for_history([["i1"], ["i2"]], user_features=FILMS)
+    with pytest.raises(ParameterError, match="item_features must have 1 rows, got 3"):
+        model.fold_in_items([["u1"]], item_features=FILMS)
 
 
 def test_encode_gives_the_trained_codes_in_the_order_asked() -> None:

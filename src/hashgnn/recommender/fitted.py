@@ -53,7 +53,9 @@ class Fitted:
 
     def rows_of_histories(self, histories: Any, on_unknown: str, features: Any) -> Rows:
         """Return the rows of new users by their items."""
-        return rows_of_histories(self.state, histories, on_unknown, self._encode_features("user", features))
+        listed = as_list("histories", histories)
+        columns = self.encode_features("user", features, len(listed))
+        return rows_of_histories(self.state, listed, on_unknown, columns)
 
     def answer(
         self, rows: Rows, options: SearchOptions, filter_seen: bool, allow: Any, block: Any, *, strict: bool
@@ -93,11 +95,13 @@ class Fitted:
         noun, name = ("item", "histories") if side == "user" else ("user", "audiences")
         if lists is None and features is None:
             raise ParameterError(f"fold_in_{side}s needs {name} or {side}_features, got neither")
-        encoded = self._encode_features(side, features)
-        rows = lists if encoded is None or lists is not None else [[]] * encoded.shape[0]
+        rows = None if lists is None else as_list(name, lists)
+        columns = self.encode_features(side, features, None if rows is None else len(rows))
+        if rows is None:
+            rows = [[]] * len(features)
         edges = look_up_lists(known, noun, name, rows, remedy=f"fold-in needs {noun}s of the training data")
         rule = self.state.fold_in.users if side == "user" else self.state.fold_in.items
-        return folded_in(self.state, side, rule(edges.matrix(len(known)), encoded))
+        return folded_in(self.state, side, rule(edges.matrix(len(known)), columns))
 
     def score_block(self, user_index: Array, search: str, k: int, oversampling: int) -> Array:
         """Return the scores of all items."""
@@ -115,13 +119,17 @@ class Fitted:
         queries = trained(self.state, "user", index)
         return self.items_for_users.search(queries, options, Filters(excluded=self.seen[index]))
 
-    def _encode_features(self, side: str, features: Any) -> sparse.csr_matrix | None:
-        if features is None:
+    def encode_features(self, side: str, frame: Any, n_rows: int | None) -> sparse.csr_matrix | None:
+        """Return side features of new users or items as columns; ``n_rows`` is how many there must be."""
+        if frame is None:
             return None
         vocabulary = self.state.user_features if side == "user" else self.state.item_features
         if vocabulary is None:
             raise ParameterError(f"{side}_features must be None, the model was fitted without them")
-        return vocabulary.encode(features)
+        columns = vocabulary.encode(frame)
+        if n_rows is not None and columns.shape[0] != n_rows:
+            raise ParameterError(f"{side}_features must have {n_rows} rows, got {columns.shape[0]}")
+        return columns
 
     def _check_index(self, user_index: Array) -> Array:
         index = np.asarray(user_index)

@@ -11,7 +11,7 @@ from scipy import sparse
 from hashgnn._rng import RngLike, as_generator
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
-from hashgnn.data import IdMap
+from hashgnn.data import FeatureVocabulary, IdMap
 from hashgnn.fold_in import HashProjection, build_fold_in
 from hashgnn.state import ModelState
 
@@ -28,6 +28,7 @@ def random_state(
     float_embedding: str = "encoder",
     density: float = 0.2,
     coarse: bool = False,
+    features: FeatureVocabulary | None = None,
     rng: RngLike = 0,
 ) -> ModelState:
     """Return a state with random tables in which everything is consistent.
@@ -46,6 +47,8 @@ def random_state(
         Share of all pairs that were seen.
     coarse : bool, default=False
         Vectors of few distinct values, so that ties are common.
+    features : FeatureVocabulary, optional
+        How features of new users and of new items become columns; those of trained ones are all zero.
     rng : int or Generator
 
     Examples
@@ -62,13 +65,18 @@ def random_state(
     seen = sparse.csr_matrix(generator.random((len(users), len(items))) < density, dtype=np.float32)
     weight = generator.normal(size=(dim, n_bits)).astype(np.float32)
     projection = HashProjection({"shared_weight": weight, "shared_bias": np.zeros(n_bits, np.float32)})
+    arrays = {
+        "item_table": table,
+        "user_table": generator.normal(size=(len(users), dim)).astype(np.float32),
+        "item_mean": table.mean(axis=0),
+    }
+    if features is not None:
+        for side in ("user", "item"):
+            shape = (features.n_columns, dim)
+            arrays[f"{side}_projection"] = generator.normal(size=shape).astype(np.float32)
     rule = build_fold_in(
         "history",
-        {
-            "item_table": table,
-            "user_table": generator.normal(size=(len(users), dim)).astype(np.float32),
-            "item_mean": table.mean(axis=0),
-        },
+        arrays,
         {"normalization": "degree", "degree_exponent": 0.5, "audience_exponent": 0.5},
     )
     outputs = {"user": rule.users(seen), "item": table}
@@ -94,6 +102,8 @@ def random_state(
         item_embeddings=embeddings["item"],
         fold_in=rule,
         projection=projection,
+        user_features=features,
+        item_features=features,
         data_statistics={"n_interactions": int(seen.nnz)},
         metrics={"recall@20": 0.5},
         training={"epochs": 0, "seconds": 0.0},
