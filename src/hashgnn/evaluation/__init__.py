@@ -1,6 +1,7 @@
 """Evaluation: full ranking of held-out items, with ties, intervals, times and tests taken seriously."""
 
 from hashgnn.evaluation.bootstrap import bootstrap_intervals
+from hashgnn.evaluation.distances import DistanceSample, sample_distances
 from hashgnn.evaluation.evaluation_report import EvaluationReport
 from hashgnn.evaluation.frontier import FrontierRow, frontier, frontier_rows, frontier_table
 from hashgnn.evaluation.full_ranking import evaluate
@@ -10,6 +11,7 @@ from hashgnn.evaluation.significance import Comparison, PairedTest, compare, hol
 
 __all__ = [
     "Comparison",
+    "DistanceSample",
     "Evaluable",
     "EvaluationReport",
     "FrontierRow",
@@ -24,4 +26,5 @@ __all__ = [
     "holm",
     "paired_test",
     "parse_metric",
+    "sample_distances",
 ]

@@ -1,0 +1,79 @@
+"""What a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hashgnn.codes import CodeHealth
+from hashgnn.evaluation.distances import DistanceSample
+from hashgnn.evaluation.evaluation_report import EvaluationReport
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """A recommended title, and whether it is among the user's held-out items."""
+
+    title: str
+    held_out: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """A user: what the training data says of the user, and what is recommended.
+
+    Attributes
+    ----------
+    user : str
+    liked : sequence of str
+    recommended : sequence of Recommended
+        Best first.
+    """
+
+    user: str
+    liked: Sequence[str]
+    recommended: Sequence[Recommended]
+
+
+@dataclass(frozen=True, eq=False)
+class ReportContent:
+    """What a report shows. What is left empty is left out of the page.
+
+    Attributes
+    ----------
+    title : str
+    data_set : str
+        Its name.
+    evaluation : EvaluationReport
+    generated : bool, default=False
+        Whether the data were made up; the page then says so in its title, and wherever it shows results.
+    data : mapping of str to object
+        What is known of the data by name: source, counts.
+    configuration : mapping of str to object
+        Settings of the model.
+    history : sequence of mapping of str to float
+        An entry an epoch: ``epoch``, ``loss``, and a validation metric such as ``recall@20`` where it was
+        measured.
+    health : mapping of str to CodeHealth
+        By what the codes belong to: ``items``, ``users``.
+    distances : DistanceSample or None
+    examples : sequence of Example
+    commands : sequence of str
+        What was run, to be run again.
+    versions : mapping of str to str
+        Of the library and of what it stands on.
+    """
+
+    title: str
+    data_set: str
+    evaluation: EvaluationReport
+    generated: bool = False
+    data: Mapping[str, Any] = field(default_factory=dict)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    history: Sequence[Mapping[str, float]] = ()
+    health: Mapping[str, CodeHealth] = field(default_factory=dict)
+    distances: DistanceSample | None = None
+    examples: Sequence[Example] = ()
+    commands: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)

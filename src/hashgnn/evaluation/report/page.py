@@ -1,0 +1,205 @@
+"""The report as a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any
+
+from hashgnn.evaluation.evaluation_report import EvaluationReport
+from hashgnn.evaluation.report._html import Html, join, table, tag
+from hashgnn.evaluation.report.content import Example, ReportContent
+from hashgnn.evaluation.report.plots import balance_plot, distance_plot, size_plot, training_plot
+
+_NAMES = {
+    "hamming": "bits against bits",
+    "biased": "bits against bits, plus the item bias",
+    "asymmetric": "float query against bits, plus the item bias",
+    "hierarchical": "candidates by bits, re-ranked by floats",
+    "float": "floats against floats, every item",
+}
+# The page may load nothing, from anywhere: what it shows is in it.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def render(content: ReportContent) -> str:
+    """Return the whole page.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    title = content.title + (" (generated data)" if content.generated else "")
+    head = join(
+        Html('<meta charset="utf-8">'),
+        Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+        Html('<meta name="color-scheme" content="light dark">'),
+        tag("title", title),
+        tag("style", Html(resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8"))),
+    )
+    sections = [
+        _results(content),
+        _plots(content),
+        _examples(content.examples, content.generated),
+        _health(content),
+        _details(content),
+    ]
+    body = tag("main", _header(content, title), *(section for section in sections if section))
+    return "<!doctype html>\n" + tag("html", tag("head", head), tag("body", body), lang="en") + "\n"
+
+
+def _header(content: ReportContent, title: str) -> Html:
+    evaluation = content.evaluation
+    parts = [tag("p", "hashgnn report", class_="kicker"), tag("h1", title)]
+    if content.generated:
+        parts.append(
+            tag(
+                "p",
+                tag("strong", "Generated data. "),
+                "The people and items on this page do not exist; the numbers say that the library works, "
+                "and nothing about real data.",
+                class_="notice",
+            )
+        )
+    known = {"Data set": content.data_set, **content.data}
+    known |= {"Users evaluated": evaluation.n_users, "Items ranked for each": evaluation.n_items}
+    facts = [tag("div", tag("dt", name), tag("dd", _value(value))) for name, value in known.items()]
+    return tag("header", *parts, tag("dl", *facts, class_="facts"))
+
+
+def _results(content: ReportContent) -> Html:
+    report = content.evaluation
+    names = list(next(iter(report.metrics.values())))
+    timed = bool(report.milliseconds_per_query)
+    rows = []
+    for way, values in report.metrics.items():
+        about = tag("span", _NAMES[way], class_="sub") if way in _NAMES else ""
+        row: list[Any] = [join(tag("span", way, class_="way"), about)]
+        row += [_measure(report, way, name, values[name]) for name in names]
+        row.append(f"{report.bytes_per_item[way]:,.0f}")
+        row += [_milliseconds(report.milliseconds_per_query[way])] if timed else []
+        rows.append(row)
+    head = ["search way", *names, "bytes an item", *(["ms a query"] if timed else [])]
+    notes = (
+        "Every item is ranked for every user who has held-out items; what the user has in training is left out. "
+        "Equal scores go to the item that comes first; “ties” is the mean over all orders of equal scores. "
+    )
+    if report.intervals:
+        notes += f"Ranges are {100 * report.confidence:g} % bootstrap intervals over users. "
+    if timed:
+        notes += "Times are medians of queries asked one at a time on this machine."
+    return _section(
+        "Search ways", table(head, rows, class_="results"), tag("p", notes, class_="note"), of=content
+    )
+
+
+def _measure(report: EvaluationReport, way: str, name: str, value: float) -> Html:
+    parts: list[Any] = [tag("span", f"{value:.4f}", class_="value")]
+    if name in report.intervals.get(way, {}):
+        low, high = report.intervals[way][name]
+        parts.append(tag("span", f"{low:.4f}–{high:.4f}", class_="sub"))
+    if name in report.expected[way]:
+        parts.append(tag("span", f"ties {report.expected[way][name]:.4f}", class_="sub"))
+    return join(*parts)
+
+
+def _plots(content: ReportContent) -> Html:
+    report = content.evaluation
+    metric = next(iter(next(iter(report.metrics.values()))))
+    figures = [
+        (
+            size_plot(report, metric),
+            "What each byte buys. " + ("Lines are intervals over users." if report.intervals else ""),
+        )
+    ]
+    if content.history:
+        figures.append((training_plot(content.history), "Training, epoch by epoch."))
+    if "items" in content.health:
+        caption = "Balance of the item bits: at one half a bit says most; at 0 or 1 it says nothing."
+        figures.append((balance_plot(content.health["items"]), caption))
+    if content.distances is not None:
+        caption = (
+            "Codes put users nearer to their own items than to random ones; the less overlap, the better."
+        )
+        figures.append((distance_plot(content.distances), caption))
+    shown = [tag("figure", svg, tag("figcaption", caption)) for svg, caption in figures]
+    return _section("Pictures", tag("div", *shown, class_="figures"), of=content)
+
+
+def _examples(examples: Iterable[Example], generated: bool) -> Html:
+    shown = []
+    for example in examples:
+        liked = [tag("li", title) for title in example.liked]
+        recommended = [
+            tag("li", entry.title, *([" ", tag("span", "held out", class_="hit")] if entry.held_out else []))
+            for entry in example.recommended
+        ]
+        shown.append(
+            tag(
+                "article",
+                tag("h3", example.user),
+                tag("div", tag("h4", "Liked"), tag("ol", *liked)),
+                tag("div", tag("h4", "Recommended"), tag("ol", *recommended)),
+                class_="example",
+            )
+        )
+    if not shown:
+        return Html("")
+    note = tag(
+        "p",
+        "Nothing that the training data holds of a user is recommended. ",
+        tag("span", "held out", class_="hit"),
+        " marks what the user did choose, hidden from training.",
+        class_="note",
+    )
+    heading = "Recommendations" + (", generated data" if generated else "")
+    return tag("section", tag("h2", heading), *shown, note)
+
+
+def _health(content: ReportContent) -> Html:
+    if not content.health:
+        return Html("")
+    summaries = {of: health.summary() for of, health in content.health.items()}
+    names = list(next(iter(summaries.values())))
+    rows = [
+        [name.replace("_", " "), *(_value(summary[name]) for summary in summaries.values())] for name in names
+    ]
+    note = tag(
+        "p", "Best: balance 0.5, entropy 1, correlation 0, no dead bits, no collisions.", class_="note"
+    )
+    return _section("Code health", table(["codes of", *summaries], rows), note, of=content)
+
+
+def _details(content: ReportContent) -> Html:
+    parts = []
+    if content.commands:
+        lines = tag("pre", tag("code", "\n".join(content.commands)), tabindex="0")
+        parts += [tag("h3", "Commands"), lines]
+    for heading, known in (("Configuration", content.configuration), ("Versions", content.versions)):
+        if known:
+            rows: list[list[Any]] = [[tag("code", name), _value(value)] for name, value in known.items()]
+            parts.append(tag("details", tag("summary", heading), table([], rows)))
+    return tag("section", tag("h2", "How this was made"), *parts) if parts else Html("")
+
+
+def _section(heading: str, *parts: Any, of: ReportContent) -> Html:
+    return tag("section", tag("h2", heading + (", generated data" if of.generated else "")), *parts)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(value, default=str)
+    return str(value)
