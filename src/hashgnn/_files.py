@@ -80,7 +80,11 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
         aside = temporary.with_suffix(_ASIDE)
         try:
-            yield temporary
+            try:
+                yield temporary
+            except StorageError as error:
+                # A file of the hidden folder failed; the sentence is to name the folder that was asked for.
+                raise error.__cause__ if isinstance(error.__cause__, OSError) else error from None
             for child in temporary.rglob("*"):
                 sync(child)
             temporary.chmod(0o777 & ~_umask())
@@ -135,7 +139,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         reason = (
             "the disk is full"
             if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else error.strerror or str(error)
+            else (os.strerror(error.errno) if error.errno else str(error))
         )
         raise StorageError(f"{path}: could not be written, {reason}; nothing was changed") from error
 
