@@ -91,6 +91,8 @@ class ModelConfig(BaseModel):
         Length of the list; rank r has weight proportional to exp(-r / teacher_decay).
     teacher_rank, teacher_alpha : int, float
         Singular vectors of the filter's low pass, and its weight.
+    min_steps : int
+        ``users``: an epoch has at least so many steps; few users make smaller batches.
     learning_rate, shared_learning_rate : float
         Adam's step for what belongs to single users and items (tables, biases), and for what all share
         (weights, scales); ``None`` is the same.
@@ -150,6 +152,7 @@ class ModelConfig(BaseModel):
 
     epochs: Count = 20
     batch_size: Count = 1024
+    min_steps: Count = 30
     learning_rate: Positive = 1e-3
     shared_learning_rate: Positive | None = None
     learning_rate_schedule: Literal["constant", "cosine"] = "constant"

@@ -15,6 +15,14 @@ from hashgnn.errors import DataError
 Array = np.ndarray[Any, Any]
 
 
+class RowError(DataError):
+    """A value of one row breaks its rule; a reader that knows the file says the line instead of the row."""
+
+    def __init__(self, row: int, problem: str) -> None:
+        super().__init__(f"{problem} in row {row + 1}")
+        self.row, self.problem = row, problem
+
+
 def as_frame(frame: Any) -> nw.DataFrame[Any]:
     """Wrap a pandas, polars or Arrow frame; a lazy one is collected."""
     try:
@@ -54,7 +62,7 @@ def id_column(series: nw.Series[Any], name: str) -> pa.Array | pa.ChunkedArray |
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_view(kind):
         blank = pc.equal(pc.utf8_length(values), 0)
         if pc.any(blank).as_py():
-            raise DataError(f"{name} is empty in row {int(np.argmax(_numpy(blank))) + 1}")
+            raise RowError(int(np.argmax(_numpy(blank))), f"{name} is empty")
         return values
     if pa.types.is_integer(kind):
         return _numpy(values)
@@ -63,7 +71,7 @@ def id_column(series: nw.Series[Any], name: str) -> pa.Array | pa.ChunkedArray |
         whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
         if not whole.all():
             row = int(np.argmin(whole))
-            raise DataError(f"{name} must be whole numbers or text, got {numbers[row]} in row {row + 1}")
+            raise RowError(row, f"{name} must be whole numbers or text, got {numbers[row]}")
         return numbers.astype(np.int64)
     return _objects(values.to_pylist(), name)
 
@@ -83,7 +91,7 @@ def check_weights(weights: Array, name: str) -> Array:
     good = np.isfinite(numbers) & (numbers > 0)
     if not good.all():
         row = int(np.argmin(good))
-        raise DataError(f"{name} must be finite and > 0, got {numbers[row]} in row {row + 1}")
+        raise RowError(row, f"{name} must be finite and > 0, got {numbers[row]}")
     return numbers
 
 
@@ -109,7 +117,7 @@ def check_timestamps(timestamps: Array, name: str) -> Array:
         good &= np.isfinite(numbers)
     if not good.all():
         row = int(np.argmin(good))
-        raise DataError(f"{name} must be >= 0, got {numbers[row]} in row {row + 1}")
+        raise RowError(row, f"{name} must be >= 0, got {numbers[row]}")
     return numbers.astype(np.int64)
 
 
@@ -123,16 +131,16 @@ def _arrow(series: nw.Series[Any], name: str) -> pa.Array | pa.ChunkedArray:
 def _refuse_empty(values: pa.Array | pa.ChunkedArray, name: str) -> None:
     if values.null_count:
         row = int(np.argmax(_numpy(values.is_null())))
-        raise DataError(f"{name} is empty in row {row + 1}")
+        raise RowError(row, f"{name} is empty")
 
 
 def _objects(values: list[Any], name: str) -> list[Any]:
     for row, value in enumerate(values):
         if value is None or value == "" or (isinstance(value, float) and value != value):
-            raise DataError(f"{name} is empty in row {row + 1}")
+            raise RowError(row, f"{name} is empty")
         if isinstance(value, list | dict | set):
             kind = type(value).__name__
-            raise DataError(f"{name} must be hashable, got a {kind} in row {row + 1}")
+            raise RowError(row, f"{name} must be hashable, got a {kind}")
     return values
 
 

@@ -5,6 +5,7 @@ from hashgnn.nn.graph_view import GraphView
 from hashgnn.nn.guidance import GUIDANCE_KINDS, GuidanceSchedule
 from hashgnn.nn.hash_layers import HashLayer, guided, sign_ste
 from hashgnn.nn.losses import (
+    SoftmaxWorkspace,
     Targets,
     bpr,
     combined,
@@ -22,6 +23,7 @@ __all__ = [
     "GraphView",
     "GuidanceSchedule",
     "HashLayer",
+    "SoftmaxWorkspace",
     "Targets",
     "bpr",
     "build_encoder",

@@ -98,6 +98,11 @@ def take_rows(matrix: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, t
     return matrix.col_indices()[positions].long(), matrix.values()[positions], lengths
 
 
+def take(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Return ``table[index]``; as an embedding look-up its backward runs in parallel, unlike indexing's."""
+    return functional.embedding(index, table)
+
+
 def bag_sum(
     columns: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor, table: torch.Tensor
 ) -> torch.Tensor:

@@ -52,3 +52,10 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
     if device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Return whether bfloat16 products run in hardware: on CUDA, and on processors with AVX-512 BF16 or AMX."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

@@ -76,7 +76,7 @@ class SideInput(nn.Module):
 
     def forward(self, features: torch.Tensor | None, index: torch.Tensor) -> torch.Tensor:
         """Return x_0 (len(index), dim) of some nodes."""
-        rows = self.table[index]
+        rows = _sparse.take(self.table, index)
         projected = self.features(features, index)
         return rows if projected is None else rows + projected
 
@@ -128,10 +128,12 @@ def by_side(
     if len(user_places) == 0:
         return items(nodes - n_users)
     rows = torch.cat([users(nodes[user_places]), items(nodes[item_places] - n_users)])
+    if not bool(is_item[: len(user_places)].any()):
+        return rows  # users first, as training asks for them: nothing to reorder
     places = torch.cat([user_places, item_places])
     order = torch.empty_like(places)
     order[places] = torch.arange(len(places), device=places.device)
-    return rows.index_select(0, order)
+    return _sparse.take(rows, order)
 
 
 def to_numpy(x: torch.Tensor) -> Array:

@@ -11,6 +11,7 @@ from torch import nn
 
 from hashgnn._checks import check_int
 from hashgnn.errors import ParameterError
+from hashgnn.nn import _sparse
 from hashgnn.nn.graph_view import GraphView
 
 FoldInExport = tuple[str, dict[str, np.ndarray[Any, Any]], dict[str, Any]]
@@ -103,7 +104,7 @@ class FullGraphEncoder(Encoder):
     ) -> torch.Tensor:
         """Return ``propagate(view)[nodes]``; see :class:`Encoder`."""
         self.check_view(view)
-        return self.propagate(view)[nodes]
+        return _sparse.take(self.propagate(view), nodes)
 
     def _encode_all(self, view: GraphView, block: int) -> torch.Tensor:
         return self.propagate(view)

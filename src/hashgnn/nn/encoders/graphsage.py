@@ -96,7 +96,7 @@ class GraphSAGEEncoder(FullGraphEncoder):
         """
         self.check_view(view)
         if view.sampled is None:
-            return self.propagate(view)[nodes]
+            return _sparse.take(self.propagate(view), nodes)
         return self._sampled(view, nodes, view.sampled)
 
     def propagate(self, view: GraphView) -> torch.Tensor:

@@ -16,6 +16,7 @@ from hashgnn.nn.graph_view import GraphView
 
 _FLOOR = 1e-12  # a sum shorter than this stays near 0 instead of being blown up
 
+
 class HistoryEncoder(Encoder):
     """Item ``v_i = T_i + f_i W``; user ``u = d^-e · (Σ_j w_j y_j) A + f_u W_u`` over its history.
 
@@ -113,7 +114,7 @@ class HistoryEncoder(Encoder):
             projected = self.item_input.features(view.item_features, items)
             aggregate = aggregate + _sparse.bag_sum(places, values, lengths, projected)
         if self.normalization == "unit":
-            user = functional.normalize(aggregate, dim=1, eps=_FLOOR) * self.dim**0.5
+            user: torch.Tensor = functional.normalize(aggregate, dim=1, eps=_FLOOR) * self.dim**0.5
         else:
             degrees = torch.zeros(len(index), dtype=values.dtype, device=index.device)
             degrees.index_add_(0, owner, values)

@@ -6,13 +6,14 @@ divided once, here; nothing is left for the caller to divide.
 
 from hashgnn.nn.losses.bpr import bpr
 from hashgnn.nn.losses.combined import combined
-from hashgnn.nn.losses.full_softmax import full_softmax
+from hashgnn.nn.losses.full_softmax import SoftmaxWorkspace, full_softmax
 from hashgnn.nn.losses.ranking_hinge import ranking_hinge
 from hashgnn.nn.losses.reconstruction import reconstruction_loss
 from hashgnn.nn.losses.sampled_softmax import sampled_softmax
 from hashgnn.nn.losses.targets import Targets
 
 __all__ = [
+    "SoftmaxWorkspace",
     "Targets",
     "bpr",
     "combined",

@@ -10,6 +10,8 @@ from hashgnn._checks import check_int
 from hashgnn.errors import ParameterError
 from hashgnn.nn.losses.targets import Targets
 
+_TINY = 1e-30  # a probability that bfloat16 rounds to 0 still has a finite logarithm
+
 
 def full_softmax(
     queries: torch.Tensor,
@@ -17,7 +19,8 @@ def full_softmax(
     targets: Targets,
     *,
     bias: torch.Tensor | None = None,
-    chunk: int = 256,
+    chunk: int = 512,
+    workspace: SoftmaxWorkspace | None = None,
 ) -> torch.Tensor:
     """Return the cross-entropy of target rows against the softmax over all items.
 
@@ -30,8 +33,12 @@ def full_softmax(
         What each row should reproduce: its observed items, a teacher's list, or a mixture.
     bias : Tensor of shape (n_items,), optional
         Added to the scores.
-    chunk : int, default=256
+    chunk : int, default=512
         Rows whose scores are held at once.
+    workspace : SoftmaxWorkspace, optional
+        Computes scores and gradients in bfloat16, in buffers that outlive the call: several times faster
+        where the processor has bfloat16 products, with a relative error of about 1/256 in each gradient
+        entry. ``chunk`` is then the workspace's own.
 
     Returns
     -------
@@ -59,10 +66,86 @@ def full_softmax(
         raise ParameterError(f"targets must have {max(n_rows, 1)} rows, got {targets.n_rows}")
     if len(targets.columns) and int(targets.columns.max()) >= len(items):
         raise ParameterError(f"targets must name items below {len(items)}, got {int(targets.columns.max())}")
+    if workspace is not None:
+        half: torch.Tensor = _HalfSoftmax.apply(  # type: ignore[no-untyped-call]
+            queries, items, bias, targets, workspace, torch.is_grad_enabled()
+        )
+        return half
     loss: torch.Tensor = _FullSoftmax.apply(  # type: ignore[no-untyped-call]
         queries, items, bias, targets, chunk, torch.is_grad_enabled()
     )
     return loss
+
+
+class SoftmaxWorkspace:
+    """Two bfloat16 buffers for scores and probabilities, kept from step to step.
+
+    A softmax over a large catalogue moves so much memory that fresh pages cost more than the arithmetic.
+    """
+
+    def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
+        self._max_bytes = max_bytes
+        self._buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def buffers(self, n_rows: int, n_items: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return two buffers (chunk, n_items), as many of ``n_rows`` as fit."""
+        chunk = max(1, min(n_rows, self._max_bytes // (2 * n_items)))
+        known = self._buffers
+        if known is None or known[0].shape != (chunk, n_items) or known[0].device != device:
+            one, other = (torch.empty(chunk, n_items, dtype=torch.bfloat16, device=device) for _ in range(2))
+            self._buffers = known = (one, other)
+        return known
+
+
+class _HalfSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        queries: torch.Tensor,
+        items: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: Targets,
+        workspace: SoftmaxWorkspace,
+        with_gradient: bool,
+    ) -> torch.Tensor:
+        n_rows, dim = queries.shape
+        q, v = queries.bfloat16(), items.bfloat16()
+        if bias is not None:
+            # As a further column the bias rides along in the products, both ways.
+            q = torch.cat([q, q.new_ones(n_rows, 1)], dim=1)
+            v = torch.cat([v, bias.bfloat16().unsqueeze(1)], dim=1)
+        scores, probabilities = workspace.buffers(n_rows, len(items), queries.device)
+        chunk = len(scores)
+        starts = torch.arange(0, n_rows + chunk, chunk, device=targets.rows.device).clamp_(max=n_rows)
+        entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
+        d_queries = torch.empty(n_rows, q.shape[1], dtype=torch.bfloat16, device=q.device)
+        d_items = torch.zeros(len(items), q.shape[1], device=q.device)
+        total = torch.zeros((), device=q.device)
+        for block, start in enumerate(range(0, n_rows, chunk)):
+            rows = q[start : start + chunk]
+            s, p = scores[: len(rows)], probabilities[: len(rows)]
+            torch.mm(rows, v.T, out=s)
+            torch.softmax(s, 1, out=p)
+            part = slice(entries[block], entries[block + 1])
+            place = targets.rows[part] - start, targets.columns[part]
+            weights = targets.weights[part].float()
+            total -= (weights * p[place].float().clamp_min(_TINY).log()).sum()
+            if not with_gradient:
+                continue
+            asked = torch.zeros(len(rows), device=q.device).index_add_(0, place[0], weights)
+            p.mul_(asked.unsqueeze(1).bfloat16())
+            p.index_put_(place, -weights.bfloat16(), accumulate=True)
+            torch.mm(p, v, out=d_queries[start : start + chunk])
+            d_items += p.T @ rows
+        ctx.save_for_backward(d_queries.float().div_(n_rows), d_items.div_(n_rows))
+        ctx.dim, ctx.has_bias = dim, bias is not None
+        return total / n_rows
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        d_queries, d_items = (gradients[0] * part for part in ctx.saved_tensors)
+        d_bias = d_items[:, ctx.dim] if ctx.has_bias else None
+        return d_queries[:, : ctx.dim], d_items[:, : ctx.dim], d_bias, None, None, None
 
 
 class _FullSoftmax(torch.autograd.Function):

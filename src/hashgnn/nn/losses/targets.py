@@ -29,7 +29,9 @@ class Targets:
     weights: torch.Tensor
 
     @classmethod
-    def from_lists(cls, columns: torch.Tensor, lengths: torch.Tensor) -> Targets:
+    def from_lists(
+        cls, columns: torch.Tensor, lengths: torch.Tensor, *, dtype: torch.dtype = torch.float32
+    ) -> Targets:
         """Return rows that are uniform over their list: each of a user's items has weight 1/len.
 
         Parameters
@@ -38,6 +40,8 @@ class Targets:
             The lists, one after another.
         lengths : LongTensor of shape (n_rows,)
             Their lengths; they sum to ``n_entries``.
+        dtype : torch.dtype, default=torch.float32
+            Of the weights.
 
         Examples
         --------
@@ -47,7 +51,7 @@ class Targets:
         rows = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
         if len(rows) != len(columns):
             raise ParameterError(f"lengths must sum to {len(columns)}, got {len(rows)}")
-        return cls(len(lengths), rows, columns, 1.0 / lengths[rows].to(torch.get_default_dtype()))
+        return cls(len(lengths), rows, columns, 1.0 / lengths[rows].to(dtype))
 
     @classmethod
     def from_ranked(cls, positions: torch.Tensor, weights: torch.Tensor) -> Targets:
@@ -73,6 +77,6 @@ class Targets:
             raise ParameterError(f"other must have {self.n_rows} rows, got {other.n_rows}")
         rows = torch.cat([self.rows, other.rows])
         order = torch.argsort(rows, stable=True)
-        weights = torch.cat([(1 - weight) * self.weights, weight * other.weights.to(self.weights.dtype)])
+        weights = torch.cat([(1 - weight) * self.weights, weight * other.weights])
         columns = torch.cat([self.columns, other.columns])
         return Targets(self.n_rows, rows[order], columns[order], weights[order])

@@ -11,7 +11,8 @@ import torch
 
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph, SpectralFilter
-from hashgnn.nn import GraphView, Targets, full_softmax
+from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, full_softmax
+from hashgnn.training.device import has_fast_bfloat16
 from hashgnn.training.model import HashModel
 
 
@@ -33,7 +34,10 @@ class UserObjective:
     ) -> None:
         self._graph, self._view, self._config = graph, view, config
         self._users = np.flatnonzero(graph.user_degrees)
+        self._batch_size = max(1, min(config.batch_size, len(self._users) // config.min_steps))
         self._items = torch.arange(graph.n_users, graph.n_nodes, device=view.device)
+        # Where bfloat16 is emulated, or the catalogue small, single precision is the faster one.
+        self._workspace = SoftmaxWorkspace() if has_fast_bfloat16(view.device) else None
         self._lists: np.ndarray[Any, Any] | None = None
         self._list_weights = torch.exp(-torch.arange(config.teacher_k) / config.teacher_decay)
         if config.teacher == "spectral" and config.teacher_weight > 0:
@@ -44,13 +48,13 @@ class UserObjective:
 
     def n_steps(self) -> int:
         """Return the number of batches in an epoch."""
-        return math.ceil(len(self._users) / self._config.batch_size)
+        return math.ceil(len(self._users) / self._batch_size)
 
     def batches(self, rng: np.random.Generator) -> Iterator[np.ndarray[Any, Any]]:
         """Yield every user who has interactions once, in an order drawn from ``rng``."""
         order = rng.permutation(self._users)
-        for start in range(0, len(order), self._config.batch_size):
-            yield np.sort(order[start : start + self._config.batch_size])
+        for start in range(0, len(order), self._batch_size):
+            yield np.sort(order[start : start + self._batch_size])
 
     def loss(
         self, model: HashModel, batch: np.ndarray[Any, Any], p: float, generator: torch.Generator
@@ -65,10 +69,14 @@ class UserObjective:
         if config.code_weight > 0:
             h_users = model.codes(model.hash_layer(users, "user"), p, generator)
             h_items = model.codes(model.hash_layer(items, "item"), p, generator)
-            scores = full_softmax(model.scale * h_users, h_items, targets, bias=model.item_bias)
+            scores = full_softmax(
+                model.scale * h_users, h_items, targets, bias=model.item_bias, workspace=self._workspace
+            )
             loss = loss + config.code_weight * scores
         if config.float_weight > 0:
-            loss = loss + config.float_weight * full_softmax(model.float_scale * users, items, targets)
+            loss = loss + config.float_weight * full_softmax(
+                model.float_scale * users, items, targets, workspace=self._workspace
+            )
         return loss
 
     def _targets(self, batch: np.ndarray[Any, Any]) -> Targets:

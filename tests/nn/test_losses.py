@@ -1,0 +1,262 @@
+"""Every loss against its formula in NumPy, float64, and its gradient against finite differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hashgnn.errors import ParameterError
+from hashgnn.nn import (
+    SoftmaxWorkspace,
+    Targets,
+    bpr,
+    combined,
+    full_softmax,
+    ranking_hinge,
+    reconstruction_loss,
+    sampled_softmax,
+)
+
+N_EDGES, N_NEGATIVES = 7, 3
+
+
+def sigma(s):
+    return 1 / (1 + np.exp(-s))
+
+
+@pytest.fixture
+def scores():
+    rng = np.random.default_rng(0)
+    positive, negative = rng.normal(0, 2, N_EDGES), rng.normal(0, 2, (N_EDGES, N_NEGATIVES))
+    return torch.tensor(positive, requires_grad=True), torch.tensor(negative, requires_grad=True)
+
+
+def numpy_reconstruction(positive, negative):
+    total = 0.0
+    for e in range(len(positive)):
+        total -= np.log(sigma(positive[e]))
+        for m in range(negative.shape[1]):
+            total -= np.log(1 - sigma(negative[e, m]))
+    return total / len(positive)
+
+
+def numpy_hinge(positive, negative, margin):
+    total = 0.0
+    for e in range(len(positive)):
+        for m in range(negative.shape[1]):
+            total += max(0.0, -sigma(positive[e]) + sigma(negative[e, m]) + margin)
+    return total / len(positive)
+
+
+def numpy_bpr(positive, negative):
+    return -np.log(sigma(positive[:, None] - negative)).sum() / len(positive)
+
+
+LOSSES = {
+    "reconstruction": (reconstruction_loss, numpy_reconstruction),
+    "hinge": (lambda p, n: ranking_hinge(p, n, margin=0.3), lambda p, n: numpy_hinge(p, n, 0.3)),
+    "bpr": (bpr, numpy_bpr),
+    "combined hinge": (
+        lambda p, n: combined(p, n, reconstruction_weight=0.5, ranking_weight=2.0, margin=0.1),
+        lambda p, n: 0.5 * numpy_reconstruction(p, n) + 2 * numpy_hinge(p, n, 0.1),
+    ),
+    "combined bpr": (
+        lambda p, n: combined(p, n, reconstruction_weight=0.1, ranking="bpr"),
+        lambda p, n: 0.1 * numpy_reconstruction(p, n) + numpy_bpr(p, n),
+    ),
+    "ranking alone": (lambda p, n: combined(p, n, reconstruction_weight=0, ranking="bpr"), numpy_bpr),
+    "sampled softmax": (
+        sampled_softmax,
+        lambda p, n: (np.log(np.exp(p) + np.exp(n).sum(axis=1)) - p).mean(),
+    ),
+}
+
+
+@pytest.mark.parametrize(("loss", "formula"), LOSSES.values(), ids=LOSSES)
+def test_loss_equals_its_formula(scores, loss, formula) -> None:
+    expected = formula(scores[0].detach().numpy(), scores[1].detach().numpy())
+    assert loss(*scores).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES.values()], ids=LOSSES)
+def test_gradient_of_loss_is_right(scores, loss) -> None:
+    assert torch.autograd.gradcheck(loss, scores)
+
+
+@pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES.values()], ids=LOSSES)
+def test_loss_does_not_change_when_the_batch_is_doubled(scores, loss) -> None:
+    twice = [torch.cat([x, x]) for x in scores]
+    assert loss(*twice).item() == pytest.approx(loss(*scores).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", [reconstruction_loss, bpr, sampled_softmax])
+def test_loss_of_extreme_scores_is_finite(loss) -> None:
+    positive = torch.tensor([-4096.0, 4096.0], requires_grad=True)
+    negative = torch.tensor([[4096.0], [-4096.0]], requires_grad=True)
+    value = loss(positive, negative)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(positive.grad).all()
+
+
+@pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES.values()], ids=LOSSES)
+def test_scores_of_wrong_shape_raise(loss) -> None:
+    with pytest.raises(ParameterError, match=r"negative must have shape \(4, n_negatives\), got \(4,\)"):
+        loss(torch.zeros(4), torch.zeros(4))
+    with pytest.raises(
+        ParameterError, match=r"positive must have shape \(n_edges,\), n_edges >= 1, got \(0,\)"
+    ):
+        loss(torch.zeros(0), torch.zeros(0, 2))
+
+
+def test_negative_margin_raises() -> None:
+    with pytest.raises(ParameterError, match="margin must be a finite number >= 0, got -1"):
+        ranking_hinge(torch.zeros(1), torch.zeros(1, 1), margin=-1)
+
+
+def test_sampled_softmax_with_all_corrections_equals_its_formula(scores) -> None:
+    rng = np.random.default_rng(1)
+    log_q, log_q_positive = rng.normal(size=(N_EDGES, N_NEGATIVES)), rng.normal(size=N_EDGES)
+    mask = rng.random((N_EDGES, N_NEGATIVES)) < 0.4
+    positive, negative = (x.detach().numpy() for x in scores)
+    a, b = positive - log_q_positive, np.where(mask, -np.inf, negative - log_q)
+    expected = (np.log(np.exp(a) + np.exp(b).sum(axis=1)) - a).mean()
+    options = {
+        "log_q": torch.tensor(log_q),
+        "log_q_positive": torch.tensor(log_q_positive),
+        "mask": torch.tensor(mask),
+    }
+    assert sampled_softmax(*scores, **options).item() == pytest.approx(expected, rel=1e-12)
+    assert torch.autograd.gradcheck(lambda p, n: sampled_softmax(p, n, **options), scores)
+
+
+def test_log_q_makes_the_sampled_sum_unbiased() -> None:
+    """Over many draws, the mean of ``exp(loss) - 1`` comes to Σ_all exp(s) / exp(s⁺), and without it does not."""
+    rng = np.random.default_rng(2)
+    catalogue, q = rng.normal(size=20), rng.dirichlet(np.ones(20) * 2)
+    n_negatives, n_draws = 8, 20000
+    draws = rng.choice(20, size=(n_draws, n_negatives), p=q)
+    exact = np.exp(catalogue).sum() / np.exp(0.5)
+
+    def estimate(log_q):
+        losses = [
+            sampled_softmax(torch.tensor([0.5]).double(), torch.tensor(catalogue[draw])[None], log_q=lq[None])
+            for draw, lq in zip(draws[:4000], log_q[:4000], strict=True)
+        ]
+        return float(np.mean(np.exp(torch.stack(losses).numpy()) - 1))
+
+    corrected = torch.tensor(np.log(n_negatives * q[draws]))
+    assert estimate(corrected) == pytest.approx(exact, rel=0.03)
+    assert abs(estimate(torch.zeros_like(corrected)) - exact) > 0.2 * exact
+
+
+def dense_targets(targets: Targets, n_items: int) -> np.ndarray:
+    dense = np.zeros((targets.n_rows, n_items))
+    np.add.at(dense, (targets.rows.numpy(), targets.columns.numpy()), targets.weights.numpy())
+    return dense
+
+
+def numpy_full_softmax(queries, items, bias, dense):
+    s = queries @ items.T + bias
+    logsumexp = np.log(np.exp(s - s.max(axis=1, keepdims=True)).sum(axis=1)) + s.max(axis=1)
+    return (dense * (logsumexp[:, None] - s)).sum() / len(queries)
+
+
+@pytest.fixture
+def softmax_case():
+    rng = np.random.default_rng(3)
+    queries, items, bias = rng.normal(size=(5, 4)), rng.normal(size=(9, 4)), rng.normal(size=9)
+    # Row 1 asks for nothing, row 4 has an item twice.
+    observed = Targets.from_lists(
+        torch.tensor([0, 3, 8, 2, 5, 5]), torch.tensor([2, 0, 1, 1, 2]), dtype=torch.float64
+    )
+    teacher = Targets.from_ranked(
+        torch.tensor([[1, 3, -1], [4, 0, 2], [-1, -1, -1], [7, 8, 6], [5, -1, -1]]),
+        torch.tensor([[1.0, 0.5, 9.0]]).repeat(5, 1).double(),
+    )
+    parts = [torch.tensor(x, requires_grad=True) for x in (queries, items, bias)]
+    return parts, observed, teacher
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 512])
+@pytest.mark.parametrize("mixture", [0.0, 0.3, 1.0])
+def test_full_softmax_equals_its_formula(softmax_case, chunk, mixture) -> None:
+    (queries, items, bias), observed, teacher = softmax_case
+    targets = observed.mixed_with(teacher, mixture)
+    dense = (1 - mixture) * dense_targets(observed, 9) + mixture * dense_targets(teacher, 9)
+    expected = numpy_full_softmax(*(x.detach().numpy() for x in (queries, items, bias)), dense)
+    loss = full_softmax(queries, items, targets, bias=bias, chunk=chunk)
+    assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_gradient_of_full_softmax_is_right(softmax_case) -> None:
+    (queries, items, bias), observed, teacher = softmax_case
+    targets = observed.mixed_with(teacher, 0.6)
+    assert torch.autograd.gradcheck(
+        lambda q, v, b: 3 * full_softmax(q, v, targets, bias=b, chunk=2), (queries, items, bias)
+    )
+    assert torch.autograd.gradcheck(lambda q: full_softmax(q, items.detach(), targets), (queries,))
+    assert torch.autograd.gradcheck(lambda v: full_softmax(queries.detach(), v, targets), (items,))
+
+
+def test_full_softmax_equals_cross_entropy_of_torch(softmax_case) -> None:
+    (queries, items, bias), _, _ = softmax_case
+    labels = torch.tensor([0, 3, 8, 2, 5])
+    targets = Targets.from_lists(labels, torch.ones(5, dtype=torch.long))
+    expected = torch.nn.functional.cross_entropy(queries @ items.T + bias, labels)
+    assert full_softmax(queries, items, targets, bias=bias).item() == pytest.approx(
+        expected.item(), rel=1e-12
+    )
+
+
+def test_full_softmax_of_large_scores_is_finite() -> None:
+    queries = torch.tensor([[1.0], [-1.0]]).mul(4096).requires_grad_()
+    items = torch.tensor([[1.0], [-1.0], [0.5]], requires_grad=True)
+    loss = full_softmax(queries, items, Targets.from_lists(torch.tensor([1, 1]), torch.tensor([1, 1])))
+    loss.backward()
+    assert loss.item() == pytest.approx(4096.0)
+    assert torch.isfinite(items.grad).all()
+
+
+def test_targets_of_teacher_lists_sum_to_one_over_valid_places(softmax_case) -> None:
+    _, _, teacher = softmax_case
+    dense = dense_targets(teacher, 9)
+    np.testing.assert_allclose(dense.sum(axis=1), [1, 1, 0, 1, 1])
+    np.testing.assert_allclose(dense[0, [1, 3]], [2 / 3, 1 / 3])
+
+
+def test_full_softmax_with_wrong_input_raises(softmax_case) -> None:
+    (queries, items, bias), observed, teacher = softmax_case
+    with pytest.raises(ParameterError, match="targets must name items below 8, got 8"):
+        full_softmax(queries, items[:8], observed)
+    with pytest.raises(ParameterError, match="targets must have 4 rows, got 5"):
+        full_softmax(queries[:4], items, observed)
+    with pytest.raises(ParameterError, match=r"items must have shape \(n_items, 4\), got \(9, 3\)"):
+        full_softmax(queries, items[:, :3], observed)
+    with pytest.raises(ParameterError, match=r"bias must have shape \(9,\), got \(8,\)"):
+        full_softmax(queries, items, observed, bias=bias[:8])
+    with pytest.raises(ParameterError, match="lengths must sum to 2, got 3"):
+        Targets.from_lists(torch.tensor([1, 2]), torch.tensor([3]))
+    with pytest.raises(ParameterError, match="weight must be a finite number >= 0 and <= 1, got 2"):
+        observed.mixed_with(teacher, 2)
+
+
+def test_softmax_in_half_precision_is_near_the_exact_one_and_reuses_its_buffers() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries = torch.randn(50, 16, generator=generator).requires_grad_()
+    items = torch.randn(300, 16, generator=generator).requires_grad_()
+    bias = torch.randn(300, generator=generator).requires_grad_()
+    columns = torch.randint(0, 300, (150,), generator=generator)
+    targets = Targets.from_lists(columns, torch.full((50,), 3))
+    workspace = SoftmaxWorkspace(max_bytes=2 * 300 * 16)  # 16 rows at a time: a last block that is not full
+    parts = (queries, items, bias)
+    exact = full_softmax(*parts[:2], targets, bias=bias)
+    expected = torch.autograd.grad(2 * exact, parts)
+    buffers = workspace.buffers(50, 300, items.device)
+    for _ in range(2):
+        loss = full_softmax(*parts[:2], targets, bias=bias, workspace=workspace)
+        assert loss.item() == pytest.approx(exact.item(), rel=0.01)
+        for found, wanted in zip(torch.autograd.grad(2 * loss, parts), expected, strict=True):
+            assert torch.linalg.norm(found - wanted) < 0.02 * torch.linalg.norm(wanted)
+    assert workspace.buffers(50, 300, items.device)[0] is buffers[0]
