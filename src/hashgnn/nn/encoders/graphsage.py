@@ -123,8 +123,11 @@ class GraphSAGEEncoder(FullGraphEncoder):
     def _sampled(self, view: GraphView, nodes: torch.Tensor, hops: tuple[torch.Tensor, ...]) -> torch.Tensor:
         self._check_hops(nodes, hops)
         levels = [nodes, *(hop.reshape(-1) for hop in hops)]
+        # A neighbourhood repeats the same nodes many times over: enter each once, then spread the rows.
         # "None" is read as node 0 and weighed by 0 below.
-        states = [self._inputs(view, level.clamp(min=0)) for level in levels]
+        distinct, places = torch.unique(torch.cat(levels).clamp(min=0), return_inverse=True)
+        rows = _sparse.take(self._inputs(view, distinct), places)
+        states = list(rows.split([len(level) for level in levels]))
         valid = [(hop >= 0).unsqueeze(2).to(states[0].dtype) for hop in hops]
         counts = [mask.sum(dim=1) for mask in valid]
         for k in range(len(hops)):
