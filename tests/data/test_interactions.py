@@ -111,7 +111,7 @@ def test_times_become_microseconds() -> None:
 def test_aligning_to_known_ids_drops_and_counts_or_raises() -> None:
     train = Interactions.from_frame(pl.DataFrame(ROWS))
     later = pl.DataFrame({"user_id": ["u1", "u9"], "item_id": [7, 7]})
-    with pytest.raises(UnknownIdError, match="1 of 2 ids are not in the training data: 'u9'"):
+    with pytest.raises(UnknownIdError, match="1 of 2 user ids are not in the training data: 'u9'"):
         Interactions.from_frame(later, user_ids=train.user_ids, item_ids=train.item_ids)
     with pytest.warns(DataWarning, match="1 of 2 rows have a user or item that is not in the training data"):
         test = Interactions.from_frame(

@@ -1,12 +1,17 @@
+"""Interactions and what belongs to them: ids, readers, splits, side features."""
+
 from hashgnn.data import split
 from hashgnn.data.features import FeatureVocabulary, SideFeatures
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions
+from hashgnn.data.readers import read_interactions, read_table
 
 __all__ = [
     "FeatureVocabulary",
     "IdMap",
     "Interactions",
     "SideFeatures",
+    "read_interactions",
+    "read_table",
     "split",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import narwhals as nw
 import numpy as np
@@ -13,6 +14,15 @@ from hashgnn._checks import quote_some
 from hashgnn.errors import DataError
 
 Array = np.ndarray[Any, Any]
+Column: TypeAlias = pa.Array | pa.ChunkedArray
+
+# Names that are taken where a column is not named, the first that is present.
+ALIASES = {
+    "user": ("user_id", "user", "userId"),
+    "item": ("item_id", "item", "itemId", "movieId"),
+    "weight": ("weight",),
+    "timestamp": ("timestamp", "time"),
+}
 
 
 class RowError(DataError):
@@ -34,17 +44,41 @@ def as_frame(frame: Any) -> nw.DataFrame[Any]:
     return wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
 
 
+def resolve(names: Sequence[str], **asked: str | None) -> dict[str, str | None]:
+    """Return the column of each role; weights and timestamps may have none.
+
+    Raises
+    ------
+    DataError
+        If the column of users or items, or one that was asked for, is missing.
+    """
+    found: dict[str, str | None] = {}
+    for role, name in asked.items():
+        usual = next((alias for alias in ALIASES[role] if alias in names), None)
+        if (name is not None and name not in names) or (
+            usual is None and role in ("user", "item") and not name
+        ):
+            raise missing(names, name or ALIASES[role][0], role)
+        found[role] = name or usual
+    return found
+
+
+def missing(names: Sequence[str], name: str, role: str) -> DataError:
+    """Return the error of a column that is not there: which there are, and how to name one."""
+    return DataError(
+        f"column {name!r} is missing, found {quote_some(names, 12) or 'none'}; "
+        f"name the column of {role} with {role}="
+    )
+
+
 def column(frame: nw.DataFrame[Any], name: str, role: str) -> nw.Series[Any]:
-    """Return a column, or say which columns there are and how to name one."""
+    """Return a column, or say which columns there are."""
     if name not in frame.columns:
-        raise DataError(
-            f"column {name!r} is missing, found {quote_some(frame.columns, 12) or 'none'}; "
-            f"name the column of {role} with {role}="
-        )
+        raise missing(frame.columns, name, role)
     return frame[name]
 
 
-def id_column(series: nw.Series[Any], name: str) -> pa.Array | pa.ChunkedArray | Array | list[Any]:
+def id_column(series: nw.Series[Any], name: str) -> Column | Array | list[Any]:
     """Return ids as int64, an Arrow text array, or a list of objects; empty ids are refused by row.
 
     Whole numbers that a frame keeps as floats (as pandas does beside a missing value) become integers.
@@ -53,27 +87,26 @@ def id_column(series: nw.Series[Any], name: str) -> pa.Array | pa.ChunkedArray |
         values = series.to_arrow()
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         return _objects(series.to_list(), name)
-    if isinstance(values, pa.ChunkedArray) and values.num_chunks == 0:
-        values = pa.chunked_array([pa.array([], values.type)])
-    _refuse_empty(values, name)
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        values, kind = values.cast(kind.value_type), kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_view(kind):
-        blank = pc.equal(pc.utf8_length(values), 0)
-        if pc.any(blank).as_py():
-            raise RowError(int(np.argmax(_numpy(blank))), f"{name} is empty")
-        return values
-    if pa.types.is_integer(kind):
-        return _numpy(values)
-    if pa.types.is_floating(kind):
-        numbers = _numpy(values)
-        whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
-        if not whole.all():
-            row = int(np.argmin(whole))
-            raise RowError(row, f"{name} must be whole numbers or text, got {numbers[row]}")
-        return numbers.astype(np.int64)
-    return _objects(values.to_pylist(), name)
+    return _arrow_ids(values, name)
+
+
+def id_values(values: Any, name: str) -> Column | Array | list[Any]:
+    """Return ids of an array, series or sequence as :func:`id_column` does those of a frame."""
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return _arrow_ids(values, name)
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
+        return values if values.dtype.kind in "iu" else _whole(values, name)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+        return _arrow_ids(pa.array(values), name)
+    values = list(values.tolist() if isinstance(values, np.ndarray) else values)
+    kinds = {type(value) for value in values}
+    if kinds and all(issubclass(kind, str) for kind in kinds):
+        return _arrow_ids(pa.array(values, pa.large_string()), name)
+    if kinds and all(issubclass(kind, float | np.floating) for kind in kinds):
+        return _whole(np.array(values, np.float64), name)
+    return _objects(values, name)
 
 
 def weight_column(series: nw.Series[Any], name: str) -> Array:
@@ -87,12 +120,21 @@ def weight_column(series: nw.Series[Any], name: str) -> Array:
 
 def check_weights(weights: Array, name: str) -> Array:
     """Return weights as float32, or name the first that is not a finite number above zero."""
-    numbers = np.asarray(weights, np.float32)
+    if weights.dtype.kind not in "biuf":
+        raise DataError(f"{name} must be numbers, got {weights.dtype}")
+    with np.errstate(over="ignore", under="ignore"):  # what float32 cannot hold is named below
+        numbers = weights.astype(np.float32)
     good = np.isfinite(numbers) & (numbers > 0)
     if not good.all():
         row = int(np.argmin(good))
-        raise RowError(row, f"{name} must be finite and > 0, got {numbers[row]}")
+        raise RowError(row, f"{name} must be finite and > 0, got {weights[row]}")
     return numbers
+
+
+def n_empty(series: nw.Series[Any]) -> int:
+    """Return how many values are missing or not a number."""
+    values = series.to_arrow()
+    return int(pc.sum(values.is_null(nan_is_null=True)).as_py() or 0)
 
 
 def timestamp_column(series: nw.Series[Any], name: str) -> Array:
@@ -101,7 +143,8 @@ def timestamp_column(series: nw.Series[Any], name: str) -> Array:
     _refuse_empty(values, name)
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        numbers = _numpy(values.cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(pa.int64()))
+        unit = pa.timestamp("us", getattr(kind, "tz", None))
+        numbers = _numpy(values.cast(unit, safe=False).cast(pa.int64()))
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
         numbers = _numpy(values)
     else:
@@ -110,25 +153,59 @@ def timestamp_column(series: nw.Series[Any], name: str) -> Array:
 
 
 def check_timestamps(timestamps: Array, name: str) -> Array:
-    """Return timestamps as int64, or name the first that is negative or no number."""
-    numbers = np.asarray(timestamps)
-    good = numbers >= 0
-    if numbers.dtype.kind == "f":
-        good &= np.isfinite(numbers)
+    """Return timestamps as int64, or name the first that is negative, too large or no number.
+
+    Fractions of the unit are left off.
+    """
+    if timestamps.dtype.kind not in "iuf":
+        raise DataError(f"{name} must be numbers, got {timestamps.dtype}")
+    good = (timestamps >= 0) & (timestamps < 2**63)
     if not good.all():
         row = int(np.argmin(good))
-        raise RowError(row, f"{name} must be >= 0, got {numbers[row]}")
-    return numbers.astype(np.int64)
+        rule = ">= 0" if timestamps[row] < 0 else "a number below 2**63"
+        raise RowError(row, f"{name} must be {rule}, got {timestamps[row]}")
+    return timestamps.astype(np.int64)
 
 
-def _arrow(series: nw.Series[Any], name: str) -> pa.Array | pa.ChunkedArray:
+def _arrow(series: nw.Series[Any], name: str) -> Column:
     try:
         return series.to_arrow()
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         raise DataError(f"{name} must be numbers, got a column of mixed types") from None
 
 
-def _refuse_empty(values: pa.Array | pa.ChunkedArray, name: str) -> None:
+def _arrow_ids(values: Column, name: str) -> Column | Array | list[Any]:
+    if isinstance(values, pa.ChunkedArray) and values.num_chunks == 0:
+        values = pa.chunked_array([pa.array([], values.type)])
+    _refuse_empty(values, name)
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values, kind = values.cast(kind.value_type), kind.value_type
+    if pa.types.is_string_view(kind):
+        values, kind = values.cast(pa.large_string()), pa.large_string()
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        blank = pc.equal(pc.binary_length(values), 0)
+        if pc.any(blank).as_py():
+            raise RowError(int(np.argmax(_numpy(blank))), f"{name} is empty")
+        return values
+    if pa.types.is_integer(kind):
+        return _numpy(values)
+    if pa.types.is_floating(kind):
+        return _whole(_numpy(values), name)
+    return _objects(values.to_pylist(), name)
+
+
+def _whole(numbers: Array, name: str) -> Array:
+    whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
+    if not whole.all():
+        row = int(np.argmin(whole))
+        if np.isnan(numbers[row]):
+            raise RowError(row, f"{name} is empty")
+        raise RowError(row, f"{name} must be whole numbers or text, got {numbers[row]}")
+    return numbers.astype(np.int64)
+
+
+def _refuse_empty(values: Column, name: str) -> None:
     if values.null_count:
         row = int(np.argmax(_numpy(values.is_null())))
         raise RowError(row, f"{name} is empty")
@@ -138,17 +215,14 @@ def _objects(values: list[Any], name: str) -> list[Any]:
     for row, value in enumerate(values):
         if value is None or value == "" or (isinstance(value, float) and value != value):
             raise RowError(row, f"{name} is empty")
-        if isinstance(value, list | dict | set):
-            kind = type(value).__name__
-            raise RowError(row, f"{name} must be hashable, got a {kind}")
+        try:
+            hash(value)
+        except TypeError:
+            raise RowError(row, f"{name} must be hashable, got a {type(value).__name__}") from None
     return values
 
 
-def _is_view(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string_view(kind))
-
-
-def _numpy(values: pa.Array | pa.ChunkedArray) -> Array:
+def _numpy(values: Column) -> Array:
     if isinstance(values, pa.ChunkedArray):
         return np.asarray(values.to_numpy())
     return np.asarray(values.to_numpy(zero_copy_only=False))

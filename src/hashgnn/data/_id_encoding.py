@@ -15,14 +15,17 @@ _MAX_DEPTH = 16
 
 def encode(value: Any) -> str:
     """Return JSON that names the type beside the value, for instance ``["uuid", "…"]``."""
-    return json.dumps(_pack(value, 0))
+    text = json.dumps(_pack(value, 0))
+    if decode(text) != value:  # a time finer than microseconds, for instance
+        raise _no_written_form(value)
+    return text
 
 
 def decode(text: str) -> Any:
     """Return the object that :func:`encode` wrote."""
     try:
         return _unpack(json.loads(text), 0)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise DataError(f"not a written id: {text[:80]!r}") from None
 
 
@@ -49,7 +52,11 @@ def _pack(value: Any, depth: int) -> list[Any]:
         return ["date", value.isoformat()]
     if isinstance(value, tuple):
         return ["tuple", [_pack(part, depth + 1) for part in value]]
-    raise DataError(
+    raise _no_written_form(value)
+
+
+def _no_written_form(value: Any) -> DataError:
+    return DataError(
         f"an id of type {type(value).__name__} cannot be saved, got {value!r}; "
         "use whole numbers, text, bytes, dates, UUIDs or tuples of them"
     )
@@ -67,7 +74,7 @@ def _unpack(packed: Any, depth: int) -> Any:
         return value
     readers: dict[str, Any] = {
         "int": int,
-        "float": float.fromhex,
+        "float": _finite,
         "str": str,
         "bytes": bytes.fromhex,
         "uuid": uuid.UUID,
@@ -77,3 +84,10 @@ def _unpack(packed: Any, depth: int) -> Any:
     if kind not in readers or not isinstance(value, str):
         raise ValueError
     return readers[kind](value)
+
+
+def _finite(text: str) -> float:
+    number = float.fromhex(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number

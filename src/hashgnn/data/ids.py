@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hashgnn._checks import check_choice, quote_some
 from hashgnn.data import _id_encoding
@@ -77,12 +78,12 @@ class IdMap:
                 encoded = encoded.combine_chunks()
             if isinstance(encoded, pa.ChunkedArray):  # no chunk at all
                 return cls([]), np.empty(0, np.int64)
-            distinct = np.array(encoded.dictionary.to_pylist(), object)
-            codes = encoded.indices.to_numpy(zero_copy_only=False)
-            order = np.argsort(distinct, kind="stable")
+            # UTF-8 bytes sort as the characters do, so this is the order of Python's text.
+            order = pc.sort_indices(encoded.dictionary)
             places = np.empty(len(order), np.int64)
-            places[order] = np.arange(len(order))
-            return cls(distinct[order]), places[codes]
+            places[order.to_numpy()] = np.arange(len(order))
+            distinct = _as_array(encoded.dictionary.take(order).to_pylist())
+            return cls(distinct), places[encoded.indices.to_numpy(zero_copy_only=False)]
         array = values if isinstance(values, np.ndarray) else _as_array(list(values))
         if array.dtype.kind in "iu":
             distinct, inverse = np.unique(_as_int64(array), return_inverse=True)
@@ -110,12 +111,12 @@ class IdMap:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"IdMap({len(self)} ids: {quote_some(self.ids[:4].tolist(), 3)})"
+        return f"IdMap({len(self)} ids{': ' if len(self) else ''}{quote_some(self.ids, 3)})"
 
     def __contains__(self, value: object) -> bool:
         return bool(self.index_of([value], on_unknown="skip")[0] >= 0) if self._fits(value) else False
 
-    def index_of(self, values: Any, *, on_unknown: str = "error") -> Array:
+    def index_of(self, values: Any, *, on_unknown: str = "error", noun: str = "ids") -> Array:
         """Return the index of each id.
 
         Parameters
@@ -123,6 +124,8 @@ class IdMap:
         values : array-like or Arrow array of shape (n,)
         on_unknown : {"error", "skip"}, default="error"
             ``"skip"`` gives -1 for an id that the map does not hold.
+        noun : str, default="ids"
+            What a message calls the ids, ``"user ids"`` for instance.
 
         Returns
         -------
@@ -136,15 +139,14 @@ class IdMap:
             If an id is text where the map holds integers, or the other way round: ``'1'`` is not ``1``.
         """
         check_choice("on_unknown", on_unknown, ("error", "skip"))
-        if isinstance(values, pa.Array | pa.ChunkedArray):
-            values = values.to_pylist() if self.kind != "int" else values.to_numpy(zero_copy_only=False)
-        index = self._int_index(values) if self.kind == "int" else self._object_index(values)
+        if not isinstance(values, np.ndarray | pa.Array | pa.ChunkedArray):
+            values = list(values)
+        index = self._index(values, noun)
         if on_unknown == "error" and (index < 0).any():
             places = np.flatnonzero(index < 0)
-            listed = values if isinstance(values, np.ndarray) else list(values)
-            unknown = list(dict.fromkeys(_plain(listed[place]) for place in places))
+            unknown = list(dict.fromkeys(_plain(values[int(place)]) for place in places))
             raise UnknownIdError(
-                f"{len(places)} of {len(index)} ids are not in the training data: {quote_some(unknown)}"
+                f"{len(places)} of {len(index)} {noun} are not in the training data: {quote_some(unknown)}"
             )
         return index
 
@@ -159,7 +161,12 @@ class IdMap:
         if self.kind == "other":
             column = pa.array([_id_encoding.encode(value) for value in self.ids], pa.string())
         else:
-            column = pa.array(self.ids, pa.int64() if self.kind == "int" else pa.string())
+            try:
+                column = pa.array(self.ids, pa.int64() if self.kind == "int" else pa.string())
+            except UnicodeEncodeError:
+                raise DataError(
+                    "ids must be text that UTF-8 can hold to be saved, got lone surrogates"
+                ) from None
         return pa.table({"id": column}).replace_schema_metadata({"id_kind": self.kind})
 
     @classmethod
@@ -213,33 +220,51 @@ class IdMap:
             return isinstance(value, int | np.integer) and not isinstance(value, bool | np.bool_)
         return isinstance(value, str) if self.kind == "str" else True
 
-    def _refuse(self, value: Any) -> ParameterError:
+    def _refuse(self, value: Any, noun: str) -> ParameterError:
         plain = _plain(value)
         return ParameterError(
-            f"ids of this data are {_NOUNS[self.kind]}, got {plain!r} of type {type(plain).__name__}"
+            f"{noun} of this data are {_NOUNS[self.kind]}, got {plain!r} of type {type(plain).__name__}"
         )
 
-    def _int_index(self, values: Any) -> Array:
-        array = values if isinstance(values, np.ndarray) else _as_array(list(values))
-        if array.size == 0:
-            return np.empty(0, np.int64)
+    def _index(self, values: Any, noun: str) -> Array:
+        if isinstance(values, pa.Array | pa.ChunkedArray):
+            text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+            if text and self.kind == "str" and not values.null_count:
+                places = pc.index_in(values, value_set=pa.array(self.ids, values.type)).fill_null(-1)
+                return np.asarray(places.to_numpy()).astype(np.int64)
+            whole = pa.types.is_integer(values.type) and not values.null_count
+            values = values.to_numpy(zero_copy_only=False) if whole else values.to_pylist()
+        if self.kind == "int":
+            return self._int_index(values, noun)
+        return self._object_index(values.tolist() if isinstance(values, np.ndarray) else values, noun)
+
+    def _int_index(self, values: Any, noun: str) -> Array:
+        whole = isinstance(values, np.ndarray) and values.dtype.kind in "iu"
+        array = values if whole else _as_array(list(values))
+        if array.size == 0 or (len(self.ids) == 0 and array.dtype.kind in "iu"):
+            return np.full(array.size, -1, np.int64)
         if array.dtype.kind not in "iu":
-            raise self._refuse(next((value for value in array.tolist() if not self._fits(value)), array[0]))
+            for value in array:
+                if not self._fits(value):
+                    raise self._refuse(value, noun)
+            # Whole numbers, some of more than 64 bits, which no map holds.
+            return np.array(
+                [self._int_index([v], noun)[0] if abs(v) < 2**63 else -1 for v in array], np.int64
+            )
         wanted = array.astype(np.int64)
-        if len(self.ids) == 0:
-            return np.full(len(wanted), -1, np.int64)
         ordered, order = self._sorted
         places = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
         found = ordered[places] == wanted
+        if array.dtype.kind == "u":
+            found &= array <= np.iinfo(np.int64).max  # larger ones have wrapped around
         index: Array = np.where(found, places if order is None else order[places], -1).astype(np.int64)
         return index
 
-    def _object_index(self, values: Any) -> Array:
-        listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    def _object_index(self, listed: list[Any], noun: str) -> Array:
         if self.kind == "str":
             for value in listed:
                 if not isinstance(value, str):
-                    raise self._refuse(value)
+                    raise self._refuse(value, noun)
         get = self._places.get
         try:
             return np.fromiter((get(value, -1) for value in listed), np.int64, len(listed))
@@ -266,4 +291,6 @@ def _as_int64(array: Array) -> Array:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, pa.Scalar):
+        return value.as_py()
     return value.item() if isinstance(value, np.generic) else value

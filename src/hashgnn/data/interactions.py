@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,16 +12,21 @@ import scipy.sparse as sp
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn.data import _columns
+from hashgnn.data._k_core import k_core
+from hashgnn.data._statistics import describe
 from hashgnn.data.ids import IdMap
-from hashgnn.errors import DataError, DataWarning, ParameterError
+from hashgnn.errors import DataError, DataWarning, ParameterError, UnknownIdError
 
 Array = np.ndarray[Any, Any]
 
+_DTYPES = {"user_index": np.int32, "item_index": np.int32, "weight": np.float32, "timestamp": np.int64}
 
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
     """Observed (user, item[, weight, time]) rows: each pair once, sorted by user and item.
 
-    Immutable. Make one with :meth:`from_frame`, :meth:`from_csr`, :meth:`from_arrays` or
+    Make one with :meth:`from_frame`, :meth:`from_csr`, :meth:`from_arrays` or
     :func:`~hashgnn.data.read_interactions`.
 
     Attributes
@@ -45,31 +51,30 @@ class Interactions:
            [1., 1.]], dtype=float32)
     """
 
-    def __init__(
-        self,
-        user_ids: IdMap,
-        item_ids: IdMap,
-        user_index: Array,
-        item_index: Array,
-        weight: Array | None = None,
-        timestamp: Array | None = None,
-        *,
-        n_merged: int = 0,
-    ) -> None:
+    user_ids: IdMap
+    item_ids: IdMap
+    user_index: Array
+    item_index: Array
+    weight: Array | None = None
+    timestamp: Array | None = None
+    n_merged: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
         # Rows are checked, merged and sorted by the from_ methods; here they are taken as they are.
-        self.user_ids, self.item_ids, self.n_merged = user_ids, item_ids, n_merged
-        self.user_index = _frozen(user_index, np.int32)
-        self.item_index = _frozen(item_index, np.int32)
-        self.weight = None if weight is None else _frozen(weight, np.float32)
-        self.timestamp = None if timestamp is None else _frozen(timestamp, np.int64)
+        for name, dtype in _DTYPES.items():
+            values = getattr(self, name)
+            if values is not None:
+                view = np.ascontiguousarray(values, dtype).view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
 
     @classmethod
     def from_frame(
         cls,
         frame: Any,
         *,
-        user: str = "user_id",
-        item: str = "item_id",
+        user: str | None = None,
+        item: str | None = None,
         weight: str | None = None,
         timestamp: str | None = None,
         user_ids: IdMap | None = None,
@@ -81,11 +86,13 @@ class Interactions:
         Parameters
         ----------
         frame : data frame
-        user, item : str
-            Columns of the external ids.
+        user, item : str or None, default=None
+            Columns of the external ids; ``None`` takes the first of ``user_id``, ``user``, ``userId`` and
+            of ``item_id``, ``item``, ``itemId``, ``movieId`` that is present.
         weight, timestamp : str or None, default=None
-            Columns of weights and times; ``None`` takes the columns ``weight`` and ``timestamp`` where
-            they are present.
+            Columns of weights and times; ``None`` takes ``weight`` and ``timestamp`` or ``time`` where
+            they are present. A rating is a weight only where you say so. Times that were not asked for and
+            are incomplete are left out, with a warning.
         user_ids, item_ids : IdMap or None, default=None
             Known ids to align to, of a training set for instance.
         on_unknown : {"error", "drop"}, default="error"
@@ -100,15 +107,23 @@ class Interactions:
             If an id is not known and ``on_unknown="error"``.
         """
         table = _columns.as_frame(frame)
-        users = _columns.id_column(_columns.column(table, user, "user"), user)
-        items = _columns.id_column(_columns.column(table, item, "item"), item)
-        weight = weight or ("weight" if "weight" in table.columns else None)
-        timestamp = timestamp or ("timestamp" if "timestamp" in table.columns else None)
+        named = _columns.resolve(table.columns, user=user, item=item, weight=weight, timestamp=timestamp)
+        users, items = (
+            _columns.id_column(table[name], name) for name in (named["user"], named["item"]) if name
+        )
         weights = times = None
-        if weight is not None:
-            weights = _columns.weight_column(_columns.column(table, weight, "weight"), weight)
-        if timestamp is not None:
-            times = _columns.timestamp_column(_columns.column(table, timestamp, "timestamp"), timestamp)
+        if (name := named["weight"]) is not None:
+            weights = _columns.weight_column(table[name], name)
+        if (name := named["timestamp"]) is not None:
+            n_empty = _columns.n_empty(table[name]) if timestamp is None else 0
+            if n_empty:
+                warnings.warn(
+                    f"{name} is empty in {n_empty} of {len(table)} rows; times are left out",
+                    DataWarning,
+                    stacklevel=2,
+                )
+            else:
+                times = _columns.timestamp_column(table[name], name)
         return cls._from_columns(users, items, weights, times, user_ids, item_ids, on_unknown)
 
     @classmethod
@@ -124,8 +139,7 @@ class Interactions:
         on_unknown: str = "error",
     ) -> Interactions:
         """Read parallel sequences of external ids; see :meth:`from_frame` for the rules."""
-        users = users if isinstance(users, np.ndarray) else list(users)
-        items = items if isinstance(items, np.ndarray) else list(items)
+        users, items = _columns.id_values(users, "users"), _columns.id_values(items, "items")
         for name, values in (("items", items), ("weight", weight), ("timestamp", timestamp)):
             if values is not None and len(values) != len(users):
                 raise DataError(f"{name} must be as long as users, {len(users)}, got {len(values)}")
@@ -149,8 +163,10 @@ class Interactions:
         found: Any = matrix
         if not sp.issparse(matrix) or found.ndim != 2:
             raise DataError(f"matrix must be a 2-d SciPy sparse matrix, got {type(matrix).__name__}")
+        n_stored = int(found.nnz)
         csr = sp.csr_matrix(found, copy=True)
         csr.sum_duplicates()
+        n_merged = n_stored - csr.nnz
         csr.eliminate_zeros()
         user_ids = IdMap(np.arange(csr.shape[0])) if user_ids is None else user_ids
         item_ids = IdMap(np.arange(csr.shape[1])) if item_ids is None else item_ids
@@ -161,10 +177,14 @@ class Interactions:
             )
         if csr.nnz == 0:
             raise DataError("interactions must not be empty, got a matrix without entries")
-        weights = _columns.check_weights(csr.data, "matrix entries")
         users = np.repeat(np.arange(csr.shape[0], dtype=np.int32), np.diff(csr.indptr))
+        try:
+            weights = _columns.check_weights(csr.data, "an entry of the matrix")
+        except _columns.RowError as error:
+            place = f"({users[error.row]}, {csr.indices[error.row]})"
+            raise DataError(f"{error.problem} at {place}") from None
         plain = bool((weights == 1).all())
-        return cls(user_ids, item_ids, users, csr.indices, None if plain else weights)
+        return cls(user_ids, item_ids, users, csr.indices, None if plain else weights, n_merged=n_merged)
 
     @classmethod
     def _from_columns(
@@ -180,8 +200,8 @@ class Interactions:
         check_choice("on_unknown", on_unknown, ("error", "drop"))
         if len(users) == 0:
             raise DataError("interactions must not be empty, got 0 rows")
-        user_ids, user_index = _indexed(users, user_ids, on_unknown)
-        item_ids, item_index = _indexed(items, item_ids, on_unknown)
+        user_ids, user_index = _indexed(users, user_ids, on_unknown, "user ids")
+        item_ids, item_index = _indexed(items, item_ids, on_unknown, "item ids")
         known = (user_index >= 0) & (item_index >= 0)
         if not known.all():
             n_unknown = int((~known).sum())
@@ -215,7 +235,7 @@ class Interactions:
         first[1:] = pairs[1:] != pairs[:-1]
         starts = np.flatnonzero(first)
         if weights is not None:
-            weights = np.add.reduceat(weights[order], starts) if len(starts) else weights
+            weights = np.add.reduceat(weights[order], starts, dtype=np.float64) if len(starts) else weights
         if times is not None:
             times = np.maximum.reduceat(times[order], starts) if len(starts) else times
         kept = order[starts]
@@ -288,14 +308,7 @@ class Interactions:
         """
         user_k = check_int("user_k", user_k, minimum=1)
         item_k = check_int("item_k", user_k if item_k is None else item_k, minimum=1)
-        kept = np.ones(len(self), bool)
-        while True:
-            users = np.bincount(self.user_index[kept], minlength=self.n_users)
-            items = np.bincount(self.item_index[kept], minlength=self.n_items)
-            stay = kept & (users[self.user_index] >= user_k) & (items[self.item_index] >= item_k)
-            if stay.sum() == kept.sum():
-                break
-            kept = stay
+        kept = k_core(self.user_index, self.item_index, user_k, item_k)
         if not kept.any():
             raise DataError(f"no interactions are left in the core with user_k={user_k}, item_k={item_k}")
         return self.subset(kept).compact()
@@ -316,45 +329,18 @@ class Interactions:
 
     def statistics(self) -> dict[str, Any]:
         """Return counts, density and how interactions spread over users and items; JSON values."""
-        per_user = np.bincount(self.user_index, minlength=self.n_users)
-        per_item = np.bincount(self.item_index, minlength=self.n_items)
-        cells = self.n_users * self.n_items
-        return {
-            "n_users": self.n_users,
-            "n_items": self.n_items,
-            "n_interactions": len(self),
-            "n_merged": self.n_merged,
-            "density": len(self) / cells if cells else 0.0,
-            "weighted": self.weight is not None,
-            "first_timestamp": None if not self._timed else int(self.timestamp.min()),  # type: ignore[union-attr]
-            "last_timestamp": None if not self._timed else int(self.timestamp.max()),  # type: ignore[union-attr]
-            "interactions_per_user": _spread(per_user),
-            "interactions_per_item": _spread(per_item),
-        }
-
-    @property
-    def _timed(self) -> bool:
-        return self.timestamp is not None and len(self) > 0
+        figures = describe(self.user_index, self.item_index, self.n_users, self.n_items, self.timestamp)
+        return {**figures, "n_merged": self.n_merged, "weighted": self.weight is not None}
 
 
-def _indexed(values: Any, known: IdMap | None, on_unknown: str) -> tuple[IdMap, Array]:
+def _indexed(values: Any, known: IdMap | None, on_unknown: str, noun: str) -> tuple[IdMap, Array]:
     if known is None:
         return IdMap.factorize(values)
-    return known, known.index_of(values, on_unknown="skip" if on_unknown == "drop" else "error")
-
-
-def _frozen(array: Array, dtype: type[np.generic]) -> Array:
-    view = np.ascontiguousarray(array, dtype).view()
-    view.flags.writeable = False
-    return view
-
-
-def _spread(counts: Array) -> dict[str, float]:
-    if not len(counts):
-        return {}
-    names = ("minimum", "quarter", "median", "three_quarters", "maximum")
-    result = {
-        name: float(value)
-        for name, value in zip(names, np.quantile(counts, [0, 0.25, 0.5, 0.75, 1]), strict=True)
-    }
-    return {**result, "mean": float(counts.mean())}
+    try:
+        return known, known.index_of(
+            values, on_unknown="skip" if on_unknown == "drop" else "error", noun=noun
+        )
+    except UnknownIdError as error:
+        raise UnknownIdError(f'{error}; pass on_unknown="drop" to leave them out') from None
+    except ParameterError as error:  # text where the known ids are integers, or the other way round
+        raise DataError(str(error)) from None

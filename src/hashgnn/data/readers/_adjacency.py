@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,33 +11,40 @@ import pyarrow as pa
 from hashgnn.data.readers._source import Source
 from hashgnn.errors import DataError
 
+_ALLOWED = b"0123456789 \t\r\n"
+_MAX_DIGITS = 18  # every such number fits into 64 bits
 
-def read(path: Path) -> Source:
+
+def open_source(path: Path) -> Source:
     """Read the file; a user without items is a line of one number and gives no row."""
-    parts: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
-    lines: list[int] = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            fields = line.split()
-            if not fields:
-                continue
-            try:
-                parts.append(np.array(fields, np.int64))
-            except (ValueError, OverflowError):
-                raise DataError(
-                    f"{path}, line {number}: must be whole numbers, {_first_bad(fields)}"
-                ) from None
-            lines.append(number)
-    counts = np.array([len(part) - 1 for part in parts], np.int64)
-    users = np.array([part[0] for part in parts], np.int64)
-    items = np.concatenate([part[1:] for part in parts]) if parts else np.empty(0, np.int64)
-    ends = np.cumsum(counts)
-    table = pa.table({"user_id": np.repeat(users, counts), "item_id": items})
-    return Source(path, table, lambda row: lines[int(np.searchsorted(ends, row, side="right"))])
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    if content.translate(None, _ALLOWED):
+        raise _bad_number(path, content)
+    letters = np.frombuffer(content, np.uint8)
+    edges = np.diff((letters > ord(" ")).view(np.int8), prepend=0, append=0)
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    if len(starts) and (ends - starts).max() > _MAX_DIGITS:
+        raise _bad_number(path, content)
+    line = np.searchsorted(np.flatnonzero(letters == ord("\n")), starts).astype(np.int64)
+    numbers = np.fromstring(content, np.int64, sep=" ") if len(starts) else np.empty(0, np.int64)
+    is_user = np.diff(line, prepend=-1) > 0
+    users = np.repeat(numbers[is_user], np.diff(np.flatnonzero(is_user), append=len(numbers)) - 1)
+    line = line[~is_user]
+    columns = {"user_id": users, "item_id": numbers[~is_user]}
+
+    def load(names: Sequence[str]) -> pa.Table:
+        return pa.table({name: columns[name] for name in names})
+
+    return Source(path, list(columns), load, line_of=lambda row: int(line[row]) + 1)
 
 
-def _first_bad(fields: list[bytes]) -> str:
-    for field in fields:
-        if not field.lstrip(b"-").isdigit() or len(field) > 19:
-            return f"got {field[:40].decode('utf-8', 'replace')!r}"
-    return "got a number that is too large"
+def _bad_number(path: Path, content: bytes) -> DataError:
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        for field in line.split():
+            if not field.isdigit() or len(field) > _MAX_DIGITS:
+                shown = field[:40].decode("utf-8", "replace")
+                return DataError(
+                    f"{path}, line {number}: an adjacency file holds whole numbers of at most {_MAX_DIGITS} "
+                    f"digits, got {shown!r}; name the format with format= if it is another one"
+                )
+    return DataError(f"{path}: an adjacency file holds whole numbers, got other characters")

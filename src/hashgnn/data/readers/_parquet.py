@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,11 +12,28 @@ from hashgnn.data.readers._source import Source
 from hashgnn.errors import DataError
 
 
-def read(path: Path) -> Source:
-    """Read a parquet file whole."""
+def open_source(path: Path) -> Source:
+    """Read the footer of a parquet file."""
     try:
-        return Source(path, pq.ParquetFile(path).read())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file system's own error, not the content's
-        raise DataError(f"{path}: not a readable parquet file, it is damaged or of another format") from None
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        names = file.schema_arrow.names
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+    def load(columns: Sequence[str]) -> pa.Table:
+        try:
+            table = file.read(columns=list(columns))
+            table.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _damaged(path, error) from None
+        finally:
+            file.close()
+        return table
+
+    return Source(path, names, load)
+
+
+def _damaged(path: Path, error: Exception) -> Exception:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error  # the file system's own error, not the content's
+    return DataError(f"{path}: not a readable parquet file, it is damaged or of another format")

@@ -1,0 +1,46 @@
+"""How a set of interactions is made up, in numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+_QUANTILES = {"minimum": 0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "maximum": 1}
+
+
+def describe(
+    user_index: Array, item_index: Array, n_users: int, n_items: int, timestamp: Array | None
+) -> dict[str, Any]:
+    """Return counts, density, the span of time, and how interactions spread over users and items."""
+    per_user = np.bincount(user_index, minlength=n_users)
+    per_item = np.bincount(item_index, minlength=n_items)
+    timed = timestamp is not None and len(timestamp) > 0
+    return {
+        "n_users": n_users,
+        "n_items": n_items,
+        "n_interactions": len(user_index),
+        "density": len(user_index) / (n_users * n_items) if n_users and n_items else 0.0,
+        "first_timestamp": int(timestamp.min()) if timestamp is not None and timed else None,
+        "last_timestamp": int(timestamp.max()) if timestamp is not None and timed else None,
+        "interactions_per_user": _spread(per_user),
+        "interactions_per_item": _spread(per_item),
+        "share_of_most_popular_tenth": _head_share(per_item),
+    }
+
+
+def _spread(counts: Array) -> dict[str, float]:
+    if not len(counts):
+        return {}
+    values = np.quantile(counts, list(_QUANTILES.values()))
+    found = {name: float(value) for name, value in zip(_QUANTILES, values, strict=True)}
+    return {**found, "mean": float(counts.mean())}
+
+
+def _head_share(counts: Array) -> float:
+    """Return the share of all interactions that the most popular tenth of the items has."""
+    total = int(counts.sum())
+    head = np.sort(counts)[::-1][: max(len(counts) // 10, 1)]
+    return float(head.sum() / total) if total else 0.0

@@ -1,0 +1,59 @@
+"""From columns of text to numbers, where every entry is written as one."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_TIMES = (pa.timestamp("us"), pa.timestamp("us", "UTC"))
+
+
+def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return int64 where every entry is a whole number as one writes it, else the text as it was.
+
+    ``007`` and ``+7`` could be read as 7 too, but are other ids.
+    """
+    try:
+        numbers = column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column
+    return numbers if pc.all(pc.equal(numbers.cast(pa.string()), column)).as_py() else column
+
+
+def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | int:
+    """Return int64 or float64, null where an entry is empty; or the row of the first that is no number."""
+    return _cast(column, (pa.int64(), pa.float64()))
+
+
+def times(column: pa.ChunkedArray) -> pa.ChunkedArray | int:
+    """Return numbers or, where they are written as ISO 8601, times; or the row of the first that is neither."""
+    found = _cast(column, (pa.int64(), pa.float64()))
+    if not isinstance(found, int):
+        return found
+    as_times = _cast(column, _TIMES)
+    return found if isinstance(as_times, int) else as_times
+
+
+def _cast(column: pa.ChunkedArray, kinds: tuple[pa.DataType, ...]) -> pa.ChunkedArray | int:
+    trimmed = pc.utf8_trim_whitespace(column)
+    filled = pc.if_else(pc.equal(pc.binary_length(trimmed), 0), None, trimmed)
+    for kind in kinds:
+        try:
+            return filled.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    return _first_that_fails(filled, kinds[-1])
+
+
+def _first_that_fails(column: pa.ChunkedArray, kind: pa.DataType) -> int:
+    """Return the first row that cannot be cast, by halving."""
+    low, high = 0, len(column)  # the first failure lies in [low, high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            column.slice(low, middle - low).cast(kind)
+        except pa.ArrowInvalid:
+            high = middle
+        else:
+            low = middle
+    return low
