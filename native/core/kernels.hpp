@@ -1,0 +1,53 @@
+// What an instruction set provides, and the choice between those that this processor has.
+#pragma once
+
+#include <cstdint>
+
+namespace hashgnn {
+
+// Called for lanes of a block whose value is below the limit of a query. May lower that limit.
+using HitFunction = void (*)(void* context, int query, std::int64_t block, std::uint32_t lanes,
+                             const std::uint16_t* values);
+
+// One pass of a group of queries over a run of blocks. Value of a code for a query:
+//   sum over planes p of 2^(n_planes - 1 - p) * hamming(plane p of the query, code) + bias of the code
+// where the bias is its penalty times penalty_scale / 256, rounded down. Plain Hamming has one plane.
+struct ScanJob {
+  const std::uint16_t* words;     // blocks, see layout.hpp
+  int n_slices;
+  std::int64_t n_blocks;
+  std::int64_t first_block;       // number of the first block, as told to `hit`
+  const std::uint8_t* penalty;    // 32 a block, or null
+  const std::uint32_t* candidates;  // a bit a code, or null: all; codes without a bit are never hit
+  std::uint32_t last_candidates;  // the same for the last block, which may have fewer than 32 codes
+  const std::uint32_t* queries;   // (n_queries, n_planes, n_slices): 16 bits, twice
+  int n_queries;
+  int n_planes;
+  const std::uint16_t* penalty_scale;  // a query, or null: the penalty counts as it is
+  std::uint32_t* limits;          // a query: 16 bits, twice
+  HitFunction hit;
+  void* context;
+};
+
+struct Kernels {
+  const char* name;
+  void (*scan)(const ScanJob& job);
+  // Inner products of a float query with a row of a table. All instruction sets add in the same order
+  // and without fused operations, so that their answers agree to the last bit.
+  float (*dot_f32)(const float* query, const float* row, std::int64_t width);
+  float (*dot_f16)(const float* query, const std::uint16_t* row, std::int64_t width);
+  float (*dot_i8)(const float* query, const std::int8_t* row, std::int64_t width);
+};
+
+// Kernels of one instruction set, or null where it was not compiled in or the processor lacks it.
+const Kernels* avx512_kernels();
+const Kernels* avx2_kernels();
+const Kernels* neon_kernels();
+const Kernels* portable_kernels();
+
+// The named set ("avx512", "avx2", "neon", "portable"), or null.
+const Kernels* kernels_named(const char* name);
+// The best set, or the one that HASHGNN_SIMD names. Throws InvalidArgument where that cannot be had.
+const Kernels& kernels();
+
+}  // namespace hashgnn

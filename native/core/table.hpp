@@ -1,0 +1,44 @@
+// The codes of an index as the kernels see them: borrowed memory, never written.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace hashgnn {
+
+// A run of consecutive positions. All but the last segment of a table hold a multiple of 32 codes.
+struct Segment {
+  const std::uint16_t* words;
+  const std::uint8_t* penalty;    // 32 a block, or null
+  const std::uint32_t* alive;     // a bit a code, or null: all
+  std::int64_t first;
+  std::int64_t n_codes;
+};
+
+struct Table {
+  int n_bits = 0;
+  std::int64_t n_codes = 0;
+  std::uint32_t max_penalty = 0;
+  std::vector<Segment> segments;
+};
+
+// Lists of positions, one a query: entries indptr[q] to indptr[q + 1] of indices, sorted in each list.
+struct Lists {
+  const std::int64_t* indptr = nullptr;
+  const std::int32_t* indices = nullptr;
+
+  explicit operator bool() const { return indptr != nullptr; }
+  const std::int32_t* begin(std::int64_t query) const { return indices + indptr[query]; }
+  const std::int32_t* end(std::int64_t query) const { return indices + indptr[query + 1]; }
+};
+
+// Which codes a query may get. All three must agree.
+struct Filters {
+  Lists block;                             // codes that a query may not get
+  Lists allow;                             // the only codes that a query may get
+  const std::uint32_t* allowed = nullptr;  // a bit a code: codes that any query may get
+};
+
+inline bool has_bit(const std::uint32_t* bits, std::int64_t i) { return ((bits[i / 32] >> (i % 32)) & 1u) != 0; }
+
+}  // namespace hashgnn

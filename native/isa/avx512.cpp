@@ -1,0 +1,86 @@
+// AVX-512 with VPOPCNTW (BITALG): Intel from Ice Lake, AMD from Zen 4.
+#include "../core/kernels.hpp"
+
+#if defined(__AVX512BITALG__) && defined(__AVX512BW__)
+
+#include <immintrin.h>
+
+#include "dot.hpp"
+#include "scan.hpp"
+
+namespace {
+
+struct Avx512 {
+  using Row = __m512i;
+  using Lanes = __m512i;
+  using Count = __m512i;
+  using Mask = __mmask32;
+  static constexpr int kMaxRun = 1 << 20;  // sums are counted in 16 bits from the start
+  static constexpr int kRows = 4;
+  static constexpr int kBlocks = 2;
+  static constexpr int kSingleBlocks = 1;
+
+  static Row load(const std::uint16_t* words) { return _mm512_loadu_si512(words); }
+  static Row splat(std::uint32_t word) { return _mm512_set1_epi32(static_cast<int>(word)); }
+  static Count start(Lanes sums) { return sums; }
+  static Lanes finish(Lanes, Count counts) { return counts; }
+  static Count count(Count sums, Row a, Row b) {
+    return _mm512_add_epi16(sums, _mm512_popcnt_epi16(_mm512_xor_si512(a, b)));
+  }
+  static Lanes none() { return _mm512_setzero_si512(); }
+  static Lanes add(Lanes a, Lanes b) { return _mm512_add_epi16(a, b); }
+  static Lanes twice(Lanes a) { return _mm512_add_epi16(a, a); }
+  static Lanes penalties(const std::uint8_t* bytes) {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)));
+  }
+  static Lanes scaled(Lanes a, std::uint16_t scale) {
+    return _mm512_mulhi_epu16(_mm512_slli_epi16(a, 8), _mm512_set1_epi16(static_cast<short>(scale)));
+  }
+  static Lanes only(Lanes a, std::uint32_t candidates) {
+    return _mm512_mask_mov_epi16(_mm512_set1_epi16(static_cast<short>(0xC000)), candidates, a);
+  }
+  static Lanes splat_value(std::uint32_t word) { return splat(word); }
+  static Mask below(Lanes a, Lanes b) { return _mm512_cmplt_epu16_mask(a, b); }
+  static Mask either(Mask a, Mask b) { return _kor_mask32(a, b); }
+  static bool is_empty(Mask mask) { return _kortestz_mask32_u8(mask, mask) != 0; }
+  static std::uint32_t bits(Mask mask) { return mask; }
+  static void store(std::uint16_t* values, Lanes a) { _mm512_storeu_si512(values, a); }
+};
+
+struct Floats {
+  using Sum = __m512;
+  static Sum zero() { return _mm512_setzero_ps(); }
+  static Sum add_product(Sum sum, const float* q, __m512 row) {
+    return _mm512_add_ps(sum, _mm512_mul_ps(_mm512_loadu_ps(q), row));
+  }
+  static Sum f32(Sum sum, const float* q, const float* row) { return add_product(sum, q, _mm512_loadu_ps(row)); }
+  static Sum f16(Sum sum, const float* q, const std::uint16_t* row) {
+    return add_product(sum, q, _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row))));
+  }
+  static Sum i8(Sum sum, const float* q, const std::int8_t* row) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row));
+    return add_product(sum, q, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)));
+  }
+  static void store(float* out, Sum sum) { _mm512_storeu_ps(out, sum); }
+};
+
+}  // namespace
+
+namespace hashgnn {
+
+const Kernels* avx512_kernels() {
+  static const Kernels table = {"avx512", scan<Avx512>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
+  static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                             __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vpopcntdq");
+  return usable ? &table : nullptr;
+}
+
+}  // namespace hashgnn
+
+#else
+
+namespace hashgnn {
+const Kernels* avx512_kernels() { return nullptr; }
+}  // namespace hashgnn
+
+#endif

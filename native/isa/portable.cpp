@@ -1,0 +1,118 @@
+// Plain C++: any processor. Four lanes share a 64-bit word; bits are counted within bytes.
+#include <cstring>
+
+#include "../core/kernels.hpp"
+#include "dot.hpp"
+#include "scan.hpp"
+
+namespace {
+
+struct Portable {
+  struct Row {
+    std::uint64_t part[8];
+  };
+  struct Lanes {
+    std::uint16_t lane[kBlock];
+  };
+  using Count = Row;  // bytes
+  using Mask = std::uint32_t;
+  static constexpr int kMaxRun = 31;  // 31 * 8 differing bits fit a byte
+  static constexpr int kRows = 1;
+  static constexpr int kBlocks = 1;
+  static constexpr int kSingleBlocks = 1;
+
+  static Row load(const std::uint16_t* words) {
+    Row row;
+    std::memcpy(row.part, words, sizeof row.part);
+    return row;
+  }
+  static Row splat(std::uint32_t word) {
+    Row row;
+    for (std::uint64_t& part : row.part) part = word * 0x0000000100000001ull;
+    return row;
+  }
+  static Count start(const Lanes&) { return {}; }
+  static Count count(Count sums, const Row& a, const Row& b) {
+    for (int i = 0; i < 8; ++i) {
+      std::uint64_t x = a.part[i] ^ b.part[i];
+      x -= (x >> 1) & 0x5555555555555555ull;
+      x = (x & 0x3333333333333333ull) + ((x >> 2) & 0x3333333333333333ull);
+      sums.part[i] += (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Full;
+    }
+    return sums;
+  }
+  static Lanes finish(Lanes sums, const Count& counts) {
+    for (int i = 0; i < 8; ++i) {
+      const std::uint64_t pairs = (counts.part[i] & 0x00FF00FF00FF00FFull) + ((counts.part[i] >> 8) & 0x00FF00FF00FF00FFull);
+      std::uint16_t lanes[4];
+      std::memcpy(lanes, &pairs, sizeof lanes);
+      for (int j = 0; j < 4; ++j) sums.lane[4 * i + j] = static_cast<std::uint16_t>(sums.lane[4 * i + j] + lanes[j]);
+    }
+    return sums;
+  }
+  static Lanes none() { return {}; }
+  static Lanes add(Lanes a, const Lanes& b) {
+    for (int i = 0; i < kBlock; ++i) a.lane[i] = static_cast<std::uint16_t>(a.lane[i] + b.lane[i]);
+    return a;
+  }
+  static Lanes twice(const Lanes& a) { return add(a, a); }
+  static Lanes penalties(const std::uint8_t* bytes) {
+    Lanes lanes;
+    for (int i = 0; i < kBlock; ++i) lanes.lane[i] = bytes[i];
+    return lanes;
+  }
+  static Lanes scaled(Lanes a, std::uint16_t scale) {
+    for (std::uint16_t& lane : a.lane) lane = static_cast<std::uint16_t>((std::uint32_t{lane} * scale) >> 8);
+    return a;
+  }
+  static Lanes only(Lanes a, std::uint32_t candidates) {
+    for (int i = 0; i < kBlock; ++i)
+      if (((candidates >> i) & 1u) == 0) a.lane[i] = 0xC000;
+    return a;
+  }
+  static Lanes splat_value(std::uint32_t word) {
+    Lanes lanes;
+    for (std::uint16_t& lane : lanes.lane) lane = static_cast<std::uint16_t>(word & 0xFFFFu);
+    return lanes;
+  }
+  static Mask below(const Lanes& a, const Lanes& b) {
+    Mask mask = 0;
+    for (int i = 0; i < kBlock; ++i) mask |= static_cast<Mask>(a.lane[i] < b.lane[i]) << i;
+    return mask;
+  }
+  static Mask either(Mask a, Mask b) { return a | b; }
+  static bool is_empty(Mask mask) { return mask == 0; }
+  static std::uint32_t bits(Mask mask) { return mask; }
+  static void store(std::uint16_t* values, const Lanes& a) { std::memcpy(values, a.lane, sizeof a.lane); }
+};
+
+struct Floats {
+  struct Sum {
+    float part[kSums];
+  };
+  static Sum zero() { return {}; }
+  static Sum f32(Sum sum, const float* q, const float* row) {
+    for (int i = 0; i < kSums; ++i) sum.part[i] += q[i] * row[i];
+    return sum;
+  }
+  static Sum f16(Sum sum, const float* q, const std::uint16_t* row) {
+    for (int i = 0; i < kSums; ++i) sum.part[i] += q[i] * half_to_float(row[i]);
+    return sum;
+  }
+  static Sum i8(Sum sum, const float* q, const std::int8_t* row) {
+    for (int i = 0; i < kSums; ++i) sum.part[i] += q[i] * static_cast<float>(row[i]);
+    return sum;
+  }
+  static void store(float* out, const Sum& sum) { std::memcpy(out, sum.part, sizeof sum.part); }
+};
+
+}  // namespace
+
+namespace hashgnn {
+
+const Kernels* portable_kernels() {
+  static const Kernels table = {"portable", scan<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
+  return &table;
+}
+
+}  // namespace hashgnn

@@ -1,0 +1,188 @@
+// The scan, written once over the vector operations of an instruction set.
+//
+// An `Isa` provides, for 32 lanes at a time:
+//   Row      a slice of a block;            load(words), splat(query word)
+//   Count    sums of differing bits;        zero(), count(sum, row, row)
+//   Lanes    32 values of 16 bits;          none(), widen(count), add(a, b), saturating_add(a, b), twice(a),
+//                                           penalties(bytes), scaled(lanes, scale), only(lanes, candidates),
+//                                           splat_value(word), below(a, b), store(values, lanes)
+//   kMaxRun  slices that a Count can hold before it must be widened
+//   kRows, kBlocks: queries and blocks of a tile, what fits its registers; kSingleBlocks for a single query
+// Everything here is in an unnamed namespace: each instruction set gets its own copy, and the linker can
+// never take the copy of one for another.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "../core/kernels.hpp"
+#include "../core/layout.hpp"
+
+namespace {
+
+using hashgnn::kBlock;
+using hashgnn::ScanJob;
+
+// Values that codes start from before any bit is compared: their bias, or out of reach for no candidate.
+template <class Isa, int Blocks>
+struct Start {
+  typename Isa::Lanes lanes[Blocks];
+};
+
+// Adds the distances of Rows planes to Blocks blocks. Slices is the number of slices, 0 for any.
+template <class Isa, int Rows, int Blocks, int Slices>
+inline __attribute__((always_inline)) void add_distances(const std::uint16_t* words, int n_slices,
+                                                         const std::uint32_t* planes,
+                                                         typename Isa::Lanes (&sums)[Rows][Blocks]) {
+  const int total = Slices > 0 ? Slices : n_slices;
+  for (int begin = 0; begin < total; begin += Isa::kMaxRun) {
+    const int end = std::min(total, begin + Isa::kMaxRun);
+    typename Isa::Count counts[Rows][Blocks];
+    for (int r = 0; r < Rows; ++r)
+      for (int b = 0; b < Blocks; ++b) counts[r][b] = Isa::start(sums[r][b]);
+    for (int s = begin; s < end; ++s) {
+      typename Isa::Row codes[Blocks];
+      for (int b = 0; b < Blocks; ++b) codes[b] = Isa::load(words + (b * total + s) * kBlock);
+      for (int r = 0; r < Rows; ++r) {
+        const typename Isa::Row query = Isa::splat(planes[r * total + s]);
+        for (int b = 0; b < Blocks; ++b) counts[r][b] = Isa::count(counts[r][b], codes[b], query);
+      }
+    }
+    for (int r = 0; r < Rows; ++r)
+      for (int b = 0; b < Blocks; ++b) sums[r][b] = Isa::finish(sums[r][b], counts[r][b]);
+  }
+}
+
+// Tells the collector about the lanes below the limit. Kept out of line: it is rare.
+template <class Isa>
+__attribute__((noinline)) void report(const ScanJob& job, int query, std::int64_t block, std::uint32_t lanes,
+                                      typename Isa::Lanes sums) {
+  alignas(64) std::uint16_t values[kBlock];
+  Isa::store(values, sums);
+  job.hit(job.context, query, job.first_block + block, lanes, values);
+}
+
+template <class Isa, int Rows, int Blocks>
+inline __attribute__((always_inline)) void compare(const ScanJob& job, int query, std::int64_t block,
+                                                   typename Isa::Lanes (&sums)[Rows][Blocks]) {
+  typename Isa::Mask masks[Rows][Blocks];
+  for (int r = 0; r < Rows; ++r) {
+    const typename Isa::Lanes limit = Isa::splat_value(job.limits[query + r]);
+    for (int b = 0; b < Blocks; ++b) masks[r][b] = Isa::below(sums[r][b], limit);
+  }
+  typename Isa::Mask any = masks[0][0];
+  for (int r = 0; r < Rows; ++r)
+    for (int b = 0; b < Blocks; ++b) any = Isa::either(any, masks[r][b]);
+  if (Isa::is_empty(any)) [[likely]]
+    return;
+  for (int r = 0; r < Rows; ++r)
+    for (int b = 0; b < Blocks; ++b)
+      if (const std::uint32_t lanes = Isa::bits(masks[r][b])) report<Isa>(job, query + r, block + b, lanes, sums[r][b]);
+}
+
+template <class Isa, int Rows, int Blocks, int Slices>
+inline __attribute__((always_inline)) void hamming_tile(const ScanJob& job, int query, std::int64_t block,
+                                                        const Start<Isa, Blocks>& start) {
+  const int n_slices = Slices > 0 ? Slices : job.n_slices;
+  typename Isa::Lanes sums[Rows][Blocks];
+  for (int r = 0; r < Rows; ++r)
+    for (int b = 0; b < Blocks; ++b) sums[r][b] = start.lanes[b];
+  add_distances<Isa, Rows, Blocks, Slices>(job.words + block * n_slices * kBlock, n_slices,
+                                           job.queries + std::int64_t{query} * n_slices, sums);
+  compare<Isa, Rows, Blocks>(job, query, block, sums);
+}
+
+// One query of several planes, most significant first: the sum doubles from plane to plane.
+template <class Isa, int Blocks, int Slices>
+inline __attribute__((always_inline)) void planes_tile(const ScanJob& job, int query, std::int64_t block,
+                                                       const Start<Isa, Blocks>& start) {
+  const int n_slices = Slices > 0 ? Slices : job.n_slices;
+  const std::uint32_t* planes = job.queries + std::int64_t{query} * job.n_planes * n_slices;
+  typename Isa::Lanes sums[1][Blocks];
+  for (int b = 0; b < Blocks; ++b) sums[0][b] = Isa::none();
+  for (int p = 0; p < job.n_planes; ++p) {
+    for (int b = 0; b < Blocks; ++b) sums[0][b] = Isa::twice(sums[0][b]);
+    add_distances<Isa, 1, Blocks, Slices>(job.words + block * n_slices * kBlock, n_slices, planes + p * n_slices, sums);
+  }
+  for (int b = 0; b < Blocks; ++b) {
+    typename Isa::Lanes bias = start.lanes[b];
+    if (job.penalty_scale != nullptr) bias = Isa::scaled(bias, job.penalty_scale[query]);
+    sums[0][b] = Isa::add(sums[0][b], bias);
+    if (job.candidates != nullptr || block + b + 1 == job.n_blocks)
+      sums[0][b] = Isa::only(sums[0][b], block + b + 1 == job.n_blocks ? job.last_candidates : job.candidates[block + b]);
+  }
+  compare<Isa, 1, Blocks>(job, query, block, sums);
+}
+
+template <class Isa, int Blocks>
+inline Start<Isa, Blocks> start_of(const ScanJob& job, std::int64_t block) {
+  Start<Isa, Blocks> start;
+  for (int b = 0; b < Blocks; ++b) {
+    start.lanes[b] = job.penalty == nullptr ? Isa::none() : Isa::penalties(job.penalty + (block + b) * kBlock);
+    if (job.n_planes > 1) continue;  // the filter comes after the doubling
+    if (block + b + 1 == job.n_blocks)
+      start.lanes[b] = Isa::only(start.lanes[b], job.last_candidates);
+    else if (job.candidates != nullptr)
+      start.lanes[b] = Isa::only(start.lanes[b], job.candidates[block + b]);
+  }
+  return start;
+}
+
+inline bool no_candidates(const ScanJob& job, std::int64_t block, int n_blocks) {
+  if (job.candidates == nullptr) return false;
+  for (int b = 0; b < n_blocks; ++b)
+    if (job.candidates[block + b] != 0) return false;
+  return true;
+}
+
+inline constexpr std::int64_t kAheadBytes = 8 * 1024;
+
+// Asks for the memory that is needed soon. A prefetch past the end is harmless: it never faults.
+inline void fetch_ahead(const ScanJob& job, std::int64_t block, int n_blocks, int n_slices) {
+  const auto* from = reinterpret_cast<const char*>(job.words + block * n_slices * kBlock);
+  const auto bytes = static_cast<std::uintptr_t>(n_blocks) * static_cast<std::uintptr_t>(n_slices) * 64;
+  const auto start = reinterpret_cast<std::uintptr_t>(from) + kAheadBytes;
+  for (std::uintptr_t at = 0; at < bytes; at += 64) __builtin_prefetch(reinterpret_cast<const void*>(start + at));
+}
+
+// All queries against Blocks blocks at a time; returns the first block that is left.
+template <class Isa, int Rows, int Blocks, int Slices>
+std::int64_t scan_blocks(const ScanJob& job, std::int64_t block) {
+  for (; block + Blocks <= job.n_blocks; block += Blocks) {
+    if (no_candidates(job, block, Blocks)) continue;
+    fetch_ahead(job, block, Blocks, Slices > 0 ? Slices : job.n_slices);
+    const Start<Isa, Blocks> start = start_of<Isa, Blocks>(job, block);
+    int query = 0;
+    if (job.n_planes > 1) {
+      for (; query < job.n_queries; ++query) planes_tile<Isa, Blocks, Slices>(job, query, block, start);
+    } else {
+      for (; query + Rows <= job.n_queries; query += Rows)
+        hamming_tile<Isa, Rows, Blocks, Slices>(job, query, block, start);
+      for (; query < job.n_queries; ++query) hamming_tile<Isa, 1, Blocks, Slices>(job, query, block, start);
+    }
+  }
+  return block;
+}
+
+template <class Isa, int Slices>
+void scan_slices(const ScanJob& job) {
+  std::int64_t block = 0;
+  if (job.n_queries < Isa::kRows || job.n_planes > 1)
+    block = scan_blocks<Isa, 1, Isa::kSingleBlocks, Slices>(job, block);
+  else
+    block = scan_blocks<Isa, Isa::kRows, Isa::kBlocks, Slices>(job, block);
+  scan_blocks<Isa, 1, 1, Slices>(job, block);
+}
+
+template <class Isa>
+void scan(const ScanJob& job) {
+  switch (job.n_slices) {  // the usual widths: 64, 128, 256, 512 bits
+    case 4: return scan_slices<Isa, 4>(job);
+    case 8: return scan_slices<Isa, 8>(job);
+    case 16: return scan_slices<Isa, 16>(job);
+    case 32: return scan_slices<Isa, 32>(job);
+    default: return scan_slices<Isa, 0>(job);
+  }
+}
+
+}  // namespace

@@ -1,0 +1,187 @@
+#include "code_table.hpp"
+
+#include <algorithm>
+
+#include "../core/layout.hpp"
+#include "results.hpp"
+
+namespace hashgnn::python {
+namespace {
+
+std::string text(std::int64_t value) { return std::to_string(value); }
+
+Segment checked_segment(const SegmentArrays& arrays, int n_bits, std::int64_t first, bool is_last) {
+  const auto& [words, penalty, alive, n_codes] = arrays;
+  require(n_codes > 0 && first + n_codes <= kMaxCodes, "a segment must hold between 1 and " + text(kMaxCodes) + " codes");
+  require(is_last || n_codes % kBlock == 0, "a segment must hold a multiple of 32 codes, got " + text(n_codes));
+  const std::int64_t n_blocks = blocks_of(n_codes);
+  require(static_cast<std::int64_t>(words.size()) == words_of(n_codes, n_bits), "words must fill the blocks of a segment");
+  require(!penalty || static_cast<std::int64_t>(penalty->size()) == n_blocks * kBlock, "penalty must fill the blocks");
+  require(!alive || static_cast<std::int64_t>(alive->size()) == n_blocks, "alive must have a word a block");
+  return {words.data(), penalty ? penalty->data() : nullptr, alive ? alive->data() : nullptr, first, n_codes};
+}
+
+template <class Queries>
+void check_width(const Queries& queries, int n_bits, int per_column) {
+  require(static_cast<int>(queries.shape(1)) * per_column == n_bits,
+          "queries must have " + text(n_bits) + " bits like the index, got " +
+              text(static_cast<std::int64_t>(queries.shape(1)) * per_column));
+}
+
+}  // namespace
+
+CodeTable::CodeTable(int n_bits, std::vector<SegmentArrays> segments) : arrays_(std::move(segments)) {
+  require(n_bits > 0 && n_bits % 8 == 0 && n_bits <= kMaxBits,
+          "n_bits must be a multiple of 8 from 8 to " + text(kMaxBits) + ", got " + text(n_bits));
+  table_.n_bits = n_bits;
+  for (std::size_t i = 0; i < arrays_.size(); ++i) {
+    table_.segments.push_back(checked_segment(arrays_[i], n_bits, table_.n_codes, i + 1 == arrays_.size()));
+    const Segment& segment = table_.segments.back();
+    table_.n_codes += segment.n_codes;
+    if (segment.penalty != nullptr)
+      table_.max_penalty = std::max<std::uint32_t>(table_.max_penalty,
+                                                   *std::max_element(segment.penalty, segment.penalty + segment.n_codes));
+  }
+}
+
+void CodeTable::check(const SearchArguments& arguments) const {
+  require(arguments.k >= 1 && arguments.k <= std::max<std::int64_t>(table_.n_codes, 1),
+          "k must be between 1 and the number of codes, " + text(table_.n_codes) + ", got " + text(arguments.k));
+  require(arguments.n_threads >= 1 && arguments.n_threads <= 1024,
+          "n_threads must be between 1 and 1024, got " + text(arguments.n_threads));
+}
+
+namespace {
+
+// Everything of a call in the form of the kernels; lives as long as the call.
+struct Call {
+  Call(const Table& table, const SearchArguments& arguments, std::int64_t n_queries, std::int64_t k)
+      : block("block", arguments.block, n_queries, table.n_codes),
+        allow("allow", arguments.allow, n_queries, table.n_codes),
+        allowed(pack_mask(arguments.allowed, table.n_codes)),
+        filters{block.view(), allow.view(), allowed.empty() ? nullptr : allowed.data()},
+        plan{&kernels(), k, arguments.biased, arguments.n_threads} {}
+  Call(const Call&) = delete;
+
+  CheckedLists block, allow;
+  std::vector<std::uint32_t> allowed;
+  Filters filters;
+  SearchPlan plan;
+};
+
+std::uint32_t penalty_of(const Table& table, std::int64_t position) {
+  // All segments but the last are of one size.
+  const std::int64_t size = table.segments.front().n_codes;
+  const Segment& segment = table.segments[static_cast<std::size_t>(
+      std::min<std::int64_t>(position / size, static_cast<std::int64_t>(table.segments.size()) - 1))];
+  return segment.penalty == nullptr ? 0 : segment.penalty[position - segment.first];
+}
+
+}  // namespace
+
+nb::tuple CodeTable::search_codes(const Array<std::uint8_t, 2>& queries, const SearchArguments& arguments) const {
+  check(arguments);
+  check_width(queries, table_.n_bits, 8);
+  const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
+  Results results(n_queries, arguments.k, true);
+  {
+    const nb::gil_scoped_release release;
+    const Call call(table_, arguments, n_queries, arguments.k);
+    const float best = static_cast<float>(table_.n_bits) + (arguments.biased ? arguments.top : 0.0f);
+    search(table_, code_queries(queries.data(), n_queries, table_.n_bits), call.filters, call.plan,
+           [&](std::int64_t q, const std::vector<Hit>& hits) {
+             std::int64_t* positions = results.positions.row(q);
+             float* scores = results.scores.row(q);
+             std::int32_t* distances = results.distances.row(q);
+             for (std::size_t i = 0; i < hits.size(); ++i) {
+               const std::uint32_t penalty = arguments.biased ? penalty_of(table_, hits[i].position) : 0;
+               positions[i] = hits[i].position;
+               scores[i] = best - 2.0f * static_cast<float>(hits[i].value);
+               distances[i] = static_cast<std::int32_t>(hits[i].value - penalty);
+             }
+             *results.counts.row(q) = static_cast<std::int64_t>(hits.size());
+           });
+  }
+  return results.hand_over();
+}
+
+nb::tuple CodeTable::search_floats(const Array<float, 2>& queries, int n_planes, const SearchArguments& arguments) const {
+  check(arguments);
+  check_width(queries, table_.n_bits, 1);
+  require(n_planes >= 2 && ((1 << std::min(n_planes, 16)) - 1) * table_.n_bits < 16384,
+          "query_bits must be at least 2 and (2 ** query_bits - 1) * n_bits below 16384, got " + text(n_planes));
+  const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
+  const float* values = queries.data();
+  Results results(n_queries, arguments.k, false);
+  {
+    const nb::gil_scoped_release release;
+    for (std::int64_t i = 0; i < n_queries * table_.n_bits; ++i)
+      require(std::abs(values[i]) <= std::numeric_limits<float>::max(), "queries must be finite, got NaN or infinity");
+    const Call call(table_, arguments, n_queries, arguments.k);
+    const Queries planes = float_queries(values, n_queries, table_.n_bits, n_planes, arguments.biased);
+    const auto range = static_cast<float>(planes.value_range());
+    search(table_, planes, call.filters, call.plan, [&](std::int64_t q, const std::vector<Hit>& hits) {
+      std::int64_t* positions = results.positions.row(q);
+      float* scores = results.scores.row(q);
+      const float step = planes.step[static_cast<std::size_t>(q)];
+      for (std::size_t i = 0; i < hits.size(); ++i) {
+        positions[i] = hits[i].position;
+        scores[i] = step * (range - 2.0f * static_cast<float>(hits[i].value)) + (arguments.biased ? arguments.top : 0.0f);
+      }
+      *results.counts.row(q) = static_cast<std::int64_t>(hits.size());
+    });
+  }
+  return results.hand_over();
+}
+
+namespace {
+
+Embeddings checked_embeddings(const Rows& rows, const std::optional<Array<float, 1>>& scale, std::int64_t n_codes) {
+  require(static_cast<std::int64_t>(rows.shape(0)) == n_codes,
+          "embeddings must have one row a code, " + text(n_codes) + ", got " + text(static_cast<std::int64_t>(rows.shape(0))));
+  require(!scale || static_cast<std::int64_t>(scale->size()) == n_codes, "scale must have one value a code");
+  Embeddings table{rows.data(), Entry::f32, static_cast<std::int64_t>(rows.shape(1)), scale ? scale->data() : nullptr};
+  const nb::dlpack::dtype type = rows.dtype();
+  const auto is = [&](nb::dlpack::dtype_code code, int bits) {
+    return type.code == static_cast<std::uint8_t>(code) && type.bits == bits && type.lanes == 1;
+  };
+  if (is(nb::dlpack::dtype_code::Float, 16)) table.entry = Entry::f16;
+  else if (is(nb::dlpack::dtype_code::Int, 8)) table.entry = Entry::i8;
+  else require(is(nb::dlpack::dtype_code::Float, 32), "embeddings must have dtype float32, float16 or int8");
+  return table;
+}
+
+}  // namespace
+
+nb::tuple CodeTable::search_hierarchical(const Array<std::uint8_t, 2>& queries, const Array<float, 2>& embeddings,
+                                         const Rows& rows, const std::optional<Array<float, 1>>& scale,
+                                         std::int64_t n_candidates, const SearchArguments& arguments) const {
+  check(arguments);
+  check_width(queries, table_.n_bits, 8);
+  const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
+  require(n_candidates >= arguments.k && n_candidates <= std::max<std::int64_t>(table_.n_codes, 1),
+          "candidates must number between k and the codes, got " + text(n_candidates));
+  const Embeddings table = checked_embeddings(rows, scale, table_.n_codes);
+  require(static_cast<std::int64_t>(embeddings.shape(0)) == n_queries && static_cast<std::int64_t>(embeddings.shape(1)) == table.width,
+          "query_embeddings must have shape (" + text(n_queries) + ", " + text(table.width) + "), got (" +
+              text(static_cast<std::int64_t>(embeddings.shape(0))) + ", " + text(static_cast<std::int64_t>(embeddings.shape(1))) + ")");
+  Results results(n_queries, arguments.k, false);
+  {
+    const nb::gil_scoped_release release;
+    const Call call(table_, arguments, n_queries, n_candidates);
+    search(table_, code_queries(queries.data(), n_queries, table_.n_bits), call.filters, call.plan,
+           [&](std::int64_t q, const std::vector<Hit>& hits) {
+             const auto best = rerank(*call.plan.kernels, table, embeddings.data() + q * table.width, hits, arguments.k);
+             std::int64_t* positions = results.positions.row(q);
+             float* scores = results.scores.row(q);
+             for (std::size_t i = 0; i < best.size(); ++i) {
+               positions[i] = best[i].position;
+               scores[i] = best[i].score;
+             }
+             *results.counts.row(q) = static_cast<std::int64_t>(best.size());
+           });
+  }
+  return results.hand_over();
+}
+
+}  // namespace hashgnn::python

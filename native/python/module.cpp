@@ -1,0 +1,73 @@
+// The extension module hashgnn._native.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "../core/layout.hpp"
+#include "code_table.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using namespace hashgnn;
+using namespace hashgnn::python;
+
+namespace {
+
+using Target = nb::ndarray<std::uint16_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using ByteTarget = nb::ndarray<std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+void check_run(std::int64_t n_words, std::int64_t first, std::int64_t n_codes, int n_bits) {
+  require(n_bits > 0 && n_bits % 8 == 0 && n_bits <= kMaxBits, "n_bits must be a multiple of 8 from 8 to 1024");
+  require(first >= 0 && n_codes >= 0 && first <= kMaxCodes - n_codes && words_of(first + n_codes, n_bits) <= n_words,
+          "words must have room for the codes");
+}
+
+void pack(const Array<std::uint8_t, 2>& packed, Target words, std::int64_t first) {
+  const int n_bits = static_cast<int>(std::min<std::size_t>(packed.shape(1), 1024) * 8);
+  check_run(static_cast<std::int64_t>(words.size()), first, static_cast<std::int64_t>(packed.shape(0)), n_bits);
+  const nb::gil_scoped_release release;
+  pack_blocks(packed.data(), static_cast<std::int64_t>(packed.shape(0)), n_bits, first, words.data());
+}
+
+void unpack(const Words& words, std::int64_t first, ByteTarget packed) {
+  const int n_bits = static_cast<int>(std::min<std::size_t>(packed.shape(1), 1024) * 8);
+  check_run(static_cast<std::int64_t>(words.size()), first, static_cast<std::int64_t>(packed.shape(0)), n_bits);
+  const nb::gil_scoped_release release;
+  unpack_blocks(words.data(), first, static_cast<std::int64_t>(packed.shape(0)), n_bits, packed.data());
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+  module.doc() = "Kernels of hashgnn.index; the classes there check and document what is passed here.";
+  nb::register_exception_translator([](const std::exception_ptr& error, void*) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const InvalidArgument& refused) {
+      PyErr_SetString(nb::module_::import_("hashgnn.errors").attr("ParameterError").ptr(), refused.what());
+    }
+  });
+  module.attr("BLOCK") = kBlock;
+  module.attr("MAX_BITS") = kMaxBits;
+  module.attr("MAX_CODES") = kMaxCodes;
+  module.def("simd", [] { return std::string(kernels().name); });
+  module.def("words_of", [](std::int64_t n_codes, int n_bits) { return words_of(n_codes, n_bits); }, "n_codes"_a, "n_bits"_a);
+  module.def("pack", &pack, "packed"_a, "words"_a.noconvert(), "first"_a);
+  module.def("unpack", &unpack, "words"_a, "first"_a, "packed"_a.noconvert());
+
+  nb::class_<SearchArguments>(module, "SearchArguments")
+      .def(nb::init<std::int64_t, bool, float, std::optional<CheckedLists::Pair>, std::optional<CheckedLists::Pair>,
+                    std::optional<Array<bool, 1>>, int>(),
+           "k"_a, "biased"_a, "top"_a, "block"_a.none(), "allow"_a.none(), "allowed"_a.none(), "n_threads"_a);
+  nb::class_<CodeTable>(module, "CodeTable")
+      .def(nb::init<int, std::vector<SegmentArrays>>(), "n_bits"_a, "segments"_a)
+      .def("__len__", &CodeTable::size)
+      .def_prop_ro("n_bits", &CodeTable::n_bits)
+      .def("search_codes", &CodeTable::search_codes, "queries"_a, "arguments"_a)
+      .def("search_floats", &CodeTable::search_floats, "queries"_a, "n_planes"_a, "arguments"_a)
+      .def("search_hierarchical", &CodeTable::search_hierarchical, "queries"_a, "embeddings"_a, "rows"_a,
+           "scale"_a.none(), "n_candidates"_a, "arguments"_a);
+}

@@ -1,0 +1,48 @@
+"""Kernels of hashgnn.index; the classes there check and document what is passed here."""
+
+from typing import Any
+
+import numpy as np
+
+_Array = np.ndarray[Any, Any]
+_Lists = tuple[_Array, _Array] | None
+_Result = tuple[_Array, _Array, _Array | None, _Array]
+
+BLOCK: int
+MAX_BITS: int
+MAX_CODES: int
+
+def simd() -> str: ...
+def words_of(n_codes: int, n_bits: int) -> int: ...
+def pack(packed: _Array, words: _Array, first: int) -> None: ...
+def unpack(words: _Array, first: int, packed: _Array) -> None: ...
+
+class SearchArguments:
+    def __init__(
+        self,
+        k: int,
+        biased: bool,
+        top: float,
+        block: _Lists,
+        allow: _Lists,
+        allowed: _Array | None,
+        n_threads: int,
+    ) -> None: ...
+
+class CodeTable:
+    n_bits: int
+    def __init__(
+        self, n_bits: int, segments: list[tuple[_Array, _Array | None, _Array | None, int]]
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def search_codes(self, queries: _Array, arguments: SearchArguments) -> _Result: ...
+    def search_floats(self, queries: _Array, n_planes: int, arguments: SearchArguments) -> _Result: ...
+    def search_hierarchical(
+        self,
+        queries: _Array,
+        embeddings: _Array,
+        rows: _Array,
+        scale: _Array | None,
+        n_candidates: int,
+        arguments: SearchArguments,
+    ) -> _Result: ...

@@ -1,0 +1,9 @@
+"""Search over codes: exact, sublinear and hierarchical, behind one small contract."""
+
+from hashgnn.index.base import CandidateIndex
+from hashgnn.index.candidate_filter import CandidateFilter
+from hashgnn.index.hamming import HammingIndex
+from hashgnn.index.hierarchical import HierarchicalIndex
+from hashgnn.index.matches import Matches
+
+__all__ = ["CandidateFilter", "CandidateIndex", "HammingIndex", "HierarchicalIndex", "Matches"]

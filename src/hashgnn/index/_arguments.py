@@ -1,0 +1,57 @@
+"""The arguments of a search, checked where the kernels would not name them well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hashgnn import _native
+from hashgnn._checks import check_int, check_matrix
+from hashgnn.codes import BinaryCodes
+from hashgnn.errors import ParameterError
+from hashgnn.index.candidate_filter import CandidateFilter
+
+Array = np.ndarray[Any, Any]
+
+_MAX_THREADS = 1024
+
+
+def check_queries(queries: Any, n_bits: int) -> BinaryCodes | Array:
+    """Return codes as they are, and anything else as a float32 matrix of finite entries."""
+    if isinstance(queries, BinaryCodes):
+        if queries.n_bits != n_bits:
+            raise ParameterError(f"queries must have n_bits={n_bits} like the index, got {queries.n_bits}")
+        return queries
+    array = np.asarray(queries)
+    if array.dtype.kind != "f":
+        raise ParameterError(
+            f"queries must be BinaryCodes or an array of float32, got {array.dtype}; "
+            "wrap packed codes in BinaryCodes"
+        )
+    return check_matrix("queries", array, dtype=np.float32, n_columns=n_bits)
+
+
+def check_k(k: Any, n_codes: int) -> int:
+    """Return ``k``, between 1 and the number of codes."""
+    if n_codes == 0:
+        raise ParameterError("the index is empty, there is nothing to search; add codes first")
+    return check_int("k", k, minimum=1, maximum=n_codes)
+
+
+def search_arguments(
+    k: int, n_threads: Any, candidates: Any, *, biased: bool, top: float | None
+) -> _native.SearchArguments:
+    """Bring the options of a search together for the kernels."""
+    if candidates is not None and not isinstance(candidates, CandidateFilter):
+        raise ParameterError(f"candidates must be a CandidateFilter or None, got {type(candidates).__name__}")
+    given = candidates or CandidateFilter()
+    return _native.SearchArguments(
+        k=k,
+        biased=bool(biased) and top is not None,
+        top=0.0 if top is None else top,
+        block=given.block,
+        allow=given.allow,
+        allowed=given.allowed,
+        n_threads=check_int("n_threads", n_threads, minimum=1, maximum=_MAX_THREADS),
+    )

@@ -1,0 +1,67 @@
+"""The contract that every index over codes keeps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from hashgnn.codes import BinaryCodes
+from hashgnn.index.candidate_filter import CandidateFilter
+from hashgnn.index.matches import Matches
+
+Array = np.ndarray[Any, Any]
+
+
+class CandidateIndex(ABC):
+    """Finds the codes that fit a query best.
+
+    Searches may run from many threads at once, also while the index changes: each sees the index as it
+    was at one moment.
+    """
+
+    @property
+    @abstractmethod
+    def n_bits(self) -> int:
+        """Width of the stored codes."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of positions, those of removed codes included."""
+
+    @abstractmethod
+    def search(
+        self,
+        queries: BinaryCodes | Array,
+        k: int,
+        *,
+        candidates: CandidateFilter | None = None,
+        biased: bool = True,
+        n_threads: int = 1,
+    ) -> Matches:
+        """Find the ``k`` best codes for each query.
+
+        Parameters
+        ----------
+        queries : BinaryCodes of shape (n_queries, n_bits), or ndarray of the same shape, float32
+            Codes are compared bit by bit. Floats are compared with the signs that the codes stand for
+            (asymmetric search).
+        k : int
+            Results a query, ``1 <= k <= len(self)``.
+        candidates : CandidateFilter or None, default=None
+            Which codes each query may get.
+        biased : bool, default=True
+            Add the item bias, where the index has one.
+        n_threads : int, default=1
+            Threads that share the work, the calling one included. It changes no result.
+
+        Returns
+        -------
+        Matches
+
+        Raises
+        ------
+        ParameterError
+            If the width of the queries, ``k``, ``n_threads`` or the filter does not fit the index.
+        """

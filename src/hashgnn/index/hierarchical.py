@@ -1,0 +1,133 @@
+"""Coarse to fine: candidates by code, re-ranked by floats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hashgnn._checks import check_choice, check_int, check_matrix
+from hashgnn.codes import BinaryCodes
+from hashgnn.errors import ParameterError
+from hashgnn.index._arguments import check_k, check_queries, search_arguments
+from hashgnn.index.candidate_filter import CandidateFilter
+from hashgnn.index.hamming import HammingIndex
+from hashgnn.index.matches import Matches
+
+Array = np.ndarray[Any, Any]
+
+_DTYPES = ("float32", "float16", "int8")
+
+
+class HierarchicalIndex:
+    """Search by code, then re-rank the best by inner product of embeddings.
+
+    Parameters
+    ----------
+    index : HammingIndex
+        Finds the candidates, with the item bias where it has one.
+    embeddings : ndarray of shape (len(index), width), float32 or float16
+        Used in place where it has the dtype already, so it may be memory-mapped.
+    dtype : {"float32", "float16", "int8"}, default="float32"
+        How the embeddings are kept. float16 halves the memory; int8 keeps one scale a row beside, and an
+        entry is off by at most half a step of ``largest / 127`` of its row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vectors = np.array([[1.0, 1.0], [1.0, 3.0], [-1.0, -1.0]], np.float32)
+    >>> codes = BinaryCodes(np.packbits(np.repeat(vectors > 0, 4, axis=1), axis=1))
+    >>> index = HierarchicalIndex(HammingIndex(codes), vectors)
+    >>> index.search(codes[:1], vectors[:1], 1, oversampling=2).positions.tolist()
+    [[1]]
+    """
+
+    def __init__(self, index: HammingIndex, embeddings: Array, *, dtype: str = "float32") -> None:
+        if not isinstance(index, HammingIndex):
+            raise ParameterError(f"index must be a HammingIndex, got {type(index).__name__}")
+        check_choice("dtype", dtype, _DTYPES)
+        self._index = index
+        self._rows, self._scale = _kept(embeddings, dtype, len(index))
+
+    @property
+    def n_bits(self) -> int:
+        """Width of the stored codes."""
+        return self._index.n_bits
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes, their bias and the embeddings."""
+        return self._index.nbytes + self._rows.nbytes + (0 if self._scale is None else self._scale.nbytes)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def search(
+        self,
+        queries: BinaryCodes,
+        query_embeddings: Array,
+        k: int,
+        *,
+        oversampling: int = 5,
+        candidates: CandidateFilter | None = None,
+        biased: bool = True,
+        n_threads: int = 1,
+    ) -> Matches:
+        """Find the ``k`` best by inner product among the ``k * oversampling`` best by code.
+
+        Parameters
+        ----------
+        queries : BinaryCodes of shape (n_queries, n_bits)
+        query_embeddings : ndarray of shape (n_queries, width), float32
+        k : int
+            Results a query, ``1 <= k <= len(self)``.
+        oversampling : int, default=5
+            Candidates by code for each result. More finds more of what exhaustive floats would.
+        candidates, biased, n_threads
+            As for :meth:`HammingIndex.search`.
+
+        Returns
+        -------
+        Matches
+            Scores are inner products; the same on every processor, as products are added in one order.
+        """
+        table = self._index._store.table
+        codes = check_queries(queries, self.n_bits)
+        if not isinstance(codes, BinaryCodes):
+            raise ParameterError("queries must be BinaryCodes, got an array of floats")
+        vectors = check_matrix(
+            "query_embeddings",
+            query_embeddings,
+            dtype=np.float32,
+            n_rows=len(codes),
+            n_columns=self._rows.shape[1],
+        )
+        if len(table) != len(self):
+            raise ParameterError(
+                f"the index must have as many codes as there are embeddings, {len(self)}, got {len(table)}; "
+                "codes were added since"
+            )
+        size = check_k(k, len(self))
+        wanted = min(size * check_int("oversampling", oversampling, minimum=1), len(self))
+        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=self._index._store.top)
+        return Matches(
+            *table.search_hierarchical(codes.packed, vectors, self._rows, self._scale, wanted, arguments)
+        )
+
+
+def _kept(embeddings: Any, dtype: str, n_codes: int) -> tuple[Array, Array | None]:
+    array = np.asarray(embeddings)
+    if array.dtype == np.float16 and dtype == "float16":
+        rows = check_matrix("embeddings", array, dtype=np.float16, n_rows=n_codes)
+        return rows, None
+    floats = check_matrix("embeddings", array, dtype=np.float32, n_rows=n_codes)
+    if dtype == "float32":
+        return floats, None
+    if dtype == "float16":
+        largest = float(np.abs(floats).max(initial=0.0))
+        if largest > float(np.finfo(np.float16).max):
+            raise ParameterError(f"embeddings must be at most 65504 for dtype='float16', got {largest:g}")
+        return floats.astype(np.float16), None
+    scale = np.abs(floats).max(axis=1, initial=0.0) / np.float32(127)
+    steps = np.divide(floats, scale[:, None], out=np.zeros_like(floats), where=scale[:, None] > 0)
+    return np.rint(steps).astype(np.int8), scale.astype(np.float32)

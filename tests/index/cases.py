@@ -1,0 +1,65 @@
+"""Generated codes, queries and filters, small enough to have many ties."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.index import CandidateFilter, Matches
+
+WIDTHS = (8, 16, 24, 64, 72, 128, 256, 512, 520, 1024)
+
+
+@dataclass(frozen=True)
+class Case:
+    codes: BinaryCodes
+    queries: BinaryCodes
+    floats: np.ndarray
+    bias: ItemBias | None
+    filter: CandidateFilter | None
+    k: int
+    n_threads: int
+
+
+@st.composite
+def cases(draw: st.DrawFn, max_codes: int = 300) -> Case:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n, n_queries = draw(st.integers(1, max_codes)), draw(st.integers(0, 7))
+    n_bits = draw(st.sampled_from(WIDTHS))
+    # A few patterns repeated, so that distances tie.
+    patterns = rng.integers(0, 256, (draw(st.integers(1, 40)), n_bits // 8), np.uint8)
+    codes = BinaryCodes(patterns[rng.integers(0, len(patterns), n)])
+    queries = BinaryCodes(rng.integers(0, 256, (n_queries, n_bits // 8), np.uint8))
+    floats = np.round(rng.standard_normal((n_queries, n_bits)) * draw(st.sampled_from([0.01, 1, 50])), 3)
+    bias = None
+    if draw(st.booleans()):
+        bias = ItemBias(rng.integers(0, draw(st.integers(1, 256)), n).astype(np.uint8), float(rng.integers(-9, 9)))
+    chosen = CandidateFilter.from_lists(
+        block=draw(st.none() | st.just(_lists(rng, n_queries, n, draw(st.integers(0, n))))),
+        allow=draw(st.none() | st.just(_lists(rng, n_queries, n, draw(st.integers(0, n))))),
+        allowed=draw(st.none() | st.just(rng.random(n) < draw(st.sampled_from([0.0, 0.1, 0.9])))),
+    )
+    return Case(
+        codes,
+        queries,
+        floats.astype(np.float32),
+        bias,
+        draw(st.sampled_from([chosen, None])),
+        draw(st.integers(1, n)),
+        draw(st.integers(1, 3)),
+    )
+
+
+def _lists(rng: np.random.Generator, n_queries: int, n: int, longest: int) -> list[np.ndarray]:
+    return [rng.integers(0, n, rng.integers(0, longest + 1)) for _ in range(n_queries)]
+
+
+def assert_same(found: Matches, expected: Matches) -> None:
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6, atol=1e-4)
+    if expected.distances is not None:
+        np.testing.assert_array_equal(found.distances, expected.distances)

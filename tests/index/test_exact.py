@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from tests.index.cases import Case, assert_same, cases
+
+from hashgnn import _native
+from hashgnn.codes import BinaryCodes, ItemBias, widen_items, widen_queries
+from hashgnn.index import CandidateFilter, HammingIndex
+from hashgnn.testing.index_reference import reference_asymmetric, reference_search
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_exact_search_equals_the_reference(case: Case) -> None:
+    index = HammingIndex(case.codes, case.bias)
+    for biased in (True, False):
+        found = index.search(
+            case.queries, case.k, candidates=case.filter, biased=biased, n_threads=case.n_threads
+        )
+        bias = case.bias if biased else None
+        assert_same(
+            found, reference_search(case.codes, case.queries, case.k, item_bias=bias, candidates=case.filter)
+        )
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
+def test_asymmetric_search_equals_the_reference(case: Case) -> None:
+    index = HammingIndex(case.codes, case.bias)
+    found = index.search(case.floats, case.k, candidates=case.filter, n_threads=case.n_threads)
+    expected = reference_asymmetric(
+        case.codes, case.floats, case.k, item_bias=case.bias, candidates=case.filter
+    )
+    assert_same(found, expected)
+    assert found.distances is None
+
+
+def test_asymmetric_scores_are_within_the_stated_error_of_the_float_scores() -> None:
+    rng = np.random.default_rng(3)
+    codes = BinaryCodes.from_signs(rng.standard_normal((500, 64)))
+    queries = rng.standard_normal((5, 64)).astype(np.float32)
+    found = HammingIndex(codes, query_bits=6).search(queries, 500)
+    exact = np.take_along_axis(queries @ codes.signs().T.astype(np.float32), found.positions, 1)
+    step = np.abs(queries).max(axis=1) / 63
+    assert (np.abs(found.scores - exact).max(axis=1) <= 64 * step).all()
+
+
+def test_bias_equals_plain_hamming_over_widened_codes() -> None:
+    rng = np.random.default_rng(1)
+    codes = BinaryCodes(rng.integers(0, 256, (700, 8), np.uint8))
+    queries = BinaryCodes(rng.integers(0, 256, (6, 8), np.uint8))
+    bias = ItemBias(rng.integers(0, 40, 700).astype(np.uint8), 4.0)
+    biased = HammingIndex(codes, bias).search(queries, 50)
+    widened = HammingIndex(widen_items(codes, bias, 40)).search(widen_queries(queries, 40), 50)
+    np.testing.assert_array_equal(biased.positions, widened.positions)
+
+
+def test_a_large_catalogue_gives_one_answer_for_every_batch_and_thread_count() -> None:
+    rng = np.random.default_rng(2)
+    codes = BinaryCodes(rng.integers(0, 256, (150_000, 8), np.uint8))
+    queries = BinaryCodes(rng.integers(0, 256, (9, 8), np.uint8))
+    index = HammingIndex(codes)
+    expected = reference_search(codes, queries, 300)
+    for n_threads in (1, 2, 5):
+        assert_same(index.search(queries, 300, n_threads=n_threads), expected)
+        single = index.search(queries[3:4], 300, n_threads=n_threads)
+        np.testing.assert_array_equal(single.positions[0], expected.positions[3])
+
+
+def test_long_and_short_allow_lists_agree() -> None:
+    rng = np.random.default_rng(4)
+    codes = BinaryCodes(rng.integers(0, 256, (20_000, 16), np.uint8))
+    queries = BinaryCodes(rng.integers(0, 256, (3, 16), np.uint8))
+    for length in (0, 1, 100, 15_000):
+        chosen = CandidateFilter.from_lists(allow=[rng.choice(20_000, length, replace=False)] * 3)
+        found = HammingIndex(codes).search(queries, 20, candidates=chosen)
+        assert_same(found, reference_search(codes, queries, 20, candidates=chosen))
+
+
+@pytest.mark.parametrize("simd", ["avx512", "avx2", "neon", "portable"])
+def test_every_instruction_set_gives_the_same_answers(simd: str, tmp_path: Path) -> None:
+    script = (
+        "import sys, numpy as np; from hashgnn import _native\n"
+        "from hashgnn.errors import ParameterError\n"
+        "try: _native.simd()\n"
+        "except ParameterError: sys.exit(77)\n"
+        "from tests.index.test_exact import every_answer; np.savez(sys.argv[1], *every_answer())"
+    )
+    path = tmp_path / "answers.npz"
+    environment = {**os.environ, "HASHGNN_SIMD": simd}
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", script, str(path)], env=environment, cwd=root, check=False)
+    if done.returncode == 77:
+        pytest.skip(f"this processor has no {simd}")
+    assert done.returncode == 0
+    with np.load(path) as answers:
+        for name, expected in zip(answers.files, every_answer(), strict=True):
+            np.testing.assert_array_equal(answers[name], expected)
+
+
+def every_answer() -> list[np.ndarray]:
+    """Results of every kind of search at every width, floats included to the last bit."""
+    from hashgnn.index import HierarchicalIndex
+
+    rng = np.random.default_rng(5)
+    answers = []
+    for n_bits in (8, 24, 64, 128, 256, 504, 512, 1024):
+        codes = BinaryCodes(rng.integers(0, 256, (1003, n_bits // 8), np.uint8))
+        queries = BinaryCodes(rng.integers(0, 256, (7, n_bits // 8), np.uint8))
+        bias = ItemBias(rng.integers(0, 20, 1003).astype(np.uint8), 2.0)
+        index = HammingIndex(codes, bias)
+        floats = rng.standard_normal((7, n_bits)).astype(np.float32)
+        vectors = rng.standard_normal((1003, 37)).astype(np.float32)
+        for found in (
+            index.search(queries, 100),
+            index.search(queries[:2], 100, biased=False, candidates=CandidateFilter(allowed=rng.random(1003) < 0.5)),
+            index.search(floats, 100),
+            *(
+                HierarchicalIndex(index, vectors, dtype=dtype).search(queries, vectors[:7], 20)
+                for dtype in ("float32", "float16", "int8")
+            ),
+        ):
+            answers += [found.positions, found.scores]
+    return answers
+
+
+def test_unknown_instruction_set_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from hashgnn import _native; _native.simd()"],
+        env={**os.environ, "HASHGNN_SIMD": "mmx"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "HASHGNN_SIMD must name an instruction set of this processor" in done.stderr
+    assert "got 'mmx'" in done.stderr
+
+
+def test_the_machine_has_kernels() -> None:
+    assert _native.simd() in {"avx512", "avx2", "neon", "portable"}

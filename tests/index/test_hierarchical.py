@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.errors import ParameterError
+from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex
+from hashgnn.testing.index_reference import reference_search
+
+RNG = np.random.default_rng(0)
+VECTORS = RNG.integers(-3, 4, (400, 33)).astype(np.float32)  # small integers: exact sums and many ties
+QUERIES = RNG.integers(-3, 4, (5, 33)).astype(np.float32)
+CODES = BinaryCodes(RNG.integers(0, 256, (400, 4), np.uint8))
+QUERY_CODES = BinaryCodes(RNG.integers(0, 256, (5, 4), np.uint8))
+BIAS = ItemBias(RNG.integers(0, 9, 400).astype(np.uint8), 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("oversampling", [1, 4, 400])
+def test_result_is_the_best_by_floats_among_the_best_by_code(dtype: str, oversampling: int) -> None:
+    seen = CandidateFilter.from_lists(block=[RNG.integers(0, 400, 30) for _ in range(5)])
+    index = HierarchicalIndex(HammingIndex(CODES, BIAS), VECTORS, dtype=dtype)
+    found = index.search(QUERY_CODES, QUERIES, 10, oversampling=oversampling, candidates=seen, n_threads=2)
+    by_code = reference_search(
+        CODES, QUERY_CODES, min(10 * oversampling, 400), item_bias=BIAS, candidates=seen
+    )
+    for row in range(5):
+        chosen = by_code.positions[row, : by_code.counts[row]]
+        products = VECTORS[chosen] @ QUERIES[row]
+        best = np.lexsort((chosen, -products))[:10]
+        np.testing.assert_array_equal(found.positions[row], chosen[best])
+        np.testing.assert_array_equal(found.scores[row], products[best])
+
+
+def test_int8_scores_are_within_half_a_step_an_entry() -> None:
+    index = HierarchicalIndex(HammingIndex(CODES), VECTORS, dtype="int8")
+    found = index.search(QUERY_CODES, QUERIES, 400, oversampling=1)
+    exact = np.take_along_axis(QUERIES @ VECTORS.T, found.positions, 1)
+    bound = np.abs(QUERIES).sum(axis=1, keepdims=True) * 3 / 127 / 2 * 1.001
+    assert (np.abs(found.scores - exact) <= bound).all()
+
+
+def test_fewer_candidates_than_k_are_counted() -> None:
+    mask = np.zeros(400, bool)
+    mask[[3, 70]] = True
+    index = HierarchicalIndex(HammingIndex(CODES), VECTORS)
+    found = index.search(QUERY_CODES, QUERIES, 5, candidates=CandidateFilter(allowed=mask))
+    assert found.counts.tolist() == [2] * 5
+    assert (found.positions[:, 2:] == -1).all()
+    assert np.isneginf(found.scores[:, 2:]).all()
+
+
+def test_nan_in_query_embeddings_is_refused() -> None:
+    index = HierarchicalIndex(HammingIndex(CODES), VECTORS)
+    with pytest.raises(ParameterError, match="query_embeddings must be finite, got 33 NaN"):
+        index.search(QUERY_CODES, np.vstack([QUERIES[:4], np.full((1, 33), np.nan, np.float32)]), 5)
+
+
+def test_embeddings_of_another_length_are_refused() -> None:
+    with pytest.raises(ParameterError, match=r"embeddings must have shape \(400, m\), got \(399, 33\)"):
+        HierarchicalIndex(HammingIndex(CODES), VECTORS[:399])
