@@ -11,7 +11,7 @@ import numpy as np
 
 from hashgnn.errors import ParameterError
 
-MAX_BITS = 4096
+MAX_BITS = 1024  # the widest code that the kernels search
 
 
 def check_int(

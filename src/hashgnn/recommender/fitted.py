@@ -11,6 +11,7 @@ from scipy import sparse
 
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError
+from hashgnn.index import HammingIndex
 from hashgnn.recommender.answers import answer, in_external_ids
 from hashgnn.recommender.encoded import Encoded, folded_in, trained
 from hashgnn.recommender.filters import Filters, make_filters
@@ -36,7 +37,11 @@ class Fitted:
     @cached_property
     def items_for_users(self) -> SearchSpace:
         """The items, to be recommended to users."""
-        return SearchSpace(self.state, queries_are="user", searches="item")
+        return SearchSpace(self.state, self._item_index, queries_are="user", searches="item")
+
+    @cached_property
+    def _item_index(self) -> HammingIndex:
+        return HammingIndex(self.state.item_codes, self.state.item_bias)
 
     @cached_property
     def popularity(self) -> Array:
@@ -45,7 +50,11 @@ class Fitted:
 
     @cached_property
     def _alike(self) -> dict[str, SearchSpace]:
-        return {side: SearchSpace(self.state, queries_are=side, searches=side) for side in ("user", "item")}
+        indexes = {"item": self._item_index, "user": HammingIndex(self.state.user_codes)}
+        return {
+            side: SearchSpace(self.state, index, queries_are=side, searches=side)
+            for side, index in indexes.items()
+        }
 
     def rows_of_users(self, user_ids: Any, on_unknown: str) -> Rows:
         """Return the rows of users by external id."""

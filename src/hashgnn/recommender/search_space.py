@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from hashgnn._checks import check_choice, check_int
 from hashgnn.errors import ParameterError
 from hashgnn.evaluation.ranking import Ranking, rank
+from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex
 from hashgnn.recommender.dense import code_scores, float_scores, inverse_lengths
 from hashgnn.recommender.encoded import Encoded, relaxations
 from hashgnn.recommender.filters import Filters
@@ -37,14 +39,16 @@ class SearchSpace:
     Parameters
     ----------
     state : ModelState
+    index : HammingIndex
+        Over the codes of the side that is searched, with the item bias where it is items and there is one.
     queries_are, searches : {"user", "item"}
         Where the queries come from, and what is found. Items for users are scored with the item bias and
         by inner product; items for items and users for users without a bias and by cosine, because there a
         bias or a long vector says how much is liked in general, not how much two things are alike.
     """
 
-    def __init__(self, state: ModelState, *, queries_are: str, searches: str) -> None:
-        self._state, self._side = state, queries_are
+    def __init__(self, state: ModelState, index: HammingIndex, *, queries_are: str, searches: str) -> None:
+        self._state, self._index, self._side = state, index, queries_are
         self._codes = state.item_codes if searches == "item" else state.user_codes
         self._table = state.item_embeddings if searches == "item" else state.user_embeddings
         alike = queries_are == searches
@@ -82,13 +86,47 @@ class SearchSpace:
         )
 
     def search(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Ranked:
-        """Return the best ``k`` of each query after filtering; ties go to the smaller position."""
-        return rank_in_blocks(
-            lambda rows: self.scores(queries[rows], options, filters[rows]),
-            len(queries),
-            len(self),
-            options.k,
-        )
+        """Return the best ``k`` of each query after filtering; ties go to the smaller position.
+
+        Codes are scanned by the index. Floats over everything are matrix products, in blocks: so are
+        relaxed queries against codes, which the index would round.
+        """
+        if options.search in ("float", "asymmetric"):
+            return rank_in_blocks(
+                lambda rows: self.scores(queries[rows], options, filters[rows]),
+                len(queries),
+                len(self),
+                options.k,
+            )
+        candidates = _candidates(filters)
+        if options.search == "hierarchical":
+            vectors = queries.embeddings
+            if self._inverse_norms is not None:
+                vectors = vectors * inverse_lengths(vectors)[:, None]
+            found = self._hierarchical.search(
+                queries.codes,
+                vectors,
+                options.k,
+                oversampling=options.oversampling,
+                candidates=candidates,
+                biased=self._bias is not None,
+                n_threads=options.n_threads,
+            )
+        else:
+            found = self._index.search(
+                queries.codes,
+                options.k,
+                candidates=candidates,
+                biased=options.search == "biased",
+                n_threads=options.n_threads,
+            )
+        return Ranked(found.positions, found.scores, found.counts)
+
+    @cached_property
+    def _hierarchical(self) -> HierarchicalIndex:
+        if self._inverse_norms is None:
+            return HierarchicalIndex(self._index, self._table)
+        return HierarchicalIndex(self._index, self._table * self._inverse_norms[:, None])
 
     def scores(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Array:
         """Return the score of everything for each query, (n, len(self)) float32, -inf where filtered out.
@@ -124,3 +162,9 @@ class SearchSpace:
                 0
             ]
         return scores
+
+
+def _candidates(filters: Filters) -> CandidateFilter:
+    block = None if filters.excluded is None else (filters.excluded.indptr, filters.excluded.indices)
+    allow = None if filters.only is None else (filters.only.indptr, filters.only.indices)
+    return CandidateFilter(block=block, allow=allow, allowed=filters.allowed)
