@@ -2,6 +2,7 @@
 
 from hashgnn.data import split
 from hashgnn.data.features import FeatureVocabulary, SideFeatures
+from hashgnn.data.generate import checkerboard, generate_interactions
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions
 from hashgnn.data.readers import read_interactions, read_table
@@ -11,6 +12,8 @@ __all__ = [
     "IdMap",
     "Interactions",
     "SideFeatures",
+    "checkerboard",
+    "generate_interactions",
     "read_interactions",
     "read_table",
     "split",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from hashgnn._checks import check_int
+from hashgnn._checks import check_int, quote_some
 from hashgnn.data import _columns
 from hashgnn.data.ids import IdMap
 from hashgnn.errors import DataError, DataWarning, ParameterError
@@ -50,7 +50,12 @@ class FeatureVocabulary:
         return sum(len(values) for values in self.categories.values()) + 2 * len(self.numbers)
 
     def encode(self, frame: Any) -> sp.csr_matrix:
-        """Encode the rows of a data frame; other columns than the vocabulary's are ignored.
+        """Encode rows; other columns than the vocabulary's are ignored.
+
+        Parameters
+        ----------
+        frame : data frame, or list of dict
+            In a list, a key that some rows lack is a missing value there.
 
         Returns
         -------
@@ -66,8 +71,7 @@ class FeatureVocabulary:
         DataWarning
             If categories were not in the vocabulary; they are left out and counted.
         """
-        table = _columns.as_frame(frame)
-        n_rows = len(table)
+        n_rows, table = _listed(frame, [*self.categories, *self.numbers])
         rows: list[Array] = []
         columns: list[Array] = []
         values: list[Array] = []
@@ -76,7 +80,7 @@ class FeatureVocabulary:
             places = {value: offset + place for place, value in enumerate(known)}
             found = [
                 (row, places.get(value, -1))
-                for row, listed in enumerate(_categories(_columns.column(table, name, name).to_list(), name))
+                for row, listed in enumerate(_categories(table[name], name))
                 for value in listed
             ]
             pairs = np.array(found, np.int64).reshape(-1, 2)
@@ -87,7 +91,7 @@ class FeatureVocabulary:
             values.append(np.ones(len(pairs), np.float32))
             offset += len(known)
         for name, (mean, deviation) in self.numbers.items():
-            numbers = _numbers(_columns.column(table, name, name).to_list(), name)
+            numbers = _numbers(table[name], name)
             missing = np.isnan(numbers)
             rows.append(np.arange(n_rows))
             columns.append(np.where(missing, offset + 1, offset))
@@ -200,37 +204,48 @@ class SideFeatures:
         named = [*categorical, *numeric]
         if not named or len(set(named)) != len(named):
             raise ParameterError(f"name each feature column once, got {named}")
-        table = _columns.as_frame(frame)
-        ids, index = IdMap.factorize(_columns.id_column(_columns.column(table, id, "id"), id))
+        frame = _columns.as_frame(frame)
+        ids, index = IdMap.factorize(_columns.id_column(_columns.column(frame, id, "id"), id))
         if len(ids) != len(index):
             repeated = ids.ids[int(np.bincount(index).argmax())]
             raise DataError(f"{id} must be unique in a table of features, got {repeated!r} more than once")
         if len(ids) == 0:
             raise DataError("a table of features must not be empty, got 0 rows")
+        _, table = _listed(frame, named)
         categories = {}
         for name in categorical:
-            listed = _categories(_columns.column(table, name, name).to_list(), name)
+            listed = _categories(table[name], name)
             counts = Counter(value for row in listed for value in set(row))
             categories[name] = tuple(sorted(value for value, n in counts.items() if n >= min_count))
         numbers = {}
         for name in numeric:
-            column = _numbers(_columns.column(table, name, name).to_list(), name)
+            column = _numbers(table[name], name)
             present = column[~np.isnan(column)]
             mean = float(present.mean()) if len(present) else 0.0
             deviation = float(present.std()) if len(present) else 0.0
             numbers[name] = (mean, deviation if deviation > 0 else 1.0)
         vocabulary = FeatureVocabulary(categories, numbers)
-        matrix = vocabulary.encode(table) if min_count == 1 else _quietly(vocabulary, table)
+        matrix = vocabulary.encode(frame) if min_count == 1 else _quietly(vocabulary, frame)
         order = np.argsort(index, kind="stable")
         return cls(ids, sp.csr_matrix(matrix[order]), vocabulary)
 
     def design_matrix(self, ids: IdMap) -> sp.csr_matrix:
-        """Return the rows of ``ids``, (len(ids), n_columns) float32; an id without features has zeros."""
+        """Return the rows of ``ids``, (len(ids), n_columns) float32; an id without features has zeros.
+
+        Raises
+        ------
+        DataError
+            If the ids are of another kind than those of the features, or none of them has features.
+        """
         if self.ids.kind != ids.kind and len(ids):
             raise DataError(
                 f"ids of the features are of kind {self.ids.kind!r}, those of the interactions {ids.kind!r}"
             )
         places = self.ids.index_of(ids.ids, on_unknown="skip")
+        if len(places) and (places < 0).all():
+            raise DataError(
+                f"none of the {len(places)} ids has features, got features of {quote_some(self.ids.ids, 3)}"
+            )
         none = sp.csr_matrix(np.zeros((1, self.vocabulary.n_columns), np.float32))
         padded = sp.vstack([self.matrix, none])
         return sp.csr_matrix(padded.tocsr()[np.where(places >= 0, places, len(self.ids))])
@@ -242,11 +257,23 @@ class SideFeatures:
         return f"SideFeatures(n={len(self)}, n_columns={self.vocabulary.n_columns})"
 
 
-def _quietly(vocabulary: FeatureVocabulary, table: Any) -> sp.csr_matrix:
+def _listed(frame: Any, names: Sequence[str]) -> tuple[int, dict[str, list[Any]]]:
+    """Return the number of rows, and the columns of a data frame or of a list of dicts as lists."""
+    if isinstance(frame, list) and all(isinstance(row, Mapping) for row in frame):
+        present = dict.fromkeys(key for row in frame for key in row)
+        for name in names:
+            if frame and name not in present:
+                raise _columns.missing(list(present), name, name)
+        return len(frame), {name: [row.get(name) for row in frame] for name in names}
+    table = _columns.as_frame(frame)
+    return len(table), {name: _columns.column(table, name, name).to_list() for name in names}
+
+
+def _quietly(vocabulary: FeatureVocabulary, frame: Any) -> sp.csr_matrix:
     """Encode without the warning about rare categories, which were left out on purpose."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
-        return vocabulary.encode(table)
+        return vocabulary.encode(frame)
 
 
 def _categories(values: list[Any], name: str) -> list[list[str]]:

@@ -20,6 +20,11 @@ def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return numbers if pc.all(pc.equal(numbers.cast(pa.string()), column)).as_py() else column
 
 
+def zeros_lead(column: pa.ChunkedArray) -> bool:
+    """Return whether an entry starts with zeros that a number would lose, as postal codes do."""
+    return bool(pc.any(pc.match_substring_regex(column, "^0[0-9]")).as_py())
+
+
 def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | int:
     """Return int64 or float64, null where an entry is empty; or the row of the first that is no number."""
     return _cast(column, (pa.int64(), pa.float64()))

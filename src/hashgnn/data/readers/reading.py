@@ -147,4 +147,5 @@ def _inferred(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if whole is not filled:
         return whole
     found = _typing.numbers(column)
-    return filled if isinstance(found, int) or found.null_count == len(found) else found
+    is_text = isinstance(found, int) or found.null_count == len(found) or _typing.zeros_lead(filled)
+    return filled if is_text else found
