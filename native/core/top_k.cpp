@@ -4,16 +4,20 @@
 
 namespace hashgnn {
 
-TopK::TopK(std::int64_t k, std::uint32_t max_value)
+TopK::TopK(std::int64_t k, std::uint32_t max_value, Order order)
     : k_(k),
+      max_value_(max_value),
+      slack_(order == Order::any ? 1 : 0),
       capacity_(static_cast<std::size_t>(2 * k + 1024)),
       limit_(max_value + 1),
-      counts_(max_value + 2, 0) {
+      counts_(max_value + 3, 0) {
   hits_.reserve(std::min<std::size_t>(capacity_, 4096));
 }
 
-// Drops what has fallen out of the best k. Of the hits at the limit only the first to come are needed.
+// Drops what has fallen out of the best k. Of the hits at the limit only the first are needed.
 void TopK::compact() {
+  if (slack_ != 0)
+    std::sort(hits_.begin(), hits_.end(), [](const Hit& a, const Hit& b) { return a.position < b.position; });
   std::int64_t needed = k_ - below_;
   auto out = hits_.begin();
   for (const Hit& hit : hits_) {

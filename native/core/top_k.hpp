@@ -11,18 +11,24 @@ struct Hit {
   std::uint32_t value;
 };
 
-// Positions must be offered in ascending order: then, among equal values, the first to come stay.
+// Among equal values the smaller positions stay. Where positions are offered in ascending order those are
+// the first to come, which lets a value that only equals the k-th be refused at once.
+enum class Order { ascending, any };
+
 class TopK {
  public:
-  TopK(std::int64_t k, std::uint32_t max_value);
+  TopK(std::int64_t k, std::uint32_t max_value, Order order = Order::ascending);
 
   // Values from here on cannot be among the best k any more.
-  std::uint32_t limit() const { return limit_; }
+  std::uint32_t limit() const { return limit_ + slack_; }
+
+  // Whether there are k hits already.
+  bool is_full() const { return limit_ <= max_value_; }
 
   void offer(std::uint32_t position, std::uint32_t value) {
     hits_.push_back({position, value});
     ++counts_[value];
-    ++below_;
+    if (value < limit_) ++below_;
     while (below_ >= k_) below_ -= counts_[--limit_];
     if (hits_.size() == capacity_) compact();
   }
@@ -34,6 +40,8 @@ class TopK {
   void compact();
 
   std::int64_t k_;
+  std::uint32_t max_value_;
+  std::uint32_t slack_;               // 1 where a later hit with the k-th value may have a smaller position
   std::size_t capacity_;
   std::uint32_t limit_;               // the k-th smallest value so far, or one above all values
   std::int64_t below_ = 0;            // hits below the limit, fewer than k

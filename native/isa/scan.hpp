@@ -135,7 +135,7 @@ inline bool no_candidates(const ScanJob& job, std::int64_t block, int n_blocks) 
   return true;
 }
 
-inline constexpr std::int64_t kAheadBytes = 8 * 1024;
+inline constexpr std::int64_t kAheadBytes = 4 * 1024;
 
 // Asks for the memory that is needed soon. A prefetch past the end is harmless: it never faults.
 inline void fetch_ahead(const ScanJob& job, std::int64_t block, int n_blocks, int n_slices) {

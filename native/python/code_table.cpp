@@ -2,13 +2,10 @@
 
 #include <algorithm>
 
-#include "../core/layout.hpp"
-#include "results.hpp"
+#include "call.hpp"
 
 namespace hashgnn::python {
 namespace {
-
-std::string text(std::int64_t value) { return std::to_string(value); }
 
 Segment checked_segment(const SegmentArrays& arrays, int n_bits, std::int64_t first, bool is_last) {
   const auto& [words, penalty, alive, n_codes] = arrays;
@@ -19,13 +16,6 @@ Segment checked_segment(const SegmentArrays& arrays, int n_bits, std::int64_t fi
   require(!penalty || static_cast<std::int64_t>(penalty->size()) == n_blocks * kBlock, "penalty must fill the blocks");
   require(!alive || static_cast<std::int64_t>(alive->size()) == n_blocks, "alive must have a word a block");
   return {words.data(), penalty ? penalty->data() : nullptr, alive ? alive->data() : nullptr, first, n_codes};
-}
-
-template <class Queries>
-void check_width(const Queries& queries, int n_bits, int per_column) {
-  require(static_cast<int>(queries.shape(1)) * per_column == n_bits,
-          "queries must have " + text(n_bits) + " bits like the index, got " +
-              text(static_cast<std::int64_t>(queries.shape(1)) * per_column));
 }
 
 }  // namespace
@@ -44,30 +34,7 @@ CodeTable::CodeTable(int n_bits, std::vector<SegmentArrays> segments) : arrays_(
   }
 }
 
-void CodeTable::check(const SearchArguments& arguments) const {
-  require(arguments.k >= 1 && arguments.k <= std::max<std::int64_t>(table_.n_codes, 1),
-          "k must be between 1 and the number of codes, " + text(table_.n_codes) + ", got " + text(arguments.k));
-  require(arguments.n_threads >= 1 && arguments.n_threads <= 1024,
-          "n_threads must be between 1 and 1024, got " + text(arguments.n_threads));
-}
-
 namespace {
-
-// Everything of a call in the form of the kernels; lives as long as the call.
-struct Call {
-  Call(const Table& table, const SearchArguments& arguments, std::int64_t n_queries, std::int64_t k)
-      : block("block", arguments.block, n_queries, table.n_codes),
-        allow("allow", arguments.allow, n_queries, table.n_codes),
-        allowed(pack_mask(arguments.allowed, table.n_codes)),
-        filters{block.view(), allow.view(), allowed.empty() ? nullptr : allowed.data()},
-        plan{&kernels(), k, arguments.biased, arguments.n_threads} {}
-  Call(const Call&) = delete;
-
-  CheckedLists block, allow;
-  std::vector<std::uint32_t> allowed;
-  Filters filters;
-  SearchPlan plan;
-};
 
 std::uint32_t penalty_of(const Table& table, std::int64_t position) {
   // All segments but the last are of one size.
@@ -80,13 +47,13 @@ std::uint32_t penalty_of(const Table& table, std::int64_t position) {
 }  // namespace
 
 nb::tuple CodeTable::search_codes(const Array<std::uint8_t, 2>& queries, const SearchArguments& arguments) const {
-  check(arguments);
+  check_arguments(arguments, table_.n_codes);
   check_width(queries, table_.n_bits, 8);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
   Results results(n_queries, arguments.k, true);
   {
     const nb::gil_scoped_release release;
-    const Call call(table_, arguments, n_queries, arguments.k);
+    const Call call(table_.n_codes, arguments, n_queries, arguments.k);
     const float best = static_cast<float>(table_.n_bits) + (arguments.biased ? arguments.top : 0.0f);
     search(table_, code_queries(queries.data(), n_queries, table_.n_bits), call.filters, call.plan,
            [&](std::int64_t q, const std::vector<Hit>& hits) {
@@ -106,29 +73,17 @@ nb::tuple CodeTable::search_codes(const Array<std::uint8_t, 2>& queries, const S
 }
 
 nb::tuple CodeTable::search_floats(const Array<float, 2>& queries, int n_planes, const SearchArguments& arguments) const {
-  check(arguments);
+  check_arguments(arguments, table_.n_codes);
   check_width(queries, table_.n_bits, 1);
-  require(n_planes >= 2 && ((1 << std::min(n_planes, 16)) - 1) * table_.n_bits < 16384,
-          "query_bits must be at least 2 and (2 ** query_bits - 1) * n_bits below 16384, got " + text(n_planes));
+  check_planes(n_planes, table_.n_bits);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
-  const float* values = queries.data();
   Results results(n_queries, arguments.k, false);
   {
     const nb::gil_scoped_release release;
-    for (std::int64_t i = 0; i < n_queries * table_.n_bits; ++i)
-      require(std::abs(values[i]) <= std::numeric_limits<float>::max(), "queries must be finite, got NaN or infinity");
-    const Call call(table_, arguments, n_queries, arguments.k);
-    const Queries planes = float_queries(values, n_queries, table_.n_bits, n_planes, arguments.biased);
-    const auto range = static_cast<float>(planes.value_range());
+    const Call call(table_.n_codes, arguments, n_queries, arguments.k);
+    const Queries planes = checked_planes(queries, table_.n_bits, n_planes, arguments.biased);
     search(table_, planes, call.filters, call.plan, [&](std::int64_t q, const std::vector<Hit>& hits) {
-      std::int64_t* positions = results.positions.row(q);
-      float* scores = results.scores.row(q);
-      const float step = planes.step[static_cast<std::size_t>(q)];
-      for (std::size_t i = 0; i < hits.size(); ++i) {
-        positions[i] = hits[i].position;
-        scores[i] = step * (range - 2.0f * static_cast<float>(hits[i].value)) + (arguments.biased ? arguments.top : 0.0f);
-      }
-      *results.counts.row(q) = static_cast<std::int64_t>(hits.size());
+      write_floats(results, planes, arguments, q, hits);
     });
   }
   return results.hand_over();
@@ -156,7 +111,7 @@ Embeddings checked_embeddings(const Rows& rows, const std::optional<Array<float,
 nb::tuple CodeTable::search_hierarchical(const Array<std::uint8_t, 2>& queries, const Array<float, 2>& embeddings,
                                          const Rows& rows, const std::optional<Array<float, 1>>& scale,
                                          std::int64_t n_candidates, const SearchArguments& arguments) const {
-  check(arguments);
+  check_arguments(arguments, table_.n_codes);
   check_width(queries, table_.n_bits, 8);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
   require(n_candidates >= arguments.k && n_candidates <= std::max<std::int64_t>(table_.n_codes, 1),
@@ -168,7 +123,7 @@ nb::tuple CodeTable::search_hierarchical(const Array<std::uint8_t, 2>& queries, 
   Results results(n_queries, arguments.k, false);
   {
     const nb::gil_scoped_release release;
-    const Call call(table_, arguments, n_queries, n_candidates);
+    const Call call(table_.n_codes, arguments, n_queries, n_candidates);
     search(table_, code_queries(queries.data(), n_queries, table_.n_bits), call.filters, call.plan,
            [&](std::int64_t q, const std::vector<Hit>& hits) {
              const auto best = rerank(*call.plan.kernels, table, embeddings.data() + q * table.width, hits, arguments.k);

@@ -40,8 +40,6 @@ class CodeTable {
                                 std::int64_t n_candidates, const SearchArguments& arguments) const;
 
  private:
-  void check(const SearchArguments& arguments) const;
-
   Table table_;
   std::vector<SegmentArrays> arrays_;
 };

@@ -8,6 +8,7 @@
 
 #include "../core/layout.hpp"
 #include "code_table.hpp"
+#include "inverted_table.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -70,4 +71,12 @@ NB_MODULE(_native, module) {
       .def("search_floats", &CodeTable::search_floats, "queries"_a, "n_planes"_a, "arguments"_a)
       .def("search_hierarchical", &CodeTable::search_hierarchical, "queries"_a, "embeddings"_a, "rows"_a,
            "scale"_a.none(), "n_candidates"_a, "arguments"_a);
+  nb::class_<InvertedTable>(module, "InvertedTable")
+      .def(nb::init<int, std::int64_t, const Array<std::int64_t, 1>&, const Words&, const std::optional<Bytes>&,
+                    const Bits&, const Array<std::int32_t, 1>&>(),
+           "n_bits"_a, "n_codes"_a, "first_blocks"_a, "words"_a, "penalty"_a.none(), "alive"_a, "positions"_a);
+  module.def("search_inverted_codes", &search_inverted_codes, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
+             "queries"_a, "arguments"_a);
+  module.def("search_inverted_floats", &search_inverted_floats, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
+             "queries"_a, "n_planes"_a, "arguments"_a);
 }

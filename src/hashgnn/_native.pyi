@@ -46,3 +46,33 @@ class CodeTable:
         n_candidates: int,
         arguments: SearchArguments,
     ) -> _Result: ...
+
+class InvertedTable:
+    def __init__(
+        self,
+        n_bits: int,
+        n_codes: int,
+        first_blocks: _Array,
+        words: _Array,
+        penalty: _Array | None,
+        alive: _Array,
+        positions: _Array,
+    ) -> None: ...
+
+def search_inverted_codes(
+    lists: InvertedTable,
+    extra: InvertedTable | None,
+    centroids: CodeTable,
+    n_probe: int,
+    queries: _Array,
+    arguments: SearchArguments,
+) -> _Result: ...
+def search_inverted_floats(
+    lists: InvertedTable,
+    extra: InvertedTable | None,
+    centroids: CodeTable,
+    n_probe: int,
+    queries: _Array,
+    n_planes: int,
+    arguments: SearchArguments,
+) -> _Result: ...

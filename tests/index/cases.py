@@ -36,7 +36,9 @@ def cases(draw: st.DrawFn, max_codes: int = 300) -> Case:
     floats = np.round(rng.standard_normal((n_queries, n_bits)) * draw(st.sampled_from([0.01, 1, 50])), 3)
     bias = None
     if draw(st.booleans()):
-        bias = ItemBias(rng.integers(0, draw(st.integers(1, 256)), n).astype(np.uint8), float(rng.integers(-9, 9)))
+        bias = ItemBias(
+            rng.integers(0, draw(st.integers(1, 256)), n).astype(np.uint8), float(rng.integers(-9, 9))
+        )
     chosen = CandidateFilter.from_lists(
         block=draw(st.none() | st.just(_lists(rng, n_queries, n, draw(st.integers(0, n))))),
         allow=draw(st.none() | st.just(_lists(rng, n_queries, n, draw(st.integers(0, n))))),

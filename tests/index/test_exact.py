@@ -120,7 +120,9 @@ def every_answer() -> list[np.ndarray]:
         vectors = rng.standard_normal((1003, 37)).astype(np.float32)
         for found in (
             index.search(queries, 100),
-            index.search(queries[:2], 100, biased=False, candidates=CandidateFilter(allowed=rng.random(1003) < 0.5)),
+            index.search(
+                queries[:2], 100, biased=False, candidates=CandidateFilter(allowed=rng.random(1003) < 0.5)
+            ),
             index.search(floats, 100),
             *(
                 HierarchicalIndex(index, vectors, dtype=dtype).search(queries, vectors[:7], 20)

@@ -4,6 +4,14 @@ from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.hierarchical import HierarchicalIndex
+from hashgnn.index.inverted_file import InvertedFile
 from hashgnn.index.matches import Matches
 
-__all__ = ["CandidateFilter", "CandidateIndex", "HammingIndex", "HierarchicalIndex", "Matches"]
+__all__ = [
+    "CandidateFilter",
+    "CandidateIndex",
+    "HammingIndex",
+    "HierarchicalIndex",
+    "InvertedFile",
+    "Matches",
+]

@@ -10,6 +10,7 @@ import numpy as np
 from hashgnn import _native
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
+from hashgnn.index._changes import bias_penalty
 from hashgnn.index._segments import SEGMENT, Segment, aligned, cut, padded
 
 Array = np.ndarray[Any, Any]
@@ -42,7 +43,6 @@ class CodeStore:
     @classmethod
     def build(cls, codes: BinaryCodes, bias: ItemBias | None) -> CodeStore:
         """Lay codes out for the kernels."""
-        check_width(codes.n_bits)
         n = len(codes)
         if bias is not None and len(bias) != n:
             raise ParameterError(f"item_bias must have one value a code, {n}, got {len(bias)}")
@@ -57,7 +57,7 @@ class CodeStore:
 
     def added(self, codes: BinaryCodes, bias: ItemBias | None) -> CodeStore:
         """Return the state with more codes at the end."""
-        penalty = self._penalty_of(codes, bias)
+        penalty = bias_penalty(codes, bias, n_bits=self.n_bits, top=self.top)
         segments, start = list(self.segments), 0
         while start < len(codes):
             if segments and segments[-1].n_codes < SEGMENT:
@@ -72,7 +72,7 @@ class CodeStore:
 
     def updated(self, positions: Array, codes: BinaryCodes, bias: ItemBias | None) -> CodeStore:
         """Return the state with other codes at ``positions``, which are distinct and in range."""
-        penalty = self._penalty_of(codes, bias)
+        penalty = bias_penalty(codes, bias, n_bits=self.n_bits, top=self.top)
         segments = list(self.segments)
         for number in np.unique(positions // SEGMENT).tolist():
             chosen = positions // SEGMENT == number
@@ -116,28 +116,3 @@ class CodeStore:
             for array in (segment.words, segment.penalty, segment.alive)
             if array is not None
         )
-
-    def _penalty_of(self, codes: BinaryCodes, bias: ItemBias | None) -> Array | None:
-        """Check codes that join, and bring their bias to the top of this store."""
-        if codes.n_bits != self.n_bits:
-            raise ParameterError(f"codes must have n_bits={self.n_bits} like the index, got {codes.n_bits}")
-        if (bias is None) != (self.top is None):
-            has, given = ("has", "None") if bias is None else ("does not have", "one")
-            raise ParameterError(f"item_bias must be given exactly if the index has one: it {has}, got {given}")
-        if bias is None or self.top is None:
-            return None
-        if len(bias) != len(codes):
-            raise ParameterError(f"item_bias must have one value a code, {len(codes)}, got {len(bias)}")
-        penalty = np.rint((self.top - bias.values()) / 2)
-        if penalty.size and not 0 <= penalty.min() <= penalty.max() <= 255:
-            raise ParameterError(
-                f"item_bias must lie between {self.top - 510:g} and {self.top:g}, the range of this index, "
-                f"got {bias.values().min():g} to {bias.values().max():g}; build a new index"
-            )
-        return penalty.astype(np.uint8)
-
-
-def check_width(n_bits: int) -> None:
-    """Refuse codes that the kernels do not take."""
-    if n_bits > _native.MAX_BITS:
-        raise ParameterError(f"n_bits must be at most {_native.MAX_BITS} in an index, got {n_bits}")

@@ -23,13 +23,18 @@ _PAGE = 4096  # sections begin on a page: mapped rows are then aligned to cache 
 _PREFIX = len(MAGIC) + 8 + 32  # magic, header length, SHA-256 of the header
 _MAX_HEADER = 1 << 20
 _SECTIONS = ("words", "penalty", "alive")
-_DTYPES = {"words": np.dtype("<u2"), "penalty": np.dtype("u1"), "alive": np.dtype("<u4")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "words": np.dtype("<u2"),
+    "penalty": np.dtype("u1"),
+    "alive": np.dtype("<u4"),
+}
 
 
 def write_store(path: Path, store: CodeStore, settings: dict[str, int]) -> None:
     """Write a state of an index to ``path``, whole or not at all."""
     sections = {name: _parts(store, name) for name in _SECTIONS}
-    entries, offset = {}, _PAGE
+    entries: dict[str, dict[str, Any]] = {}
+    offset = _PAGE
     for name, parts in sections.items():
         if parts is None:
             continue
@@ -129,8 +134,10 @@ def _section(path: Path, name: str, entry: dict[str, Any], *, verify: bool) -> A
     if size == 0:
         return np.empty(0, _DTYPES[name])
     raw = np.memmap(path, np.uint8, "r", offset, (size,))
-    if verify and hashlib.sha256(raw).hexdigest() != entry["sha256"]:
-        raise ArtifactDamagedError(f"{path}: the checksum of the section {name} does not match; it was edited")
+    if verify and hashlib.sha256(np.asarray(raw).data).hexdigest() != entry["sha256"]:
+        raise ArtifactDamagedError(
+            f"{path}: the checksum of the section {name} does not match; it was edited"
+        )
     return np.asarray(raw).view(_DTYPES[name])
 
 

@@ -50,8 +50,9 @@ class Segment:
             longer = padded(penalty, total, start=self.n_codes, before=self.penalty)
         alive = None
         if self.alive is not None:
-            alive = np.full(n_blocks(total), 0xFFFFFFFF, np.uint32)
-            alive[: len(self.alive)] = self.alive
+            bits = np.ones(total, bool)
+            bits[: self.n_codes] = self.alive_mask()
+            alive = _pack_bits(bits, n_blocks(total))
         return Segment(words, longer, alive, total)
 
     def replaced(self, rows: Array, packed: Array, penalty: Array | None, n_bits: int) -> Segment:
@@ -101,7 +102,9 @@ def padded(penalty: Array, total: int, *, start: int = 0, before: Array | None =
     return result
 
 
-def cut(words: Array, penalty: Array | None, alive: Array | None, n_codes: int, n_bits: int) -> Iterator[Segment]:
+def cut(
+    words: Array, penalty: Array | None, alive: Array | None, n_codes: int, n_bits: int
+) -> Iterator[Segment]:
     """Cut arrays of whole blocks into segments, without a copy."""
     for first in range(0, n_codes, SEGMENT):
         count = min(SEGMENT, n_codes - first)

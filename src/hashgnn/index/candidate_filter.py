@@ -100,7 +100,9 @@ def _as_csr(name: str, lists: list[Any]) -> tuple[Array, Array]:
     arrays = [np.asarray(positions) for positions in lists]
     for row, array in enumerate(arrays):
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-            raise ParameterError(f"{name} must hold lists of integers, got {lists[row]!r:.80} for query {row}")
+            raise ParameterError(
+                f"{name} must hold lists of integers, got {lists[row]!r:.80} for query {row}"
+            )
     indptr = np.zeros(len(arrays) + 1, np.int64)
     np.cumsum([len(array) for array in arrays], out=indptr[1:])
     flat = np.concatenate([array.astype(np.int64) for array in arrays]) if arrays else np.empty(0, np.int64)

@@ -12,6 +12,7 @@ from hashgnn._checks import check_int
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
+from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._index_file import read_store, write_store
 from hashgnn.index.base import CandidateIndex
@@ -129,19 +130,13 @@ class HammingIndex(CandidateIndex):
     def update(self, positions: Any, codes: BinaryCodes, item_bias: ItemBias | None = None) -> None:
         """Replace the codes at ``positions``, which must be distinct. A removed position stays removed."""
         with self._changing:
-            rows = self._positions(positions)
-            if len(rows) != len(codes):
-                raise ParameterError(f"codes must have one row a position, {len(rows)}, got {len(codes)}")
-            if len(np.unique(rows)) != len(rows):
-                raise ParameterError(
-                    f"positions must be distinct, got {len(rows) - len(np.unique(rows))} twice"
-                )
+            rows = check_positions(positions, len(self), distinct_for=codes)
             self._store = self._store.updated(rows, codes, item_bias)
 
     def remove(self, positions: Any) -> None:
         """Never return these positions again. Removing one twice changes nothing."""
         with self._changing:
-            self._store = self._store.removed(self._positions(positions))
+            self._store = self._store.removed(check_positions(positions, len(self)))
 
     def save(self, path: str | Path) -> None:
         """Write the index to one file, atomically; the format is described in docs/index-format.md."""
@@ -167,14 +162,3 @@ class HammingIndex(CandidateIndex):
         index = cls.__new__(cls)
         index._start(store, settings["query_bits"])
         return index
-
-    def _positions(self, positions: Any) -> Array:
-        rows = np.asarray(positions)
-        if rows.size == 0:
-            return np.empty(0, np.int64)
-        if rows.ndim != 1 or rows.dtype.kind not in "iu":
-            raise ParameterError(f"positions must be a list of integers, got {rows.shape} {rows.dtype}")
-        outside = rows[(rows < 0) | (rows >= len(self._store))]
-        if outside.size:
-            raise ParameterError(f"positions must be from 0 to {len(self._store) - 1}, got {int(outside[0])}")
-        return rows.astype(np.int64)

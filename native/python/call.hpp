@@ -1,0 +1,67 @@
+// One call of a search: its arguments in the form of the kernels, and hits turned into rows of results.
+#pragma once
+
+#include "../core/layout.hpp"
+#include "code_table.hpp"
+#include "results.hpp"
+
+namespace hashgnn::python {
+
+inline std::string text(std::int64_t value) { return std::to_string(value); }
+
+struct Call {
+  Call(std::int64_t n_codes, const SearchArguments& arguments, std::int64_t n_queries, std::int64_t k)
+      : block("block", arguments.block, n_queries, n_codes),
+        allow("allow", arguments.allow, n_queries, n_codes),
+        allowed(pack_mask(arguments.allowed, n_codes)),
+        filters{block.view(), allow.view(), allowed.empty() ? nullptr : allowed.data()},
+        plan{&kernels(), k, arguments.biased, arguments.n_threads} {}
+  Call(const Call&) = delete;
+
+  CheckedLists block, allow;
+  std::vector<std::uint32_t> allowed;
+  Filters filters;
+  SearchPlan plan;
+};
+
+inline void check_arguments(const SearchArguments& arguments, std::int64_t n_codes) {
+  require(arguments.k >= 1 && arguments.k <= std::max<std::int64_t>(n_codes, 1),
+          "k must be between 1 and the number of codes, " + text(n_codes) + ", got " + text(arguments.k));
+  require(arguments.n_threads >= 1 && arguments.n_threads <= 1024,
+          "n_threads must be between 1 and 1024, got " + text(arguments.n_threads));
+}
+
+template <class Queries>
+void check_width(const Queries& queries, int n_bits, std::int64_t per_column) {
+  require(static_cast<std::int64_t>(queries.shape(1)) * per_column == n_bits,
+          "queries must have " + text(n_bits) + " bits like the index, got " +
+              text(static_cast<std::int64_t>(queries.shape(1)) * per_column));
+}
+
+inline void check_planes(int n_planes, int n_bits) {
+  require(n_planes >= 2 && n_planes <= 10 && ((1 << n_planes) - 1) * n_bits < 16384,
+          "query_bits must be at least 2 and (2 ** query_bits - 1) * n_bits below 16384, got " + text(n_planes));
+}
+
+inline Queries checked_planes(const Array<float, 2>& queries, int n_bits, int n_planes, bool biased) {
+  const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
+  const float* values = queries.data();
+  for (std::int64_t i = 0; i < n_queries * n_bits; ++i)
+    require(std::abs(values[i]) <= std::numeric_limits<float>::max(), "queries must be finite, got NaN or infinity");
+  return float_queries(values, n_queries, n_bits, n_planes, biased);
+}
+
+inline void write_floats(Results& results, const Queries& planes, const SearchArguments& arguments, std::int64_t q,
+                         const std::vector<Hit>& hits) {
+  std::int64_t* positions = results.positions.row(q);
+  float* scores = results.scores.row(q);
+  const float step = planes.step[static_cast<std::size_t>(q)];
+  const auto range = static_cast<float>(planes.value_range());
+  for (std::size_t i = 0; i < hits.size(); ++i) {
+    positions[i] = hits[i].position;
+    scores[i] = step * (range - 2.0f * static_cast<float>(hits[i].value)) + (arguments.biased ? arguments.top : 0.0f);
+  }
+  *results.counts.row(q) = static_cast<std::int64_t>(hits.size());
+}
+
+}  // namespace hashgnn::python

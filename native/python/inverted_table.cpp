@@ -1,0 +1,91 @@
+#include "inverted_table.hpp"
+
+#include <algorithm>
+
+#include "call.hpp"
+
+namespace hashgnn::python {
+
+InvertedTable::InvertedTable(int n_bits, std::int64_t n_codes, const Array<std::int64_t, 1>& first_blocks,
+                             const Words& words, const std::optional<Bytes>& penalty, const Bits& alive,
+                             const Array<std::int32_t, 1>& positions)
+    : n_codes_(n_codes), arrays_(first_blocks, words, penalty, alive, positions) {
+  require(n_bits > 0 && n_bits % 8 == 0 && n_bits <= kMaxBits, "n_bits must be a multiple of 8 from 8 to 1024, got " + text(n_bits));
+  require(first_blocks.size() >= 1, "first_blocks must have one entry more than there are lists");
+  const auto n_lists = static_cast<std::int64_t>(first_blocks.size()) - 1;
+  const std::int64_t* firsts = first_blocks.data();
+  require(firsts[0] == 0 && std::is_sorted(firsts, firsts + n_lists + 1), "first_blocks must begin at 0 and never fall");
+  const std::int64_t n_blocks = firsts[n_lists];
+  require(static_cast<std::int64_t>(alive.size()) == n_blocks, "alive must have a word a block");
+  require(static_cast<std::int64_t>(positions.size()) == n_blocks * kBlock, "positions must fill the blocks");
+  require(static_cast<std::int64_t>(words.size()) == n_blocks * kBlock * slices_of(n_bits), "words must fill the blocks");
+  require(!penalty || static_cast<std::int64_t>(penalty->size()) == n_blocks * kBlock, "penalty must fill the blocks");
+  const std::int32_t* at = positions.data();
+  require(std::all_of(at, at + n_blocks * kBlock, [&](std::int32_t p) { return p >= 0 && p < std::max<std::int64_t>(n_codes, 1); }),
+          "positions must lie within the codes");
+  lists_ = {n_bits, n_lists, firsts, words.data(), penalty ? penalty->data() : nullptr, alive.data(), at, 0};
+  if (penalty && n_blocks > 0)
+    lists_.max_penalty = *std::max_element(penalty->data(), penalty->data() + n_blocks * kBlock);
+}
+
+namespace {
+
+InvertedSearch checked_index(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
+                             std::int64_t n_probe) {
+  const int n_bits = lists.lists().n_bits;
+  require(centroids.size() == lists.lists().n_lists && centroids.n_bits() == n_bits, "there must be one centroid a list");
+  require(extra == nullptr || (extra->lists().n_bits == n_bits && extra->lists().n_lists == 1 && extra->n_codes() == lists.n_codes()),
+          "extra must be one list of codes of the same width");
+  require(n_probe >= 1, "n_probe must be at least 1, got " + text(n_probe));
+  return {&lists.lists(), extra == nullptr ? nullptr : &extra->lists(), &centroids.table(), n_probe};
+}
+
+}  // namespace
+
+nb::tuple search_inverted_codes(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
+                                std::int64_t n_probe, const Array<std::uint8_t, 2>& queries,
+                                const SearchArguments& arguments) {
+  const int n_bits = lists.lists().n_bits;
+  check_arguments(arguments, lists.n_codes());
+  check_width(queries, n_bits, 8);
+  const InvertedSearch index = checked_index(lists, extra, centroids, n_probe);
+  const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
+  Results results(n_queries, arguments.k, false);
+  {
+    const nb::gil_scoped_release release;
+    const Call call(lists.n_codes(), arguments, n_queries, arguments.k);
+    const float best = static_cast<float>(n_bits) + (arguments.biased ? arguments.top : 0.0f);
+    search_inverted(index, code_queries(queries.data(), n_queries, n_bits), call.filters, call.plan,
+                    [&](std::int64_t q, const std::vector<Hit>& hits) {
+                      for (std::size_t i = 0; i < hits.size(); ++i) {
+                        results.positions.row(q)[i] = hits[i].position;
+                        results.scores.row(q)[i] = best - 2.0f * static_cast<float>(hits[i].value);
+                      }
+                      *results.counts.row(q) = static_cast<std::int64_t>(hits.size());
+                    });
+  }
+  return results.hand_over();
+}
+
+nb::tuple search_inverted_floats(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
+                                 std::int64_t n_probe, const Array<float, 2>& queries, int n_planes,
+                                 const SearchArguments& arguments) {
+  const int n_bits = lists.lists().n_bits;
+  check_arguments(arguments, lists.n_codes());
+  check_width(queries, n_bits, 1);
+  check_planes(n_planes, n_bits);
+  const InvertedSearch index = checked_index(lists, extra, centroids, n_probe);
+  const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
+  Results results(n_queries, arguments.k, false);
+  {
+    const nb::gil_scoped_release release;
+    const Call call(lists.n_codes(), arguments, n_queries, arguments.k);
+    const Queries planes = checked_planes(queries, n_bits, n_planes, arguments.biased);
+    search_inverted(index, planes, call.filters, call.plan, [&](std::int64_t q, const std::vector<Hit>& hits) {
+      write_floats(results, planes, arguments, q, hits);
+    });
+  }
+  return results.hand_over();
+}
+
+}  // namespace hashgnn::python

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from tests.index.cases import Case, assert_same, cases
+
+from hashgnn.codes import BinaryCodes
+from hashgnn.errors import ParameterError
+from hashgnn.index import InvertedFile, Matches
+from hashgnn.testing.index_reference import reference_asymmetric, reference_search
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases())
+def test_probing_every_list_equals_the_reference(case: Case) -> None:
+    index = InvertedFile(case.codes, case.bias, n_lists=min(7, len(case.codes)), n_probe=7)
+    found = index.search(case.queries, case.k, candidates=case.filter, n_threads=case.n_threads)
+    expected = reference_search(case.codes, case.queries, case.k, item_bias=case.bias, candidates=case.filter)
+    if found.distances is None:
+        expected = Matches(expected.positions, expected.scores, None, expected.counts)
+    assert_same(found, expected)
+    floats = index.search(case.floats, case.k, candidates=case.filter, n_threads=case.n_threads)
+    expected = reference_asymmetric(
+        case.codes, case.floats, case.k, item_bias=case.bias, candidates=case.filter
+    )
+    assert_same(floats, expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases())
+def test_one_probe_still_fills_every_result(case: Case) -> None:
+    index = InvertedFile(case.codes, case.bias, n_lists=min(7, len(case.codes)), n_probe=1)
+    found = index.search(case.queries, case.k, candidates=case.filter)
+    expected = reference_search(case.codes, case.queries, case.k, candidates=case.filter)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+
+
+def clustered(n: int, seed: int) -> BinaryCodes:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).standard_normal((60, 64))
+    return BinaryCodes.from_signs(centres[rng.integers(0, 60, n)] + 0.5 * rng.standard_normal((n, 64)))
+
+
+def test_tune_reaches_the_asked_index_recall() -> None:
+    codes, queries = clustered(20_000, 0), clustered(40, 1)
+    index = InvertedFile(codes, n_lists=64)
+    reached = index.tune(queries, 50, index_recall=0.95)
+    assert reached >= 0.95
+    assert index.n_probe < 64
+    exact = reference_search(codes, queries, 50)
+    found = index.search(queries, 50)
+    assert (found.scores >= exact.scores[:, -1:]).mean() == pytest.approx(reached)
+
+
+def test_changes_are_seen() -> None:
+    codes, more, queries = clustered(1000, 0), clustered(300, 2), clustered(9, 1)
+    index = InvertedFile(codes, n_lists=8, n_probe=8)
+    assert index.add(more[:200]).tolist() == list(range(1000, 1200))
+    index.remove([5, 1100, 5])
+    index.update([3, 1100, 1150], more[200:203])
+    packed = np.concatenate([codes.packed, more.packed[:200]])
+    packed[[3, 1100, 1150]] = more.packed[200:203]
+    alive = np.ones(1200, bool)
+    alive[[5, 1100]] = False
+    assert_same(index.search(queries, 300), reference_search(BinaryCodes(packed), queries, 300, alive=alive))
+
+
+def test_n_probe_of_zero_is_refused() -> None:
+    with pytest.raises(ParameterError, match="n_probe must be an integer >= 1, got 0"):
+        InvertedFile(clustered(100, 0), n_probe=0)
