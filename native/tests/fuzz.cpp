@@ -1,0 +1,226 @@
+// Random calls of the kernels against plain loops; run with sanitizers by native/check.sh.
+// Usage: fuzz [calls] [seed]
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "../core/inverted.hpp"
+#include "../core/layout.hpp"
+#include "../core/rerank.hpp"
+#include "../core/search.hpp"
+
+using namespace hashgnn;
+
+namespace {
+
+class Fuzz {
+ public:
+  explicit Fuzz(std::uint64_t seed) : random_(seed) {}
+
+  void call() {
+    make_codes();
+    make_filters();
+    const bool floats = chance(3);
+    const Queries queries = floats ? float_queries(floats_.data(), n_queries_, n_bits_, between(2, 4), biased_)
+                                   : code_queries(query_codes_.data(), n_queries_, n_bits_);
+    const SearchPlan plan{kernels_, k_, biased_, n_threads_};
+    std::vector<std::vector<Hit>> found(static_cast<std::size_t>(n_queries_));
+    const Done keep = [&](std::int64_t q, const std::vector<Hit>& hits) { found[static_cast<std::size_t>(q)] = hits; };
+    if (chance(4)) search_lists(queries, plan, keep);
+    else search(table_, queries, filters_, plan, keep);
+    for (std::int64_t q = 0; q < n_queries_; ++q) {
+      const auto expected = naive(queries, q);
+      const auto& hits = found[static_cast<std::size_t>(q)];
+      if (hits.size() != expected.size()) fail("number of hits");
+      for (std::size_t i = 0; i < hits.size(); ++i)
+        if (hits[i].position != expected[i].position || hits[i].value != expected[i].value) fail("a hit");
+      rank_again(hits);
+    }
+  }
+
+  void use(const Kernels* kernels) { kernels_ = kernels; }
+
+ private:
+  int between(int low, int high) { return low + static_cast<int>(random_() % static_cast<std::uint64_t>(high - low + 1)); }
+  bool chance(int one_in) { return random_() % static_cast<std::uint64_t>(one_in) == 0; }
+
+  [[noreturn]] void fail(const char* what) {
+    std::fprintf(stderr, "%s differs: %s, %d bits, %lld codes, %lld queries, k=%lld, %d threads\n", what, kernels_->name,
+                 n_bits_, static_cast<long long>(n_codes_), static_cast<long long>(n_queries_),
+                 static_cast<long long>(k_), n_threads_);
+    std::exit(1);
+  }
+
+  void make_codes() {
+    n_bits_ = 8 * (chance(8) ? between(1, 128) : between(1, 17));
+    n_codes_ = chance(50) ? between(1, 40000) : between(1, 150);
+    n_queries_ = n_codes_ > 1000 ? between(1, 3) : between(0, 6);
+    k_ = between(1, static_cast<int>(n_codes_));
+    n_threads_ = chance(20) ? between(2, 3) : 1;
+    biased_ = chance(2);
+    const std::size_t n_bytes = static_cast<std::size_t>(n_bits_ / 8);
+    codes_.resize(static_cast<std::size_t>(n_codes_) * n_bytes);
+    const auto mask = static_cast<std::uint8_t>(random_());  // few distinct codes: many ties
+    for (std::uint8_t& byte : codes_) byte = static_cast<std::uint8_t>(random_() & mask);
+    query_codes_.resize(static_cast<std::size_t>(n_queries_) * n_bytes);
+    for (std::uint8_t& byte : query_codes_) byte = static_cast<std::uint8_t>(random_());
+    floats_.resize(static_cast<std::size_t>(n_queries_ * n_bits_));
+    const float scale = chance(5) ? 0.0f : chance(3) ? 1e-4f : 1.0f;
+    for (float& value : floats_) value = scale * static_cast<float>(between(-1000, 1000)) / 500.0f;
+    const std::size_t n_blocks = static_cast<std::size_t>(blocks_of(n_codes_));
+    penalty_.assign(n_blocks * kBlock, 0);
+    for (std::int64_t i = 0; i < n_codes_; ++i) penalty_[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(random_() & mask);
+    alive_.assign(n_blocks, ~0u);
+    if (chance(3)) for (std::uint32_t& word : alive_) word = static_cast<std::uint32_t>(random_());
+    words_.assign(static_cast<std::size_t>(words_of(n_codes_, n_bits_)), 0);
+    pack_blocks(codes_.data(), n_codes_, n_bits_, 0, words_.data());
+    std::vector<std::uint8_t> back(codes_.size());
+    unpack_blocks(words_.data(), 0, n_codes_, n_bits_, back.data());
+    if (back != codes_) fail("unpacking");
+    table_ = {n_bits_, n_codes_, *std::max_element(penalty_.begin(), penalty_.end()), {}};
+    const std::int64_t size = chance(2) ? n_codes_ : kBlock * between(1, 8);
+    for (std::int64_t first = 0; first < n_codes_; first += size) {
+      const std::size_t block = static_cast<std::size_t>(first / kBlock);
+      table_.segments.push_back({words_.data() + words_of(first, n_bits_), penalty_.data() + first, alive_.data() + block,
+                                 first, std::min(size, n_codes_ - first)});
+    }
+  }
+
+  void make_filters() {
+    filters_ = {};
+    allowed_.assign(alive_.size(), ~0u);
+    for (std::uint32_t& word : allowed_) word = static_cast<std::uint32_t>(random_() | random_());
+    if (chance(2)) filters_.allowed = allowed_.data();
+    if (chance(2)) filters_.block = make_lists(block_starts_, block_);
+    if (chance(3)) filters_.allow = make_lists(allow_starts_, allow_);
+  }
+
+  Lists make_lists(std::vector<std::int64_t>& starts, std::vector<std::int32_t>& entries) {
+    starts.assign(1, 0);
+    entries.clear();
+    for (std::int64_t q = 0; q < n_queries_; ++q) {
+      const int length = chance(3) ? between(0, static_cast<int>(std::min<std::int64_t>(n_codes_, 2000))) : between(0, 5);
+      for (int i = 0; i < length; ++i) entries.push_back(between(0, static_cast<int>(n_codes_) - 1));
+      std::sort(entries.begin() + starts.back(), entries.end());
+      starts.push_back(static_cast<std::int64_t>(entries.size()));
+    }
+    entries.reserve(1);  // data() of an empty vector may be null
+    return {starts.data(), entries.data()};
+  }
+
+  // The same codes as inverted lists, all of them probed: the answer must not change.
+  void search_lists(const Queries& queries, const SearchPlan& plan, const Done& done) {
+    const std::int64_t n_lists = between(1, 4);
+    std::vector<std::int64_t> firsts = {0};
+    std::vector<std::int32_t> slots;
+    for (std::int64_t list = 0; list < n_lists; ++list) {
+      for (std::int64_t i = list; i < n_codes_; i += n_lists) slots.push_back(static_cast<std::int32_t>(i));
+      while (slots.size() % kBlock != 0) slots.push_back(-1);
+      firsts.push_back(static_cast<std::int64_t>(slots.size()) / kBlock);
+    }
+    const auto n_slots = static_cast<std::int64_t>(slots.size());
+    std::vector<std::uint16_t> words(static_cast<std::size_t>(words_of(n_slots, n_bits_)), 0);
+    std::vector<std::uint8_t> penalty(slots.size(), 0);
+    std::vector<std::uint32_t> alive(slots.size() / kBlock, 0);
+    for (std::int64_t slot = 0; slot < n_slots; ++slot) {
+      std::int32_t& position = slots[static_cast<std::size_t>(slot)];
+      if (position < 0) {
+        position = 0;
+        continue;
+      }
+      pack_blocks(codes_.data() + std::int64_t{position} * (n_bits_ / 8), 1, n_bits_, slot, words.data());
+      penalty[static_cast<std::size_t>(slot)] = penalty_[static_cast<std::size_t>(position)];
+      if (has_bit(alive_.data(), position)) alive[static_cast<std::size_t>(slot / 32)] |= 1u << (slot % 32);
+    }
+    const InvertedLists lists = {n_bits_, n_lists, firsts.data(), words.data(), penalty.data(), alive.data(), slots.data(), table_.max_penalty};
+    const std::int64_t n_centroids = n_lists;
+    std::vector<std::uint8_t> centroid_codes(static_cast<std::size_t>(n_centroids * n_bits_ / 8));
+    for (std::uint8_t& byte : centroid_codes) byte = static_cast<std::uint8_t>(random_());
+    std::vector<std::uint16_t> centroid_words(static_cast<std::size_t>(words_of(n_centroids, n_bits_)), 0);
+    pack_blocks(centroid_codes.data(), n_centroids, n_bits_, 0, centroid_words.data());
+    const Table centroids = {n_bits_, n_centroids, 0, {{centroid_words.data(), nullptr, nullptr, 0, n_centroids}}};
+    search_inverted({&lists, nullptr, &centroids, n_lists}, queries, filters_, plan, done);
+  }
+
+  std::vector<Hit> naive(const Queries& queries, std::int64_t q) const {
+    std::vector<Hit> hits;
+    for (const Segment& segment : table_.segments)
+      for (std::int64_t i = segment.first; i < segment.first + segment.n_codes; ++i) {
+        const auto position = static_cast<std::int32_t>(i);
+        if (!has_bit(alive_.data(), i)) continue;
+        if (filters_.allowed != nullptr && !has_bit(allowed_.data(), i)) continue;
+        if (filters_.block && std::binary_search(filters_.block.begin(q), filters_.block.end(q), position)) continue;
+        if (filters_.allow && !std::binary_search(filters_.allow.begin(q), filters_.allow.end(q), position)) continue;
+        hits.push_back({static_cast<std::uint32_t>(i), plain_value(queries, q, i)});
+      }
+    std::stable_sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return a.value < b.value; });
+    if (hits.size() > static_cast<std::size_t>(k_)) hits.resize(static_cast<std::size_t>(k_));
+    return hits;
+  }
+
+  // From the packed codes, not from their blocks.
+  std::uint32_t plain_value(const Queries& queries, std::int64_t q, std::int64_t i) const {
+    const int n_slices = slices_of(n_bits_), n_bytes = n_bits_ / 8;
+    std::uint32_t value = 0;
+    for (int p = 0; p < queries.n_planes; ++p) {
+      value *= 2;
+      for (int s = 0; s < n_slices; ++s) {
+        const std::uint32_t word = queries.words[static_cast<std::size_t>((q * queries.n_planes + p) * n_slices + s)];
+        value += static_cast<std::uint32_t>(std::popcount((word ^ slice_at(codes_.data() + i * n_bytes, n_bytes, s)) & 0xFFFFu));
+      }
+    }
+    if (!biased_) return value;
+    const std::uint32_t penalty = penalty_[static_cast<std::size_t>(i)];
+    return value + (queries.penalty_scale.empty() ? penalty : (penalty * queries.penalty_scale[static_cast<std::size_t>(q)]) >> 8);
+  }
+
+  // Inner products agree with the portable ones to the last bit.
+  void rank_again(const std::vector<Hit>& hits) {
+    const int width = between(1, 40);
+    std::vector<std::int8_t> rows(static_cast<std::size_t>(n_codes_ * width));
+    if (rows.size() > 10000) return;
+    std::vector<float> query(static_cast<std::size_t>(width)), scale(static_cast<std::size_t>(n_codes_), 0.5f);
+    for (std::int8_t& value : rows) value = static_cast<std::int8_t>(random_());
+    for (float& value : query) value = static_cast<float>(between(-99, 99)) / 7.0f;
+    const Embeddings embeddings = {rows.data(), Entry::i8, width, scale.data()};
+    const auto found = rerank(*kernels_, embeddings, query.data(), hits, k_);
+    const auto expected = rerank(*portable_kernels(), embeddings, query.data(), hits, k_);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      if (found[i].position != expected[i].position || found[i].score != expected[i].score) fail("a re-ranked score");
+  }
+
+  std::mt19937_64 random_;
+  const Kernels* kernels_ = nullptr;
+  int n_bits_ = 8, n_threads_ = 1;
+  std::int64_t n_codes_ = 0, n_queries_ = 0, k_ = 1;
+  bool biased_ = false;
+  std::vector<std::uint8_t> codes_, query_codes_, penalty_;
+  std::vector<float> floats_;
+  std::vector<std::uint16_t> words_;
+  std::vector<std::uint32_t> alive_, allowed_;
+  std::vector<std::int64_t> block_starts_, allow_starts_;
+  std::vector<std::int32_t> block_, allow_;
+  Table table_;
+  Filters filters_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const long calls = argc > 1 ? std::atol(argv[1]) : 100000;
+  const std::uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
+  std::vector<const Kernels*> sets;
+  for (const char* name : {"avx512", "avx2", "neon", "portable"})
+    if (const Kernels* found = kernels_named(name)) sets.push_back(found);
+  Fuzz fuzz(seed);
+  for (long i = 0; i < calls; ++i) {
+    fuzz.use(sets[static_cast<std::size_t>(i) % sets.size()]);
+    fuzz.call();
+  }
+  std::printf("%ld calls agree, over:", calls);
+  for (const Kernels* set : sets) std::printf(" %s", set->name);
+  std::printf("\n");
+}
