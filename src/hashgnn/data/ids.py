@@ -72,22 +72,27 @@ class IdMap:
     @classmethod
     def factorize(cls, values: pa.Array | pa.ChunkedArray | Array | list[Any]) -> tuple[IdMap, Array]:
         """Return the map of a column's distinct ids, and each row's index, int64."""
-        if isinstance(values, pa.Array | pa.ChunkedArray):
-            encoded = values.dictionary_encode()
-            if isinstance(encoded, pa.ChunkedArray):
-                encoded = encoded.combine_chunks()
-            if isinstance(encoded, pa.ChunkedArray):  # no chunk at all
-                return cls([]), np.empty(0, np.int64)
-            # UTF-8 bytes sort as the characters do, so this is the order of Python's text.
-            order = pc.sort_indices(encoded.dictionary)
-            places = np.empty(len(order), np.int64)
-            places[order.to_numpy()] = np.arange(len(order))
-            distinct = _as_array(encoded.dictionary.take(order).to_pylist())
-            return cls(distinct), places[encoded.indices.to_numpy(zero_copy_only=False)]
-        array = values if isinstance(values, np.ndarray) else _as_array(list(values))
-        if array.dtype.kind in "iu":
-            distinct, inverse = np.unique(_as_int64(array), return_inverse=True)
-            return cls(distinct), inverse.astype(np.int64)
+        if not isinstance(values, np.ndarray | pa.Array | pa.ChunkedArray):
+            values = _as_array(list(values))
+        if isinstance(values, np.ndarray):
+            if values.dtype.kind not in "iu":
+                return cls._factorize_objects(values)
+            values = pa.array(_as_int64(values))
+        # Arrow's hash table is several times quicker than sorting all rows, as np.unique does.
+        encoded = values.dictionary_encode()
+        if isinstance(encoded, pa.ChunkedArray):
+            encoded = encoded.combine_chunks()
+        # UTF-8 bytes sort as the characters do, so this is the order of Python's text.
+        order = pc.sort_indices(encoded.dictionary)
+        places = np.empty(len(order), np.int64)
+        places[order.to_numpy()] = np.arange(len(order))
+        distinct = encoded.dictionary.take(order)
+        whole = pa.types.is_integer(distinct.type)
+        ids = cls(distinct.to_numpy() if whole else _as_array(distinct.to_pylist()))
+        return ids, places[encoded.indices.to_numpy(zero_copy_only=False)]
+
+    @classmethod
+    def _factorize_objects(cls, array: Array) -> tuple[IdMap, Array]:
         try:
             index = {value: place for place, value in enumerate(dict.fromkeys(array))}
         except TypeError as error:

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from hashgnn._checks import check_choice, check_int
 from hashgnn.data import _columns
 from hashgnn.data._k_core import k_core
+from hashgnn.data._merging import merge
 from hashgnn.data._statistics import describe
 from hashgnn.data.ids import IdMap
 from hashgnn.errors import DataError, DataWarning, ParameterError, UnknownIdError
@@ -214,40 +215,9 @@ class Interactions:
             user_index, item_index = user_index[known], item_index[known]
             weights = None if weights is None else weights[known]
             times = None if times is None else times[known]
-        return cls._merged(user_ids, item_ids, user_index, item_index, weights, times)
-
-    @classmethod
-    def _merged(
-        cls,
-        user_ids: IdMap,
-        item_ids: IdMap,
-        user_index: Array,
-        item_index: Array,
-        weights: Array | None,
-        times: Array | None,
-    ) -> Interactions:
-        pairs = user_index.astype(np.int64) * len(item_ids) + item_index
-        if (pairs[1:] > pairs[:-1]).all():
-            return cls(user_ids, item_ids, user_index, item_index, weights, times)
-        order = np.argsort(pairs, kind="stable")
-        pairs = pairs[order]
-        first = np.ones(len(pairs), bool)
-        first[1:] = pairs[1:] != pairs[:-1]
-        starts = np.flatnonzero(first)
-        if weights is not None:
-            weights = np.add.reduceat(weights[order], starts, dtype=np.float64) if len(starts) else weights
-        if times is not None:
-            times = np.maximum.reduceat(times[order], starts) if len(starts) else times
-        kept = order[starts]
-        return cls(
-            user_ids,
-            item_ids,
-            user_index[kept],
-            item_index[kept],
-            weights,
-            times,
-            n_merged=len(pairs) - len(starts),
-        )
+        n_rows = len(user_index)
+        columns = merge(user_index, item_index, len(item_ids), weights, times)
+        return cls(user_ids, item_ids, *columns, n_merged=n_rows - len(columns[0]))
 
     @property
     def n_users(self) -> int:

@@ -143,6 +143,11 @@ BAD_LINES: dict[str, tuple[str, str, str]] = {
         "user_id,item_id\n\n1,2\n,3\n",
         ", line 4: user_id is empty",
     ),
+    "an empty item where lines end with CR": (
+        "e.csv",
+        "user_id,item_id\r1,2\r3,\r",
+        ", line 3: item_id is empty",
+    ),
     "a field too few": (
         "e.csv",
         "user_id,item_id\n1,2\n3\n",

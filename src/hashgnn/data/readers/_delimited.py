@@ -117,9 +117,11 @@ def _name_the_line(path: Path, split: Split, names: list[str]) -> None:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield number and text of every line that is not blank, as the reader counts rows."""
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        # bytes.splitlines knows the line ends that pyarrow knows: LF, CR LF, and CR alone.
+        pieces = (piece for line in file for piece in line.splitlines())
+        for number, piece in enumerate(pieces, start=1):
             try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                text = piece.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
                 raise DataError(f"{path}, line {number}: must be UTF-8 text") from None
             if text:
