@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -64,6 +65,10 @@ def test_unknown_ids_are_counted_and_named_or_become_minus_one() -> None:
         ([1, 2], [1.5], "ids of this data are integers, got 1.5 of type float"),
         ([1, 2], [True], "ids of this data are integers, got True of type bool"),
         (["1"], [1], "ids of this data are text, got 1 of type int"),
+        (["1"], np.array([1]), "ids of this data are text, got 1 of type int"),
+        (["1"], pa.array([1]), "ids of this data are text, got 1 of type int"),
+        ([1, 2], pa.array(["1"]), "ids of this data are integers, got '1' of type str"),
+        ([1, 2], np.array([1, "x"], object), "ids of this data are integers, got 'x' of type str"),
     ],
 )
 def test_an_id_of_the_wrong_type_is_refused_and_not_called_unknown(
@@ -72,6 +77,36 @@ def test_an_id_of_the_wrong_type_is_refused_and_not_called_unknown(
     with pytest.raises(ParameterError) as caught:
         IdMap(ids).index_of(asked, on_unknown="skip")
     assert str(caught.value) == message
+
+
+@given(kinds.filter(bool), st.randoms(use_true_random=False))
+def test_ids_are_found_alike_in_lists_arrays_and_arrow(ids: list[Any], random: Any) -> None:
+    known = ids[: len(ids) // 2 + 1]
+    id_map = IdMap(known)
+    asked = [random.choice(ids) for _ in range(20)]
+    expected = [known.index(value) if value in known else -1 for value in asked]
+    objects = np.empty(len(asked), object)
+    objects[:] = asked
+    forms = [asked, objects, tuple(asked)]
+    if id_map.kind != "other":
+        column = pa.array(asked, pa.int64() if id_map.kind == "int" else pa.string())
+        forms += [column, pa.chunked_array([column, column[:0]]), column.to_pandas()]
+    for form in forms:
+        assert id_map.index_of(form, on_unknown="skip").tolist() == expected
+
+
+def test_numbers_of_more_than_64_bits_are_unknown_and_do_not_wrap_around() -> None:
+    id_map = IdMap([-1, 5])
+    assert id_map.index_of(np.array([2**64 - 1, 5], np.uint64), on_unknown="skip").tolist() == [-1, 1]
+    assert id_map.index_of([2**70, 5, -(2**70)], on_unknown="skip").tolist() == [-1, 1, -1]
+    with pytest.raises(DataError, match=r"integer ids must be below 2\*\*63, got 18446744073709551615"):
+        IdMap.factorize(np.array([2**64 - 1], np.uint64))
+
+
+def test_a_message_can_name_the_ids_and_takes_any_iterable() -> None:
+    with pytest.raises(UnknownIdError) as caught:
+        IdMap(["u1"]).index_of(iter(["u1", "u7"]), noun="user ids")
+    assert str(caught.value) == "1 of 2 user ids are not in the training data: 'u7'"
 
 
 @pytest.mark.parametrize("ids", [[1, 2, 1], ["a", "a"], [(1, 2), (1, 2)]])
@@ -91,9 +126,26 @@ def test_other_ids_are_saved_with_their_type() -> None:
     assert list(IdMap.from_arrow(IdMap(ids).to_arrow()).ids) == ids
 
 
-def test_an_id_without_a_written_form_is_named() -> None:
-    with pytest.raises(DataError, match="an id of type frozenset cannot be saved"):
-        IdMap([frozenset([1])]).to_arrow()
+@pytest.mark.parametrize(
+    ("value", "kind"), [(frozenset([1]), "frozenset"), (pd.Timestamp(1, unit="ns"), "Timestamp")]
+)
+def test_an_id_without_a_written_form_is_named(value: Any, kind: str) -> None:
+    with pytest.raises(DataError, match=f"an id of type {kind} cannot be saved"):
+        IdMap([value]).to_arrow()
+
+
+def test_text_that_utf_8_cannot_hold_is_not_saved() -> None:
+    with pytest.raises(DataError, match="ids must be text that UTF-8 can hold to be saved"):
+        IdMap(["a", "\ud800"]).to_arrow()
+
+
+@pytest.mark.parametrize(
+    "text", ['["float", "nan"]', '["float", "0x1p9999"]', '["list", []]', "[]", "{}", "["]
+)
+def test_text_that_no_id_was_written_as_is_refused(text: str) -> None:
+    table = pa.table({"id": [text]}).replace_schema_metadata({"id_kind": "other"})
+    with pytest.raises(DataError, match="not a written id"):
+        IdMap.from_arrow(table)
 
 
 @pytest.mark.parametrize(
@@ -116,3 +168,8 @@ def test_ids_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         IdMap([1, 2]).ids[0] = 5
     assert np.issubdtype(IdMap([1, 2]).ids.dtype, np.int64)
+
+
+def test_the_printed_form_counts_what_it_leaves_out() -> None:
+    assert repr(IdMap([5, 6, 7, 8, 9])) == "IdMap(5 ids: 5, 6, 7, …)"
+    assert repr(IdMap([])) == "IdMap(0 ids)"

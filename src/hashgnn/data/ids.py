@@ -116,7 +116,8 @@ class IdMap:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"IdMap({len(self)} ids{': ' if len(self) else ''}{quote_some(self.ids, 3)})"
+        shown = ", ".join(map(repr, self.ids[:3].tolist())) + (", …" if len(self) > 3 else "")
+        return f"IdMap({len(self)} ids: {shown})" if shown else "IdMap(0 ids)"
 
     def __contains__(self, value: object) -> bool:
         return bool(self.index_of([value], on_unknown="skip")[0] >= 0) if self._fits(value) else False
