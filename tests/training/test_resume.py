@@ -66,14 +66,14 @@ def test_a_run_killed_twice_ends_with_the_codes_of_an_undisturbed_one(recipe: st
 
 def test_a_finished_run_that_is_resumed_trains_no_further(blocks: Interactions, tmp_path: Path) -> None:
     config = quick("default")
-    first = train(blocks, config, rng=0, progress=False, checkpoint_dir=tmp_path)
-    again = train(blocks, config, rng=0, progress=False, checkpoint_dir=tmp_path, resume=True)
+    first = train(blocks, config, rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path)
+    again = train(blocks, config, rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path, resume=True)
     assert again.training["history"] == first.training["history"]
     assert np.array_equal(again.user_embeddings, first.user_embeddings)
 
 
 def test_a_checkpoint_of_another_run_is_refused(blocks: Interactions, tmp_path: Path) -> None:
-    train(blocks, quick("default", epochs=1), rng=0, progress=False, checkpoint_dir=tmp_path)
+    train(blocks, quick("default", epochs=1), rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path)
     other, _ = split.random(blocks, 0.2, rng=0)
     for data, seed, epochs in ((blocks, 1, 1), (blocks, 0, 2), (other, 0, 1)):
         with pytest.raises(
@@ -83,15 +83,15 @@ def test_a_checkpoint_of_another_run_is_refused(blocks: Interactions, tmp_path: 
                 data,
                 quick("default", epochs=epochs),
                 rng=seed,
-                progress=False,
+                n_threads=1, progress=False,
                 checkpoint_dir=tmp_path,
                 resume=True,
             )
 
 
 def test_a_truncated_checkpoint_is_named(blocks: Interactions, tmp_path: Path) -> None:
-    train(blocks, quick("default", epochs=1), rng=0, progress=False, checkpoint_dir=tmp_path)
+    train(blocks, quick("default", epochs=1), rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path)
     path = tmp_path / FILE_NAME
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ArtifactDamagedError, match=FILE_NAME):
-        train(blocks, quick("default", epochs=1), rng=0, progress=False, checkpoint_dir=tmp_path, resume=True)
+        train(blocks, quick("default", epochs=1), rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path, resume=True)

@@ -30,7 +30,7 @@ def same_group_share(state: ModelState) -> float:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_learns_two_groups(recipe: str, blocks: Interactions) -> None:
     settings = {"epochs": 30} if recipe == "default" else {"epochs": 60, "learning_rate": 0.01}
-    assert same_group_share(train(blocks, quick(recipe, **settings), rng=0, progress=False)) >= 0.95
+    assert same_group_share(train(blocks, quick(recipe, **settings), rng=0, n_threads=1, progress=False)) >= 0.95
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -47,13 +47,13 @@ def test_every_encoder_trains_under_every_objective(
         n_layers=2,
         item_bias=False,
     )
-    assert same_group_share(train(blocks, config, rng=0, progress=False)) >= 0.95
+    assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_one_seed_gives_one_model_and_another_seed_another(recipe: str, blocks: Interactions) -> None:
     config = quick(recipe, history_dropout=0.3)
-    first, again, other = (train(blocks, config, rng=seed, progress=False) for seed in (1, 1, 2))
+    first, again, other = (train(blocks, config, rng=seed, n_threads=1, progress=False) for seed in (1, 1, 2))
     assert first.item_codes == again.item_codes
     assert np.array_equal(first.user_embeddings, again.user_embeddings)
     assert not np.array_equal(first.user_embeddings, other.user_embeddings)
@@ -62,7 +62,7 @@ def test_one_seed_gives_one_model_and_another_seed_another(recipe: str, blocks: 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_loss_falls(recipe: str, blocks: Interactions) -> None:
     config = quick(recipe, epochs=10, guidance="none", learning_rate_schedule="constant", learning_rate=0.01)
-    history = train(blocks, config, rng=0, progress=False).training["history"]
+    history = train(blocks, config, rng=0, n_threads=1, progress=False).training["history"]
     assert history[-1]["loss"] < 0.97 * history[0]["loss"]
 
 
@@ -80,7 +80,7 @@ def test_the_log_tells_each_epoch_and_the_best_is_kept(blocks: Interactions, tmp
     fitted, valid = split.random(blocks, 0.2, rng=0)
     config = quick("default", epochs=8, patience=2, validation_metric="recall@5")
     log = tmp_path / "run.jsonl"
-    state = train(fitted, config, valid=valid, rng=0, progress=False, log_path=log)
+    state = train(fitted, config, valid=valid, rng=0, n_threads=1, progress=False, log_path=log)
     events = [json.loads(line) for line in log.read_text().splitlines()]
     epochs = [event for event in events if event["event"] == "epoch"]
     assert [event["event"] for event in events] == ["start", *["epoch"] * len(epochs), "end"]
@@ -91,14 +91,14 @@ def test_the_log_tells_each_epoch_and_the_best_is_kept(blocks: Interactions, tmp
 
 
 def test_held_back_interactions_count_again_in_the_saved_model(blocks: Interactions) -> None:
-    state = train(blocks, quick("default", validation_share=0.3), rng=0, progress=False)
+    state = train(blocks, quick("default", validation_share=0.3), rng=0, n_threads=1, progress=False)
     assert state.seen.nnz == len(blocks)
     whole = state.fold_in.users((state.seen > 0).astype(np.float32))
     np.testing.assert_allclose(whole, state.user_embeddings, rtol=1e-4, atol=1e-4)
 
 
 def test_folding_in_a_known_history_gives_the_user_its_own_code(blocks: Interactions) -> None:
-    state = train(blocks, quick("default"), rng=0, progress=False)
+    state = train(blocks, quick("default"), rng=0, n_threads=1, progress=False)
     z = state.projection.users(state.fold_in.users((state.seen > 0).astype(np.float32)))
     assert np.array_equal(z >= 0, state.user_codes.signs() > 0)
 
@@ -107,14 +107,14 @@ def test_a_bias_is_learned_towards_popular_items() -> None:
     rng = np.random.default_rng(0)
     likely = np.linspace(0.02, 0.6, 30)
     users, items = np.nonzero(rng.random((200, 30)) < likely)
-    state = train(Interactions.from_arrays(users, items), quick("default"), rng=0, progress=False)
+    state = train(Interactions.from_arrays(users, items), quick("default"), rng=0, n_threads=1, progress=False)
     assert state.item_bias is not None
     assert np.corrcoef(state.item_bias.values(), state.seen.sum(axis=0).A1)[0, 1] > 0.7
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(blocks: Interactions) -> None:
     with pytest.raises(TrainingError) as caught:
-        train(blocks, quick("paper", learning_rate=1e30, epochs=20), rng=0, progress=False)
+        train(blocks, quick("paper", learning_rate=1e30, epochs=20), rng=0, n_threads=1, progress=False)
     message = str(caught.value)
     assert "lower learning_rate (now 1e+30) or set gradient_clip" in message
     assert "in epoch" in message
@@ -123,7 +123,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(blocks: Interaction
 def test_a_user_who_has_seen_everything_is_trained_around() -> None:
     users, items = np.nonzero(np.array([[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0]]))
     state = train(
-        Interactions.from_arrays(users, items), quick("paper", n_negatives=2), rng=0, progress=False
+        Interactions.from_arrays(users, items), quick("paper", n_negatives=2), rng=0, n_threads=1, progress=False
     )
     assert np.isfinite(state.user_embeddings).all()
 

@@ -95,7 +95,9 @@ def orthogonal(n_rows: int, n_columns: int, rng: torch.Generator) -> torch.Tenso
     ).cpu()
     q, r = torch.linalg.qr(tall)
     q = (q * torch.where(torch.diagonal(r) >= 0, 1.0, -1.0)).float()
-    start: torch.Tensor = q if n_rows >= n_columns else q.T.contiguous()
+    # QR returns columns one after another, and fused Adam walks memory: a parameter that does not lie row by
+    # row would be paired with the wrong moments once these come back from a checkpoint.
+    start: torch.Tensor = (q if n_rows >= n_columns else q.T).contiguous()
     return start
 
 

@@ -121,6 +121,7 @@ def run(
 
 def make_optimizer(model: HashModel, config: ModelConfig) -> torch.optim.Optimizer:
     """Return Adam over all parameters (fused: one pass over the tables instead of eight)."""
+    assert all(x.is_contiguous() for x in model.parameters()), "fused Adam walks memory, not strides"
     sizes = {model.encoder.n_users, model.encoder.n_items}
     own = [x for x in model.parameters() if x.ndim and x.shape[0] in sizes]
     shared = [x for x in model.parameters() if not (x.ndim and x.shape[0] in sizes)]

@@ -1,0 +1,115 @@
+"""The demo, step by step."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from hashgnn import __version__
+from hashgnn.cli._demo.people import beside, choose_people
+from hashgnn.cli._demo.source import GENERATED_PREFIX, as_implicit, bring
+from hashgnn.cli._output import Output
+from hashgnn.cli.evaluate import print_report
+from hashgnn.codes import code_health
+from hashgnn.data import split
+from hashgnn.evaluation import evaluate, sample_distances
+from hashgnn.evaluation.report import Example, Recommended, ReportContent, write_report
+from hashgnn.recommender import HashGNN
+
+_METRICS = ["recall@20", "ndcg@20"]
+_HELD_OUT = 0.2
+_SEED = 0
+_SHOWN_WAY = "hierarchical"
+
+
+def run_demo(output: Path, out: Output, *, offline: bool) -> None:
+    """Fetch or generate, split, train, evaluate, recommend, save, and write the report."""
+    started = time.perf_counter()
+    source = bring(out, offline=offline)
+    if source.is_generated:
+        out = out.with_prefix(GENERATED_PREFIX)
+    rated = source.interactions
+    out.note(
+        f"{source.name}: {len(rated):,} interactions of {rated.n_users:,} users and {rated.n_items:,} items, "
+        f"{source.where_from}"
+    )
+    train, test = split.temporal_per_user(rated, _HELD_OUT, rng=_SEED)
+    out.note(
+        f"held out: the last fifth of each user's interactions, {len(test):,}; training on {len(train):,}"
+    )
+    with out.warnings_as_notes():
+        model = HashGNN().fit(as_implicit(train), rng=_SEED, progress=out.progress)
+        trained = model.state_.training
+        out.note(f"trained {trained['epochs']} epochs in {trained['seconds']:.1f} seconds")
+        report = evaluate(model, train.csr, test.csr, metrics=_METRICS, rng=_SEED, progress=out.progress)
+    people = beside(model, choose_people(train, test, rng=_SEED), train, test, source.titles, _SHOWN_WAY)
+    model.save(output / "model", overwrite=True)
+    write_report(output / "report.html", _content(source, model, train, test, report, people))
+    seconds = time.perf_counter() - started
+    if out.as_json:
+        out.document(
+            {
+                "data": {"name": source.name, "source": source.where_from, "generated": source.is_generated},
+                **report.to_dict(),
+                "recommended": people,
+                "model": output / "model",
+                "report": output / "report.html",
+                "seconds": seconds,
+            }
+        )
+        return
+    _print(out, report, people)
+    out.line()
+    out.line(f"model: {output / 'model'}   report: {output / 'report.html'}   {seconds:.0f} seconds in all")
+    out.line(f"next: hashgnn recommend {output / 'model'} --users {people[0]['user_id']} -k 10")
+
+
+def _print(out: Output, report: Any, people: list[dict[str, Any]]) -> None:
+    print_report(out, report, _METRICS, title=f"{report.n_users:,} users with held-out interactions")
+    for person in people:
+        out.line()
+        out.line(f"user {person['user_id']}")
+        liked = [*person["liked"], *[""] * (10 - len(person["liked"]))]
+        found = [f"{'*' if one['held_out'] else ' '} {one['title']}" for one in person["recommended"]]
+        found += [""] * (10 - len(found))
+        out.table(["had liked", "is recommended"], list(zip(liked, found, strict=True)))
+    out.line()
+    out.line("* was held out: the user did choose it later")
+
+
+def _content(
+    source: Any, model: Any, train: Any, test: Any, report: Any, people: list[dict[str, Any]]
+) -> ReportContent:
+    state = model.state_
+    examples = [
+        Example(
+            user=str(person["user_id"]),
+            liked=person["liked"],
+            recommended=[Recommended(one["title"], one["held_out"]) for one in person["recommended"]],
+        )
+        for person in people
+    ]
+    return ReportContent(
+        title="hashgnn demo",
+        data_set=source.name,
+        evaluation=report,
+        generated=source.is_generated,
+        data={
+            "source": source.where_from,
+            "users": state.n_users,
+            "items": state.n_items,
+            "training interactions": len(train),
+            "held-out interactions": len(test),
+            "split": "the last fifth of each user's interactions held out",
+        },
+        configuration=state.config.to_dict(),
+        history=state.training["history"],
+        health={"items": code_health(state.item_codes), "users": code_health(state.user_codes)},
+        distances=sample_distances(
+            state.user_codes, state.item_codes, test.user_index, test.item_index, rng=_SEED
+        ),
+        examples=examples,
+        commands=["hashgnn demo"],
+        versions={"hashgnn": __version__, **state.training["versions"]},
+    )

@@ -1,0 +1,87 @@
+"""How every command ends: results on stdout, one sentence on stderr for what went wrong, an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from hashgnn.errors import HashGNNError
+
+OK, BROKEN, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+class Group(TyperGroup):
+    """The root of the commands, which turns what they raise into an exit code.
+
+    ==== ======================================================================
+    code when
+    ==== ======================================================================
+    0    it worked
+    1    a mistake of the program, or the reader of a pipe went away
+    2    bad input: a wrong option, file, id or saved model; nothing was changed
+    130  Ctrl-C
+    ==== ======================================================================
+
+    ``--debug`` or ``HASHGNN_DEBUG=1`` shows the traceback instead of the sentence.
+    """
+
+    def main(self, args: Sequence[str] | None = None, *positional: Any, **named: Any) -> Any:
+        """Run a command and exit; the signature is that of the base class."""
+        given = list(sys.argv[1:] if args is None else args)
+        if "--debug" in given or os.environ.get("HASHGNN_DEBUG", "0") not in ("", "0"):
+            return super().main(given, *positional, **named)
+        named["standalone_mode"] = False
+        sys.exit(self._run(given, positional, named))
+
+    def _run(self, args: list[str], positional: tuple[Any, ...], named: dict[str, Any]) -> int:
+        try:
+            result = super().main(args, *positional, **named)
+            sys.stdout.flush()
+        except typer.TyperException as error:
+            return _say(_usage_sentence(error), BAD_INPUT)
+        except HashGNNError as error:
+            return _say(str(error), BAD_INPUT)
+        except (KeyboardInterrupt, typer.Abort):
+            return _say("interrupted", INTERRUPTED)
+        except BrokenPipeError:
+            return _reader_left()
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                return _reader_left()
+            return _say(_os_sentence(error), BAD_INPUT)
+        except MemoryError:
+            return _say("not enough memory", BROKEN)
+        except Exception as error:
+            kind = type(error).__name__
+            return _say(f"a mistake of hashgnn, {kind}: {error}; --debug shows where", BROKEN)
+        code = result if isinstance(result, int) else OK
+        return _say("interrupted", INTERRUPTED) if code == INTERRUPTED else code
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"hashgnn: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
+
+
+def _usage_sentence(error: typer.TyperException) -> str:
+    """Return the message of the option parser in the form of the other errors."""
+    sentence = error.format_message().strip().rstrip(".")
+    context = getattr(error, "ctx", None)
+    return sentence if context is None else f"{sentence}; see {context.command_path} --help"
+
+
+def _os_sentence(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def _reader_left() -> int:
+    # What is still buffered has no reader; without this the interpreter would complain at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN

@@ -1,0 +1,87 @@
+"""Files given on the command line, as interactions and side features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hashgnn.cli._options import comma_list
+from hashgnn.cli._output import Output
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a file hold what, and its format; ``None`` takes what the reader finds."""
+
+    user: str | None = None
+    item: str | None = None
+    weight: str | None = None
+    time: str | None = None
+    file_format: str | None = None
+
+
+def read_interactions(path: Path, columns: Columns, out: Output, *, like: Any = None) -> Any:
+    """Return the :class:`~hashgnn.data.Interactions` of a file.
+
+    Parameters
+    ----------
+    path : Path
+    columns : Columns
+    out : Output
+    like : object with ``user_ids`` and ``item_ids``, or None
+        Interactions or a model's state whose ids the rows are aligned to; rows of other users and items
+        are left out, and counted in a warning.
+    """
+    from hashgnn.data import read_interactions as read
+
+    known = (
+        {} if like is None else {"user_ids": like.user_ids, "item_ids": like.item_ids, "on_unknown": "drop"}
+    )
+    interactions = read(
+        path,
+        format=columns.file_format,
+        user=columns.user,
+        item=columns.item,
+        weight=columns.weight,
+        timestamp=columns.time,
+        **known,
+    )
+    merged = f", {interactions.n_merged:,} repeated rows merged" if interactions.n_merged else ""
+    out.note(
+        f"{path}: {len(interactions):,} interactions of {interactions.n_users:,} users "
+        f"and {interactions.n_items:,} items{merged}"
+    )
+    return interactions
+
+
+def read_features(side: str, path: Path | None, columns: str | None, id_column: str | None) -> Any:
+    """Return the :class:`~hashgnn.data.SideFeatures` of a table of users or items, or ``None`` without a file.
+
+    Columns of numbers are numeric, all others categories; without names every column but the id is used.
+    """
+    from hashgnn.errors import ParameterError
+
+    if path is None:
+        if columns is not None:
+            raise ParameterError(f"--{side}-columns needs --{side}-features FILE")
+        return None
+    import pyarrow as pa
+
+    from hashgnn.data import SideFeatures
+    from hashgnn.data.readers import read_table
+
+    table = read_table(path)
+    key = id_column or f"{side}_id"
+    if key not in table.column_names and side in table.column_names and id_column is None:
+        key = side
+    named = comma_list(f"--{side}-columns", columns) if columns else None
+    used = named or [name for name in table.column_names if name != key]
+    numeric = [
+        name
+        for name in used
+        if name in table.column_names
+        and (pa.types.is_integer(kind := table.schema.field(name).type) or pa.types.is_floating(kind))
+    ]
+    categorical = [name for name in used if name not in numeric]
+    return SideFeatures.from_frame(table, id=key, categorical=categorical, numeric=numeric)

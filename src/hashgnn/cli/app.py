@@ -1,0 +1,52 @@
+"""The ``hashgnn`` command: its sub-commands, brought together."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hashgnn.cli import benchmark, data, demo, evaluate, fit, inspect, recommend, similar
+from hashgnn.cli._group import Group
+
+app = typer.Typer(
+    name="hashgnn",
+    cls=Group,
+    help="Learned hash codes for recommenders: train, evaluate, recommend.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Learned hash codes for recommenders: train, evaluate, recommend.
+
+    Start with: hashgnn demo
+    """
+    if version:
+        from hashgnn import __version__
+
+        typer.echo(f"hashgnn {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command("demo")(demo.demo)
+app.add_typer(data.app, name="data")
+app.command("fit")(fit.fit)
+app.command("evaluate")(evaluate.evaluate)
+app.command("recommend")(recommend.recommend)
+app.command("similar")(similar.similar)
+app.command("inspect")(inspect.inspect)
+app.add_typer(benchmark.app, name="benchmark")
+
+
+def main() -> None:
+    """Run the command that ``sys.argv`` names, and exit with its code."""
+    app(args=sys.argv[1:], prog_name="hashgnn")

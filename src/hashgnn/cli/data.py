@@ -1,0 +1,134 @@
+"""``hashgnn data``: public data sets by name, and figures of any file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hashgnn.cli._options import (
+    Debug,
+    FileFormat,
+    ItemColumn,
+    Json,
+    Quiet,
+    TimeColumn,
+    UserColumn,
+    WeightColumn,
+)
+from hashgnn.cli._output import Output
+from hashgnn.cli._reading import Columns, read_interactions
+from hashgnn.cli._tables import interaction_table, write_parquet
+from hashgnn.errors import ParameterError
+
+app = typer.Typer(help="Fetch public data sets and look at files of interactions.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_sets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Name the public data sets that can be fetched, fetching nothing.
+
+    Examples:
+      hashgnn data list
+    """
+    from hashgnn.data.datasets import list_datasets
+
+    out = Output(as_json, quiet)
+    sets = list_datasets()
+    names = ("name", "n_users", "n_items", "n_interactions", "n_test", "description", "licence")
+    if as_json:
+        out.document({"datasets": [{name: getattr(one, name) for name in names} for one in sets]})
+        return
+    out.table(
+        ("name", "users", "items", "interactions", "held out", "what"),
+        [[getattr(one, name) for name in names[:-1]] for one in sets],
+    )
+
+
+@app.command("fetch")
+def fetch_set(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of: hashgnn data list")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Write its parquet files here, not only to the cache."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files in DIR.")] = False,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="A mirror that has the files right under it.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Fetch a public data set into the cache, checked against pinned checksums.
+
+    With -o, its rows are written as interactions.parquet, or train.parquet and test.parquet where its
+    publisher has split it, and items.parquet where there are titles.
+
+    Examples:
+      hashgnn data fetch movielens-100k -o data/ml-100k
+
+      hashgnn fit data/ml-100k/interactions.parquet -o models/ml
+    """
+    from hashgnn.data.datasets import fetch
+
+    out = Output(as_json, quiet)
+    loaded = fetch(name, progress=out.progress, base_url=base_url)
+    tables = {"interactions": loaded.interactions}
+    if loaded.train is not None and loaded.test is not None:
+        tables = {"train": loaded.train, "test": loaded.test}
+    files: list[Path] = []
+    if output is not None:
+        named = {f"{part}.parquet": interaction_table(rows) for part, rows in tables.items()}
+        if loaded.items is not None:
+            named["items.parquet"] = loaded.items
+        files = [output / file for file in named]
+        if taken := [file for file in files if file.exists() and not overwrite]:
+            raise ParameterError(f"{taken[0]}: exists; pass --overwrite to replace it")
+        for file, table in zip(files, named.values(), strict=True):
+            write_parquet(table, file)
+    document = {
+        "name": loaded.name,
+        "source": loaded.source,
+        "licence": loaded.licence,
+        "n_users": loaded.interactions.n_users,
+        "n_items": loaded.interactions.n_items,
+        "n_interactions": len(loaded.interactions),
+        "files": files,
+    }
+    if as_json:
+        out.document(document)
+        return
+    out.table(("what", "value"), [(key, value) for key, value in document.items() if key != "files"])
+    for file in files:
+        out.line(str(file))
+
+
+@app.command("stats")
+def stats(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File of interactions.")],
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    weight: WeightColumn = None,
+    time: TimeColumn = None,
+    file_format: FileFormat = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show the figures of a file of interactions: users, items, density, the long tail.
+
+    Examples:
+      hashgnn data stats events.csv --user customer --item product
+    """
+    out = Output(as_json, quiet)
+    with out.warnings_as_notes():
+        interactions = read_interactions(file, Columns(user, item, weight, time, file_format), out)
+    figures = interactions.statistics()
+    if as_json:
+        out.document(figures)
+        return
+    out.table(("what", "value"), [(name.replace("_", " "), value) for name, value in figures.items()])

@@ -1,0 +1,140 @@
+"""``hashgnn recommend``: ranked items for users, for a history, or for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hashgnn.cli._ids import typed_ids
+from hashgnn.cli._models import open_model
+from hashgnn.cli._options import (
+    Debug,
+    Json,
+    K,
+    Model,
+    Oversampling,
+    Quiet,
+    Search,
+    Threads,
+    comma_list,
+    id_lines,
+)
+from hashgnn.cli._output import Output
+from hashgnn.cli._ranked import print_ranked, write_ranked
+from hashgnn.errors import ParameterError
+
+_FOR_WHOM = "For whom (one of these)"
+_BLOCK_USERS = 1024  # users ranked at a time for a file
+
+
+def recommend(
+    model: Model,
+    users: Annotated[
+        str | None, typer.Option(metavar="A,B", help="User ids.", rich_help_panel=_FOR_WHOM)
+    ] = None,
+    users_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="One user id a line.", rich_help_panel=_FOR_WHOM)
+    ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I1,I2", help="Items of a user whom the model never saw.", rich_help_panel=_FOR_WHOM
+        ),
+    ] = None,
+    everybody: Annotated[
+        bool,
+        typer.Option("--all", help="Every user of the training data; needs -o.", rich_help_panel=_FOR_WHOM),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE.parquet", help="Write a parquet file instead of printing."
+        ),
+    ] = None,
+    k: K = 10,
+    search: Search = "hierarchical",
+    oversampling: Oversampling = 5,
+    filter_seen: Annotated[
+        bool,
+        typer.Option("--filter-seen/--no-filter-seen", help="Leave out what the user interacted with."),
+    ] = True,
+    allow_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Only these items, one id a line.")
+    ] = None,
+    block_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="None of these items, one id a line.")
+    ] = None,
+    on_unknown: Annotated[
+        str, typer.Option(metavar="DO", help="Unknown ids: error, skip, or popular items instead.")
+    ] = "error",
+    threads: Threads = 1,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Rank items for users, by their ids or by what they have liked.
+
+    Examples:
+      hashgnn recommend models/v1 --users 1,2 -k 5
+
+      hashgnn recommend models/v1 --history i42,i7 --search biased --json
+
+      hashgnn recommend models/v1 --all -o recommendations.parquet
+    """
+    out = Output(as_json, quiet)
+    given = [users is not None, users_file is not None, history is not None, everybody]
+    if sum(given) != 1:
+        raise ParameterError(
+            f"recommend needs one of --users, --users-file, --history and --all, got {sum(given)} of them"
+        )
+    if everybody and output is None:
+        raise ParameterError("--all needs a file to write, -o FILE.parquet")
+    if output is not None and output.suffix != ".parquet":
+        raise ParameterError(f"--output must be a .parquet file, got {str(output)!r}")
+    loaded = open_model(model)
+    user_ids, item_ids = loaded.state_.user_ids, loaded.state_.item_ids
+    options = {
+        "k": k,
+        "search": search,
+        "oversampling": oversampling,
+        "filter_seen": filter_seen,
+        "allow": None if allow_file is None else typed_ids("item", id_lines(allow_file), item_ids),
+        "block": None if block_file is None else typed_ids("item", id_lines(block_file), item_ids),
+        "on_unknown": on_unknown,
+        "n_threads": threads,
+    }
+    with out.warnings_as_notes():
+        if history is not None:
+            items = typed_ids("item", comma_list("--history", history), item_ids)
+            blocks = iter([loaded.recommend_for_history([items], **options)])
+        else:
+            asked = user_ids.ids if everybody else typed_ids("user", _names(users, users_file), user_ids)
+            blocks = _blocks(loaded, asked, options, out)
+        if output is None:
+            print_ranked(out, list(blocks), {"k": k, "search": search})
+            return
+        written = write_ranked(blocks, output)
+    if as_json:
+        out.document(written)
+    out.note("{path}: {n_results} recommendations for {n_users} users".format(**written))
+
+
+def _names(users: str | None, users_file: Path | None) -> list[str]:
+    if users is not None:
+        return comma_list("--users", users)
+    assert users_file is not None
+    return id_lines(users_file)
+
+
+def _blocks(loaded: Any, asked: Sequence[Any], options: dict[str, Any], out: Output) -> Iterator[Any]:
+    """Rank block by block, so that all users of a large model need little memory."""
+    from hashgnn._progress import progress
+
+    with progress("recommending", len(asked), enabled=out.progress) as advance:
+        for start in range(0, len(asked), _BLOCK_USERS):
+            block = asked[start : start + _BLOCK_USERS]
+            yield loaded.recommend(block, **options)
+            advance(len(block))
