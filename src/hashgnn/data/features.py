@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from hashgnn._checks import check_int, quote_some
-from hashgnn.data import _columns
+from hashgnn._checks import check_int
+from hashgnn.data import _columns, _feature_values
 from hashgnn.data.ids import IdMap
 from hashgnn.errors import DataError, DataWarning, ParameterError
 
@@ -72,16 +72,16 @@ class FeatureVocabulary:
             If categories were not in the vocabulary; they are left out and counted.
         """
         n_rows, table = _listed(frame, [*self.categories, *self.numbers])
-        rows: list[Array] = []
-        columns: list[Array] = []
-        values: list[Array] = []
+        rows: list[Array] = [np.empty(0, np.int64)]  # so that a vocabulary may be empty
+        columns: list[Array] = [np.empty(0, np.int64)]
+        values: list[Array] = [np.empty(0, np.float32)]
         offset = n_unknown = 0
         for name, known in self.categories.items():
             places = {value: offset + place for place, value in enumerate(known)}
             found = [
                 (row, places.get(value, -1))
-                for row, listed in enumerate(_categories(table[name], name))
-                for value in listed
+                for row, listed in enumerate(_feature_values.categories(table[name], name))
+                for value in dict.fromkeys(listed)
             ]
             pairs = np.array(found, np.int64).reshape(-1, 2)
             n_unknown += int((pairs[:, 1] < 0).sum())
@@ -91,11 +91,12 @@ class FeatureVocabulary:
             values.append(np.ones(len(pairs), np.float32))
             offset += len(known)
         for name, (mean, deviation) in self.numbers.items():
-            numbers = _numbers(table[name], name)
+            numbers = _feature_values.numbers(table[name], name)
             missing = np.isnan(numbers)
             rows.append(np.arange(n_rows))
             columns.append(np.where(missing, offset + 1, offset))
-            values.append(np.where(missing, 1.0, (numbers - mean) / deviation).astype(np.float32))
+            scores = _feature_values.scores(numbers, name, mean, deviation)
+            values.append(np.where(missing, 1, scores).astype(np.float32))
             offset += 2
         if n_unknown:
             warnings.warn(
@@ -105,7 +106,7 @@ class FeatureVocabulary:
             )
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
         matrix = sp.csr_matrix(entries, shape=(n_rows, self.n_columns), dtype=np.float32)
-        matrix.data[:] = np.where(np.isfinite(matrix.data), matrix.data, 0)
+        matrix.eliminate_zeros()
         return matrix
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,7 +130,8 @@ class FeatureVocabulary:
             if values["format"] != _FORMAT:
                 raise DataError(f"the feature vocabulary has format {values['format']}, known is {_FORMAT}")
             categories = {
-                str(name): tuple(map(_text, listed)) for name, listed in values["categories"].items()
+                str(name): tuple(map(_feature_values.text, listed))
+                for name, listed in values["categories"].items()
             }
             numbers = {
                 str(name): (float(mean), float(deviation))
@@ -144,6 +146,7 @@ class FeatureVocabulary:
         return cls(categories, numbers)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class SideFeatures:
     """Side features of users or of items, keyed by external id.
 
@@ -155,8 +158,9 @@ class SideFeatures:
     vocabulary : FeatureVocabulary
     """
 
-    def __init__(self, ids: IdMap, matrix: sp.csr_matrix, vocabulary: FeatureVocabulary) -> None:
-        self.ids, self.matrix, self.vocabulary = ids, matrix, vocabulary
+    ids: IdMap
+    matrix: sp.csr_matrix
+    vocabulary: FeatureVocabulary
 
     @classmethod
     def from_frame(
@@ -167,6 +171,7 @@ class SideFeatures:
         categorical: Sequence[str] = (),
         numeric: Sequence[str] = (),
         min_count: int = 1,
+        max_categories: int | None = None,
     ) -> SideFeatures:
         """Read a pandas, polars or Arrow frame with one row an id.
 
@@ -181,11 +186,15 @@ class SideFeatures:
             Columns of numbers; missing ones are marked.
         min_count : int, default=1
             Categories in fewer rows are left out of the vocabulary.
+        max_categories : int or None, default=None
+            The most categories that one column may have, after ``min_count``: a guard against a column that
+            is all but an id.
 
         Raises
         ------
         DataError
-            If a column is missing, an id is empty or comes twice, or a value is of the wrong kind.
+            If a column is missing, an id is empty or comes twice, a value is of the wrong kind, or a column
+            has too many categories or none.
         ParameterError
             If no column is named, or one is named twice.
 
@@ -201,6 +210,11 @@ class SideFeatures:
                [0., 0., 0., 0.]], dtype=float32)
         """
         check_int("min_count", min_count, minimum=1)
+        if max_categories is not None:
+            check_int("max_categories", max_categories, minimum=1)
+        for role, given in (("categorical", categorical), ("numeric", numeric)):
+            if isinstance(given, str):
+                raise ParameterError(f"{role} must be a list of columns, got the text {given!r}")
         named = [*categorical, *numeric]
         if not named or len(set(named)) != len(named):
             raise ParameterError(f"name each feature column once, got {named}")
@@ -214,16 +228,22 @@ class SideFeatures:
         _, table = _listed(frame, named)
         categories = {}
         for name in categorical:
-            listed = _categories(table[name], name)
+            listed = _feature_values.categories(table[name], name)
             counts = Counter(value for row in listed for value in set(row))
-            categories[name] = tuple(sorted(value for value, n in counts.items() if n >= min_count))
+            kept = tuple(sorted(value for value, n in counts.items() if n >= min_count))
+            if not kept:
+                raise DataError(
+                    f"{name} has no category in {min_count} or more rows; leave the column out or lower min_count"
+                )
+            if max_categories is not None and len(kept) > max_categories:
+                raise DataError(
+                    f"{name} must have at most max_categories={max_categories} categories, got {len(kept)}; "
+                    "raise min_count to leave out rare ones"
+                )
+            categories[name] = kept
         numbers = {}
         for name in numeric:
-            column = _numbers(table[name], name)
-            present = column[~np.isnan(column)]
-            mean = float(present.mean()) if len(present) else 0.0
-            deviation = float(present.std()) if len(present) else 0.0
-            numbers[name] = (mean, deviation if deviation > 0 else 1.0)
+            numbers[name] = _feature_values.mean_and_deviation(_feature_values.numbers(table[name], name))
         vocabulary = FeatureVocabulary(categories, numbers)
         matrix = vocabulary.encode(frame) if min_count == 1 else _quietly(vocabulary, frame)
         order = np.argsort(index, kind="stable")
@@ -243,9 +263,7 @@ class SideFeatures:
             )
         places = self.ids.index_of(ids.ids, on_unknown="skip")
         if len(places) and (places < 0).all():
-            raise DataError(
-                f"none of the {len(places)} ids has features, got features of {quote_some(self.ids.ids, 3)}"
-            )
+            raise DataError(f"none of the {len(places)} ids has features; the features are of {self.ids!r}")
         none = sp.csr_matrix(np.zeros((1, self.vocabulary.n_columns), np.float32))
         padded = sp.vstack([self.matrix, none])
         return sp.csr_matrix(padded.tocsr()[np.where(places >= 0, places, len(self.ids))])
@@ -274,44 +292,3 @@ def _quietly(vocabulary: FeatureVocabulary, frame: Any) -> sp.csr_matrix:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         return vocabulary.encode(frame)
-
-
-def _categories(values: list[Any], name: str) -> list[list[str]]:
-    result = []
-    for row, value in enumerate(values):
-        listed = value if isinstance(value, list | tuple | np.ndarray) else [value]
-        try:
-            result.append([_text(one) for one in listed if not _missing(one)])
-        except TypeError:
-            kind = type(value).__name__
-            raise DataError(
-                f"{name} must be text, whole numbers or lists, got {kind} in row {row + 1}"
-            ) from None
-    return result
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | np.integer | np.bool_):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():  # pandas keeps whole numbers beside missing ones so
-        return str(int(value))
-    raise TypeError
-
-
-def _numbers(values: list[Any], name: str) -> Array:
-    result = np.full(len(values), np.nan)
-    for row, value in enumerate(values):
-        if _missing(value):
-            continue
-        if isinstance(value, bool | str) or not isinstance(value, int | float | np.number):
-            raise DataError(f"{name} must be numbers, got {value!r} in row {row + 1}")
-        if not np.isfinite(value):
-            raise DataError(f"{name} must be finite, got {value!r} in row {row + 1}")
-        result[row] = value
-    return result
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value) or value == ""

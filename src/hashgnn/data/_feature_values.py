@@ -1,0 +1,86 @@
+"""From the values of feature columns, as any data frame gives them, to categories and numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hashgnn.errors import DataError
+
+Array = np.ndarray[Any, Any]
+
+_LARGEST = 1e30  # squares stay finite in float64, and numbers in float32
+_ROUNDING = 1e-12
+
+
+def categories(values: list[Any], name: str) -> list[list[str]]:
+    """Return the categories of each row as text; none where they are missing."""
+    result = []
+    for row, value in enumerate(values):
+        listed = value if isinstance(value, list | tuple | np.ndarray) else [value]
+        try:
+            result.append([text(one) for one in listed if not _missing(one)])
+        except TypeError:
+            kind = type(value).__name__
+            raise DataError(
+                f"{name} must be text, whole numbers or lists, got {kind} in row {row + 1}"
+            ) from None
+    return result
+
+
+def text(value: Any) -> str:
+    """Return one category as text; a TypeError where it is of a kind that cannot be one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | np.integer | np.bool_):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():  # pandas keeps whole numbers beside missing ones so
+        return str(int(value))
+    raise TypeError
+
+
+def numbers(values: list[Any], name: str) -> Array:
+    """Return a column as float64, NaN where it is missing."""
+    result = np.full(len(values), np.nan)
+    for row, value in enumerate(values):
+        if _missing(value):
+            continue
+        if isinstance(value, bool | str) or not isinstance(value, int | float | np.number):
+            raise DataError(f"{name} must be numbers, got {value!r} in row {row + 1}")
+        if not np.isfinite(value):
+            raise DataError(f"{name} must be finite, got {value} in row {row + 1}")
+        if abs(value) > _LARGEST:
+            raise DataError(f"{name} must be between -1e30 and 1e30, got {value} in row {row + 1}")
+        result[row] = value
+    return result
+
+
+def mean_and_deviation(column: Array) -> tuple[float, float]:
+    """Return both of the numbers that are there; a deviation of 1 where all are the same."""
+    present = column[~np.isnan(column)]
+    if len(present) == 0:
+        return 0.0, 1.0
+    mean, deviation = float(present.mean()), float(present.std())
+    # The mean of equal numbers may be off by its rounding, which must not become a score.
+    if deviation <= _ROUNDING * np.abs(present).max():
+        return float(present[0]), 1.0
+    return mean, deviation
+
+
+def scores(numbers: Array, name: str, mean: float, deviation: float) -> Array:
+    """Return standard scores that float32 can hold, NaN where a number is missing."""
+    scores: Array = (numbers - mean) / deviation
+    far = np.abs(scores) > np.finfo(np.float32).max
+    if far.any():
+        row = int(far.argmax())
+        raise DataError(
+            f"{name} is too far from what the vocabulary was made from, got {numbers[row]} in row {row + 1}"
+        )
+    return scores
+
+
+def _missing(value: Any) -> bool:
+    if value is None or type(value).__name__ == "NAType":  # pandas.NA, which is equal to nothing
+        return True
+    return bool(value == "" or value != value) if isinstance(value, str | float | np.floating) else False
