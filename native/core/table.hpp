@@ -1,12 +1,13 @@
 // The codes of an index as the kernels see them: borrowed memory, never written.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 namespace hashgnn {
 
-// A run of consecutive positions. All but the last segment of a table hold a multiple of 32 codes.
+// A run of consecutive positions. All but the last segment of a table hold as many codes, a multiple of 32.
 struct Segment {
   const std::uint16_t* words;
   const std::uint8_t* penalty;    // 32 a block, or null
@@ -20,6 +21,12 @@ struct Table {
   std::int64_t n_codes = 0;
   std::uint32_t max_penalty = 0;
   std::vector<Segment> segments;
+
+  // All segments but the last are of one size.
+  const Segment& segment_of(std::int64_t position) const {
+    const std::int64_t number = position / segments.front().n_codes;
+    return segments[static_cast<std::size_t>(std::min<std::int64_t>(number, static_cast<std::int64_t>(segments.size()) - 1))];
+  }
 };
 
 // Lists of positions, one a query: entries indptr[q] to indptr[q + 1] of indices, sorted in each list.

@@ -64,4 +64,22 @@ inline void write_floats(Results& results, const Queries& planes, const SearchAr
   *results.counts.row(q) = static_cast<std::int64_t>(hits.size());
 }
 
+inline void write_codes(Results& results, const Table& table, const SearchArguments& arguments, std::int64_t q,
+                        const std::vector<Hit>& hits) {
+  const float best = static_cast<float>(table.n_bits) + (arguments.biased ? arguments.top : 0.0f);
+  std::int64_t* positions = results.positions.row(q);
+  float* scores = results.scores.row(q);
+  std::int32_t* distances = results.distances.row(q);
+  for (std::size_t i = 0; i < hits.size(); ++i) {
+    const auto position = std::int64_t{hits[i].position};
+    const Segment& segment = table.segment_of(position);
+    const bool adds = arguments.biased && segment.penalty != nullptr;
+    const std::uint32_t penalty = adds ? segment.penalty[position - segment.first] : 0;
+    positions[i] = position;
+    scores[i] = best - 2.0f * static_cast<float>(hits[i].value);
+    distances[i] = static_cast<std::int32_t>(hits[i].value - penalty);
+  }
+  *results.counts.row(q) = static_cast<std::int64_t>(hits.size());
+}
+
 }  // namespace hashgnn::python

@@ -27,24 +27,14 @@ CodeTable::CodeTable(int n_bits, std::vector<SegmentArrays> segments) : arrays_(
   for (std::size_t i = 0; i < arrays_.size(); ++i) {
     table_.segments.push_back(checked_segment(arrays_[i], n_bits, table_.n_codes, i + 1 == arrays_.size()));
     const Segment& segment = table_.segments.back();
+    require(segment.n_codes == table_.segments.front().n_codes || (i + 1 == arrays_.size() && segment.n_codes < table_.segments.front().n_codes),
+            "segments must hold as many codes as the first, the last one at most as many");
     table_.n_codes += segment.n_codes;
     if (segment.penalty != nullptr)
       table_.max_penalty = std::max<std::uint32_t>(table_.max_penalty,
                                                    *std::max_element(segment.penalty, segment.penalty + segment.n_codes));
   }
 }
-
-namespace {
-
-std::uint32_t penalty_of(const Table& table, std::int64_t position) {
-  // All segments but the last are of one size.
-  const std::int64_t size = table.segments.front().n_codes;
-  const Segment& segment = table.segments[static_cast<std::size_t>(
-      std::min<std::int64_t>(position / size, static_cast<std::int64_t>(table.segments.size()) - 1))];
-  return segment.penalty == nullptr ? 0 : segment.penalty[position - segment.first];
-}
-
-}  // namespace
 
 nb::tuple CodeTable::search_codes(const Array<std::uint8_t, 2>& queries, const SearchArguments& arguments) const {
   check_arguments(arguments, table_.n_codes);
@@ -54,20 +44,8 @@ nb::tuple CodeTable::search_codes(const Array<std::uint8_t, 2>& queries, const S
   {
     const nb::gil_scoped_release release;
     const Call call(table_.n_codes, arguments, n_queries, arguments.k);
-    const float best = static_cast<float>(table_.n_bits) + (arguments.biased ? arguments.top : 0.0f);
     search(table_, code_queries(queries.data(), n_queries, table_.n_bits), call.filters, call.plan,
-           [&](std::int64_t q, const std::vector<Hit>& hits) {
-             std::int64_t* positions = results.positions.row(q);
-             float* scores = results.scores.row(q);
-             std::int32_t* distances = results.distances.row(q);
-             for (std::size_t i = 0; i < hits.size(); ++i) {
-               const std::uint32_t penalty = arguments.biased ? penalty_of(table_, hits[i].position) : 0;
-               positions[i] = hits[i].position;
-               scores[i] = best - 2.0f * static_cast<float>(hits[i].value);
-               distances[i] = static_cast<std::int32_t>(hits[i].value - penalty);
-             }
-             *results.counts.row(q) = static_cast<std::int64_t>(hits.size());
-           });
+           [&](std::int64_t q, const std::vector<Hit>& hits) { write_codes(results, table_, arguments, q, hits); });
   }
   return results.hand_over();
 }

@@ -4,10 +4,12 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include "../core/layout.hpp"
 #include "code_table.hpp"
+#include "hash_tables.hpp"
 #include "inverted_table.hpp"
 
 namespace nb = nanobind;
@@ -79,4 +81,8 @@ NB_MODULE(_native, module) {
              "queries"_a, "arguments"_a);
   module.def("search_inverted_floats", &search_inverted_floats, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
              "queries"_a, "n_planes"_a, "arguments"_a);
+  nb::class_<HashTables>(module, "HashTables")
+      .def(nb::new_(&build_hash_tables), "packed"_a, "n_tables"_a)
+      .def_prop_ro("n_bytes", &HashTables::n_bytes);
+  module.def("search_hashed", &search_hashed, "tables"_a, "codes"_a, "extra"_a, "queries"_a, "arguments"_a);
 }

@@ -76,3 +76,11 @@ def search_inverted_floats(
     n_planes: int,
     arguments: SearchArguments,
 ) -> _Result: ...
+
+class HashTables:
+    n_bytes: int
+    def __init__(self, packed: _Array, n_tables: int) -> None: ...
+
+def search_hashed(
+    tables: HashTables, codes: CodeTable, extra: _Array, queries: _Array, arguments: SearchArguments
+) -> _Result: ...

@@ -12,7 +12,7 @@ from tests.index.cases import assert_same
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError, ParameterError
-from hashgnn.index import CandidateFilter, HammingIndex, InvertedFile
+from hashgnn.index import CandidateFilter, HammingIndex, InvertedFile, MultiIndexHashing
 from hashgnn.index import _code_store as store_module
 from hashgnn.index import _segments as segments_module
 from hashgnn.testing.index_reference import reference_search
@@ -74,7 +74,9 @@ def test_changes_equal_an_index_built_afresh(seed: int, biased: bool, steps: lis
         np.testing.assert_array_equal(index.alive(), alive)
 
 
-@pytest.mark.parametrize("build", [HammingIndex, lambda codes: InvertedFile(codes, n_lists=4, n_probe=4)])
+@pytest.mark.parametrize(
+    "build", [HammingIndex, MultiIndexHashing, lambda codes: InvertedFile(codes, n_lists=4, n_probe=4)]
+)
 def test_a_search_during_updates_sees_one_state(build: Callable[[BinaryCodes], HammingIndex]) -> None:
     # Every update sets all codes to one pattern: a mixture would show two distances.
     n = 3000
@@ -195,7 +197,9 @@ def test_truncated_edited_foreign_and_newer_files_are_named(tmp_path: Path) -> N
         ),
     ],
 )
-@pytest.mark.parametrize("build", [HammingIndex, lambda codes: InvertedFile(codes, n_lists=4)])
+@pytest.mark.parametrize(
+    "build", [HammingIndex, MultiIndexHashing, lambda codes: InvertedFile(codes, n_lists=4)]
+)
 def test_bad_input_is_one_sentence(
     call: Callable[[HammingIndex, BinaryCodes], None],
     sentence: str,

@@ -2,10 +2,12 @@
 
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
+from hashgnn.index.choice import build_index
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.hierarchical import HierarchicalIndex
 from hashgnn.index.inverted_file import InvertedFile
 from hashgnn.index.matches import Matches
+from hashgnn.index.multi_index import MultiIndexHashing
 
 __all__ = [
     "CandidateFilter",
@@ -14,4 +16,6 @@ __all__ = [
     "HierarchicalIndex",
     "InvertedFile",
     "Matches",
+    "MultiIndexHashing",
+    "build_index",
 ]

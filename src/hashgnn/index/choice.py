@@ -1,0 +1,65 @@
+"""Which index suits: chosen by size and by what share of the exact results is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hashgnn._checks import check_choice, check_float
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.index.base import CandidateIndex
+from hashgnn.index.hamming import HammingIndex
+from hashgnn.index.inverted_file import InvertedFile
+from hashgnn.index.multi_index import MultiIndexHashing
+
+KINDS = ("auto", "exact", "multi-index", "inverted-file")
+
+# Below this a scan takes a fraction of a millisecond, and nothing is worth giving up results for.
+_SCAN_UP_TO = 2_000_000
+_TUNING_QUERIES = 64
+_TUNING_K = 100
+
+
+def build_index(
+    codes: BinaryCodes,
+    kind: str = "auto",
+    *,
+    item_bias: ItemBias | None = None,
+    index_recall: float = 1.0,
+    queries: BinaryCodes | None = None,
+    **options: Any,
+) -> CandidateIndex:
+    """Build an index; ``repr`` of the result says what was picked.
+
+    Parameters
+    ----------
+    codes : BinaryCodes of shape (n_codes, n_bits)
+    kind : {"auto", "exact", "multi-index", "inverted-file"}, default="auto"
+        ``"auto"`` takes the exact scan up to two million codes or where every exact result is asked for,
+        and the inverted file beyond.
+    item_bias : ItemBias or None, default=None
+    index_recall : float, default=1.0
+        Share of the exact best 100 that a search shall find, in ``(0, 1]``. An inverted file is tuned to it.
+    queries : BinaryCodes or None, default=None
+        A sample of queries to tune with; ``None`` takes some of the codes, which are found more easily than
+        queries may be.
+    **options
+        Passed to the index.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> build_index(BinaryCodes(np.zeros((3, 2), np.uint8)))
+    HammingIndex(n=3, n_bits=16, item_bias=False)
+    """
+    check_choice("kind", kind, KINDS)
+    recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
+    if kind == "auto":
+        kind = "exact" if recall == 1 or len(codes) <= _SCAN_UP_TO else "inverted-file"
+    if kind == "exact":
+        return HammingIndex(codes, item_bias, **options)
+    if kind == "multi-index":
+        return MultiIndexHashing(codes, item_bias, **options)
+    index = InvertedFile(codes, item_bias, **options)
+    sample = codes[:: max(1, len(codes) // _TUNING_QUERIES)] if queries is None else queries
+    index.tune(sample[:_TUNING_QUERIES], min(_TUNING_K, len(codes)), index_recall=recall)
+    return index
