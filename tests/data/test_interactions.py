@@ -192,6 +192,10 @@ def test_aligning_to_known_ids_drops_and_counts_or_raises() -> None:
             later, user_ids=train.user_ids, item_ids=train.item_ids, on_unknown="drop"
         )
     assert (test.n_users, test.n_items, len(test)) == (2, 2, 1)
+    with pytest.raises(DataError, match="none of the 1 rows has a user and an item of the training data"):
+        Interactions.from_frame(
+            later[1:], user_ids=train.user_ids, item_ids=train.item_ids, on_unknown="drop"
+        )
 
 
 def test_a_transposed_matrix_is_noticed_where_ids_are_given() -> None:

@@ -204,6 +204,8 @@ class Interactions:
         user_ids, user_index = _indexed(users, user_ids, on_unknown, "user ids")
         item_ids, item_index = _indexed(items, item_ids, on_unknown, "item ids")
         known = (user_index >= 0) & (item_index >= 0)
+        if not known.any():
+            raise DataError(f"none of the {len(known)} rows has a user and an item of the training data")
         if not known.all():
             n_unknown = int((~known).sum())
             warnings.warn(
