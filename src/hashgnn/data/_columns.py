@@ -50,16 +50,21 @@ def resolve(names: Sequence[str], **asked: str | None) -> dict[str, str | None]:
     Raises
     ------
     DataError
-        If the column of users or items, or one that was asked for, is missing.
+        If the column of users or items, or one that was asked for, is missing, or one has two roles.
     """
     found: dict[str, str | None] = {}
     for role, name in asked.items():
-        usual = next((alias for alias in ALIASES[role] if alias in names), None)
+        # A weight or time that nobody named gives way to whoever named its column.
+        taken = asked.values() if role in ("weight", "timestamp") else ()
+        usual = next((alias for alias in ALIASES[role] if alias in names and alias not in taken), None)
         if (name is not None and name not in names) or (
             usual is None and role in ("user", "item") and not name
         ):
             raise missing(names, name or ALIASES[role][0], role)
         found[role] = name or usual
+        twin = next((other for other in found if other != role and found[other] == found[role]), None)
+        if found[role] is not None and twin is not None:
+            raise DataError(f"{twin} and {role} must be different columns, got {found[role]!r} for both")
     return found
 
 

@@ -11,13 +11,15 @@ import pyarrow as pa
 from hashgnn.data.readers._source import Source
 from hashgnn.errors import DataError
 
-_ALLOWED = b"0123456789 \t\r\n"
+_ALLOWED = b"0123456789 \t\n"
 _MAX_DIGITS = 18  # every such number fits into 64 bits
 
 
 def open_source(path: Path) -> Source:
     """Read the file; a user without items is a line of one number and gives no row."""
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if content.translate(None, _ALLOWED):
         raise _bad_number(path, content)
     letters = np.frombuffer(content, np.uint8)

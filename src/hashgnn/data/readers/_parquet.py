@@ -19,6 +19,9 @@ def open_source(path: Path) -> Source:
         names = file.schema_arrow.names
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, error) from None
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(f"{path}: a column name must come once, got {repeated!r} twice")
 
     def load(columns: Sequence[str]) -> pa.Table:
         try:
