@@ -11,7 +11,13 @@ def test_each_user_has_interactions_and_the_sum_is_as_asked() -> None:
     found = generate_interactions(300, 400, 6000, rng=0)
     assert (found.n_users, found.n_items) == (300, 400)
     assert 0.98 * 6000 <= len(found) <= 6000
-    assert np.bincount(found.user_index, minlength=300).min() >= 1
+    assert np.bincount(found.user_index, minlength=300).min() >= 2
+
+
+def test_a_user_who_would_draw_one_item_for_ever_gets_another() -> None:
+    found = generate_interactions(500, 40, 1000, n_clusters=20, popularity=30, rng=0)
+    assert np.bincount(found.user_index, minlength=500).tolist() == [2] * 500
+    assert found.csr.max() == 1
 
 
 def test_one_seed_gives_one_set_and_another_seed_another() -> None:
@@ -40,7 +46,7 @@ def test_popularity_is_a_long_tail_that_can_be_switched_off() -> None:
 def test_more_than_half_of_all_pairs_cannot_be_drawn() -> None:
     with pytest.raises(ParameterError) as caught:
         generate_interactions(10, 10, 51)
-    message = "n_interactions must be from n_users to half of all pairs, 10 to 50, got 51"
+    message = "n_interactions must be from 2 a user to half of all pairs, 20 to 50, got 51"
     assert str(caught.value) == message
 
 

@@ -15,6 +15,7 @@ from hashgnn.errors import ParameterError
 Array = np.ndarray[Any, Any]
 
 _ROUNDS = 8
+_FEWEST = 2
 _TASTE = 0.3  # of the Dirichlet distribution of a user's tastes: most have one to three clusters
 _OUTSIDE = 0.05  # how likely an item is in a cluster that is not its own, next to its own
 _SPREAD_OF_ACTIVITY = 0.8  # deviation of the logarithm of a user's number of interactions
@@ -38,10 +39,12 @@ def generate_interactions(
 
     Parameters
     ----------
-    n_users, n_items : int >= 1
+    n_users : int >= 1
+    n_items : int >= 4
     n_interactions : int
-        From ``n_users`` to half of all pairs. Each user has one or more. A user who draws the same items
-        again and again ends with fewer than meant, so the result may hold a little less.
+        From two a user to half of all pairs. Each user has two or more, so that one can be held out. A user
+        who draws the same items again and again ends with fewer than meant, so the result may hold a little
+        less.
     n_clusters : int >= 1, default=20
     popularity : float >= 0, default=0.8
         The item of popularity rank r is drawn in proportion to r^-popularity; 0 makes all alike.
@@ -63,14 +66,14 @@ def generate_interactions(
     100
     """
     n_users = check_int("n_users", n_users, minimum=1)
-    n_items = check_int("n_items", n_items, minimum=2)
+    n_items = check_int("n_items", n_items, minimum=2 * _FEWEST)
     n_clusters = min(check_int("n_clusters", n_clusters, minimum=1), n_items)
     n_interactions = check_int("n_interactions", n_interactions, minimum=1)
     popularity = check_float("popularity", popularity, minimum=0)
     most = n_users * (n_items // 2)
-    if not n_users <= n_interactions <= most:
+    if not _FEWEST * n_users <= n_interactions <= most:
         raise ParameterError(
-            f"n_interactions must be from n_users to half of all pairs, {n_users} to {most}, "
+            f"n_interactions must be from {_FEWEST} a user to half of all pairs, {_FEWEST * n_users} to {most}, "
             f"got {n_interactions}"
         )
     generator = as_generator(rng)
@@ -87,6 +90,10 @@ def generate_interactions(
         # Sorting is several times quicker here than the hashing of np.unique.
         pairs = np.sort(np.concatenate([pairs, _draw(left, tastes, chances, generator)]))
         pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+    # Who drew one item only, however often, gets any other.
+    alone = pairs[np.bincount(pairs // n_items, minlength=n_users)[pairs // n_items] < _FEWEST]
+    others = (alone + generator.integers(1, n_items, len(alone))) % n_items
+    pairs = np.sort(np.concatenate([pairs, alone // n_items * n_items + others]))
     return Interactions(
         IdMap(np.arange(n_users)),
         IdMap(np.arange(n_items)),
@@ -131,12 +138,12 @@ def checkerboard(n: int = 50) -> tuple[Interactions, Interactions]:
 
 
 def _activity(n_users: int, total: int, most: int, generator: np.random.Generator) -> Array:
-    """Return how many interactions each user has: between 1 and ``most``, ``total`` together."""
+    """Return how many interactions each user has: between two and ``most``, ``total`` together."""
     weight = generator.lognormal(0, _SPREAD_OF_ACTIVITY, n_users)
-    counts: Array = np.clip(np.floor(weight / weight.sum() * total), 1, most).astype(np.int64)
+    counts: Array = np.clip(np.floor(weight / weight.sum() * total), _FEWEST, most).astype(np.int64)
     while (short := total - int(counts.sum())) != 0:
         # Users with room, in random order, take or give one each until the total is right.
-        room = np.flatnonzero(counts < most if short > 0 else counts > 1)
+        room = np.flatnonzero(counts < most if short > 0 else counts > _FEWEST)
         chosen = generator.permutation(room)[: abs(short)]
         counts[chosen] += 1 if short > 0 else -1
     return counts
