@@ -99,6 +99,7 @@ def test_no_rows_and_no_columns_are_allowed() -> None:
     ("value", "message"),
     [
         (float("-inf"), "x must be finite, got -inf in row 2"),
+        (10**400, f"x must be between -1e30 and 1e30, got {10**400} in row 2"),
         (1e31, "x must be between -1e30 and 1e30, got 1e+31 in row 2"),
         (True, "x must be numbers, got True in row 2"),
     ],

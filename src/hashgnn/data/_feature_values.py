@@ -46,12 +46,11 @@ def numbers(values: list[Any], name: str) -> Array:
     for row, value in enumerate(values):
         if _missing(value):
             continue
-        if isinstance(value, bool | str) or not isinstance(value, int | float | np.number):
+        if isinstance(value, bool | str) or not isinstance(value, int | float | np.integer | np.floating):
             raise DataError(f"{name} must be numbers, got {value!r} in row {row + 1}")
-        if not np.isfinite(value):
-            raise DataError(f"{name} must be finite, got {value} in row {row + 1}")
-        if abs(value) > _LARGEST:
-            raise DataError(f"{name} must be between -1e30 and 1e30, got {value} in row {row + 1}")
+        if not -_LARGEST <= value <= _LARGEST:
+            rule = "finite" if value in (np.inf, -np.inf) else "between -1e30 and 1e30"
+            raise DataError(f"{name} must be {rule}, got {value} in row {row + 1}")
         result[row] = value
     return result
 
