@@ -135,22 +135,12 @@ inline bool no_candidates(const ScanJob& job, std::int64_t block, int n_blocks) 
   return true;
 }
 
-inline constexpr std::int64_t kAheadBytes = 4 * 1024;
-
-// Asks for the memory that is needed soon. A prefetch past the end is harmless: it never faults.
-inline void fetch_ahead(const ScanJob& job, std::int64_t block, int n_blocks, int n_slices) {
-  const auto* from = reinterpret_cast<const char*>(job.words + block * n_slices * kBlock);
-  const auto bytes = static_cast<std::uintptr_t>(n_blocks) * static_cast<std::uintptr_t>(n_slices) * 64;
-  const auto start = reinterpret_cast<std::uintptr_t>(from) + kAheadBytes;
-  for (std::uintptr_t at = 0; at < bytes; at += 64) __builtin_prefetch(reinterpret_cast<const void*>(start + at));
-}
-
-// All queries against Blocks blocks at a time; returns the first block that is left.
+// All queries against Blocks blocks at a time; returns the first block that is left. A single query takes one
+// block at a time: memory is then read in order, which the processor foresees better than any prefetch here.
 template <class Isa, int Rows, int Blocks, int Slices>
 std::int64_t scan_blocks(const ScanJob& job, std::int64_t block) {
   for (; block + Blocks <= job.n_blocks; block += Blocks) {
     if (no_candidates(job, block, Blocks)) continue;
-    fetch_ahead(job, block, Blocks, Slices > 0 ? Slices : job.n_slices);
     const Start<Isa, Blocks> start = start_of<Isa, Blocks>(job, block);
     int query = 0;
     if (job.n_planes > 1) {
