@@ -14,10 +14,10 @@ from hashgnn.errors import ParameterError
 
 Array = np.ndarray[Any, Any]
 
-_ROUNDS = 8
+_ROUNDS = 24
 _FEWEST = 2
-_TASTE = 0.3  # of the Dirichlet distribution of a user's tastes: most have one to three clusters
-_OUTSIDE = 0.05  # how likely an item is in a cluster that is not its own, next to its own
+_TASTE = 0.1  # of the Dirichlet distribution of a user's tastes: with 20 clusters most have one to three
+_OUTSIDE = 0.01  # how likely an item is in a cluster that is not its own, next to its own
 _SPREAD_OF_ACTIVITY = 0.8  # deviation of the logarithm of a user's number of interactions
 _START, _SPAN = 1_577_836_800, 365 * 24 * 3600  # seconds: the year from 2020-01-01
 
