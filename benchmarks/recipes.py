@@ -61,7 +61,10 @@ def main() -> None:
     folder = Path(os.environ["HASHGNN_DATA"]) / "ml-1m"
     train = read_interactions(folder / "split_bgch_train.parquet")
     test = read_interactions(
-        folder / "split_bgch_test.parquet", user_ids=train.user_ids, item_ids=train.item_ids, on_unknown="drop"
+        folder / "split_bgch_test.parquet",
+        user_ids=train.user_ids,
+        item_ids=train.item_ids,
+        on_unknown="drop",
     )
     options.output.parent.mkdir(parents=True, exist_ok=True)
     known = {(row["run"], row["seed"]) for row in done}

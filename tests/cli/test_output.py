@@ -11,7 +11,12 @@ from hashgnn.errors import DataWarning
 
 
 def test_json_keeps_numbers_whole_and_infinity_is_null(capsys: pytest.CaptureFixture[str]) -> None:
-    value = {"a": np.float64(1 / 3), "b": np.array([1, 2]), "c": float("-inf"), "d": [np.int64(3), None, True]}
+    value = {
+        "a": np.float64(1 / 3),
+        "b": np.array([1, 2]),
+        "c": float("-inf"),
+        "d": [np.int64(3), None, True],
+    }
     Output(as_json=True, quiet=False).document(value)
     assert json.loads(capsys.readouterr().out) == {"a": 1 / 3, "b": [1, 2], "c": None, "d": [3, None, True]}
 

@@ -47,6 +47,24 @@ def test_a_vocabulary_survives_json_and_encodes_new_rows() -> None:
     assert encoded.toarray().tolist() == [[1, 0, 2, 0]]
 
 
+def test_new_rows_may_be_dicts() -> None:
+    vocabulary = SideFeatures.from_frame(
+        pl.DataFrame(FILMS), id="item_id", categorical=["genres"], numeric=["year"]
+    ).vocabulary
+    rows = [{"genres": ["War"], "year": 1994}, {"genres": "Drama", "other": 1}]
+    assert vocabulary.encode(rows).toarray().tolist() == [[0, 1, 1, 0], [1, 0, 0, 1]]
+    with pytest.raises(DataError, match="column 'year' is missing, found 'genres'"):
+        vocabulary.encode([{"genres": ["War"]}])
+
+
+def test_features_of_other_items_altogether_are_refused() -> None:
+    features = SideFeatures.from_frame(pl.DataFrame(FILMS), id="item_id", numeric=["year"])
+    with pytest.raises(
+        DataError, match=r"none of the 2 ids has features; the features are of IdMap\(3 ids: 'a', 'b', 'c'\)"
+    ):
+        features.design_matrix(IdMap(["x", "y"]))
+
+
 def test_rare_categories_can_be_left_out() -> None:
     features = SideFeatures.from_frame(pl.DataFrame(FILMS), id="item_id", categorical=["genres"], min_count=2)
     assert features.vocabulary.column_names == ["genres=Drama"]

@@ -83,7 +83,8 @@ def test_a_checkpoint_of_another_run_is_refused(blocks: Interactions, tmp_path: 
                 data,
                 quick("default", epochs=epochs),
                 rng=seed,
-                n_threads=1, progress=False,
+                n_threads=1,
+                progress=False,
                 checkpoint_dir=tmp_path,
                 resume=True,
             )
@@ -94,4 +95,12 @@ def test_a_truncated_checkpoint_is_named(blocks: Interactions, tmp_path: Path) -
     path = tmp_path / FILE_NAME
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ArtifactDamagedError, match=FILE_NAME):
-        train(blocks, quick("default", epochs=1), rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path, resume=True)
+        train(
+            blocks,
+            quick("default", epochs=1),
+            rng=0,
+            n_threads=1,
+            progress=False,
+            checkpoint_dir=tmp_path,
+            resume=True,
+        )

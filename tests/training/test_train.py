@@ -30,7 +30,9 @@ def same_group_share(state: ModelState) -> float:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_learns_two_groups(recipe: str, blocks: Interactions) -> None:
     settings = {"epochs": 30} if recipe == "default" else {"epochs": 60, "learning_rate": 0.01}
-    assert same_group_share(train(blocks, quick(recipe, **settings), rng=0, n_threads=1, progress=False)) >= 0.95
+    assert (
+        same_group_share(train(blocks, quick(recipe, **settings), rng=0, n_threads=1, progress=False)) >= 0.95
+    )
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -107,7 +109,9 @@ def test_a_bias_is_learned_towards_popular_items() -> None:
     rng = np.random.default_rng(0)
     likely = np.linspace(0.02, 0.6, 30)
     users, items = np.nonzero(rng.random((200, 30)) < likely)
-    state = train(Interactions.from_arrays(users, items), quick("default"), rng=0, n_threads=1, progress=False)
+    state = train(
+        Interactions.from_arrays(users, items), quick("default"), rng=0, n_threads=1, progress=False
+    )
     assert state.item_bias is not None
     assert np.corrcoef(state.item_bias.values(), state.seen.sum(axis=0).A1)[0, 1] > 0.7
 
@@ -123,7 +127,11 @@ def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(blocks: Interaction
 def test_a_user_who_has_seen_everything_is_trained_around() -> None:
     users, items = np.nonzero(np.array([[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0]]))
     state = train(
-        Interactions.from_arrays(users, items), quick("paper", n_negatives=2), rng=0, n_threads=1, progress=False
+        Interactions.from_arrays(users, items),
+        quick("paper", n_negatives=2),
+        rng=0,
+        n_threads=1,
+        progress=False,
     )
     assert np.isfinite(state.user_embeddings).all()
 

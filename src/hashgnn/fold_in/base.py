@@ -165,7 +165,8 @@ def unit_sum(edges: Any, table: Array) -> Array:
     """Return ``edges @ table`` with rows scaled to length ``sqrt(dim)``, rows without edges 0."""
     rows = np.asarray(edges @ table, dtype=np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows * (np.float32(table.shape[1]) ** 0.5 / np.maximum(lengths, _FLOOR))
+    scaled: Array = rows * (np.float32(table.shape[1]) ** 0.5 / np.maximum(lengths, _FLOOR))
+    return scaled
 
 
 def from_audience(

@@ -127,7 +127,7 @@ class GraphSAGEEncoder(FullGraphEncoder):
         # "None" is read as node 0 and weighed by 0 below.
         distinct, places = torch.unique(torch.cat(levels).clamp(min=0), return_inverse=True)
         rows = _sparse.take(self._inputs(view, distinct), places)
-        states = list(rows.split([len(level) for level in levels]))
+        states: list[torch.Tensor] = list(torch.split(rows, [len(level) for level in levels]))
         valid = [(hop >= 0).unsqueeze(2).to(states[0].dtype) for hop in hops]
         counts = [mask.sum(dim=1) for mask in valid]
         for k in range(len(hops)):
