@@ -6,11 +6,10 @@ from tests.index.cases import assert_same
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index import CandidateFilter
+from hashgnn.index import CandidateFilter, TorchHammingIndex
 from hashgnn.testing.index_reference import reference_search
 
 torch = pytest.importorskip("torch")
-from hashgnn.index.torch_hamming import TorchHammingIndex  # noqa: E402
 
 DEVICES = [
     "cpu",

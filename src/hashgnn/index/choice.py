@@ -6,12 +6,14 @@ from typing import Any
 
 from hashgnn._checks import check_choice, check_float
 from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.errors import ParameterError
 from hashgnn.index.base import CandidateIndex
+from hashgnn.index.faiss_hnsw import FaissBinaryHNSW
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.inverted_file import InvertedFile
 from hashgnn.index.multi_index import MultiIndexHashing
 
-KINDS = ("auto", "exact", "multi-index", "inverted-file")
+KINDS = ("auto", "exact", "multi-index", "inverted-file", "hnsw")
 
 # Below this a scan takes a fraction of a millisecond, and nothing is worth giving up results for.
 _SCAN_UP_TO = 2_000_000
@@ -33,9 +35,9 @@ def build_index(
     Parameters
     ----------
     codes : BinaryCodes of shape (n_codes, n_bits)
-    kind : {"auto", "exact", "multi-index", "inverted-file"}, default="auto"
+    kind : {"auto", "exact", "multi-index", "inverted-file", "hnsw"}, default="auto"
         ``"auto"`` takes the exact scan up to two million codes or where every exact result is asked for,
-        and the inverted file beyond.
+        and the inverted file beyond. ``"hnsw"`` is that of faiss, which has no item bias and no filters.
     item_bias : ItemBias or None, default=None
     index_recall : float, default=1.0
         Share of the exact best 100 that a search shall find, in ``(0, 1]``. An inverted file is tuned to it.
@@ -59,6 +61,10 @@ def build_index(
         return HammingIndex(codes, item_bias, **options)
     if kind == "multi-index":
         return MultiIndexHashing(codes, item_bias, **options)
+    if kind == "hnsw":
+        if item_bias is not None:
+            raise ParameterError("item_bias must be None for kind='hnsw'; widen the codes by it instead")
+        return FaissBinaryHNSW(codes, **options)
     index = InvertedFile(codes, item_bias, **options)
     sample = codes[:: max(1, len(codes) // _TUNING_QUERIES)] if queries is None else queries
     index.tune(sample[:_TUNING_QUERIES], min(_TUNING_K, len(codes)), index_recall=recall)
