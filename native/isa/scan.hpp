@@ -157,7 +157,9 @@ std::int64_t scan_blocks(const ScanJob& job, std::int64_t block) {
 template <class Isa, int Slices>
 void scan_slices(const ScanJob& job) {
   std::int64_t block = 0;
-  if (job.n_queries < Isa::kRows || job.n_planes > 1)
+  if (job.n_planes > 1)
+    block = scan_blocks<Isa, 1, Isa::kBlocks, Slices>(job, block);
+  else if (job.n_queries < Isa::kRows)
     block = scan_blocks<Isa, 1, Isa::kSingleBlocks, Slices>(job, block);
   else
     block = scan_blocks<Isa, Isa::kRows, Isa::kBlocks, Slices>(job, block);

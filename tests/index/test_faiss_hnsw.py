@@ -9,7 +9,6 @@ from hashgnn.index import CandidateFilter, FaissBinaryHNSW
 from hashgnn.testing.index_reference import reference_search
 
 pytest.importorskip("faiss")
-from hashgnn.index.faiss_hnsw import FaissBinaryHNSW
 
 CODES = BinaryCodes(np.random.default_rng(0).integers(0, 256, (800, 8), np.uint8))
 QUERIES = BinaryCodes(np.random.default_rng(1).integers(0, 256, (5, 8), np.uint8))
