@@ -53,3 +53,55 @@ def test_a_weight_that_nobody_named_gives_way_to_an_id() -> None:
     found = Interactions.from_frame(pa.table({"user_id": [1], "weight": [5]}), item="weight")
     assert found.item_ids.ids.tolist() == [5]
     assert found.weight is None
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_quote_without_an_end_does_not_swallow_the_rows_behind_it(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "e.csv"
+    path.write_bytes(end.join(["user_id,item_id,title", "1,2,a", '3,4,"b', "5,6,c", ""]).encode())
+    with pytest.raises(DataError) as caught:
+        read_interactions(path)
+    assert str(caught.value) == f"{path}, line 3: a quoted field has no end"
+
+
+def test_a_quote_without_an_end_in_a_long_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text('user_id,item_id\n1,2\n3,"4\n' + "5,6\n" * 50_000)
+    with pytest.raises(DataError) as caught:
+        read_interactions(path)
+    assert str(caught.value) == (
+        f"{path}, line 3: a field must have at most 131072 characters; a quote before it may have no end"
+    )
+
+
+def test_a_quote_inside_a_field_is_a_character(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text('user_id,item_id,title\n1,5" disk,x\n3,4,y\n')
+    assert read_interactions(path).item_ids.ids.tolist() == ["4", '5" disk']
+
+
+def test_quoted_fields_may_go_over_lines_anywhere_in_a_long_file(tmp_path: Path) -> None:
+    n_rows = 60_000  # more than one block of the parser
+    path = tmp_path / "e.csv"
+    rows = (f'{row % 7},{row},"a long title\nover, two ""lines"""\n' for row in range(n_rows))
+    path.write_text("user_id,item_id,title\n" + "".join(rows))
+    assert path.stat().st_size > 2 * 2**20
+    found = read_interactions(path)
+    assert (found.n_users, found.n_items, len(found)) == (7, n_rows, n_rows)
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ("5,,x", ", line 7: item_id is empty"),
+        ("5", ", line 7: must have 3 fields ('user_id', 'item_id', 'title'), got 1"),
+    ],
+)
+def test_lines_are_counted_through_quoted_fields_and_blank_lines(
+    tmp_path: Path, last: str, message: str
+) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text(f'user_id,item_id,title\n1,2,"a\n\nb"\n\n3,4,"c"\n{last}\n')
+    with pytest.raises(DataError) as caught:
+        read_interactions(path)
+    assert str(caught.value) == f"{path}{message}"

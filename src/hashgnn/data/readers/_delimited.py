@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
@@ -15,29 +17,32 @@ from hashgnn.errors import DataError
 
 _MOVIELENS_COLUMNS = ["user_id", "item_id", "rating", "timestamp"]
 _COLONS = b"::"
+_NO_MARKS = bytes(set(range(256)) - set(b'"\n\r'))
+_END = "\0the end"  # a line behind the last one, to see whether it is inside quotes
 
-Split = Callable[[str], list[str]]
+# From a file to the first line and the fields of each row that is not blank.
+Rows = Callable[[Path], Iterator[tuple[int, list[str]]]]
 
 
 def open_csv(path: Path) -> Source:
     """Open a CSV file with a header line; fields may be in double quotes."""
-    return _open(path, ",", _split_quoted)
+    return _open(path, ",", _quoted_rows)
 
 
 def open_tsv(path: Path) -> Source:
     """Open a tab-separated file with a header line."""
-    return _open(path, "\t", _split_tabs)
+    return _open(path, "\t", _rows_of_tabs)
 
 
 def open_recbole(path: Path) -> Source:
     """Open a RecBole atomic file: tabs, and a type behind each column's name, as in ``user_id:token``."""
-    line, header = _header(path, _split_tabs)
+    line, header = _header(path, _rows_of_tabs)
     for name in header:
         if ":" not in name:
             raise DataError(
                 f"{path}, line {line}: a RecBole header names types, as user_id:token, got {name!r}"
             )
-    return _open(path, "\t", _split_tabs, names=[name.rpartition(":")[0] for name in header])
+    return _open(path, "\t", _rows_of_tabs, names=[name.rpartition(":")[0] for name in header])
 
 
 def open_movielens(path: Path) -> Source:
@@ -45,46 +50,49 @@ def open_movielens(path: Path) -> Source:
     with path.open("rb") as file:
         colons = _COLONS in file.readline(1000)
     if not colons:
-        return _source(path, "\t", _split_tabs, _MOVIELENS_COLUMNS, header_line=0)
+        return _source(path, "\t", _rows_of_tabs, _MOVIELENS_COLUMNS, header_line=0)
     # pyarrow splits at one character. A tab cannot occur in a file of numbers.
     text = path.read_bytes()
     if b"\t" in text:
         raise DataError(f"{path}: a MovieLens file with :: must hold no tabs")
     content = text.replace(_COLONS, b"\t")
-    return _source(path, "\t", _split_colons, _MOVIELENS_COLUMNS, header_line=0, content=content)
+    return _source(path, "\t", _rows_of_colons, _MOVIELENS_COLUMNS, header_line=0, content=content)
 
 
-def _open(path: Path, delimiter: str, split: Split, names: list[str] | None = None) -> Source:
-    header_line, header = _header(path, split)
+def _open(path: Path, delimiter: str, rows: Rows, names: list[str] | None = None) -> Source:
+    header_line, header = _header(path, rows)
     names = header if names is None else names
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise DataError(f"{path}, line {header_line}: a column name must come once, got {repeated!r} twice")
-    return _source(path, delimiter, split, names, header_line=header_line)
+    return _source(path, delimiter, rows, names, header_line=header_line)
 
 
-def _header(path: Path, split: Split) -> tuple[int, list[str]]:
-    for number, text in _lines(path):
-        return number, [field.strip() for field in split(text)]
+def _header(path: Path, rows: Rows) -> tuple[int, list[str]]:
+    for number, fields in rows(path):
+        return number, [field.strip() for field in fields]
     raise DataError(f"{path}: the file holds no rows")
 
 
 def _source(
     path: Path,
     delimiter: str,
-    split: Split,
+    rows: Rows,
     names: list[str],
     *,
     header_line: int,
     content: bytes | None = None,
 ) -> Source:
     def load(columns: Sequence[str]) -> pa.Table:
+        spans_lines = delimiter == "," and _has_quotes_over_lines(path)
         try:
             return pyarrow.csv.read_csv(
                 path if content is None else pa.BufferReader(content),
                 read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=header_line),
                 parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=delimiter, quote_char='"' if delimiter == "," else False
+                    delimiter=delimiter,
+                    quote_char='"' if delimiter == "," else False,
+                    newlines_in_values=spans_lines,
                 ),
                 convert_options=pyarrow.csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()),
@@ -93,20 +101,19 @@ def _source(
                 ),
             )
         except pa.ArrowInvalid as error:
-            _name_the_line(path, split, names)
+            _name_the_line(path, rows, names)
             reason = str(error).splitlines()[0][:200]
             raise DataError(f"{path}: cannot be read as a table, {reason}") from None
 
     def line_of(row: int) -> int:
-        rows = (number for number, _ in _lines(path) if number > header_line)
-        return next(number for place, number in enumerate(rows) if place == row)
+        numbers = (number for number, _ in rows(path) if number > header_line)
+        return next(islice(numbers, row, None))
 
     return Source(path, names, load, line_of, as_text=True)
 
 
-def _name_the_line(path: Path, split: Split, names: list[str]) -> None:
-    for number, text in _lines(path):
-        fields = split(text)
+def _name_the_line(path: Path, rows: Rows, names: list[str]) -> None:
+    for number, fields in rows(path):
         if len(fields) != len(names):
             raise DataError(
                 f"{path}, line {number}: must have {len(names)} fields ({quote_some(names, 8)}), "
@@ -114,30 +121,64 @@ def _name_the_line(path: Path, split: Split, names: list[str]) -> None:
             )
 
 
+def _has_quotes_over_lines(path: Path) -> bool:
+    """Return whether a line may end inside quotes.
+
+    Raises
+    ------
+    DataError
+        If a quoted field is still open where the file ends; it would swallow the rows behind it.
+    """
+    n_quotes, found = 0, False
+    with path.open("rb") as file:
+        while block := file.read(1 << 18):  # small enough for the processor's cache
+            n_here = block.count(b'"')
+            if (n_here or n_quotes % 2) and not found:
+                is_quote = np.frombuffer(block.translate(None, _NO_MARKS), np.uint8) == ord('"')
+                is_inside = np.bitwise_xor.accumulate(is_quote.view(np.uint8)) != n_quotes % 2
+                found = bool((is_inside & ~is_quote).any())
+            n_quotes += n_here
+    if n_quotes % 2:  # or a quote that is a character of its field, as in 5" disk
+        for _ in _quoted_rows(path):
+            pass
+    return found
+
+
+def _quoted_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    lines = (text + "\n" for _, text in _lines(path))
+    reader = csv.reader(chain(lines, [_END]))
+    while True:
+        number = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except csv.Error:
+            raise DataError(
+                f"{path}, line {number}: a field must have at most {csv.field_size_limit()} characters; "
+                "a quote before it may have no end"
+            ) from None
+        if fields == [_END]:
+            return
+        if fields and fields[-1].endswith(_END):
+            raise DataError(f"{path}, line {number}: a quoted field has no end")
+        if fields:
+            yield number, fields
+
+
+def _rows_of_tabs(path: Path) -> Iterator[tuple[int, list[str]]]:
+    return ((number, text.split("\t")) for number, text in _lines(path) if text)
+
+
+def _rows_of_colons(path: Path) -> Iterator[tuple[int, list[str]]]:
+    return ((number, text.split(_COLONS.decode())) for number, text in _lines(path) if text)
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield number and text of every line that is not blank, as the reader counts rows."""
+    """Yield number and text of every line."""
     with path.open("rb") as file:
         # bytes.splitlines knows the line ends that pyarrow knows: LF, CR LF, and CR alone.
         pieces = (piece for line in file for piece in line.splitlines())
         for number, piece in enumerate(pieces, start=1):
             try:
-                text = piece.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield number, piece.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
                 raise DataError(f"{path}, line {number}: must be UTF-8 text") from None
-            if text:
-                yield number, text
-
-
-def _split_quoted(text: str) -> list[str]:
-    try:
-        return next(csv.reader([text]))
-    except csv.Error:
-        return [text]  # a field beyond the limit of the csv module
-
-
-def _split_tabs(text: str) -> list[str]:
-    return text.split("\t")
-
-
-def _split_colons(text: str) -> list[str]:
-    return text.split(_COLONS.decode())
