@@ -9,14 +9,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NATIVE := CMakeLists.txt $(wildcard native/*.cpp native/*.h native/*.hpp native/*/*.cpp native/*/*.hpp)
 
-.PHONY: help install demo test check format check-native docs clean
+.PHONY: help install demo test check format check-native clean
 
 help:
 	@echo "make demo          train on MovieLens-100K, evaluate, recommend, write demo/report.html"
 	@echo "make test          run every test"
 	@echo "make check         lint, types, import levels, doctests"
 	@echo "make check-native  build the kernels with sanitizers and fuzz them"
-	@echo "make docs          build the documentation into build/docs"
 	@echo "make format        format the code"
 	@echo "make clean         remove what these commands made"
 
@@ -33,6 +32,9 @@ $(INSTALLED): pyproject.toml constraints.txt $(NATIVE)
 	@touch $@
 
 # The one version that the constraints name; asked for by itself, so that a local CPU build is found.
+# Generated calls of the fuzz test.
+CALLS = 1000000
+
 TORCH = $(shell sed -n 's/^torch==//p' constraints.txt)
 
 install: $(INSTALLED)
@@ -49,6 +51,9 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 	$(BIN)/python -m pytest -q --doctest-modules --doctest-continue-on-failure src
+
+check-native: $(INSTALLED)
+	native/check.sh $(CALLS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix

@@ -22,6 +22,7 @@ PUBLIC = [
     "errors",
     "evaluate",
     "load_recipe",
+    "read_interactions",
     "split",
 ]
 

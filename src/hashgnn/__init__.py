@@ -17,6 +17,7 @@ _HOMES = {
     "SideFeatures": "hashgnn.data",
     "evaluate": "hashgnn.evaluation",
     "load_recipe": "hashgnn.config",
+    "read_interactions": "hashgnn.data",
 }
 _ROOMS = {"errors": "hashgnn.errors", "split": "hashgnn.data.split"}
 
@@ -33,6 +34,7 @@ __all__ = [
     "errors",
     "evaluate",
     "load_recipe",
+    "read_interactions",
     "split",
 ]
 

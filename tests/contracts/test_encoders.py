@@ -19,6 +19,7 @@ CASES = {
     "history with options": EncoderCase(
         "history", {"input_table": True, "linear": True, "degree_exponent": 1.0}
     ),
+    "history of unit length": EncoderCase("history", {"normalization": "unit", "input_table": True}),
     "lightgcn": EncoderCase("lightgcn"),
     "lightgcn of three layers": EncoderCase("lightgcn", {"n_layers": 3}, features=False),
     "mf": EncoderCase("mf"),

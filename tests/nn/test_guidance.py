@@ -22,6 +22,11 @@ def test_step_schedule_has_equal_stairs() -> None:
     assert values(GuidanceSchedule("step", steps=1), 1, 3) == [1.0, 1.0, 1.0]
 
 
+def test_schedule_can_reach_its_end_before_the_run_does() -> None:
+    assert values(GuidanceSchedule("linear", until=0.6), 5, 1) == pytest.approx([1, 0.5, 0, 0, 0])
+    assert values(GuidanceSchedule("step", steps=2, until=0.5), 4, 1) == [1, 0, 0, 0]
+
+
 def test_epoch_schedule_is_that_of_the_authors() -> None:
     schedule = GuidanceSchedule("epoch", change=0.02, every=2)
     by_epoch = [schedule(epoch, 20, 0, 10) for epoch in range(20)]
@@ -44,8 +49,8 @@ def test_run_of_one_step_begins_at_the_start() -> None:
 
 
 def test_schedule_reads_the_fields_of_a_config() -> None:
-    config = ModelConfig(guidance_schedule="step", guidance_start=0.9, guidance_end=0.1, guidance_steps=7)
-    assert GuidanceSchedule.from_config(config) == GuidanceSchedule("step", 0.9, 0.1, 7, 0.02, 2)
+    config = ModelConfig(guidance_schedule="step", guidance_start=0.9, guidance_end=0.1, guidance_until=0.5)
+    assert GuidanceSchedule.from_config(config) == GuidanceSchedule("step", 0.9, 0.1, until=0.5)
 
 
 def test_bad_settings_raise() -> None:

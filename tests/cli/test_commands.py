@@ -1,0 +1,211 @@
+"""The commands as a user runs them: good input, and every kind of bad input with its one sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hashgnn.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+QUICK = ("--set", "embedding_dim=16", "--set", "teacher_rank=8", "--set", "teacher_k=10", "--threads", "1")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    def command(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hashgnn", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Training and held-out events of 40 users in two groups, and a model of them."""
+    folder = tmp_path_factory.mktemp("events")
+    rng = np.random.default_rng(0)
+    same = np.kron(np.eye(2), np.ones((20, 12))) > 0
+    users, items = np.nonzero(same & (rng.random(same.shape) < 0.8))
+    held = rng.random(len(users)) < 0.2
+    for name, rows in (("train", ~held), ("test", held)):
+        table = pa.table({"user_id": users[rows] + 1, "item_id": [f"i{item}" for item in items[rows]]})
+        pq.write_table(table, folder / f"{name}.parquet")
+    command = [sys.executable, "-m", "hashgnn", "fit", folder / "train.parquet", "-o", folder / "model"]
+    subprocess.run(
+        [*map(str, command), "--bits", "16", "--epochs", "20", *QUICK], check=True, capture_output=True
+    )
+    return folder
+
+
+def test_fit_saves_a_model_and_a_log_and_no_checkpoint(files: Path) -> None:
+    assert sorted(path.name for path in files.iterdir()) == [
+        "model",
+        "model.log.jsonl",
+        "test.parquet",
+        "train.parquet",
+    ]
+    events = [json.loads(line)["event"] for line in (files / "model.log.jsonl").read_text().splitlines()]
+    assert events == ["start", *["epoch"] * 20, "end"]
+
+
+def test_evaluate_prints_the_document_that_was_promised(files: Path, run: Run) -> None:
+    code, out, _ = run(
+        "evaluate", files / "model", "--test", files / "test.parquet", "--k", "5,10", "--json", "--quiet"
+    )
+    document = json.loads(out)
+    assert code == 0
+    assert document["n_users"] > 30
+    assert set(document["metrics"]) == {"hamming", "biased", "asymmetric", "hierarchical", "float"}
+    assert document["metrics"]["hierarchical"]["recall@10"] > 0.9
+    assert document["bytes_per_item"]["biased"] == 3
+    assert set(document["milliseconds_per_query"]) == set(document["metrics"])
+
+
+def test_recommend_for_users_for_a_history_and_for_everyone(files: Path, run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("recommend", files / "model", "--users", "1,21", "-k", "1", "--json")
+    first, second = json.loads(out)["results"]
+    assert code == 0
+    assert int(first["item_ids"][0][1:]) < 12 <= int(second["item_ids"][0][1:])
+    code, out, _ = run("recommend", files / "model", "--history", "i1,i2,i3", "-k", "3", "--json")
+    found = json.loads(out)["results"][0]["item_ids"]
+    assert code == 0
+    assert not {"i1", "i2", "i3"} & set(found)
+    target = tmp_path / "all.parquet"
+    code, _, _ = run("recommend", files / "model", "--all", "-o", target, "-k", "2")
+    assert code == 0
+    assert pq.read_table(target).num_rows == 80
+
+
+def test_similar_and_inspect(files: Path, run: Run) -> None:
+    code, out, _ = run("similar", files / "model", "--item", "i1", "-k", "5", "--json")
+    assert code == 0
+    assert "i1" not in json.loads(out)["results"][0]["similar_item_ids"]
+    code, out, _ = run("inspect", files / "model", "--json")
+    assert code == 0
+    assert "collision_share" in out
+
+
+def test_help_is_quick_and_needs_no_torch() -> None:
+    code = "import sys, hashgnn.cli; sys.exit('torch' in sys.modules or 'pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("user_id,thing\n1,2\n", "column 'item_id' is missing"),
+        ("", "the file is empty"),
+        ("user_id,item_id\n1,2\n1,3\n", "training needs at least 2 users with interactions, got 1"),
+        ("user_id,item_id,weight\n1,2,1\n2,3,nan\n", "line 3: weight must be finite and > 0, got nan"),
+        ("user_id,item_id,timestamp\n1,2,5\n2,3,-5\n", "line 3: timestamp must be >= 0, got -5"),
+        ("user_id,item_id\n1,2\n2,3,4\n", "line 3: "),
+        ("user_id,item_id\n1,2\n2,\n", "line 3: item_id is empty"),
+    ],
+)
+def test_fit_on_a_bad_file_says_one_sentence_and_leaves_nothing(
+    content: str, sentence: str, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(content)
+    code, out, err = run("fit", path, "-o", tmp_path / "model", *QUICK, "--quiet")
+    assert (code, out) == (2, "")
+    assert err.startswith("hashgnn: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_broken_parquet_is_named(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    path.write_bytes(b"PAR1 this is none PAR1")
+    code, _, err = run("fit", path, "-o", tmp_path / "model", "--quiet")
+    assert code == 2
+    assert "events.parquet" in err
+    assert "parquet" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--bits", "100"), "n_bits must be a positive multiple of 8, got 100"),
+        (("--set", "margn=0.1"), "margn is not a setting; did you mean 'margin'?"),
+        (("--set", "margin"), "a setting must be written key=value, got 'margin'"),
+        (
+            ("--recipe", "papr"),
+            "recipe must be one of 'default', 'paper', 'authors' or a .toml file, got 'papr'",
+        ),
+        (("--seed", "-1"), "--seed must be an integer >= 0, got -1"),
+        (("--device", "gpu"), "device must be 'auto', 'cpu' or 'cuda[:n]', got 'gpu'"),
+        (("--nonsense",), "No such option"),
+    ],
+)
+def test_a_bad_option_of_fit_is_named_before_anything_is_written(
+    options: tuple[str, ...], sentence: str, files: Path, run: Run, tmp_path: Path
+) -> None:
+    code, _, err = run("fit", files / "train.parquet", "-o", tmp_path / "model", *options, "--quiet")
+    assert code == 2
+    assert sentence in err
+    assert list(tmp_path.iterdir()) in ([], [tmp_path / "model.log.jsonl"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--users", "1,99"), "1 of 2 user ids are not in the training data: 99"),
+        (("--users", "one"), "one"),
+        (("--users", "1", "-k", "1000"), "k must be at most 24"),
+        (("--users", "1", "--search", "hash"), "search must be one of"),
+        (("--history", "i1,nothing"), "'nothing'"),
+        ((), "--users"),
+    ],
+)
+def test_a_bad_question_to_recommend_is_answered_with_one_sentence(
+    arguments: tuple[str, ...], sentence: str, files: Path, run: Run
+) -> None:
+    code, out, err = run("recommend", files / "model", *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_model_that_stands_is_not_overwritten_unasked(files: Path, run: Run) -> None:
+    code, _, err = run("fit", files / "train.parquet", "-o", files / "model", "--quiet")
+    assert code == 2
+    assert "holds a saved model; pass --overwrite to replace it" in err
+
+
+def test_a_folder_that_is_no_model_is_named(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("inspect", tmp_path)
+    assert code == 2
+    assert str(tmp_path) in err
+
+
+def test_a_demo_without_a_network_names_its_data_in_every_line(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("demo", "--offline", "--output", tmp_path / "demo")
+    assert code == 0
+    for text in (out, err):
+        assert all(line.startswith("[generated data]") for line in text.splitlines())
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "generated" in page
+    assert (tmp_path / "demo" / "model" / "manifest.json").exists()
+
+
+def test_the_demo_as_json_is_one_document(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("demo", "--offline", "--output", tmp_path / "demo", "--json", "--quiet")
+    document: dict[str, Any] = json.loads(out)
+    assert code == 0
+    assert document["data"]["generated"] is True
+    assert len(document["recommended"]) == 3

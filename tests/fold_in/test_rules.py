@@ -1,0 +1,185 @@
+"""Each rule against the torch encoder where it is exact, and against its own formula elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from hashgnn.fold_in import build_fold_in
+from hashgnn.nn import Encoder, GraphView, build_encoder
+from hashgnn.testing.encoders import DIM, N_ITEMS, N_USERS, EncoderCase
+
+HISTORY_FORMS = {
+    "default": {},
+    "average": {"degree_exponent": 1.0},
+    "unit": {"normalization": "unit"},
+    "two tables and a linear layer": {"input_table": True, "linear": True},
+    "unit with two tables": {"normalization": "unit", "input_table": True},
+}
+
+
+def rule_of(encoder: Encoder, view: GraphView):
+    return build_fold_in(*encoder.export_fold_in(view))
+
+
+def sides(case: EncoderCase) -> tuple[np.ndarray, np.ndarray]:
+    """Return the encoder's embeddings of users and of items."""
+    rows = case.encoder().encode_all(case.view()).numpy()
+    return rows[:N_USERS], rows[N_USERS:]
+
+
+@pytest.mark.parametrize("options", HISTORY_FORMS.values(), ids=HISTORY_FORMS)
+@pytest.mark.parametrize("features", [True, False])
+def test_history_of_a_trained_user_gives_its_embedding(options, features) -> None:
+    case = EncoderCase("history", options, features=features)
+    folded = rule_of(case.encoder(), case.view()).users(case.edges, case.feature_matrices[0])
+    np.testing.assert_allclose(folded, sides(case)[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", HISTORY_FORMS.values(), ids=HISTORY_FORMS)
+def test_history_of_a_user_outside_the_graph_gives_what_training_would(options) -> None:
+    """The encoder is asked for a graph that has the new users too; the rule has never seen them."""
+    case = EncoderCase("history", options, features=False)
+    new = sp.csr_matrix(np.random.default_rng(9).random((3, N_ITEMS)) * (np.arange(N_ITEMS) % 3 == 0))
+    encoder = build_encoder(
+        "history", n_users=N_USERS + 3, n_items=N_ITEMS, dim=DIM, rng=torch.Generator(), **options
+    )
+    encoder.load_state_dict(case.encoder().state_dict())
+    larger = GraphView.from_scipy(sp.vstack([case.edges, new]), dtype=torch.float64)
+    expected = encoder.double().encode_all(larger).numpy()[N_USERS : N_USERS + 3]
+    folded = rule_of(case.encoder(), case.view()).users(new)
+    np.testing.assert_allclose(folded, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 3])
+def test_lightgcn_rule_is_the_encoder_without_the_own_id_embedding(n_layers) -> None:
+    case = EncoderCase("lightgcn", {"n_layers": n_layers})
+    encoder, rule = case.encoder(), rule_of(case.encoder(), case.view())
+    user_features, item_features = case.feature_matrices
+    own = {
+        side: getattr(encoder, f"{side}_input").table.detach().numpy() / (n_layers + 1)
+        for side in ("user", "item")
+    }
+    users, items = sides(case)
+    np.testing.assert_allclose(rule.users(case.edges, user_features), users - own["user"], atol=1e-5)
+    np.testing.assert_allclose(rule.items(case.edges.T, item_features), items - own["item"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_layers": 2},
+        {"n_layers": 1, "item_layers": 3},
+        {"aggregator": "concat", "input_dim": 7, "n_layers": 2, "item_layers": 1},
+    ],
+    ids=["paper", "deeper items", "authors"],
+)
+@pytest.mark.parametrize("side", ["user", "item"])
+def test_graphsage_rule_is_the_encoder_when_ids_of_the_side_are_equal(options, side) -> None:
+    """A new node enters with the mean id embedding; where all are equal, that is its own."""
+    case = EncoderCase("graphsage", options)
+    encoder, view = case.encoder(), case.view()
+    with torch.no_grad():
+        table = getattr(encoder, f"{side}_input").table
+        table.copy_(table.mean(dim=0).expand_as(table))
+    rule = rule_of(encoder, view)
+    expected = encoder.encode_all(view).numpy()
+    user_features, item_features = case.feature_matrices
+    if side == "user":
+        folded, expected = rule.users(case.edges, user_features), expected[:N_USERS]
+    else:
+        folded, expected = rule.items(case.edges.T, item_features), expected[N_USERS:]
+    np.testing.assert_allclose(folded, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_mf_rule_solves_its_least_squares() -> None:
+    case = EncoderCase("mf", features=False)
+    _, arrays, params = case.encoder().export_fold_in(case.view())
+    items, alpha = arrays["item_table"].astype(np.float64), params["background"]
+    ridge = params["ridge"] * alpha * np.trace(items.T @ items) / DIM
+    folded = build_fold_in("mf", arrays, params).users(case.edges)
+    user = int(np.argmax(case.edges.getnnz(axis=1)))
+    weights = case.edges.toarray()[user]
+
+    def objective(u: np.ndarray) -> float:
+        scores = items @ u
+        return float((weights * (1 - scores) ** 2).sum() + alpha * (scores**2).sum() + ridge * u @ u)
+
+    direction = folded[user] / np.linalg.norm(folded[user])
+    # The rule fixes the length; along the line of its direction the objective must reach its minimum.
+    along = items @ direction
+    curvature = (weights * along**2).sum() + alpha * (along**2).sum() + ridge
+    best = direction * (weights * along).sum() / curvature
+    rng = np.random.default_rng(0)
+    assert all(objective(best) < objective(best + 0.01 * rng.normal(size=DIM)) for _ in range(50))
+    lengths = np.linalg.norm(folded[case.edges.getnnz(axis=1) > 0], axis=1)
+    np.testing.assert_allclose(lengths, params["user_norm"], rtol=1e-5)
+
+
+def test_mf_rule_finds_a_trained_user_of_low_rank_data() -> None:
+    """Two tastes: folding in a user's history points where the factors of the data put the user."""
+    rng = np.random.default_rng(0)
+    taste_of_user, taste_of_item = np.arange(60) % 2, np.arange(40) % 2
+    edges = (rng.random((60, 40)) < np.where(taste_of_user[:, None] == taste_of_item, 0.6, 0.05)) * 1.0
+    u, s, vt = np.linalg.svd(edges)
+    tables = u[:, :2] * np.sqrt(s[:2]), vt[:2].T * np.sqrt(s[:2])
+    encoder = build_encoder(
+        "mf",
+        n_users=60,
+        n_items=40,
+        dim=2,
+        rng=torch.Generator(),
+        initial=(tables[0].astype(np.float32), tables[1].astype(np.float32)),
+    )
+    view = GraphView.from_scipy(sp.csr_matrix(edges))
+    rule = rule_of(encoder, view)
+    for folded, table in ((rule.users(sp.csr_matrix(edges)), tables[0]), (rule.items(edges.T), tables[1])):
+        cosine = (folded * table).sum(axis=1)
+        cosine /= np.linalg.norm(folded, axis=1) * np.linalg.norm(table, axis=1)
+        assert cosine.min() > 0.85
+        assert np.mean(cosine) > 0.97
+
+
+@pytest.mark.parametrize("name", ["history", "mf"])
+def test_items_that_are_linear_in_their_audience_are_met(name) -> None:
+    """Where an item table is ``d^-1/2 Σ_u U_u B``, the fitted map finds B, and with it the items."""
+    rng = np.random.default_rng(1)
+    n_users, n_items, dim = 40, 60, 4
+    edges = sp.csr_matrix((rng.random((n_users, n_items)) < 0.2) * 1.0)
+    edges[:, 7] = 0
+    edges.eliminate_zeros()
+    view = GraphView.from_scipy(edges)
+    # The history encoder's users follow from its source table, so only T is set.
+    encoder = build_encoder(
+        name,
+        n_users=n_users,
+        n_items=n_items,
+        dim=dim,
+        rng=torch.Generator().manual_seed(0),
+        input_table=True,
+    )
+    users = encoder.encode_all(view)[:n_users].double().numpy()
+    degrees = np.maximum(np.asarray(edges.sum(axis=0)).ravel(), 1)
+    target = (edges.T @ users) / np.sqrt(degrees)[:, None] @ rng.normal(size=(dim, dim))
+    with torch.no_grad():
+        encoder.item_input.table.copy_(torch.from_numpy(target))
+    folded = rule_of(encoder, view).items(edges.T)
+    known = np.arange(n_items) != 7
+    error = np.linalg.norm(folded[known] - target[known]) / np.linalg.norm(target[known])
+    assert error < 0.02
+    np.testing.assert_allclose(folded[7], encoder.item_input.table.detach().mean(dim=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["history", "mf", "lightgcn"])
+def test_item_without_audience_is_placed_by_its_features(name) -> None:
+    case = EncoderCase(name)
+    encoder, features = case.encoder(), case.feature_matrices[1]
+    folded = rule_of(encoder, case.view()).items(sp.csr_matrix((N_ITEMS, N_USERS)), features)
+    projected = features @ encoder.item_input.features.weight.detach().numpy()
+    if name == "lightgcn":
+        expected = projected / (encoder.n_layers + 1)
+    else:
+        expected = encoder.item_input.table.detach().numpy().mean(axis=0) + projected
+    np.testing.assert_allclose(folded, expected, rtol=1e-4, atol=1e-5)
