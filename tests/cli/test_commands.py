@@ -209,3 +209,14 @@ def test_the_demo_as_json_is_one_document(run: Run, tmp_path: Path) -> None:
     assert code == 0
     assert document["data"]["generated"] is True
     assert len(document["recommended"]) == 3
+
+
+def test_benchmark_search_names_its_engines_and_their_ratios(run: Run) -> None:
+    code, out, _ = run(
+        "benchmark", "search", "--items", 3000, "--bits", 64, "-k", 10, "--queries", 8, "--rounds", 1,
+        "--peers", "numpy-matmul", "--json", "--quiet",
+    )  # fmt: skip
+    rows = {row["engine"]: row for row in json.loads(out)["rows"]}
+    assert code == 0
+    assert rows["hamming"]["ratio_to_ours"] == 1
+    assert rows["numpy-matmul"]["ratio_to_ours"] > 0

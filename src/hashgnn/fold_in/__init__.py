@@ -44,7 +44,7 @@ def build_fold_in(kind: str, arrays: Mapping[str, np.ndarray[Any, Any]], params:
     >>> import scipy.sparse as sp
     >>> tables = {"item_table": np.eye(2, dtype=np.float32), "user_table": np.eye(2, dtype=np.float32),
     ...           "item_mean": np.zeros(2, np.float32)}
-    >>> rule = build_fold_in("history", tables, {"normalization": "degree", "degree_exponent": 1.0, "audience_exponent": 0.5})
+    >>> rule = build_fold_in("history", tables, {"normalization": "degree", "degree_exponent": 1.0, "map_exponent": 0.5})
     >>> rule.users(sp.csr_matrix([[1.0, 1.0]])).tolist()
     [[0.5, 0.5]]
     """

@@ -169,10 +169,8 @@ def unit_sum(edges: Any, table: Array) -> Array:
     return scaled
 
 
-def from_audience(
-    audience: Any, projected: Array | None, table: Array, exponent: float, mean: Array
-) -> Array:
-    """Return embeddings by the fitted audience map; a node without edges has the mean id embedding."""
-    rows = normalised_sum(audience, table, exponent)
-    rows[row_sums(audience) == 0] = mean
+def from_neighbours(edges: Any, projected: Array | None, table: Array, exponent: float, mean: Array) -> Array:
+    """Return embeddings by a fitted map of the neighbours; a node without edges has the mean id embedding."""
+    rows = normalised_sum(edges, table, exponent)
+    rows[row_sums(edges) == 0] = mean
     return rows if projected is None else rows + projected

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from hashgnn.fold_in.base import Array, FoldIn, from_audience, normalised_sum, unit_sum
+from hashgnn.fold_in.base import Array, FoldIn, from_neighbours, normalised_sum, unit_sum
 
 
 class HistoryFoldIn(FoldIn):
     """Users: the encoder's own sum, exactly. Items: the map of the audience that was fitted at export.
 
-    ``u = d^-e · (Σ_j w_j y_j) A + f W_u``, or with the sum scaled to length ``sqrt(dim)``; ``v = c^-1/2 · Σ_u w_u (U B)_u + f W_i``. A new user's embedding
-    equals what the trained encoder gives to a user with that history.
+    ``u = d^-e · (Σ_j w_j y_j) A + f W_u``, or with the sum scaled to length ``sqrt(dim)``;
+    ``v = c^-1/2 · Σ_u w_u (U B)_u + f W_i``. A new user's embedding equals what the trained encoder gives to
+    a user with that history. An item without audience has the mean id embedding.
     """
 
     def _prepare(self) -> tuple[int, int, int]:
@@ -22,7 +23,7 @@ class HistoryFoldIn(FoldIn):
         self._mean = self._vector("item_mean", dim)
         self._exponent = self._number("degree_exponent")
         self._unit = self._choice("normalization", ("degree", "unit")) == "unit"
-        self._audience_exponent = self._number("audience_exponent")
+        self._map_exponent = self._number("map_exponent")
         return len(self._user_table), n_items, dim
 
     def _users(self, history: Any, projected: Array | None) -> Array:
@@ -35,4 +36,4 @@ class HistoryFoldIn(FoldIn):
         return rows if projected is None else rows + projected
 
     def _items(self, audience: Any, projected: Array | None) -> Array:
-        return from_audience(audience, projected, self._user_table, self._audience_exponent, self._mean)
+        return from_neighbours(audience, projected, self._user_table, self._map_exponent, self._mean)

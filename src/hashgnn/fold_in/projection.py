@@ -59,9 +59,9 @@ class HashProjection:
                 n_rows=self.dim,
                 n_columns=self.n_bits,
             )
-            bias = check_matrix(
-                f"{side}_bias", arrays[f"{side}_bias"][None], dtype=np.float32, n_columns=self.n_bits
-            )
+            bias = np.asarray(arrays[f"{side}_bias"], np.float32)
+            if bias.shape != (self.n_bits,):
+                raise ParameterError(f"{side}_bias must have shape ({self.n_bits},), got {bias.shape}")
             self._layers[name] = (weight, bias)
 
     @property

@@ -77,7 +77,7 @@ def random_state(
     rule = build_fold_in(
         "history",
         arrays,
-        {"normalization": "degree", "degree_exponent": 0.5, "audience_exponent": 0.5},
+        {"normalization": "degree", "degree_exponent": 0.5, "map_exponent": 0.5},
     )
     outputs = {"user": rule.users(seen), "item": table}
     relaxed = {"user": projection.users(outputs["user"]), "item": projection.items(table)}

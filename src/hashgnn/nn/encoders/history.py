@@ -9,7 +9,7 @@ from torch.nn import functional
 from hashgnn._checks import check_choice, check_float
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
-from hashgnn.nn.encoders._audience import AUDIENCE_EXPONENT, fitted_table
+from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
 from hashgnn.nn.encoders._inputs import Array, FeatureMap, SideInput, by_side, start_table, to_numpy
 from hashgnn.nn.encoders.base import Encoder, FoldInExport
 from hashgnn.nn.graph_view import GraphView
@@ -148,6 +148,6 @@ class HistoryEncoder(Encoder):
         params = {
             "normalization": self.normalization,
             "degree_exponent": self.degree_exponent,
-            "audience_exponent": AUDIENCE_EXPONENT,
+            "map_exponent": MAP_EXPONENT,
         }
         return "history", arrays, params

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from hashgnn.nn.encoders._audience import AUDIENCE_EXPONENT, fitted_table
+from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
 from hashgnn.nn.encoders._inputs import Array, SideInput, by_side, to_numpy
 from hashgnn.nn.encoders.base import Encoder, FoldInExport
 from hashgnn.nn.graph_view import GraphView
-
-_BACKGROUND = 0.01  # fold-in: weight of a score for an item without interaction, against 1 with one
-_RIDGE = 0.1  # fold-in: share of the background's mean diagonal added to the diagonal
 
 
 class MFEncoder(Encoder):
@@ -57,22 +52,15 @@ class MFEncoder(Encoder):
 
     @torch.no_grad()
     def export_fold_in(self, view: GraphView) -> FoldInExport:
-        """Return the ``mf`` rule: ridge regression against the item table for users, the audience for items."""
+        """Return the ``mf`` rule: for both sides, a linear map of the neighbours fitted to the trained nodes."""
         embeddings = to_numpy(self.encode_all(view))
         users, items = embeddings[: self.n_users], embeddings[self.n_users :]
-        norm = float(self.user_input.table.detach().norm(dim=1).mean())
-        params: dict[str, Any] = {
-            "ridge": _RIDGE,
-            "background": _BACKGROUND,
-            "user_norm": norm,
-            "audience_exponent": AUDIENCE_EXPONENT,
-        }
         arrays = {
-            "item_table": items,
+            "item_table": fitted_table(view.user_item, items, to_numpy(self.user_input.table)),
             "user_table": fitted_table(view.item_user, users, to_numpy(self.item_input.table)),
             "user_mean": self.user_input.mean(),
             "item_mean": self.item_input.mean(),
             **self.user_input.features.export(),
             **self.item_input.features.export(),
         }
-        return "mf", arrays, params
+        return "mf", arrays, {"map_exponent": MAP_EXPONENT}
