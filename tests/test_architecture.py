@@ -17,8 +17,9 @@ LEVELS = {
     2: ("graph", "index", "evaluation", "state"),
     3: ("training",),
     4: ("recommender",),
-    5: ("benchmarking", "cli", "scale", "serving"),
-    6: ("testing", "__main__"),
+    5: ("benchmarking", "scale", "serving"),
+    6: ("cli",),
+    7: ("testing", "__main__"),
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 # The compiled kernels belong to the index; nothing else may reach past its contract.
