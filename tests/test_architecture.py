@@ -15,9 +15,9 @@ LEVELS = {
     0: ("errors", "_checks", "_rng", "_files", "_tensors", "_extras", "_progress", "artifact"),
     1: ("codes", "config", "data", "fold_in", "nn"),
     2: ("graph", "index", "evaluation", "state"),
-    3: ("training",),
+    3: ("training", "baselines"),
     4: ("recommender",),
-    5: ("benchmarking", "scale", "serving"),
+    5: ("benchmarking", "tuning", "scale", "serving"),
     6: ("cli",),
     7: ("testing", "__main__"),
 }

@@ -1,4 +1,4 @@
-"""``hashgnn benchmark``: measurements on this machine."""
+"""``hashgnn benchmark search``: searches timed on this machine."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ import typer
 from hashgnn.cli._options import Debug, Json, K, Quiet, Threads, comma_list
 from hashgnn.cli._output import Output
 
-app = typer.Typer(help="Measure on this machine.", no_args_is_help=True)
-
-
-@app.callback()
-def benchmark() -> None:
-    """Measure on this machine."""
-
-
-@app.command("search")
 def search(
     items: Annotated[int, typer.Option(metavar="N", help="Generated items.")] = 1_000_000,
     bits: Annotated[int, typer.Option(metavar="N", help="Width of a code.")] = 128,
