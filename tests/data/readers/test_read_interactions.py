@@ -201,7 +201,8 @@ BAD_LINES: dict[str, tuple[str, str, str]] = {
     "a missing column": (
         "e.csv",
         "customer,item_id\n1,2\n",
-        ": column 'user_id' is missing, found 'customer', 'item_id'; name the column of user with user=",
+        ": column 'user_id' is missing, found 'customer', 'item_id'; "
+        "name the column with user= (command line: --user)",
     ),
     "a column twice": (
         "e.csv",
