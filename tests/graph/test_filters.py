@@ -10,9 +10,9 @@ from graphs import build, matrices, random_graph
 from hypothesis import given
 from hypothesis import strategies as st
 
-import hashgnn.graph.filters as filters
+import hashgnn.graph.filters.base as base
 from hashgnn.errors import ParameterError
-from hashgnn.graph import BipartiteGraph, SpectralFilter
+from hashgnn.graph import BipartiteGraph, ChebyshevFilter, SpectralFilter
 
 
 def test_scores_equal_the_formula_over_dense_matrices() -> None:
@@ -29,9 +29,67 @@ def test_scores_equal_the_formula_over_dense_matrices() -> None:
     assert np.allclose(scores, expected, atol=1e-4)
 
 
-def test_scores_of_a_batch_are_those_of_its_rows_alone() -> None:
+def chebyshev_reference(
+    graph: BipartiteGraph, order: int, flatness: float, rank: int, alpha: float, beta: float
+):
+    """Return all scores by a dense eigen-decomposition and the cosine form of Chebyshev polynomials."""
+    weights = graph.user_item.toarray().astype(np.float64)
+    users, items = weights.sum(axis=1), weights.sum(axis=0)
+    normalised = weights / np.sqrt(np.outer(users, items))
+    values, vectors = np.linalg.eigh(normalised.T @ normalised)
+    x = 1 - 2 * np.clip(values, 0, 1)
+    nodes = np.cos((np.arange(order + 1) + 0.5) / (order + 1) * np.pi)
+    extrema = np.cos(np.arange(order + 1) / order * np.pi)
+    target = (1 - np.sign(extrema) * np.abs(extrema) ** flatness) / 2
+    response = np.zeros_like(x)
+    for k in range(order + 1):
+        share = (1 if k == 0 else 2) / (order + 1) * (target * np.cos(k * np.arccos(nodes))).sum()
+        response += share * np.cos(k * np.arccos(x))
+    response[np.argsort(values)[-rank:]] += alpha
+    return weights @ np.diag(items**-beta) @ vectors @ np.diag(response) @ vectors.T @ np.diag(items**beta)
+
+
+@pytest.mark.parametrize(
+    ("order", "flatness", "rank", "alpha", "beta"),
+    [(8, 1.5, 6, 0.2, 0.4), (8, 10, 3, 0.3, 0.0), (3, 1, 1, 0.0, 0.5), (1, 2, 40, 0.1, 1.0)],
+)
+def test_chebyshev_scores_equal_a_dense_eigendecomposition(order, flatness, rank, alpha, beta) -> None:
     graph = random_graph()
-    fitted = SpectralFilter.fit(graph, rank=4, rng=0)
+    fitted = ChebyshevFilter.fit(
+        graph, order=order, flatness=flatness, rank=rank, alpha=alpha, beta=beta, rng=0, n_iterations=40
+    )
+    expected = chebyshev_reference(graph, order, flatness, rank, alpha, beta)
+    scores = fitted.score(graph.user_item)
+    assert scores.dtype == np.float32
+    # The polynomial of the rest is cut where it is within .001 of the full one.
+    assert np.abs(scores - expected).max() < 0.01 * np.abs(expected).max()
+    assert np.corrcoef(scores.ravel(), expected.ravel())[0, 1] > 0.9999
+
+
+def test_chebyshev_polynomial_is_short_where_the_low_pass_is_wide() -> None:
+    graph = random_graph()
+    lengths = [len(ChebyshevFilter.fit(graph, rank=rank, rng=0).coefficients) for rank in (1, 20, 39)]
+    assert lengths[0] > lengths[1] > lengths[2] == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"order": 0}, "order must be an integer >= 1, got 0"),
+        ({"flatness": 0}, "flatness must be a finite number > 0, got 0"),
+        ({"alpha": -1}, "alpha must be a finite number >= 0, got -1"),
+        ({"beta": 2}, "beta must be a finite number >= 0 and <= 1, got 2"),
+    ],
+)
+def test_chebyshev_settings_out_of_range_raise(settings, sentence) -> None:
+    with pytest.raises(ParameterError, match=sentence):
+        ChebyshevFilter.fit(random_graph(), rank=2, **settings)
+
+
+@pytest.mark.parametrize("kind", [SpectralFilter, ChebyshevFilter])
+def test_scores_of_a_batch_are_those_of_its_rows_alone(kind) -> None:
+    graph = random_graph()
+    fitted = kind.fit(graph, rank=4, rng=0)
     whole = fitted.score(graph.user_item[:7])
     assert np.allclose(whole[3], fitted.score(graph.user_item[3:4])[0], atol=1e-6)
 
@@ -43,12 +101,13 @@ def test_the_filter_never_crosses_between_separate_components() -> None:
     assert scores[:4, :5].min() > 0.1
 
 
-def test_isolated_nodes_score_zero() -> None:
+@pytest.mark.parametrize("kind", [SpectralFilter, ChebyshevFilter])
+def test_isolated_nodes_score_zero(kind) -> None:
     dense = random_graph().user_item.toarray()
     dense[3] = 0
     dense[:, 5] = 0
     graph = build(dense)
-    scores = SpectralFilter.fit(graph, rank=4, rng=0).score(graph.user_item)
+    scores = kind.fit(graph, rank=4, rng=0).score(graph.user_item)
     assert not scores[3].any()
     assert not scores[:, 5].any()
 
@@ -64,7 +123,7 @@ def test_lists_leave_out_the_history_and_are_padded() -> None:
 def test_lists_do_not_depend_on_the_size_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = SpectralFilter.fit(random_graph(), rank=4, rng=0)
     whole = fitted.top(8)
-    monkeypatch.setattr(filters, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(base, "_BLOCK_BYTES", 1000)
     assert np.array_equal(fitted.top(8), whole)
 
 
@@ -72,11 +131,12 @@ def test_lists_do_not_depend_on_the_size_of_a_block(monkeypatch: pytest.MonkeyPa
 def test_the_best_columns_are_those_of_a_stable_sort(scores: np.ndarray, k: int) -> None:
     k = min(k, scores.shape[1])
     expected = np.argsort(-scores.astype(np.float32), axis=1, kind="stable")[:, :k]
-    assert np.array_equal(filters._best(scores.astype(np.float32), k), expected)
+    assert np.array_equal(base._best(scores.astype(np.float32), k), expected)
 
 
-def test_histories_of_another_width_are_refused() -> None:
-    fitted = SpectralFilter.fit(random_graph(), rank=2, rng=0)
+@pytest.mark.parametrize("kind", [SpectralFilter, ChebyshevFilter])
+def test_histories_of_another_width_are_refused(kind) -> None:
+    fitted = kind.fit(random_graph(), rank=2, rng=0)
     with pytest.raises(ParameterError, match=r"histories must have shape \(n, 40\), got \(1, 3\)"):
         fitted.score(sp.csr_matrix((1, 3)))
 

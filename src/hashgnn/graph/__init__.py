@@ -1,13 +1,15 @@
 """The bipartite graph: adjacency, neighbour and negative sampling, spectral filters."""
 
 from hashgnn.graph.bipartite import BipartiteGraph
-from hashgnn.graph.filters import SpectralFilter
+from hashgnn.graph.filters import ChebyshevFilter, GraphFilter, SpectralFilter
 from hashgnn.graph.negatives import NegativeSampler
 from hashgnn.graph.sampling import sample_neighbours
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum, truncated_svd
 
 __all__ = [
     "BipartiteGraph",
+    "ChebyshevFilter",
+    "GraphFilter",
     "GraphSpectrum",
     "NegativeSampler",
     "SpectralFilter",

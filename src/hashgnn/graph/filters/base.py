@@ -1,91 +1,41 @@
-"""Spectral filters: closed-form recommenders that serve as teachers of codes."""
+"""``GraphFilter``: what every closed-form filter offers, scores of histories and ranked lists."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from hashgnn._checks import check_float, check_int
+from hashgnn._checks import check_int
 from hashgnn._progress import progress
-from hashgnn._rng import RngLike
 from hashgnn.errors import ParameterError
 from hashgnn.graph.bipartite import BipartiteGraph
-from hashgnn.graph.spectral import low_spectrum
 
 Array = np.ndarray[Any, Any]
 
 _BLOCK_BYTES = 64 << 20
 
 
-@dataclass(frozen=True)
-class SpectralFilter:
-    """GF-CF: a linear graph filter plus ``alpha`` times an ideal low-pass filter.
-
-    A user with history row ``r`` gets the scores ``r (S'S + alpha Di^-1/2 V V' Di^1/2)``, where ``S`` is
-    the normalised user-item matrix and ``V`` its leading right singular vectors. There is nothing to
-    train. An unseen user is scored like any other, from the history alone.
+class GraphFilter(ABC):
+    """A recommender without training: a history goes through a filter of the graph, scores come out.
 
     Attributes
     ----------
     graph : BipartiteGraph
-    alpha : float
-        Weight of the low-pass filter; 0 leaves the linear filter.
-    history_table, item_table : ndarray of shape (n_items, rank), float32
-        ``Di^-1/2 V`` and ``Di^1/2 V``: the low-pass score of item i for history r is
-        ``(r @ history_table) @ item_table[i]``. They also warm-start an encoder's tables.
-
-    References
-    ----------
-    Shen et al., *How powerful is graph convolution for recommendation?*, CIKM 2021, section 4.
-
-    Examples
-    --------
-    >>> import numpy as np, scipy.sparse as sp
-    >>> graph = BipartiteGraph(sp.csr_matrix(np.kron(np.eye(2), np.ones((3, 3))) - np.eye(6)))
-    >>> SpectralFilter.fit(graph, rank=2, rng=0).top(1).ravel()
-    array([0, 1, 2, 3, 4, 5])
     """
 
     graph: BipartiteGraph
-    alpha: float
-    history_table: Array
-    item_table: Array
 
-    @classmethod
-    def fit(
-        cls,
-        graph: BipartiteGraph,
-        *,
-        rank: int = 256,
-        alpha: float = 0.3,
-        rng: RngLike = None,
-        n_iterations: int = 4,
-    ) -> SpectralFilter:
-        """Compute the filter's singular vectors.
+    @abstractmethod
+    def _filtered(self, rows: sp.csr_matrix) -> Array:
+        """Return the scores (n, n_items), float32, of histories that were checked."""
 
-        Parameters
-        ----------
-        graph : BipartiteGraph
-        rank : int, default=256
-            Vectors of the ideal low pass, at most ``min(n_users, n_items)``.
-        alpha : float >= 0, default=0.3
-        rng : int, numpy.random.Generator or None, default=None
-        n_iterations : int, default=4
-            Power iterations of the randomized SVD.
-        """
-        alpha = check_float("alpha", alpha, minimum=0)
-        vectors = low_spectrum(graph, rank, rng=rng, n_iterations=n_iterations).item_vectors
-        root = np.sqrt(graph.item_strengths)[:, None]
-        inverse = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
-        return cls(graph, alpha, (vectors * inverse).astype(np.float32), (vectors * root).astype(np.float32))
-
-    @cached_property
-    def _transposed(self) -> sp.csr_matrix:
-        return sp.csr_matrix(self.graph.normalized_user_item.T)
+    @property
+    @abstractmethod
+    def bytes_per_item(self) -> float:
+        """Memory that scoring needs, divided by the number of items."""
 
     def score(self, histories: sp.csr_matrix) -> Array:
         """Score every item for each history.
@@ -104,14 +54,7 @@ class SpectralFilter:
             raise ParameterError(
                 f"histories must have shape (n, {self.graph.n_items}), got {histories.shape}"
             )
-        rows = sp.csr_matrix(histories, dtype=np.float32)
-        normalised = self.graph.normalized_user_item
-        # Two hops from a history reach most of the catalogue: from the first on, dense is faster.
-        reached = np.ascontiguousarray((rows @ normalised.T).toarray().T)
-        scores: Array = np.ascontiguousarray((self._transposed @ reached).T)
-        if self.alpha > 0:
-            scores += np.float32(self.alpha) * ((rows @ self.history_table) @ self.item_table.T)
-        return scores
+        return self._filtered(sp.csr_matrix(histories, dtype=np.float32))
 
     def top(
         self,

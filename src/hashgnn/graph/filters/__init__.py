@@ -1,0 +1,7 @@
+"""Closed-form graph filters: recommenders without training, and teachers of codes."""
+
+from hashgnn.graph.filters.base import GraphFilter
+from hashgnn.graph.filters.cheby_cf import ChebyshevFilter
+from hashgnn.graph.filters.gf_cf import SpectralFilter
+
+__all__ = ["ChebyshevFilter", "GraphFilter", "SpectralFilter"]
