@@ -1,0 +1,89 @@
+"""Continuous models to compare with, by name: one contract, ``hashgnn.evaluate`` reads each as it is.
+
+Importing this package does not import torch; fitting a trained baseline does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hashgnn._checks import check_choice, check_int
+from hashgnn._rng import RngLike
+from hashgnn.baselines.base import EmbeddingBaseline, FilterBaseline, FittedBaseline, PopularityBaseline
+from hashgnn.baselines.registry import BASELINES, Baseline
+from hashgnn.baselines.run_options import RunOptions
+from hashgnn.data import Interactions
+
+
+def fit_baseline(
+    name: str,
+    interactions: Interactions,
+    *,
+    dim: int = 64,
+    rng: RngLike = None,
+    valid: Interactions | None = None,
+    device: str = "cpu",
+    n_threads: int | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> FittedBaseline:
+    """Fit a baseline by its registered name.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``BASELINES``.
+    interactions : Interactions
+        The training part; weights are not looked at.
+    dim : int, default=64
+        Width of the vectors. Models without vectors do not look at it.
+    rng : int, numpy.random.Generator or None, default=None
+        One seed gives one result on one machine with one thread count.
+    valid : Interactions or None, default=None
+        Held-out interactions over the same ids, by which a trained baseline chooses its best epoch;
+        ``None`` holds a tenth of each user's interactions back for it. Never the test part.
+    device : str, default="cpu"
+        For trained baselines: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    n_threads : int or None, default=None
+        Threads of torch on the CPU; ``None`` leaves torch as it is.
+    progress : bool or None, default=None
+        ``None`` shows a bar on a terminal.
+    **settings
+        Settings of the baseline in place of its defaults; see docs/baselines.md.
+
+    Returns
+    -------
+    FittedBaseline
+        ``user_embeddings`` and ``item_embeddings``, float32, where it has vectors; ``score`` in any case.
+
+    Raises
+    ------
+    ParameterError
+        If the name or a setting is unknown, or a value breaks its rule.
+    MissingExtraError
+        If a trained baseline is asked for and torch is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> blocks = np.kron(np.eye(2), np.ones((3, 3))) - np.eye(6)
+    >>> train = Interactions.from_csr(sp.csr_matrix(blocks))
+    >>> fitted = fit_baseline("spectral", train, dim=2, rng=0)
+    >>> fitted.search_block(np.arange(6), "float", 1, oversampling=1).positions.ravel()
+    array([0, 1, 2, 3, 4, 5])
+    """
+    check_choice("baseline", name, BASELINES)
+    check_int("dim", dim, minimum=1)
+    options = RunOptions(valid=valid, device=device, n_threads=n_threads, progress=progress)
+    return BASELINES[name].fit(interactions, dim=dim, rng=rng, options=options, settings=settings)
+
+
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "EmbeddingBaseline",
+    "FilterBaseline",
+    "FittedBaseline",
+    "PopularityBaseline",
+    "fit_baseline",
+]

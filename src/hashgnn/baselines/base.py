@@ -1,0 +1,159 @@
+"""``FittedBaseline``: what every baseline is after fitting, ready for ``hashgnn.evaluate``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from hashgnn._checks import check_choice, check_matrix
+from hashgnn.data import Interactions
+from hashgnn.evaluation.ranking import rank
+from hashgnn.graph import BipartiteGraph, GraphFilter
+
+Array = np.ndarray[Any, Any]
+
+SEARCH = "float"
+_BLOCK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best unseen items of some users, as evaluation reads them.
+
+    Attributes
+    ----------
+    positions : ndarray of shape (n, k), int64
+        Item indices, best first, padded with -1.
+    counts : ndarray of shape (n,), int64
+    """
+
+    positions: Array
+    counts: Array
+
+
+class FittedBaseline(ABC):
+    """A continuous model of users and items, by internal index.
+
+    It has the methods that :func:`hashgnn.evaluate` asks for, with one search way, ``float``.
+
+    Attributes
+    ----------
+    user_embeddings, item_embeddings : ndarray of shape (n_users, d) and (n_items, d), float32, or None
+        Vectors whose inner product is the score; ``None`` where the model has no such vectors.
+    """
+
+    search_ways = (SEARCH,)
+    user_embeddings: Array | None = None
+    item_embeddings: Array | None = None
+
+    def __init__(self, interactions: Interactions) -> None:
+        self._seen: sp.csr_matrix = interactions.csr
+        self.n_users, self.n_items = (int(n) for n in self._seen.shape)
+
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether scores are inner products of stored vectors: what a post-hoc binariser needs."""
+        return self.item_embeddings is not None
+
+    @abstractmethod
+    def score(self, user_index: Array) -> Array:
+        """Return a score of every item for some users, (n, n_items) float32, higher is better.
+
+        Training items are not masked. The array is the caller's.
+        """
+
+    def score_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Array:
+        """Return :meth:`score`; the form that evaluation calls."""
+        check_choice("search", search, self.search_ways)
+        return self.score(user_index)
+
+    def search_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Found:
+        """Return the best ``k`` unseen items of some users, in blocks of bounded memory."""
+        check_choice("search", search, self.search_ways)
+        n_block = max(1, _BLOCK_BYTES // (4 * self.n_items))
+        positions = np.empty((len(user_index), k), np.int64)
+        counts = np.empty(len(user_index), np.int64)
+        for start in range(0, len(user_index), n_block):
+            users = user_index[start : start + n_block]
+            scores = self.score(users)
+            seen = self._seen[users]
+            scores[np.repeat(np.arange(len(users)), np.diff(seen.indptr)), seen.indices] = -np.inf
+            best = rank(scores, k)
+            positions[start : start + n_block], counts[start : start + n_block] = best.positions, best.counts
+        return Found(positions, counts)
+
+    @abstractmethod
+    def bytes_per_item(self, search: str) -> float:
+        """Return how many bytes of each item scoring needs."""
+
+
+class EmbeddingBaseline(FittedBaseline):
+    """A baseline whose score is the inner product of a user's and an item's vector.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        What it was fitted on.
+    users, items : ndarray of shape (n_users, d) and (n_items, d)
+        Finite.
+    """
+
+    def __init__(self, interactions: Interactions, users: Array, items: Array) -> None:
+        super().__init__(interactions)
+        self.user_embeddings: Array = check_matrix("users", users, dtype=np.float32, n_rows=self.n_users)
+        self.item_embeddings: Array = check_matrix(
+            "items", items, dtype=np.float32, n_rows=self.n_items, n_columns=self.user_embeddings.shape[1]
+        )
+
+    def score(self, user_index: Array) -> Array:
+        """Return inner products, (n, n_items) float32."""
+        scores: Array = self.user_embeddings[user_index] @ self.item_embeddings.T
+        return scores
+
+    def bytes_per_item(self, search: str) -> float:
+        """Return the bytes of one item's vector."""
+        return float(self.item_embeddings.itemsize * self.item_embeddings.shape[1])
+
+
+class FilterBaseline(FittedBaseline):
+    """A closed-form graph filter: it scores histories and has no vectors.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        What it was fitted on.
+    graph_filter : GraphFilter
+        Over the graph of these interactions.
+    """
+
+    def __init__(self, interactions: Interactions, graph_filter: GraphFilter) -> None:
+        super().__init__(interactions)
+        self.graph_filter = graph_filter
+
+    def score(self, user_index: Array) -> Array:
+        """Return the filtered histories, (n, n_items) float32."""
+        return self.graph_filter.score(self.graph_filter.graph.user_item[user_index])
+
+    def bytes_per_item(self, search: str) -> float:
+        """Return the memory that scoring needs, divided by the number of items."""
+        return self.graph_filter.bytes_per_item
+
+
+class PopularityBaseline(FittedBaseline):
+    """One score an item, the same for every user: how many users it has."""
+
+    def __init__(self, interactions: Interactions) -> None:
+        super().__init__(interactions)
+        self.counts = BipartiteGraph.from_interactions(interactions).item_degrees.astype(np.float32)
+
+    def score(self, user_index: Array) -> Array:
+        """Return the items' counts for each user, (n, n_items) float32."""
+        return np.tile(self.counts, (len(user_index), 1))
+
+    def bytes_per_item(self, search: str) -> float:
+        """Return the bytes of one count."""
+        return float(self.counts.itemsize)

@@ -1,0 +1,69 @@
+"""``BASELINES``: every baseline by name. A new one is a fit function and one line here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hashgnn._rng import RngLike
+from hashgnn.baselines import closed_form, trained
+from hashgnn.baselines.base import FittedBaseline
+from hashgnn.baselines.run_options import RunOptions
+from hashgnn.data import Interactions
+from hashgnn.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline before fitting.
+
+    Attributes
+    ----------
+    name : str
+    function : callable
+        Takes the interactions and, by keyword, ``dim``, ``rng``, ``options`` and its settings.
+    has_embeddings : bool
+        Whether the fitted model has vectors, as a post-hoc binariser needs them.
+    is_trained : bool
+        Whether it is trained by gradient descent, with torch.
+    """
+
+    name: str
+    function: Callable[..., FittedBaseline] = field(repr=False)
+    has_embeddings: bool
+    is_trained: bool
+
+    def fit(
+        self,
+        interactions: Interactions,
+        *,
+        dim: int,
+        rng: RngLike,
+        options: RunOptions,
+        settings: dict[str, Any],
+    ) -> FittedBaseline:
+        """Fit; an unknown setting raises :class:`ParameterError`."""
+        parameters = inspect.signature(self.function).parameters.values()
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            known = {p.name for p in parameters} - {"interactions", "dim", "rng", "options"}
+            for name in settings:
+                if name not in known:
+                    listed = ", ".join(sorted(known)) or "it has none"
+                    raise ParameterError(f"{name} is not a setting of {self.name}; its settings: {listed}")
+        return self.function(interactions, dim=dim, rng=rng, options=options, **settings)
+
+
+def _registered(*baselines: Baseline) -> dict[str, Baseline]:
+    return {baseline.name: baseline for baseline in baselines}
+
+
+BASELINES: dict[str, Baseline] = _registered(
+    Baseline("popularity", closed_form.popularity, has_embeddings=False, is_trained=False),
+    Baseline("puresvd", closed_form.puresvd, has_embeddings=True, is_trained=False),
+    Baseline("spectral", closed_form.spectral, has_embeddings=True, is_trained=False),
+    Baseline("gf-cf", closed_form.gf_cf, has_embeddings=False, is_trained=False),
+    Baseline("chebycf", closed_form.chebycf, has_embeddings=False, is_trained=False),
+    Baseline("mf-bpr", trained.mf_bpr, has_embeddings=True, is_trained=True),
+)
