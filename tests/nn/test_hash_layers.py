@@ -6,7 +6,7 @@ import torch
 
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in import HashProjection
-from hashgnn.nn import HashLayer, guided, sign_ste
+from hashgnn.nn import HashLayer
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -50,9 +50,10 @@ def test_both_sides_start_equal_and_train_apart() -> None:
     assert layer.weights["item"].grad is None
 
 
+@pytest.mark.parametrize("threshold", [False, True])
 @pytest.mark.parametrize("mode", ["shared", "per_side"])
-def test_projection_in_numpy_equals_the_layer(mode) -> None:
-    layer = HashLayer(12, 24, mode=mode, rng=generator())
+def test_projection_in_numpy_equals_the_layer(mode, threshold) -> None:
+    layer = HashLayer(12, 24, mode=mode, rng=generator(), threshold=threshold)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator(3)))
@@ -74,52 +75,14 @@ def test_bad_settings_of_the_layer_raise() -> None:
         HashLayer(4, 8, rng=generator())(torch.zeros(1, 4), "shared")
 
 
-def test_sign_of_zero_is_plus_one_and_its_gradient_the_identity() -> None:
-    z = torch.tensor([[-2.0, -0.0, 0.0, 1e-30]], requires_grad=True)
-    signs = sign_ste(z)
-    assert signs.tolist() == [[-1, 1, 1, 1]]
-    weights = torch.tensor([[3.0, -1.0, 0.5, 7.0]])
-    (signs * weights).sum().backward()
-    assert torch.equal(z.grad, weights)
-
-
-def test_guidance_of_one_is_relaxed_and_of_zero_is_the_sign() -> None:
-    z = torch.rand(50, 16, generator=generator()) * 2 - 1
-    for granularity in ("bit", "row"):
-        assert torch.equal(guided(z, 1.0, granularity=granularity, generator=generator()), z)
-        assert torch.equal(guided(z, 0.0, granularity=granularity, generator=generator()), sign_ste(z))
-
-
-@pytest.mark.parametrize("granularity", ["bit", "row"])
-def test_guidance_mixes_with_probability_p_and_gradient_is_the_identity(granularity) -> None:
-    n_rows, n_bits, p = 4000, 8, 0.3
-    z = (torch.rand(n_rows, n_bits, generator=generator()) * 1.8 - 0.9).requires_grad_()
-    mixed = guided(z, p, granularity=granularity, generator=generator(1))
-    relaxed = mixed == z
-    assert torch.equal(mixed[~relaxed], sign_ste(z)[~relaxed])
-    n_draws = n_rows * (n_bits if granularity == "bit" else 1)
-    assert abs(relaxed.double().mean().item() - p) < 4 * (p * (1 - p) / n_draws) ** 0.5
-    rows_agree = (relaxed == relaxed[:, :1]).all(dim=1)
-    assert bool(rows_agree.all()) == (granularity == "row")
-    weights = torch.randn(n_rows, n_bits, generator=generator(2))
-    (mixed * weights).sum().backward()
-    assert torch.equal(z.grad, weights)
-
-
-def test_rows_of_a_group_share_their_draw() -> None:
-    z = torch.full((600, 8), 0.5)
-    groups = torch.arange(300).repeat(2)
-    for granularity in ("bit", "row"):
-        relaxed = guided(z, 0.5, granularity=granularity, generator=generator(), groups=groups) == 0.5
-        assert torch.equal(relaxed[:300], relaxed[300:])
-        assert 0.4 < relaxed.double().mean() < 0.6
-
-
-def test_guidance_with_bad_input_raises() -> None:
-    z = torch.zeros(2, 8)
-    with pytest.raises(ParameterError, match="p must be a finite number >= 0 and <= 1, got 1.2"):
-        guided(z, 1.2, generator=generator())
-    with pytest.raises(ParameterError, match="granularity must be one of 'bit', 'row', got 'edge'"):
-        guided(z, 0.5, granularity="edge", generator=generator())
-    with pytest.raises(ParameterError, match=r"groups must have shape \(2,\), got \(3,\)"):
-        guided(z, 0.5, generator=generator(), groups=torch.zeros(3, dtype=torch.long))
+def test_a_threshold_is_taken_from_the_relaxed_code_and_learns_without_tanh() -> None:
+    plain, shifted = (HashLayer(6, 8, rng=generator(), threshold=threshold) for threshold in (False, True))
+    u = torch.randn(5, 6, generator=generator(1))
+    assert torch.equal(shifted(u, "user"), plain(u, "user"))
+    with torch.no_grad():
+        shifted.thresholds["shared"].copy_(torch.linspace(-0.5, 0.5, 8))
+    torch.testing.assert_close(shifted(u, "item"), plain(u, "item") - torch.linspace(-0.5, 0.5, 8))
+    assert torch.equal(shifted.project(u, "item"), plain.project(u, "item"))
+    shifted(u, "user").sum().backward()
+    assert torch.equal(shifted.thresholds["shared"].grad, torch.full((8,), -5.0))
+    assert not plain.thresholds

@@ -1,8 +1,11 @@
-"""Recipes cut down to a second."""
+"""Recipes cut down to a second, and what they must learn."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from hashgnn.config import ModelConfig, load_recipe
+from hashgnn.state import ModelState
 
 QUICK = {"n_bits": 16, "embedding_dim": 16, "epochs": 3, "batch_size": 16, "validation_share": 0.0}
 
@@ -15,3 +18,13 @@ def quick(recipe: str, **settings: object) -> ModelConfig:
     if recipe == "authors":
         small |= {"input_dim": 12, "fan_outs": [3, 2], "item_fan_outs": [3], "n_negatives": 2}
     return load_recipe(recipe, **{**small, **settings})
+
+
+def same_group_share(state: ModelState) -> float:
+    """Share of each user's nearest unseen item by code that lies in the user's own group."""
+    scores = state.user_codes.signs().astype(int) @ state.item_codes.signs().astype(int).T
+    if state.item_bias is not None:
+        scores = scores + state.item_bias.values()
+    scores = np.where(state.seen.toarray() > 0, -np.inf, scores)
+    users, items = state.user_ids.ids // 20, state.item_ids.ids // 12
+    return float((items[scores.argmax(axis=1)] == users).mean())

@@ -6,25 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.training.quick import quick
+from tests.training.quick import quick, same_group_share
 
 from hashgnn.config import RECIPES
 from hashgnn.data import Interactions, split
 from hashgnn.errors import DataError, ParameterError, TrainingError
 from hashgnn.nn import ENCODERS
-from hashgnn.state import ModelState
 from hashgnn.training import train
 from hashgnn.training.device import resolve_device, threads
-
-
-def same_group_share(state: ModelState) -> float:
-    """Share of each user's nearest unseen item by code that lies in the user's own group."""
-    scores = state.user_codes.signs().astype(int) @ state.item_codes.signs().astype(int).T
-    if state.item_bias is not None:
-        scores = scores + state.item_bias.values()
-    scores = np.where(state.seen.toarray() > 0, -np.inf, scores)
-    users, items = state.user_ids.ids // 20, state.item_ids.ids // 12
-    return float((items[scores.argmax(axis=1)] == users).mean())
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

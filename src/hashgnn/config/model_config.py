@@ -51,8 +51,12 @@ class ModelConfig(BaseModel):
         Share of a user's items left out of the history aggregate in training.
     hash_layer : {"shared", "per_side"}
         One projection to bits for all nodes, or one for users and one for items.
+    relaxation : str
+        Through what codes are trained: ``guided`` (straight-through estimator with guidance), ``ste``,
+        ``learned_threshold``, ``clipped``, ``gaussian``, ``fourier``, ``hashnet``, ``gumbel``,
+        ``stochastic``.
     guidance : {"none", "bit", "row"}
-        Straight-through estimator alone, or with guidance drawn for each bit or each row.
+        ``guided``: drawn for each bit or each row; ``none`` leaves the estimator alone.
     guidance_schedule : {"constant", "linear", "step", "epoch"}
         How the share p of relaxed entries falls from ``guidance_start`` to ``guidance_end``.
     guidance_until : float in (0, 1]
@@ -61,6 +65,12 @@ class ModelConfig(BaseModel):
         ``step``: how many equal stairs.
     guidance_change, guidance_every : float, int
         ``epoch``: p falls by ``guidance_change`` every ``guidance_every`` epochs.
+    gumbel_start, gumbel_end, gumbel_hard : float, float, bool
+        ``gumbel``: temperature at the first and the last step, and whether the draws become signs.
+    hashnet_start, hashnet_end : float
+        ``hashnet``: steepness of tanh at the first and the last step.
+    surrogate_width, surrogate_terms : float, int
+        ``clipped``, ``gaussian``, ``fourier``: how far from 0 the gradient reaches; terms of the series.
     float_embedding : {"encoder", "relaxed"}
         What the float search and the re-ranking use: the encoder's output, or tanh of its projection.
     objective : {"edges", "users"}
@@ -121,6 +131,17 @@ class ModelConfig(BaseModel):
     history_dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
 
     hash_layer: Literal["shared", "per_side"] = "shared"
+    relaxation: Literal[
+        "clipped",
+        "fourier",
+        "gaussian",
+        "guided",
+        "gumbel",
+        "hashnet",
+        "learned_threshold",
+        "ste",
+        "stochastic",
+    ] = "guided"
     guidance: Literal["none", "bit", "row"] = "bit"
     guidance_schedule: Literal["constant", "linear", "step", "epoch"] = "linear"
     guidance_start: Share = 1.0
@@ -129,6 +150,13 @@ class ModelConfig(BaseModel):
     guidance_steps: Count = 5
     guidance_change: Share = 0.02
     guidance_every: Count = 2
+    gumbel_start: Positive = 1.0
+    gumbel_end: Positive = 0.2
+    gumbel_hard: bool = False
+    hashnet_start: Positive = 1.0
+    hashnet_end: Positive = 10.0
+    surrogate_width: Positive = 1.0
+    surrogate_terms: Count = 4
     float_embedding: Literal["encoder", "relaxed"] = "relaxed"
 
     objective: Literal["edges", "users"] = "edges"

@@ -14,13 +14,13 @@ Array = np.ndarray[Any, Any]
 
 
 class HashProjection:
-    """Map embeddings to relaxed codes ``z = tanh(W^T u + b)``; the code is the sign of z, sign(0) = +1.
+    """Map embeddings to relaxed codes ``z = tanh(W^T u + b) - t``; the code is the sign of z, sign(0) = +1.
 
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        As ``HashLayer.export`` gives them: ``shared_weight`` (dim, n_bits) and ``shared_bias`` (n_bits,), or
-        the same for ``user`` and ``item``.
+        As ``HashLayer.export`` gives them: ``shared_weight`` (dim, n_bits), ``shared_bias`` (n_bits,) and,
+        where thresholds were learned, ``shared_threshold`` (n_bits,); or the same for ``user`` and ``item``.
 
     Attributes
     ----------
@@ -59,10 +59,16 @@ class HashProjection:
                 n_rows=self.dim,
                 n_columns=self.n_bits,
             )
-            bias = np.asarray(arrays[f"{side}_bias"], np.float32)
-            if bias.shape != (self.n_bits,):
-                raise ParameterError(f"{side}_bias must have shape ({self.n_bits},), got {bias.shape}")
-            self._layers[name] = (weight, bias)
+            bias, threshold = (
+                np.asarray(arrays.get(f"{side}_{part}", np.zeros(self.n_bits)), np.float32)
+                for part in ("bias", "threshold")
+            )
+            for part, values in (("bias", bias), ("threshold", threshold)):
+                if values.shape != (self.n_bits,):
+                    raise ParameterError(
+                        f"{side}_{part} must have shape ({self.n_bits},), got {values.shape}"
+                    )
+            self._layers[name] = (weight, bias, threshold)
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -79,7 +85,9 @@ class HashProjection:
 
     def _relaxed(self, side: str, embeddings: Array) -> Array:
         u = check_matrix("embeddings", embeddings, dtype=np.float32, n_columns=self.dim)
-        weight, bias = self._layers[side]
+        weight, bias, threshold = self._layers[side]
         z: Array = u @ weight
         z += bias
-        return np.tanh(z, out=z)
+        np.tanh(z, out=z)
+        z -= threshold
+        return z

@@ -2,8 +2,7 @@
 
 from hashgnn.nn.encoders import ENCODERS, Encoder, FullGraphEncoder, build_encoder
 from hashgnn.nn.graph_view import GraphView
-from hashgnn.nn.guidance import GUIDANCE_KINDS, GuidanceSchedule
-from hashgnn.nn.hash_layers import HashLayer, guided, sign_ste
+from hashgnn.nn.hash_layers import HashLayer
 from hashgnn.nn.losses import (
     SoftmaxWorkspace,
     Targets,
@@ -14,19 +13,31 @@ from hashgnn.nn.losses import (
     reconstruction_loss,
     sampled_softmax,
 )
+from hashgnn.nn.relaxations import (
+    GUIDANCE_KINDS,
+    RELAXATIONS,
+    GuidanceSchedule,
+    Relaxation,
+    build_relaxation,
+    guided,
+    sign_ste,
+)
 
 __all__ = [
     "ENCODERS",
     "GUIDANCE_KINDS",
+    "RELAXATIONS",
     "Encoder",
     "FullGraphEncoder",
     "GraphView",
     "GuidanceSchedule",
     "HashLayer",
+    "Relaxation",
     "SoftmaxWorkspace",
     "Targets",
     "bpr",
     "build_encoder",
+    "build_relaxation",
     "combined",
     "full_softmax",
     "guided",

@@ -1,4 +1,4 @@
-"""Hash layer, sign with straight-through gradient, and its guidance."""
+"""The hash layer: from embeddings to relaxed codes, whose signs are the bits."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import torch
 from torch import nn
 
 from hashgnn._checks import check_bits, check_choice, check_float, check_int, check_matrix
-from hashgnn.errors import ParameterError
 
 SIDES = ("user", "item")
 
 
 class HashLayer(nn.Module):
-    """Map embeddings to relaxed codes ``z = tanh(W^T u + b)`` in (-1, 1)^n_bits.
+    """Map embeddings to relaxed codes ``z = tanh(W^T u + b)`` in (-1, 1)^n_bits, less a threshold if learned.
 
     Parameters
     ----------
@@ -32,6 +31,8 @@ class HashLayer(nn.Module):
         A start that replaces the random one, an ITQ rotation for instance.
     gain : float, default=1.0
         Factor on the start.
+    threshold : bool, default=False
+        Learn a threshold t for each bit: ``z = tanh(W^T u + b) - t``, with t starting at 0.
 
     Notes
     -----
@@ -52,6 +53,7 @@ class HashLayer(nn.Module):
         rng: torch.Generator,
         rotation: np.ndarray[Any, Any] | None = None,
         gain: float = 1.0,
+        threshold: bool = False,
     ) -> None:
         super().__init__()
         self.dim = check_int("dim", dim, minimum=1)
@@ -67,25 +69,32 @@ class HashLayer(nn.Module):
         names = ("shared",) if self.mode == "shared" else SIDES
         self.weights = nn.ParameterDict({name: nn.Parameter(gain * start.clone()) for name in names})
         self.biases = nn.ParameterDict({name: nn.Parameter(torch.zeros(self.n_bits)) for name in names})
+        self.thresholds = nn.ParameterDict(
+            {name: nn.Parameter(torch.zeros(self.n_bits)) for name in names if threshold}
+        )
 
     def forward(self, u: torch.Tensor, side: str) -> torch.Tensor:
         """Return the relaxed codes (n, n_bits) of embeddings ``u`` (n, dim) of one ``side``."""
-        return torch.tanh(self.project(u, side))
+        z = torch.tanh(self.project(u, side))
+        return z - self.thresholds[self._name(side)] if self.thresholds else z
 
     def project(self, u: torch.Tensor, side: str) -> torch.Tensor:
-        """Return ``W^T u + b``, the relaxed codes before tanh."""
-        name = check_choice("side", side, SIDES)
-        if self.mode == "shared":
-            name = "shared"
+        """Return ``W^T u + b``, the relaxed codes before tanh and threshold."""
+        name = self._name(side)
         return torch.addmm(self.biases[name], u, self.weights[name])
+
+    def _name(self, side: str) -> str:
+        check_choice("side", side, SIDES)
+        return "shared" if self.mode == "shared" else side
 
     def export(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the arrays that ``hashgnn.fold_in.HashProjection`` is built from, float32."""
-        arrays = {}
-        for name, weight in self.weights.items():
-            arrays[f"{name}_weight"] = weight.detach().cpu().float().numpy().copy()
-            arrays[f"{name}_bias"] = self.biases[name].detach().cpu().float().numpy().copy()
-        return arrays
+        parts = {"weight": self.weights, "bias": self.biases, "threshold": self.thresholds}
+        return {
+            f"{name}_{part}": parameter.detach().cpu().float().numpy().copy()
+            for part, parameters in parts.items()
+            for name, parameter in parameters.items()
+        }
 
 
 def orthogonal(n_rows: int, n_columns: int, rng: torch.Generator) -> torch.Tensor:
@@ -99,74 +108,3 @@ def orthogonal(n_rows: int, n_columns: int, rng: torch.Generator) -> torch.Tenso
     # row would be paired with the wrong moments once these come back from a checkpoint.
     start: torch.Tensor = (q if n_rows >= n_columns else q.T).contiguous()
     return start
-
-
-class _SignSTE(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, z: torch.Tensor) -> torch.Tensor:
-        return torch.where(z >= 0, 1.0, -1.0).to(z.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        return gradients[0]
-
-
-def sign_ste(z: torch.Tensor) -> torch.Tensor:
-    """Return ``sign(z)`` with sign(0) = +1; backward is the identity.
-
-    References
-    ----------
-    Bengio, Léonard, Courville 2013, arXiv 1308.3432: the straight-through estimator.
-
-    Examples
-    --------
-    >>> sign_ste(torch.tensor([-0.5, 0.0, 2.0])).tolist()
-    [-1.0, 1.0, 1.0]
-    """
-    signs: torch.Tensor = _SignSTE.apply(z)  # type: ignore[no-untyped-call]
-    return signs
-
-
-def guided(
-    z: torch.Tensor,
-    p: float,
-    *,
-    granularity: str = "bit",
-    generator: torch.Generator,
-    groups: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Return ``Q * z + (1 - Q) * sign(z)`` with Q ~ Bernoulli(p): STE with guidance.
-
-    Parameters
-    ----------
-    z : Tensor of shape (n, n_bits)
-        Relaxed codes.
-    p : float in [0, 1]
-        Share of entries that stay relaxed: 1 returns ``z``, 0 returns ``sign_ste(z)``.
-    granularity : {"bit", "row"}, default="bit"
-        Draw Q for each entry, or once for each row.
-    generator : torch.Generator
-        On the device of ``z``.
-    groups : LongTensor of shape (n,), optional
-        Rows of one group share their draw; values in ``0 .. n-1``. The authors' code shares one draw
-        between a user and its positive and has one for each negative.
-
-    Returns
-    -------
-    Tensor of shape (n, n_bits)
-        The gradient with respect to ``z`` is the identity for every Q.
-
-    References
-    ----------
-    Tan et al., WWW 2020, arXiv 2003.01917, the optimisation with guidance.
-    """
-    check_float("p", p, minimum=0, maximum=1)
-    check_choice("granularity", granularity, ("bit", "row"))
-    n_rows, n_bits = z.shape
-    if groups is not None and groups.shape != (n_rows,):
-        raise ParameterError(f"groups must have shape ({n_rows},), got {tuple(groups.shape)}")
-    width = n_bits if granularity == "bit" else 1
-    draws = torch.rand(n_rows, width, generator=generator, device=z.device)
-    if groups is not None:
-        draws = draws[groups]
-    return torch.where(draws < p, z, sign_ste(z))

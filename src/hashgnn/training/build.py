@@ -9,7 +9,7 @@ import torch
 
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph, low_spectrum
-from hashgnn.nn import GraphView, HashLayer, build_encoder
+from hashgnn.nn import GraphView, HashLayer, build_encoder, build_relaxation
 from hashgnn.training.model import HashModel
 
 # The fields of a config that encoders know by the same name; each encoder takes those it has.
@@ -40,7 +40,14 @@ def build_model(
         **(_warm_start(graph, config, rng) if config.warm_start else {}),
         **{name: getattr(config, name) for name in _ENCODER_FIELDS},
     )
-    hash_layer = HashLayer(config.embedding_dim, config.n_bits, mode=config.hash_layer, rng=generator)
+    relaxation = build_relaxation(config)
+    hash_layer = HashLayer(
+        config.embedding_dim,
+        config.n_bits,
+        mode=config.hash_layer,
+        rng=generator,
+        threshold=relaxation.learns_threshold,
+    )
     bias = _log_degrees(graph) if config.item_bias else None
     return HashModel(
         encoder,
@@ -48,7 +55,7 @@ def build_model(
         bias,
         scale=config.score_scale,
         float_scale=config.float_scale,
-        guidance=config.guidance,
+        relaxation=relaxation,
     )
 
 

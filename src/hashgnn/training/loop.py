@@ -16,7 +16,6 @@ from hashgnn import _rng
 from hashgnn._progress import progress as progress_bar
 from hashgnn.config import ModelConfig
 from hashgnn.errors import TrainingError
-from hashgnn.nn import GuidanceSchedule
 from hashgnn.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from hashgnn.training.device import mixed_precision
 from hashgnn.training.model import HashModel
@@ -38,7 +37,7 @@ class Objective(Protocol):
         ...
 
     def loss(self, model: HashModel, batch: Any, p: float, generator: torch.Generator) -> torch.Tensor:
-        """Return the loss of a batch, a scalar, with a share ``p`` of relaxed code entries."""
+        """Return the loss of a batch, a scalar, at the level ``p`` of the model's relaxation."""
         ...
 
 
@@ -87,13 +86,12 @@ def run(
     state = Progress()
     if options.checkpoint_dir is not None and options.resume:
         state = load_checkpoint(options.checkpoint_dir, model, optimizer, identity) or state
-    schedule = GuidanceSchedule.from_config(config)
     total = config.epochs * objective.n_steps()
     with progress_bar("training", total, enabled=options.progress) as advance:
         advance(state.epoch * objective.n_steps())
         while state.epoch < config.epochs and not _is_over(state, config, validate is not None):
             started = time.perf_counter()
-            loss = _run_epoch(model, objective, optimizer, config, options, schedule, state, advance)
+            loss = _run_epoch(model, objective, optimizer, config, options, state, advance)
             state.epoch += 1
             entry = {
                 "epoch": float(state.epoch),
@@ -155,7 +153,6 @@ def _run_epoch(
     optimizer: torch.optim.Optimizer,
     config: ModelConfig,
     options: RunOptions,
-    schedule: GuidanceSchedule,
     state: Progress,
     advance: Callable[..., None],
 ) -> float:
@@ -164,7 +161,7 @@ def _run_epoch(
     model.train()
     sum_of_losses, n_steps = 0.0, objective.n_steps()
     for step, batch in enumerate(objective.batches(rng)):
-        p = schedule(state.epoch, config.epochs, step, n_steps)
+        p = model.relaxation.level(state.epoch, config.epochs, step, n_steps)
         factor = learning_rate_factor(config, state.epoch * n_steps + step, n_steps)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor

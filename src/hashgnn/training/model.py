@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hashgnn.nn import Encoder, GraphView, HashLayer, guided, sign_ste
+from hashgnn.nn import Encoder, GraphView, HashLayer, Relaxation
 
 
 class HashModel(nn.Module):
@@ -25,7 +25,7 @@ class HashModel(nn.Module):
         Start of the scale of code scores, log-odds a unit of inner product.
     float_scale : float
         Start of the scale of embedding scores.
-    guidance : {"none", "bit", "row"}
+    relaxation : Relaxation
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class HashModel(nn.Module):
         *,
         scale: float,
         float_scale: float,
-        guidance: str,
+        relaxation: Relaxation,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -50,7 +50,7 @@ class HashModel(nn.Module):
         self.item_bias = None if item_bias is None else nn.Parameter(torch.tensor(item_bias))
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.log_float_scale = nn.Parameter(torch.tensor(math.log(float_scale)))
-        self._guidance = guidance
+        self.relaxation = relaxation
 
     @property
     def scale(self) -> torch.Tensor:
@@ -69,13 +69,15 @@ class HashModel(nn.Module):
         bits: np.ndarray[Any, Any] = (self.item_bias / self.scale).detach().float().cpu().numpy()
         return bits
 
+    def before_codes(self, u: torch.Tensor, side: str) -> torch.Tensor:
+        """Return what :meth:`codes` takes for embeddings ``u`` (n, dim) of one ``side``."""
+        return self.hash_layer.project(u, side) if self.relaxation.before_tanh else self.hash_layer(u, side)
+
     def codes(
-        self, z: torch.Tensor, p: float, generator: torch.Generator, groups: torch.Tensor | None = None
+        self, x: torch.Tensor, p: float, generator: torch.Generator, groups: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return what training takes for the code of relaxed ``z``: signs, or a guided mixture."""
-        if self._guidance == "none":
-            return sign_ste(z)
-        return guided(z, p, granularity=self._guidance, generator=generator, groups=groups)
+        """Return what training takes for the codes of rows ``x``, at the relaxation's level ``p``."""
+        return self.relaxation(x, p, generator=generator, groups=groups)
 
     @torch.no_grad()
     def encode_all(self, view: GraphView) -> tuple[torch.Tensor, torch.Tensor]:

@@ -102,16 +102,15 @@ class EdgeObjective:
         if not len(batch.users):
             return torch.zeros((), device=self._view.device, requires_grad=True)
         users, items = self._embeddings(model, batch, generator)
-        z_users = model.hash_layer(users, "user")[batch.users]
-        z_items = model.hash_layer(items, "item")
+        x_users = model.before_codes(users, "user")[batch.users]
+        x_items = model.before_codes(items, "item")
         n_edges, n_negatives = batch.negatives.shape
-        z = torch.cat([z_users, z_items[batch.items], z_items[batch.negatives.flatten()]])
+        x = torch.cat([x_users, x_items[batch.items], x_items[batch.negatives.flatten()]])
         # With draws for rows, a user and its positive share one and each negative has its own, as in the
         # authors' code.
-        edges = torch.arange(n_edges, device=z.device)
-        others = torch.arange(n_edges, n_edges * (1 + n_negatives), device=z.device)
-        groups = torch.cat([edges, edges, others]) if self._config.guidance == "row" else None
-        codes = model.codes(z, p, generator, groups)
+        edges = torch.arange(n_edges, device=x.device)
+        others = torch.arange(n_edges, n_edges * (1 + n_negatives), device=x.device)
+        codes = model.codes(x, p, generator, torch.cat([edges, edges, others]))
         h_users, h_items = codes[:n_edges], codes[n_edges : 2 * n_edges]
         h_negatives = codes[2 * n_edges :].view(n_edges, n_negatives, -1)
         positive = (h_users * h_items).sum(dim=1)

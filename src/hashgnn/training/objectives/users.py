@@ -67,8 +67,8 @@ class UserObjective:
         users, items = u[: len(batch)], u[len(batch) :]
         loss = torch.zeros((), device=u.device)
         if config.code_weight > 0:
-            h_users = model.codes(model.hash_layer(users, "user"), p, generator)
-            h_items = model.codes(model.hash_layer(items, "item"), p, generator)
+            h_users = model.codes(model.before_codes(users, "user"), p, generator)
+            h_items = model.codes(model.before_codes(items, "item"), p, generator)
             scores = full_softmax(
                 model.scale * h_users, h_items, targets, bias=model.item_bias, workspace=self._workspace
             )

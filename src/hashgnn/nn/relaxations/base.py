@@ -1,0 +1,80 @@
+"""The contract of relaxations: what training takes for the code of a node."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import torch
+
+
+class Relaxation(ABC):
+    """A stand-in for the sign that gradients can pass: frozen options and a rule.
+
+    The code that is saved and searched is always the sign of the hash layer's output, sign(0) = +1; a
+    relaxation changes only what the loss sees on the way there.
+
+    Attributes
+    ----------
+    before_tanh : bool
+        Whether it takes ``a = W^T u + b``; otherwise it takes the hash layer's output, ``z = tanh(a)`` less
+        the threshold where one is learned.
+    learns_threshold : bool
+        Whether the hash layer learns a threshold for each bit.
+    """
+
+    before_tanh: ClassVar[bool] = False
+    learns_threshold: ClassVar[bool] = False
+
+    @classmethod
+    def from_config(cls, config: Any) -> Self:
+        """Return the relaxation with the options that a config has for it."""
+        return cls()
+
+    def level(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
+        """Return the scheduled quantity of one training step: a share, a temperature, a steepness.
+
+        Parameters
+        ----------
+        epoch, step : int
+            Counted from 0; ``step`` within the epoch.
+        n_epochs, n_steps : int
+            Epochs of the run, steps of an epoch.
+        """
+        return 0.0
+
+    @abstractmethod
+    def __call__(
+        self,
+        x: torch.Tensor,
+        level: float,
+        *,
+        generator: torch.Generator,
+        groups: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the stand-in for the codes of rows ``x`` (n, n_bits).
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_bits)
+        level : float
+            As :meth:`level` gives it.
+        generator : torch.Generator
+            Source of every draw, on the device of ``x``.
+        groups : LongTensor of shape (n,), optional
+            Rows of one group share their draw, where whole rows are drawn for.
+        """
+
+
+def geometric(start: float, end: float, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
+    """Return the value at one step of a run that goes from ``start`` to ``end`` by equal factors.
+
+    Examples
+    --------
+    >>> [geometric(1.0, 4.0, epoch, 3, 0, 1) for epoch in range(3)]
+    [1.0, 2.0, 4.0]
+    """
+    last = n_epochs * n_steps - 1
+    share = (epoch * n_steps + step) / last if last > 0 else 0.0
+    value: float = start * (end / start) ** min(share, 1.0)
+    return value

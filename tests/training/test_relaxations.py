@@ -1,0 +1,84 @@
+"""Every relaxation in a whole run: it learns, it resumes, and what is saved is what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.training.quick import quick, same_group_share
+
+import hashgnn as hg
+from hashgnn.codes import BinaryCodes
+from hashgnn.data import Interactions
+from hashgnn.nn import RELAXATIONS
+from hashgnn.training import loop, train
+
+each = pytest.mark.parametrize("relaxation", sorted(RELAXATIONS))
+
+
+@each
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_groups_are_learned_through_every_relaxation(
+    recipe: str, relaxation: str, blocks: Interactions
+) -> None:
+    settings = {"min_steps": 4, "epochs": 25}
+    if recipe == "paper":  # scores of ±16 would hold the sigmoid where it has no slope
+        settings = {"score_scale": 0.25, "batch_size": 64, "epochs": 40}
+    state = train(
+        blocks, quick(recipe, relaxation=relaxation, **settings), rng=0, n_threads=1, progress=False
+    )
+    assert same_group_share(state) >= 0.95
+
+
+@each
+def test_a_stopped_run_goes_on_to_the_codes_of_a_whole_one(
+    relaxation: str, blocks: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = quick("paper", relaxation=relaxation, epochs=4, batch_size=64)
+    options: dict[str, Any] = {"rng": 3, "n_threads": 1, "progress": False}
+    whole = train(blocks, config, **options)
+    save = loop.save_checkpoint
+
+    def save_and_stop(folder: Path, model: Any, optimizer: Any, progress: Any, identity: str) -> None:
+        save(folder, model, optimizer, progress, identity)
+        if progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(blocks, config, checkpoint_dir=tmp_path, **options)
+    resumed = train(blocks, config, checkpoint_dir=tmp_path, resume=True, **options)
+    assert resumed.training["history"][0]["loss"] == whole.training["history"][0]["loss"]
+    assert [e["loss"] for e in resumed.training["history"]] == [e["loss"] for e in whole.training["history"]]
+    assert np.array_equal(resumed.user_embeddings, whole.user_embeddings)
+    assert (resumed.user_codes, resumed.item_codes) == (whole.user_codes, whole.item_codes)
+
+
+@each
+def test_codes_of_training_of_fold_in_and_of_a_loaded_model_are_the_same(
+    relaxation: str, blocks: Interactions, tmp_path: Path
+) -> None:
+    model = hg.HashGNN(
+        **quick("default", relaxation=relaxation, min_steps=4, epochs=10).to_dict(), recipe="default"
+    )
+    model.fit(blocks, rng=0, n_threads=1, progress=False)
+    model.save(tmp_path / "model")
+    loaded = hg.HashGNN.load(tmp_path / "model")
+    for state in (model.state_, loaded.state_):
+        z = state.projection.users(state.fold_in.users((state.seen > 0).astype(np.float32)))
+        assert BinaryCodes.from_signs(z) == state.user_codes
+        assert BinaryCodes.from_signs(state.projection.items(state.item_embeddings)) == state.item_codes
+    thresholds = [name for name in loaded.state_.projection.arrays if name.endswith("_threshold")]
+    assert sorted(thresholds) == (
+        ["item_threshold", "user_threshold"] if relaxation == "learned_threshold" else []
+    )
+    if thresholds:
+        assert all(np.abs(loaded.state_.projection.arrays[name]).max() > 0.01 for name in thresholds)
+
+
+def test_a_config_without_a_relaxation_is_read_as_guided() -> None:
+    old = {name: value for name, value in quick("paper").to_dict().items() if name != "relaxation"}
+    assert hg.ModelConfig.from_dict(old) == quick("paper")
