@@ -4,7 +4,8 @@
     HASHGNN_DATA=… python benchmarks/recipes.py --output runs/recipes.jsonl --table
 
 Every finished run is one line of the output file; runs that are in it are not made again. ``--table``
-prints mean ± standard deviation over the seeds. Ablations are of the ``paper`` recipe at 32 bits.
+prints mean ± standard deviation over the seeds. Ablations are of the ``paper`` recipe at 32 bits, and one
+more run for each relaxation, with its scores as they are and divided by four.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 
 import hashgnn as hg
 from hashgnn.data import read_interactions
+from hashgnn.nn import RELAXATIONS
 
 METRICS = ("recall@50", "recall@100", "ndcg@50", "ndcg@100")
 WAYS = ("hamming", "biased", "hierarchical", "float")
@@ -44,6 +46,17 @@ ABLATIONS: dict[str, dict[str, Any]] = {
         "guidance": "none",
     },
 }
+RELAXED: dict[str, dict[str, Any]] = {
+    f"paper 32, {name}{note}": {
+        "recipe": "paper",
+        "n_bits": 32,
+        "score_scale": scale,
+        "relaxation": name,
+    }
+    for note, scale in (("", 1.0), (", scores / 4", 0.25))
+    for name in RELAXATIONS
+}
+ALL = {**RUNS, **ABLATIONS, **RELAXED}
 
 
 def main() -> None:
@@ -69,7 +82,7 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     known = {(row["run"], row["seed"]) for row in done}
     for seed in range(options.seeds):
-        for name, settings in {**RUNS, **ABLATIONS}.items():
+        for name, settings in ALL.items():
             if (name, seed) in known or (options.only and name not in options.only):
                 continue
             row = {"run": name, "seed": seed, **_run(settings, train, test, seed, options.threads)}
@@ -107,7 +120,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
         "| run | search | " + " | ".join(METRICS) + " | seeds | seconds |",
         "|---|---|" + "---|" * (len(METRICS) + 2),
     ]
-    for name in (*RUNS, *ABLATIONS):
+    for name in ALL:
         found = by_run.get(name, [])
         for way in WAYS if found else ():
             if way not in found[0]["metrics"]:
