@@ -8,17 +8,22 @@ import numpy as np
 
 from hashgnn._checks import check_choice
 from hashgnn._rng import RngLike
+from hashgnn.codes.binarisers.anchor_graph import AnchorGraphBinariser
 from hashgnn.codes.binarisers.base import Binariser
 from hashgnn.codes.binarisers.cosine_form import cosine_form
 from hashgnn.codes.binarisers.itq import ItqBinariser
 from hashgnn.codes.binarisers.lsh import LshBinariser
+from hashgnn.codes.binarisers.product_quantizer import ProductQuantizer
 from hashgnn.codes.binarisers.sign import PcaSignBinariser, SignBinariser
+from hashgnn.codes.binarisers.spectral import SpectralBinariser
 
 BINARISERS: dict[str, type[Binariser]] = {
+    "anchor_graph": AnchorGraphBinariser,
     "itq": ItqBinariser,
     "lsh": LshBinariser,
     "pca_sign": PcaSignBinariser,
     "sign": SignBinariser,
+    "spectral": SpectralBinariser,
 }
 
 
@@ -38,4 +43,4 @@ def fit_binariser(
     )
 
 
-__all__ = ["BINARISERS", "Binariser", "cosine_form", "fit_binariser"]
+__all__ = ["BINARISERS", "Binariser", "ProductQuantizer", "cosine_form", "fit_binariser"]
