@@ -10,8 +10,11 @@ from hashgnn.errors import ParameterError
 from hashgnn.nn import (
     SoftmaxWorkspace,
     Targets,
+    bilateral_softmax,
+    bit_balance,
     bpr,
     combined,
+    decorrelation,
     full_softmax,
     ranking_hinge,
     reconstruction_loss,
@@ -53,6 +56,23 @@ def numpy_bpr(positive, negative):
     return -np.log(sigma(positive[:, None] - negative)).sum() / len(positive)
 
 
+USERS = torch.tensor([0, 1, 0, 3, 1, 0, 6])
+
+
+def numpy_bilateral(positive, negative, ratio):
+    total = 0.0
+    for e in range(len(positive)):
+        own = [positive[f] for f in range(len(positive)) if USERS[f] == USERS[e]]
+        total -= ratio * np.log(np.mean(np.exp(np.array(own) / ratio)))
+        total += np.log(np.mean(np.exp(negative[e])))
+    return total / len(positive)
+
+
+def bilateral(positive, negative, ratio):
+    users = USERS.repeat(len(positive) // N_EDGES) if len(positive) >= N_EDGES else USERS[: len(positive)]
+    return bilateral_softmax(positive, negative, users=users, ratio=ratio)
+
+
 LOSSES = {
     "reconstruction": (reconstruction_loss, numpy_reconstruction),
     "hinge": (lambda p, n: ranking_hinge(p, n, margin=0.3), lambda p, n: numpy_hinge(p, n, 0.3)),
@@ -66,6 +86,8 @@ LOSSES = {
         lambda p, n: 0.1 * numpy_reconstruction(p, n) + numpy_bpr(p, n),
     ),
     "ranking alone": (lambda p, n: combined(p, n, reconstruction_weight=0, ranking="bpr"), numpy_bpr),
+    "bilateral": (lambda p, n: bilateral(p, n, 1.0), lambda p, n: numpy_bilateral(p, n, 1.0)),
+    "bilateral, soft": (lambda p, n: bilateral(p, n, 3.0), lambda p, n: numpy_bilateral(p, n, 3.0)),
     "sampled softmax": (
         sampled_softmax,
         lambda p, n: (np.log(np.exp(p) + np.exp(n).sum(axis=1)) - p).mean(),
@@ -149,6 +171,54 @@ def test_log_q_makes_the_sampled_sum_unbiased() -> None:
     corrected = torch.tensor(np.log(n_negatives * q[draws]))
     assert estimate(corrected) == pytest.approx(exact, rel=0.03)
     assert abs(estimate(torch.zeros_like(corrected)) - exact) > 0.2 * exact
+
+
+def test_bilateral_softmax_of_one_positive_a_user_is_the_softmax_over_sampled_items(scores) -> None:
+    """Without the observed item below the line, and up to the constant log of the number of samples."""
+    positive, negative = scores
+    expected = (torch.logsumexp(negative, dim=1) - np.log(N_NEGATIVES) - positive).mean()
+    for ratio in (0.2, 5.0):
+        loss = bilateral_softmax(positive, negative, users=torch.arange(N_EDGES), ratio=ratio)
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_doubtful_positives_pull_less_in_the_bilateral_softmax() -> None:
+    positive = torch.tensor([2.0, 2.0, -3.0], requires_grad=True)
+    bilateral_softmax(positive, torch.zeros(3, 2), users=torch.zeros(3, dtype=torch.long)).backward()
+    assert abs(positive.grad[2]) < 0.01 * abs(positive.grad[0])
+
+
+def test_bilateral_softmax_of_extreme_scores_is_finite_and_wrong_input_raises() -> None:
+    positive = torch.tensor([-4096.0, 4096.0], requires_grad=True)
+    loss = bilateral_softmax(positive, torch.tensor([[4096.0], [-4096.0]]), users=torch.tensor([0, 0]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(positive.grad).all()
+    with pytest.raises(ParameterError, match=r"users must have shape \(2,\), got \(3,\)"):
+        bilateral_softmax(positive, torch.zeros(2, 1), users=torch.zeros(3, dtype=torch.long))
+    with pytest.raises(ParameterError, match="ratio must be a finite number > 0, got 0"):
+        bilateral_softmax(positive, torch.zeros(2, 1), users=torch.zeros(2, dtype=torch.long), ratio=0)
+
+
+def test_code_penalties_equal_their_formulas() -> None:
+    codes = torch.tensor(np.random.default_rng(4).normal(size=(11, 6)), requires_grad=True)
+    h = codes.detach().numpy()
+    balance = sum(h[:, b].mean() ** 2 for b in range(6)) / 6
+    pairs = sum((h[:, b] * h[:, c]).mean() ** 2 for b in range(6) for c in range(6) if b != c) / 30
+    assert bit_balance(codes).item() == pytest.approx(balance, rel=1e-12)
+    assert decorrelation(codes).item() == pytest.approx(pairs, rel=1e-12)
+    assert torch.autograd.gradcheck(bit_balance, (codes,))
+    assert torch.autograd.gradcheck(decorrelation, (codes,))
+
+
+def test_code_penalties_vanish_for_a_hadamard_matrix_and_refuse_other_shapes() -> None:
+    hadamard = torch.ones(1, 1)
+    for _ in range(3):
+        hadamard = torch.cat([torch.cat([hadamard, hadamard], 1), torch.cat([hadamard, -hadamard], 1)])
+    assert bit_balance(hadamard[:, 1:]) == decorrelation(hadamard) == 0
+    for penalty in (bit_balance, decorrelation):
+        with pytest.raises(ParameterError, match=r"codes must have shape .*, got \(0, 8\)"):
+            penalty(torch.zeros(0, 8))
 
 
 def dense_targets(targets: Targets, n_items: int) -> np.ndarray:

@@ -4,10 +4,14 @@ from hashgnn.nn.encoders import ENCODERS, Encoder, FullGraphEncoder, build_encod
 from hashgnn.nn.graph_view import GraphView
 from hashgnn.nn.hash_layers import HashLayer
 from hashgnn.nn.losses import (
+    RANKING_LOSSES,
     SoftmaxWorkspace,
     Targets,
+    bilateral_softmax,
+    bit_balance,
     bpr,
     combined,
+    decorrelation,
     full_softmax,
     ranking_hinge,
     reconstruction_loss,
@@ -26,6 +30,7 @@ from hashgnn.nn.relaxations import (
 __all__ = [
     "ENCODERS",
     "GUIDANCE_KINDS",
+    "RANKING_LOSSES",
     "RELAXATIONS",
     "Encoder",
     "FullGraphEncoder",
@@ -35,10 +40,13 @@ __all__ = [
     "Relaxation",
     "SoftmaxWorkspace",
     "Targets",
+    "bilateral_softmax",
+    "bit_balance",
     "bpr",
     "build_encoder",
     "build_relaxation",
     "combined",
+    "decorrelation",
     "full_softmax",
     "guided",
     "ranking_hinge",

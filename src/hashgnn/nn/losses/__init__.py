@@ -4,8 +4,10 @@ Every loss is a sum over what belongs to one observed edge (or one user) and a m
 divided once, here; nothing is left for the caller to divide.
 """
 
+from hashgnn.nn.losses.bilateral_softmax import bilateral_softmax
 from hashgnn.nn.losses.bpr import bpr
-from hashgnn.nn.losses.combined import combined
+from hashgnn.nn.losses.code_penalties import bit_balance, decorrelation
+from hashgnn.nn.losses.combined import RANKING_LOSSES, combined
 from hashgnn.nn.losses.full_softmax import SoftmaxWorkspace, full_softmax
 from hashgnn.nn.losses.ranking_hinge import ranking_hinge
 from hashgnn.nn.losses.reconstruction import reconstruction_loss
@@ -13,10 +15,14 @@ from hashgnn.nn.losses.sampled_softmax import sampled_softmax
 from hashgnn.nn.losses.targets import Targets
 
 __all__ = [
+    "RANKING_LOSSES",
     "SoftmaxWorkspace",
     "Targets",
+    "bilateral_softmax",
+    "bit_balance",
     "bpr",
     "combined",
+    "decorrelation",
     "full_softmax",
     "ranking_hinge",
     "reconstruction_loss",

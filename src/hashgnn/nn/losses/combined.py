@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
 from hashgnn._checks import check_choice, check_float
+from hashgnn.nn.losses.bilateral_softmax import bilateral_softmax
 from hashgnn.nn.losses.bpr import bpr
 from hashgnn.nn.losses.ranking_hinge import ranking_hinge
 from hashgnn.nn.losses.reconstruction import reconstruction_loss
+from hashgnn.nn.losses.sampled_softmax import sampled_softmax
+
+RANKING_LOSSES: dict[str, Callable[..., torch.Tensor]] = {
+    "bilateral_softmax": bilateral_softmax,
+    "bpr": bpr,
+    "hinge": ranking_hinge,
+    "sampled_softmax": sampled_softmax,
+}
 
 
 def combined(
@@ -17,7 +29,7 @@ def combined(
     reconstruction_weight: float = 1.0,
     ranking_weight: float = 1.0,
     ranking: str = "hinge",
-    margin: float = 0.2,
+    **options: Any,
 ) -> torch.Tensor:
     """Return ``reconstruction_weight · L_reconstruction + ranking_weight · L_ranking``.
 
@@ -29,9 +41,10 @@ def combined(
         Scores of the items sampled for each edge.
     reconstruction_weight, ranking_weight : float, >= 0
         The paper has 1 and λ; the authors' code 0.1 and 1. A term of weight 0 is not computed.
-    ranking : {"hinge", "bpr"}, default="hinge"
-    margin : float, default=0.2
-        Of the hinge.
+    ranking : str, default="hinge"
+        A name of ``RANKING_LOSSES``.
+    **options
+        Of the ranking loss: the hinge's ``margin``, for instance.
 
     Returns
     -------
@@ -43,13 +56,10 @@ def combined(
     """
     check_float("reconstruction_weight", reconstruction_weight, minimum=0)
     check_float("ranking_weight", ranking_weight, minimum=0)
-    check_choice("ranking_loss", ranking, ("hinge", "bpr"))
+    check_choice("ranking_loss", ranking, RANKING_LOSSES)
     loss = positive.new_zeros(())
     if reconstruction_weight:
         loss = loss + reconstruction_weight * reconstruction_loss(positive, negative)
     if ranking_weight:
-        if ranking == "bpr":
-            loss = loss + ranking_weight * bpr(positive, negative)
-        else:
-            loss = loss + ranking_weight * ranking_hinge(positive, negative, margin=margin)
+        loss = loss + ranking_weight * RANKING_LOSSES[ranking](positive, negative, **options)
     return loss

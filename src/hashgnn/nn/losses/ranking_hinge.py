@@ -8,7 +8,7 @@ from hashgnn._checks import check_float
 from hashgnn.nn.losses._scores import check_scores
 
 
-def ranking_hinge(positive: torch.Tensor, negative: torch.Tensor, *, margin: float) -> torch.Tensor:
+def ranking_hinge(positive: torch.Tensor, negative: torch.Tensor, *, margin: float = 0.2) -> torch.Tensor:
     """Return the hinge between the sigmoids of observed and sampled scores.
 
     Parameters
@@ -17,7 +17,7 @@ def ranking_hinge(positive: torch.Tensor, negative: torch.Tensor, *, margin: flo
         Scores of observed edges.
     negative : Tensor of shape (n_edges, n_negatives)
         Scores of the items sampled for each edge.
-    margin : float, >= 0
+    margin : float >= 0, default=0.2
         The paper's α. Sigmoids lie in (0, 1), so a margin of 1 or more is never met.
 
     Returns
