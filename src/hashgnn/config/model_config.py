@@ -77,9 +77,17 @@ class ModelConfig(BaseModel):
         Mini-batches of observed edges with sampled negatives, or of users with a softmax over all items.
     reconstruction_weight, ranking_weight : float
         ``edges``: the two terms of the loss.
-    ranking_loss : {"hinge", "bpr"}
+    ranking_loss : {"hinge", "bpr", "sampled_softmax", "bilateral_softmax"}
+        With ``score_scale`` as the inverse temperature of both softmaxes.
     margin : float
         Margin α of the hinge.
+    popularity_correction : bool
+        ``sampled_softmax``: subtract the log of how often each negative is expected, so that popular items,
+        drawn more often, are not pushed down for it.
+    bilateral_ratio : float
+        ``bilateral_softmax``: temperature of positives over that of negatives.
+    balance_weight, decorrelation_weight : float
+        Penalties on relaxed codes: on bits that lean to one side, and on bits that say the same.
     negatives : {"uniform", "popularity", "in_batch"}
     n_negatives : int
         Negatives drawn for each observed edge.
@@ -93,10 +101,10 @@ class ModelConfig(BaseModel):
     code_weight, float_weight : float
         ``users``: weights of the softmax over codes and of the one over embeddings.
     teacher : {"none", "spectral"}
-        ``users``: whose ranked lists the softmax is asked to reproduce beside the observed items: a
-        closed-form graph filter (GF-CF).
+        Whose ranked lists are to be reproduced beside the observed items: a closed-form graph filter
+        (GF-CF). ``users`` takes the list into the softmax's target; ``edges`` draws from it.
     teacher_weight : float in [0, 1]
-        Share of the target that is the teacher's list; the rest is uniform over the observed items.
+        Share of the target, or of the edges, that is the teacher's; the rest is observed items.
     teacher_k, teacher_decay : int, float
         Length of the list; rank r has weight proportional to exp(-r / teacher_decay).
     teacher_rank, teacher_alpha : int, float
@@ -162,8 +170,12 @@ class ModelConfig(BaseModel):
     objective: Literal["edges", "users"] = "edges"
     reconstruction_weight: Weight = 1.0
     ranking_weight: Weight = 1.0
-    ranking_loss: Literal["hinge", "bpr"] = "hinge"
+    ranking_loss: Literal["hinge", "bpr", "sampled_softmax", "bilateral_softmax"] = "hinge"
     margin: Weight = 0.2
+    popularity_correction: bool = False
+    bilateral_ratio: Positive = 1.0
+    balance_weight: Weight = 0.0
+    decorrelation_weight: Weight = 0.0
     negatives: Literal["uniform", "popularity", "in_batch"] = "uniform"
     n_negatives: Count = 5
     popularity_exponent: Weight = 0.75

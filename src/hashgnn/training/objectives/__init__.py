@@ -20,7 +20,7 @@ def build_objective(
 ) -> EdgeObjective | UserObjective:
     """Return the objective that the config names; ``rng`` is for what it prepares once, the teacher say."""
     if config.objective == "edges":
-        return EdgeObjective(graph, view, config)
+        return EdgeObjective(graph, view, config, rng, progress)
     return UserObjective(graph, view, config, rng, progress)
 
 

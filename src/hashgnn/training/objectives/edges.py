@@ -1,4 +1,4 @@
-"""Mini-batches of observed edges with sampled negatives: the paper's losses and BPR."""
+"""Mini-batches of edges with sampled negatives: the paper's losses, BPR and the sampled softmaxes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph, NegativeSampler, sample_neighbours
 from hashgnn.nn import GraphView, combined
 from hashgnn.training.model import HashModel
+from hashgnn.training.objectives._penalty import code_penalty
+from hashgnn.training.objectives._teacher import teacher_lists
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class EdgeBatch:
         Indices of users and of the items they have an edge to.
     negatives : LongTensor of shape (n_edges, n_negatives)
         Item indices.
+    log_expected : Tensor of shape (n_edges, n_negatives)
+        Log of how often each negative is expected among those of its edge.
     distinct_users, distinct_items : LongTensor
         Each user and item of the batch once; ``users`` … are places among them.
     user_hops, item_hops : tuple of LongTensor or None
@@ -35,6 +40,7 @@ class EdgeBatch:
     users: torch.Tensor
     items: torch.Tensor
     negatives: torch.Tensor
+    log_expected: torch.Tensor
     distinct_users: torch.Tensor
     distinct_items: torch.Tensor
     user_hops: tuple[torch.Tensor, ...] | None
@@ -44,14 +50,26 @@ class EdgeBatch:
 class EdgeObjective:
     """``L = w_reconstruction · L_reconstruction + λ · L_ranking`` over batches of edges.
 
+    With a teacher, a share of the edges lead to an item drawn from the user's list instead, the higher its
+    rank the likelier.
+
     References
     ----------
     Tan et al., WWW 2020, arXiv 2003.01917.
     """
 
-    def __init__(self, graph: BipartiteGraph, view: GraphView, config: ModelConfig) -> None:
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        view: GraphView,
+        config: ModelConfig,
+        rng: np.random.Generator,
+        progress: bool | None,
+    ) -> None:
         self._graph, self._view, self._config = graph, view, config
         self._sampler = NegativeSampler(graph, config.negatives, exponent=config.popularity_exponent)
+        self._expected = _expected_counts(graph, config)
+        self._lists = teacher_lists(graph, config, rng, progress)
         self._edge_users = np.repeat(np.arange(graph.n_users), graph.user_degrees)
         self._edge_items = graph.user_item.indices.astype(np.int64)
 
@@ -67,6 +85,8 @@ class EdgeObjective:
 
     def _batch(self, edges: np.ndarray[Any, Any], rng: np.random.Generator) -> EdgeBatch:
         users, items = self._edge_users[edges], self._edge_items[edges]
+        if self._lists is not None:
+            items = self._taught(self._lists[users], items, rng)
         negatives = self._sampler.sample(users, items, n_negatives=self._config.n_negatives, rng=rng)
         usable = (negatives >= 0).all(axis=1)  # nothing can be drawn for a user who has seen everything
         users, items, negatives = users[usable], items[usable], negatives[usable]
@@ -75,10 +95,13 @@ class EdgeObjective:
             np.concatenate([items, negatives.ravel()]), return_inverse=True
         )
         config = self._config
+        item_share, user_share = self._expected
+        log_expected = np.log(item_share[negatives] * user_share[users, None]).astype(np.float32)
         return EdgeBatch(
             users=self._tensor(user_places),
             items=self._tensor(item_places[: len(items)]),
             negatives=self._tensor(item_places[len(items) :].reshape(negatives.shape)),
+            log_expected=torch.from_numpy(log_expected).to(self._view.device),
             distinct_users=self._tensor(distinct_users),
             distinct_items=self._tensor(distinct_items),
             user_hops=self._hops(distinct_users, config.fan_outs, rng),
@@ -86,6 +109,16 @@ class EdgeObjective:
                 distinct_items + self._graph.n_users, config.item_fan_outs or config.fan_outs, rng
             ),
         )
+
+    def _taught(
+        self, lists: np.ndarray[Any, Any], items: np.ndarray[Any, Any], rng: np.random.Generator
+    ) -> np.ndarray[Any, Any]:
+        """Return the items of edges with a share replaced by draws from the users' lists (n_edges, k)."""
+        weights = np.exp(-np.arange(lists.shape[1]) / self._config.teacher_decay)
+        ranks = rng.choice(lists.shape[1], size=len(items), p=weights / weights.sum())
+        drawn = lists[np.arange(len(items)), ranks]
+        replaced = (rng.random(len(items)) < self._config.teacher_weight) & (drawn >= 0)
+        return np.where(replaced, drawn, items)
 
     def _hops(
         self, nodes: np.ndarray[Any, Any], fan_outs: tuple[int, ...], rng: np.random.Generator
@@ -120,14 +153,26 @@ class EdgeObjective:
         if model.item_bias is not None:
             bias = model.item_bias[batch.distinct_items]
             positive, negative = positive + bias[batch.items], negative + bias[batch.negatives]
-        return combined(
+        loss = combined(
             positive,
             negative,
             reconstruction_weight=self._config.reconstruction_weight,
             ranking_weight=self._config.ranking_weight,
             ranking=self._config.ranking_loss,
-            margin=self._config.margin,
+            **self._ranking_options(batch),
         )
+        return loss + code_penalty(model, users, items, self._config)
+
+    def _ranking_options(self, batch: EdgeBatch) -> dict[str, Any]:
+        """Return what the config and the batch hold for the ranking loss."""
+        config = self._config
+        if config.ranking_loss == "hinge":
+            return {"margin": config.margin}
+        if config.ranking_loss == "bilateral_softmax":
+            return {"users": batch.users, "ratio": config.bilateral_ratio}
+        if config.ranking_loss == "sampled_softmax" and config.popularity_correction:
+            return {"log_q": batch.log_expected}
+        return {}
 
     def _embeddings(
         self, model: HashModel, batch: EdgeBatch, generator: torch.Generator
@@ -143,3 +188,22 @@ class EdgeObjective:
         )
         items = model.encoder(self._view.with_sampled(batch.item_hops), item_nodes, generator=generator)
         return users, items
+
+
+def _expected_counts(
+    graph: BipartiteGraph, config: ModelConfig
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return a factor an item and one a user whose product says how often a user's draws bring an item.
+
+    A user's draws fall on what it has not seen, in proportion to the items' weights. The items of a batch
+    come in proportion to their degrees.
+    """
+    exponent = {"uniform": 0.0, "popularity": config.popularity_exponent, "in_batch": 1.0}[config.negatives]
+    weights = np.asarray(graph.item_degrees, np.float64) ** exponent
+    seen = sparse.csr_matrix(
+        (np.ones(graph.user_item.nnz), graph.user_item.indices, graph.user_item.indptr),
+        shape=graph.user_item.shape,
+    )
+    unseen = weights.sum() - seen @ weights
+    usable = unseen > 0  # for the others nothing is drawn
+    return weights, np.divide(config.n_negatives, unseen, out=np.zeros_like(unseen), where=usable)

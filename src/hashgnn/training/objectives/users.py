@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from hashgnn.config import ModelConfig
-from hashgnn.graph import BipartiteGraph, SpectralFilter
+from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, full_softmax
 from hashgnn.training.device import has_fast_bfloat16
 from hashgnn.training.model import HashModel
+from hashgnn.training.objectives._penalty import code_penalty
+from hashgnn.training.objectives._teacher import teacher_lists
 
 
 class UserObjective:
@@ -38,13 +40,8 @@ class UserObjective:
         self._items = torch.arange(graph.n_users, graph.n_nodes, device=view.device)
         # Where bfloat16 is emulated, or the catalogue small, single precision is the faster one.
         self._workspace = SoftmaxWorkspace() if has_fast_bfloat16(view.device) else None
-        self._lists: np.ndarray[Any, Any] | None = None
+        self._lists = teacher_lists(graph, config, rng, progress)
         self._list_weights = torch.exp(-torch.arange(config.teacher_k) / config.teacher_decay)
-        if config.teacher == "spectral" and config.teacher_weight > 0:
-            rank = min(config.teacher_rank, graph.n_users - 1, graph.n_items - 1)
-            teacher = SpectralFilter.fit(graph, rank=max(rank, 1), alpha=config.teacher_alpha, rng=rng)
-            k = min(config.teacher_k, graph.n_items)
-            self._lists = teacher.top(k, show_progress=progress is not False)
 
     def n_steps(self) -> int:
         """Return the number of batches in an epoch."""
@@ -77,7 +74,7 @@ class UserObjective:
             loss = loss + config.float_weight * full_softmax(
                 model.float_scale * users, items, targets, workspace=self._workspace
             )
-        return loss
+        return loss + code_penalty(model, users, items, config)
 
     def _targets(self, batch: np.ndarray[Any, Any]) -> Targets:
         rows = self._graph.user_item[batch]

@@ -1,0 +1,130 @@
+"""What the objectives make of a batch: expected counts, a teacher's edges, penalties on codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.training.quick import quick, same_group_share
+
+from hashgnn.data import Interactions
+from hashgnn.graph import BipartiteGraph, SpectralFilter
+from hashgnn.nn import GraphView
+from hashgnn.training import train
+from hashgnn.training.objectives import EdgeObjective
+
+
+def objective(graph: BipartiteGraph, **settings: object) -> EdgeObjective:
+    config = quick("paper", batch_size=100000, **settings)
+    view = GraphView.from_scipy(graph.user_item, adjacency=graph.adjacency)
+    return EdgeObjective(graph, view, config, np.random.default_rng(0), False)
+
+
+@pytest.fixture(scope="module")
+def skewed() -> Interactions:
+    """Items of falling popularity; user 0 has seen all but two."""
+    rng = np.random.default_rng(0)
+    matrix = rng.random((60, 12)) < np.linspace(0.9, 0.1, 12)
+    matrix[0] = np.arange(12) < 10
+    return Interactions.from_arrays(*np.nonzero(matrix))
+
+
+@pytest.mark.parametrize("negatives", ["uniform", "popularity", "in_batch"])
+def test_negatives_come_as_often_as_their_expected_count_says(negatives: str, skewed: Interactions) -> None:
+    graph = BipartiteGraph.from_interactions(skewed)
+    edges = objective(graph, negatives=negatives, n_negatives=4)
+    drawn, expected = np.zeros((60, 12)), np.zeros((60, 12))
+    rng = np.random.default_rng(1)
+    rounds = 120
+    for _ in range(rounds):
+        batch = next(iter(edges.batches(rng)))
+        users = batch.distinct_users[batch.users].numpy()
+        items = batch.distinct_items[batch.negatives].numpy()
+        np.add.at(drawn, (users[:, None], items), 1)
+        expected[users[:, None], items] = batch.log_expected.exp().numpy()
+    drawn /= rounds * np.diff(graph.user_item.indptr)[:, None]
+    seen = graph.user_item.toarray() > 0
+    assert drawn[seen].sum() == 0
+    np.testing.assert_allclose(expected.sum(axis=1), 4, rtol=1e-5)
+    assert np.abs(drawn - expected)[~seen].mean() < 0.03
+    np.testing.assert_allclose(drawn[:, 8:].sum(axis=0), expected[:, 8:].sum(axis=0), rtol=0.1)
+
+
+def test_a_share_of_the_edges_leads_to_the_teacher_s_items_by_their_rank(blocks: Interactions) -> None:
+    graph = BipartiteGraph.from_interactions(blocks)
+    settings = {"teacher": "spectral", "teacher_k": 4, "teacher_decay": 2.0, "teacher_rank": 8}
+    edges = objective(graph, teacher_weight=0.25, **settings)
+    lists = SpectralFilter.fit(graph, rank=8, alpha=0.3, rng=np.random.default_rng(0)).top(4)
+    rng = np.random.default_rng(2)
+    at_rank, n_edges = np.zeros(4), 0
+    for _ in range(60):
+        batch = next(iter(edges.batches(rng)))
+        users, items = batch.distinct_users[batch.users].numpy(), batch.distinct_items[batch.items].numpy()
+        known = graph.has_edges(users, items)
+        assert (lists[users[~known]] == items[~known, None]).any(axis=1).all()
+        at_rank += (lists[users[~known]] == items[~known, None]).sum(axis=0)
+        n_edges += len(users)
+    assert at_rank.sum() / n_edges == pytest.approx(0.25, abs=0.02)
+    weights = np.exp(-np.arange(4) / 2.0)
+    np.testing.assert_allclose(at_rank / at_rank.sum(), weights / weights.sum(), atol=0.03)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"ranking_loss": "bilateral_softmax", "bilateral_ratio": 2.0},
+        {"ranking_loss": "sampled_softmax"},
+        {"ranking_loss": "sampled_softmax", "negatives": "popularity", "popularity_correction": True},
+        {"ranking_loss": "bpr", "teacher": "spectral", "teacher_k": 3, "teacher_rank": 8},
+    ],
+    ids=lambda settings: " ".join(settings),
+)
+def test_groups_are_learned_by_every_ranking_loss(settings: dict[str, object], blocks: Interactions) -> None:
+    config = quick("paper", reconstruction_weight=0.0, score_scale=0.25, batch_size=64, epochs=40, **settings)
+    assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
+
+
+def test_popularity_correction_leaves_popular_items_higher(skewed: Interactions) -> None:
+    def slope(corrected: bool) -> float:
+        config = quick(
+            "paper",
+            ranking_loss="sampled_softmax",
+            negatives="popularity",
+            popularity_exponent=1.0,
+            popularity_correction=corrected,
+            reconstruction_weight=0.0,
+            score_scale=0.25,
+            item_bias=True,
+            batch_size=128,
+            epochs=60,
+            learning_rate=0.03,
+        )
+        state = train(skewed, config, rng=0, n_threads=1, progress=False)
+        assert state.item_bias is not None
+        bits = state.user_codes.signs().astype(float) @ state.item_codes.signs().T + state.item_bias.values()
+        return float(np.polyfit(np.log(state.seen.sum(axis=0).A1), bits.mean(axis=0), 1)[0])
+
+    assert slope(True) > slope(False) + 0.5
+
+
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_penalties_even_out_and_part_the_bits(recipe: str, blocks: Interactions) -> None:
+    def leaning_and_alike(**weights: float) -> tuple[float, float]:
+        config = quick(
+            recipe,
+            batch_size=64,
+            relaxation="guided",
+            guidance_schedule="constant",
+            float_embedding="relaxed",
+            item_bias=False,
+            min_steps=4,
+            epochs=30,
+            **weights,
+        )
+        state = train(blocks, config, rng=0, n_threads=1, progress=False)
+        z = state.item_embeddings.astype(float)
+        products = z.T @ z / len(z)
+        return float((z.mean(axis=0) ** 2).mean()), float(np.mean(products[~np.eye(16, dtype=bool)] ** 2))
+
+    plain = leaning_and_alike()
+    assert leaning_and_alike(balance_weight=100.0)[0] < 0.5 * plain[0]
+    assert leaning_and_alike(decorrelation_weight=100.0)[1] < 0.5 * plain[1]
