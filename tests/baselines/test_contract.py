@@ -25,7 +25,7 @@ PERSONAL = sorted(set(BASELINES) - {"popularity"})
 @cache
 def fitted(name: str, seed: int = 0) -> FittedBaseline:
     settings = QUICK if BASELINES[name].is_trained else {}
-    return fit_baseline(name, communities(), dim=4, rng=seed, progress=False, **settings)
+    return fit_baseline(name, communities(), dim=4, rng=seed, progress=False, n_threads=1, **settings)
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
@@ -67,7 +67,7 @@ def test_the_unseen_item_of_the_own_community_comes_first(name) -> None:
 @pytest.mark.parametrize("name", sorted(BASELINES))
 def test_one_seed_gives_one_model(name) -> None:
     settings = QUICK if BASELINES[name].is_trained else {}
-    again = fit_baseline(name, communities(), dim=4, rng=0, progress=False, **settings)
+    again = fit_baseline(name, communities(), dim=4, rng=0, progress=False, n_threads=1, **settings)
     assert np.array_equal(again.score(np.arange(N_USERS)), fitted(name).score(np.arange(N_USERS)))
 
 

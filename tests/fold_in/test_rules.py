@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import torch
 
 from hashgnn.fold_in import build_fold_in
+from hashgnn.fold_in.graphsage import _largest
 from hashgnn.nn import Encoder, GraphView, build_encoder
 from hashgnn.testing.encoders import DIM, N_ITEMS, N_USERS, EncoderCase
 
@@ -67,19 +68,31 @@ def test_lightgcn_rule_is_the_encoder_without_the_own_id_embedding(n_layers) -> 
     np.testing.assert_allclose(rule.items(case.edges.T, item_features), items - own["item"], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"n_layers": 2},
-        {"n_layers": 1, "item_layers": 3},
+LAYERED = {
+    "gat": ("gat", {"heads": 2}),
+    "gcn": ("gcn", {}),
+    "gcn of three layers": ("gcn", {"n_layers": 3}),
+    "graphsage of the paper": ("graphsage", {"n_layers": 2}),
+    "graphsage with deeper items": ("graphsage", {"n_layers": 1, "item_layers": 3}),
+    "graphsage of the authors": (
+        "graphsage",
         {"aggregator": "concat", "input_dim": 7, "n_layers": 2, "item_layers": 1},
-    ],
-    ids=["paper", "deeper items", "authors"],
+    ),
+    "graphsage, gcn": ("graphsage", {"aggregator": "gcn"}),
+    "graphsage with pooling": ("graphsage", {"aggregator": "max", "n_layers": 2, "item_layers": 1}),
+    "ngcf": ("ngcf", {"n_layers": 3}),
+}
+BOTH_SIDES = [(name, options, side) for name, options in LAYERED.values() for side in ("user", "item")]
+
+
+# In pinsage, a new item's walks may come back to it, which the encoder leaves out: see below.
+@pytest.mark.parametrize(
+    ("name", "options", "side"),
+    [*BOTH_SIDES, ("pinsage", {}, "user"), ("pinsage", {"n_neighbours": 2}, "user")],
 )
-@pytest.mark.parametrize("side", ["user", "item"])
-def test_graphsage_rule_is_the_encoder_when_ids_of_the_side_are_equal(options, side) -> None:
+def test_layered_rules_are_the_encoder_when_ids_of_the_side_are_equal(name, options, side) -> None:
     """A new node enters with the mean id embedding; where all are equal, that is its own."""
-    case = EncoderCase("graphsage", options)
+    case = EncoderCase(name, options)
     encoder, view = case.encoder(), case.view()
     with torch.no_grad():
         table = getattr(encoder, f"{side}_input").table
@@ -160,3 +173,32 @@ def test_item_without_audience_is_placed_by_its_features(name) -> None:
     else:
         expected = encoder.item_input.table.detach().numpy().mean(axis=0) + projected
     np.testing.assert_allclose(folded, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_new_item_of_pinsage_takes_in_what_its_users_hold() -> None:
+    """The rule's only difference from the encoder is which items the neighbourhood has."""
+    case = EncoderCase("pinsage", {"n_layers": 1}, features=False)
+    p = {name: x.detach().numpy() for name, x in case.encoder().named_parameters()}
+    edges = case.edges.toarray()
+    shares = edges / np.maximum(edges.sum(axis=1, keepdims=True), 1e-300)
+    audience = np.random.default_rng(3).random((4, N_USERS)) * (np.arange(N_USERS) % 2)
+    used = audience * (edges.sum(axis=1) > 0)
+    pooled = np.maximum(p["item_input.table"] @ p["pool_weights.0"] + p["pool_biases.0"], 0)
+    gathered = (used / used.sum(axis=1, keepdims=True)) @ shares @ pooled
+    own = np.tile(p["item_input.table"].mean(axis=0), (4, 1))
+    mixed = np.maximum(np.concatenate([own, gathered], axis=1) @ p["weights.0"] + p["biases.0"], 0)
+    z = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    expected = np.maximum(z @ p["hidden_weight"] + p["hidden_bias"], 0) @ p["output_weight"]
+    folded = rule_of(case.encoder(), case.view()).items(sp.csr_matrix(audience))
+    np.testing.assert_allclose(folded, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_largest_of_neighbours_does_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    dense = rng.random((50, 30)) < rng.random((50, 1)) * 0.6
+    dense[[0, 7, 49]] = False
+    edges, table = sp.csr_matrix(dense.astype(np.float32)), rng.normal(size=(30, 4)).astype(np.float32)
+    expected = np.array([table[row].max(axis=0) if row.any() else np.zeros(4) for row in dense])
+    np.testing.assert_array_equal(_largest(edges, table), expected)
+    monkeypatch.setattr("hashgnn.fold_in.graphsage._BLOCK_ENTRIES", 40)
+    np.testing.assert_array_equal(_largest(edges, table), expected)

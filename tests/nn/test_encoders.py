@@ -107,6 +107,145 @@ def test_graphsage_concat_is_the_form_of_the_authors() -> None:
     assert_encodes(case, *sage_reference(case, authors_concat, 2, 1))
 
 
+def pooled_max(p: dict[str, np.ndarray], k: int):
+    def aggregate(own: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+        pooled = leaky(neighbours @ p[f"pool_weights.{k}"] + p[f"pool_biases.{k}"])
+        return np.concatenate([own, pooled.max(axis=0) if len(pooled) else np.zeros_like(own)])
+
+    return aggregate
+
+
+def test_graphsage_max_pools_what_neighbours_pass_through_a_layer() -> None:
+    case = EncoderCase("graphsage", {"aggregator": "max", "n_layers": 1})
+    aggregate = pooled_max(parameters(case.encoder()), 0)
+    assert_encodes(case, *sage_reference(case, aggregate, 1, 1))
+
+
+def test_graphsage_gcn_is_the_mean_over_node_and_neighbours() -> None:
+    case = EncoderCase("graphsage", {"aggregator": "gcn"})
+    assert_encodes(case, *sage_reference(case, paper_mean, 2, 2))
+
+
+def whole_graph(case: EncoderCase) -> np.ndarray:
+    """Return the adjacency (n_nodes, n_nodes) of weights."""
+    edges = dense(case)
+    return np.block([[np.zeros((N_USERS, N_USERS)), edges], [edges.T, np.zeros((N_ITEMS, N_ITEMS))]])
+
+
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_gcn_is_the_equation_of_kipf_and_welling(n_layers) -> None:
+    case = EncoderCase("gcn", {"n_layers": n_layers})
+    p = parameters(case.encoder())
+    loops = whole_graph(case) + np.eye(N_USERS + N_ITEMS)
+    degrees = loops.sum(axis=1)
+    normalised = loops / np.sqrt(np.outer(degrees, degrees))
+    x = np.concatenate(first_layer(case, p))
+    for k in range(n_layers):
+        x = normalised @ x @ p[f"weights.{k}"]
+        if k < n_layers - 1:
+            x = np.maximum(x, 0)
+    assert_encodes(case, x[:N_USERS], x[N_USERS:])
+
+
+@pytest.mark.parametrize(("n_layers", "widths"), [(1, [4, 4]), (2, [4, 2, 2]), (4, [4, 1, 1, 1, 1])])
+def test_ngcf_is_equation_7_with_layers_side_by_side(n_layers, widths) -> None:
+    case = EncoderCase("ngcf", {"n_layers": n_layers})
+    p, adjacency = parameters(case.encoder()), whole_graph(case)
+    degrees = adjacency.sum(axis=1)
+    x = np.concatenate(first_layer(case, p))
+    layers = [x]
+    for k in range(n_layers):
+        following = np.zeros((len(x), widths[k + 1]))
+        for i in range(len(x)):
+            message = x[i] @ p[f"sum_weights.{k}"]
+            for j in np.flatnonzero(adjacency[i]):
+                share = adjacency[i, j] / np.sqrt(degrees[i] * degrees[j])
+                message = message + share * (
+                    x[j] @ p[f"sum_weights.{k}"] + (x[j] * x[i]) @ p[f"product_weights.{k}"]
+                )
+            following[i] = leaky(message)
+        x = following
+        layers.append(x)
+    assert [layer.shape[1] for layer in layers] == widths
+    rows = np.concatenate(layers, axis=1)
+    assert_encodes(case, rows[:N_USERS], rows[N_USERS:])
+
+
+@pytest.mark.parametrize(("n_layers", "heads"), [(1, 1), (2, 4)])
+def test_gat_attends_to_neighbours_and_itself(n_layers, heads) -> None:
+    case = EncoderCase("gat", {"n_layers": n_layers, "heads": heads})
+    p = parameters(case.encoder())
+    reachable = (whole_graph(case) + np.eye(N_USERS + N_ITEMS)) > 0
+    x = np.concatenate(first_layer(case, p))
+    for k in range(n_layers):
+        rows = (x @ p[f"weights.{k}"]).reshape(len(x), heads, DIM // heads)
+        own, other = p[f"own_attention.{k}"], p[f"other_attention.{k}"]
+        following = np.zeros_like(rows)
+        for i in range(len(x)):
+            near = np.flatnonzero(reachable[i])
+            for head in range(heads):
+                scores = leaky(rows[i, head] @ own[head] + rows[near, head] @ other[head])
+                shares = np.exp(scores) / np.exp(scores).sum()
+                following[i, head] = shares @ rows[near, head]
+        x = following.reshape(len(x), DIM)
+        if k < n_layers - 1:
+            x = np.where(x > 0, x, np.exp(x) - 1)
+    assert_encodes(case, x[:N_USERS], x[N_USERS:])
+
+
+def unit_rows(x: np.ndarray) -> np.ndarray:
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def transition(weights: np.ndarray) -> np.ndarray:
+    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+
+
+@pytest.mark.parametrize(("n_layers", "n_neighbours"), [(1, 3), (2, 50)])
+def test_pinsage_pools_what_walks_visit_most(n_layers, n_neighbours) -> None:
+    case = EncoderCase("pinsage", {"n_layers": n_layers, "n_neighbours": n_neighbours})
+    p, edges = parameters(case.encoder()), dense(case)
+    visits = transition(edges.T) @ transition(edges)
+    np.fill_diagonal(visits, 0)
+    for row in visits:
+        row[np.argsort(-row)[n_neighbours:]] = 0
+    near = transition(visits)
+    # A user's walk stops at an item with probability 1/2 and goes on to its neighbourhood otherwise.
+    reached = transition(transition(edges) @ (np.eye(N_ITEMS) + near / 2))
+    users, items = first_layer(case, p)
+    for k in range(n_layers):
+        pooled = np.maximum(items @ p[f"pool_weights.{k}"] + p[f"pool_biases.{k}"], 0)
+
+        def layer(own, share, k=k, pooled=pooled):
+            mixed = np.concatenate([own, share @ pooled], axis=1) @ p[f"weights.{k}"] + p[f"biases.{k}"]
+            return unit_rows(np.maximum(mixed, 0))
+
+        users, items = layer(users, reached), layer(items, near)
+
+    def finished(z):
+        return np.maximum(z @ p["hidden_weight"] + p["hidden_bias"], 0) @ p["output_weight"]
+
+    assert_encodes(case, finished(users), finished(items))
+
+
+def test_pinsage_neighbourhoods_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = EncoderCase("pinsage", {"n_neighbours": 4})
+    expected = case.encoder().encode_all(case.view())
+    monkeypatch.setattr("hashgnn.nn.encoders._importance._BLOCK_ENTRIES", 20)
+    torch.testing.assert_close(case.encoder().encode_all(case.view()), expected, rtol=0, atol=0)
+
+
+def test_pinsage_computes_the_walks_anew_for_another_graph() -> None:
+    case, other = EncoderCase("pinsage", {"n_neighbours": 3}), EncoderCase("pinsage", seed=7)
+    encoder = case.encoder()
+    first = encoder.encode_all(case.view())
+    second = encoder.encode_all(other.view())
+    assert not torch.allclose(first, second)
+    torch.testing.assert_close(encoder.encode_all(case.view()), first, rtol=0, atol=0)
+    fresh = case.encoder()
+    torch.testing.assert_close(fresh.encode_all(other.view()), second, rtol=0, atol=0)
+
+
 def neighbours_of(edges: np.ndarray, nodes: np.ndarray, width: int, keep: int | None = None) -> np.ndarray:
     """Return neighbours of nodes padded with -1; at most ``keep`` of each."""
     rows = np.full((len(nodes), width), -1)
@@ -130,9 +269,18 @@ def sampled_view(case, nodes, n_hops, keep=None):
     return case.view().with_sampled(tuple(torch.from_numpy(hop) for hop in hops))
 
 
-@pytest.mark.parametrize("aggregator", ["mean", "concat"])
-def test_sample_of_the_whole_neighbourhood_equals_the_full_graph(aggregator) -> None:
-    case = EncoderCase("graphsage", {"aggregator": aggregator, "n_layers": 2, "input_dim": 7})
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("graphsage", {"aggregator": "mean", "input_dim": 7}),
+        ("graphsage", {"aggregator": "gcn"}),
+        ("graphsage", {"aggregator": "concat", "input_dim": 7}),
+        ("graphsage", {"aggregator": "max"}),
+        ("gat", {"heads": 2}),
+    ],
+)
+def test_sample_of_the_whole_neighbourhood_equals_the_full_graph(name, options) -> None:
+    case = EncoderCase(name, {"n_layers": 2, **options})
     nodes = torch.tensor([3, N_USERS + 2, 5, 0, N_USERS + 9])
     encoder = case.encoder()
     torch.testing.assert_close(
@@ -163,6 +311,8 @@ def test_sample_that_does_not_fit_the_nodes_raises() -> None:
         case.encoder()(sampled_view(case, users, 1), users)
     with pytest.raises(ParameterError, match=r"view.sampled must have 1 hops for items, got 2"):
         case.encoder()(sampled_view(case, users + N_USERS, 2), users + N_USERS)
+    with pytest.raises(ParameterError, match=r"view.sampled must have 2 hops for nodes, got 1"):
+        EncoderCase("gat").encoder()(sampled_view(case, users, 1), users)
     with pytest.raises(ParameterError, match=r"view.sampled hop 0 must have 3 rows, got shape \(2, 30\)"):
         case.encoder()(sampled_view(case, users, 2), torch.tensor([0, 1, 2]))
 
@@ -239,12 +389,20 @@ def test_features_that_the_view_lacks_raise() -> None:
 
 def test_unknown_names_and_options_raise() -> None:
     sizes = {"n_users": 2, "n_items": 2, "dim": 2, "rng": generator()}
-    with pytest.raises(ParameterError, match="encoder must be one of .*'mf', got 'gcn2'"):
+    with pytest.raises(ParameterError, match="encoder must be one of .*'mf', .*, got 'gcn2'"):
         build_encoder("gcn2", **sizes)
     with pytest.raises(ParameterError, match="n_heads is not an option of any encoder"):
         build_encoder("mf", **sizes, n_heads=2)
-    with pytest.raises(ParameterError, match="aggregator must be one of 'mean', 'concat', got 'max'"):
-        build_encoder("graphsage", **sizes, aggregator="max")
+    with pytest.raises(ParameterError, match="aggregator must be one of 'mean', 'gcn', .*, got 'lstm'"):
+        build_encoder("graphsage", **sizes, aggregator="lstm")
+    with pytest.raises(ParameterError, match="heads must divide embedding_dim=2, got 3"):
+        build_encoder("gat", **sizes, heads=3)
+    with pytest.raises(
+        ParameterError, match="embedding_dim must be larger than n_layers=2 for ngcf, .* got 2"
+    ):
+        build_encoder("ngcf", **sizes)
+    with pytest.raises(ParameterError, match="n_neighbours must be an integer >= 1, got 0"):
+        build_encoder("pinsage", **sizes, n_neighbours=0)
     with pytest.raises(ParameterError, match=r"initial user table must have shape \(2, 2\), got \(3, 2\)"):
         build_encoder("mf", **sizes, initial=(np.zeros((3, 2)), np.zeros((2, 2))))
     with pytest.raises(ParameterError, match="history_dropout must be a finite number >= 0 and < 1, got 1"):
@@ -261,7 +419,7 @@ def test_loss_of_a_fixed_batch_falls(name) -> None:
     others = torch.randint(N_ITEMS, (len(items), 4), generator=generator())
     optimizer = torch.optim.Adam(encoder.parameters(), lr=0.02)
     losses = []
-    for _ in range(30):
+    for _ in range(80):
         optimizer.zero_grad()
         x = encoder(view, torch.arange(view.n_nodes))
         user = x[users]

@@ -9,17 +9,25 @@ import numpy as np
 
 from hashgnn._checks import check_choice
 from hashgnn.fold_in.base import FoldIn
+from hashgnn.fold_in.gat import GATFoldIn
+from hashgnn.fold_in.gcn import GCNFoldIn
 from hashgnn.fold_in.graphsage import GraphSAGEFoldIn
 from hashgnn.fold_in.history import HistoryFoldIn
 from hashgnn.fold_in.lightgcn import LightGCNFoldIn
 from hashgnn.fold_in.mf import MFFoldIn
+from hashgnn.fold_in.ngcf import NGCFFoldIn
+from hashgnn.fold_in.pinsage import PinSageFoldIn
 from hashgnn.fold_in.projection import HashProjection
 
 FOLD_INS: dict[str, type[FoldIn]] = {
+    "gat": GATFoldIn,
+    "gcn": GCNFoldIn,
     "graphsage": GraphSAGEFoldIn,
     "history": HistoryFoldIn,
     "lightgcn": LightGCNFoldIn,
     "mf": MFFoldIn,
+    "ngcf": NGCFFoldIn,
+    "pinsage": PinSageFoldIn,
 }
 
 

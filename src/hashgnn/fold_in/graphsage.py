@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from hashgnn._checks import check_choice
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import Array, FoldIn
+from hashgnn.fold_in.layered import leaky
+
+_AGGREGATORS = ("mean", "gcn", "concat", "max")
+_BLOCK_ENTRIES = 4 << 20  # numbers gathered at a time
 
 
 class GraphSAGEFoldIn(FoldIn):
@@ -19,17 +24,15 @@ class GraphSAGEFoldIn(FoldIn):
     """
 
     def _prepare(self) -> tuple[int, int, int]:
-        self._concat = (
-            check_choice("aggregator", self._params.get("aggregator"), ("mean", "concat")) == "concat"
-        )
-        self._slope = np.float32(self._number("slope"))
+        self._aggregator = check_choice("aggregator", self._params.get("aggregator"), _AGGREGATORS)
+        self._slope = self._number("slope")
         hops = {"user": int(self._number("n_layers")), "item": int(self._number("item_layers"))}
         if min(hops.values()) < 1:
             raise ParameterError(
                 f"n_layers and item_layers must be >= 1, got {hops['user']} and {hops['item']}"
             )
         dim = self._array("weight_0").shape[1]
-        fan_in = 2 * dim if self._concat else dim
+        fan_in = 2 * dim if self._aggregator in ("concat", "max") else dim
         self._weights = [self._array(f"weight_{k}", fan_in, dim) for k in range(max(hops.values()))]
         sizes = {side: len(self._array(f"{side}_layer_0", n_columns=dim)) for side in hops}
         opposite = {"user": "item", "item": "user"}
@@ -53,8 +56,6 @@ class GraphSAGEFoldIn(FoldIn):
         return self._layers("item", audience, projected)
 
     def _layers(self, side: str, edges: Any, projected: Array | None) -> Array:
-        pattern = edges.copy()
-        pattern.data = np.ones_like(pattern.data)
         counts = np.diff(edges.indptr).astype(np.float32)[:, None]
         x: Array = np.tile(self._means[side], (edges.shape[0], 1))
         if projected is not None:
@@ -63,14 +64,35 @@ class GraphSAGEFoldIn(FoldIn):
             weight, bias = self._dense[side]
             x = self._activate(x @ weight + bias)
         for weight, table in zip(self._weights, self._tables[side], strict=False):
-            total = pattern @ table
-            if self._concat:
-                mixed = np.concatenate([x, total / np.maximum(counts, 1)], axis=1)
+            if self._aggregator == "max":
+                mixed = np.concatenate([x, _largest(edges, table)], axis=1)
+            elif self._aggregator == "concat":
+                mixed = np.concatenate([x, _total(edges, table) / np.maximum(counts, 1)], axis=1)
             else:
-                mixed = (x + total) / (counts + 1)
+                mixed = (x + _total(edges, table)) / (counts + 1)
             x = self._activate(mixed @ weight)
         return x
 
     def _activate(self, x: Array) -> Array:
-        result: Array = np.where(x >= 0, x, self._slope * x)
-        return result
+        return leaky(x, self._slope)
+
+
+def _total(edges: Any, table: Array) -> Array:
+    """Return the sum of the neighbours' rows, whatever the weights of the edges."""
+    pattern = sp.csr_matrix((np.ones_like(edges.data), edges.indices, edges.indptr), shape=edges.shape)
+    total: Array = pattern @ table
+    return total
+
+
+def _largest(edges: Any, table: Array) -> Array:
+    """Return the column-wise maximum of the neighbours' rows; 0 for a node without neighbours."""
+    result = np.zeros((edges.shape[0], table.shape[1]), np.float32)
+    filled = np.flatnonzero(np.diff(edges.indptr))
+    n_block = max(1, _BLOCK_ENTRIES // table.shape[1])
+    bounds = np.searchsorted(edges.indptr[filled + 1], np.arange(n_block, edges.nnz, n_block))
+    for rows in np.split(filled, np.unique(bounds)):
+        if len(rows):
+            start, end = edges.indptr[rows[0]], edges.indptr[rows[-1] + 1]
+            gathered = table[edges.indices[start:end]]
+            result[rows] = np.maximum.reduceat(gathered, edges.indptr[rows] - start, axis=0)
+    return result

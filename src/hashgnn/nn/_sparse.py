@@ -117,6 +117,12 @@ def bag_sum(
         )
 
 
+def row_max(matrix: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """Return for each row of a CSR matrix the largest ``table`` entry of its columns, (n, dim); empty rows are 0."""
+    columns, starts = matrix.col_indices().long(), matrix.crow_indices()[:-1].long()
+    return functional.embedding_bag(columns, table, starts, mode="max")
+
+
 def rows_times(matrix: torch.Tensor, rows: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     """Return ``matrix[rows] @ table`` for a dense or CSR ``matrix``; cost follows the rows taken."""
     if matrix.layout != torch.sparse_csr:

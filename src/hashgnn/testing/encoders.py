@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 # Sides, width and feature counts all differ, so that a swapped side cannot go unseen, and a parameter that
 # has one row a node is known by its length.
-N_USERS, N_ITEMS, DIM = 13, 17, 6
+N_USERS, N_ITEMS, DIM = 13, 17, 8
 N_USER_FEATURES, N_ITEM_FEATURES = 3, 4
 ISOLATED_USER, ISOLATED_ITEM = 5, 9
 

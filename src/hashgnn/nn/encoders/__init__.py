@@ -11,16 +11,24 @@ from hashgnn._checks import check_choice
 from hashgnn.errors import ParameterError
 from hashgnn.nn.encoders._inputs import Array
 from hashgnn.nn.encoders.base import Encoder, FoldInExport, FullGraphEncoder
+from hashgnn.nn.encoders.gat import GATEncoder
+from hashgnn.nn.encoders.gcn import GCNEncoder
 from hashgnn.nn.encoders.graphsage import GraphSAGEEncoder
 from hashgnn.nn.encoders.history import HistoryEncoder
 from hashgnn.nn.encoders.lightgcn import LightGCNEncoder
 from hashgnn.nn.encoders.mf import MFEncoder
+from hashgnn.nn.encoders.ngcf import NGCFEncoder
+from hashgnn.nn.encoders.pinsage import PinSageEncoder
 
 ENCODERS: dict[str, type[Encoder]] = {
+    "gat": GATEncoder,
+    "gcn": GCNEncoder,
     "graphsage": GraphSAGEEncoder,
     "history": HistoryEncoder,
     "lightgcn": LightGCNEncoder,
     "mf": MFEncoder,
+    "ngcf": NGCFEncoder,
+    "pinsage": PinSageEncoder,
 }
 
 
@@ -89,9 +97,13 @@ __all__ = [
     "Encoder",
     "FoldInExport",
     "FullGraphEncoder",
+    "GATEncoder",
+    "GCNEncoder",
     "GraphSAGEEncoder",
     "HistoryEncoder",
     "LightGCNEncoder",
     "MFEncoder",
+    "NGCFEncoder",
+    "PinSageEncoder",
     "build_encoder",
 ]

@@ -1,4 +1,4 @@
-"""``graphsage``: mean aggregation over whole or sampled neighbourhoods, the paper's form and the authors'."""
+"""``graphsage``: aggregation over whole or sampled neighbourhoods, by mean or by pooling."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from torch import nn
 from torch.nn import functional
 
 from hashgnn._checks import check_choice, check_int
-from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
 from hashgnn.nn.encoders._inputs import Array, SideInput, by_side, glorot, to_numpy
+from hashgnn.nn.encoders._trees import Neighbourhood, check_depth, over_trees
 from hashgnn.nn.encoders.base import FoldInExport, FullGraphEncoder
 from hashgnn.nn.graph_view import GraphView
 
-AGGREGATORS = ("mean", "concat")
+AGGREGATORS = ("mean", "gcn", "concat", "max")
 _SLOPE = 0.2  # of the leaky ReLU; TensorFlow's default, which the authors' code has
 
 
 class GraphSAGEEncoder(FullGraphEncoder):
-    """Layer by layer, each node takes in the mean of its neighbours.
+    """Layer by layer, each node takes in its neighbours.
 
-    ``mean`` (the paper): ``x_i^k = act(MEAN(x_i^{k-1}, x_j^{k-1} for j in N(i)) W^k)``.
-    ``concat`` (the authors' code): ``x_i^k = act(concat(x_i^{k-1}, mean_j x_j^{k-1}) W^k)``. act is the leaky
-    ReLU with slope 0.2, W^k is shared by users and items and has no bias. Means do not look at weights of
-    edges. With ``view.sampled`` the drawn neighbours stand for the neighbourhood.
+    ``mean`` (the HashGNN paper): ``x_i^k = act(MEAN(x_i^{k-1}, x_j^{k-1} for j in N(i)) W^k)``; ``gcn`` is
+    GraphSAGE's name for the same.
+    ``concat`` (the authors' code, GraphSAGE's own mean): ``x_i^k = act(concat(x_i^{k-1}, mean_j x_j^{k-1}) W^k)``.
+    ``max`` (GraphSAGE's pooling): ``x_i^k = act(concat(x_i^{k-1}, max_j act(x_j^{k-1} P^k + b^k)) W^k)``.
+    act is the leaky ReLU with slope 0.2; W^k, P^k and b^k are shared by users and items. Weights of edges are
+    not looked at. With ``view.sampled`` the drawn neighbours stand for the neighbourhood.
 
     Parameters
     ----------
@@ -38,14 +40,14 @@ class GraphSAGEEncoder(FullGraphEncoder):
         Hops of a user.
     item_layers : int, optional
         Hops of an item; ``None`` is ``n_layers``. The authors have 2 and 1.
-    aggregator : {"mean", "concat"}, default="mean"
+    aggregator : {"mean", "gcn", "concat", "max"}, default="mean"
     input_dim : int, optional
         Width of the id embeddings, which then pass ``act(x W + b)`` to ``dim``, users and items apart (the
         authors: 120 to 68); ``None`` has no such layer.
 
     References
     ----------
-    Hamilton, Ying, Leskovec, NeurIPS 2017, arXiv 1706.02216; Tan et al., WWW 2020, arXiv 2003.01917.
+    Hamilton, Ying, Leskovec, NeurIPS 2017, arXiv 1706.02216, section 3.3; Tan et al., WWW 2020, arXiv 2003.01917.
     """
 
     def __init__(
@@ -78,8 +80,11 @@ class GraphSAGEEncoder(FullGraphEncoder):
             {s: nn.Parameter(glorot(w, dim, rng)) for s, w in dense.items()}
         )
         self.dense_biases = nn.ParameterDict({s: nn.Parameter(torch.zeros(dim)) for s in dense})
-        fan_in = dim if aggregator == "mean" else 2 * dim
+        fan_in = dim if aggregator in ("mean", "gcn") else 2 * dim
         depth = max(self.n_layers, self.item_layers)
+        n_pools = depth if aggregator == "max" else 0
+        self.pool_weights = nn.ParameterList([nn.Parameter(glorot(dim, dim, rng)) for _ in range(n_pools)])
+        self.pool_biases = nn.ParameterList([nn.Parameter(torch.zeros(dim)) for _ in range(n_pools)])
         self.weights = nn.ParameterList([nn.Parameter(glorot(fan_in, dim, rng)) for _ in range(depth)])
 
     def forward(
@@ -97,7 +102,9 @@ class GraphSAGEEncoder(FullGraphEncoder):
         self.check_view(view)
         if view.sampled is None:
             return _sparse.take(self.propagate(view), nodes)
-        return self._sampled(view, nodes, view.sampled)
+        users, items = bool((nodes < self.n_users).any()), bool((nodes >= self.n_users).any())
+        check_depth(len(view.sampled), (("users", self.n_layers, users), ("items", self.item_layers, items)))
+        return over_trees(nodes, view.sampled, lambda distinct: self._inputs(view, distinct), self._drawn)[-1]
 
     def propagate(self, view: GraphView) -> torch.Tensor:
         """Return the embeddings (n_nodes, dim) of every node from whole neighbourhoods."""
@@ -106,55 +113,40 @@ class GraphSAGEEncoder(FullGraphEncoder):
 
     def _layers(self, view: GraphView) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return ``x^0, x^1, …`` of users and of items, each as deep as the outputs need."""
-        user_item, item_user = _sparse.pattern(view.user_item), _sparse.pattern(view.item_user)
-        user_counts, item_counts = _sparse.row_lengths(user_item), _sparse.row_lengths(item_user)
+        patterns = {
+            "user": (_sparse.pattern(view.user_item), _sparse.pattern(view.item_user)),
+            "item": (_sparse.pattern(view.item_user), _sparse.pattern(view.user_item)),
+        }
         users = [self._dense("user", self.user_input.all(view.user_features))]
         items = [self._dense("item", self.item_input.all(view.item_features))]
-        for k, weight in enumerate(self.weights):
+        for k in range(len(self.weights)):
             x_users, x_items = users[k], items[k]
             if k < self.n_layers or k + 1 < self.item_layers:
-                total = _sparse.product(user_item, item_user, x_items)
-                users.append(self._aggregate(weight, x_users, total, user_counts))
+                users.append(self._next(k, x_users, x_items, *patterns["user"]))
             if k < self.item_layers or k + 1 < self.n_layers:
-                total = _sparse.product(item_user, user_item, x_users)
-                items.append(self._aggregate(weight, x_items, total, item_counts))
+                items.append(self._next(k, x_items, x_users, *patterns["item"]))
         return users, items
 
-    def _sampled(self, view: GraphView, nodes: torch.Tensor, hops: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        self._check_hops(nodes, hops)
-        levels = [nodes, *(hop.reshape(-1) for hop in hops)]
-        # A neighbourhood repeats the same nodes many times over: enter each once, then spread the rows.
-        # "None" is read as node 0 and weighed by 0 below.
-        distinct, places = torch.unique(torch.cat(levels).clamp(min=0), return_inverse=True)
-        rows = _sparse.take(self._inputs(view, distinct), places)
-        states: list[torch.Tensor] = list(torch.split(rows, [len(level) for level in levels]))
-        valid = [(hop >= 0).unsqueeze(2).to(states[0].dtype) for hop in hops]
-        counts = [mask.sum(dim=1) for mask in valid]
-        for k in range(len(hops)):
-            totals = (
-                (states[h + 1].view(*valid[h].shape[:2], -1) * valid[h]).sum(dim=1)
-                for h in range(len(hops) - k)
-            )
-            states = [
-                self._aggregate(self.weights[k], states[h], total, counts[h])
-                for h, total in enumerate(totals)
-            ]
-        return states[0]
+    def _next(
+        self, k: int, own: torch.Tensor, others: torch.Tensor, edges: torch.Tensor, transposed: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the next layer of all nodes of a side from the other side's last one."""
+        if self.aggregator == "max":
+            gathered = _sparse.row_max(edges, self._pooled(k, others))
+        else:
+            gathered = _sparse.product(edges, transposed, others)
+        return self._combined(k, own, gathered, _sparse.row_lengths(edges))
 
-    def _check_hops(self, nodes: torch.Tensor, hops: tuple[torch.Tensor, ...]) -> None:
-        n_parents = len(nodes)
-        for number, hop in enumerate(hops):
-            if hop.ndim != 2 or len(hop) != n_parents:
-                raise ParameterError(
-                    f"view.sampled hop {number} must have {n_parents} rows, got shape {tuple(hop.shape)}"
-                )
-            n_parents = hop.numel()
-        for side, layers, present in (
-            ("users", self.n_layers, bool((nodes < self.n_users).any())),
-            ("items", self.item_layers, bool((nodes >= self.n_users).any())),
-        ):
-            if present and len(hops) != layers:
-                raise ParameterError(f"view.sampled must have {layers} hops for {side}, got {len(hops)}")
+    def _drawn(self, k: int, around: Neighbourhood) -> torch.Tensor:
+        """Return the next layer of some nodes from the neighbours drawn for them."""
+        if self.aggregator != "max":
+            return self._combined(k, around.own, around.total(), around.counts())
+        pooled = self._pooled(k, around.states).masked_fill(around.valid == 0, -torch.inf)
+        largest = pooled.amax(dim=1).masked_fill(around.counts() == 0, 0.0)
+        return self._combined(k, around.own, largest, around.counts())
+
+    def _pooled(self, k: int, x: torch.Tensor) -> torch.Tensor:
+        return functional.leaky_relu(x @ self.pool_weights[k] + self.pool_biases[k], _SLOPE)
 
     def _inputs(self, view: GraphView, nodes: torch.Tensor) -> torch.Tensor:
         return by_side(
@@ -169,21 +161,28 @@ class GraphSAGEEncoder(FullGraphEncoder):
             return x
         return functional.leaky_relu(x @ self.dense_weights[side] + self.dense_biases[side], _SLOPE)
 
-    def _aggregate(
-        self, weight: torch.Tensor, x: torch.Tensor, total: torch.Tensor, counts: torch.Tensor
+    def _combined(
+        self, k: int, own: torch.Tensor, gathered: torch.Tensor, counts: torch.Tensor
     ) -> torch.Tensor:
-        """Return the next layer of nodes ``x`` (n, dim) with neighbours' sums and counts (n, 1)."""
-        if self.aggregator == "mean":
-            mixed = (x + total) / (counts + 1)
+        """Return the next layer of nodes (n, dim) from the sum or the maximum over ``counts`` neighbours."""
+        if self.aggregator in ("mean", "gcn"):
+            mixed = (own + gathered) / (counts + 1)
         else:
-            mixed = torch.cat([x, total / counts.clamp(min=1)], dim=1)
-        return functional.leaky_relu(mixed @ weight, _SLOPE)
+            mean = gathered / counts.clamp(min=1) if self.aggregator == "concat" else gathered
+            mixed = torch.cat([own, mean], dim=1)
+        return functional.leaky_relu(mixed @ self.weights[k], _SLOPE)
 
     @torch.no_grad()
     def export_fold_in(self, view: GraphView) -> FoldInExport:
         """Return the ``graphsage`` rule: the weights, and the neighbours' layers as tables."""
         self.check_view(view)
         users, items = self._layers(view)
+        if self.aggregator == "max":
+            # What the maximum is taken over is stored, not what it is made from.
+            users, items = (
+                [self._pooled(k, x) for k, x in enumerate(layers[: len(self.weights)])]
+                for layers in (users, items)
+            )
         arrays = {
             "user_mean": self.user_input.mean(),
             "item_mean": self.item_input.mean(),
