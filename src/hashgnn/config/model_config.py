@@ -29,7 +29,7 @@ class ModelConfig(BaseModel):
         Width of a code, a positive multiple of 8.
     item_bias : bool
         Learn a bias an item, in bits, beside the codes.
-    encoder : {"history", "lightgcn", "graphsage", "mf"}
+    encoder : {"history", "lightgcn", "graphsage", "mf", "gcn", "gat", "ngcf", "pinsage"}
     embedding_dim : int
         Width of the encoder's output.
     input_dim : int or None
@@ -37,8 +37,13 @@ class ModelConfig(BaseModel):
         ``None`` has no such projection.
     n_layers, item_layers : int
         Hops of the encoder; GraphSAGE may have another count for items (``None``: the same).
-    aggregator : {"mean", "concat"}
-        GraphSAGE: the paper's mean over self and neighbours, or the authors' ``concat(self, mean)``.
+    aggregator : {"mean", "gcn", "concat", "max"}
+        GraphSAGE: the paper's mean over self and neighbours (GraphSAGE calls it ``gcn``), the authors'
+        ``concat(self, mean)``, or pooling by the maximum.
+    heads : int
+        GAT: attention heads, a divisor of ``embedding_dim``.
+    n_neighbours : int
+        PinSage: items in the neighbourhood that random walks from an item visit most.
     fan_outs, item_fan_outs : tuple of int
         Neighbours sampled at each hop of a user and of an item; empty takes the whole neighbourhood.
     warm_start : bool
@@ -125,12 +130,14 @@ class ModelConfig(BaseModel):
     n_bits: Bits = 128
     item_bias: bool = False
 
-    encoder: Literal["history", "lightgcn", "graphsage", "mf"] = "graphsage"
+    encoder: Literal["history", "lightgcn", "graphsage", "mf", "gcn", "gat", "ngcf", "pinsage"] = "graphsage"
     embedding_dim: Count = 64
     input_dim: Count | None = None
     n_layers: Annotated[int, Field(ge=0, le=8)] = 2
     item_layers: Annotated[int, Field(ge=1, le=8)] | None = None
-    aggregator: Literal["mean", "concat"] = "mean"
+    aggregator: Literal["mean", "gcn", "concat", "max"] = "mean"
+    heads: Count = 4
+    n_neighbours: Count = 20
     fan_outs: tuple[Count, ...] = ()
     item_fan_outs: tuple[Count, ...] = ()
     warm_start: bool = False

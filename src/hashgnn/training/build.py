@@ -15,11 +15,13 @@ from hashgnn.training.model import HashModel
 # The fields of a config that encoders know by the same name; each encoder takes those it has.
 _ENCODER_FIELDS = (
     "aggregator",
+    "heads",
     "history_dropout",
     "input_dim",
     "input_table",
     "item_layers",
     "n_layers",
+    "n_neighbours",
     "normalization",
 )
 
