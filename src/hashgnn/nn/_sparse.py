@@ -43,10 +43,7 @@ def make_csr(
 
 def pattern(matrix: torch.Tensor) -> torch.Tensor:
     """Return a CSR tensor with every stored value replaced by 1; the indices are shared."""
-    ones = torch.ones_like(matrix.values())
-    shape = (matrix.shape[0], matrix.shape[1])
-    # Known to be valid, and made at every step: not checked again.
-    return make_csr(matrix.crow_indices(), matrix.col_indices(), ones, shape, check=False)
+    return _with_values(matrix, torch.ones_like(matrix.values()))
 
 
 def row_lengths(matrix: torch.Tensor) -> torch.Tensor:
@@ -85,6 +82,61 @@ def product(matrix: torch.Tensor, transposed: torch.Tensor, x: torch.Tensor) -> 
     with torch.autocast(device_type=x.device.type, enabled=False):
         result: torch.Tensor = _Product.apply(matrix, transposed, x.to(matrix.dtype))  # type: ignore[no-untyped-call]
     return result
+
+
+class _WeighedProduct(torch.autograd.Function):
+    """A CSR product whose gradient reaches the stored values too."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        values: torch.Tensor,
+        x: torch.Tensor,
+        matrix: torch.Tensor,
+        transposed: torch.Tensor,
+        order: torch.Tensor,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(values, x)
+        ctx.sparse = matrix, transposed, order
+        return _with_values(matrix, values) @ x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        values, x = ctx.saved_tensors
+        matrix, transposed, order = ctx.sparse
+        gradient = gradients[0].contiguous()
+        of_x = _with_values(transposed, values[order]) @ gradient
+        of_values = torch.sparse.sampled_addmm(matrix, gradient, x.T, beta=0.0).values()
+        return of_values, of_x, None, None, None
+
+
+def weighed_product(
+    matrix: torch.Tensor,
+    transposed: torch.Tensor,
+    order: torch.Tensor,
+    values: torch.Tensor,
+    x: torch.Tensor,
+) -> torch.Tensor:
+    """Return ``A @ x`` where A has the pattern of a CSR ``matrix`` and its own ``values``; both get gradients.
+
+    ``transposed`` must have the pattern of ``matrix.T``, and ``order`` say which entry of ``matrix`` each of
+    its entries is; see :func:`transposed_order`.
+    """
+    with torch.autocast(device_type=x.device.type, enabled=False):
+        inputs = values.to(matrix.dtype).contiguous(), x.to(matrix.dtype).contiguous()
+        result: torch.Tensor = _WeighedProduct.apply(*inputs, matrix, transposed, order)  # type: ignore[no-untyped-call]
+    return result
+
+
+def transposed_order(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the entries of a CSR matrix in the order in which its transpose stores them."""
+    return torch.argsort(matrix.col_indices(), stable=True)
+
+
+def _with_values(matrix: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    shape = (matrix.shape[0], matrix.shape[1])
+    # Known to be valid, and made at every step: not checked again.
+    return make_csr(matrix.crow_indices(), matrix.col_indices(), values, shape, check=False)
 
 
 def take_rows(matrix: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

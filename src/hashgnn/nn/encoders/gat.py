@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from hashgnn._checks import check_int
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
 from hashgnn.nn.encoders._inputs import glorot, normal, to_numpy
+from hashgnn.nn.encoders._once import OncePerGraph
 from hashgnn.nn.encoders._trees import Neighbourhood, check_depth, over_trees
 from hashgnn.nn.encoders.base import FoldInExport
 from hashgnn.nn.encoders.layered import LayeredEncoder
@@ -63,6 +65,12 @@ class GATEncoder(LayeredEncoder):
             nn.ParameterList([nn.Parameter(normal(heads, dim // heads, rng)) for _ in range(n_layers)])
             for _ in range(2)
         )
+        self._edges = OncePerGraph(
+            lambda view: (
+                _Edges.of(view.user_item, view.item_user),
+                _Edges.of(view.item_user, view.user_item),
+            )
+        )
 
     def forward(
         self, view: GraphView, nodes: torch.Tensor, *, generator: torch.Generator | None = None
@@ -89,10 +97,13 @@ class GATEncoder(LayeredEncoder):
 
     def _whole(self, k: int, view: GraphView, x: torch.Tensor) -> torch.Tensor:
         rows, own, other = self._heads(k, x)
+        to_users, to_items = self._edges(view)
         users, items = slice(0, self.n_users), slice(self.n_users, None)
-        to_users = _attended(view.user_item, rows[users], own[users], other[users], rows[items], other[items])
-        to_items = _attended(view.item_user, rows[items], own[items], other[items], rows[users], other[users])
-        return self._activated(k, torch.cat([to_users, to_items]))
+        attended = (
+            _attended(edges, rows[side], own[side], other[side], rows[others], other[others])
+            for edges, side, others in ((to_users, users, items), (to_items, items, users))
+        )
+        return self._activated(k, torch.cat(list(attended)))
 
     def _drawn(self, k: int, around: Neighbourhood) -> torch.Tensor:
         rows, own, other = self._heads(k, around.own)
@@ -121,8 +132,27 @@ class GATEncoder(LayeredEncoder):
         return "gat", arrays, {"n_layers": self.n_layers, "slope": _SLOPE}
 
 
+@dataclass(frozen=True)
+class _Edges:
+    """The edges that lead to one side's nodes: CSR by node, its transpose, and where each entry belongs."""
+
+    matrix: torch.Tensor
+    transposed: torch.Tensor
+    order: torch.Tensor
+    owner: torch.Tensor
+    columns: torch.Tensor
+    has_any: torch.Tensor
+
+    @classmethod
+    def of(cls, matrix: torch.Tensor, transposed: torch.Tensor) -> _Edges:
+        lengths = matrix.crow_indices().diff().long()
+        owner = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+        order, columns = _sparse.transposed_order(matrix), matrix.col_indices().long()
+        return cls(matrix, transposed, order, owner, columns, (lengths > 0).unsqueeze(1))
+
+
 def _attended(
-    edges: torch.Tensor,
+    edges: _Edges,
     rows: torch.Tensor,
     own: torch.Tensor,
     other: torch.Tensor,
@@ -130,19 +160,22 @@ def _attended(
     neighbour_scores: torch.Tensor,
 ) -> torch.Tensor:
     """Return the attended sums (n, heads * width) of one side's nodes over their neighbours and themselves."""
-    columns, lengths = edges.col_indices().long(), edges.crow_indices().diff().long()
-    owner = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
     loop = functional.leaky_relu(own + other, _SLOPE)
-    scores = functional.leaky_relu(_sparse.take(own, owner) + _sparse.take(neighbour_scores, columns), _SLOPE)
+    # Plain selection: its gradient is a sum by index, which costs less here than that of an embedding.
+    pairs = own.index_select(0, edges.owner) + neighbour_scores.index_select(0, edges.columns)
+    scores = functional.leaky_relu(pairs, _SLOPE)
     with torch.no_grad():
         # The leaky ReLU rises, so the largest score of a row belongs to its largest neighbour.
-        bound = functional.leaky_relu(own + _sparse.row_max(edges, neighbour_scores), _SLOPE)
-        bound = torch.where((lengths > 0).unsqueeze(1), torch.maximum(bound, loop), loop)
-    mass = (scores - bound[owner]).exp()
+        bound = functional.leaky_relu(own + _sparse.row_max(edges.matrix, neighbour_scores), _SLOPE)
+        bound = torch.where(edges.has_any, torch.maximum(bound, loop), loop)
+        bounds = bound.index_select(0, edges.owner)
+    mass = (scores - bounds).exp()
     own_mass = (loop - bound).exp()
-    total = own_mass.index_add(0, owner, mass)
+    total = own_mass.index_add(0, edges.owner, mass)
     sums = [
-        _sparse.bag_sum(columns, mass[:, head], lengths, neighbour_rows[:, head])
+        _sparse.weighed_product(
+            edges.matrix, edges.transposed, edges.order, mass[:, head], neighbour_rows[:, head]
+        )
         for head in range(rows.shape[1])
     ]
     mixed = torch.stack(sums, dim=1) + own_mass.unsqueeze(2) * rows

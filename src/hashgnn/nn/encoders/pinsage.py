@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from hashgnn._checks import check_int
 from hashgnn.nn import _sparse
 from hashgnn.nn.encoders._importance import WalkNeighbourhoods
 from hashgnn.nn.encoders._inputs import by_side, glorot, to_numpy
+from hashgnn.nn.encoders._once import OncePerGraph
 from hashgnn.nn.encoders.base import FoldInExport
 from hashgnn.nn.encoders.layered import InputEncoder
 from hashgnn.nn.graph_view import GraphView
@@ -67,7 +67,7 @@ class PinSageEncoder(InputEncoder):
         self.hidden_weight = nn.Parameter(glorot(dim, dim, rng))
         self.hidden_bias = nn.Parameter(torch.zeros(dim))
         self.output_weight = nn.Parameter(glorot(dim, dim, rng))
-        self._known: tuple[weakref.ref[torch.Tensor], WalkNeighbourhoods] | None = None
+        self._neighbourhoods = OncePerGraph(lambda view: WalkNeighbourhoods.of(view, self.n_neighbours))
 
     def forward(
         self, view: GraphView, nodes: torch.Tensor, *, generator: torch.Generator | None = None
@@ -90,13 +90,6 @@ class PinSageEncoder(InputEncoder):
     def propagate(self, view: GraphView) -> torch.Tensor:
         """Return the embeddings (n_nodes, dim) of every node."""
         return self.forward(view, torch.arange(view.n_nodes, device=view.device))
-
-    def _neighbourhoods(self, view: GraphView) -> WalkNeighbourhoods:
-        """Return the walks' neighbourhoods, computed once for a graph."""
-        if self._known is None or self._known[0]() is not view.user_item:
-            found = WalkNeighbourhoods.of(view, self.n_neighbours)
-            self._known = (weakref.ref(view.user_item), found)
-        return self._known[1]
 
     def _items(
         self, view: GraphView, around: WalkNeighbourhoods

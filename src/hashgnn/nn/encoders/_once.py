@@ -1,0 +1,26 @@
+"""What an encoder derives from a graph once and keeps as long as it is asked for the same graph."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import torch
+
+from hashgnn.nn.graph_view import GraphView
+
+T = TypeVar("T")
+
+
+class OncePerGraph(Generic[T]):
+    """Call ``function(view)``, and give back the same result while the view's edges are the same tensor."""
+
+    def __init__(self, function: Callable[[GraphView], T]) -> None:
+        self._function = function
+        self._known: tuple[weakref.ref[torch.Tensor], T] | None = None
+
+    def __call__(self, view: GraphView) -> T:
+        if self._known is None or self._known[0]() is not view.user_item:
+            self._known = (weakref.ref(view.user_item), self._function(view))
+        return self._known[1]
