@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from hashgnn import _rng
 from hashgnn._checks import check_choice, check_float, check_int
@@ -22,7 +23,7 @@ from hashgnn.data import Interactions, split
 from hashgnn.errors import DataError, ParameterError, TrainingError
 from hashgnn.evaluation import evaluate
 from hashgnn.graph import BipartiteGraph, NegativeSampler
-from hashgnn.nn import Encoder, GraphView, bpr, build_encoder
+from hashgnn.nn import Encoder, GraphView, bilateral_softmax, bpr, build_encoder
 
 Array = np.ndarray[Any, Any]
 
@@ -37,6 +38,9 @@ class EdgeTraining:
 
     Attributes
     ----------
+    loss : {"bpr", "bsl"}
+        Bayesian personalised ranking of inner products, or bilateral softmax of cosines. Embeddings of a
+        model trained on cosines are given back with unit length.
     epochs, patience : int
         At most so many epochs; stop when validation has not risen for ``patience`` validations.
     validate_every : int
@@ -47,7 +51,9 @@ class EdgeTraining:
         Adam's step.
     regularisation : float
         Weight of the mean squared length of the embeddings of a batch.
-    encoder : dict
+    temperature, temperature_ratio : float
+        ``bsl``: that of the negatives, and of the positives as a multiple of it.
+    encoder_options : dict
         Options of the encoder, ``n_layers`` for instance.
     """
 
@@ -59,13 +65,16 @@ class EdgeTraining:
     n_negatives: int = 1
     learning_rate: float = 0.01
     regularisation: float = 1e-4
-    encoder: dict[str, Any] = field(default_factory=dict)
+    temperature: float = 0.15
+    temperature_ratio: float = 1.2
+    encoder_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_choice("loss", self.loss, ("bpr",))
+        check_choice("loss", self.loss, ("bpr", "bsl"))
         for name in ("epochs", "patience", "validate_every", "batch_size", "n_negatives"):
             check_int(name, getattr(self, name), minimum=1)
-        check_float("learning_rate", self.learning_rate, minimum=0, open_minimum=True)
+        for name in ("learning_rate", "temperature", "temperature_ratio"):
+            check_float(name, getattr(self, name), minimum=0, open_minimum=True)
         check_float("regularisation", self.regularisation, minimum=0)
 
     @classmethod
@@ -77,8 +86,8 @@ class EdgeTraining:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else f"; they are {', '.join(known)}"
                 raise ParameterError(f"{name} is not a setting of a trained baseline{hint}")
-        encoder = {**defaults.get("encoder", {}), **settings.get("encoder", {})}
-        return cls(**{**defaults, **settings, "encoder": encoder})
+        chosen = {**defaults.get("encoder_options", {}), **settings.get("encoder_options", {})}
+        return cls(**{**defaults, **settings, "encoder_options": chosen})
 
 
 def train_encoder(
@@ -118,13 +127,13 @@ def train_encoder(
         view = GraphView.from_scipy(graph.user_item, adjacency=graph.adjacency).to(device)
         start = torch.Generator().manual_seed(int(_rng.derive(seed, _BUILD_STREAM).integers(2**63)))
         encoder = build_encoder(
-            name, n_users=graph.n_users, n_items=graph.n_items, dim=dim, rng=start, **training.encoder
+            name, n_users=graph.n_users, n_items=graph.n_items, dim=dim, rng=start, **training.encoder_options
         ).to(device)
         _Run(encoder, view, graph, training, fitted, valid, seed).run(options.progress)
         if fitted is not interactions:
             whole = BipartiteGraph.from_interactions(interactions)
             view = GraphView.from_scipy(whole.user_item, adjacency=whole.adjacency).to(device)
-        return _embeddings(encoder, view)
+        return _embeddings(encoder, view, training)
 
 
 class _Run:
@@ -193,15 +202,25 @@ class _Run:
         nodes, places = np.unique(
             np.concatenate([users, n_users + items, n_users + negatives.ravel()]), return_inverse=True
         )
-        device = self.view.device
+        device, training = self.view.device, self.training
         x = self.encoder(self.view, torch.from_numpy(nodes).to(device), generator=generator)
+        if training.loss == "bsl":
+            x = functional.normalize(x, dim=1)
         at = torch.from_numpy(places).to(device)
-        rows = torch.nn.functional.embedding(at, x)
-        u, i, j = rows[: len(users)], rows[len(users) : 2 * len(users)], rows[2 * len(users) :]
-        j = j.view(*shape, -1)
-        loss = bpr((u * i).sum(dim=1), torch.einsum("ed,end->en", u, j))
-        if self.training.regularisation > 0:
-            loss = loss + self.training.regularisation * rows.square().sum() / len(users)
+        u, i = (
+            functional.embedding(at[: len(users)], x),
+            functional.embedding(at[len(users) : 2 * len(users)], x),
+        )
+        j = functional.embedding(at[2 * len(users) :], x).view(*shape, -1)
+        positive, negative = (u * i).sum(dim=1), torch.einsum("ed,end->en", u, j)
+        if training.loss == "bsl":
+            groups = torch.unique(at[: len(users)], return_inverse=True)[1]
+            scores = positive / training.temperature, negative / training.temperature
+            loss = bilateral_softmax(*scores, users=groups, ratio=training.temperature_ratio)
+        else:
+            loss = bpr(positive, negative)
+            squares = (u.square().sum() + i.square().sum() + j.square().sum()) / len(users)
+            loss = loss + training.regularisation * squares
         if not math.isfinite(float(loss.detach())):
             raise TrainingError(
                 f"the loss became {float(loss.detach())} in epoch {epoch}; "
@@ -214,7 +233,7 @@ class _Run:
     def _validated(self) -> float:
         if not len(self.valid):
             return 0.0
-        model = EmbeddingBaseline(self.fitted, *_embeddings(self.encoder, self.view))
+        model = EmbeddingBaseline(self.fitted, *_embeddings(self.encoder, self.view, self.training))
         metric = f"{_METRIC.split('@')[0]}@{min(int(_METRIC.split('@')[1]), model.n_items)}"
         report = evaluate(
             model, self.fitted, self.valid, metrics=[metric], n_bootstrap=0, n_timed=0, progress=False
@@ -222,8 +241,9 @@ class _Run:
         return report.metrics[SEARCH][metric]
 
 
-def _embeddings(encoder: Encoder, view: GraphView) -> tuple[Array, Array]:
-    rows = encoder.encode_all(view).float().cpu().numpy()
+def _embeddings(encoder: Encoder, view: GraphView, training: EdgeTraining) -> tuple[Array, Array]:
+    x = encoder.encode_all(view).float()
+    rows = (functional.normalize(x, dim=1) if training.loss == "bsl" else x).cpu().numpy()
     return rows[: view.n_users], rows[view.n_users :]
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashgnn._rng import RngLike
-from hashgnn.baselines import closed_form, trained
+from hashgnn.baselines import closed_form
 from hashgnn.baselines.base import FittedBaseline
 from hashgnn.baselines.run_options import RunOptions
+from hashgnn.baselines.trained import TrainedFit
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError
 
@@ -55,6 +56,10 @@ class Baseline:
         return self.function(interactions, dim=dim, rng=rng, options=options, **settings)
 
 
+def _trained(name: str, encoder: str, **defaults: Any) -> Baseline:
+    return Baseline(name, TrainedFit(encoder, defaults), has_embeddings=True, is_trained=True)
+
+
 def _registered(*baselines: Baseline) -> dict[str, Baseline]:
     return {baseline.name: baseline for baseline in baselines}
 
@@ -65,5 +70,12 @@ BASELINES: dict[str, Baseline] = _registered(
     Baseline("spectral", closed_form.spectral, has_embeddings=True, is_trained=False),
     Baseline("gf-cf", closed_form.gf_cf, has_embeddings=False, is_trained=False),
     Baseline("chebycf", closed_form.chebycf, has_embeddings=False, is_trained=False),
-    Baseline("mf-bpr", trained.mf_bpr, has_embeddings=True, is_trained=True),
+    _trained("mf-bpr", "mf"),
+    _trained("lightgcn", "lightgcn", batch_size=32768),
+    _trained("lightgcn-bsl", "lightgcn", batch_size=32768, loss="bsl", n_negatives=64),
+    _trained("ngcf", "ngcf", batch_size=32768),
+    _trained("gcn", "gcn", batch_size=32768),
+    _trained("graphsage", "graphsage", batch_size=32768, encoder_options={"aggregator": "concat"}),
+    _trained("gat", "gat", batch_size=65536),
+    _trained("pinsage", "pinsage", batch_size=32768),
 )

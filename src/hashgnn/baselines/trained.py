@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from hashgnn._extras import require
@@ -11,30 +12,28 @@ from hashgnn.baselines.run_options import RunOptions
 from hashgnn.data import Interactions
 
 
-def mf_bpr(
-    interactions: Interactions, *, dim: int, rng: RngLike, options: RunOptions, **settings: Any
-) -> EmbeddingBaseline:
-    """Matrix factorisation by Bayesian personalised ranking.
+@dataclass(frozen=True)
+class TrainedFit:
+    """The fit function of a baseline that is an encoder trained on observed edges.
 
-    References
+    Attributes
     ----------
-    Rendle et al., UAI 2009.
+    encoder : str
+        A name of ``hashgnn.nn.ENCODERS``.
+    defaults : dict
+        Settings in place of those of :class:`hashgnn.baselines.gradient.EdgeTraining`.
     """
-    return _train("mf", interactions, dim, rng, options, {}, settings)
 
+    encoder: str
+    defaults: dict[str, Any] = field(default_factory=dict)
 
-def _train(
-    encoder: str,
-    interactions: Interactions,
-    dim: int,
-    rng: RngLike,
-    options: RunOptions,
-    defaults: dict[str, Any],
-    settings: dict[str, Any],
-) -> EmbeddingBaseline:
-    require("torch", extra="train", purpose="training a baseline")
-    from hashgnn.baselines.gradient import EdgeTraining, train_encoder
+    def __call__(
+        self, interactions: Interactions, *, dim: int, rng: RngLike, options: RunOptions, **settings: Any
+    ) -> EmbeddingBaseline:
+        """Train, and return the embeddings of all users and items."""
+        require("torch", extra="train", purpose="training a baseline")
+        from hashgnn.baselines.gradient import EdgeTraining, train_encoder
 
-    training = EdgeTraining.from_settings(defaults, settings)
-    users, items = train_encoder(encoder, interactions, dim, training, rng=rng, options=options)
-    return EmbeddingBaseline(interactions, users, items)
+        training = EdgeTraining.from_settings(self.defaults, settings)
+        users, items = train_encoder(self.encoder, interactions, dim, training, rng=rng, options=options)
+        return EmbeddingBaseline(interactions, users, items)
