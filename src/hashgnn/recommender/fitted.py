@@ -49,7 +49,8 @@ class Fitted:
         return np.bincount(self.state.seen.indices, minlength=self.state.n_items)
 
     @cached_property
-    def _alike(self) -> dict[str, SearchSpace]:
+    def alike(self) -> dict[str, SearchSpace]:
+        """The items, to be compared with items, and the users with users."""
         indexes = {"item": self._item_index, "user": HammingIndex(self.state.user_codes)}
         return {
             side: SearchSpace(self.state, index, queries_are=side, searches=side)
@@ -79,7 +80,7 @@ class Fitted:
         self, side: str, ids: Any, k: Any, search: Any, oversampling: Any, n_threads: Any
     ) -> Recommendations:
         """Rank the items or users alike to some."""
-        space = self._alike[side]
+        space = self.alike[side]
         options = space.options(k, search, oversampling, n_threads)
         id_map = self.state.item_ids if side == "item" else self.state.user_ids
         # A bare id is a list of one; so is a tuple that is itself an id.

@@ -1,0 +1,85 @@
+"""How many requests work and wait at a time; those beyond are told to come back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from hashgnn.serving.problems import ProblemError
+
+T = TypeVar("T")
+
+_RETRY_AFTER = {"Retry-After": "1"}
+
+
+class Gate:
+    """A fixed number of threads and a bounded queue before them.
+
+    Parameters
+    ----------
+    n_threads : int
+    queue : int
+        Requests that may wait; one more is refused with 429 at once.
+    time_limit : float
+        Seconds from arrival to answer.
+    """
+
+    def __init__(self, n_threads: int, queue: int, time_limit: float) -> None:
+        self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="search")
+        self._n_threads, self._places, self.time_limit = n_threads, n_threads + queue, time_limit
+        self._inside = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread."""
+        return max(0, self._inside - self._n_threads)
+
+    @property
+    def working(self) -> int:
+        """Requests that have a thread."""
+        return min(self._inside, self._n_threads)
+
+    async def run(self, work: Callable[[Callable[[], None]], T]) -> T:
+        """Run a function in a thread; it gets a function that raises when the time is over.
+
+        Raises
+        ------
+        ProblemError
+            429 if the queue is full, 503 if the time is over.
+        """
+        if self._inside >= self._places:
+            raise ProblemError(429, "the service is busy; try again after a second", _RETRY_AFTER)
+        deadline = time.monotonic() + self.time_limit
+
+        def check() -> None:
+            if time.monotonic() > deadline:
+                raise _too_late(self.time_limit)
+
+        def timed() -> T:
+            check()
+            return work(check)
+
+        self._inside += 1
+        future = asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        # A thread cannot be stopped: its place is free when it has really ended, not when its caller left.
+        future.add_done_callback(self._leave)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), self.time_limit + 0.05)
+        except TimeoutError:
+            raise _too_late(self.time_limit) from None
+
+    def close(self) -> None:
+        """Let what runs end, and take nothing more."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _leave(self, future: asyncio.Future[Any]) -> None:
+        self._inside -= 1
+        if not future.cancelled():
+            future.exception()  # its caller may have gone; the error is then nobody's
+
+
+def _too_late(limit: float) -> ProblemError:
+    return ProblemError(503, f"the request took longer than {limit:g} seconds; ask for less", _RETRY_AFTER)

@@ -1,0 +1,153 @@
+"""What is known of items beside their ids: titles and the like, ready to be written into an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from hashgnn.data import IdMap
+from hashgnn.errors import DataError
+from hashgnn.serving.json_text import dumps
+
+Array = np.ndarray[Any, Any]
+
+FILE_NAME = "item_metadata.parquet"  # beside the other files of an artifact
+_MAX_BYTES = 8192  # of one item's metadata in an answer
+_BLOCK = 65536
+
+
+class Texts:
+    """Lines of text to look through.
+
+    Parameters
+    ----------
+    lines : list of str or pyarrow.Array of text
+    """
+
+    def __init__(self, lines: Any) -> None:
+        array = lines if isinstance(lines, pa.Array) else pa.array(lines, pa.large_string())
+        self._lines = pc.utf8_lower(array)
+
+    def search(self, query: str) -> tuple[Array, Array]:
+        """Return the places of lines that hold a query, and of those that begin with it.
+
+        Upper and lower case are the same.
+        """
+        wanted = query.lower()
+        holds = pc.match_substring(self._lines, wanted)
+        return _true(holds), _true(pc.starts_with(self._lines, wanted))
+
+
+class ItemMetadata:
+    """Metadata of the items of a model, in index order.
+
+    Every item's document is kept as finished JSON text in one Arrow buffer: an answer copies bytes, and a
+    million items make no million Python objects.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    id_column : str
+        Names the items; the other columns are the metadata. The first text column is the title.
+    item_ids : IdMap
+        Of the model. Rows of other items are left out, items without a row have no metadata.
+
+    Raises
+    ------
+    DataError
+        If there is no such column, or an item comes twice.
+    """
+
+    def __init__(self, table: pa.Table, id_column: str, item_ids: IdMap) -> None:
+        if id_column not in table.column_names:
+            raise DataError(
+                f"item metadata must have the id column {id_column!r}, found {', '.join(table.column_names)}"
+            )
+        self.columns = [name for name in table.column_names if name != id_column]
+        rows = _rows_of_items(table[id_column], item_ids)
+        aligned = table.select(self.columns).take(pa.array(rows, mask=rows < 0))
+        self._has = rows >= 0
+        self._documents = _documents(aligned, self._has)
+        self._texts = Texts(_searched(aligned))
+
+    @classmethod
+    def read(cls, path: Path, id_column: str, item_ids: IdMap) -> ItemMetadata:
+        """Read a parquet file."""
+        try:
+            table = pyarrow.parquet.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path}: cannot be read as parquet, {error}") from None
+        return cls(table, id_column, item_ids)
+
+    def document(self, position: int) -> bytes:
+        """Return the JSON object of an item, or ``null``."""
+        return bytes(self._documents[position].as_buffer())
+
+    def documents(self, positions: Array) -> list[bytes]:
+        """Return the JSON objects of some items."""
+        found: list[bytes] = self._documents.take(pa.array(positions)).to_pylist()
+        return found
+
+    def search(self, query: str) -> tuple[Array, Array]:
+        """Return the positions of items whose text holds a query, and of those that begin with it."""
+        return self._texts.search(query)
+
+
+def _rows_of_items(column: pa.ChunkedArray, item_ids: IdMap) -> Array:
+    """Return the row of the table that describes each item, -1 where there is none."""
+    values = column.combine_chunks()
+    if pa.types.is_integer(values.type) != (item_ids.kind == "int"):
+        values = pa.array([str(value) for value in values.to_pylist()])
+    known = np.asarray(item_ids.index_of(values, on_unknown="skip", noun="item ids"))
+    places = np.flatnonzero(known >= 0)
+    rows = np.full(len(item_ids), -1, np.int64)
+    rows[known[places]] = places
+    if len(np.unique(known[places])) != len(places):
+        raise DataError("item metadata must have one row an item, got several for some")
+    return rows
+
+
+def _documents(table: pa.Table, has: Array) -> pa.Array:
+    parts = []
+    for start in range(0, len(has), _BLOCK):
+        block = table.slice(start, _BLOCK).to_pylist() if table.num_columns else [{}] * len(has)
+        there = has[start : start + _BLOCK].tolist()
+        parts.append(
+            pa.array(
+                [_document(row) if known else b"null" for row, known in zip(block, there, strict=False)],
+                pa.large_binary(),
+            )
+        )
+    return pa.concat_arrays(parts) if parts else pa.array([], pa.large_binary())
+
+
+def _document(row: dict[str, Any]) -> bytes:
+    text = dumps({name: value for name, value in row.items() if value is not None})
+    if len(text) <= _MAX_BYTES:
+        return text
+    # A field that is longer than an answer should carry is left out, the others stay.
+    short = {name: value for name, value in row.items() if value is not None and len(dumps(value)) <= 1024}
+    text = dumps(short)
+    return text if len(text) <= _MAX_BYTES else b"{}"
+
+
+def _searched(table: pa.Table) -> pa.Array:
+    """Return the text of each item that a search looks through, in lower case."""
+    texts = [
+        pc.fill_null(table[name].cast(pa.large_string()), "")
+        for name in table.column_names
+        if pa.types.is_string(kind := table.schema.field(name).type) or pa.types.is_large_string(kind)
+    ]
+    if not texts:
+        return pa.array([""] * len(table), pa.large_string())
+    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, "\n")
+    return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+
+
+def _true(mask: Any) -> Array:
+    return np.flatnonzero(np.asarray(mask))

@@ -1,0 +1,50 @@
+"""Structured logs: one JSON object a line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from hashgnn.serving.json_text import dumps
+
+_OWN = "hashgnn.serving"
+
+
+class JsonLines(logging.Formatter):
+    """Writes a record as one line: time, level, event, and the fields given with it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; a traceback is a field of it."""
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        document: dict[str, Any] = {
+            "time": when,
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            document["traceback"] = self.formatException(record.exc_info)
+        return dumps(document).decode()
+
+
+def logger() -> logging.Logger:
+    """Return the service's logger."""
+    return logging.getLogger(_OWN)
+
+
+def log(level: int, event: str, **fields: Any) -> None:
+    """Write an event with its fields."""
+    logger().log(level, event, extra={"fields": fields})
+
+
+def write_to_stderr() -> None:
+    """Send the service's and the web server's logs to stderr as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name in (_OWN, "uvicorn", "uvicorn.error"):
+        target = logging.getLogger(name)
+        target.handlers = [handler] if name != "uvicorn.error" else []
+        target.setLevel(logging.INFO)
+        target.propagate = name == "uvicorn.error"
