@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from hashgnn.serving import ServiceSettings, create_app
+from hashgnn.serving.service import Service
 from hashgnn.state import save_state
 from hashgnn.testing.states import random_state
 
@@ -44,7 +46,22 @@ def titles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def client(model_folder: Path, titles: Path) -> Iterator[httpx.Client]:
-    settings = ServiceSettings(model=model_folder, items=titles, item_id="movie", watch=0, log_requests=False)
-    with TestClient(create_app(settings)) as opened:
-        yield opened
+def open_client() -> Callable[[ServiceSettings], Iterator[httpx.Client]]:
+    """Yield a client of a service with given settings."""
+
+    def opened(settings: ServiceSettings) -> Iterator[httpx.Client]:
+        with TestClient(create_app(settings.model_copy(update={"log_requests": False}))) as client:
+            yield client
+
+    return opened
+
+
+@pytest.fixture
+def service() -> Callable[[Any], Service]:
+    """Return the service behind a client."""
+    return lambda client: client.app.service
+
+
+@pytest.fixture
+def client(model_folder: Path, titles: Path, open_client: Any) -> Iterator[httpx.Client]:
+    yield from open_client(ServiceSettings(model=model_folder, items=titles, item_id="movie", watch=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -101,9 +102,9 @@ def test_the_model_describes_itself(client: httpx.Client) -> None:
     assert document["code_health"]["item_codes"]["n_codes"] == 30
 
 
-def test_health_tells_alive_from_ready(client: httpx.Client) -> None:
+def test_health_tells_alive_from_ready(client: httpx.Client, service: Any) -> None:
     assert client.get("/health/live").json()["status"] == "live"
     assert client.get("/health/ready").json() == {"status": "ready", "model_version": "v1"}
-    client.app.service.draining = True
+    service(client).draining = True
     assert client.get("/health/ready").status_code == 503
     assert client.get("/health/live").status_code == 200

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli import benchmark, data, demo, evaluate, fit, inspect, recommend, similar
+from hashgnn.cli import benchmark, data, demo, evaluate, fit, inspect, recommend, serve, similar
 from hashgnn.cli._group import Group
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
 app.command("inspect")(inspect.inspect)
+app.command("serve")(serve.serve)
 app.add_typer(benchmark.app, name="benchmark")
 
 

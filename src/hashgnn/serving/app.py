@@ -21,15 +21,17 @@ from hashgnn.serving.problems import ProblemError, problem_response
 from hashgnn.serving.routes import REQUESTS, api_routes
 from hashgnn.serving.service import Service
 from hashgnn.serving.settings import ServiceSettings
-from hashgnn.serving.shell import App, Shell
+from hashgnn.serving.shell import Shell
 
 PAGE = Path(__file__).parent / "page"
 
 _SENTENCES = {404: "there is nothing at this path", 405: "this path does not take this method"}
 
 
-def create_app(settings: ServiceSettings) -> App:
-    """Return the service as an ASGI application; its model is opened when the application starts.
+def create_app(settings: ServiceSettings) -> Shell:
+    """Return the service as an ASGI application.
+
+    Its model is opened when the application starts, or before by ``app.service.start()``.
 
     Raises
     ------
@@ -66,7 +68,8 @@ def create_app(settings: ServiceSettings) -> App:
 
 @contextlib.asynccontextmanager
 async def _life(service: Service) -> AsyncIterator[None]:
-    service.start()
+    if service.life.held is None:
+        service.start()
     watcher = asyncio.create_task(_watch(service)) if service.settings.watch else None
     try:
         yield
@@ -82,7 +85,7 @@ async def _watch(service: Service) -> None:
     while True:
         await asyncio.sleep(service.settings.watch)
         service.metrics.tick()
-        await asyncio.to_thread(service.life.look)
+        await asyncio.to_thread(service.look)
 
 
 def _open_store(settings: ServiceSettings) -> Any:

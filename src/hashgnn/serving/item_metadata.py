@@ -79,7 +79,7 @@ class ItemMetadata:
     def read(cls, path: Path, id_column: str, item_ids: IdMap) -> ItemMetadata:
         """Read a parquet file."""
         try:
-            table = pyarrow.parquet.read_table(path)
+            table = pyarrow.parquet.ParquetFile(path).read()
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: cannot be read as parquet, {error}") from None
         return cls(table, id_column, item_ids)

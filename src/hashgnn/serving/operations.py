@@ -63,7 +63,7 @@ def operation_routes(service: Service) -> APIRouter:
 
 def _reload(service: Service, asked: ReloadRequest) -> dict[str, object]:
     try:
-        changed = service.life.reload(asked.version, asked.next_version, asked.share)
+        changed = service.reload(asked.version, asked.next_version, asked.share)
     except HashGNNError:
         # The sentence names a path; it is in the log.
         raise ProblemError(409, "the version was refused and the old one goes on; the log says why") from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from hashgnn.errors import ParameterError
+from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
 from hashgnn.serving import documents
@@ -27,6 +28,7 @@ from hashgnn.serving.metrics import Metrics
 from hashgnn.serving.problems import ProblemError
 from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.versions import open_version
+from hashgnn.serving.wishes import Wishes
 
 Array = np.ndarray[Any, Any]
 Check = Callable[[], None]
@@ -49,6 +51,7 @@ class Service:
         self.metrics = Metrics()
         self.gate = Gate(settings.n_threads, settings.queue, settings.time_limit)
         self.draining = False
+        self._wishes = Wishes(settings.runtime)
         self.life = Life(
             settings.model,
             lambda path: open_version(path, items=settings.items, item_id=settings.item_id),
@@ -185,6 +188,20 @@ class Service:
                 "keeps_interactions": self.store is not None,
             }
         )
+
+    def reload(self, version: str | None, following: str | None, share: float) -> bool:
+        """Open other versions, here and in the other workers; see :meth:`Life.reload`."""
+        changed = self.life.reload(version, following, share)
+        self._wishes.tell(version, following, share)
+        return changed
+
+    def look(self) -> None:
+        """Follow what was asked of another worker, then what stands at the model's path."""
+        wish = self._wishes.unread()
+        if wish is not None:
+            with contextlib.suppress(HashGNNError):  # it was logged and counted
+                self.life.reload(wish.version, wish.following, wish.share)
+        self.life.look()
 
     def close(self) -> None:
         """Let what runs end, then close the store."""

@@ -14,6 +14,7 @@ from hashgnn.serving.keys import Keys
 from hashgnn.serving.logs import log
 from hashgnn.serving.metrics import Metrics
 from hashgnn.serving.problems import ProblemError, problem_response
+from hashgnn.serving.service import Service
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -48,7 +49,7 @@ class Shell:
     time_limit : float
         Seconds that the body of a request may take to arrive.
     log_requests : bool
-    service : object
+    service : Service
         What is inside, for the program around.
     """
 
@@ -61,7 +62,7 @@ class Shell:
         body_limit: int,
         time_limit: float,
         log_requests: bool,
-        service: object,
+        service: Service,
     ) -> None:
         self._app, self._metrics, self._keys, self.service = app, metrics, keys, service
         self._body_limit, self._time_limit, self._log = body_limit, time_limit, log_requests

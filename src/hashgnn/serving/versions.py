@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -46,8 +48,8 @@ class Version:
         When it was opened, seconds since 1970.
     fitted : Fitted
     metadata : ItemMetadata or None
-    manifest_digest : str
-        SHA-256 of the manifest file.
+    mark : tuple of str
+        What :func:`folder_mark` gave for its folder.
     """
 
     name: str
@@ -55,7 +57,7 @@ class Version:
     created: str
     fitted: Fitted
     metadata: ItemMetadata | None
-    manifest_digest: str
+    mark: tuple[str, str]
     loaded: float = field(default_factory=time.time)
 
     @property
@@ -132,19 +134,50 @@ def open_version(
     DataError
         If the metadata cannot be used.
     """
-    folder = path.resolve()
+    with ThreadPoolExecutor(1, thread_name_prefix="checksums") as beside:
+        # Comparing checksums takes about as long as all the rest; a damaged file fails either way.
+        checksums = beside.submit(open_artifact, path.resolve(), verify=verify)
+        try:
+            version = _open(path, items, item_id)
+        except HashGNNError:
+            checksums.result()
+            raise
+        artifact = checksums.result()
+    if artifact.checksum != version.checksum:
+        raise ArtifactError(f"{path}: was replaced while it was opened; reload once more")
+    _drop_pages(version.state)
+    return version
+
+
+def _open(path: Path, items: Path | None, item_id: str) -> Version:
+    folder, mark = path.resolve(), folder_mark(path)
     artifact = open_artifact(folder, verify=False)
-    fitted = Fitted(load_state(folder, verify=verify))
-    if open_artifact(folder, verify=False).checksum != artifact.checksum:
+    fitted = Fitted(load_state(folder, verify=False))
+    if folder_mark(folder) != mark:
         raise ArtifactError(f"{path}: was replaced while it was opened; reload once more")
     source = items if items is not None else folder / FILE_NAME
     metadata = None
     if items is not None or source.exists():
         metadata = ItemMetadata.read(source, item_id, fitted.state.item_ids)
-    digest = sha256_file(folder / MANIFEST)
-    version = Version(folder.name, artifact.checksum, artifact.created, fitted, metadata, digest)
+    version = Version(folder.name, artifact.checksum, artifact.created, fitted, metadata, mark)
     _self_test(path, version)
     return version
+
+
+def folder_mark(folder: Path) -> tuple[str, str]:
+    """Return where a folder really is and the digest of its manifest; another version differs in one of them.
+
+    Raises
+    ------
+    ArtifactError
+        If there is no manifest that can be read.
+    """
+    try:
+        real = folder.resolve(strict=True)
+        return str(real), sha256_file(real / MANIFEST)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "its links go in a circle"
+        raise ArtifactError(f"{folder}: holds no model that can be read, {reason}") from None
 
 
 def _self_test(path: Path, version: Version) -> None:
@@ -169,6 +202,17 @@ def _self_test(path: Path, version: Version) -> None:
         raise
     except HashGNNError as error:
         raise ArtifactDamagedError(f"{path}: failed its self-test, {error}") from error
+
+
+def _drop_pages(state: ModelState) -> None:
+    """Give back the pages of the tables that opening has read once; what is used comes back from the cache."""
+    tables = [state.user_embeddings, state.item_embeddings, *state.fold_in.arrays.values()]
+    for table in tables:
+        owner: Any = table
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            owner.madvise(mmap.MADV_DONTNEED)
 
 
 def _health(codes: BinaryCodes) -> dict[str, float]:

@@ -1,0 +1,140 @@
+"""``hashgnn serve``: a saved model behind HTTP."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hashgnn.cli._options import Debug, id_lines
+from hashgnn.errors import ParameterError
+
+_MODEL, _LIMITS, _KEYS = "Model", "Limits", "Keys"
+
+
+def serve(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder of a saved model, or of versions with a link `current` to one.",
+            show_default=False,
+        ),
+    ],
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="To listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", help="0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes.")] = 1,
+    items: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.parquet", help="Titles and the like.", rich_help_panel=_MODEL),
+    ] = None,
+    item_id: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Of item ids in --items.", rich_help_panel=_MODEL)
+    ] = "item_id",
+    interactions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.db", help="Keep new interactions here, and fold them in.", rich_help_panel=_MODEL
+        ),
+    ] = None,
+    next_model: Annotated[
+        Path | None,
+        typer.Option("--next", metavar="DIR", help="A second version, for a share.", rich_help_panel=_MODEL),
+    ] = None,
+    next_share: Annotated[
+        float, typer.Option(metavar="X", help="Share of users it answers.", rich_help_panel=_MODEL)
+    ] = 0.0,
+    watch: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Look for a new version; 0 never.", rich_help_panel=_MODEL),
+    ] = 1.0,
+    threads: Annotated[
+        int, typer.Option(metavar="N", help="Searches at a time in a worker.", rich_help_panel=_LIMITS)
+    ] = 2,
+    queue: Annotated[
+        int, typer.Option(metavar="N", help="Requests that may wait, else 429.", rich_help_panel=_LIMITS)
+    ] = 64,
+    time_limit: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Of a request.", rich_help_panel=_LIMITS)
+    ] = 10.0,
+    body_limit: Annotated[
+        int, typer.Option(metavar="BYTES", help="Of a request's body.", rich_help_panel=_LIMITS)
+    ] = 4 * 1024 * 1024,
+    drain: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Go on after SIGTERM, not ready any more.", rich_help_panel=_LIMITS
+        ),
+    ] = 0.0,
+    keys_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="API keys, one a line; or HASHGNN_API_KEYS=a,b.", rich_help_panel=_KEYS
+        ),
+    ] = None,
+    admin_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Turns on /admin/reload; or HASHGNN_ADMIN_TOKEN.", rich_help_panel=_KEYS
+        ),
+    ] = None,
+    log_requests: Annotated[
+        bool, typer.Option("--log-requests/--no-log-requests", help="A line of JSON a request.")
+    ] = True,
+    debug: Debug = False,
+) -> None:
+    """Serve a saved model over HTTP, with a page to try it out.
+
+    Stops on SIGTERM or Ctrl-C after it has answered what was begun. Needs the extra serve.
+
+    Examples:
+      hashgnn serve models/v1 --items movies.parquet --item-id movie_id
+
+      hashgnn serve models --workers 2 --interactions events.db --keys-file keys.txt
+    """
+    from pydantic import ValidationError
+
+    from hashgnn.serving import ServiceSettings
+    from hashgnn.serving.server import listen, serve
+    from hashgnn.serving.workers import Workers
+
+    if workers < 1:
+        raise ParameterError(f"--workers must be at least 1, got {workers}")
+    try:
+        settings = ServiceSettings(
+            model=model,
+            next_model=next_model,
+            next_share=next_share,
+            items=items,
+            item_id=item_id,
+            interactions=interactions,
+            watch=watch,
+            n_threads=threads,
+            queue=queue,
+            time_limit=time_limit,
+            body_limit=body_limit,
+            drain=drain,
+            api_keys=_secrets(keys_file, "HASHGNN_API_KEYS"),
+            admin_token=next(iter(_secrets(admin_token_file, "HASHGNN_ADMIN_TOKEN")), None),
+            log_requests=log_requests,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("n_threads", "threads").replace("_", "-")
+        raise ParameterError(f"--{option}: {first['msg'].lower()}, got {first['input']!r}") from None
+    with listen(host, port) as listening:
+        address = listening.getsockname()
+        typer.echo(f"hashgnn: http://{host}:{address[1]}", err=True)
+        if workers == 1:
+            serve(settings, listening)
+        else:
+            Workers(settings, listening, workers).run()
+
+
+def _secrets(path: Path | None, variable: str) -> tuple[str, ...]:
+    """Return the lines of a file, or what an environment variable holds, parted by commas."""
+    if path is not None:
+        return tuple(id_lines(path))
+    return tuple(part.strip() for part in os.environ.get(variable, "").split(",") if part.strip())

@@ -1,0 +1,82 @@
+"""The service as a process: a listening socket, uvicorn, and an end in which nothing that was begun is lost."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+
+from hashgnn.errors import StorageError
+from hashgnn.serving.app import create_app
+from hashgnn.serving.logs import write_to_stderr
+from hashgnn.serving.service import Service
+from hashgnn.serving.settings import ServiceSettings
+
+_BACKLOG = 2048
+_KEEP_ALIVE = 30  # seconds that an idle connection stays open
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises
+    ------
+    StorageError
+        If the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StorageError(f"cannot listen on {host}, port {port}: {reason}") from None
+
+
+def serve(settings: ServiceSettings, listening: socket.socket) -> None:
+    """Open the model and answer until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    HashGNNError
+        If the model, the metadata or the store cannot be opened.
+    """
+    write_to_stderr()
+    app = create_app(settings)
+    app.service.start()
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=int(settings.time_limit) + 2,
+    )
+    _DrainingServer(config, app.service, settings.drain).run(sockets=[listening])
+
+
+class _DrainingServer(uvicorn.Server):
+    """On SIGTERM says no to ``/health/ready``, goes on for a while, then answers what is begun and ends."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, drain: float) -> None:
+        super().__init__(config)
+        self._service, self._drain = service, drain
+        self._stop_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGINT or self._stop_at is not None:
+            super().handle_exit(sig, frame)
+            return
+        self._service.draining = True
+        self._stop_at = time.monotonic() + self._drain
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
