@@ -45,8 +45,11 @@ class EdgeTraining:
         At most so many epochs; stop when validation has not risen for ``patience`` validations.
     validate_every : int
         Epochs from one validation to the next.
-    batch_size, n_negatives : int
-        Observed edges a step, and items sampled for each, uniform over what the user has not seen.
+    batch_size : int
+        Observed edges a step.
+    n_negatives : int
+        ``bpr``: items sampled for each edge, uniform over what the user has not seen. ``bsl``: items sampled
+        for a step, uniform and shared by its edges.
     learning_rate : float
         Adam's step.
     regularisation : float
@@ -119,10 +122,8 @@ def train_encoder(
     fitted, valid = interactions, options.valid
     if valid is None:
         fitted, valid = split.random(interactions, 0.1, rng=_rng.derive(seed, _SPLIT_STREAM))
-    device = torch.device(
-        ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
-    )
-    with _threads(options.n_threads):
+    device = options.torch_device()
+    with threads(options.n_threads):
         graph = BipartiteGraph.from_interactions(fitted)
         view = GraphView.from_scipy(graph.user_item, adjacency=graph.adjacency).to(device)
         start = torch.Generator().manual_seed(int(_rng.derive(seed, _BUILD_STREAM).integers(2**63)))
@@ -186,11 +187,19 @@ class _Run:
         self.encoder.load_state_dict(best_state)
 
     def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array, Array]]:
-        """Yield users (e,), items (e,) and negatives (e, n) of every edge once."""
+        """Yield users (e,), items (e,) of every edge once, with negatives (e, n), or (n,) for all of them."""
         order = rng.permutation(len(self.edges[0]))
         for start in range(0, len(order), self.training.batch_size):
             chosen = order[start : start + self.training.batch_size]
             users, items = (side[chosen] for side in self.edges)
+            if self.training.loss == "bsl":
+                n_items = self.encoder.n_items
+                yield (
+                    users,
+                    items,
+                    rng.choice(n_items, min(self.training.n_negatives, n_items), replace=False),
+                )
+                continue
             negatives = self.sampler.sample(users, items, n_negatives=self.training.n_negatives, rng=rng)
             usable = (negatives >= 0).all(axis=1)  # nothing can be drawn for who has seen everything
             if usable.any():
@@ -212,7 +221,8 @@ class _Run:
             functional.embedding(at[len(users) : 2 * len(users)], x),
         )
         j = functional.embedding(at[2 * len(users) :], x).view(*shape, -1)
-        positive, negative = (u * i).sum(dim=1), torch.einsum("ed,end->en", u, j)
+        positive = (u * i).sum(dim=1)
+        negative = u @ j.T if j.ndim == 2 else torch.einsum("ed,end->en", u, j)
         if training.loss == "bsl":
             groups = torch.unique(at[: len(users)], return_inverse=True)[1]
             scores = positive / training.temperature, negative / training.temperature
@@ -248,7 +258,8 @@ def _embeddings(encoder: Encoder, view: GraphView, training: EdgeTraining) -> tu
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def threads(count: int | None) -> Iterator[None]:
+    """Set torch's thread count inside the block, where one is given, and put the former one back."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(check_int("n_threads", count, minimum=1))

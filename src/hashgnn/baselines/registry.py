@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashgnn._rng import RngLike
-from hashgnn.baselines import closed_form
+from hashgnn.baselines import closed_form, node_embeddings
 from hashgnn.baselines.base import FittedBaseline
 from hashgnn.baselines.run_options import RunOptions
 from hashgnn.baselines.trained import TrainedFit
@@ -72,10 +72,14 @@ BASELINES: dict[str, Baseline] = _registered(
     Baseline("chebycf", closed_form.chebycf, has_embeddings=False, is_trained=False),
     _trained("mf-bpr", "mf"),
     _trained("lightgcn", "lightgcn", batch_size=32768),
-    _trained("lightgcn-bsl", "lightgcn", batch_size=32768, loss="bsl", n_negatives=64),
+    _trained("lightgcn-bsl", "lightgcn", batch_size=32768, loss="bsl", n_negatives=512),
     _trained("ngcf", "ngcf", batch_size=32768),
     _trained("gcn", "gcn", batch_size=32768),
     _trained("graphsage", "graphsage", batch_size=32768, encoder_options={"aggregator": "concat"}),
     _trained("gat", "gat", batch_size=65536),
     _trained("pinsage", "pinsage", batch_size=32768),
+    Baseline("deepwalk", node_embeddings.deepwalk, has_embeddings=True, is_trained=False),
+    Baseline("node2vec", node_embeddings.node2vec, has_embeddings=True, is_trained=False),
+    Baseline("line", node_embeddings.line, has_embeddings=True, is_trained=False),
+    Baseline("bine", node_embeddings.bine, has_embeddings=True, is_trained=False),
 )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from hashgnn._extras import require
 from hashgnn.data import Interactions
+from hashgnn.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -26,3 +29,13 @@ class RunOptions:
     device: str = "cpu"
     n_threads: int | None = None
     progress: bool | None = None
+
+    def torch_device(self) -> Any:
+        """Return the torch device; ``"auto"`` is CUDA where there is one."""
+        torch = require("torch", extra="train", purpose="training a baseline")
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            return torch.device(self.device)
+        except RuntimeError:
+            raise ParameterError(f"device must be 'auto', 'cpu' or 'cuda[:n]', got {self.device!r}") from None

@@ -5,6 +5,7 @@ from hashgnn.graph.filters import ChebyshevFilter, GraphFilter, SpectralFilter
 from hashgnn.graph.negatives import NegativeSampler
 from hashgnn.graph.sampling import sample_neighbours
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum, truncated_svd
+from hashgnn.graph.walks import random_walks
 
 __all__ = [
     "BipartiteGraph",
@@ -14,6 +15,7 @@ __all__ = [
     "NegativeSampler",
     "SpectralFilter",
     "low_spectrum",
+    "random_walks",
     "sample_neighbours",
     "truncated_svd",
 ]
