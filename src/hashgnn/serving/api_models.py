@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
 MAX_K = 1000
 MAX_BATCH = 1024
@@ -14,18 +24,31 @@ MAX_ID = 512  # characters
 
 _INT64 = 2**63
 
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_AsWhole = BeforeValidator(_whole)  # in JSON 2.0 is an integer
 WholeId = Annotated[StrictInt, Field(ge=-_INT64, lt=_INT64)]
 TextId = Annotated[StrictStr, Field(max_length=MAX_ID)]
-Id = WholeId | TextId
+# The way through Python comes last, so that lists of ids do not pay for it.
+Id = WholeId | TextId | SkipJsonSchema[Annotated[WholeId, _AsWhole]]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=MAX_BATCH)]
 History = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
 Histories = Annotated[list[History], Field(min_length=1, max_length=MAX_BATCH)]
 ItemList = Annotated[list[Id], Field(max_length=MAX_LIST)]
 K = Annotated[
-    StrictInt, Field(ge=1, le=MAX_K, description="How many results a row; fewer where fewer exist.")
+    StrictInt,
+    Field(ge=1, le=MAX_K),
+    _AsWhole,
+    Field(description="How many results a row; fewer where fewer exist."),
 ]
 Oversampling = Annotated[
-    StrictInt, Field(ge=1, le=100, description="Hierarchical: candidates re-ranked for each result.")
+    StrictInt,
+    Field(ge=1, le=100),
+    _AsWhole,
+    Field(description="Hierarchical: candidates re-ranked for each result."),
 ]
 Search = Literal["hamming", "biased", "asymmetric", "hierarchical", "float"]
 AlikeSearch = Literal["hamming", "asymmetric", "hierarchical", "float"]
@@ -224,7 +247,7 @@ class Interaction(_Asked):
 
     user: Id
     item: Id
-    timestamp: Annotated[float, Field(ge=-1e15, le=1e15)] | None = Field(
+    timestamp: Annotated[float, Field(ge=0, le=9e12)] | None = Field(
         None, description="Seconds since 1970; the time of arrival where it is not given."
     )
     weight: Annotated[float, Field(gt=0, le=1e9)] | None = None

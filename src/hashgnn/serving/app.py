@@ -21,7 +21,7 @@ from hashgnn.serving.problems import ProblemError, problem_response
 from hashgnn.serving.routes import REQUESTS, api_routes
 from hashgnn.serving.service import Service
 from hashgnn.serving.settings import ServiceSettings
-from hashgnn.serving.shell import Shell
+from hashgnn.serving.shell import MISTAKE, Shell
 
 PAGE = Path(__file__).parent / "page"
 
@@ -45,6 +45,7 @@ def create_app(settings: ServiceSettings) -> Shell:
         description="Recommendations by learned hash codes.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lambda app: _life(service),
     )
     api.include_router(api_routes(service))
@@ -53,7 +54,7 @@ def create_app(settings: ServiceSettings) -> Shell:
         api.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
     api.add_exception_handler(ProblemError, _on_problem)
     api.add_exception_handler(HTTPException, _on_http)
-    api.state.service = service
+    api.add_exception_handler(Exception, _on_mistake)
     api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]
     return Shell(
         api,
@@ -108,6 +109,10 @@ async def _on_http(request: Request, error: Exception) -> Response:
     return problem_response(
         ProblemError(error.status_code, detail, headers), request.scope["state"]["request_id"]
     )
+
+
+async def _on_mistake(request: Request, error: Exception) -> Response:
+    return problem_response(ProblemError(500, MISTAKE), request.scope["state"]["request_id"])
 
 
 def _openapi(api: FastAPI) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class IdReader:
             if strict:
                 wrong = next(value for value in values if type(value) is not kind)
                 raise ProblemError(
-                    422, f"{self._noun} ids of this model are {_NOUNS[self._ids.kind]}, got {wrong!r:.80}"
+                    404, f"{self._noun} ids of this model are {_NOUNS[self._ids.kind]}, got {wrong!r:.80}"
                 )
             return self._index_of_some(values, kind)
         index: Array = self._ids.index_of(values, on_unknown="skip")

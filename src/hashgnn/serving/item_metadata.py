@@ -101,8 +101,13 @@ class ItemMetadata:
 def _rows_of_items(column: pa.ChunkedArray, item_ids: IdMap) -> Array:
     """Return the row of the table that describes each item, -1 where there is none."""
     values = column.combine_chunks()
-    if pa.types.is_integer(values.type) != (item_ids.kind == "int"):
-        values = pa.array([str(value) for value in values.to_pylist()])
+    try:
+        if item_ids.kind == "int":
+            values = values.cast(pa.int64())
+        elif item_ids.kind == "str":
+            values = values.cast(pa.string())
+    except pa.ArrowInvalid as error:
+        raise DataError(f"ids of item metadata must be of the type of the model's, {error}") from None
     known = np.asarray(item_ids.index_of(values, on_unknown="skip", noun="item ids"))
     places = np.flatnonzero(known >= 0)
     rows = np.full(len(item_ids), -1, np.int64)
@@ -145,7 +150,11 @@ def _searched(table: pa.Table) -> pa.Array:
     ]
     if not texts:
         return pa.array([""] * len(table), pa.large_string())
-    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, "\n")
+    joined = (
+        texts[0]
+        if len(texts) == 1
+        else pc.binary_join_element_wise(*texts, pa.scalar("\n", pa.large_string()))
+    )
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
 

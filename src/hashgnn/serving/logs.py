@@ -34,9 +34,9 @@ def logger() -> logging.Logger:
     return logging.getLogger(_OWN)
 
 
-def log(level: int, event: str, **fields: Any) -> None:
-    """Write an event with its fields."""
-    logger().log(level, event, extra={"fields": fields})
+def log(level: int, event: str, *, exc_info: bool = False, **fields: Any) -> None:
+    """Write an event with its fields; ``exc_info`` adds the traceback of the error that is handled."""
+    logger().log(level, event, exc_info=exc_info, extra={"fields": fields})
 
 
 def write_to_stderr() -> None:

@@ -46,16 +46,22 @@ def problem_response(problem: ProblemError, request_id: str | None) -> Response:
 def from_validation(error: ValidationError) -> ProblemError:
     """Return the first fault of a body as a sentence: field, rule, and what was got where that is short."""
     faults = error.errors(include_url=False, include_context=False)
-    first = faults[0]
-    if first["type"] == "json_invalid":
-        return ProblemError(
-            400, f"the body must be valid JSON; {first['msg'].removeprefix('Invalid JSON: ')}"
-        )
-    where = _place(first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    more = f"; {len(faults) - 1} more faults" if len(faults) > 1 else ""
-    return ProblemError(422, f"{where}: {message}{more}")
+    if faults[0]["type"] == "json_invalid":
+        reason = faults[0]["msg"].removeprefix("Invalid JSON: ")
+        return ProblemError(400, f"the body must be valid JSON; {reason}")
+    where = _place(faults[0]["loc"])
+    here = [fault for fault in faults if _place(fault["loc"]) == where]
+    # A value that may be of several types has a fault for each; the one that is not about types says more.
+    about = next((fault for fault in here if not fault["type"].endswith("_type")), None)
+    if about is not None or len(here) == 1:
+        message = (about or here[0])["msg"].removeprefix("Value error, ")
+        message = message[:1].lower() + message[1:]
+    elif any(fault["type"] == "string_type" for fault in here):
+        message = "an id should be an integer or text"
+    else:
+        message = "input should be a valid integer"
+    others = len({_place(fault["loc"]) for fault in faults}) - 1
+    return ProblemError(422, f"{where}: {message}" + (f"; {others} more like it" if others else ""))
 
 
 def _place(parts: tuple[int | str, ...]) -> str:

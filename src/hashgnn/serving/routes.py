@@ -53,7 +53,7 @@ def api_routes(service: Service) -> APIRouter:
         note(request, asked.search, n=len(asked.items), k=asked.k)
         return _json(await service.gate.run(lambda check: service.similar(asked, check)))
 
-    @router.post("/encode", **described(EncodeRequest, EncodeResponse))
+    @router.post("/encode", **described(EncodeRequest, EncodeResponse, 404))
     async def encode(request: Request) -> Response:
         """Return codes and embeddings of histories, items or users."""
         asked = await read(request, EncodeRequest)
@@ -64,7 +64,7 @@ def api_routes(service: Service) -> APIRouter:
         """Keep what users did; recommendations take it into account at once."""
         asked = await read(request, InteractionsRequest)
         note(request, "", n=len(asked.interactions))
-        return _json(await service.gate.run(lambda check: service.interactions(asked)))
+        return _json(await service.writing.run(lambda check: service.interactions(asked)))
 
     @router.get(
         "/items",

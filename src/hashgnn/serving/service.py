@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn.errors import HashGNNError, ParameterError
+from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
 from hashgnn.serving import documents
@@ -34,6 +34,7 @@ Array = np.ndarray[Any, Any]
 Check = Callable[[], None]
 
 _INFO, _WARNING = 20, 30
+_WRITERS = 8
 
 
 class Service:
@@ -50,6 +51,8 @@ class Service:
         self.settings, self.store = settings, store
         self.metrics = Metrics()
         self.gate = Gate(settings.n_threads, settings.queue, settings.time_limit)
+        # Writers wait for the disk and share its writes; searches should not wait with them.
+        self.writing = Gate(_WRITERS, settings.queue, settings.time_limit)
         self.draining = False
         self._wishes = Wishes(settings.runtime)
         self.life = Life(
@@ -152,7 +155,13 @@ class Service:
         weights = None
         if any(one.weight is not None for one in given):
             weights = [1.0 if one.weight is None else one.weight for one in given]
-        accepted = self.store.append(users, items, timestamps=timestamps, weights=weights)
+        try:
+            accepted = self.store.append(users, items, timestamps=timestamps, weights=weights)
+        except ParameterError as error:
+            raise ProblemError(422, str(error)) from None
+        except StorageError as error:
+            log(_WARNING, "interactions not kept", detail=str(error))  # its sentence names a path
+            raise ProblemError(503, "the interactions could not be kept", {"Retry-After": "5"}) from None
         self.metrics.interactions.inc(accepted)
         return dumps({"accepted": accepted, "unknown_items": unknown, "stored": self.store.count})
 
@@ -206,6 +215,7 @@ class Service:
     def close(self) -> None:
         """Let what runs end, then close the store."""
         self.gate.close()
+        self.writing.close()
         if self.store is not None:
             self.store.close()
 

@@ -22,6 +22,8 @@ Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+MISTAKE = "a mistake of the service; its log has the request id"
+
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 _KEYED = ("/v1/", "/metrics", "/openapi.json")
 _SECURITY = [
@@ -95,12 +97,9 @@ class Shell:
             except ProblemError as problem:
                 await problem_response(problem, request_id)(scope, receive, send_more)
             except Exception:
-                log(logging.ERROR, "mistake", request_id=request_id)
-                logging.getLogger("hashgnn.serving").exception("traceback")
-                if status:
-                    raise
-                mistake = ProblemError(500, "a mistake of the service; its log has the request id")
-                await problem_response(mistake, request_id)(scope, receive, send_more)
+                log(logging.ERROR, "mistake", exc_info=True, request_id=request_id)
+                if not status:
+                    await problem_response(ProblemError(500, MISTAKE), request_id)(scope, receive, send_more)
         finally:
             self._note(scope, status, time.perf_counter() - started, request_id)
 
