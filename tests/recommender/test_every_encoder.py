@@ -1,0 +1,82 @@
+"""Every encoder can be named in a config, trained by both objectives, saved, loaded and folded in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from hashgnn.data import Interactions
+from hashgnn.errors import ParameterError
+from hashgnn.nn import ENCODERS
+from hashgnn.recommender import HashGNN
+
+# Two groups of users that each have most of six items.
+N_USERS, N_ITEMS = 24, 12
+FORMS = {
+    **{name: {"encoder": name} for name in ENCODERS},
+    "graphsage, gcn": {"encoder": "graphsage", "aggregator": "gcn"},
+    "graphsage, concat": {"encoder": "graphsage", "aggregator": "concat"},
+    "graphsage, max": {"encoder": "graphsage", "aggregator": "max"},
+    "gat of one head": {"encoder": "gat", "heads": 1},
+    "pinsage with few neighbours": {"encoder": "pinsage", "n_neighbours": 2},
+}
+SAMPLED = {name: form for name, form in FORMS.items() if form["encoder"] in ("graphsage", "gat")}
+
+
+def groups() -> Interactions:
+    dense = np.kron(np.eye(2), np.ones((12, 6))) * (np.random.default_rng(0).random((N_USERS, N_ITEMS)) < 0.8)
+    dense[[0, 12], [0, 6]] = 1
+    return Interactions.from_csr(sparse.csr_matrix(dense))
+
+
+# Relaxed codes throughout, so that a few steps on little data are enough for every encoder.
+SMALL = {
+    "n_bits": 16,
+    "embedding_dim": 8,
+    "guidance_schedule": "constant",
+    "guidance_start": 1.0,
+    "batch_size": 32,
+    "min_steps": 6,
+    "epochs": 20,
+    "learning_rate": 0.02,
+    "ranking_loss": "bpr",
+    "validation_share": 0.0,
+}
+
+
+def fitted(form: dict, objective: str, **settings: object) -> HashGNN:
+    model = HashGNN(recipe="paper", **{**SMALL, "objective": objective, **form, **settings})
+    return model.fit(groups(), device="cpu", n_threads=1, rng=0, progress=False)
+
+
+def own_group_share(scores: np.ndarray) -> float:
+    """Share of users whose best item is of their own group."""
+    return float((scores.argmax(axis=1) // 6 == np.arange(len(scores)) // 12).mean())
+
+
+@pytest.mark.parametrize("objective", ["edges", "users"])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_encoder_trains_is_saved_loaded_and_folds_in(form, objective, tmp_path) -> None:
+    model = fitted(form, objective)
+    state = model.state_
+    assert own_group_share(state.user_embeddings @ state.item_embeddings.T) > 0.9
+    model.save(tmp_path / "model")
+    loaded = HashGNN.load(tmp_path / "model")
+    assert loaded.config == model.config
+    assert loaded.recommend([0, 13], k=3).lists() == model.recommend([0, 13], k=3).lists()
+    histories = [[1, 2, 3, 4], [7, 8, 9, 10]]
+    found = loaded.recommend_for_history(histories, k=2, search="float")
+    assert found.lists() == model.recommend_for_history(histories, k=2, search="float").lists()
+    assert [row[0] // 6 for row in found.lists()] == [0, 1]
+
+
+@pytest.mark.parametrize("form", SAMPLED.values(), ids=SAMPLED)
+def test_encoders_that_sample_learn_from_samples(form) -> None:
+    state = fitted(form, "edges", fan_outs=[3, 2]).state_
+    assert own_group_share(state.user_embeddings @ state.item_embeddings.T) > 0.9
+
+
+def test_heads_that_do_not_divide_the_width_raise() -> None:
+    with pytest.raises(ParameterError, match="heads must divide embedding_dim=8, got 3"):
+        fitted({"encoder": "gat", "heads": 3}, "edges")
