@@ -13,13 +13,12 @@ from numpy.polynomial import chebyshev
 from hashgnn._checks import check_float, check_int
 from hashgnn._rng import RngLike
 from hashgnn.graph.bipartite import BipartiteGraph
-from hashgnn.graph.filters.base import GraphFilter
+from hashgnn.graph.filters.base import GraphFilter, by_columns
 from hashgnn.graph.spectral import low_spectrum
 
 Array = np.ndarray[Any, Any]
 
 _TOLERANCE = 1e-3  # of the response on the high frequencies, whose largest value is near 1
-_COLUMNS = 32  # histories filtered at a time: they stay in the processor's cache
 _NARROWEST = 1e-3  # width of the band that is left to the polynomial, at least
 
 
@@ -135,13 +134,10 @@ class ChebyshevFilter(GraphFilter):
         return before, after
 
     def _filtered(self, rows: sp.csr_matrix) -> Array:
-        scores: Array = (rows @ self.history_table) @ self.item_table.T
         before, after = self._scales
-        signals = rows @ sp.diags(before)
-        for first in range(0, rows.shape[0], _COLUMNS):
-            part = slice(first, first + _COLUMNS)
-            columns = np.ascontiguousarray(signals[part].toarray().T)
-            scores[part] += (self._polynomial(columns) * after[:, None]).T
+        scores = by_columns(rows @ sp.diags(before), self._polynomial, self.graph.n_items)
+        scores *= after
+        scores += (rows @ self.history_table) @ self.item_table.T
         return scores
 
     def _polynomial(self, columns: Array) -> Array:

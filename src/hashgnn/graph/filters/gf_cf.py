@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from hashgnn._checks import check_float
 from hashgnn._rng import RngLike
 from hashgnn.graph.bipartite import BipartiteGraph
-from hashgnn.graph.filters.base import GraphFilter
+from hashgnn.graph.filters.base import GraphFilter, by_columns
 from hashgnn.graph.spectral import low_spectrum
 
 Array = np.ndarray[Any, Any]
@@ -85,10 +85,8 @@ class SpectralFilter(GraphFilter):
         return sp.csr_matrix(self.graph.normalized_user_item.T)
 
     def _filtered(self, rows: sp.csr_matrix) -> Array:
-        normalised = self.graph.normalized_user_item
-        # Two hops from a history reach most of the catalogue: from the first on, dense is faster.
-        reached = np.ascontiguousarray((rows @ normalised.T).toarray().T)
-        scores: Array = np.ascontiguousarray((self._transposed @ reached).T)
+        reached = rows @ self.graph.normalized_user_item.T
+        scores = by_columns(reached, lambda columns: self._transposed @ columns, self.graph.n_items)
         if self.alpha > 0:
             scores += np.float32(self.alpha) * ((rows @ self.history_table) @ self.item_table.T)
         return scores
