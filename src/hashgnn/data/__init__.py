@@ -1,6 +1,7 @@
 """Interactions and what belongs to them: ids, readers, splits, side features."""
 
 from hashgnn.data import split
+from hashgnn.data._adding import add_interactions
 from hashgnn.data.features import FeatureVocabulary, SideFeatures
 from hashgnn.data.generate import checkerboard, generate_interactions
 from hashgnn.data.ids import IdMap
@@ -12,6 +13,7 @@ __all__ = [
     "IdMap",
     "Interactions",
     "SideFeatures",
+    "add_interactions",
     "checkerboard",
     "generate_interactions",
     "read_interactions",

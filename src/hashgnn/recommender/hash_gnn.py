@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hashgnn._extras import require
-from hashgnn._rng import RngLike
-from hashgnn.config import ModelConfig, load_recipe
-from hashgnn.errors import NotFittedError, ParameterError
+from hashgnn.errors import ParameterError
 from hashgnn.recommender.encoded import Encoded
-from hashgnn.recommender.fitted import Fitted, as_interactions
+from hashgnn.recommender.learned import Learned
 from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.recommendations import Recommendations
-from hashgnn.state import ModelState, load_state, save_state
 
 Array = np.ndarray[Any, Any]
 
 
-class HashGNN:
+class HashGNN(Learned):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
-    but :meth:`fit` may be called from many threads at once. Only :meth:`fit` imports torch.
+    but :meth:`fit` may be called from many threads at once. Only :meth:`fit` and :meth:`update` import torch.
 
     Every method that ranks takes a *search way*:
 
@@ -63,98 +58,6 @@ class HashGNN:
     ParameterError
         If the recipe or a setting is unknown, or a value breaks its rule.
     """
-
-    def __init__(self, n_bits: int = 128, recipe: str | Path = "default", **settings: Any) -> None:
-        self.config: ModelConfig = load_recipe(recipe, n_bits=n_bits, **settings)
-        self._fitted: Fitted | None = None
-
-    @classmethod
-    def from_state(cls, state: ModelState) -> HashGNN:
-        """Return a model that holds a state made elsewhere."""
-        model = cls.__new__(cls)
-        model.config = state.config
-        model._fitted = Fitted(state)
-        return model
-
-    def fit(
-        self,
-        train: Any,
-        *,
-        valid: Any = None,
-        user_features: Any = None,
-        item_features: Any = None,
-        device: str = "auto",
-        n_threads: int | None = None,
-        rng: RngLike = None,
-        progress: bool | None = None,
-        checkpoint_dir: str | Path | None = None,
-        resume: bool = False,
-        log_path: str | Path | None = None,
-    ) -> HashGNN:
-        """Learn codes and embeddings from interactions.
-
-        Parameters
-        ----------
-        train : Interactions, data frame or sparse matrix
-            A frame has the columns ``user_id`` and ``item_id`` and may have ``weight`` and ``timestamp``.
-        valid : the same, optional
-            Held-out interactions of the same users, for early stopping; ``None`` cuts
-            ``config.validation_share`` from the training data.
-        user_features, item_features : SideFeatures, optional
-        device : str, default="auto"
-            ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
-        n_threads : int, optional
-        rng : int, numpy Generator or None
-            With the same seed, device and thread count, two fits are equal.
-        progress : bool, optional
-            ``None`` shows a bar on a terminal.
-        checkpoint_dir : path, optional
-            Where to write a checkpoint each epoch.
-        resume : bool, default=False
-            Go on from the checkpoint there.
-        log_path : path, optional
-            Where to append a JSON line an epoch.
-
-        Returns
-        -------
-        HashGNN
-            This object, fitted.
-
-        Raises
-        ------
-        DataError
-            If the interactions are not usable.
-        TrainingError
-            If the loss is no longer a number.
-        MissingExtraError
-            If torch is not installed.
-        """
-        require("torch", extra="train", purpose="fit")
-        from hashgnn.training import train as run
-
-        interactions = as_interactions(train)
-        state = run(
-            interactions,
-            self.config,
-            valid=None if valid is None else as_interactions(valid, like=interactions),
-            user_features=user_features,
-            item_features=item_features,
-            device=device,
-            n_threads=n_threads,
-            rng=rng,
-            progress=progress,
-            checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
-            resume=resume,
-            log_path=None if log_path is None else Path(log_path),
-        )
-        state.check_finite()
-        self._fitted = Fitted(state)
-        return self
-
-    @property
-    def state_(self) -> ModelState:
-        """What was fitted or loaded."""
-        return self._model.state
 
     @property
     def search_ways(self) -> tuple[str, ...]:
@@ -380,52 +283,3 @@ class HashGNN:
     def bytes_per_item(self, search: str) -> float:
         """Return how many bytes of each item a search way needs: code, bias, float32 embedding."""
         return self._model.items_for_users.bytes_per_entry(search)
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the model to a folder, which appears whole or not at all.
-
-        Parameters
-        ----------
-        path : str or Path
-        overwrite : bool, default=False
-            Replace a saved model at ``path``. A folder that is something else is never replaced.
-
-        Raises
-        ------
-        ArtifactError
-            If something that may not be replaced stands at ``path``.
-        StorageError
-            If writing failed, as on a full disk; ``path`` is as it was.
-        """
-        save_state(self.state_, path, overwrite=overwrite)
-
-    @classmethod
-    def load(cls, path: str | Path, *, mmap: bool = True, verify: bool = True) -> HashGNN:
-        """Open a saved model; torch is not needed.
-
-        Parameters
-        ----------
-        path : str or Path
-        mmap : bool, default=True
-            Leave the arrays on disk, shared between processes, until they are used.
-        verify : bool, default=True
-            Compare the checksum of every file; ``False`` compares the sizes only.
-
-        Raises
-        ------
-        ArtifactError
-            If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
-        """
-        return cls.from_state(load_state(path, mmap=mmap, verify=verify))
-
-    def __repr__(self) -> str:
-        fitted = "not fitted"
-        if self._fitted is not None:
-            fitted = f"{self.state_.n_users} users, {self.state_.n_items} items"
-        return f"HashGNN(n_bits={self.config.n_bits}, encoder={self.config.encoder!r}, {fitted})"
-
-    @property
-    def _model(self) -> Fitted:
-        if self._fitted is None:
-            raise NotFittedError("HashGNN is not fitted; call fit() or load() first")
-        return self._fitted

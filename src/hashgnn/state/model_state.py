@@ -46,6 +46,8 @@ class ModelState:
         How side features become columns, where the model was trained with some.
     data_statistics, metrics, training : mapping
         JSON values: of the training data, of the validation, of the run.
+    checksum : str or None
+        Of the artifact that the state was read from.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class ModelState:
     data_statistics: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    checksum: str | None = None
 
     def __post_init__(self) -> None:
         for side, n in (("user", self.n_users), ("item", self.n_items)):

@@ -126,6 +126,7 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
         data_statistics=document["data_statistics"],
         metrics=document["metrics"],
         training=document["training"],
+        checksum=artifact.checksum,
         **{side: _read_vocabulary(artifact, name) for side, name in _FEATURES.items()},
     )
 

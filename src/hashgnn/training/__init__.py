@@ -5,5 +5,6 @@ from hashgnn._extras import require
 require("torch", extra="train", purpose="training")
 
 from hashgnn.training.train import train  # noqa: E402 - torch must be known to be there first
+from hashgnn.training.update import update  # noqa: E402
 
-__all__ = ["train"]
+__all__ = ["train", "update"]

@@ -25,6 +25,7 @@ from hashgnn.training.export import Provenance, export_state
 from hashgnn.training.loop import RunOptions, run
 from hashgnn.training.objectives import build_objective
 from hashgnn.training.run_log import RunLog
+from hashgnn.training.start import Start
 from hashgnn.training.validation import Validator
 
 # The places of the stages among the streams derived from the seed; epochs have their own in the loop.
@@ -45,6 +46,7 @@ def train(
     checkpoint_dir: str | Path | None = None,
     resume: bool = False,
     log_path: str | Path | None = None,
+    start: Start | None = None,
 ) -> ModelState:
     """Fit a model.
 
@@ -74,6 +76,8 @@ def train(
         Go on from the checkpoint in ``checkpoint_dir``, if there is one.
     log_path : str, Path or None, default=None
         JSONL file that the run's events are appended to.
+    start : Start or None, default=None
+        A fitted model's parameters to go on from; see :func:`~hashgnn.training.update`.
 
     Returns
     -------
@@ -107,13 +111,18 @@ def train(
     with threads(n_threads) as count:
         graph = BipartiteGraph.from_interactions(fitted)
         view = _view(graph, columns).to(target)
-        model = build_model(graph, view, config, _rng.derive(seed, _BUILD_STREAM)).to(target)
+        built = config if start is None else config.replace(warm_start=False)
+        model = build_model(graph, view, built, _rng.derive(seed, _BUILD_STREAM)).to(target)
+        if start is not None:
+            start.apply(model)
         objective = build_objective(graph, view, config, _rng.derive(seed, _OBJECTIVE_STREAM), progress)
         validate = Validator(fitted, valid, view, config) if valid is not None and len(valid) else None
         options = RunOptions(
             seed, target, progress, None if checkpoint_dir is None else Path(checkpoint_dir), resume
         )
-        identity = fingerprint(fitted.csr, config, seed, {"device": target.type, "n_threads": count})
+        described = {"device": target.type, "n_threads": count}
+        described |= {} if start is None else {"lineage": dict(start.lineage)}
+        identity = fingerprint(fitted.csr, config, seed, described)
         log.write("start", config=config.to_dict(), seed=seed, device=str(target), n_threads=count)
         outcome = run(model, objective, config, options, identity=identity, validate=validate, log=log)
         if fitted is not interactions:
@@ -127,6 +136,8 @@ def train(
             "seed": seed,
             "device": str(target),
             "n_threads": count,
+            "scales": {"code": model.scale.item(), "float": model.float_scale.item()},
+            **({} if start is None else {"lineage": dict(start.lineage)}),
             "versions": {
                 "python": platform.python_version(),
                 "numpy": np.__version__,
@@ -138,7 +149,7 @@ def train(
             model,
             view,
             interactions,
-            config,
+            config if start is None else start.config,
             Provenance(interactions.statistics(), metrics, training),
             user_features=None if user_features is None else user_features.vocabulary,
             item_features=None if item_features is None else item_features.vocabulary,

@@ -1,0 +1,39 @@
+"""``Start``: what a run goes on from, where it does not begin anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hashgnn.config import ModelConfig
+from hashgnn.training.model import HashModel
+
+
+@dataclass(frozen=True)
+class Start:
+    """Parameters and origin of a run that goes on from a fitted model.
+
+    Attributes
+    ----------
+    parameters : mapping of str to ndarray
+        By their names in ``HashModel``; those that are not named start as in a new run.
+    config : ModelConfig
+        What the fitted state says it was trained with: the settings of the model, while those of the run may
+        have fewer epochs.
+    lineage : mapping
+        JSON values that the fitted state keeps as ``training["lineage"]``.
+    """
+
+    parameters: Mapping[str, np.ndarray[Any, Any]]
+    config: ModelConfig
+    lineage: Mapping[str, Any]
+
+    def apply(self, model: HashModel) -> None:
+        """Put the parameters into a model that was just built."""
+        tensors = {name: torch.tensor(values) for name, values in self.parameters.items()}
+        unknown = model.load_state_dict(tensors, strict=False).unexpected_keys
+        assert not unknown, f"a start names parameters that the model has: {unknown}"

@@ -1,0 +1,180 @@
+"""``update``: a fitted model and new interactions in, a model that knows both out.
+
+Ids are added behind the known ones, so known users and items keep their places. Their parameters are read
+back from the fitted state; those of new users and items come from their neighbours. Then training goes on over
+all interactions, for fewer epochs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from hashgnn._checks import check_int
+from hashgnn.data import Interactions, add_interactions
+from hashgnn.errors import ParameterError
+from hashgnn.fold_in.base import normalised_sum
+from hashgnn.nn import GraphView
+from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
+from hashgnn.state import ModelState
+from hashgnn.training.start import Start
+from hashgnn.training.train import train
+
+Array = np.ndarray[Any, Any]
+
+_SHARE_OF_EPOCHS = 1 / 3
+_ENCODERS = ("history", "mf")
+
+
+def update(
+    state: ModelState,
+    new: Interactions,
+    *,
+    epochs: int | None = None,
+    valid: Interactions | None = None,
+    lineage: Mapping[str, Any] | None = None,
+    **run_options: Any,
+) -> ModelState:
+    """Train on from a fitted state with new interactions, users and items.
+
+    Parameters
+    ----------
+    state : ModelState
+        Left as it is.
+    new : Interactions
+        Its ids may be known or new. Where either has weights, those of a pair are added.
+    epochs : int or None, default=None
+        ``None`` is a third of the model's own, rounded up.
+    valid : Interactions or None, default=None
+        Held-out interactions that choose the best epoch; rows of users and items that neither ``state`` nor
+        ``new`` has are left out, with a warning.
+    lineage : mapping, optional
+        JSON values that the new state's ``training["lineage"]`` gets beside the parent's checksum and what was
+        added.
+    **run_options
+        As of :func:`train`; the same seed gives the same result.
+
+    Returns
+    -------
+    ModelState
+        Its config is that of ``state``.
+
+    Raises
+    ------
+    DataError
+        If the interactions are not usable.
+    ParameterError
+        If ``new`` holds nothing new, its ids are of another type, or the state cannot be trained on.
+    """
+    check_can_update(state)
+    share = math.ceil(state.config.epochs * _SHARE_OF_EPOCHS)
+    epochs = share if epochs is None else check_int("epochs", epochs, minimum=1)
+    merged = add_interactions(known_interactions(state), new)
+    if len(merged) == state.seen.nnz and merged.weight is None:
+        raise ParameterError(
+            f"interactions must hold something new, got {len(new)} that the model was trained on"
+        )
+    if valid is not None:
+        valid = Interactions.from_arrays(
+            valid.user_ids.ids[valid.user_index],
+            valid.item_ids.ids[valid.item_index],
+            user_ids=merged.user_ids,
+            item_ids=merged.item_ids,
+            on_unknown="drop",
+        )
+    return train(
+        merged,
+        state.config.replace(epochs=epochs),
+        valid=valid,
+        start=Start(_parameters(state, merged), state.config, _lineage(state, merged) | dict(lineage or {})),
+        **run_options,
+    )
+
+
+def check_can_update(state: ModelState) -> None:
+    """Raise :class:`ParameterError` unless the parameters of a model can be read back from its state."""
+    config = state.config
+    remedy = "fit anew with all interactions"
+    if config.encoder not in _ENCODERS:
+        raise ParameterError(
+            f"encoder must be one of {', '.join(_ENCODERS)} to train on, got {config.encoder!r}; {remedy}"
+        )
+    if state.user_features is not None or state.item_features is not None:
+        raise ParameterError(f"the model must have no side features to train on, got some; {remedy}")
+    if config.float_embedding == "relaxed" and (config.encoder == "mf" or config.input_table):
+        raise ParameterError(
+            f"float_embedding must be 'encoder' to train on, got 'relaxed', which keeps no tables; {remedy}"
+        )
+
+
+def known_interactions(state: ModelState) -> Interactions:
+    """Return what a state was trained on; times are not kept."""
+    users = np.repeat(np.arange(state.n_users, dtype=np.int32), np.diff(state.seen.indptr))
+    weights = np.asarray(state.seen.data)
+    plain = bool((weights == 1).all())
+    return Interactions(state.user_ids, state.item_ids, users, state.seen.indices, None if plain else weights)
+
+
+def _lineage(state: ModelState, merged: Interactions) -> dict[str, Any]:
+    before = state.training.get("lineage", {})
+    return {
+        "parent": state.checksum,
+        "generation": int(before.get("generation", 0)) + 1,
+        "n_new_users": merged.n_users - state.n_users,
+        "n_new_items": merged.n_items - state.n_items,
+        "n_new_interactions": len(merged) - int(state.seen.nnz),
+    }
+
+
+def _parameters(state: ModelState, merged: Interactions) -> dict[str, Array]:
+    """Return the parameters that a fitted state holds, with rows for new users and items."""
+    arrays = state.fold_in.arrays
+    history = merged.csr
+    users = state.fold_in.users(history[:, : state.n_items])
+    found: dict[str, Array] = {}
+    if state.config.encoder == "mf":
+        users[: state.n_users] = state.user_embeddings
+        found["encoder.user_input.table"] = users
+        items = state.item_embeddings
+    else:
+        items = state.item_embeddings if state.config.input_table else arrays["item_table"]
+        if state.config.input_table:
+            found["encoder.source"] = _with_new_items(arrays["item_table"], users, history)
+        if "linear" in arrays:
+            found["encoder.linear"] = arrays["linear"]
+    found["encoder.item_input.table"] = _with_new_items(items, users, history)
+    for name, values in state.projection.arrays.items():
+        side, _, part = name.partition("_")
+        group = {"weight": "weights", "bias": "biases", "threshold": "thresholds"}[part]
+        found[f"hash_layer.{group}.{side}"] = values
+    scales = state.training.get("scales", {})
+    code_scale = float(scales.get("code", state.config.score_scale))
+    float_scale = float(scales.get("float", state.config.float_scale))
+    found["log_scale"] = np.array(math.log(code_scale), np.float32)
+    found["log_float_scale"] = np.array(math.log(float_scale), np.float32)
+    if state.item_bias is not None:
+        found["item_bias"] = _grown_bias(state.item_bias.values() * code_scale, history)
+    return found
+
+
+def _with_new_items(table: Array, users: Array, history: sparse.csr_matrix) -> Array:
+    """Return an item table with rows for new items: from their audience, as the known ones from theirs."""
+    n_known = len(table)
+    known = GraphView.from_scipy(history[:, :n_known]).item_user
+    learned = fitted_table(known, users, np.asarray(table))
+    rows = normalised_sum(sparse.csr_matrix(history[:, n_known:].T), learned, MAP_EXPONENT)
+    rows[~rows.any(axis=1)] = table.mean(axis=0)  # an audience of which nothing is known either
+    return np.concatenate([table, rows])
+
+
+def _grown_bias(bias: Array, history: sparse.csr_matrix) -> Array:
+    """Return the item bias in log-odds; new items have what known ones of their popularity have."""
+    degrees = np.log(np.maximum(np.asarray(history.sum(axis=0), np.float64).ravel(), 1))
+    n_known = len(bias)
+    spread = np.ptp(degrees[:n_known]) > 0
+    line = np.polyfit(degrees[:n_known], bias, 1) if spread else np.array([bias.mean()])
+    return np.concatenate([bias, np.polyval(line, degrees[n_known:])]).astype(np.float32)

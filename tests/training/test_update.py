@@ -1,0 +1,173 @@
+"""Training on from a fitted model: what it knew stays, what is new is learned."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.training.quick import quick
+
+from hashgnn.data import Interactions, SideFeatures
+from hashgnn.errors import ParameterError
+from hashgnn.state import ModelState
+from hashgnn.training import train, update
+
+RUN = {"device": "cpu", "n_threads": 1, "rng": 0, "progress": False}
+EPOCHS = 12
+
+
+def groups(users: np.ndarray, items: np.ndarray, seed: int) -> Interactions:
+    """Even users like even items, odd users odd ones, each pair with probability 0.7."""
+    rng = np.random.default_rng(seed)
+    same = (users[:, None] % 2 == items[None, :] % 2) & (rng.random((len(users), len(items))) < 0.7)
+    rows, columns = np.nonzero(same)
+    return Interactions.from_arrays(users[rows], items[columns])
+
+
+OLD = groups(np.arange(100, 140), np.arange(100, 124), 0)
+NEW_USERS, NEW_ITEMS = np.arange(20), np.arange(8)
+NEW = groups(
+    np.concatenate([NEW_USERS, np.arange(100, 140)]), np.concatenate([NEW_ITEMS, [110, 111, 112]]), 1
+)
+
+
+@pytest.fixture(scope="module", params=["history", "mf"])
+def old(request: pytest.FixtureRequest) -> ModelState:
+    settings: dict[str, object] = {"epochs": EPOCHS, "encoder": request.param}
+    if request.param == "mf":
+        settings |= {"normalization": "degree", "input_table": False, "history_dropout": 0.0}
+    return train(OLD, quick("default", **settings), **RUN)
+
+
+@pytest.fixture(scope="module")
+def updated(old: ModelState) -> ModelState:
+    return update(old, NEW, lineage={"note": "tuesday"}, **RUN)
+
+
+def share_of_own_kind(state: ModelState, users: np.ndarray, k: int = 5) -> float:
+    """Share of the best unseen items by embedding that are of a user's own kind."""
+    rows = state.user_ids.index_of(users)
+    scores = state.user_embeddings[rows] @ state.item_embeddings.T
+    scores[state.seen[rows].toarray() > 0] = -np.inf
+    best = np.argsort(-scores, axis=1)[:, :k]
+    ranked = np.isfinite(np.take_along_axis(scores, best, axis=1))
+    same = state.item_ids.ids[best] % 2 == users[:, None] % 2
+    # A user has seen most of the own kind; only so many are left to find.
+    left = (state.item_ids.ids[None, :] % 2 == users[:, None] % 2).sum(axis=1) - (
+        (state.seen[rows].toarray() > 0) & (state.item_ids.ids[None, :] % 2 == users[:, None] % 2)
+    ).sum(axis=1)
+    return float((same & ranked).sum() / np.minimum(left, k).sum())
+
+
+def test_ids_grow_and_known_ones_keep_their_places(old: ModelState, updated: ModelState) -> None:
+    assert updated.user_ids.ids.tolist() == [*range(100, 140), *range(20)]
+    assert updated.item_ids.ids.tolist() == [*range(100, 124), *range(8)]
+    assert updated.seen.nnz > max(old.seen.nnz, len(NEW))
+    old_pairs = (old.seen > 0).toarray()
+    assert (updated.seen[:40, :24].toarray()[old_pairs] == 1).all()
+
+
+def test_the_new_state_says_where_it_comes_from(old: ModelState, updated: ModelState) -> None:
+    assert updated.config == old.config
+    assert updated.training["epochs"] == EPOCHS // 3
+    assert updated.training["lineage"] == {
+        "parent": None,
+        "generation": 1,
+        "n_new_users": 20,
+        "n_new_items": 8,
+        "n_new_interactions": updated.seen.nnz - old.seen.nnz,
+        "note": "tuesday",
+    }
+    more = Interactions.from_arrays([500, 501], [100, 101])
+    again = update(dataclasses.replace(updated, checksum="abc"), more, epochs=1, **RUN)
+    assert again.training["lineage"]["generation"] == 2
+    assert again.training["lineage"]["parent"] == "abc"
+
+
+def test_new_users_and_items_are_learned_as_by_a_full_fit(old: ModelState, updated: ModelState) -> None:
+    assert share_of_own_kind(updated, NEW_USERS) > 0.95
+    assert share_of_own_kind(updated, np.arange(100, 140)) > 0.95
+    anew = train(
+        Interactions.from_csr(updated.seen, user_ids=updated.user_ids, item_ids=updated.item_ids),
+        old.config,
+        **RUN,
+    )
+    assert share_of_own_kind(updated, NEW_USERS) > share_of_own_kind(anew, NEW_USERS) - 0.05
+
+
+def test_what_was_learned_before_is_the_start(old: ModelState) -> None:
+    """With hardly a step taken, known items keep their embeddings, and new ones lie with their kind."""
+    still = dataclasses.replace(old, config=old.config.replace(learning_rate=1e-9, shared_learning_rate=1e-9))
+    state = update(still, NEW, epochs=1, **RUN)
+    np.testing.assert_allclose(state.item_embeddings[:24], old.item_embeddings, atol=1e-5)
+    for name, values in old.projection.arrays.items():
+        np.testing.assert_allclose(state.projection.arrays[name], values, atol=1e-6)
+    assert old.item_bias is not None
+    assert state.item_bias is not None
+    np.testing.assert_allclose(state.item_bias.values()[:24], old.item_bias.values(), atol=1.01)
+    if old.config.encoder == "history":  # mf folds in by a regression over few users, a weak start
+        assert share_of_own_kind(state, NEW_USERS) > 0.8
+
+
+def test_the_same_seed_gives_the_same_model(old: ModelState, updated: ModelState) -> None:
+    again = update(old, NEW, **RUN)
+    assert again.item_codes == updated.item_codes
+    np.testing.assert_array_equal(again.user_embeddings, updated.user_embeddings)
+
+
+def test_the_old_state_stays_as_it_is(old: ModelState, updated: ModelState) -> None:
+    assert (old.n_users, old.n_items, old.seen.nnz) == (40, 24, len(OLD))
+    assert "lineage" not in old.training
+
+
+def test_an_item_that_only_unknown_nodes_speak_of_has_a_finite_start(old: ModelState) -> None:
+    strangers = Interactions.from_arrays([1, 2], [1, 2])
+    state = update(old, strangers, epochs=1, **RUN)
+    state.check_finite()
+    assert (state.n_users, state.n_items) == (42, 26)
+
+
+def test_held_out_rows_choose_the_epoch(old: ModelState) -> None:
+    known = set(zip(NEW.user_ids.ids[NEW.user_index], NEW.item_ids.ids[NEW.item_index], strict=True))
+    left = [(u, i) for u in NEW_USERS for i in NEW_ITEMS if u % 2 == i % 2 and (u, i) not in known]
+    users, items = zip(*left, strict=True)
+    state = update(old, NEW, valid=Interactions.from_arrays(users, items), **RUN)
+    assert set(state.metrics) == {old.config.validation_metric}
+
+
+def test_wrong_inputs_give_one_sentence_each(old: ModelState) -> None:
+    with pytest.raises(
+        ParameterError, match=r"^interactions must hold something new, got \d+ that the model"
+    ):
+        update(old, OLD, **RUN)
+    with pytest.raises(ParameterError, match=r"^user ids of this data are integers, got 'a' of type str$"):
+        update(old, Interactions.from_arrays(["a"], [1]), **RUN)
+    with pytest.raises(ParameterError, match=r"^epochs must be an integer >= 1, got 0$"):
+        update(old, NEW, epochs=0, **RUN)
+
+
+def test_an_encoder_that_keeps_no_tables_is_refused() -> None:
+    state = train(OLD, quick("default", encoder="lightgcn", epochs=1), **RUN)
+    with pytest.raises(
+        ParameterError,
+        match=r"^encoder must be one of history, mf to train on, got 'lightgcn'; fit anew with all interactions$",
+    ):
+        update(state, NEW, **RUN)
+
+
+def test_a_model_with_side_features_is_refused() -> None:
+    rows = {"item_id": OLD.item_ids.ids, "size": np.arange(OLD.n_items, dtype=float)}
+    features = SideFeatures.from_frame(pl.DataFrame(rows), id="item_id", numeric=["size"])
+    state = train(OLD, quick("default", epochs=1), item_features=features, **RUN)
+    with pytest.raises(ParameterError, match=r"^the model must have no side features to train on, got some"):
+        update(state, NEW, **RUN)
+
+
+def test_relaxed_embeddings_beside_an_input_table_are_refused() -> None:
+    state = train(OLD, quick("default", epochs=1, float_embedding="relaxed"), **RUN)
+    with pytest.raises(
+        ParameterError, match=r"^float_embedding must be 'encoder' to train on, got 'relaxed'"
+    ):
+        update(state, NEW, **RUN)
