@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from hashgnn.serving import ServiceSettings
+from hashgnn.serving.api_models import RecommendRequest, SimilarItemsRequest
 from hashgnn.serving.gate import Gate
 from hashgnn.serving.keys import Keys
 from hashgnn.serving.logs import JsonLines
@@ -197,3 +198,28 @@ def test_answers_may_not_load_anything_from_elsewhere(client: httpx.Client) -> N
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
     assert "http" not in policy
+
+
+def test_short_searches_run_in_place_and_are_bounded_like_the_others() -> None:
+    async def ask() -> None:
+        gate = Gate(n_threads=1, queue=1, time_limit=20)
+        here = threading.get_ident()
+        threads = await asyncio.gather(
+            *(gate.run(lambda check: threading.get_ident(), short=True) for _ in range(3)),
+            return_exceptions=True,
+        )
+        assert threads[:2] == [here, here]
+        assert isinstance(threads[2], ProblemError)
+        assert threads[2].status == 429
+        assert gate.working == gate.waiting == 0
+        gate.close()
+
+    asyncio.run(ask())
+
+
+def test_what_is_short_is_told_by_what_is_read(client: httpx.Client, service: Any) -> None:
+    inside = service(client)
+    assert inside.is_short(RecommendRequest(users=["u1"], k=30))
+    assert not inside.is_short(RecommendRequest(users=["u1"] * 100, k=30))
+    assert not inside.is_short(RecommendRequest(users=["u1"], search="asymmetric"))
+    assert inside.is_short(SimilarItemsRequest(items=["i1"], k=5))

@@ -94,6 +94,8 @@ def serve(
 
       hashgnn serve models --workers 2 --interactions events.db --keys-file keys.txt
     """
+    from ipaddress import ip_address
+
     from pydantic import ValidationError
 
     from hashgnn.serving import ServiceSettings
@@ -127,6 +129,8 @@ def serve(
     with listen(host, port) as listening:
         address = listening.getsockname()
         typer.echo(f"hashgnn: http://{host}:{address[1]}", err=True)
+        if not settings.api_keys and not ip_address(address[0]).is_loopback:
+            typer.echo("hashgnn: others can reach this address, and no API key is asked for", err=True)
         if workers == 1:
             serve(settings, listening)
         else:

@@ -44,14 +44,16 @@ def api_routes(service: Service) -> APIRouter:
         """Rank items for users, or for histories of items."""
         asked = await read(request, RecommendRequest)
         note(request, asked.search, n=len(asked.users or asked.histories or ()), k=asked.k)
-        return _json(await service.gate.run(lambda check: service.recommend(asked, check)))
+        short = service.is_short(asked)
+        return _json(await service.gate.run(lambda check: service.recommend(asked, check), short=short))
 
     @router.post("/similar-items", **described(SimilarItemsRequest, SimilarItemsResponse, 404))
     async def similar_items(request: Request) -> Response:
         """Rank the items most alike to some items."""
         asked = await read(request, SimilarItemsRequest)
         note(request, asked.search, n=len(asked.items), k=asked.k)
-        return _json(await service.gate.run(lambda check: service.similar(asked, check)))
+        short = service.is_short(asked)
+        return _json(await service.gate.run(lambda check: service.similar(asked, check), short=short))
 
     @router.post("/encode", **described(EncodeRequest, EncodeResponse, 404))
     async def encode(request: Request) -> Response:

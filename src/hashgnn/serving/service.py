@@ -35,6 +35,7 @@ Check = Callable[[], None]
 
 _INFO, _WARNING = 20, 30
 _WRITERS = 8
+_SHORT_BYTES, _SHORT_RESULTS = 20_000_000, 2_000
 
 
 class Service:
@@ -81,6 +82,17 @@ class Service:
         if held is None:
             raise ProblemError(503, "the model is not open yet", {"Retry-After": "1"})
         return held
+
+    def is_short(self, asked: RecommendRequest | SimilarItemsRequest) -> bool:
+        """Say whether a search is over in about a millisecond, by the bytes that it reads."""
+        if asked.search == "asymmetric":  # multiplies every code
+            return False
+        rows = asked.items if isinstance(asked, SimilarItemsRequest) else asked.users or asked.histories
+        engine = self.held.current
+        state, is_float = engine.version.state, asked.search == "float"
+        read = len(rows or ()) * state.n_items * (4 * state.dim if is_float else state.n_bits / 8)
+        found = len(rows or ()) * asked.k * (asked.oversampling if asked.search == "hierarchical" else 1)
+        return read <= _SHORT_BYTES and found <= _SHORT_RESULTS
 
     def recommend(self, asked: RecommendRequest, check: Check) -> bytes:
         """Answer ``POST /v1/recommend``."""
