@@ -143,7 +143,14 @@ def test_histories_of_another_width_are_refused(kind) -> None:
 
 @pytest.mark.slow
 @pytest.mark.quality
-def test_recall_on_gowalla_lies_in_the_published_band(data_dir: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [
+        (SpectralFilter, 0.1855, 0.1885),  # 0.1871 measured; 0.1849 published with another SVD and alpha
+        (ChebyshevFilter, 0.1930, 0.1955),  # 0.1942 measured; 0.1941 published
+    ],
+)
+def test_recall_on_gowalla_lies_in_the_published_band(kind, low, high, data_dir: Path) -> None:
     def matrix(name: str) -> sp.csr_matrix:
         table = pq.read_table(data_dir / "gowalla" / name)
         pairs = (table["user"].to_numpy(), table["item"].to_numpy())
@@ -151,7 +158,6 @@ def test_recall_on_gowalla_lies_in_the_published_band(data_dir: Path) -> None:
 
     graph, held_out = BipartiteGraph(matrix("train.parquet")), matrix("test.parquet")
     assert graph.n_edges == 810_128
-    lists = SpectralFilter.fit(graph, rank=256, alpha=0.3, rng=0).top(20)
+    lists = kind.fit(graph, rng=0).top(20)
     hits = BipartiteGraph(held_out).has_edges(np.arange(29_858)[:, None], lists).sum(axis=1)
-    recall = float(np.mean(hits / np.diff(held_out.indptr)))
-    assert 0.1855 < recall < 0.1885  # 0.1871 measured; 0.1849 published with another SVD and alpha
+    assert low < float(np.mean(hits / np.diff(held_out.indptr))) < high

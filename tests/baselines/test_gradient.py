@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from blocks import N_ITEMS, N_USERS, communities, held_out
+
+import hashgnn.baselines.gradient as gradient
+from hashgnn.baselines import BASELINES, fit_baseline
+from hashgnn.baselines.gradient import EdgeTraining
+from hashgnn.data import Interactions
+from hashgnn.errors import ParameterError, TrainingError
+
+QUICK = {"epochs": 6, "batch_size": 32, "validate_every": 1, "n_threads": 1, "progress": False}
+
+
+def validation() -> Interactions:
+    train, users = communities(), np.arange(N_USERS)
+    matrix = sp.csr_matrix((np.ones(N_USERS), (users, held_out(users))), shape=(N_USERS, N_ITEMS))
+    return Interactions.from_csr(matrix, user_ids=train.user_ids, item_ids=train.item_ids)
+
+
+def spied(values: list[float], monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """Let validation return these values, and keep the item embeddings it was asked about."""
+    seen: list[np.ndarray] = []
+
+    def validated(run) -> float:
+        seen.append(gradient._embeddings(run.encoder, run.view, run.training)[1].copy())
+        return values[len(seen) - 1]
+
+    monkeypatch.setattr(gradient._Run, "_validated", validated)
+    return seen
+
+
+def test_the_best_epoch_of_the_validation_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = spied([0.1, 0.4, 0.2, 0.3, 0.1, 0.2], monkeypatch)
+    model = fit_baseline("mf-bpr", communities(), dim=4, rng=0, valid=validation(), patience=9, **QUICK)
+    assert len(seen) == 6
+    assert np.array_equal(model.item_embeddings, seen[1])
+    assert not np.array_equal(seen[1], seen[5])
+
+
+def test_training_stops_when_validation_no_longer_rises(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = spied([0.3, 0.2, 0.3, 0.9, 0.9, 0.9], monkeypatch)
+    fit_baseline("mf-bpr", communities(), dim=4, rng=0, valid=validation(), patience=2, **QUICK)
+    assert len(seen) == 3
+
+
+def test_validation_is_asked_every_few_epochs_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = spied([0.1, 0.2, 0.3], monkeypatch)
+    fit_baseline("mf-bpr", communities(), dim=4, rng=0, **{**QUICK, "epochs": 5, "validate_every": 2})
+    assert len(seen) == 3
+
+
+def test_without_validation_interactions_a_tenth_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, found = communities(), []
+    monkeypatch.setattr(
+        gradient._Run, "_validated", lambda run: float(found.append((run.fitted, run.valid)) is None)
+    )
+    fit_baseline("mf-bpr", train, dim=4, rng=0, **{**QUICK, "epochs": 1})
+    fitted, held = found[0]
+    assert len(fitted) + len(held) == len(train)
+    assert 0.03 * len(train) < len(held) < 0.2 * len(train)
+    assert not fitted.csr.multiply(held.csr).nnz
+
+
+def test_bilateral_softmax_gives_vectors_of_unit_length() -> None:
+    model = fit_baseline("lightgcn-bsl", communities(), dim=4, rng=0, **QUICK)
+    for table in (model.user_embeddings, model.item_embeddings):
+        np.testing.assert_allclose(np.linalg.norm(table, axis=1), 1, rtol=1e-5)
+
+
+def test_embeddings_are_made_over_all_interactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where training changes nothing, they are the encoder's over the whole graph, not the fitted part's."""
+    spied([0.1], monkeypatch)
+    still = {**QUICK, "epochs": 1, "learning_rate": 1e-30, "regularisation": 0.0}
+    train = communities()
+    split = fit_baseline("lightgcn", train, dim=4, rng=0, **still)
+    spied([0.1], monkeypatch)
+    whole = fit_baseline("lightgcn", train, dim=4, rng=0, valid=validation(), **still)
+    np.testing.assert_allclose(split.item_embeddings, whole.item_embeddings, rtol=1e-5, atol=1e-7)
+
+
+def test_encoder_options_are_added_to_the_defaults() -> None:
+    defaults = BASELINES["graphsage"].function.defaults
+    training = EdgeTraining.from_settings(defaults, {"encoder_options": {"n_layers": 1}})
+    assert training.encoder_options == {"aggregator": "concat", "n_layers": 1}
+    pooled = fit_baseline(
+        "graphsage", communities(), dim=4, rng=0, encoder_options={"aggregator": "max"}, **QUICK
+    )
+    mean = fit_baseline("graphsage", communities(), dim=4, rng=0, **QUICK)
+    assert not np.array_equal(pooled.item_embeddings, mean.item_embeddings)
+
+
+def test_a_loss_that_is_no_number_names_its_remedy() -> None:
+    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) in epoch \d; lower learning_rate"):
+        fit_baseline("mf-bpr", communities(), dim=4, rng=0, **{**QUICK, "learning_rate": 1e30})
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"loss": "hinge"}, "loss must be one of 'bpr', 'bsl', got 'hinge'"),
+        ({"temperature": 0}, "temperature must be a finite number > 0, got 0"),
+        ({"regularisation": -1}, "regularisation must be a finite number >= 0, got -1"),
+        ({"device": "tpu"}, r"device must be 'auto', 'cpu' or 'cuda\[:n\]', got 'tpu'"),
+        ({"encoder_options": {"depth": 3}}, "depth is not an option of any encoder"),
+    ],
+)
+def test_settings_out_of_range_raise(settings, sentence) -> None:
+    with pytest.raises(ParameterError, match=sentence):
+        fit_baseline("mf-bpr", communities(), dim=4, rng=0, **settings)
