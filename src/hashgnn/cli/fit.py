@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from hashgnn.cli._models import open_model
 from hashgnn.cli._options import (
     Debug,
     FileFormat,
@@ -20,6 +22,7 @@ from hashgnn.cli._options import (
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_features, read_interactions
 from hashgnn.cli._run_folder import RunFolder
+from hashgnn.cli._update import check_options, next_version, taken_exports
 from hashgnn.errors import ParameterError
 
 _SETTINGS, _RUN, _FEATURES = "Settings", "Run", "Side features"
@@ -28,11 +31,24 @@ _SETTINGS, _RUN, _FEATURES = "Settings", "Run", "Side features"
 def fit(
     train: Annotated[Path, typer.Argument(metavar="TRAIN", help="File of interactions.", show_default=False)],
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder to save the model to.", show_default=False
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder to save the model to; with --update, the next version beside the old one.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    update: Annotated[
+        Path | None,
+        typer.Option(
+            "--update",
+            metavar="OLD",
+            help="Train on from this saved model, with TRAIN as new interactions.",
+            show_default=False,
+        ),
+    ] = None,
     user: UserColumn = None,
     item: ItemColumn = None,
     weight: WeightColumn = None,
@@ -60,11 +76,14 @@ def fit(
         typer.Option(metavar="A,B", help="Its columns to use; all.", rich_help_panel=_FEATURES),
     ] = None,
     recipe: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="NAME|FILE.toml", help="default, paper, authors, or a file.", rich_help_panel=_SETTINGS
+            metavar="NAME|FILE.toml",
+            help="default, paper, authors, or a file; default.",
+            rich_help_panel=_SETTINGS,
+            show_default=False,
         ),
-    ] = "default",
+    ] = None,
     bits: Annotated[
         int | None,
         typer.Option(
@@ -73,7 +92,12 @@ def fit(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Most passes over the data; the recipe's.", rich_help_panel=_SETTINGS),
+        typer.Option(
+            metavar="N",
+            help="Most passes over the data; the recipe's, or a third of OLD's.",
+            rich_help_panel=_SETTINGS,
+            show_default=False,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -109,37 +133,50 @@ def fit(
       hashgnn fit u.data -o models/ml --format movielens --bits 64 --epochs 10
 
       hashgnn fit events.csv -o models/v2 --user customer --item product --recipe paper --set margin=0.1
-    """
-    from hashgnn.config import load_recipe, parse_setting
-    from hashgnn.recommender import HashGNN
 
+      hashgnn fit new.parquet --update models/v1 -o models/v2
+    """
     out = Output(as_json, quiet)
+    if output is None and update is None:
+        raise ParameterError("--output must name a folder to make, unless --update names a model")
+    if update is not None:
+        check_options(
+            {
+                "--recipe": recipe,
+                "--bits": bits,
+                "--set": settings,
+                "--user-features": user_features,
+                "--item-features": item_features,
+            }
+        )
+    output = next_version(update) if output is None and update is not None else output
+    assert output is not None
     run = RunFolder(output)
     run.check(overwrite=overwrite, resume=resume)
     if seed < 0:
         raise ParameterError(f"--seed must be an integer >= 0, got {seed}")
-    chosen: dict[str, Any] = dict(parse_setting(text) for text in settings or [])
-    chosen |= {} if bits is None else {"n_bits": bits}
-    chosen |= {} if epochs is None else {"epochs": epochs}
-    n_bits = load_recipe(recipe, **chosen).n_bits
-    model = HashGNN(recipe=recipe, **{**chosen, "n_bits": n_bits})
     columns = Columns(user, item, weight, time, file_format)
     with out.warnings_as_notes():
+        if update is None:
+            train_model = _new_model(recipe or "default", settings, bits, epochs).fit
+        else:
+            old = open_model(update)
+            lineage = taken_exports(train, update, old.state_.training, out)
+            train_model = partial(old.update, epochs=epochs, lineage=lineage)
         interactions = read_interactions(train, columns, out)
-        held_out = None if valid is None else read_interactions(valid, columns, out, like=interactions)
-        features = {
-            "user_features": read_features("user", user_features, user_columns, user),
-            "item_features": read_features("item", item_features, item_columns, item),
-        }
+        aligned = interactions if update is None else None
+        options = {"valid": None if valid is None else read_interactions(valid, columns, out, like=aligned)}
+        if update is None:
+            options["user_features"] = read_features("user", user_features, user_columns, user)
+            options["item_features"] = read_features("item", item_features, item_columns, item)
         if not resume:
             run.clear()
         elif not run.checkpoint.exists():
             out.note(f"{run.checkpoint}: there is no checkpoint yet; training from the start")
         try:
-            model.fit(
+            model = train_model(
                 interactions,
-                valid=held_out,
-                **features,
+                **options,
                 device=device,
                 n_threads=threads,
                 rng=seed,
@@ -157,6 +194,17 @@ def fit(
     _report(out, run, model)
 
 
+def _new_model(recipe: str, settings: list[str] | None, bits: int | None, epochs: int | None) -> Any:
+    from hashgnn.config import load_recipe, parse_setting
+    from hashgnn.recommender import HashGNN
+
+    chosen: dict[str, Any] = dict(parse_setting(text) for text in settings or [])
+    chosen |= {} if bits is None else {"n_bits": bits}
+    chosen |= {} if epochs is None else {"epochs": epochs}
+    n_bits = load_recipe(recipe, **chosen).n_bits
+    return HashGNN(recipe=recipe, **{**chosen, "n_bits": n_bits})
+
+
 def _report(out: Output, run: RunFolder, model: Any) -> None:
     state = model.state_
     document = {
@@ -170,6 +218,7 @@ def _report(out: Output, run: RunFolder, model: Any) -> None:
         "best_epoch": state.training["best_epoch"],
         "seconds": state.training["seconds"],
         "metrics": dict(state.metrics),
+        "lineage": state.training.get("lineage"),
         "config": state.config.to_dict(),
     }
     if out.as_json:

@@ -89,7 +89,7 @@ def test_a_bad_caller_does_not_spoil_those_who_share_its_write(store: Interactio
         except ParameterError as error:
             failures.append(str(error))
 
-    with store._writing:  # all of them wait, and one writes for all
+    with store._turn():  # all of them wait, and one writes for all
         threads = [threading.Thread(target=write, args=(number,)) for number in range(12)]
         for thread in threads:
             thread.start()
@@ -105,7 +105,7 @@ def test_a_bad_caller_does_not_spoil_those_who_share_its_write(store: Interactio
 def test_waiting_callers_share_one_commit(store: InteractionStore) -> None:
     commits: list[str] = []
     store._writer.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
-    with store._writing:
+    with store._turn():
         threads = [threading.Thread(target=store.append, args=([n], [n])) for n in range(16)]
         for thread in threads:
             thread.start()

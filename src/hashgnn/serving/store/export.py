@@ -46,8 +46,8 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
     connection.execute("BEGIN")  # one moment for all that follows; writers go on
     try:
         found = "FROM interactions WHERE sequence > ?"
-        count, upto, weighted = connection.execute(
-            f"SELECT count(*), max(sequence), count(weight) {found}",
+        count, first, upto, weighted = connection.execute(
+            f"SELECT count(*), min(sequence), max(sequence), count(weight) {found}",
             (after,),
         ).fetchone()
         if not count:
@@ -63,7 +63,7 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
             columns += ", coalesce(weight, 1.0)"
         metadata = {
             "hashgnn_store": about["store"],
-            "hashgnn_after": str(after),
+            "hashgnn_after": str(first - 1),
             "hashgnn_upto": str(upto),
         }
         schema = pa.schema(fields, metadata=metadata)
@@ -73,7 +73,7 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
                 writer.write_table(_table(block, schema))
     finally:
         connection.execute("ROLLBACK")
-    return Export(path, int(count), after, int(upto))
+    return Export(path, int(count), int(first) - 1, int(upto))
 
 
 def _table(block: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:

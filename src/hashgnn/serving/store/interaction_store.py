@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,9 @@ class InteractionStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writer, self._reader = connect(path), connect(path)
-        self._writing, self._reading, self._queueing = (threading.Lock() for _ in range(3))
+        self._reading, self._turns = threading.Lock(), threading.Condition()
         self._queue: list[_Batch] = []
+        self._busy = False  # whether a thread has the writing connection
         self._closed = False
 
     @classmethod
@@ -87,10 +90,10 @@ class InteractionStore:
         if not rows:
             return 0
         batch = _Batch(rows)
-        with self._queueing:
+        with self._turns:
             self._queue.append(batch)
-        with self._writing:
-            # Whoever gets here first writes for all who wait; they find their own batch done.
+        with self._turn(batch):
+            # One writes for all who wait; they find their own batch done.
             if not batch.done:
                 self._write_waiting()
         if batch.error is not None:
@@ -159,7 +162,7 @@ class InteractionStore:
         upto = check_int("upto", upto, minimum=0, maximum=self.last)
         removed = 0
         while True:
-            with self._writing, translated(self.path):
+            with self._turn(), translated(self.path):
                 self._check_open()
                 with transaction(self._writer):
                     first = self._writer.execute("SELECT min(sequence) FROM interactions").fetchone()[0]
@@ -171,7 +174,7 @@ class InteractionStore:
 
     def close(self) -> None:
         """Close the file, after the appends that have begun."""
-        with self._writing, self._reading, translated(self.path):
+        with self._turn(), self._reading, translated(self.path):
             self._closed = True
             self._reader.close()
             self._writer.close()
@@ -185,8 +188,23 @@ class InteractionStore:
         if self._closed:
             raise StorageError(f"{self.path}: the store is closed; open it again")
 
+    @contextmanager
+    def _turn(self, batch: _Batch | None = None) -> Iterator[None]:
+        """Wait for the writing connection, or until another thread has written a batch."""
+        with self._turns:
+            self._turns.wait_for(lambda: not self._busy or (batch is not None and batch.done))
+            mine = batch is None or not batch.done
+            self._busy |= mine
+        try:
+            yield
+        finally:
+            if mine:
+                with self._turns:
+                    self._busy = False
+                    self._turns.notify_all()
+
     def _write_waiting(self) -> None:
-        with self._queueing:
+        with self._turns:
             batches, self._queue = self._queue, []
         try:
             with translated(self.path):
