@@ -22,7 +22,7 @@ def test_every_step_is_an_edge_and_isolated_nodes_stay() -> None:
     assert adjacency[moving[:, :-1], moving[:, 1:]].all()
 
 
-@pytest.mark.parametrize(("p", "q"), [(1.0, 1.0), (4.0, 1.0), (0.25, 1.0), (1.0, 3.0)])
+@pytest.mark.parametrize(("p", "q"), [(1.0, 1.0), (4.0, 1.0), (0.25, 1.0), (1.0, 3.0), (1e-3, 1.0)])
 def test_third_nodes_have_the_probabilities_of_node2vec(p, q) -> None:
     """From item 0 (users 0, 1, 2) come from user 0: back with weight 1/p, on with weight 1/q each."""
     graph = build(np.array([[1, 1], [1, 0], [1, 0]]))
@@ -31,6 +31,12 @@ def test_third_nodes_have_the_probabilities_of_node2vec(p, q) -> None:
     weights = np.array([1 / p, 1 / q, 1 / q])
     found = np.bincount(through[:, 2], minlength=5)[:3] / len(through)
     np.testing.assert_allclose(found, weights / weights.sum(), atol=0.015)
+
+
+def test_a_strong_pull_back_holds_at_wide_neighbourhoods_too() -> None:
+    graph = build(np.ones((400, 1)))
+    walks = random_walks(graph, np.zeros(20000, np.int64), 3, p=1 / 399, rng=0)
+    assert abs((walks[:, 2] == 0).mean() - 0.5) < 0.02
 
 
 def test_one_seed_gives_one_set_of_walks() -> None:

@@ -13,8 +13,6 @@ from hashgnn.graph.bipartite import BipartiteGraph
 
 Array = np.ndarray[Any, Any]
 
-_MAX_ROUNDS = 50  # of rejection; what is still refused then is taken as it is, with chance below 1e-9
-
 
 def random_walks(
     graph: BipartiteGraph,
@@ -27,9 +25,9 @@ def random_walks(
 ) -> Array:
     """Walk from each start; every neighbour of a node is equally likely, apart from node2vec's bias.
 
-    Deterministic for one ``rng``. The next node is drawn uniformly and kept with probability ``w / max(w)``,
-    where w is ``1/p`` for the node that the walk came from and ``1/q`` for others, else drawn again. In a
-    bipartite graph no two neighbours of a node are joined, so w is never 1 (node2vec's distance 1).
+    Deterministic for one ``rng``. The next node has a probability proportional to ``1/p`` if the walk came from
+    it, and to ``1/q`` if not. In a bipartite graph no two neighbours of a node are joined, so node2vec's third
+    case does not occur.
 
     Parameters
     ----------
@@ -56,7 +54,7 @@ def random_walks(
 
     Notes
     -----
-    One vectorised step for all walks at a time: O(n * length) draws, times 1 + |p - q| / min(p, q) at most.
+    One vectorised step for all walks at a time: O(n * length) draws, and as many again at most on average.
 
     References
     ----------
@@ -82,23 +80,21 @@ def random_walks(
     if outside.any():
         raise ParameterError(f"starts must be in [0, {graph.n_nodes}), got {current[outside][0]}")
     generator = as_generator(rng)
-    # 1/p over 1/q or the other way round, whichever is the smaller: how often the rarer one is kept.
-    keep_back, keep_out = min(1.0, q / p), min(1.0, p / q)
     walks = np.empty((len(current), length), np.int64)
     walks[:, 0] = current
     for step in range(1, length):
-        drawn = _step(graph, walks[:, step - 1], generator)
+        now = walks[:, step - 1]
+        walks[:, step] = _step(graph, now, generator)
         if step > 1 and p != q:
             before = walks[:, step - 2]
-            pending = np.arange(len(drawn))
-            for _ in range(_MAX_ROUNDS):
-                kept = np.where(drawn[pending] == before[pending], keep_back, keep_out)
-                single = graph.degrees[walks[pending, step - 1]] < 2  # nowhere else to go
-                pending = pending[(generator.random(len(pending)) >= kept) & ~single]
-                if not len(pending):
-                    break
-                drawn[pending] = _step(graph, walks[pending, step - 1], generator)
-        walks[:, step] = drawn
+            others = np.maximum(graph.degrees[now] - 1, 0)
+            back = generator.random(len(now)) * (1 / p + others / q) < 1 / p
+            back |= others == 0
+            walks[back, step] = before[back]
+            pending = np.flatnonzero(~back & (walks[:, step] == before))
+            while len(pending):  # at least half of the draws fall on another neighbour
+                walks[pending, step] = _step(graph, now[pending], generator)
+                pending = pending[walks[pending, step] == before[pending]]
     return walks
 
 
