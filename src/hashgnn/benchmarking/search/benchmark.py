@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_choice, check_int
-from hashgnn.benchmarking.catalogue import Catalogue, generated_catalogue
-from hashgnn.benchmarking.engines import OURS, Built, Engine
-from hashgnn.benchmarking.peers import PEER_ENGINES
+from hashgnn.benchmarking.search.catalogue import Catalogue, generated_catalogue
+from hashgnn.benchmarking.search.engines import OURS, Built, Engine
+from hashgnn.benchmarking.search.code_peers import PEER_ENGINES
 from hashgnn.index import HammingIndex
 
 Array = np.ndarray[Any, Any]

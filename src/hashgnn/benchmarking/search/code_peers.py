@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from hashgnn._extras import require
-from hashgnn.benchmarking.catalogue import Catalogue
-from hashgnn.benchmarking.engines import Built, Engine
+from hashgnn.benchmarking.search.catalogue import Catalogue
+from hashgnn.benchmarking.search.engines import Built, Engine
 
 Array = np.ndarray[Any, Any]
 

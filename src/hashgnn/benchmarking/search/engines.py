@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn.benchmarking.catalogue import Catalogue
+from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.index import HammingIndex, HierarchicalIndex, InvertedFile
 
 Array = np.ndarray[Any, Any]

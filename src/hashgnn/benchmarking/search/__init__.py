@@ -1,0 +1,1 @@
+"""Searches side by side: engines, peers, and what they are asked."""
