@@ -10,6 +10,7 @@ from hashgnn.errors import ParameterError
 from hashgnn.nn import (
     SoftmaxWorkspace,
     Targets,
+    bilateral_full_softmax,
     bilateral_softmax,
     bit_balance,
     bpr,
@@ -278,6 +279,31 @@ def test_full_softmax_equals_cross_entropy_of_torch(softmax_case) -> None:
     assert full_softmax(queries, items, targets, bias=bias).item() == pytest.approx(
         expected.item(), rel=1e-12
     )
+
+
+@pytest.mark.parametrize("ratio", [0.4, 1.0, 7.0])
+def test_bilateral_full_softmax_equals_its_formula(softmax_case, ratio) -> None:
+    (queries, items, bias), observed, teacher = softmax_case
+    targets = observed.mixed_with(teacher, 0.6)
+    dense = dense_targets(targets, 9)
+    s = queries.detach().numpy() @ items.detach().numpy().T + bias.detach().numpy()
+    expected = 0.0
+    for row in range(5):
+        total = dense[row].sum()
+        if total:
+            expected += total * np.log(np.exp(s[row]).sum())
+            expected -= total * ratio * np.log((dense[row] / total * np.exp(s[row] / ratio)).sum())
+    loss = bilateral_full_softmax(queries, items, targets, ratio=ratio, bias=bias)
+    assert loss.item() == pytest.approx(expected / 5, rel=1e-12)
+    assert torch.autograd.gradcheck(
+        lambda q, v, b: bilateral_full_softmax(q, v, targets, ratio=ratio, bias=b), (queries, items, bias)
+    )
+
+
+def test_bilateral_full_softmax_of_a_large_ratio_is_the_plain_one(softmax_case) -> None:
+    (queries, items, _), observed, _ = softmax_case
+    found = bilateral_full_softmax(queries, items, observed, ratio=1e7)
+    assert found.item() == pytest.approx(full_softmax(queries, items, observed).item(), rel=1e-6)
 
 
 def test_full_softmax_of_large_scores_is_finite() -> None:

@@ -83,6 +83,11 @@ def test_groups_are_learned_by_every_ranking_loss(settings: dict[str, object], b
     assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
 
 
+def test_groups_are_learned_by_the_bilateral_softmax_over_all_items(blocks: Interactions) -> None:
+    config = quick("default", bilateral_ratio=1.5, min_steps=4, epochs=25)
+    assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
+
+
 def test_popularity_correction_leaves_popular_items_higher(skewed: Interactions) -> None:
     def slope(corrected: bool) -> float:
         config = quick(

@@ -89,8 +89,9 @@ class ModelConfig(BaseModel):
     popularity_correction : bool
         ``sampled_softmax``: subtract the log of how often each negative is expected, so that popular items,
         drawn more often, are not pushed down for it.
-    bilateral_ratio : float
-        ``bilateral_softmax``: temperature of positives over that of negatives.
+    bilateral_ratio : float or None
+        Bilateral softmax: temperature of positives over that of negatives. For ``edges`` ``None`` is 1; for
+        ``users`` it is the plain softmax.
     balance_weight, decorrelation_weight : float
         Penalties on relaxed codes: on bits that lean to one side, and on bits that say the same.
     negatives : {"uniform", "popularity", "in_batch"}
@@ -180,7 +181,7 @@ class ModelConfig(BaseModel):
     ranking_loss: Literal["hinge", "bpr", "sampled_softmax", "bilateral_softmax"] = "hinge"
     margin: Weight = 0.2
     popularity_correction: bool = False
-    bilateral_ratio: Positive = 1.0
+    bilateral_ratio: Positive | None = None
     balance_weight: Weight = 0.0
     decorrelation_weight: Weight = 0.0
     negatives: Literal["uniform", "popularity", "in_batch"] = "uniform"

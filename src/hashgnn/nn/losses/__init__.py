@@ -4,7 +4,7 @@ Every loss is a sum over what belongs to one observed edge (or one user) and a m
 divided once, here; nothing is left for the caller to divide.
 """
 
-from hashgnn.nn.losses.bilateral_softmax import bilateral_softmax
+from hashgnn.nn.losses.bilateral_softmax import bilateral_full_softmax, bilateral_softmax
 from hashgnn.nn.losses.bpr import bpr
 from hashgnn.nn.losses.code_penalties import bit_balance, decorrelation
 from hashgnn.nn.losses.combined import RANKING_LOSSES, combined
@@ -18,6 +18,7 @@ __all__ = [
     "RANKING_LOSSES",
     "SoftmaxWorkspace",
     "Targets",
+    "bilateral_full_softmax",
     "bilateral_softmax",
     "bit_balance",
     "bpr",

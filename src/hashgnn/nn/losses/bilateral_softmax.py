@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from hashgnn._checks import check_float
 from hashgnn.errors import ParameterError
 from hashgnn.nn.losses._scores import check_scores
+from hashgnn.nn.losses.full_softmax import full_softmax
+from hashgnn.nn.losses.targets import Targets
 
 
 def bilateral_softmax(
@@ -49,11 +53,60 @@ def bilateral_softmax(
     check_float("ratio", ratio, minimum=0, open_minimum=True)
     if users.shape != positive.shape:
         raise ParameterError(f"users must have shape {tuple(positive.shape)}, got {tuple(users.shape)}")
-    n_edges = len(positive)
-    scaled = positive / ratio
-    top = torch.full_like(scaled, -torch.inf).scatter_reduce(0, users, scaled.detach(), "amax")[users]
-    sums = torch.zeros_like(scaled).index_add(0, users, torch.exp(scaled - top))
-    counts = torch.zeros_like(scaled).index_add(0, users, torch.ones_like(scaled))
-    means = torch.log(sums[users] / counts[users]) + top
+    counts = torch.zeros_like(positive).index_add(0, users, torch.ones_like(positive))
+    means = _log_means(positive / ratio, 1 / counts[users], users, len(positive))[users]
     others = torch.logsumexp(negative, dim=1) - torch.log(negative.new_tensor(negative.shape[1]))
-    return (others - ratio * means).sum() / n_edges
+    return (others - ratio * means).mean()
+
+
+def bilateral_full_softmax(
+    queries: torch.Tensor,
+    items: torch.Tensor,
+    targets: Targets,
+    *,
+    ratio: float,
+    bias: torch.Tensor | None = None,
+    **options: Any,
+) -> torch.Tensor:
+    """Return the bilateral softmax of target rows against all items.
+
+    Parameters
+    ----------
+    queries, items, targets, bias, **options
+        As :func:`full_softmax` takes them.
+    ratio : float > 0
+        Temperature of the targets over that of all items; without end it is the plain softmax.
+
+    Returns
+    -------
+    Tensor, scalar
+        ``1/n_rows · Σ_r w_r · [ logsumexp_j s_rj - ratio · log Σ_i t_ri / w_r · exp(s_ri / ratio) ]`` with
+        ``w_r = Σ_i t_ri``: mean over rows.
+
+    References
+    ----------
+    Wu et al., ICDE 2024, arXiv 2312.12882; the negatives are all items instead of a sample.
+    """
+    check_float("ratio", ratio, minimum=0, open_minimum=True)
+    plain = full_softmax(queries, items, targets, bias=bias, **options)
+    rows, columns = targets.rows, targets.columns
+    scores = (queries[rows] * items[columns]).sum(dim=1)
+    if bias is not None:
+        scores = scores + bias[columns]
+    weights = targets.weights.to(scores.dtype)
+    totals = torch.zeros(targets.n_rows, dtype=scores.dtype, device=scores.device).index_add(0, rows, weights)
+    asked = totals > 0
+    means = _log_means(scores / ratio, weights / totals[rows].clamp_min(1e-30), rows, targets.n_rows)
+    # The plain loss takes the mean of the targets' scores; in its place comes the log of a mean of exponentials.
+    gain = (weights * scores).sum() - ratio * (totals * means.masked_fill(~asked, 0.0)).sum()
+    return plain + gain / targets.n_rows
+
+
+def _log_means(
+    values: torch.Tensor, shares: torch.Tensor, groups: torch.Tensor, n_groups: int
+) -> torch.Tensor:
+    """Return ``log Σ shares · exp(values)`` over each group, -inf where a group is empty."""
+    top = torch.full((n_groups,), -torch.inf, dtype=values.dtype, device=values.device)
+    top = top.scatter_reduce(0, groups, values.detach(), "amax")
+    sums = torch.zeros_like(top).index_add(0, groups, shares * torch.exp(values - top[groups]))
+    return torch.log(sums.clamp_min(torch.finfo(sums.dtype).tiny)) + top

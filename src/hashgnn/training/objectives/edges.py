@@ -169,7 +169,7 @@ class EdgeObjective:
         if config.ranking_loss == "hinge":
             return {"margin": config.margin}
         if config.ranking_loss == "bilateral_softmax":
-            return {"users": batch.users, "ratio": config.bilateral_ratio}
+            return {"users": batch.users, "ratio": config.bilateral_ratio or 1.0}
         if config.ranking_loss == "sampled_softmax" and config.popularity_correction:
             return {"log_q": batch.log_expected}
         return {}

@@ -11,7 +11,7 @@ import torch
 
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph
-from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, full_softmax
+from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
 from hashgnn.training.device import has_fast_bfloat16
 from hashgnn.training.model import HashModel
 from hashgnn.training.objectives._penalty import code_penalty
@@ -66,15 +66,21 @@ class UserObjective:
         if config.code_weight > 0:
             h_users = model.codes(model.before_codes(users, "user"), p, generator)
             h_items = model.codes(model.before_codes(items, "item"), p, generator)
-            scores = full_softmax(
-                model.scale * h_users, h_items, targets, bias=model.item_bias, workspace=self._workspace
-            )
+            scores = self._softmax(model.scale * h_users, h_items, targets, model.item_bias)
             loss = loss + config.code_weight * scores
         if config.float_weight > 0:
-            loss = loss + config.float_weight * full_softmax(
-                model.float_scale * users, items, targets, workspace=self._workspace
-            )
+            scores = self._softmax(model.float_scale * users, items, targets, None)
+            loss = loss + config.float_weight * scores
         return loss + code_penalty(model, users, items, config)
+
+    def _softmax(
+        self, queries: torch.Tensor, items: torch.Tensor, targets: Targets, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        ratio = self._config.bilateral_ratio
+        options: dict[str, Any] = {"bias": bias, "workspace": self._workspace}
+        if ratio is None:
+            return full_softmax(queries, items, targets, **options)
+        return bilateral_full_softmax(queries, items, targets, ratio=ratio, **options)
 
     def _targets(self, batch: np.ndarray[Any, Any]) -> Targets:
         rows = self._graph.user_item[batch]
