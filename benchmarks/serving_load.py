@@ -305,6 +305,7 @@ def main() -> None:
             names = [asked.model.name, asked.second.name]
             half = sustained[-1]["asked_rps"] / 2
             found["reloads"] = asyncio.run(load_with_reloads(service, requests, half, names))
+            found["reloads"]["memory_mb_afterwards"] = service.memory()
             show(found["reloads"])
         found["table"] = []
         print(f"as fast as {ALONE} connections go")

@@ -49,6 +49,14 @@ def test_whole_number_ids_may_be_text_in_the_table_and_the_other_way_round() -> 
     assert ItemMetadata(table, "id", IdMap(["5", "7"])).documents(np.array([1]))[0] == b'{"title":"seven"}'
 
 
+def test_finished_texts_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hashgnn.serving.item_metadata._KEPT", 2)
+    found = metadata(id=["a", "b", "c", "d"], title=["A", "B", "C", "D"])
+    for places in ([0, 1, 0], [1, 2, 3], [3, 0, 2, 1]):
+        titles = [json.loads(text)["title"] for text in found.documents(np.array(places))]
+        assert titles == [IDS.ids[place].upper() for place in places]
+
+
 def test_a_very_long_field_is_left_out() -> None:
     found = metadata(id=["a"], title=["short"], plot=["x" * 10_000])
     assert documents(found)[1] == {"title": "short"}
@@ -86,7 +94,7 @@ def test_metadata_may_lie_in_the_model_folder(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(table, tmp_path / "v1" / "item_metadata.parquet")
     version = open_version(tmp_path / "v1")
     assert version.metadata is not None
-    assert version.metadata.document(1) == b'{"title":"Bee"}'
+    assert version.metadata.documents(np.array([1, 0])) == [b'{"title":"Bee"}', b"null"]
     assert version.find_items("bee", 5).tolist() == [1]
 
 

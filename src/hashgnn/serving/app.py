@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
@@ -48,7 +49,8 @@ def create_app(settings: ServiceSettings) -> Shell:
         redirect_slashes=False,
         lifespan=lambda app: _life(service),
     )
-    api.include_router(api_routes(service))
+    routes = api_routes(service)
+    api.include_router(routes)
     api.include_router(operation_routes(service))
     if PAGE.is_dir():
         api.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
@@ -64,6 +66,11 @@ def create_app(settings: ServiceSettings) -> Shell:
         time_limit=settings.time_limit,
         log_requests=settings.log_requests,
         service=service,
+        direct={
+            ("POST", route.path): route.endpoint
+            for route in routes.routes
+            if isinstance(route, APIRoute) and "POST" in (route.methods or ())
+        },
     )
 
 

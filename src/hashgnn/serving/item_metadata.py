@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 FILE_NAME = "item_metadata.parquet"  # beside the other files of an artifact
 _MAX_BYTES = 8192  # of one item's metadata in an answer
-_BLOCK = 65536
+_KEPT = 200_000  # finished texts
 
 
 class Texts:
@@ -46,8 +46,8 @@ class Texts:
 class ItemMetadata:
     """Metadata of the items of a model, in index order.
 
-    Every item's document is kept as finished JSON text in one Arrow buffer: an answer copies bytes, and a
-    million items make no million Python objects.
+    The table stays in Arrow's form: a million items make no million Python objects. The finished JSON text of
+    an item is kept from the first time that an answer holds it.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ class ItemMetadata:
             )
         self.columns = [name for name in table.column_names if name != id_column]
         rows = _rows_of_items(table[id_column], item_ids)
-        aligned = table.select(self.columns).take(pa.array(rows, mask=rows < 0))
-        self._has = rows >= 0
-        self._documents = _documents(aligned, self._has)
+        aligned = table.select(self.columns).take(pa.array(rows, mask=rows < 0)).combine_chunks()
+        self._table, self._has = aligned, rows >= 0
+        self._finished: dict[int, bytes] = {}
         self._texts = Texts(_searched(aligned))
 
     @classmethod
@@ -84,14 +84,25 @@ class ItemMetadata:
             raise DataError(f"{path}: cannot be read as parquet, {error}") from None
         return cls(table, id_column, item_ids)
 
-    def document(self, position: int) -> bytes:
-        """Return the JSON object of an item, or ``null``."""
-        return bytes(self._documents[position].as_buffer())
-
     def documents(self, positions: Array) -> list[bytes]:
-        """Return the JSON objects of some items."""
-        found: list[bytes] = self._documents.take(pa.array(positions)).to_pylist()
+        """Return the JSON objects of some items, ``null`` where nothing is known."""
+        asked, finished = positions.tolist(), self._finished
+        missing = [position for position in dict.fromkeys(asked) if position not in finished]
+        if not missing:
+            return [finished[position] for position in asked]
+        made = dict(zip(missing, self._make(missing), strict=True))
+        found = [made[position] if position in made else finished[position] for position in asked]
+        if len(finished) + len(made) > _KEPT:
+            finished = self._finished = {}  # a new one: another thread may be reading the old
+        finished.update(made)
         return found
+
+    def _make(self, positions: list[int]) -> list[bytes]:
+        rows: list[dict[str, Any]] = [{} for _ in positions]
+        if self._table.num_columns:
+            rows = self._table.take(positions).to_pylist()
+        known = self._has[positions].tolist()
+        return [_document(row) if is_known else b"null" for row, is_known in zip(rows, known, strict=True)]
 
     def search(self, query: str) -> tuple[Array, Array]:
         """Return the positions of items whose text holds a query, and of those that begin with it."""
@@ -115,20 +126,6 @@ def _rows_of_items(column: pa.ChunkedArray, item_ids: IdMap) -> Array:
     if len(np.unique(known[places])) != len(places):
         raise DataError("item metadata must have one row an item, got several for some")
     return rows
-
-
-def _documents(table: pa.Table, has: Array) -> pa.Array:
-    parts = []
-    for start in range(0, len(has), _BLOCK):
-        block = table.slice(start, _BLOCK).to_pylist() if table.num_columns else [{}] * len(has)
-        there = has[start : start + _BLOCK].tolist()
-        parts.append(
-            pa.array(
-                [_document(row) if known else b"null" for row, known in zip(block, there, strict=False)],
-                pa.large_binary(),
-            )
-        )
-    return pa.concat_arrays(parts) if parts else pa.array([], pa.large_binary())
 
 
 def _document(row: dict[str, Any]) -> bytes:

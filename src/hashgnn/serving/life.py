@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import hashlib
 import threading
 from collections.abc import Callable
@@ -121,6 +123,8 @@ class Life:
         if (after.current, after.following, after.share) == (before.current, before.following, before.share):
             return False
         self.held = after
+        del before
+        _give_back_memory()
         beside = f", {second.version.name} answers {after.share:g} of the users" if second else ""
         self._on_reload(True, f"{current.version.name} answers{beside}")
         return True
@@ -143,6 +147,14 @@ class Life:
     def _current_folder(self) -> Path:
         link = self._model / CURRENT
         return link if link.is_symlink() or link.is_dir() else self._model
+
+
+def _give_back_memory() -> None:
+    """Return to the system what opening a version took for a while, where the C library can."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _place(user: int | str) -> float:
