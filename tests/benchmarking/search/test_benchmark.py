@@ -2,8 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from hashgnn.benchmarking import benchmark_search, generated_catalogue
+from hashgnn.benchmarking import PEERS, benchmark_search, generated_catalogue
 from hashgnn.errors import ParameterError
+
+EXACT_PEERS = [
+    "faiss-binary-flat",
+    "faiss-binary-flat-widened",
+    "usearch-exact",
+    "faiss-flat-ip",
+    "torch-matmul",
+]
+APPROXIMATE_PEERS = ["faiss-binary-hnsw", "usearch-hnsw", "faiss-hnsw", "hnswlib"]
 
 
 def test_rows_hold_ratios_and_exact_engines_find_everything() -> None:
@@ -18,22 +27,49 @@ def test_rows_hold_ratios_and_exact_engines_find_everything() -> None:
         "numpy-matmul",
     ]
     assert by_name["hamming"]["ratio_to_ours"] == 1
-    assert by_name["hierarchical"]["ratio_to_ours"] == 1
+    assert by_name["hierarchical"]["single_processor_ratio_to_ours"] == 1
     for name in ("hamming", "biased", "numpy-matmul"):
         assert by_name[name]["index_recall"] == 1
+        assert by_name[name]["breadth"] is None
+    assert 0.7 <= by_name["asymmetric"]["index_recall"] < 1  # queries are rounded to sixteen levels
     assert by_name["inverted-file"]["index_recall"] >= 0.95
     matmul, ours = by_name["numpy-matmul"], by_name["hierarchical"]
     assert matmul["ratio_to_ours"] == pytest.approx(ours["qps"] / matmul["qps"])
     assert by_name["hamming"]["bytes_per_item"] == pytest.approx(8, rel=0.02)
+    assert all(row["recall@20"] is None for row in rows)
 
 
-def test_faiss_peers_agree_with_our_exact_results() -> None:
-    pytest.importorskip("faiss")
-    peers = ["faiss-binary-flat", "faiss-flat-ip"]
-    rows = benchmark_search(n_items=2000, n_bits=64, k=10, n_queries=8, peers=peers, n_rounds=1, engines=[])
-    assert {row["engine"]: row["index_recall"] for row in rows if row["engine"] in peers} == dict.fromkeys(
-        peers, 1
+def test_exact_peers_find_everything_and_approximate_ones_what_was_asked() -> None:
+    for module in ("faiss", "usearch", "hnswlib", "torch"):
+        pytest.importorskip(module)
+    rows = benchmark_search(
+        n_items=2000,
+        n_bits=64,
+        k=10,
+        n_queries=8,
+        peers=EXACT_PEERS + APPROXIMATE_PEERS,
+        n_rounds=1,
+        engines=[],
     )
+    recall = {row["engine"]: row["index_recall"] for row in rows}
+    assert {name: recall[name] for name in EXACT_PEERS} == dict.fromkeys(EXACT_PEERS, 1)
+    assert all(recall[name] >= 0.95 for name in APPROXIMATE_PEERS)
+    assert {row["engine"]: row["compared_with"] for row in rows}["faiss-binary-flat-widened"] == "biased"
+
+
+@pytest.mark.parametrize("peer", ["faiss-binary-ivf", "faiss-ivfpq"])
+def test_inverted_files_of_faiss_look_no_further_than_they_must(peer: str) -> None:
+    pytest.importorskip("faiss")
+    rows = benchmark_search(
+        n_items=20000, n_bits=64, k=10, n_queries=8, peers=[peer], n_rounds=1, engines=["hamming"]
+    )
+    found = next(row for row in rows if row["engine"] == peer)
+    assert found["breadth"] < 564  # four square roots of 20,000: all lists
+    assert 0.4 <= found["index_recall"] <= 1
+
+
+def test_every_peer_is_named_once() -> None:
+    assert len(set(PEERS)) == len(PEERS) == 12
 
 
 def test_a_seed_gives_one_catalogue() -> None:
@@ -45,3 +81,9 @@ def test_a_seed_gives_one_catalogue() -> None:
 def test_an_unknown_peer_is_refused() -> None:
     with pytest.raises(ParameterError, match="peers must be one of 'faiss-binary-flat'"):
         benchmark_search(n_items=100, peers=["lucene"])
+
+
+def test_k_beyond_a_given_catalogue_is_refused() -> None:
+    catalogue = generated_catalogue(50, 4, 32)
+    with pytest.raises(ParameterError, match="k must be at most 50, the number of items, got 100"):
+        benchmark_search(catalogue=catalogue, peers=[])

@@ -1,1 +1,17 @@
-"""Searches side by side: engines, peers, and what they are asked."""
+"""Searches timed side by side, with what they find."""
+
+from hashgnn.benchmarking.search.benchmark import ENGINES, PEERS, benchmark_search
+from hashgnn.benchmarking.search.catalogue import Catalogue, generated_catalogue, model_catalogue
+from hashgnn.benchmarking.search.machine import machine
+from hashgnn.benchmarking.search.plot import plot_search
+
+__all__ = [
+    "ENGINES",
+    "PEERS",
+    "Catalogue",
+    "benchmark_search",
+    "generated_catalogue",
+    "machine",
+    "model_catalogue",
+    "plot_search",
+]

@@ -10,17 +10,18 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn.benchmarking.search.catalogue import Catalogue, generated_catalogue
-from hashgnn.benchmarking.search.engines import OURS, Built, Engine
-from hashgnn.benchmarking.search.code_peers import PEER_ENGINES
-from hashgnn.index import HammingIndex
+from hashgnn.benchmarking.search.code_peers import CODE_PEERS
+from hashgnn.benchmarking.search.engine import Built, Engine
+from hashgnn.benchmarking.search.engines import OURS
+from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
+from hashgnn.benchmarking.search.quality import HELD_OUT_K, ExactResults, held_out_recall
+from hashgnn.benchmarking.search.timing import Times, take_turns
+from hashgnn.errors import ParameterError
 
-Array = np.ndarray[Any, Any]
+_PEERS = (*CODE_PEERS, *FLOAT_PEERS)
 
 ENGINES = tuple(engine.name for engine in OURS)
-PEERS = tuple(engine.name for engine in PEER_ENGINES)
-
-_SINGLE_QUERIES = 16  # a round
-_RECALL_QUERIES = 32
+PEERS = tuple(engine.name for engine in _PEERS)
 
 
 def benchmark_search(
@@ -39,17 +40,21 @@ def benchmark_search(
     """Measure our searches and their peers side by side.
 
     The engines take turns in every round, so that a change of the machine's pace meets all of them.
+    Approximate ones, ours and others, are first set to look as far, in powers of two, as it takes to find
+    .95 of the exact best ``k`` by what they compare.
 
     Parameters
     ----------
-    n_items, n_bits, n_queries : int
+    n_items, n_bits : int
         Of the generated catalogue; ignored where one is given.
     k, n_threads : int
+    n_queries : int, default=256
+        In a batch; at most as many as a given catalogue has.
     peers : sequence of str, default=("faiss-binary-flat", "faiss-flat-ip")
         Names of ``PEERS``.
     engines : sequence of str
         Which of ours: hamming, biased, asymmetric, hierarchical, inverted-file. What a peer is compared
-        with is measured in any case.
+        with is measured in any case; what needs an item bias is left out where there is none.
     n_rounds : int, default=5
         Times are medians over the rounds.
     catalogue : Catalogue or None, default=None
@@ -61,50 +66,57 @@ def benchmark_search(
     list of dict
         One row an engine: ``engine``, ``items``, ``bits``, ``k``, ``queries``, ``threads``, ``qps``,
         ``single_query_ms`` (median), ``single_query_p99_ms``, ``build_seconds``, ``bytes_per_item``,
-        ``index_recall`` (share of the exact best ``k`` by what the engine compares; None for asymmetric),
-        ``compared_with``, and ``ratio_to_ours`` and ``single_ratio_to_ours``: its time a query divided by
-        that of the engine of ours in ``compared_with``, in batches and for single queries. Above 1, ours
-        is faster.
+        ``breadth`` (lists or graph nodes looked at; None for exact), ``index_recall`` (share of the exact
+        best ``k`` by what the engine compares), ``recall@20`` (on held-out items, where the catalogue has
+        some, else None), ``compared_with``, and ``ratio_to_ours`` and ``single_ratio_to_ours``: its time a
+        query divided by that of the engine of ours in ``compared_with``, in batches and for single
+        queries. Above 1, ours is faster. The same of processor time, which other work on the machine
+        hardly changes: ``batch_processor_ms``, ``single_processor_ms``, ``processor_ratio_to_ours``,
+        ``single_processor_ratio_to_ours``.
     """
     size = check_int("k", k, minimum=1)
     threads, rounds = (
         check_int("n_threads", n_threads, minimum=1),
         check_int("n_rounds", n_rounds, minimum=1),
     )
+    batch = check_int("n_queries", n_queries, minimum=1)
     chosen = _chosen(engines, peers)
-    data = catalogue or generated_catalogue(
-        check_int("n_items", n_items, minimum=size),
-        check_int("n_queries", n_queries, minimum=1),
-        n_bits,
-        rng=rng,
-    )
+    data = catalogue
+    if data is None:
+        data = generated_catalogue(check_int("n_items", n_items, minimum=size), batch, n_bits, rng=rng)
+    if size > len(data.items):
+        raise ParameterError(f"k must be at most {len(data.items)}, the number of items, got {size}")
+    batch = min(batch, len(data.queries))
+    chosen = [engine for engine in chosen if data.item_bias is not None or not engine.needs_bias]
     built, build_seconds = {}, {}
     for engine in chosen:
         start = time.perf_counter()
         built[engine.name] = engine.build(data, size, threads)
         build_seconds[engine.name] = time.perf_counter() - start
-    batch, single = _times(built, len(data.queries), rounds)
-    exact = _exact_scores(data, size, threads)
+    exact = ExactResults(data, size, threads)
+    breadths = {name: exact.tune(engine) for name, engine in built.items()}
+    times = take_turns(built, n_queries=batch, k=size, n_rounds=rounds)
     rows = []
     for engine in chosen:
-        name, ours = engine.name, engine.ours
+        name = engine.name
+        taken = times[name].milliseconds(batch)
         rows.append(
             {
                 "engine": name,
                 "items": len(data.items),
                 "bits": data.n_bits,
                 "k": size,
-                "queries": len(data.queries),
+                "queries": batch,
                 "threads": threads,
-                "qps": len(data.queries) / float(np.median(batch[name])),
-                "single_query_ms": float(np.median(single[name])) * 1e3,
-                "single_query_p99_ms": float(np.percentile(single[name], 99)) * 1e3,
+                "qps": 1e3 / taken.pop("batch_ms"),
+                **taken,
                 "build_seconds": build_seconds[name],
                 "bytes_per_item": built[name].n_bytes / len(data.items),
-                "index_recall": _index_recall(engine, built[name], data, exact),
-                "compared_with": ours,
-                "ratio_to_ours": float(np.median(batch[name]) / np.median(batch[ours])),
-                "single_ratio_to_ours": float(np.median(single[name]) / np.median(single[ours])),
+                "breadth": breadths[name],
+                "index_recall": exact.index_recall(built[name]),
+                f"recall@{HELD_OUT_K}": _held_out_recall(built[name], data),
+                "compared_with": engine.ours,
+                **_ratios(times[name], times[engine.ours]),
             }
         )
     return rows
@@ -112,7 +124,7 @@ def benchmark_search(
 
 def _chosen(engines: Sequence[str], peers: Sequence[str]) -> list[Engine]:
     own = {engine.name: engine for engine in OURS}
-    others = {engine.name: engine for engine in PEER_ENGINES}
+    others = {engine.name: engine for engine in _PEERS}
     names = {check_choice("engines", name, own) for name in engines}
     picked = [others[check_choice("peers", name, others)] for name in dict.fromkeys(peers)]
     names |= {engine.ours for engine in picked}
@@ -120,52 +132,21 @@ def _chosen(engines: Sequence[str], peers: Sequence[str]) -> list[Engine]:
     return [engine for engine in OURS if engine.name in names] + picked
 
 
-def _times(built: dict[str, Built], n_queries: int, n_rounds: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return seconds of each batch of all queries, and of each single query, by engine."""
-    batch: dict[str, list[float]] = {name: [] for name in built}
-    single: dict[str, list[float]] = {name: [] for name in built}
-    everything = slice(0, n_queries)
-    for number in range(n_rounds):
-        for name, engine in built.items():
-            start = time.perf_counter()
-            engine.search(everything)
-            batch[name].append(time.perf_counter() - start)
-            for query in range(_SINGLE_QUERIES):
-                at = (number * _SINGLE_QUERIES + query) % n_queries
-                start = time.perf_counter()
-                engine.search(slice(at, at + 1))
-                single[name].append(time.perf_counter() - start)
-    return batch, single
-
-
-def _exact_scores(data: Catalogue, k: int, n_threads: int) -> dict[str, Array]:
-    """Return the score of the exact k-th result of some queries, by what is compared."""
-    codes = data.query_codes[:_RECALL_QUERIES]
-    index = HammingIndex(data.item_codes, data.item_bias)
-    products = data.queries[:_RECALL_QUERIES] @ data.items.T
+def _ratios(theirs: Times, ours: Times) -> dict[str, float]:
+    keys = {
+        "ratio_to_ours": "batch",
+        "single_ratio_to_ours": "single",
+        "processor_ratio_to_ours": "batch_processor",
+        "single_processor_ratio_to_ours": "single_processor",
+    }
     return {
-        "codes": index.search(codes, k, biased=False, n_threads=n_threads).scores[:, -1],
-        "biased codes": index.search(codes, k, n_threads=n_threads).scores[:, -1],
-        "floats": np.partition(products, -k, axis=1)[:, -k],
+        key: float(np.median(getattr(theirs, kind)) / np.median(getattr(ours, kind)))
+        for key, kind in keys.items()
     }
 
 
-def _index_recall(engine: Engine, built: Built, data: Catalogue, exact: dict[str, Array]) -> float | None:
-    if engine.compares not in exact:
+def _held_out_recall(built: Built, data: Catalogue) -> float | None:
+    held_out = data.held_out
+    if held_out is None or held_out.n_items < HELD_OUT_K:
         return None
-    rows = slice(0, min(_RECALL_QUERIES, len(data.queries)))
-    positions = built.search(rows)
-    hits = 0
-    for row, found in enumerate(positions):
-        chosen = found[found >= 0]
-        if engine.compares == "floats":
-            scores = data.items[chosen] @ data.queries[row]
-            slack = 1e-5  # sums of floats differ by their order
-        else:
-            scores = data.n_bits - 2.0 * data.query_codes[row : row + 1].distances(data.item_codes[chosen])[0]
-            slack = 0.0
-            if engine.compares == "biased codes":
-                scores = scores + data.item_bias[chosen].values()
-                slack = 1e-3
-        hits += int((scores >= exact[engine.compares][row] - slack).sum())
-    return hits / positions.size
+    return held_out_recall(built, held_out)

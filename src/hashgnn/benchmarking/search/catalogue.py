@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from hashgnn._rng import as_generator
 from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.data import Interactions
+from hashgnn.evaluation.held_out import HeldOut, held_out
+from hashgnn.recommender import HashGNN
+from hashgnn.recommender.encoded import relaxations, trained
 
 Array = np.ndarray[Any, Any]
 
@@ -26,19 +29,34 @@ class Catalogue:
     ----------
     items, queries : ndarray of shape (n, width), float32
     item_codes, query_codes : BinaryCodes
-    item_bias : ItemBias
+    relaxed_queries : ndarray of shape (n, n_bits), float32
+        What the query codes are the signs of, for asymmetric search.
+    item_bias : ItemBias or None
+    learned_bias : bool
+        Whether the bias belongs to the scores, so that every search of ours uses it. A generated one only
+        shows what a bias costs.
+    held_out : HeldOut or None
+        Seen and held-out items of each query, where queries are users of a real data set.
     """
 
     items: Array
     queries: Array
     item_codes: BinaryCodes
     query_codes: BinaryCodes
-    item_bias: ItemBias
+    relaxed_queries: Array
+    item_bias: ItemBias | None
+    learned_bias: bool = False
+    held_out: HeldOut | None = None
 
-    @cached_property
+    @property
     def n_bits(self) -> int:
         """Width of the codes."""
         return self.item_codes.n_bits
+
+    @property
+    def scored_bias(self) -> ItemBias | None:
+        """The bias, if it belongs to the scores."""
+        return self.item_bias if self.learned_bias else None
 
 
 def generated_catalogue(
@@ -54,8 +72,36 @@ def generated_catalogue(
     projection = generator.standard_normal((width, n_bits), np.float32)
     items, item_codes = _around(centres, n_items, projection, generator)
     queries, query_codes = _around(centres, n_queries, projection, generator)
-    values = -np.minimum(generator.gamma(6.0, 3.5, n_items), 120.0)
-    return Catalogue(items, queries, item_codes, query_codes, ItemBias.from_values(values))
+    relaxed = np.tanh(queries @ projection)
+    bias = ItemBias.from_values(-np.minimum(generator.gamma(6.0, 3.5, n_items), 120.0))
+    return Catalogue(items, queries, item_codes, query_codes, relaxed, bias)
+
+
+def model_catalogue(model: HashGNN, test: Interactions, *, rng: int | np.random.Generator = 0) -> Catalogue:
+    """Take the items of a fitted model, with every user who has held-out items as a query, in random order.
+
+    Parameters
+    ----------
+    model : HashGNN
+    test : Interactions
+        Held out, with the users and items of the model.
+    rng : int or numpy Generator, default=0
+    """
+    state = model.state_
+    judged = held_out(state.seen, test)
+    order = as_generator(rng).permutation(len(judged.users))
+    users = judged.users[order]
+    queries = trained(state, "user", users)
+    return Catalogue(
+        np.ascontiguousarray(state.item_embeddings),
+        queries.embeddings,
+        state.item_codes,
+        queries.codes,
+        np.ascontiguousarray(relaxations(state, "user", queries)),
+        state.item_bias,
+        learned_bias=state.item_bias is not None,
+        held_out=HeldOut(users, judged.seen[order], judged.relevant[order]),
+    )
 
 
 def _around(centres: Array, n: int, projection: Array, rng: np.random.Generator) -> tuple[Array, BinaryCodes]:

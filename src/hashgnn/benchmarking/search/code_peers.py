@@ -1,33 +1,38 @@
-"""What a user would take instead: each peer with the settings that its own documentation gives."""
+"""What a user would take instead for codes: each peer as its own documentation sets it up."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hashgnn._extras import require
 from hashgnn.benchmarking.search.catalogue import Catalogue
-from hashgnn.benchmarking.search.engines import Built, Engine
+from hashgnn.benchmarking.search.engine import Built, Engine, Rows
+from hashgnn.codes import BinaryCodes
+from hashgnn.codes.item_bias import widen_items, widen_queries
 
 Array = np.ndarray[Any, Any]
 
-_HNSW_LINKS = 32
-_HNSW_CONSTRUCTION = 128
-_HNSW_SEARCH = 256
-_MATMUL_BLOCK = 65536
+HNSW_LINKS = 32
+HNSW_CONSTRUCTION = 128
+HNSW_BREADTHS = (64, 4096)
+TRAINED_A_LIST = 48
 
 
-def _faiss(n_threads: int) -> Any:
+def faiss_module(n_threads: int) -> Any:
+    """Return faiss, set to a number of threads."""
     faiss = require("faiss", extra="benchmark", purpose="this peer")
     faiss.omp_set_num_threads(n_threads)
     return faiss
 
 
-def _positions(index: Any, queries: Array, k: int, n_threads: int) -> Any:
-    faiss = _faiss(n_threads)
+def faiss_search(index: Any, queries: Array, n_threads: int) -> Any:
+    """Return the search of a faiss index; the number of threads is set again each time, as it is global."""
+    faiss = faiss_module(n_threads)
 
-    def search(rows: slice) -> Array:
+    def search(rows: Rows, k: int) -> Array:
         faiss.omp_set_num_threads(n_threads)
         found: Array = index.search(queries[rows], k)[1]
         return found
@@ -35,122 +40,110 @@ def _positions(index: Any, queries: Array, k: int, n_threads: int) -> Any:
     return search
 
 
+def faiss_breadth(part: Any, name: str) -> Any:
+    """Return what sets how far an approximate faiss index looks."""
+    return lambda value: setattr(part, name, value)
+
+
+def training_rows(rows: Array, n_lists: int) -> Array:
+    """Return the sample that the lists are trained on."""
+    chosen: Array = rows[np.random.default_rng(0).permutation(len(rows))[: TRAINED_A_LIST * n_lists]]
+    return chosen
+
+
+def list_count(n: int) -> int:
+    """Return four square roots of the number of items, as faiss advises."""
+    return max(1, int(4 * np.sqrt(n)))
+
+
+def _flat(items: BinaryCodes, queries: BinaryCodes, n_threads: int, compares: str) -> Built:
+    index = faiss_module(n_threads).IndexBinaryFlat(items.n_bits)
+    index.add(items.packed)
+    return Built(faiss_search(index, queries.packed, n_threads), items.packed.nbytes, compares)
+
+
 def _binary_flat(data: Catalogue, k: int, n_threads: int) -> Built:
-    index = _faiss(n_threads).IndexBinaryFlat(data.n_bits)
-    index.add(data.item_codes.packed)
-    return Built(_positions(index, data.query_codes.packed, k, n_threads), data.item_codes.packed.nbytes)
+    return _flat(data.item_codes, data.query_codes, n_threads, "codes")
+
+
+def _binary_flat_widened(data: Catalogue, k: int, n_threads: int) -> Built:
+    assert data.item_bias is not None
+    items = widen_items(data.item_codes, data.item_bias)
+    queries = widen_queries(data.query_codes, items.n_bits - data.n_bits)
+    return _flat(items, queries, n_threads, "biased codes")
 
 
 def _binary_ivf(data: Catalogue, k: int, n_threads: int) -> Built:
-    faiss = _faiss(n_threads)
-    n, n_lists = len(data.item_codes), max(1, int(4 * np.sqrt(len(data.item_codes))))
+    faiss = faiss_module(n_threads)
+    n, n_lists = len(data.item_codes), list_count(len(data.item_codes))
     quantiser = faiss.IndexBinaryFlat(data.n_bits)
     index = faiss.IndexBinaryIVF(quantiser, data.n_bits, n_lists)
-    index.train(data.item_codes.packed[np.random.default_rng(0).permutation(n)[: 48 * n_lists]])
+    index.train(training_rows(data.item_codes.packed, n_lists))
     index.add(data.item_codes.packed)
-    index.nprobe = min(16, n_lists)
-    return Built(_positions(index, data.query_codes.packed, k, n_threads), n * (data.n_bits / 8 + 8))
+    return Built(
+        faiss_search(index, data.query_codes.packed, n_threads),
+        (n + n_lists) * data.n_bits / 8 + 8 * n,
+        "codes",
+        set_breadth=faiss_breadth(index, "nprobe"),
+        breadths=(1, n_lists),
+    )
 
 
 def _binary_hnsw(data: Catalogue, k: int, n_threads: int) -> Built:
-    index = _faiss(n_threads).IndexBinaryHNSW(data.n_bits, _HNSW_LINKS)
-    index.hnsw.efConstruction, index.hnsw.efSearch = _HNSW_CONSTRUCTION, max(_HNSW_SEARCH, k)
+    index = faiss_module(n_threads).IndexBinaryHNSW(data.n_bits, HNSW_LINKS)
+    index.hnsw.efConstruction = HNSW_CONSTRUCTION
     index.add(data.item_codes.packed)
-    n_bytes = len(data.item_codes) * (data.n_bits / 8 + 8 * _HNSW_LINKS)
-    return Built(_positions(index, data.query_codes.packed, k, n_threads), n_bytes)
-
-
-def _flat_ip(data: Catalogue, k: int, n_threads: int) -> Built:
-    index = _faiss(n_threads).IndexFlatIP(data.items.shape[1])
-    index.add(data.items)
-    return Built(_positions(index, data.queries, k, n_threads), data.items.nbytes)
-
-
-def _hnsw(data: Catalogue, k: int, n_threads: int) -> Built:
-    faiss = _faiss(n_threads)
-    index = faiss.IndexHNSWFlat(data.items.shape[1], _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction, index.hnsw.efSearch = _HNSW_CONSTRUCTION, max(_HNSW_SEARCH, k)
-    index.add(data.items)
     return Built(
-        _positions(index, data.queries, k, n_threads),
-        data.items.nbytes + len(data.items) * 8 * _HNSW_LINKS,
+        faiss_search(index, data.query_codes.packed, n_threads),
+        len(data.item_codes) * (data.n_bits / 8 + 8 * HNSW_LINKS),
+        "codes",
+        set_breadth=faiss_breadth(index.hnsw, "efSearch"),
+        breadths=HNSW_BREADTHS,
     )
-
-
-def _ivfpq(data: Catalogue, k: int, n_threads: int) -> Built:
-    faiss = _faiss(n_threads)
-    n, n_lists = len(data.items), max(1, int(4 * np.sqrt(len(data.items))))
-    half = data.items.shape[1] // 2
-    index = faiss.index_factory(
-        data.items.shape[1], f"IVF{n_lists},PQ{half}x4fs,RFlat", faiss.METRIC_INNER_PRODUCT
-    )
-    index.train(data.items[np.random.default_rng(0).permutation(n)[: 48 * n_lists]])
-    index.add(data.items)
-    index.k_factor = 5
-    faiss.extract_index_ivf(index.base_index).nprobe = min(16, n_lists)
-    return Built(_positions(index, data.queries, k, n_threads), n * half / 2 + data.items.nbytes)
-
-
-def _matmul(data: Catalogue, k: int, n_threads: int) -> Built:
-    del n_threads  # as NumPy was told by the environment
-
-    def search(rows: slice) -> Array:
-        queries, found, scores = data.queries[rows], [], []
-        for start in range(0, len(data.items), _MATMUL_BLOCK):
-            products = queries @ data.items[start : start + _MATMUL_BLOCK].T
-            size = min(k, products.shape[1])
-            best = np.argpartition(products, -size, axis=1)[:, -size:]
-            found.append(best + start)
-            scores.append(np.take_along_axis(products, best, 1))
-        positions, values = np.hstack(found), np.hstack(scores)
-        order = np.argsort(-values, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(positions, order, 1)
-
-    return Built(search, data.items.nbytes)
 
 
 def _usearch(data: Catalogue, k: int, n_threads: int, *, exact: bool) -> Built:
     usearch = require("usearch.index", extra="benchmark", purpose="this peer")
-    index = usearch.Index(ndim=data.n_bits, metric="hamming", dtype="b1", connectivity=_HNSW_LINKS // 2)
     packed, queries = data.item_codes.packed, data.query_codes.packed
     if exact:
 
-        def scan(rows: slice) -> Array:
+        def scan(rows: Rows, size: int) -> Array:
             found = usearch.search(
-                packed, queries[rows], k, usearch.MetricKind.Hamming, exact=True, threads=n_threads
+                packed, queries[rows], size, usearch.MetricKind.Hamming, exact=True, threads=n_threads
             )
-            return np.asarray(found.keys, np.int64).reshape(-1, k)
+            return np.asarray(found.keys).astype(np.int64).reshape(-1, size)
 
-        return Built(scan, packed.nbytes)
+        return Built(scan, packed.nbytes, "codes")
+    index = usearch.Index(
+        ndim=data.n_bits,
+        metric="hamming",
+        dtype="b1",
+        connectivity=HNSW_LINKS // 2,
+        expansion_add=HNSW_CONSTRUCTION,
+    )
     index.add(np.arange(len(packed)), packed, threads=n_threads)
 
-    def search(rows: slice) -> Array:
-        return np.asarray(index.search(queries[rows], k, threads=n_threads).keys, np.int64).reshape(-1, k)
+    def search(rows: Rows, size: int) -> Array:
+        asked = queries[rows]
+        found = index.search(asked, size, threads=n_threads)
+        keys = np.asarray(found.keys).astype(np.int64).reshape(len(asked), size)
+        counts = np.reshape(getattr(found, "counts", size), (-1, 1))
+        return np.where(np.arange(size) < counts, keys, -1)
 
-    return Built(search, float(index.memory_usage))
-
-
-def _hnswlib(data: Catalogue, k: int, n_threads: int) -> Built:
-    hnswlib = require("hnswlib", extra="benchmark", purpose="this peer")
-    index = hnswlib.Index(space="ip", dim=data.items.shape[1])
-    index.init_index(len(data.items), ef_construction=_HNSW_CONSTRUCTION, M=_HNSW_LINKS // 2)
-    index.add_items(data.items, num_threads=n_threads)
-    index.set_ef(max(_HNSW_SEARCH, k))
     return Built(
-        lambda rows: index.knn_query(data.queries[rows], k, num_threads=n_threads)[0].astype(np.int64),
-        data.items.nbytes + len(data.items) * 4 * _HNSW_LINKS,
+        search,
+        float(index.memory_usage),
+        "codes",
+        set_breadth=faiss_breadth(index, "expansion_search"),
+        breadths=HNSW_BREADTHS,
     )
 
 
-PEER_ENGINES = (
-    Engine("faiss-binary-flat", "codes", "hamming", _binary_flat),
-    Engine("faiss-binary-ivf", "codes", "inverted-file", _binary_ivf),
-    Engine("faiss-binary-hnsw", "codes", "inverted-file", _binary_hnsw),
-    Engine("usearch-exact", "codes", "hamming", lambda d, k, t: _usearch(d, k, t, exact=True)),
-    Engine("usearch-hnsw", "codes", "inverted-file", lambda d, k, t: _usearch(d, k, t, exact=False)),
-    Engine("faiss-flat-ip", "floats", "hierarchical", _flat_ip),
-    Engine("faiss-hnsw", "floats", "hierarchical", _hnsw),
-    Engine("faiss-ivfpq", "floats", "hierarchical", _ivfpq),
-    Engine("hnswlib", "floats", "hierarchical", _hnswlib),
-    Engine("numpy-matmul", "floats", "hierarchical", _matmul),
+CODE_PEERS = (
+    Engine("faiss-binary-flat", "hamming", _binary_flat),
+    Engine("faiss-binary-flat-widened", "biased", _binary_flat_widened, needs_bias=True),
+    Engine("faiss-binary-ivf", "inverted-file", _binary_ivf),
+    Engine("faiss-binary-hnsw", "inverted-file", _binary_hnsw),
+    Engine("usearch-exact", "hamming", partial(_usearch, exact=True)),
+    Engine("usearch-hnsw", "inverted-file", partial(_usearch, exact=False)),
 )

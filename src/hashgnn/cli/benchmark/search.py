@@ -2,55 +2,113 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from hashgnn.cli._options import Debug, Json, K, Quiet, Threads, comma_list
 from hashgnn.cli._output import Output
+from hashgnn.errors import ParameterError
+
+_COLUMNS = (
+    "engine",
+    "qps",
+    "single_query_ms",
+    "single_query_p99_ms",
+    "build_seconds",
+    "bytes_per_item",
+    "index_recall",
+    "recall@20",
+    "ratio_to_ours",
+    "single_ratio_to_ours",
+)
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
 
 def search(
     items: Annotated[int, typer.Option(metavar="N", help="Generated items.")] = 1_000_000,
-    bits: Annotated[int, typer.Option(metavar="N", help="Width of a code.")] = 128,
+    bits: Annotated[int, typer.Option(metavar="N", help="Width of a code of a generated item.")] = 128,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Saved model to search instead of generated items; needs --test."),
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Held-out interactions of the model's users.")
+    ] = None,
     k: K = 100,
     queries: Annotated[int, typer.Option(metavar="N", help="Queries in a batch.")] = 256,
     threads: Threads = 1,
+    engines: Annotated[str | None, typer.Option(metavar="A,B", help="Which of ours; all.")] = None,
     peers: Annotated[
-        str, typer.Option(metavar="A,B", help="What to compare with; needs the extra benchmark.")
+        str, typer.Option(metavar="A,B", help="What to compare with, or all; needs the extra benchmark.")
     ] = "faiss-binary-flat,faiss-flat-ip",
     rounds: Annotated[int, typer.Option(metavar="N", help="Times are medians over so many.")] = 5,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw quality against time and memory; needs the extra plots."),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the generated items.")] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Time our searches beside others on generated codes and embeddings, taking turns in one run.
+    """Time our searches beside others, taking turns in one run, on generated or on a model's embeddings.
 
-    ratio_to_ours is the other's time a query divided by ours: above 1, ours is faster.
+    ratio_to_ours is the other's time a query divided by ours: above 1, ours is faster. Approximate engines
+    look as far as index recall .95 takes. With --model, recall@20 is that on the held-out interactions.
 
     Examples:
       hashgnn benchmark search --items 100000 --bits 128 --peers faiss-binary-flat --json
-    """
-    import os
-    import platform
 
-    from hashgnn.benchmarking import benchmark_search
+      hashgnn benchmark search --model models/v1 --test held_out.parquet --peers all --plot search.png
+    """
+    # BLAS libraries read these when they are loaded, and are not asked again.
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = str(threads)
+    from hashgnn.benchmarking import ENGINES, PEERS, benchmark_search, plot_search
+    from hashgnn.benchmarking.search import machine
 
     out = Output(as_json, quiet)
-    machine = f"{platform.machine()}, {os.cpu_count()} processors, {threads} threads used"
-    out.note(f"{items:,} generated items, {bits} bits, k={k}, batches of {queries}; {machine}")
+    catalogue = _catalogue(model, test, seed, out)
+    what = f"{items:,} generated items, {bits} bits"
+    if catalogue is not None:
+        what = f"{model}, {len(catalogue.items):,} items, {catalogue.n_bits} bits"
+    measured_on = machine(threads)
+    out.note(f"{what}, k={k}, batches of {queries}; {measured_on}")
     rows = benchmark_search(
         n_items=items,
         n_bits=bits,
         k=k,
         n_queries=queries,
         n_threads=threads,
-        peers=comma_list("--peers", peers),
+        peers=PEERS if peers == "all" else comma_list("--peers", peers),
+        engines=ENGINES if engines is None else comma_list("--engines", engines),
         n_rounds=rounds,
+        catalogue=catalogue,
         rng=seed,
     )
+    if plot is not None:
+        plot_search(rows, plot, title=f"{what}, k={k}, {threads} thread{'s' * (threads > 1)}")
+        out.note(f"plot: {plot}")
     if out.as_json:
-        out.document({"machine": machine, "rows": rows})
+        out.document({"machine": measured_on, "rows": rows})
         return
-    names = ("engine", "qps", "single_query_ms", "bytes_per_item", "index_recall", "ratio_to_ours")
-    out.table(names, [[row[name] for name in names] for row in rows])
+    shown = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
+    out.table(shown, [[row[name] for name in shown] for row in rows])
+
+
+def _catalogue(model: Path | None, test: Path | None, seed: int, out: Output) -> Any:
+    if (model is None) != (test is None):
+        raise ParameterError("--model and --test must be given together, got one of them")
+    if model is None or test is None:
+        return None
+    from hashgnn.benchmarking import model_catalogue
+    from hashgnn.cli._models import open_model
+    from hashgnn.cli._reading import Columns, read_interactions
+
+    loaded = open_model(model)
+    with out.warnings_as_notes():
+        held_out = read_interactions(test, Columns(), out, like=loaded.state_)
+        return model_catalogue(loaded, held_out, rng=seed)

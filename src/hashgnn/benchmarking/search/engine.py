@@ -1,0 +1,66 @@
+"""What an engine of a measurement is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashgnn.benchmarking.search.catalogue import Catalogue
+from hashgnn.index import CandidateFilter
+
+Array = np.ndarray[Any, Any]
+Rows = slice | Array
+
+INDEX_RECALL = 0.95  # asked of approximate searches
+N_CANDIDATES = 500  # re-ranked by floats, in all searches that do so
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine that is ready to search.
+
+    Attributes
+    ----------
+    search : callable of (rows, k)
+        Positions found for some of the queries, shape (n, k), int64; -1 where there is none.
+    n_bytes : float
+        What the engine keeps for all items.
+    compares : {"codes", "biased codes", "relaxed codes", "floats"}
+        What its results are the best by; its index recall is taken against the exact best by that.
+    set_breadth : callable of int, or None
+        How far an approximate search looks: lists, or nodes of a graph. None: there is nothing to set.
+    breadths : tuple of int
+        Least and largest breadth worth a try.
+    search_filtered : callable of (rows, k, CandidateFilter), or None
+        Search with seen items left out inside. None: the engine cannot, and more has to be fetched.
+    """
+
+    search: Callable[[Rows, int], Array]
+    n_bytes: float
+    compares: str
+    set_breadth: Callable[[int], None] | None = None
+    breadths: tuple[int, int] = (1, 1)
+    search_filtered: Callable[[Rows, int, CandidateFilter], Array] | None = None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine by name.
+
+    Attributes
+    ----------
+    name : str
+    ours : str
+        The engine of ours that it is compared with.
+    build : callable of (Catalogue, k, n_threads) to Built
+    needs_bias : bool, default=False
+        Whether it takes part only where the catalogue has an item bias.
+    """
+
+    name: str
+    ours: str
+    build: Callable[[Catalogue, int, int], Built]
+    needs_bias: bool = False

@@ -1,0 +1,131 @@
+"""What a user would take instead for floats: the road that is there today."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hashgnn._extras import require
+from hashgnn.benchmarking.search.catalogue import Catalogue
+from hashgnn.benchmarking.search.code_peers import (
+    HNSW_BREADTHS,
+    HNSW_CONSTRUCTION,
+    HNSW_LINKS,
+    Array,
+    faiss_breadth,
+    faiss_module,
+    faiss_search,
+    list_count,
+    training_rows,
+)
+from hashgnn.benchmarking.search.engine import N_CANDIDATES, Built, Engine, Rows
+
+_PRODUCTS = 1 << 22  # scores held at a time by exhaustive products: they stay in the cache
+
+
+def _flat_ip(data: Catalogue, k: int, n_threads: int) -> Built:
+    index = faiss_module(n_threads).IndexFlatIP(data.items.shape[1])
+    index.add(data.items)
+    return Built(faiss_search(index, data.queries, n_threads), data.items.nbytes, "floats")
+
+
+def _hnsw(data: Catalogue, k: int, n_threads: int) -> Built:
+    faiss = faiss_module(n_threads)
+    index = faiss.IndexHNSWFlat(data.items.shape[1], HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = HNSW_CONSTRUCTION
+    index.add(data.items)
+    return Built(
+        faiss_search(index, data.queries, n_threads),
+        data.items.nbytes + len(data.items) * 8 * HNSW_LINKS,
+        "floats",
+        set_breadth=faiss_breadth(index.hnsw, "efSearch"),
+        breadths=HNSW_BREADTHS,
+    )
+
+
+def _ivfpq(data: Catalogue, k: int, n_threads: int) -> Built:
+    faiss = faiss_module(n_threads)
+    n, n_lists, half = len(data.items), list_count(len(data.items)), data.items.shape[1] // 2
+    index = faiss.index_factory(
+        data.items.shape[1], f"IVF{n_lists},PQ{half}x4fs,RFlat", faiss.METRIC_INNER_PRODUCT
+    )
+    index.train(training_rows(data.items, n_lists))
+    index.add(data.items)
+    index.k_factor = max(1, N_CANDIDATES // k)
+    return Built(
+        faiss_search(index, data.queries, n_threads),
+        n * (half / 2 + 8) + data.items.nbytes + n_lists * 4 * data.items.shape[1],
+        "floats",
+        set_breadth=faiss_breadth(faiss.extract_index_ivf(index.base_index), "nprobe"),
+        breadths=(1, n_lists),
+    )
+
+
+def _hnswlib(data: Catalogue, k: int, n_threads: int) -> Built:
+    hnswlib = require("hnswlib", extra="benchmark", purpose="this peer")
+    index = hnswlib.Index(space="ip", dim=data.items.shape[1])
+    index.init_index(len(data.items), ef_construction=HNSW_CONSTRUCTION, M=HNSW_LINKS // 2)
+    index.add_items(data.items, num_threads=n_threads)
+
+    def search(rows: Rows, size: int) -> Array:
+        if index.ef < size:
+            index.set_ef(size)
+        found: Array = index.knn_query(data.queries[rows], size, num_threads=n_threads)[0]
+        return found.astype(np.int64)
+
+    return Built(
+        search,
+        data.items.nbytes + len(data.items) * (4 * HNSW_LINKS + 12),
+        "floats",
+        set_breadth=index.set_ef,
+        breadths=HNSW_BREADTHS,
+    )
+
+
+def _numpy_matmul(data: Catalogue, k: int, n_threads: int) -> Built:
+    del n_threads  # NumPy's product has as many as the environment said when NumPy was imported
+
+    def search(rows: Rows, size: int) -> Array:
+        queries, found, scores = data.queries[rows], [], []
+        step = max(size, _PRODUCTS // len(queries))
+        for start in range(0, len(data.items), step):
+            products = queries @ data.items[start : start + step].T
+            kept = min(size, products.shape[1])
+            best = np.argpartition(products, -kept, axis=1)[:, -kept:]
+            found.append(best + start)
+            scores.append(np.take_along_axis(products, best, 1))
+        positions, values = np.hstack(found), np.hstack(scores)
+        order = np.argsort(-values, axis=1, kind="stable")[:, :size]
+        return np.take_along_axis(positions, order, 1)
+
+    return Built(search, data.items.nbytes, "floats")
+
+
+def _torch_matmul(data: Catalogue, k: int, n_threads: int) -> Built:
+    torch = require("torch", extra="train", purpose="this peer")
+    items, queries = torch.from_numpy(data.items), torch.from_numpy(data.queries)
+
+    def search(rows: Rows, size: int) -> Array:
+        torch.set_num_threads(n_threads)
+        asked = queries[rows]
+        found, scores = [], []
+        step = max(size, _PRODUCTS // len(asked))
+        for start in range(0, len(items), step):
+            products = asked @ items[start : start + step].T
+            best = torch.topk(products, min(size, products.shape[1]), dim=1)
+            found.append(best.indices + start)
+            scores.append(best.values)
+        order = torch.topk(torch.cat(scores, 1), size, dim=1).indices
+        positions: Array = torch.gather(torch.cat(found, 1), 1, order).numpy()
+        return positions
+
+    return Built(search, data.items.nbytes, "floats")
+
+
+FLOAT_PEERS = (
+    Engine("faiss-flat-ip", "hierarchical", _flat_ip),
+    Engine("faiss-hnsw", "hierarchical", _hnsw),
+    Engine("faiss-ivfpq", "hierarchical", _ivfpq),
+    Engine("hnswlib", "hierarchical", _hnswlib),
+    Engine("numpy-matmul", "hierarchical", _numpy_matmul),
+    Engine("torch-matmul", "hierarchical", _torch_matmul),
+)

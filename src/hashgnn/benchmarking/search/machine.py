@@ -1,0 +1,26 @@
+"""What a measurement was taken on, in words."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+
+def machine(n_threads: int) -> str:
+    """Return the processor, how many there are, how many threads are used, and the load at this moment."""
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"{_processor()}, {os.cpu_count()} processors, {n_threads} threads used{load}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    named = {key.strip(): value.strip() for key, value in fields.items()}
+    parts = [named.get("model name", platform.machine())]
+    if "cpu family" in named:
+        parts.append(f"family {named['cpu family']} model {named.get('model', '?')}")
+    return " ".join(parts)
