@@ -87,6 +87,18 @@ def test_search_finds_any_case_and_tells_what_begins() -> None:
     assert found.search("été")[0].tolist() == [0]
 
 
+def test_search_finds_the_words_of_a_query_in_any_order() -> None:
+    found = metadata(
+        id=["a", "b", "c"], title=["Matrix, The", "The Mat", "Matrix"], year=["1999", "1999", None]
+    )
+    holds, begins = found.search(" the  MATRIX ")
+    assert ([IDS.ids[place] for place in holds], begins.tolist()) == (["a"], [])
+    holds, begins = found.search("the mat")
+    assert ([IDS.ids[place] for place in holds], [IDS.ids[place] for place in begins]) == (["a", "b"], ["b"])
+    assert [IDS.ids[place] for place in found.search("1999 matrix")[0]] == ["a"]
+    assert [len(part) for part in found.search("matrix evening")] == [0, 0]
+
+
 def test_metadata_may_lie_in_the_model_folder(tmp_path: Path) -> None:
     save_state(random_state(5, ["a", "b"]), tmp_path / "v1")
     assert open_version(tmp_path / "v1").metadata is None

@@ -236,6 +236,9 @@ class ModelResponse(BaseModel):
     code_health: dict[str, dict[str, float]] = Field(
         description="Of user_codes and item_codes, on at most 100,000 codes each."
     )
+    bit_balance: dict[str, list[float]] = Field(
+        description="Share of the same codes in which each bit is +1; a half is best."
+    )
     search_ways: list[Search]
     bytes_per_item: dict[str, float]
     metadata_columns: list[str]

@@ -52,8 +52,7 @@ def create_app(settings: ServiceSettings) -> Shell:
     routes = api_routes(service)
     api.include_router(routes)
     api.include_router(operation_routes(service))
-    if PAGE.is_dir():
-        api.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    api.mount("/", _Page(directory=PAGE, html=True), name="page")
     api.add_exception_handler(ProblemError, _on_problem)
     api.add_exception_handler(HTTPException, _on_http)
     api.add_exception_handler(Exception, _on_mistake)
@@ -72,6 +71,15 @@ def create_app(settings: ServiceSettings) -> Shell:
             if isinstance(route, APIRoute) and "POST" in (route.methods or ())
         },
     )
+
+
+class _Page(StaticFiles):
+    """The page's files; a browser asks whether they have changed, so that an upgrade shows at once."""
+
+    def file_response(self, *given: Any, **options: Any) -> Response:
+        response = super().file_response(*given, **options)
+        response.headers["cache-control"] = "no-cache"
+        return response
 
 
 @contextlib.asynccontextmanager

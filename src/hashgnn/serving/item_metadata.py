@@ -34,13 +34,17 @@ class Texts:
         self._lines = pc.utf8_lower(array)
 
     def search(self, query: str) -> tuple[Array, Array]:
-        """Return the places of lines that hold a query, and of those that begin with it.
+        """Return the places of lines that hold every word of a query, and of those that begin with all of it.
 
-        Upper and lower case are the same.
+        Upper and lower case are the same; words may stand anywhere, as in "the matrix" for "Matrix, The".
         """
-        wanted = query.lower()
-        holds = pc.match_substring(self._lines, wanted)
-        return _true(holds), _true(pc.starts_with(self._lines, wanted))
+        words = query.lower().split()
+        lines, places = self._lines, np.arange(len(self._lines))
+        for word in sorted(set(words), key=len, reverse=True):  # the longest leaves least to look through
+            kept = np.flatnonzero(np.asarray(pc.match_substring(lines, word)))
+            lines, places = lines.take(pa.array(kept)), places[kept]
+        begins = np.asarray(pc.starts_with(lines, " ".join(words)))
+        return places, places[begins.astype(bool)]
 
 
 class ItemMetadata:
@@ -153,7 +157,3 @@ def _searched(table: pa.Table) -> pa.Array:
         else pc.binary_join_element_wise(*texts, pa.scalar("\n", pa.large_string()))
     )
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
-
-
-def _true(mask: Any) -> Array:
-    return np.flatnonzero(np.asarray(mask))

@@ -145,7 +145,7 @@ class Service:
         return dumps(document)
 
     def items(self, query: str, limit: int) -> bytes:
-        """Answer ``GET /v1/items``: what begins with the query first, then what holds it, popular ones first."""
+        """Answer ``GET /v1/items``: what begins with the query first, then what holds its words."""
         version = self.held.current.version
         positions = version.find_items(query, limit)
         ids = version.item_texts(positions)
@@ -202,7 +202,11 @@ class Service:
                 "metrics": dict(state.metrics),
                 "data_statistics": dict(state.data_statistics),
                 "training": dict(state.training),
-                "code_health": version.code_health,
+                "code_health": {name: health.summary() for name, health in version.code_health.items()},
+                "bit_balance": {
+                    name: [round(share, 4) for share in health.balance.tolist()]
+                    for name, health in version.code_health.items()
+                },
                 "search_ways": list(space.ways),
                 "bytes_per_item": {way: space.bytes_per_entry(way) for way in space.ways},
                 "metadata_columns": [] if version.metadata is None else version.metadata.columns,

@@ -16,7 +16,7 @@ import numpy as np
 from hashgnn._files import sha256_file
 from hashgnn.artifact import MANIFEST, open_artifact
 from hashgnn.codes import BinaryCodes
-from hashgnn.codes.health import code_health
+from hashgnn.codes.health import CodeHealth, code_health
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError
 from hashgnn.recommender import HashGNN
 from hashgnn.recommender.encoded import trained
@@ -86,7 +86,7 @@ class Version:
         return np.argsort(-self.fitted.popularity, kind="stable")
 
     def find_items(self, query: str, limit: int) -> Array:
-        """Return the positions of items whose metadata or id holds a query, at most ``limit``.
+        """Return the positions of items whose metadata or id holds the words of a query, at most ``limit``.
 
         What begins with the query comes first, then the others; more popular items first. An empty query
         gives the most popular items.
@@ -107,9 +107,10 @@ class Version:
         return Texts([str(value) for value in self.state.item_ids.ids.tolist()])
 
     @cached_property
-    def code_health(self) -> dict[str, dict[str, float]]:
+    def code_health(self) -> dict[str, CodeHealth]:
         """Health of the codes of users and of items, of an even sample where there are very many."""
-        return {f"{side}_codes": _health(getattr(self.state, f"{side}_codes")) for side in ("user", "item")}
+        tables = {"user_codes": self.state.user_codes, "item_codes": self.state.item_codes}
+        return {name: code_health(_sample(codes)) for name, codes in tables.items() if len(codes)}
 
 
 def open_version(
@@ -215,8 +216,5 @@ def _drop_pages(state: ModelState) -> None:
             owner.madvise(mmap.MADV_DONTNEED)
 
 
-def _health(codes: BinaryCodes) -> dict[str, float]:
-    if not len(codes):
-        return {}
-    step = max(1, len(codes) // _HEALTH_CODES)
-    return code_health(codes[::step]).summary()
+def _sample(codes: BinaryCodes) -> BinaryCodes:
+    return codes[:: max(1, len(codes) // _HEALTH_CODES)]

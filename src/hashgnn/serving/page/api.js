@@ -1,0 +1,70 @@
+// Calls of the service that this page comes from.
+
+const PATIENCE = 30_000;
+const KEY = "hashgnn-api-key";
+
+/** An answer that is none: `status` 0 where the service cannot be reached. */
+export class Problem extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+export function useKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+// Ids stay the text that they are in JSON: a number of 64 bits is more than JavaScript can hold.
+const keepIds = (name, value, context) =>
+  name === "id" && (typeof value === "number" || typeof value === "string")
+    ? (context?.source ?? JSON.stringify(value))
+    : value;
+
+async function ask(path, signal, options = {}) {
+  const key = sessionStorage.getItem(KEY);
+  const headers = { ...options.headers, ...(key ? { "X-API-Key": key } : {}) };
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), PATIENCE);
+  signal?.addEventListener("abort", () => late.abort(), { once: true });
+  let answer, text;
+  try {
+    answer = await fetch(path, { ...options, headers, signal: late.signal });
+    text = await answer.text();
+  } catch {
+    if (signal?.aborted) throw new DOMException("another question was asked", "AbortError");
+    const detail = late.signal.aborted ? "The service took too long." : "The service cannot be reached.";
+    throw new Problem(0, detail);
+  } finally {
+    clearTimeout(timer);
+  }
+  if (answer.ok) return JSON.parse(text, keepIds);
+  throw new Problem(answer.status, detailOf(text) ?? `The service answered ${answer.status}.`);
+}
+
+function detailOf(text) {
+  try {
+    const detail = JSON.parse(text).detail;
+    return typeof detail === "string" ? `${detail[0].toUpperCase()}${detail.slice(1)}.` : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const post = (path, body, signal) =>
+  ask(path, signal, { method: "POST", headers: { "content-type": "application/json" }, body });
+
+export const describeModel = () => ask("v1/model");
+
+export const findItems = (query, limit, signal) =>
+  ask(`v1/items?query=${encodeURIComponent(query)}&limit=${limit}`, signal).then((found) => found.items);
+
+/** Rank items for a history. `ids` are JSON texts, so the body is put together as text. */
+export const recommend = (ids, k, search, signal) =>
+  post("v1/recommend", `{"histories":[[${ids.join(",")}]],"k":${k},"search":"${search}"}`, signal);
+
+export const encodeHistory = (ids, signal) =>
+  post("v1/encode", `{"histories":[[${ids.join(",")}]]}`, signal).then((found) => found.results[0]);
+
+export const encodeItems = (ids, signal) =>
+  post("v1/encode", `{"items":[${ids.join(",")}]}`, signal).then((found) => found.results);
