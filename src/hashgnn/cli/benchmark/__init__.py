@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from hashgnn.cli.benchmark import search
+from hashgnn.cli.benchmark import quality, search
 
 __all__ = ["app"]
 
@@ -17,3 +17,4 @@ def benchmark() -> None:
 
 
 app.command("search")(search.search)
+app.command("quality")(quality.quality)

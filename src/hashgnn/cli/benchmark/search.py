@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from hashgnn.cli._options import Debug, Json, K, Quiet, Threads, comma_list
 from hashgnn.cli._output import Output
+from hashgnn.cli._threads import limit_threads
 from hashgnn.errors import ParameterError
 
 _COLUMNS = (
@@ -24,7 +24,6 @@ _COLUMNS = (
     "ratio_to_ours",
     "single_ratio_to_ours",
 )
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def search(
@@ -64,9 +63,7 @@ def search(
 
       hashgnn benchmark search --model models/v1 --test held_out.parquet --peers all --plot search.png
     """
-    # BLAS libraries read these when they are loaded, and are not asked again.
-    for variable in _THREAD_VARIABLES:
-        os.environ[variable] = str(threads)
+    limit_threads(threads)
     from hashgnn.benchmarking import ENGINES, PEERS, benchmark_search, plot_search
     from hashgnn.benchmarking.search import machine
 

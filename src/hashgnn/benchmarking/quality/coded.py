@@ -1,0 +1,87 @@
+"""``CodedModel``: codes beside float embeddings of any origin, searched as a fitted HashGNN is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from hashgnn.codes import BinaryCodes
+from hashgnn.evaluation.ranking import rank
+from hashgnn.recommender.dense import code_scores, float_scores
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class CodedModel:
+    """What :func:`hashgnn.evaluate` reads of embeddings that were coded after training.
+
+    Attributes
+    ----------
+    seen : csr_matrix of shape (n_users, n_items)
+        Training interactions, which hierarchical search leaves out of its candidates.
+    users, items : ndarray of shape (n_users, d) and (n_items, d), float32
+    queries : ndarray of shape (n_users, w), float32
+        What a float query multiplies: values whose signs are the user codes, or the users themselves.
+    decoded : ndarray of shape (n_items, w), float32, or None
+        What item codes stand for, where they are not signs.
+    user_codes, item_codes : BinaryCodes or None
+        ``None`` where there are no bits to compare, as in product quantisation.
+    n_bits : int
+        Of an item's code.
+    """
+
+    seen: sparse.csr_matrix
+    users: Array
+    items: Array
+    queries: Array
+    n_bits: int
+    user_codes: BinaryCodes | None = None
+    item_codes: BinaryCodes | None = None
+    decoded: Array | None = None
+
+    @property
+    def search_ways(self) -> tuple[str, ...]:
+        """``hamming`` where there are bits; the others in any case."""
+        return (*(("hamming",) if self.decoded is None else ()), "asymmetric", "hierarchical", "float")
+
+    def score_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Array:
+        """Return a score of every item for some users; candidates of hierarchical search are unseen items."""
+        if search == "float":
+            return float_scores(self.users[user_index], self.items)
+        if search == "asymmetric" or self.decoded is not None:
+            scores = self._asymmetric(user_index)
+        else:
+            assert self.user_codes is not None
+            assert self.item_codes is not None
+            scores = code_scores(self.user_codes[user_index].signs(), self.item_codes, None)
+        return scores if search != "hierarchical" else self._reranked(user_index, scores, k * oversampling)
+
+    def _asymmetric(self, user_index: Array) -> Array:
+        if self.decoded is not None:
+            return float_scores(self.queries[user_index], self.decoded)
+        assert self.item_codes is not None
+        return code_scores(self.queries[user_index], self.item_codes, None)
+
+    def _reranked(self, user_index: Array, scores: Array, n_candidates: int) -> Array:
+        seen = self.seen[user_index]
+        scores[np.repeat(np.arange(len(scores)), np.diff(seen.indptr)), seen.indices] = -np.inf
+        best = rank(scores, min(n_candidates, scores.shape[1]))
+        floats = float_scores(self.users[user_index], self.items)
+        chosen = np.zeros(scores.shape, bool)
+        rows = np.repeat(np.arange(len(scores)), best.counts)
+        chosen[rows, best.positions[best.positions >= 0]] = True
+        return np.where(chosen, floats, -np.inf).astype(np.float32)
+
+    def search_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Any:
+        """Raise: what is measured here is quality; ``hashgnn benchmark search`` measures time."""
+        raise NotImplementedError("a coded model is scored, not timed")
+
+    def bytes_per_item(self, search: str) -> float:
+        """Return the bytes of an item's code, and of its embedding where a search reads it."""
+        code = 0.0 if search == "float" else self.n_bits / 8
+        floats = 4 * self.items.shape[1] if search in ("float", "hierarchical") else 0
+        return code + floats

@@ -1,0 +1,176 @@
+"""Fitting the method of a cell: the model to evaluate, and what its training took."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashgnn._extras import require
+from hashgnn._tensors import read_tensors, write_tensors
+from hashgnn.baselines import fit_baseline
+from hashgnn.benchmarking.quality.coded import CodedModel
+from hashgnn.benchmarking.quality.data_sets import DataSet
+from hashgnn.benchmarking.quality.methods import APART, QUANTISER, Method, Source, apart_recipe
+from hashgnn.codes.binarisers import ProductQuantizer, cosine_form, fit_binariser
+from hashgnn.config import load_recipe
+from hashgnn.evaluation import Evaluable
+from hashgnn.recommender import HashGNN
+
+Array = np.ndarray[Any, Any]
+
+_FLOAT_WIDTH = 64  # of a float model, unless the code is wider
+_FROZEN = 1e-12  # Adam's step for tables that are to stay: too small to change a float32
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted method.
+
+    Attributes
+    ----------
+    model : Evaluable
+    processor_seconds : float
+        Of the processor, all threads together; what was fitted for another cell counts here too.
+    training : dict
+        Epochs, best epoch and history of what was trained, as far as it says.
+    """
+
+    model: Evaluable
+    processor_seconds: float
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How cells are fitted.
+
+    Attributes
+    ----------
+    folder : Path
+        Float embeddings that several cells code are kept here.
+    n_threads : int
+    """
+
+    folder: Path
+    n_threads: int = 1
+
+
+def fit_method(method: Method, data: DataSet, n_bits: int | None, seed: int, options: FitOptions) -> Fitted:
+    """Fit a method on the training part of a data set.
+
+    Epochs are chosen as the recipe or baseline says, on a part of the training interactions or not at all;
+    the test part is not looked at.
+    """
+    if method.coder is None and method.source.is_recipe:
+        assert n_bits is not None
+        return _of_recipe(method.source, data, n_bits, seed, options)
+    if method.coder is None:
+        started = time.process_time()
+        model = _baseline(method.source, data, _FLOAT_WIDTH, seed, options)
+        return Fitted(model, time.process_time() - started)
+    assert n_bits is not None
+    users, items, seconds = _floats(method.source, data, max(_FLOAT_WIDTH, n_bits), seed, options)
+    started = time.process_time()
+    if method.coder == APART:
+        model, training = _apart(method, data, users, items, n_bits, seed, options)
+    else:
+        model, training = _coded(method, data, users, items, n_bits, seed), {}
+    return Fitted(model, seconds + time.process_time() - started, training)
+
+
+def _of_recipe(source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions) -> Fitted:
+    started = time.process_time()
+    model = HashGNN(n_bits, source.name, **source.settings)
+    model.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
+    return Fitted(model, time.process_time() - started, _training(model))
+
+
+def _baseline(source: Source, data: DataSet, width: int, seed: int, options: FitOptions) -> Any:
+    settings = {"dim": width, **source.settings}
+    return fit_baseline(
+        source.name, data.train, rng=seed, n_threads=options.n_threads, progress=False, **settings
+    )
+
+
+def _floats(
+    source: Source, data: DataSet, width: int, seed: int, options: FitOptions
+) -> tuple[Array, Array, float]:
+    """Return the embeddings of users and items and the seconds they took, fitted once for all cells."""
+    identity = {"source": source.describe(None), "width": width, "seed": seed, "data": data.fingerprint}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    path = options.folder / f"{source.name.split('/')[-1]}.{digest}.safetensors"
+    if not path.exists():
+        started = time.process_time()
+        if source.is_recipe:
+            config = load_recipe(source.name, **source.settings)
+            fitted = HashGNN(config.n_bits, source.name, **source.settings)
+            fitted.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
+            tables = {"users": fitted.state_.user_embeddings, "items": fitted.state_.item_embeddings}
+        else:
+            model = _baseline(source, data, width, seed, options)
+            tables = {"users": model.user_embeddings, "items": model.item_embeddings}
+        write_tensors(path, tables, {"seconds": repr(time.process_time() - started)})
+    tables, metadata = read_tensors(path, mmap=False)
+    return tables["users"], tables["items"], float(metadata["seconds"])
+
+
+def _coded(method: Method, data: DataSet, users: Array, items: Array, n_bits: int, seed: int) -> CodedModel:
+    settings = dict(method.settings)
+    u, v = cosine_form(users, items) if settings.pop("form", None) else (users, items)
+    if method.coder == QUANTISER:
+        quantiser = ProductQuantizer.fit(v, n_bits=n_bits, rng=seed)
+        decoded = quantiser.decode(quantiser.encode(v))
+        return CodedModel(data.train.csr, users, items, u, n_bits, decoded=decoded)
+    assert method.coder is not None
+    binariser = fit_binariser(method.coder, np.concatenate([u, v]), n_bits=n_bits, rng=seed, **settings)
+    return CodedModel(
+        data.train.csr,
+        users,
+        items,
+        binariser.project(u),
+        n_bits,
+        user_codes=binariser.encode(u),
+        item_codes=binariser.encode(v),
+    )
+
+
+def _apart(
+    method: Method, data: DataSet, users: Array, items: Array, n_bits: int, seed: int, options: FitOptions
+) -> tuple[HashGNN, dict[str, Any]]:
+    """Train a hash layer over embeddings that stay as they are: tables of ``mf`` with a step of nearly 0."""
+    require("torch", extra="train", purpose="a hash layer")
+    from hashgnn.training import train
+    from hashgnn.training.start import Start
+
+    recipe = apart_recipe(method, n_bits)
+    config = apart_recipe(
+        method,
+        n_bits,
+        encoder="mf",
+        embedding_dim=users.shape[1],
+        float_embedding="encoder",
+        learning_rate=_FROZEN,
+        shared_learning_rate=recipe.shared_learning_rate or recipe.learning_rate,
+    )
+    tables = {"encoder.user_input.table": users, "encoder.item_input.table": items}
+    state = train(
+        data.train,
+        config,
+        rng=seed,
+        n_threads=options.n_threads,
+        progress=False,
+        start=Start(tables, config, {}),
+    )
+    model = HashGNN.from_state(state)
+    return model, _training(model)
+
+
+def _training(model: HashGNN) -> dict[str, Any]:
+    training = model.state_.training
+    return {name: training[name] for name in ("epochs", "best_epoch", "history") if name in training}

@@ -1,0 +1,218 @@
+"""Methods by name or expression: what is fitted in a cell of a comparison."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hashgnn._checks import quote_some
+from hashgnn.baselines import BASELINES
+from hashgnn.codes.binarisers import BINARISERS
+from hashgnn.config import RECIPES, ModelConfig, load_recipe, parse_setting
+from hashgnn.errors import ParameterError
+
+APART, QUANTISER = "apart", "pq"
+CODERS = (*BINARISERS, QUANTISER, APART)
+_APART_RECIPE = "paper"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recipe or a float baseline with its settings.
+
+    Attributes
+    ----------
+    name : str
+        A recipe, the path of a recipe file, or a name of ``hashgnn.baselines.BASELINES``.
+    settings : mapping
+    """
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_recipe(self) -> bool:
+        """Whether it learns codes."""
+        return self.name not in BASELINES
+
+    def describe(self, n_bits: int | None) -> dict[str, Any]:
+        """Return everything that decides what is fitted, in JSON values."""
+        if self.is_recipe:
+            own = {} if n_bits is None else {"n_bits": n_bits}
+            return {"recipe": _set_in(load_recipe(self.name, **own, **self.settings))}
+        return {"baseline": self.name, "settings": dict(self.settings)}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method of a comparison.
+
+    Attributes
+    ----------
+    name : str
+        As it stands in tables and file names.
+    source : Source
+        What is trained; what is coded afterwards, where there is a ``coder``.
+    coder : str or None
+        A binariser, ``pq`` or ``apart``, which codes the float embeddings of ``source``.
+    settings : mapping
+        Of the coder.
+    """
+
+    name: str
+    source: Source
+    coder: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether the width of a code matters; a float model is fitted once for all widths."""
+        return self.coder is not None or self.source.is_recipe
+
+    @property
+    def family(self) -> str:
+        """``recipe``, ``coded`` (codes made after training) or ``floats``."""
+        if self.coder is not None:
+            return "coded"
+        return "recipe" if self.source.is_recipe else "floats"
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Method:
+        """Return the method with settings added to what is trained by a recipe; others stay as they are."""
+        if not settings:
+            return self
+        if self.coder == APART:
+            return Method(self.name, self.source, self.coder, {**self.settings, **settings})
+        if self.coder is None and self.source.is_recipe:
+            return Method(self.name, Source(self.source.name, {**self.source.settings, **settings}))
+        return self
+
+    def describe(self, n_bits: int | None) -> dict[str, Any]:
+        """Return everything that decides what is fitted, in JSON values."""
+        if self.coder is None:
+            return self.source.describe(n_bits if self.has_codes else None)
+        own: dict[str, Any] = {"coder": self.coder, "n_bits": n_bits}
+        if self.coder == APART:
+            own["recipe"] = _set_in(load_recipe(_APART_RECIPE, **self.settings))
+        else:
+            own["settings"] = dict(self.settings)
+        return {**own, "floats": self.source.describe(None)}
+
+
+_NAMED: dict[str, tuple[str, str]] = {
+    "default": ("default", "our best so far"),
+    "default-hamming": ("default+item_bias=false", "the same without an item bias"),
+    "paper": ("paper", "HashGNN: the paper's equations"),
+    "no-ranking": ("paper+ranking_weight=0", "HashGNN_nr: no ranking loss"),
+    "plain-ste": ("paper+relaxation=ste", "Hash_ste: straight-through estimator without guidance"),
+    "hashnet": ("paper+relaxation=hashnet", "HashNet: tanh of growing steepness"),
+    "gumbel": ("paper+relaxation=gumbel", "Hash_gumb: Gumbel-softmax bits"),
+    "apart": ("apart:graphsage", "HashGNN_sp: GraphSAGE first, then a hash layer over its embeddings"),
+    "authors": ("authors", "what the authors' code does"),
+    "lsh": ("lsh:graphsage", "random hyperplanes over GraphSAGE"),
+    "itq": ("itq:graphsage", "ITQ over GraphSAGE"),
+    "pq": ("pq:graphsage", "product quantisation of GraphSAGE: bytes, float queries"),
+    "lsh-spectral": ("lsh:spectral", "random hyperplanes over the spectral model"),
+    "itq-spectral": ("itq:spectral", "ITQ over the spectral model"),
+    "pq-spectral": ("pq:spectral", "product quantisation of the spectral model"),
+    "no-teacher": ("default+teacher=none", "default on observed items alone"),
+    "no-guidance": ("default+guidance=none", "default by the plain estimator"),
+    "no-warm-start": ("default+warm_start=false", "default from random tables"),
+    "one-table": ("default+input_table=false", "default with one table for histories and scored items"),
+    "no-dropout": ("default+history_dropout=0+observed_target=all", "default shown whole histories"),
+    "no-floats": ("default+float_weight=0", "default without the loss of the embeddings"),
+}
+
+METHODS = {name: about for name, (_, about) in _NAMED.items()}
+"""What each named method is; a recipe's and a baseline's name are methods too."""
+
+
+def parse_method(text: str) -> Method:
+    """Return the method that a name or an expression stands for.
+
+    Parameters
+    ----------
+    text : str
+        A name of ``METHODS``, a recipe or recipe file, a float baseline; any of the last three with settings
+        (``default+epochs=4``, ``gf-cf+alpha=0.5``); or a coder over the floats of one
+        (``itq:lightgcn``, ``lsh+form=cosine:default``). ``NAME=EXPRESSION`` names it.
+
+    Raises
+    ------
+    ParameterError
+        If a part is unknown.
+
+    Examples
+    --------
+    >>> parse_method("itq+n_iterations=20:lightgcn+dim=128").coder
+    'itq'
+    >>> parse_method("mine=default+epochs=4").source.settings
+    {'epochs': 4}
+    """
+    head, equals, rest = text.partition("=")
+    renamed = bool(equals) and not any(mark in head for mark in "+:")
+    name, expression = (head.strip(), rest) if renamed else (text, text)
+    if not name or ("/" in name and renamed):
+        raise ParameterError(f"a method's name must be a plain word, got {name!r}")
+    if expression in _NAMED:
+        expression = _NAMED[expression][0]
+    first, coded, last = expression.partition(":")
+    if not coded:
+        return Method(name, _source(first))
+    coder, settings = _parts(first)
+    if coder not in CODERS:
+        raise ParameterError(f"a coder must be one of {quote_some(CODERS, len(CODERS))}, got {coder!r}")
+    source = _source(last)
+    if not source.is_recipe and not BASELINES[source.name].has_embeddings:
+        raise ParameterError(f"{coder} needs float embeddings, and {source.name} has none")
+    if coder == APART:
+        load_recipe(_APART_RECIPE, **settings)  # raises where a setting is unknown
+    else:
+        _check_coder(coder, settings)
+    return Method(name, source, coder, settings)
+
+
+def apart_recipe(method: Method, n_bits: int, **settings: Any) -> ModelConfig:
+    """Return the config by which a hash layer is trained over given embeddings."""
+    return load_recipe(_APART_RECIPE, n_bits=n_bits, **{**method.settings, **settings})
+
+
+def _set_in(config: ModelConfig) -> dict[str, Any]:
+    """Return the settings that differ from the fields' own defaults: a new field changes no old cell."""
+    return config.model_dump(mode="json", exclude_defaults=True)
+
+
+def _source(text: str) -> Source:
+    name, settings = _parts(text)
+    if name in BASELINES:
+        return Source(name, settings)
+    if name not in RECIPES and not name.endswith(".toml"):
+        known = [*_NAMED, *(one for one in (*RECIPES, *BASELINES) if one not in _NAMED)]
+        raise ParameterError(
+            f"a method must be one of {quote_some(known, len(known))}, a .toml recipe, "
+            f"or a coder and its floats like 'itq:lightgcn', got {name!r}"
+        )
+    if "n_bits" in settings:
+        raise ParameterError("n_bits is no setting of a method; give the widths of the comparison")
+    load_recipe(name, **settings)  # raises where a setting is unknown
+    return Source(name, settings)
+
+
+def _parts(text: str) -> tuple[str, dict[str, Any]]:
+    name, *settings = (part.strip() for part in text.split("+"))
+    return name, dict(parse_setting(part) for part in settings)
+
+
+def _check_coder(coder: str, settings: Mapping[str, Any]) -> None:
+    known = {"form"}
+    if coder in BINARISERS:
+        parameters = inspect.signature(BINARISERS[coder].fit).parameters
+        known |= set(parameters) - {"embeddings", "n_bits", "rng"}
+    for name in settings:
+        if name not in known:
+            raise ParameterError(
+                f"{name} is not a setting of {coder}; its settings: {', '.join(sorted(known))}"
+            )
+    if settings.get("form", "cosine") != "cosine":
+        raise ParameterError(f"form must be 'cosine' or left out, got {settings['form']!r}")

@@ -1,0 +1,83 @@
+"""Suites: named comparisons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_FAR = ("recall@50", "recall@100", "ndcg@50", "ndcg@100")
+_NEAR = ("recall@20", "ndcg@20", "recall@100", "ndcg@100")
+
+# The floats that the paper compares with, and two that are stronger.
+_FLOATS = ("mf-bpr", "graphsage", "line", "bine", "gf-cf", "chebycf")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a suite compares, where nothing else is asked for.
+
+    Attributes
+    ----------
+    about : str
+    methods : tuple of str
+    bits : tuple of int
+    metrics : tuple of str
+        The first is the one that is tested and drawn.
+    reference : str
+        The method that the others are held against.
+    data : tuple of str
+    """
+
+    about: str
+    methods: tuple[str, ...]
+    bits: tuple[int, ...]
+    metrics: tuple[str, ...]
+    reference: str
+    data: tuple[str, ...]
+
+
+_CODE_BASELINES = ("paper", "no-ranking", "plain-ste", "hashnet", "gumbel", "apart", "lsh", "itq", "pq")
+
+SUITES: dict[str, Suite] = {
+    "paper": Suite(
+        "the paper's tables: its code baselines and its float models",
+        (*_CODE_BASELINES, *_FLOATS),
+        (32,),
+        _FAR,
+        "paper",
+        ("ml-1m",),
+    ),
+    "default": Suite(
+        "default beside every code baseline at equal bits",
+        (
+            "default",
+            "default-hamming",
+            *_CODE_BASELINES,
+            "lsh-spectral",
+            "itq-spectral",
+            "pq-spectral",
+            "spectral",
+            "gf-cf",
+        ),
+        (128,),
+        _NEAR,
+        "default",
+        ("ml-1m",),
+    ),
+    "parts": Suite(
+        "default with each part left out",
+        (
+            "default",
+            "default-hamming",
+            "no-teacher",
+            "no-guidance",
+            "no-warm-start",
+            "one-table",
+            "no-dropout",
+            "no-floats",
+        ),
+        (128,),
+        _NEAR,
+        "default",
+        ("ml-1m",),
+    ),
+}

@@ -1,0 +1,212 @@
+"""``hashgnn benchmark quality``: methods side by side on held-out interactions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hashgnn.cli._options import Debug, Json, Quiet, comma_list
+from hashgnn.cli._output import Output
+from hashgnn.cli._threads import limit_threads
+from hashgnn.errors import ParameterError
+
+_WHAT, _RUN = "What is compared", "Run"
+
+
+def quality(
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder of the run; runs/SUITE. What it holds already is not measured again.",
+            show_default=False,
+        ),
+    ] = None,
+    suite: Annotated[
+        str, typer.Option(metavar="NAME", help="paper, default or parts; what is not given is the suite's.")
+    ] = "paper",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|NAME=TRAIN,TEST",
+            help="A folder under --data-dir, a public data set, or files; may be repeated.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of data sets; $HASHGNN_DATA.", rich_help_panel=_WHAT),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Names, or expressions like default+epochs=4 and itq:lightgcn.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    add: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Methods beside those of the suite.", rich_help_panel=_WHAT),
+    ] = None,
+    bits: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Widths of codes.", rich_help_panel=_WHAT)
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(metavar="WAY,WAY", help="Search ways; all that a method has.", rich_help_panel=_WHAT),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="A@N,B@N", help="The first is tested and drawn.", rich_help_panel=_WHAT),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(metavar="N,N", help="A number of seeds, or the seeds.", rich_help_panel=_WHAT)
+    ] = "3",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Of every method with a recipe.", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    oversampling: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Hierarchical: candidates re-ranked a result of the largest cut.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = 5,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Method that the others are tested against.", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    test: Annotated[
+        str, typer.Option(metavar="NAME", help="t, wilcoxon or bootstrap.", rich_help_panel=_WHAT)
+    ] = "t",
+    threads: Annotated[int, typer.Option(metavar="N", help="Processors to use.", rich_help_panel=_RUN)] = 1,
+    report_only: Annotated[
+        bool, typer.Option("--report", help="Measure nothing; report what is there.", rich_help_panel=_RUN)
+    ] = False,
+    no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw nothing.", rich_help_panel=_RUN)] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Fit and evaluate methods on data sets, widths and seeds, and say which differences are significant.
+
+    Every cell is a file under DIR/cells; the same command goes on where it was stopped. DIR gets table.md,
+    table.csv, tests.md, report.json and plots. Epochs are chosen on a part of the training interactions.
+
+    Examples:
+      hashgnn benchmark quality --suite paper
+
+      hashgnn benchmark quality --suite default --data gowalla --bits 64,128,256 -o runs/gowalla
+
+      hashgnn benchmark quality --data mine=train.csv,test.csv --methods default,itq:lightgcn,gf-cf
+    """
+    limit_threads(threads)
+    from hashgnn.benchmarking.quality import (
+        SUITES,
+        Plan,
+        compare_quality,
+        load_data_set,
+        parse_method,
+        report_quality,
+        write_report,
+    )
+
+    out = Output(as_json, quiet)
+    chosen = SUITES[_known("--suite", suite, SUITES)]
+    names = [*(comma_list("--methods", methods) if methods else chosen.methods)]
+    names += comma_list("--add", add) if add else []
+    folder = output or Path("runs") / suite
+    plan = Plan(
+        methods=[parse_method(name).with_settings(_settings(settings)) for name in names],
+        bits=_integers("--bits", bits) if bits else chosen.bits,
+        seeds=_seeds(seeds),
+        metrics=comma_list("--metrics", metrics) if metrics else chosen.metrics,
+        search=comma_list("--search", search) if search else None,
+        oversampling=oversampling,
+    )
+    named = [method.name for method in plan.methods]
+    held_against = reference or (chosen.reference if chosen.reference in named else named[0])
+    _known("--reference", held_against, named)
+    failed: list[dict[str, str]] = []
+
+    def say_failed(cell: Any, error: Exception) -> None:
+        failed.append({"cell": str(cell), "reason": str(error)})
+        out.note(f"{cell}: left out; {error}")
+
+    with out.warnings_as_notes():
+        loaded = [load_data_set(one, data_dir, progress=out.progress) for one in data or chosen.data]
+        for one in loaded:
+            out.note(
+                f"{one.name}: {len(one.train):,} training and {len(one.test):,} test interactions of "
+                f"{one.train.n_users:,} users and {one.train.n_items:,} items; {one.source}"
+            )
+        n_cells = sum(1 for _ in plan.cells(loaded))
+        results = compare_quality(
+            folder,
+            plan,
+            loaded,
+            n_threads=threads,
+            progress=out.progress,
+            on_done=lambda result: out.note(_said(result, plan.metrics[0])),
+            on_failed=say_failed,
+            only_read=report_only,
+        )
+    if len(results) < n_cells:
+        out.note(f"{len(results)} of {n_cells} cells are measured")
+    if not results:
+        reason = failed[0]["reason"] if failed else "run it without --report"
+        raise ParameterError(f"{folder}: holds no cell of this comparison; {reason}")
+    report = report_quality(results, plan.metrics, held_against, test=test)
+    report = write_report(report, results, folder, plots=not no_plots)
+    if as_json:
+        counts = {"n_cells": n_cells, "n_measured": len(results), "failed": failed}
+        out.document({"folder": folder, **counts, **report.to_dict()})
+        return
+    out.table(*report.table())
+    if report.tests:
+        title = f"\n{held_against} against the others, {plan.metrics[0]}, test {test}, p adjusted by Holm's method"
+        out.table(*report.test_table(), title=title)
+    out.note(f"{folder}: table.md, table.csv, tests.md, report.json, {len(report.plots)} plots")
+
+
+def _said(result: Any, metric: str) -> str:
+    found = ", ".join(f"{way} {values[metric]:.4f}" for way, values in result.values["metrics"].items())
+    return f"{result.cell}: {found}; {result.values['processor_seconds']:,.0f} s"
+
+
+def _settings(texts: list[str] | None) -> dict[str, Any]:
+    from hashgnn.config import parse_setting
+
+    return dict(parse_setting(text) for text in texts or [])
+
+
+def _known(option: str, value: str, known: Any) -> str:
+    from hashgnn._checks import check_choice
+
+    return check_choice(option, value, known)
+
+
+def _integers(option: str, text: str) -> list[int]:
+    entries = comma_list(option, text)
+    for entry in entries:
+        if not entry.isdigit():
+            raise ParameterError(f"{option} must be integers >= 0 like 32,64, got {entry!r}")
+    return [int(entry) for entry in entries]
+
+
+def _seeds(text: str) -> list[int]:
+    numbers = _integers("--seeds", text)
+    if len(numbers) == 1 and "," not in text:
+        return list(range(numbers[0]))
+    return numbers

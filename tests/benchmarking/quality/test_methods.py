@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from hashgnn.benchmarking.quality import METHODS, SUITES, parse_method
+from hashgnn.config import load_recipe
+from hashgnn.errors import ParameterError
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_named_method_can_be_read(name: str) -> None:
+    assert parse_method(name).describe(32)
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+def test_a_suite_holds_its_reference_and_every_method_once(suite: object) -> None:
+    methods = suite.methods  # type: ignore[attr-defined]
+    assert suite.reference in methods  # type: ignore[attr-defined]
+    assert len(set(methods)) == len(methods)
+    assert all(parse_method(name) for name in methods)
+
+
+def test_the_paper_suite_has_every_baseline_of_the_paper() -> None:
+    wanted = {"lsh", "hashnet", "gumbel", "plain-ste", "no-ranking", "apart"}
+    assert wanted | {"mf-bpr", "line", "bine", "graphsage"} < set(SUITES["paper"].methods)
+
+
+def test_an_expression_names_recipe_and_settings() -> None:
+    method = parse_method("mine=paper+relaxation=hashnet+epochs=2")
+    assert (method.name, method.family, method.has_codes) == ("mine", "recipe", True)
+    assert method.source.settings == {"relaxation": "hashnet", "epochs": 2}
+    expected = load_recipe("paper", n_bits=64, relaxation="hashnet", epochs=2)
+    assert method.describe(64)["recipe"] == expected.model_dump(mode="json", exclude_defaults=True)
+
+
+def test_an_expression_names_coder_and_floats() -> None:
+    method = parse_method("itq+n_iterations=5+form=cosine:lightgcn+dim=32")
+    assert (method.coder, method.settings) == ("itq", {"n_iterations": 5, "form": "cosine"})
+    assert (method.source.name, method.source.settings) == ("lightgcn", {"dim": 32})
+    assert (method.family, method.name) == ("coded", "itq+n_iterations=5+form=cosine:lightgcn+dim=32")
+
+
+def test_settings_for_all_reach_what_trains_by_a_recipe_and_nothing_else() -> None:
+    given = {"epochs": 2}
+    assert parse_method("paper").with_settings(given).source.settings == given
+    assert parse_method("apart").with_settings(given).settings == given
+    for name in ("lsh", "gf-cf"):
+        assert parse_method(name).with_settings(given) == parse_method(name)
+
+
+def test_a_float_model_is_the_same_at_every_width() -> None:
+    method = parse_method("gf-cf")
+    assert not method.has_codes
+    assert method.describe(32) == method.describe(64)
+    assert parse_method("default").describe(32) != parse_method("default").describe(64)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "deflt",
+            "a method must be one of 'default', .* or a coder and its floats like 'itq:lightgcn', got 'deflt'",
+        ),
+        ("default+epoch=3", "epoch is not a setting; did you mean 'epochs'?"),
+        ("default+n_bits=8", "n_bits is no setting of a method; give the widths of the comparison"),
+        ("default+epochs", "a setting must be written key=value, got 'epochs'"),
+        ("zip:lightgcn", "a coder must be one of 'anchor_graph', .*'apart', got 'zip'"),
+        ("itq:gf-cf", "itq needs float embeddings, and gf-cf has none"),
+        ("itq+depth=3:line", "depth is not a setting of itq; its settings: center, form, n_iterations"),
+        ("lsh+form=unit:line", "form must be 'cosine' or left out, got 'unit'"),
+    ],
+)
+def test_what_makes_no_method_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        parse_method(text)

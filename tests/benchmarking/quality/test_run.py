@@ -1,0 +1,181 @@
+"""A comparison from end to end on generated data: cells, tables, what a kill leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hashgnn.benchmarking.quality import Plan, compare_quality, load_data_set, parse_method, table_rows
+from hashgnn.cli import main
+from hashgnn.errors import ParameterError
+
+TINY = "embedding_dim=16+epochs=4+teacher_rank=4+teacher_k=3+batch_size=16+validation_share=0"
+METHODS = f"ours=default+{TINY},lsh:spectral+dim=16,floats=spectral+dim=8"
+METRICS = "recall@5,ndcg@5"
+
+
+def command(folder: Path, files: Path, *more: str) -> list[str]:
+    data = f"two={files / 'train.parquet'},{files / 'test.parquet'}"
+    given = ["--data", data, "--methods", METHODS, "--bits", "16", "--metrics", METRICS, "--seeds", "2"]
+    return ["hashgnn", "benchmark", "quality", "-o", str(folder), *given, "--no-plots", *more]
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        monkeypatch.setenv(variable, os.environ.get(variable, "1"))
+
+    def called(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", list(words))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return called
+
+
+def figures(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of a run's table but for the seconds."""
+    with (folder / "table.csv").open() as file:
+        return [{key: row[key] for key in row if key != "processor_seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_table_of_an_undisturbed_one(
+    files: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run(*command(whole, files, "--quiet"))[0] == 0
+    words = [sys.executable, "-m", *command(killed, files, "--quiet")]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("cells/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in killed.glob("cells/*.json")}
+    assert done
+    assert run(*command(killed, files, "--quiet"))[0] == 0
+    assert figures(killed) == figures(whole)
+    assert {path: path.stat().st_mtime_ns for path in done} == done  # nothing was measured twice
+    assert len(figures(whole)) == 5 + 4 + 1  # ours with its bias, codes over floats, floats
+
+
+def test_the_table_is_the_mean_of_the_cells_and_the_cells_of_their_users(
+    files: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, printed, _ = run(*command(tmp_path / "run", files, "--json"))
+    document = json.loads(printed)
+    assert code == 0
+    assert (document["n_cells"], document["n_measured"], document["failed"]) == (6, 6, [])
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "run/cells").glob("*.json")]
+    for row in document["rows"]:
+        own = [cell for cell in cells if cell["cell"]["method"] == row["method"]]
+        values = [cell["metrics"][row["search"]]["recall@5"] for cell in own]
+        assert row["n_seeds"] == len(own) == 2
+        assert row["means"]["recall@5"] == pytest.approx(np.mean(values), abs=1e-12)
+        assert row["deviations"]["recall@5"] == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+    data = load_data_set("groups", files.parent)
+    plan = Plan([parse_method("floats=spectral+dim=8")], seeds=[0], metrics=METRICS.split(","))
+    (result,) = compare_quality(tmp_path / "other", plan, [data], progress=False)
+    users, values = result.per_user("float", "recall@5")
+    assert result.values["metrics"]["float"]["recall@5"] == pytest.approx(values.mean(), abs=1e-6)
+    assert (users == np.unique(data.test.user_index)).all()
+
+
+def test_a_code_learns_the_groups_and_a_report_reads_what_is_there(
+    files: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    folder = tmp_path / "run"
+    code, _, said = run(*command(folder, files, "--report"))
+    assert code == 2
+    assert "holds no cell of this comparison; run it without --report" in said
+    assert run(*command(folder, files, "--search", "biased"))[0] == 0
+    code, printed, said = run(*command(folder, files, "--search", "biased", "--report"))
+    assert code == 0
+    assert "ours against the others, recall@5, test t, p adjusted by Holm's method" in printed
+    rows = {row["method"]: row for row in figures(folder)}
+    # Each user lacks about 5 of its group's 12 items, so finding them all is all that can be asked.
+    assert float(rows["ours"]["recall@5"]) > 0.75
+    assert not list(folder.glob("plots/*"))
+
+
+def test_what_cannot_be_measured_is_left_out_and_said(
+    files: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    pytest.importorskip("faiss")
+    given = ["--methods", "pq:spectral+dim=16,floats=spectral", "--json", "--seeds", "1"]
+    code, printed, said = run(*command(tmp_path / "run", files, *given))
+    document = json.loads(printed)
+    assert code == 0
+    assert (document["n_cells"], document["n_measured"]) == (2, 1)
+    assert document["failed"][0]["reason"] == "embeddings must have at least 256 rows, got 24"
+    assert (
+        "two, pq:spectral+dim=16, 16 bits, seed 0: left out; embeddings must have at least 256 rows" in said
+    )
+
+
+def test_a_hash_layer_trained_apart_leaves_the_floats_as_they_are(files: Path, tmp_path: Path) -> None:
+    data = load_data_set("groups", files.parent)
+    methods = [
+        parse_method("floats=spectral+dim=64"),
+        parse_method("apart+batch_size=32+epochs=3:spectral+dim=64"),
+    ]
+    plan = Plan(methods, bits=[16], seeds=[0], metrics=["recall@5"])
+    floats, apart = compare_quality(tmp_path, plan, [data], progress=False)
+    assert apart.values["metrics"]["float"] == floats.values["metrics"]["float"]
+    assert apart.values["metrics"]["hamming"] != floats.values["metrics"]["float"]
+    assert apart.values["training"]["epochs"] == 3
+
+
+def test_a_cell_of_other_settings_is_another_cell(files: Path, tmp_path: Path) -> None:
+    data = load_data_set("groups", files.parent)
+    for dim in (4, 8, 4):
+        plan = Plan([parse_method(f"floats=spectral+dim={dim}")], seeds=[0], metrics=["recall@5"])
+        compare_quality(tmp_path, plan, [data], progress=False)
+    assert len(list(tmp_path.glob("cells/*.json"))) == 2
+    assert len(table_rows(compare_quality(tmp_path, plan, [data], only_read=True))) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bits": [12]}, "n_bits must be a positive multiple of 8, got 12"),
+        ({"seeds": [0, 0]}, r"seeds must hold one entry or more, each once, got \[0, 0\]"),
+        ({"metrics": ["coverage@5"]}, "metrics must be those of single users, got 'coverage@5'"),
+        ({"search": ["fast"]}, "search must be one of 'hamming', .*, got 'fast'"),
+    ],
+)
+def test_a_plan_that_breaks_a_rule_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        Plan([parse_method("gf-cf")], **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--suite", "all"], "--suite must be one of 'paper', 'default', 'parts', got 'all'"),
+        (["--seeds", "x"], "--seeds must be integers >= 0 like 32,64, got 'x'"),
+        (["--reference", "none"], "--reference must be one of 'ours', .*, got 'none'"),
+        (["--data", "nowhere"], "data must be a folder under HASHGNN_DATA"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    files: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]], more: list[str], message: str
+) -> None:
+    code, printed, said = run(*command(tmp_path / "run", files, *more))
+    assert (code, printed) == (2, "")
+    assert re.search(message, said.splitlines()[-1])
+    assert not (tmp_path / "run").exists()
