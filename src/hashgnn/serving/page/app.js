@@ -66,6 +66,7 @@ async function refresh(what = "") {
   asking.abort();
   const { signal } = (asking = new AbortController());
   const ids = [...picked.keys()], k = Number(byId("k").value);
+  say(what);
   byId("problem").hidden = true;
   byId("empty").hidden = ids.length > 0;
   byId("columns").hidden = !ids.length;
@@ -73,8 +74,7 @@ async function refresh(what = "") {
   encoded = null;
   if (!ids.length) {
     hideCodes();
-    showOwn(null, model.n_bits, EMPTY);
-    return say(what);
+    return showOwn(null, model.n_bits, EMPTY);
   }
   lists.wait(k);
   try {
