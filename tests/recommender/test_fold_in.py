@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 
+from hashgnn.codes import ItemBias
 from hashgnn.data import FeatureVocabulary
 from hashgnn.errors import ParameterError, UnknownIdError
+from hashgnn.index import HammingIndex
 from hashgnn.recommender import HashGNN
+from hashgnn.state import ModelState
 from hashgnn.testing.recommender import seen_ids
 from hashgnn.testing.states import random_state
 
@@ -130,3 +135,63 @@ def test_encode_gives_the_trained_codes_in_the_order_asked() -> None:
     for arguments in ({}, {"user_ids": ["u1"], "item_ids": ["i1"]}):
         with pytest.raises(ParameterError, match="encode needs either user_ids or item_ids"):
             model.encode(**arguments)
+
+
+def on_a_line(
+    intercept: float, slope: float, n_users: tuple[int, ...] = (0, 1, 3, 7, 15, 15, 1, 0)
+) -> ModelState:
+    """A state whose item biases lie on a line over the logarithm of their users."""
+    seen = sparse.csr_matrix(np.arange(15)[:, None] < np.array(n_users), dtype=np.float32)
+    bits = intercept + slope * np.log1p(n_users)
+    state = random_state(15, len(n_users))
+    return replace(state, seen=seen, item_bias=ItemBias.from_values(bits))
+
+
+def test_a_new_item_has_the_bias_of_trained_items_with_as_many_users() -> None:
+    model = HashGNN.from_state(on_a_line(-6, 4 / np.log(2)))  # four bits for each doubling of 1 + users
+    users = model.state_.user_ids.ids.tolist()
+    folded = model.fold_in_items([users[:1], users[:3], users[:7], users[:15], []])
+    assert folded.bias is not None
+    trained = model.encode(item_ids=["i1", "i2", "i3", "i4"]).bias
+    assert trained is not None
+    assert folded.bias[:4].values().tolist() == trained.values().tolist() == [-2, 2, 6, 10]
+    # Without users: the mean of -6, -2, 2, 6, 10, 10, -2, -6, to a step of two below the top.
+    assert folded.bias[4:].values().tolist() == [2]
+
+
+def test_no_new_item_is_favoured_more_than_any_trained_one() -> None:
+    model = HashGNN.from_state(on_a_line(-6, 4 / np.log(2), n_users=(0, 1, 3, 3)))
+    users = model.state_.user_ids.ids.tolist()
+    folded = model.fold_in_items([users[:3], users])
+    assert folded.bias is not None
+    assert folded.bias.values().tolist() == [2, 2]
+
+
+def test_where_all_items_have_as_many_users_a_new_one_has_the_mean_bias() -> None:
+    state = on_a_line(0, 0, n_users=(3, 3, 3, 3))
+    state = replace(state, item_bias=ItemBias.from_values(np.array([8.0, 0, 0, 0])))
+    folded = HashGNN.from_state(state).fold_in_items([["u1"], []])
+    assert folded.bias is not None
+    assert folded.bias.values().tolist() == [2, 2]
+
+
+def test_a_new_item_is_found_by_biased_search_once_it_is_in_the_index() -> None:
+    model = HashGNN.from_state(on_a_line(-6, 4 / np.log(2)))
+    state = model.state_
+    new = model.fold_in_items([["u0", "u1", "u2"], ["u4"]])
+    index = HammingIndex(state.item_codes, state.item_bias)
+    assert index.add(new.codes, new.bias).tolist() == [8, 9]
+    found = index.search(state.user_codes, 10, biased=True)
+    scores = state.n_bits - 2.0 * state.user_codes.distances(new.codes) + new.bias.values()
+    for row in range(15):
+        by_position = dict(zip(found.positions[row].tolist(), found.scores[row].tolist(), strict=True))
+        assert [by_position[8], by_position[9]] == scores[row].tolist()
+
+
+def test_users_and_models_without_bias_give_none() -> None:
+    model = HashGNN.from_state(random_state())
+    assert model.fold_in_users([["i1"]]).bias is None
+    assert model.encode(user_ids=["u1"]).bias is None
+    plain = HashGNN.from_state(random_state(item_bias=False))
+    assert plain.fold_in_items([["u1"]]).bias is None
+    assert plain.encode(item_ids=["i1"]).bias is None

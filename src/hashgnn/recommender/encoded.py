@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn.codes import BinaryCodes
+from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.state import ModelState
 
 Array = np.ndarray[Any, Any]
@@ -22,31 +22,36 @@ class Encoded:
     codes : BinaryCodes of shape (n, n_bits)
     embeddings : ndarray of shape (n, d), float32
         What float search and re-ranking multiply.
+    bias : ItemBias of length n, or None
+        Of items, where the model has an item bias. That of a folded-in item is read from its number of users.
     """
 
     codes: BinaryCodes
     embeddings: Array
+    bias: ItemBias | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __getitem__(self, rows: slice | Array) -> Encoded:
-        return Encoded(self.codes[rows], self.embeddings[rows])
+        bias = None if self.bias is None else self.bias[rows]
+        return Encoded(self.codes[rows], self.embeddings[rows], bias)
 
 
 def trained(state: ModelState, side: str, index: Array) -> Encoded:
     """Return what training gave to users or items, by their index."""
     codes: BinaryCodes = getattr(state, f"{side}_codes")
     embeddings: Array = getattr(state, f"{side}_embeddings")
-    return Encoded(codes[index], np.ascontiguousarray(embeddings[index]))
+    bias = None if side == "user" or state.item_bias is None else state.item_bias[index]
+    return Encoded(codes[index], np.ascontiguousarray(embeddings[index]), bias)
 
 
-def folded_in(state: ModelState, side: str, output: Array) -> Encoded:
+def folded_in(state: ModelState, side: str, output: Array, bias: ItemBias | None = None) -> Encoded:
     """Return codes and embeddings of new users or items from the encoder's output for them."""
     relax = state.projection.users if side == "user" else state.projection.items
     relaxed = relax(output)
     is_relaxed = state.config.float_embedding == "relaxed"
-    return Encoded(BinaryCodes.from_signs(relaxed), relaxed if is_relaxed else output)
+    return Encoded(BinaryCodes.from_signs(relaxed), relaxed if is_relaxed else output, bias)
 
 
 def relaxations(state: ModelState, side: str, queries: Encoded) -> Array:

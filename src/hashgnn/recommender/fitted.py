@@ -16,6 +16,7 @@ from hashgnn.recommender.answers import answer, in_external_ids
 from hashgnn.recommender.encoded import Encoded, folded_in, trained
 from hashgnn.recommender.filters import Filters, make_filters
 from hashgnn.recommender.id_lists import Lists, as_list, id_array, look_up, look_up_lists
+from hashgnn.recommender.new_item_bias import NewItemBias
 from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.rows import Rows, rows_of_histories, rows_of_users
@@ -47,6 +48,11 @@ class Fitted:
     def popularity(self) -> Array:
         """Users who interacted with each item, (n_items,) int64."""
         return np.bincount(self.state.seen.indices, minlength=self.state.n_items)
+
+    @cached_property
+    def new_item_bias(self) -> NewItemBias | None:
+        """The bias of items that are folded in; ``None`` where the model has no item bias."""
+        return NewItemBias.fit(self.state)
 
     @cached_property
     def alike(self) -> dict[str, SearchSpace]:
@@ -100,7 +106,7 @@ class Fitted:
         return trained(self.state, side, index)
 
     def fold_in(self, side: str, lists: Any, features: Any) -> Encoded:
-        """Return codes and embeddings of new users or items."""
+        """Return codes, embeddings and, of items, the bias of new users or items."""
         known = self.state.item_ids if side == "user" else self.state.user_ids
         noun, name = ("item", "histories") if side == "user" else ("user", "audiences")
         if lists is None and features is None:
@@ -110,8 +116,12 @@ class Fitted:
         if rows is None:
             rows = [[]] * len(features)
         edges = look_up_lists(known, noun, name, rows, remedy=f"fold-in needs {noun}s of the training data")
-        rule = self.state.fold_in.users if side == "user" else self.state.fold_in.items
-        return folded_in(self.state, side, rule(edges.matrix(len(known)), columns))
+        matrix = edges.matrix(len(known))
+        if side == "user":
+            return folded_in(self.state, side, self.state.fold_in.users(matrix, columns))
+        line = self.new_item_bias
+        bias = None if line is None else line.of(edges.lengths)
+        return folded_in(self.state, side, self.state.fold_in.items(matrix, columns), bias)
 
     def score_block(self, user_index: Array, search: str, k: int, oversampling: int) -> Array:
         """Return the scores of all items."""

@@ -240,7 +240,10 @@ class HashGNN(Learned):
         return self._model.fold_in("user", histories, user_features)
 
     def fold_in_items(self, audiences: Any = None, *, item_features: Any = None) -> Encoded:
-        """Return codes and embeddings of new items from their users, their side features, or both.
+        """Return codes, embeddings and bias of new items from their users, their side features, or both.
+
+        The bias is that of trained items with as many users; without users it is the mean. It has the top of
+        the trained ones, so that ``index.add(new.codes, new.bias)`` takes it.
 
         Parameters
         ----------

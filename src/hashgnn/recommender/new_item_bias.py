@@ -1,0 +1,54 @@
+"""The item bias of items that training did not see: a line through the trained ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashgnn.codes import ItemBias
+from hashgnn.state import ModelState
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class NewItemBias:
+    """``b = intercept + slope · log(1 + users)``, by least squares over the trained items.
+
+    A learned bias is mostly popularity on this scale (correlation 0.97 on MovieLens-100K). An item without
+    users says nothing of its popularity and gets the mean bias, as its embedding starts from the mean.
+
+    Attributes
+    ----------
+    intercept, slope, mean : float
+        In bits.
+    top : float
+        That of the trained biases, so that both can stand in one index. No new item is favoured more than
+        the most favoured trained one.
+    """
+
+    intercept: float
+    slope: float
+    mean: float
+    top: float
+
+    @classmethod
+    def fit(cls, state: ModelState) -> NewItemBias | None:
+        """Return the line of a model, or ``None`` where the model has no item bias."""
+        if state.item_bias is None:
+            return None
+        bits = state.item_bias.values().astype(np.float64)
+        users = np.log1p(np.bincount(state.seen.indices, minlength=state.n_items))
+        spread = users - users.mean()
+        total = float(spread @ spread)
+        slope = float(spread @ bits) / total if total else 0.0
+        mean = float(bits.mean())
+        return cls(mean - slope * float(users.mean()), slope, mean, state.item_bias.top)
+
+    def of(self, n_users: Array) -> ItemBias:
+        """Return the bias of new items with these numbers of users, shape (n,)."""
+        line = self.intercept + self.slope * np.log1p(n_users)
+        bits = np.minimum(np.where(n_users > 0, line, self.mean), self.top)
+        return ItemBias.from_values(np.append(bits, self.top))[:-1]
