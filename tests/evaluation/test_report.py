@@ -115,6 +115,14 @@ def test_the_page_holds_what_was_found(tmp_path):
     assert texts.count("held out") == 2  # the title that was, and the legend
 
 
+def test_figures_have_names_that_begin_alike_and_sentences_have_room(tmp_path):
+    split = "the last fifth of each user's interactions"
+    page = Page(written(tmp_path, content(data={"users": 943, "split": split})))
+    names = page.text_in("dt")
+    assert names == ["Data set", "Users", "Split", "Users evaluated", "Items ranked for each"]
+    assert [attributes.get("class") for _, attributes in page.elements].count("wide") == 1
+
+
 def test_the_best_epoch_is_that_of_the_best_value(tmp_path):
     assert "best, epoch 3" in Page(written(tmp_path, content())).text_in("text")
 

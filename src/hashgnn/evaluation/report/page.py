@@ -19,6 +19,7 @@ _NAMES = {
     "hierarchical": "candidates by bits, re-ranked by floats",
     "float": "floats against floats, every item",
 }
+_FIGURE = 18  # characters that fit into the room of one figure
 # The page may load nothing, from anywhere: what it shows is in it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -66,8 +67,14 @@ def _header(content: ReportContent, title: str) -> Html:
         )
     known = {"Data set": content.data_set, **content.data}
     known |= {"Users evaluated": evaluation.n_users, "Items ranked for each": evaluation.n_items}
-    facts = [tag("div", tag("dt", name), tag("dd", _value(value))) for name, value in known.items()]
+    facts = [_fact(name, _value(value)) for name, value in known.items()]
     return tag("header", *parts, tag("dl", *facts, class_="facts"))
+
+
+def _fact(name: str, value: str) -> Html:
+    """Return a name over its value; a sentence takes the room of two figures."""
+    pair = (tag("dt", name[:1].upper() + name[1:]), tag("dd", value))
+    return tag("div", *pair, class_="wide") if len(value) > _FIGURE else tag("div", *pair)
 
 
 def _results(content: ReportContent) -> Html:
@@ -165,7 +172,11 @@ def _health(content: ReportContent) -> Html:
     summaries = {of: health.summary() for of, health in content.health.items()}
     names = list(next(iter(summaries.values())))
     rows = [
-        [name.replace("_", " "), *(_value(summary[name]) for summary in summaries.values())] for name in names
+        [
+            name.removeprefix("n_").replace("_", " "),
+            *(_value(summary[name]) for summary in summaries.values()),
+        ]
+        for name in names
     ]
     note = tag(
         "p", "Best: balance 0.5, entropy 1, correlation 0, no dead bits, no collisions.", class_="note"
