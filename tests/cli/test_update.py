@@ -91,7 +91,7 @@ def test_the_cycle_from_store_to_next_version_counts_everything_once(
         code, _, err = run("fit", tmp_path / "both.parquet", "--update", v2, *ALONE)
         assert code != 0
         assert f"holds interactions 1 to 6 of a store, and {v2} was trained on those up to 4" in err
-        assert "export with after=4" in err
+        assert f"export it with --model {v2}" in err
 
         store.clear(first.upto)
         second = store.export(tmp_path / "2.parquet")

@@ -17,7 +17,7 @@ from hashgnn.serving import ServiceSettings
 from hashgnn.serving.api_models import RecommendRequest, SimilarItemsRequest
 from hashgnn.serving.gate import Gate
 from hashgnn.serving.keys import Keys
-from hashgnn.serving.logs import JsonLines
+from hashgnn.serving.logs import REQUEST_ID, JsonLines
 from hashgnn.serving.problems import ProblemError
 
 ASKED = {"users": ["u1"], "k": 3}
@@ -223,3 +223,29 @@ def test_what_is_short_is_told_by_what_is_read(client: httpx.Client, service: An
     assert not inside.is_short(RecommendRequest(users=["u1"] * 100, k=30))
     assert not inside.is_short(RecommendRequest(users=["u1"], search="asymmetric"))
     assert inside.is_short(SimilarItemsRequest(items=["i1"], k=5))
+
+
+def test_what_is_logged_while_a_request_is_answered_has_its_id(
+    model_folder: Path, open_client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = ServiceSettings(model=model_folder, watch=0, admin_token="a token")
+    headers = {"Authorization": "Bearer a token", "X-Request-ID": "abc-2"}
+    caplog.set_level(logging.WARNING, "hashgnn.serving")
+    for client in open_client(settings):
+        assert client.post("/admin/reload", json={"version": "none"}, headers=headers).status_code == 409
+    (record,) = (record for record in caplog.records if record.message == "reload")
+    line = json.loads(JsonLines().format(record))
+    assert (line["request_id"], line["accepted"]) == ("abc-2", False)
+    assert "none: holds no model that can be read" in line["detail"]
+
+
+def test_a_thread_of_the_gate_knows_the_request(client: httpx.Client, service: Any) -> None:
+    async def ask() -> str | None:
+        gate = Gate(n_threads=1, queue=0, time_limit=20)
+        REQUEST_ID.set("abc-3")
+        try:
+            return await gate.run(lambda check: REQUEST_ID.get())
+        finally:
+            gate.close()
+
+    assert asyncio.run(ask()) == "abc-3"

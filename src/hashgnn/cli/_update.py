@@ -43,7 +43,7 @@ def taken_exports(path: Path, model: Path, training: Mapping[str, Any], out: Out
     ParameterError
         If the model was trained on some of the file's interactions: they would count twice.
     """
-    taken: dict[str, int] = dict(training.get("lineage", {}).get("exports", {}))
+    taken = _exports(training)
     mark = _mark(path)
     if mark is not None:
         store, after, upto = mark
@@ -51,12 +51,21 @@ def taken_exports(path: Path, model: Path, training: Mapping[str, Any], out: Out
         if before is not None and after < before:
             raise ParameterError(
                 f"{path}: holds interactions {after + 1} to {upto} of a store, and {model} was trained on those "
-                f"up to {before}; export with after={before}"
+                f"up to {before}; export it with --model {model}"
             )
         if before is not None and after > before:
             out.note(f"{path}: interactions {before + 1} to {after} of its store are in no export; going on")
         taken[store] = upto
     return {"exports": taken} if taken else {}
+
+
+def trained_upto(store: str, training: Mapping[str, Any]) -> int:
+    """Return the number up to which a model was trained on a store's interactions; 0 where on none."""
+    return _exports(training).get(store, 0)
+
+
+def _exports(training: Mapping[str, Any]) -> dict[str, int]:
+    return dict((training.get("lineage") or {}).get("exports", {}))
 
 
 def _mark(path: Path) -> tuple[str, int, int] | None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from hashgnn.serving.problems import ProblemError
@@ -72,7 +73,7 @@ class Gate:
             return work(check)
 
         self._inside += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, timed)
         # A thread cannot be stopped: its place is free when it has really ended, not when its caller left.
         future.add_done_callback(self._leave)
         try:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from hashgnn.serving.json_text import dumps
+
+# The id of the request that is answered; every line that is written meanwhile has it.
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _OWN = "hashgnn.serving"
 
@@ -36,6 +40,9 @@ def logger() -> logging.Logger:
 
 def log(level: int, event: str, *, exc_info: bool = False, **fields: Any) -> None:
     """Write an event with its fields; ``exc_info`` adds the traceback of the error that is handled."""
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        fields = {"request_id": request_id, **fields}
     logger().log(level, event, exc_info=exc_info, extra={"fields": fields})
 
 

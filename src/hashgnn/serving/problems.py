@@ -13,6 +13,8 @@ from hashgnn.serving.json_text import dumps
 
 MEDIA_TYPE = "application/problem+json"
 
+_SHOWN = 40  # characters of a value that a sentence repeats
+
 
 class ProblemError(Exception):
     """An answer that is a problem document.
@@ -51,17 +53,36 @@ def from_validation(error: ValidationError) -> ProblemError:
         return ProblemError(400, f"the body must be valid JSON; {reason}")
     where = _place(faults[0]["loc"])
     here = [fault for fault in faults if _place(fault["loc"]) == where]
-    # A value that may be of several types has a fault for each; the one that is not about types says more.
-    about = next((fault for fault in here if not fault["type"].endswith("_type")), None)
-    if about is not None or len(here) == 1:
-        message = (about or here[0])["msg"].removeprefix("Value error, ")
-        message = message[:1].lower() + message[1:]
-    elif any(fault["type"] == "string_type" for fault in here):
-        message = "an id should be an integer or text"
-    else:
-        message = "input should be a valid integer"
     others = len({_place(fault["loc"]) for fault in faults}) - 1
-    return ProblemError(422, f"{where}: {message}" + (f"; {others} more like it" if others else ""))
+    more = f"; {others} more fault{'s' if others > 1 else ''} after this one" if others else ""
+    return ProblemError(422, _sentence(where, here) + more)
+
+
+def _sentence(where: str, faults: list[Any]) -> str:
+    """Return what is wrong in one place."""
+    # A value that may be of several types has a fault for each; the one that is not about types says more.
+    about = next((fault for fault in faults if not fault["type"].endswith("_type")), None)
+    if about is None and len(faults) > 1:
+        is_id = any(fault["type"] == "string_type" for fault in faults)
+        message = f"input should be {'an integer or text' if is_id else 'a valid integer'}"
+    else:
+        message = (about or faults[0])["msg"].removeprefix("Value error, ")
+        message = message[:1].lower() + message[1:]
+    if message.startswith("input should "):
+        return f"{where} must {message.removeprefix('input should ')}{_got(faults[0]['input'])}"
+    if message == "field required":
+        return f"{where} is missing"
+    if message == "extra inputs are not permitted":
+        return f"{where} is not a field of this request"
+    return f"{where}: {message}"
+
+
+def _got(value: Any) -> str:
+    """Return what was got where that is short."""
+    if value is not None and not isinstance(value, bool | int | float | str):
+        return ""
+    text = dumps(value).decode()
+    return f", got {text}" if len(text) <= _SHOWN else ""
 
 
 def _place(parts: tuple[int | str, ...]) -> str:

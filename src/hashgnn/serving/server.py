@@ -71,7 +71,10 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(settings.time_limit) + 2,
     )
-    _DrainingServer(config, app.service, settings.drain).run(sockets=[listening])
+    try:
+        _DrainingServer(config, app.service, settings.drain).run(sockets=[listening])
+    finally:
+        gc.unfreeze()  # what stays frozen is never taken down, and the kernels would report it as leaked
 
 
 class _DrainingServer(uvicorn.Server):

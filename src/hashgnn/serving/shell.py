@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hashgnn.serving.keys import Keys
-from hashgnn.serving.logs import log
+from hashgnn.serving.logs import REQUEST_ID, log
 from hashgnn.serving.metrics import Metrics
 from hashgnn.serving.problems import ProblemError, problem_response
 from hashgnn.serving.service import Service
@@ -85,6 +85,7 @@ class Shell:
         started = time.perf_counter()
         headers = dict(scope["headers"])
         request_id = _request_id(headers)
+        before = REQUEST_ID.set(request_id)
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         extra = [*_SECURITY, (b"x-request-id", request_id.encode())]
@@ -110,11 +111,12 @@ class Shell:
             except ProblemError as problem:
                 await problem_response(problem, request_id)(scope, receive, send_more)
             except Exception:
-                log(logging.ERROR, "mistake", exc_info=True, request_id=request_id)
+                log(logging.ERROR, "mistake", exc_info=True)
                 if not status:
                     await problem_response(ProblemError(500, MISTAKE), request_id)(scope, receive, send_more)
         finally:
-            self._note(scope, status, time.perf_counter() - started, request_id)
+            self._note(scope, status, time.perf_counter() - started)
+            REQUEST_ID.reset(before)
 
     def _admit(self, path: str, headers: dict[bytes, bytes]) -> None:
         if self._keys and path.startswith(_KEYED) and not self._keys.admit(headers):
@@ -162,7 +164,7 @@ class Shell:
             413, f"the body must have at most {self._body_limit} bytes", {"Connection": "close"}
         )
 
-    def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
         state = scope["state"]
         # A path that no route has is not a label: callers could make any number of them.
         route = state.get("route") or getattr(scope.get("route"), "path", None) or "other"
@@ -175,7 +177,6 @@ class Shell:
             log(
                 logging.INFO,
                 "request",
-                request_id=request_id,
                 method=method,
                 route=route,
                 status=status,

@@ -120,6 +120,11 @@ class InteractionStore:
         found = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'interactions'")
         return int(found[0][0]) if found else 0
 
+    @property
+    def identity(self) -> str:
+        """What exports and the models trained on them know this store by."""
+        return str(self._read("SELECT value FROM about WHERE name = 'store'")[0][0])
+
     def export(self, path: str | Path, *, after: int = 0) -> Export:
         """Write the interactions to a parquet file, which appears whole or not at all.
 

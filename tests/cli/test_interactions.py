@@ -1,0 +1,90 @@
+"""``hashgnn interactions``: from a service's store to a file for the next training, and out of the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from hashgnn.serving.store import InteractionStore
+from hashgnn.state import save_state
+from hashgnn.testing.states import random_state
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Path]:
+    with InteractionStore.open(tmp_path / "events.db") as opened:
+        opened.append(["u1", "u2", "u2"], ["i1", "i2", "new"], timestamps=[1, 2, 3])
+        yield tmp_path / "events.db"  # a service has it open meanwhile
+
+
+def model_trained_upto(store: Path, number: int) -> Path:
+    """Save a model whose lineage says that it knows the interactions up to a number."""
+    with InteractionStore.open(store) as opened:
+        training = {"lineage": {"exports": {opened.identity: number}}}
+    folder = store.parent / f"upto-{number}"
+    save_state(replace(random_state(5, 5), training=training), folder)
+    return folder
+
+
+def test_an_export_holds_what_the_model_does_not_know(store: Path, run: Run) -> None:
+    path = store.parent / "new.parquet"
+    code, out, err = run("interactions", "export", store, "-o", path, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {"path": str(path), "count": 3, "after": 0, "upto": 3}
+    assert pq.read_table(path)["item_id"].to_pylist() == ["i1", "i2", "new"]
+
+    model = model_trained_upto(store, 2)
+    code, out, _ = run("interactions", "export", store, "-o", path, "--model", model, "--json")
+    assert (code, json.loads(out)["after"], json.loads(out)["upto"]) == (0, 2, 3)
+    assert pq.read_table(path)["item_id"].to_pylist() == ["new"]
+
+
+def test_what_the_model_knows_is_forgotten_and_the_rest_stays(store: Path, run: Run) -> None:
+    model = model_trained_upto(store, 2)
+    code, out, err = run("interactions", "clear", store, "--model", model, "--json")
+    assert (code, json.loads(out), err) == (0, {"removed": 2, "kept": 1}, "")
+    code, out, err = run("interactions", "clear", store, "--model", model, "--json")
+    assert (code, json.loads(out), err) == (0, {"removed": 0, "kept": 1}, "")
+    with InteractionStore.open(store) as opened:
+        assert (opened.history("u1"), opened.history("u2")) == ([], ["new"])
+
+
+def test_a_model_of_another_store_forgets_nothing(store: Path, run: Run) -> None:
+    folder = store.parent / "other"
+    save_state(random_state(5, 5), folder)
+    code, out, _ = run("interactions", "clear", store, "--model", folder, "--json")
+    assert (code, json.loads(out)) == (0, {"removed": 0, "kept": 3})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("clear", "events.db"), "one of --model and --upto must be given, to say what to forget"),
+        (("clear", "events.db", "--upto", 9), "upto must be at most 3, got 9"),
+        (("clear", "none.db", "--upto", 1), "none.db: there is no such file"),
+        (("export", "none.db", "-o", "x.parquet"), "none.db: there is no such file"),
+        (("export", "events.db", "-o", "x.parquet", "--after", 3), "got none after number 3"),
+        (
+            ("export", "events.db", "-o", "x.parquet", "--after", 1, "--model", "m"),
+            "--model and --after cannot be given together",
+        ),
+        (("export", "text.db", "-o", "x.parquet"), "not a readable store of interactions"),
+    ],
+)
+def test_wrong_inputs_give_one_sentence_and_change_nothing(
+    store: Path, run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], sentence: str
+) -> None:
+    monkeypatch.chdir(store.parent)
+    Path("text.db").write_text("this is no store " * 100)
+    code, out, err = run("interactions", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert sentence in err
+    assert not Path("x.parquet").exists()
+    assert not Path("none.db").exists()
