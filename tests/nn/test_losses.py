@@ -281,6 +281,42 @@ def test_full_softmax_equals_cross_entropy_of_torch(softmax_case) -> None:
     )
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 512])
+def test_excluded_pairs_are_out_of_the_softmax_and_get_no_gradient(softmax_case, chunk) -> None:
+    (queries, items, bias), observed, _ = softmax_case
+    excluded = torch.tensor([0, 0, 2, 4]), torch.tensor([1, 7, 0, 8])
+    s = queries.detach().numpy() @ items.detach().numpy().T + bias.detach().numpy()
+    s[excluded[0].numpy(), excluded[1].numpy()] = -np.inf
+    dense, finite = dense_targets(observed, 9), np.isfinite(s)
+    sums = np.log(np.where(finite, np.exp(s), 0).sum(axis=1))
+    expected = (dense * np.where(finite, sums[:, None] - s, 0)).sum() / 5
+    loss = full_softmax(queries, items, observed, bias=bias, excluded=excluded, chunk=chunk)
+    assert loss.item() == pytest.approx(expected, rel=1e-12)
+    assert torch.autograd.gradcheck(
+        lambda q, v, b: full_softmax(q, v, observed, bias=b, excluded=excluded, chunk=chunk),
+        (queries, items, bias),
+    )
+    half = full_softmax(
+        *(x.detach().float() for x in (queries, items)),
+        Targets(5, observed.rows, observed.columns, observed.weights.float()),
+        bias=bias.detach().float(),
+        excluded=excluded,
+        workspace=SoftmaxWorkspace(),
+    )
+    assert half.item() == pytest.approx(expected, rel=0.02)
+
+
+def test_a_mixture_may_have_another_weight_in_each_row(softmax_case) -> None:
+    _, observed, teacher = softmax_case
+    shares = torch.tensor([0.0, 1.0, 0.25, 0.5, 0.7], dtype=torch.float64)
+    found = dense_targets(observed.mixed_with(teacher, shares), 9)
+    column = shares.numpy()[:, None]
+    expected = (1 - column) * dense_targets(observed, 9) + column * dense_targets(teacher, 9)
+    np.testing.assert_allclose(found, expected, atol=1e-15)
+    with pytest.raises(ParameterError, match=r"weight must hold 5 numbers in \[0, 1\], got shape \(4,\)"):
+        observed.mixed_with(teacher, shares[:4])
+
+
 @pytest.mark.parametrize("ratio", [0.4, 1.0, 7.0])
 def test_bilateral_full_softmax_equals_its_formula(softmax_case, ratio) -> None:
     (queries, items, bias), observed, teacher = softmax_case
@@ -332,6 +368,8 @@ def test_full_softmax_with_wrong_input_raises(softmax_case) -> None:
         full_softmax(queries, items[:, :3], observed)
     with pytest.raises(ParameterError, match=r"bias must have shape \(9,\), got \(8,\)"):
         full_softmax(queries, items, observed, bias=bias[:8])
+    with pytest.raises(ParameterError, match=r"excluded must hold rows and columns of one length"):
+        full_softmax(queries, items, observed, excluded=(torch.tensor([1]), torch.tensor([1, 2])))
     with pytest.raises(ParameterError, match="lengths must sum to 2, got 3"):
         Targets.from_lists(torch.tensor([1, 2]), torch.tensor([3]))
     with pytest.raises(ParameterError, match="weight must be a finite number >= 0 and <= 1, got 2"):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from tests.training.quick import quick, same_group_share
 
 from hashgnn.data import Interactions
 from hashgnn.graph import BipartiteGraph, SpectralFilter
-from hashgnn.nn import GraphView
+from hashgnn.nn import GraphView, Targets, full_softmax
 from hashgnn.training import train
-from hashgnn.training.objectives import EdgeObjective
+from hashgnn.training.objectives import EdgeObjective, UserObjective
+from hashgnn.training.objectives._item_sample import ItemSample
 
 
 def objective(graph: BipartiteGraph, **settings: object) -> EdgeObjective:
@@ -85,6 +87,81 @@ def test_groups_are_learned_by_every_ranking_loss(settings: dict[str, object], b
 
 def test_groups_are_learned_by_the_bilateral_softmax_over_all_items(blocks: Interactions) -> None:
     config = quick("default", bilateral_ratio=1.5, min_steps=4, epochs=25)
+    assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
+
+
+def test_a_sample_of_items_estimates_the_softmax_over_all() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries, items = (0.7 * torch.randn(n, 4, generator=generator) for n in (6, 400))
+    targets = Targets.from_lists(torch.tensor([0, 3, 8, 2, 5, 7]), torch.ones(6, dtype=torch.long))
+    seen = torch.tensor([0, 0, 5]), torch.tensor([11, 12, 13])
+    whole = full_softmax(queries, items, targets, excluded=seen).item()
+    found, sizes = [], []
+    for _ in range(300):
+        sample = ItemSample.draw(targets.columns, 400, 0.2, generator)
+        inside, left_out = sample.places(targets, seen)
+        chosen = full_softmax(queries, items[sample.items], inside, bias=sample.correction, excluded=left_out)
+        found.append(chosen.item())
+        sizes.append(len(sample.items))
+    assert np.mean(sizes) == pytest.approx(6 + 0.2 * 394, rel=0.03)
+    # The logarithm of an unbiased sum is a little low on average; without the correction it is 1.5 too low.
+    assert np.mean(found) == pytest.approx(whole, abs=0.05)
+    certain = ItemSample.draw(targets.columns, 400, 1.0, generator)
+    assert certain.items.tolist() == list(range(400))
+    assert certain.correction.abs().max() == 0
+
+
+def test_what_is_left_out_of_a_history_is_asked_for_and_what_is_shown_is_not(blocks: Interactions) -> None:
+    graph = BipartiteGraph.from_interactions(blocks)
+    config = quick(
+        "default", observed_target="left_out", history_dropout=0.4, teacher_weight=0.5, teacher_k=4
+    )
+    view = GraphView.from_scipy(graph.user_item)
+    users = UserObjective(graph, view, config, np.random.default_rng(0), False)
+    batch = np.arange(graph.n_users)
+    shown_view, targets, shown = users._asked(batch, torch.Generator().manual_seed(1))
+    asked = np.zeros((graph.n_users, graph.n_items))
+    np.add.at(asked, (targets.rows.numpy(), targets.columns.numpy()), targets.weights.numpy())
+    was_shown = np.zeros(asked.shape, bool)
+    was_shown[shown[0].numpy(), shown[1].numpy()] = True
+    seen = graph.user_item.toarray() > 0
+    assert not (was_shown & (asked > 0)).any()
+    assert ((asked > 0) | was_shown)[seen].all()
+    assert was_shown.sum() / seen.sum() == pytest.approx(0.6, abs=0.08)
+    np.testing.assert_allclose(asked.sum(axis=1), 1, atol=1e-6)
+    left = (seen & ~was_shown).any(axis=1)
+    np.testing.assert_allclose((asked * seen).sum(axis=1)[left], 0.5, atol=1e-6)
+    assert shown_view.histories is not None
+    assert shown_view.histories[0].tolist() == shown[1].tolist()
+
+
+def test_the_teacher_counts_less_where_more_is_known(blocks: Interactions) -> None:
+    graph = BipartiteGraph.from_interactions(blocks)
+    config = quick("default", observed_target="all", teacher_count=5.0, teacher_k=4)
+    users = UserObjective(
+        graph, GraphView.from_scipy(graph.user_item), config, np.random.default_rng(0), False
+    )
+    _, targets, _ = users._asked(np.arange(graph.n_users), torch.Generator())
+    asked = np.zeros((graph.n_users, graph.n_items))
+    np.add.at(asked, (targets.rows.numpy(), targets.columns.numpy()), targets.weights.numpy())
+    known = np.asarray((graph.user_item > 0).sum(axis=1)).ravel()
+    share = (asked * (graph.user_item.toarray() == 0)).sum(axis=1)
+    np.testing.assert_allclose(share, 5 / (5 + known), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"item_share": 0.3},
+        {"observed_target": "left_out", "history_dropout": 0.3},
+        {"observed_target": "left_out", "item_share": 0.3, "item_bias": False, "teacher": "chebyshev"},
+    ],
+    ids=str,
+)
+def test_groups_are_learned_by_what_is_asked_of_users(
+    settings: dict[str, object], blocks: Interactions
+) -> None:
+    config = quick("default", min_steps=4, epochs=25, **settings)
     assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
 
 

@@ -87,8 +87,8 @@ def test_the_new_state_says_where_it_comes_from(old: ModelState, updated: ModelS
 
 
 def test_new_users_and_items_are_learned_as_by_a_full_fit(old: ModelState, updated: ModelState) -> None:
-    assert share_of_own_kind(updated, NEW_USERS) > 0.95
-    assert share_of_own_kind(updated, np.arange(100, 140)) > 0.95
+    assert share_of_own_kind(updated, NEW_USERS) > 0.9  # chance gives 0.5
+    assert share_of_own_kind(updated, np.arange(100, 140)) > 0.9
     anew = train(
         Interactions.from_csr(updated.seen, user_ids=updated.user_ids, item_ids=updated.item_ids),
         old.config,

@@ -106,11 +106,20 @@ class ModelConfig(BaseModel):
         ``users``: start of the learned scale on the inner product of embeddings.
     code_weight, float_weight : float
         ``users``: weights of the softmax over codes and of the one over embeddings.
-    teacher : {"none", "spectral"}
-        Whose ranked lists are to be reproduced beside the observed items: a closed-form graph filter
-        (GF-CF). ``users`` takes the list into the softmax's target; ``edges`` draws from it.
+    item_share : float in (0, 1]
+        ``users``: the softmax runs over the items that a batch asks for and this share of the others, drawn
+        anew at each step and weighted up; 1 takes all items.
+    teacher : {"none", "spectral", "chebyshev"}
+        Whose ranked lists are to be reproduced beside the observed items: a closed-form graph filter,
+        GF-CF or ChebyCF. ``users`` takes the list into the softmax's target; ``edges`` draws from it.
     teacher_weight : float in [0, 1]
         Share of the target, or of the edges, that is the teacher's; the rest is observed items.
+    teacher_count : float or None
+        ``users``: the teacher's list counts as so many observed items, so that its share falls for users of
+        whom much is known; takes the place of ``teacher_weight``.
+    observed_target : {"all", "left_out"}
+        ``users``: ask for all items of a user, or (encoder ``history``) for those that ``history_dropout``
+        leaves out of the history shown, with what is shown kept out of the softmax.
     teacher_k, teacher_decay : int, float
         Length of the list; rank r has weight proportional to exp(-r / teacher_decay).
     teacher_rank, teacher_alpha : int, float
@@ -191,8 +200,11 @@ class ModelConfig(BaseModel):
     float_scale: Positive = 1.0
     code_weight: Weight = 1.0
     float_weight: Weight = 0.0
-    teacher: Literal["none", "spectral"] = "none"
+    item_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    teacher: Literal["none", "spectral", "chebyshev"] = "none"
     teacher_weight: Share = 0.7
+    teacher_count: Positive | None = None
+    observed_target: Literal["all", "left_out"] = "all"
     teacher_k: Count = 100
     teacher_decay: Positive = 30.0
     teacher_rank: Count = 512

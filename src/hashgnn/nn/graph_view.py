@@ -33,6 +33,9 @@ class GraphView:
         Neighbours drawn for the nodes of one ``forward`` call: hop ``l`` has shape (n_parents, fan_out_l),
         its parents are the nodes (hop 0) or the flattened hop before, and -1 stands for "none". Encoders
         that do not sample let it be.
+    histories : tuple of three Tensors, or None
+        Columns, weights and lengths that stand for the histories of the users of one ``forward`` call, in
+        their order: part of each is kept back to be predicted. Only the ``history`` encoder reads it.
 
     Examples
     --------
@@ -51,6 +54,7 @@ class GraphView:
     user_features: torch.Tensor | None = None
     item_features: torch.Tensor | None = None
     sampled: tuple[torch.Tensor, ...] | None = None
+    histories: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     @classmethod
     def from_scipy(
@@ -135,6 +139,12 @@ class GraphView:
     def with_sampled(self, sampled: tuple[torch.Tensor, ...] | None) -> GraphView:
         """Return the view with the neighbours drawn for one call; the matrices are shared."""
         return replace(self, sampled=sampled)
+
+    def with_histories(
+        self, columns: torch.Tensor, weights: torch.Tensor, lengths: torch.Tensor
+    ) -> GraphView:
+        """Return the view with other histories for the users of one call; the matrices are shared."""
+        return replace(self, histories=(columns, weights, lengths))
 
 
 def _normalised_adjacency(edges: Any, degrees: np.ndarray[Any, Any]) -> Any:

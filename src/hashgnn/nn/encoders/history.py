@@ -99,15 +99,7 @@ class HistoryEncoder(Encoder):
         )
 
     def _users(self, view: GraphView, index: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-        columns, values, lengths = _sparse.take_rows(view.user_item, index)
-        owner = torch.repeat_interleave(torch.arange(len(index), device=index.device), lengths)
-        if self.training and self.history_dropout > 0:
-            if generator is None:
-                raise ParameterError("generator must be given where history_dropout > 0, got None")
-            draws = torch.rand(len(values), generator=generator, device=generator.device)
-            kept = draws.to(values.device) >= self.history_dropout
-            columns, values, owner = columns[kept], values[kept], owner[kept]
-            lengths = torch.bincount(owner, minlength=len(index))
+        columns, values, lengths, owner = self._histories(view, index, generator)
         aggregate = _sparse.bag_sum(columns, values, lengths, self._source_table())
         if self.item_input.features.weight is not None:
             items, places = torch.unique(columns, return_inverse=True)
@@ -124,6 +116,26 @@ class HistoryEncoder(Encoder):
             user = user @ self.linear
         projected = self.user_features(view.user_features, index)
         return user if projected is None else user + projected
+
+    def _histories(
+        self, view: GraphView, index: torch.Tensor, generator: torch.Generator | None
+    ) -> tuple[torch.Tensor, ...]:
+        """Return items, weights and lengths of the users' histories, and the place of each item's user."""
+        if view.histories is not None:
+            columns, values, lengths = view.histories
+            if len(lengths) != len(index):
+                raise ParameterError(f"histories must be of the {len(index)} users asked, got {len(lengths)}")
+        else:
+            columns, values, lengths = _sparse.take_rows(view.user_item, index)
+        owner = torch.repeat_interleave(torch.arange(len(index), device=index.device), lengths)
+        if view.histories is None and self.training and self.history_dropout > 0:
+            if generator is None:
+                raise ParameterError("generator must be given where history_dropout > 0, got None")
+            draws = torch.rand(len(values), generator=generator, device=generator.device)
+            kept = draws.to(values.device) >= self.history_dropout
+            columns, values, owner = columns[kept], values[kept], owner[kept]
+            lengths = torch.bincount(owner, minlength=len(index))
+        return columns, values, lengths, owner
 
     def _source_table(self) -> torch.Tensor:
         return self.item_input.table if self.source is None else self.source

@@ -19,6 +19,7 @@ def full_softmax(
     targets: Targets,
     *,
     bias: torch.Tensor | None = None,
+    excluded: tuple[torch.Tensor, torch.Tensor] | None = None,
     chunk: int = 512,
     workspace: SoftmaxWorkspace | None = None,
 ) -> torch.Tensor:
@@ -33,6 +34,9 @@ def full_softmax(
         What each row should reproduce: its observed items, a teacher's list, or a mixture.
     bias : Tensor of shape (n_items,), optional
         Added to the scores.
+    excluded : pair of LongTensor of shape (n_pairs,), optional
+        Rows, ascending, and columns of the scores that are left out of the softmax: what a user has seen
+        already and will not be recommended is not to be pushed down either. No target may be among them.
     chunk : int, default=512
         Rows whose scores are held at once.
     workspace : SoftmaxWorkspace, optional
@@ -66,13 +70,16 @@ def full_softmax(
         raise ParameterError(f"targets must have {max(n_rows, 1)} rows, got {targets.n_rows}")
     if len(targets.columns) and int(targets.columns.max()) >= len(items):
         raise ParameterError(f"targets must name items below {len(items)}, got {int(targets.columns.max())}")
+    if excluded is not None and (excluded[0].shape != excluded[1].shape or excluded[0].ndim != 1):
+        shapes = tuple(excluded[0].shape), tuple(excluded[1].shape)
+        raise ParameterError(f"excluded must hold rows and columns of one length, got shapes {shapes}")
     if workspace is not None:
         half: torch.Tensor = _HalfSoftmax.apply(  # type: ignore[no-untyped-call]
-            queries, items, bias, targets, workspace, torch.is_grad_enabled()
+            queries, items, bias, targets, excluded, workspace, torch.is_grad_enabled()
         )
         return half
     loss: torch.Tensor = _FullSoftmax.apply(  # type: ignore[no-untyped-call]
-        queries, items, bias, targets, chunk, torch.is_grad_enabled()
+        queries, items, bias, targets, excluded, chunk, torch.is_grad_enabled()
     )
     return loss
 
@@ -105,6 +112,7 @@ class _HalfSoftmax(torch.autograd.Function):
         items: torch.Tensor,
         bias: torch.Tensor | None,
         targets: Targets,
+        excluded: tuple[torch.Tensor, torch.Tensor] | None,
         workspace: SoftmaxWorkspace,
         with_gradient: bool,
     ) -> torch.Tensor:
@@ -118,6 +126,7 @@ class _HalfSoftmax(torch.autograd.Function):
         chunk = len(scores)
         starts = torch.arange(0, n_rows + chunk, chunk, device=targets.rows.device).clamp_(max=n_rows)
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
+        left_out = _starts_of(excluded, starts)
         d_queries = torch.empty(n_rows, q.shape[1], dtype=torch.bfloat16, device=q.device)
         d_items = torch.zeros(len(items), q.shape[1], device=q.device)
         total = torch.zeros((), device=q.device)
@@ -125,6 +134,8 @@ class _HalfSoftmax(torch.autograd.Function):
             rows = q[start : start + chunk]
             s, p = scores[: len(rows)], probabilities[: len(rows)]
             torch.mm(rows, v.T, out=s)
+            if excluded is not None:
+                _leave_out(s, excluded, left_out[block : block + 2], start)
             torch.softmax(s, 1, out=p)
             part = slice(entries[block], entries[block + 1])
             place = targets.rows[part] - start, targets.columns[part]
@@ -145,7 +156,7 @@ class _HalfSoftmax(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         d_queries, d_items = (gradients[0] * part for part in ctx.saved_tensors)
         d_bias = d_items[:, ctx.dim] if ctx.has_bias else None
-        return d_queries[:, : ctx.dim], d_items[:, : ctx.dim], d_bias, None, None, None
+        return d_queries[:, : ctx.dim], d_items[:, : ctx.dim], d_bias, None, None, None, None
 
 
 class _FullSoftmax(torch.autograd.Function):
@@ -156,6 +167,7 @@ class _FullSoftmax(torch.autograd.Function):
         items: torch.Tensor,
         bias: torch.Tensor | None,
         targets: Targets,
+        excluded: tuple[torch.Tensor, torch.Tensor] | None,
         chunk: int,
         with_gradient: bool,
     ) -> torch.Tensor:
@@ -167,11 +179,19 @@ class _FullSoftmax(torch.autograd.Function):
         ]
         starts = torch.arange(0, n_rows + chunk, chunk, device=targets.rows.device).clamp_(max=n_rows)
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
+        left_out = _starts_of(excluded, starts)
         total = torch.zeros((), dtype=torch.float64, device=queries.device)
         for block, start in enumerate(range(0, n_rows, chunk)):
             q = queries[start : start + chunk]
             part = slice(entries[block], entries[block + 1])
-            loss, gradient = _block(q, items, bias, targets, part, start, any(needed))
+            scores = q @ items.to(q.dtype).T
+            if scores.dtype in (torch.float16, torch.bfloat16):
+                scores = scores.float()
+            if bias is not None:
+                scores += bias.to(scores.dtype)
+            if excluded is not None:
+                _leave_out(scores, excluded, left_out[block : block + 2], start)
+            loss, gradient = _block(scores, targets, part, start, any(needed))
             total += loss
             if gradient is None:
                 continue
@@ -192,27 +212,33 @@ class _FullSoftmax(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         factor = gradients[0]
         parts = (None if g is None else g * factor.to(g.dtype) for g in ctx.saved_tensors)
-        return (*parts, None, None, None)
+        return (*parts, None, None, None, None)
+
+
+def _starts_of(pairs: tuple[torch.Tensor, torch.Tensor] | None, starts: torch.Tensor) -> list[int]:
+    """Return where each block of rows begins among the pairs."""
+    if pairs is None:
+        return []
+    places: list[int] = torch.searchsorted(pairs[0].contiguous(), starts).tolist()
+    return places
+
+
+def _leave_out(
+    scores: torch.Tensor, pairs: tuple[torch.Tensor, torch.Tensor], bounds: list[int], start: int
+) -> None:
+    """Set the pairs of a block of rows to minus infinity: probability and gradient are 0 there."""
+    part = slice(*bounds)
+    scores[pairs[0][part] - start, pairs[1][part]] = -torch.inf
 
 
 def _block(
-    q: torch.Tensor,
-    items: torch.Tensor,
-    bias: torch.Tensor | None,
-    targets: Targets,
-    part: slice,
-    start: int,
-    with_gradient: bool,
+    scores: torch.Tensor, targets: Targets, part: slice, start: int, with_gradient: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the summed loss of some rows, and its gradient with respect to their scores."""
-    scores = q @ items.to(q.dtype).T
-    if scores.dtype in (torch.float16, torch.bfloat16):
-        scores = scores.float()
-    if bias is not None:
-        scores += bias.to(scores.dtype)
+    """Return the summed loss of some rows, and its gradient with respect to their scores, made in place."""
     rows, columns = targets.rows[part] - start, targets.columns[part]
     weights = targets.weights[part].to(scores.dtype)
-    row_weight = torch.zeros(len(q), dtype=scores.dtype, device=q.device).index_add_(0, rows, weights)
+    row_weight = torch.zeros(len(scores), dtype=scores.dtype, device=scores.device)
+    row_weight.index_add_(0, rows, weights)
     picked = (weights * scores[rows, columns]).sum()
     top = scores.amax(dim=1, keepdim=True)
     exponentials = scores.sub_(top).exp_()

@@ -70,13 +70,24 @@ class Targets:
         rows = torch.nonzero(valid)[:, 0]
         return cls(len(positions), rows, positions[valid], kept[valid])
 
-    def mixed_with(self, other: Targets, weight: float) -> Targets:
-        """Return ``(1 - weight) · self + weight · other``, row by row."""
-        check_float("weight", weight, minimum=0, maximum=1)
+    def mixed_with(self, other: Targets, weight: float | torch.Tensor) -> Targets:
+        """Return ``(1 - weight) · self + weight · other``, row by row.
+
+        ``weight`` is one number for all rows or a tensor (n_rows,), each in [0, 1].
+        """
         if other.n_rows != self.n_rows:
             raise ParameterError(f"other must have {self.n_rows} rows, got {other.n_rows}")
+        if isinstance(weight, torch.Tensor):
+            if weight.shape != (self.n_rows,) or not bool(((weight >= 0) & (weight <= 1)).all()):
+                raise ParameterError(
+                    f"weight must hold {self.n_rows} numbers in [0, 1], got shape {tuple(weight.shape)}"
+                )
+            parts = (1 - weight)[self.rows] * self.weights, weight[other.rows] * other.weights
+        else:
+            check_float("weight", weight, minimum=0, maximum=1)
+            parts = (1 - weight) * self.weights, weight * other.weights
         rows = torch.cat([self.rows, other.rows])
         order = torch.argsort(rows, stable=True)
-        weights = torch.cat([(1 - weight) * self.weights, weight * other.weights])
+        weights = torch.cat(parts)
         columns = torch.cat([self.columns, other.columns])
         return Targets(self.n_rows, rows[order], columns[order], weights[order])

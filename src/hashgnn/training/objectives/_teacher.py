@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn.config import ModelConfig
-from hashgnn.graph import BipartiteGraph, SpectralFilter
+from hashgnn.graph import BipartiteGraph, ChebyshevFilter, GraphFilter, SpectralFilter
 
 
 def teacher_lists(
@@ -22,6 +22,7 @@ def teacher_lists(
     """
     if config.teacher == "none" or config.teacher_weight == 0:
         return None
-    rank = min(config.teacher_rank, graph.n_users - 1, graph.n_items - 1)
-    teacher = SpectralFilter.fit(graph, rank=max(rank, 1), alpha=config.teacher_alpha, rng=rng)
+    rank = max(min(config.teacher_rank, graph.n_users - 1, graph.n_items - 1), 1)
+    fit = SpectralFilter.fit if config.teacher == "spectral" else ChebyshevFilter.fit
+    teacher: GraphFilter = fit(graph, rank=rank, alpha=config.teacher_alpha, rng=rng)
     return teacher.top(min(config.teacher_k, graph.n_items), show_progress=progress is not False)

@@ -14,6 +14,7 @@ from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
 from hashgnn.training.device import has_fast_bfloat16
 from hashgnn.training.model import HashModel
+from hashgnn.training.objectives._item_sample import ItemSample, Pairs
 from hashgnn.training.objectives._penalty import code_penalty
 from hashgnn.training.objectives._teacher import teacher_lists
 
@@ -22,8 +23,13 @@ class UserObjective:
     """Cross-entropy of a user's target distribution against the softmax over all items.
 
     The target is ``(1 - w) · uniform(observed items) + w · teacher``, the teacher's weights falling with
-    rank. It is asked of the codes, with scores ``scale · h_u · h_i + bias_i``, and of the embeddings,
-    ``float_scale · u_u · u_i``, with weights of their own.
+    rank. Observed are all items of the user, or those that were left out of the history that the encoder is
+    shown; then what it is shown takes no part in the softmax. It is asked of the codes, with scores
+    ``scale · h_u · h_i + bias_i``, and of the embeddings, ``float_scale · u_u · u_i``, with weights of their own.
+
+    With ``item_share`` below 1 the softmax runs over the items that the batch asks for and a sample of the
+    others, each drawn with that probability and counted as ``1 / item_share`` items: an unbiased estimate of
+    the sum over all items, at a fraction of its cost.
     """
 
     def __init__(
@@ -58,42 +64,84 @@ class UserObjective:
     ) -> torch.Tensor:
         """Return the weighted sum of the softmax losses of codes and embeddings for a batch of users."""
         config = self._config
-        targets = self._targets(batch)
-        nodes = torch.cat([torch.from_numpy(batch).to(self._items.device), self._items])
-        u = model.encoder(self._view, nodes, generator=generator)
+        view, targets, excluded = self._asked(batch, generator)
+        sample = self._sample(targets, generator)
+        if sample is not None:
+            targets, excluded = sample.places(targets, excluded)
+        nodes = self._items if sample is None else self._items[sample.items]
+        u = model.encoder(
+            view, torch.cat([torch.from_numpy(batch).to(nodes.device), nodes]), generator=generator
+        )
         users, items = u[: len(batch)], u[len(batch) :]
+        correction = None if sample is None else sample.correction
         loss = torch.zeros((), device=u.device)
         if config.code_weight > 0:
             h_users = model.codes(model.before_codes(users, "user"), p, generator)
             h_items = model.codes(model.before_codes(items, "item"), p, generator)
-            scores = self._softmax(model.scale * h_users, h_items, targets, model.item_bias)
+            bias: torch.Tensor | None = model.item_bias
+            if sample is not None:
+                bias = sample.correction if bias is None else bias[sample.items] + sample.correction
+            scores = self._softmax(model.scale * h_users, h_items, targets, excluded, bias)
             loss = loss + config.code_weight * scores
         if config.float_weight > 0:
-            scores = self._softmax(model.float_scale * users, items, targets, None)
+            scores = self._softmax(model.float_scale * users, items, targets, excluded, correction)
             loss = loss + config.float_weight * scores
         return loss + code_penalty(model, users, items, config)
 
+    def _sample(self, targets: Targets, generator: torch.Generator) -> ItemSample | None:
+        if self._config.item_share == 1:
+            return None
+        return ItemSample.draw(targets.columns, len(self._items), self._config.item_share, generator)
+
     def _softmax(
-        self, queries: torch.Tensor, items: torch.Tensor, targets: Targets, bias: torch.Tensor | None
+        self,
+        queries: torch.Tensor,
+        items: torch.Tensor,
+        targets: Targets,
+        excluded: Pairs | None,
+        bias: torch.Tensor | None,
     ) -> torch.Tensor:
         ratio = self._config.bilateral_ratio
-        options: dict[str, Any] = {"bias": bias, "workspace": self._workspace}
+        options: dict[str, Any] = {"bias": bias, "excluded": excluded, "workspace": self._workspace}
         if ratio is None:
             return full_softmax(queries, items, targets, **options)
         return bilateral_full_softmax(queries, items, targets, ratio=ratio, **options)
 
-    def _targets(self, batch: np.ndarray[Any, Any]) -> Targets:
+    def _asked(
+        self, batch: np.ndarray[Any, Any], generator: torch.Generator
+    ) -> tuple[GraphView, Targets, Pairs | None]:
+        """Return what the encoder is shown of a batch, what it is asked for, and what is out of the question."""
         rows = self._graph.user_item[batch]
-        observed = Targets.from_lists(
-            torch.from_numpy(rows.indices.astype(np.int64)),
-            torch.from_numpy(np.diff(rows.indptr).astype(np.int64)),
-        )
+        columns = torch.from_numpy(rows.indices.astype(np.int64))
+        lengths = torch.from_numpy(np.diff(rows.indptr).astype(np.int64))
+        if self._config.observed_target == "all":
+            return self._view, self._moved(self._targets(batch, columns, lengths)), None
+        owner = torch.repeat_interleave(torch.arange(len(batch)), lengths)
+        draws = torch.rand(len(columns), generator=generator, device=generator.device).cpu()
+        shown = draws >= self._config.history_dropout
+        count = torch.bincount(owner[shown], minlength=len(batch))
+        weights = torch.from_numpy(rows.data).to(self._view.degrees.dtype)[shown]
+        device = self._items.device
+        view = self._view.with_histories(columns[shown].to(device), weights.to(device), count.to(device))
+        targets = self._targets(batch, columns[~shown], lengths - count)
+        return view, self._moved(targets), (owner[shown].to(device), columns[shown].to(device))
+
+    def _targets(self, batch: np.ndarray[Any, Any], columns: torch.Tensor, lengths: torch.Tensor) -> Targets:
+        """Return the mixture of the observed items, given as lists one after another, and the teacher's."""
+        config = self._config
+        observed = Targets.from_lists(columns, lengths)
         if self._lists is None:
-            return self._moved(observed)
+            return observed
         lists = torch.from_numpy(self._lists[batch])
-        weights = self._list_weights[: lists.shape[1]].expand(len(batch), -1)
-        return self._moved(
-            observed.mixed_with(Targets.from_ranked(lists, weights), self._config.teacher_weight)
+        ranked = Targets.from_ranked(lists, self._list_weights[: lists.shape[1]].expand(len(batch), -1))
+        if config.teacher_count is None:
+            share = torch.full((len(batch),), config.teacher_weight)
+        else:
+            share = config.teacher_count / (config.teacher_count + lengths)
+        # Whoever has nothing left to be predicted, or no list, is asked for the other alone.
+        share = torch.where(lengths == 0, 1.0, share)
+        return observed.mixed_with(
+            ranked, torch.where(torch.from_numpy(self._lists[batch, 0] < 0), 0.0, share)
         )
 
     def _moved(self, targets: Targets) -> Targets:
