@@ -14,22 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hashgnn.cli import main
-
 Run = Callable[..., tuple[int, str, str]]
 QUICK = ("--set", "embedding_dim=16", "--set", "teacher_rank=8", "--set", "teacher_k=10", "--threads", "1")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def command(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hashgnn", *map(str, args)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return command
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +66,10 @@ def test_recommend_for_users_for_a_history_and_for_everyone(files: Path, run: Ru
     assert code == 0
     assert int(first["item_ids"][0][1:]) < 12 <= int(second["item_ids"][0][1:])
     code, out, _ = run("recommend", files / "model", "--history", "i1,i2,i3", "-k", "3", "--json")
-    found = json.loads(out)["results"][0]["item_ids"]
+    (found,) = json.loads(out)["results"]
     assert code == 0
-    assert not {"i1", "i2", "i3"} & set(found)
+    assert found["history"] == 0
+    assert not {"i1", "i2", "i3"} & set(found["item_ids"])
     target = tmp_path / "all.parquet"
     code, _, _ = run("recommend", files / "model", "--all", "-o", target, "-k", "2")
     assert code == 0
@@ -96,6 +83,15 @@ def test_similar_and_inspect(files: Path, run: Run) -> None:
     code, out, _ = run("inspect", files / "model", "--json")
     assert code == 0
     assert "collision_share" in out
+
+
+def test_stats_have_a_row_a_figure(files: Path, run: Run) -> None:
+    code, out, _ = run("data", "stats", files / "train.parquet", "--quiet")
+    rows = {name.strip(): value for name, value in (line.rsplit(maxsplit=1) for line in out.splitlines()[2:])}
+    assert code == 0
+    assert (rows["users"], rows["items"]) == ("40", "24")
+    assert float(rows["interactions per user, minimum"]) >= 1
+    assert "{" not in out
 
 
 def test_help_is_quick_and_needs_no_torch() -> None:
@@ -164,12 +160,21 @@ def test_a_bad_option_of_fit_is_named_before_anything_is_written(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--users", "1,99"), "1 of 2 user ids are not in the training data: 99"),
-        (("--users", "one"), "one"),
+        (
+            ("--users", "1,99"),
+            "1 of 2 user ids are not in the training data: 99; pass --on-unknown skip or use --history",
+        ),
+        (("--users", "one"), "user ids of this model are integers, got 'one'"),
         (("--users", "1", "-k", "1000"), "k must be at most 24"),
         (("--users", "1", "--search", "hash"), "search must be one of"),
-        (("--history", "i1,nothing"), "'nothing'"),
-        ((), "--users"),
+        (
+            ("--history", "i1,nothing"),
+            "1 of 2 item ids are not in the training data: 'nothing'; pass --on-unknown skip to leave them out",
+        ),
+        ((), "recommend needs one of --users, --users-file, --history and --all, got 0 of them"),
+        (("--users", "1", "--all"), "recommend needs one of"),
+        (("--all",), "--all needs a file to write, -o FILE.parquet"),
+        (("--all", "-o", "all.csv"), "--output must be a .parquet file, got 'all.csv'"),
     ],
 )
 def test_a_bad_question_to_recommend_is_answered_with_one_sentence(
@@ -191,6 +196,22 @@ def test_a_folder_that_is_no_model_is_named(run: Run, tmp_path: Path) -> None:
     code, _, err = run("inspect", tmp_path)
     assert code == 2
     assert str(tmp_path) in err
+
+
+@pytest.mark.parametrize("taken", ["file", "folder"])
+def test_a_demo_that_could_not_be_saved_is_refused_before_any_work(
+    taken: str, run: Run, tmp_path: Path
+) -> None:
+    place = tmp_path / "demo"
+    if taken == "file":
+        place.write_text("")
+    else:
+        (place / "model").mkdir(parents=True)
+        (place / "model" / "photo.jpg").write_text("")
+    code, out, err = run("demo", "--offline", "--output", place)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"hashgnn: {place}/model: ")
+    assert err.count("\n") == 1
 
 
 def test_a_demo_without_a_network_names_its_data_in_every_line(run: Run, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from hashgnn.cli._words import as_options, reflow
 from hashgnn.errors import HashGNNError
 
 OK, BROKEN, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -39,14 +40,23 @@ class Group(TyperGroup):
         named["standalone_mode"] = False
         sys.exit(self._run(given, positional, named))
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command whose help fits any width; its own sub-commands too."""
+        command = super().get_command(ctx, cmd_name)
+        for one in [command, *getattr(command, "commands", {}).values()]:
+            if one is not None and one.help:
+                one.help = reflow(one.help)
+        return command
+
     def _run(self, args: list[str], positional: tuple[Any, ...], named: dict[str, Any]) -> int:
         try:
             result = super().main(args, *positional, **named)
             sys.stdout.flush()
         except typer.TyperException as error:
-            return _say(_usage_sentence(error), BAD_INPUT)
+            # Without a message, a group was named without a command and its help has been printed.
+            return _say(_usage_sentence(error), BAD_INPUT) if error.format_message().strip() else OK
         except HashGNNError as error:
-            return _say(str(error), BAD_INPUT)
+            return _say(as_options(str(error)), BAD_INPUT)
         except (KeyboardInterrupt, typer.Abort):
             return _say("interrupted", INTERRUPTED)
         except BrokenPipeError:

@@ -44,7 +44,7 @@ FileFormat = Annotated[
     typer.Option(
         "--format",
         metavar="NAME",
-        help="Of the file; found by its name and content.",
+        help="Of the file; told by its suffix.",
         rich_help_panel=_COLUMNS,
     ),
 ]

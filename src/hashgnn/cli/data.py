@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -131,4 +132,16 @@ def stats(
     if as_json:
         out.document(figures)
         return
-    out.table(("what", "value"), [(name.replace("_", " "), value) for name, value in figures.items()])
+    out.table(("what", "value"), _rows(figures))
+
+
+def _rows(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return figures as rows; those that are made up of others are a row each."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in figures.items():
+        words = name.removeprefix("n_").replace("_", " ")
+        if isinstance(value, Mapping):
+            rows += [(f"{words}, {part.replace('_', ' ')}", number) for part, number in value.items()]
+        else:
+            rows.append((words, str(value) if "timestamp" in name and value is not None else value))
+    return rows

@@ -79,15 +79,19 @@ def _print(out: Output, document: dict[str, Any]) -> None:
     names = list(sides["user_codes"])
     out.table(
         ("code health", "users", "items"),
-        [(name.replace("_", " "), sides["user_codes"][name], sides["item_codes"][name]) for name in names],
+        [(_words(name), sides["user_codes"][name], sides["item_codes"][name]) for name in names],
     )
     out.line()
     out.table(("file", "size"), [(name, size(count)) for name, count in document["files"].items()])
+
+
+def _words(name: str) -> str:
+    return name.removeprefix("n_").replace("_", " ")
 
 
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 1 else f"{value:g}"
+        return f"{value:.4f}" if abs(value) < 1 else f"{value:,g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -10,6 +10,7 @@ from hashgnn import __version__
 from hashgnn.cli._demo.people import beside, choose_people
 from hashgnn.cli._demo.source import GENERATED_PREFIX, as_implicit, bring
 from hashgnn.cli._output import Output
+from hashgnn.cli._run_folder import RunFolder
 from hashgnn.cli.evaluate import print_report
 from hashgnn.codes import code_health
 from hashgnn.data import split
@@ -26,6 +27,7 @@ _SHOWN_WAY = "hierarchical"
 def run_demo(output: Path, out: Output, *, offline: bool) -> None:
     """Fetch or generate, split, train, evaluate, recommend, save, and write the report."""
     started = time.perf_counter()
+    RunFolder(output / "model").check(overwrite=True, resume=False)
     source = bring(out, offline=offline)
     if source.is_generated:
         out = out.with_prefix(GENERATED_PREFIX)
@@ -84,7 +86,7 @@ def _content(
     state = model.state_
     examples = [
         Example(
-            user=str(person["user_id"]),
+            user=f"User {person['user_id']}",
             liked=person["liked"],
             recommended=[Recommended(one["title"], one["held_out"]) for one in person["recommended"]],
         )
