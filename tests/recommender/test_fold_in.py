@@ -42,6 +42,8 @@ def test_unknown_items_of_a_history_are_an_error_or_left_out() -> None:
     mixed = [["new"], ["i1", "new"], [], ["i2"]]
     skipped = model.recommend_for_history(mixed, on_unknown="skip")
     assert skipped.query_ids.tolist() == [1, 3]
+    assert skipped.to_arrow().column_names == ["history", "item_id", "rank", "score"]
+    assert skipped.to_arrow()["history"].to_pylist() == [1] * 10 + [3] * 10
     assert skipped.lists() == plain
     popular = model.recommend_for_history(mixed, on_unknown="popular")
     assert popular.query_ids.tolist() == [0, 1, 2, 3]

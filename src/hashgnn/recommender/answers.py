@@ -38,7 +38,7 @@ def answer(
             ResultWarning,
             stacklevel=_STACK_LEVEL,
         )
-    return in_external_ids(rows.query_ids, found, ids)
+    return in_external_ids(rows.query_ids, found, ids, (rows.column, "item_id"))
 
 
 def most_popular(popularity: Array, k: int, filters: Filters, n_rows: int) -> Ranked:

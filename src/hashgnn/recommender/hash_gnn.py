@@ -151,7 +151,7 @@ class HashGNN(Learned):
         Returns
         -------
         Recommendations
-            ``query_ids`` are the places of the rows in ``histories``.
+            ``query_ids`` are the places of the rows in ``histories``; in a table, the column ``history``.
 
         Raises
         ------

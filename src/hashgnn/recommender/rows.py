@@ -33,6 +33,8 @@ class Rows:
         Codes and embeddings of the known rows.
     seen : Lists of length n
         What each row has interacted with.
+    column : str
+        What ``query_ids`` are, in a table.
     """
 
     query_ids: Array
@@ -41,6 +43,7 @@ class Rows:
     known: Array
     queries: Encoded
     seen: Lists
+    column: str = "user_id"
 
 
 def rows_of_users(state: ModelState, seen: Lists, user_ids: Any, on_unknown: str) -> Rows:
@@ -78,5 +81,11 @@ def rows_of_histories(state: ModelState, histories: Any, on_unknown: str, featur
         history[np.flatnonzero(known)].matrix(state.n_items), None if features is None else features[known]
     )
     return Rows(
-        places, len(history), places, known[places], folded_in(state, "user", output), history[places]
+        query_ids=places,
+        n_asked=len(history),
+        places=places,
+        known=known[places],
+        queries=folded_in(state, "user", output),
+        seen=history[places],
+        column="history",
     )
