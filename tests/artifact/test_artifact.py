@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -236,30 +235,48 @@ def test_a_full_disk_leaves_the_old_model(
     assert read_artifact(path, read_files)["a.bin"] == b"new"
 
 
+# One process imports the library; a copy of it is killed before each system call in turn.
 SYSTEM_CALLS = """
 import os, signal, sys
 from pathlib import Path
 from hashgnn import _files
-from hashgnn.artifact import write_artifact
+from hashgnn.artifact import read_artifact, write_artifact
 
-path, deadline, exchange = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "exchange"
-if not exchange:
+path = Path(sys.argv[1])
+if sys.argv[2] != "exchange":
     _files._exchange = lambda one, other: False
-calls = 0
 watched = {"open", "os.rename", "os.mkdir", "os.chmod", "os.remove", "os.rmdir", "os.scandir", "ctypes.dlopen"}
 
-def count(event, arguments):
-    global calls
-    if event in watched:
-        calls += 1
-        if calls == deadline:
-            os.kill(os.getpid(), signal.SIGKILL)
+def write(content, hook=None):
+    with write_artifact(path, {}, overwrite=True) as folder:
+        (folder / "a.bin").write_bytes(content)
+        if hook is not None:
+            sys.addaudithook(hook)
+        (folder / "b.bin").write_bytes(content * 2)
 
-with write_artifact(path, {}, overwrite=True) as folder:
-    (folder / "a.bin").write_bytes(b"new")
-    sys.addaudithook(count)
-    (folder / "b.bin").write_bytes(b"newnew")
-print(calls)
+def killed_at(deadline):
+    calls = 0
+
+    def count(event, arguments):
+        nonlocal calls
+        if event in watched:
+            calls += 1
+            if calls == deadline:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        write(b"new", count)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] != 0
+
+for deadline in range(1, 200):
+    write(b"old")
+    died = killed_at(deadline)
+    found = read_artifact(path, lambda opened: [opened.file(name).read_bytes().decode() for name in opened.sizes])
+    print(died, *found)
+    if not died:
+        break
 """
 
 
@@ -268,25 +285,17 @@ print(calls)
 def test_a_crash_before_any_system_call_leaves_the_old_or_the_new_model(
     tmp_path: Path, exchange: str
 ) -> None:
-    path = tmp_path / "v1"
-    seen = []
-    for deadline in range(1, 200):
-        write(path, b"old", overwrite=path.exists())
-        done = subprocess.run(
-            [sys.executable, "-c", SYSTEM_CALLS, str(path), str(deadline), exchange],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        files = read_artifact(path, read_files)
-        assert files in ({"a.bin": b"old", "b.bin": b"oldold"}, {"a.bin": b"new", "b.bin": b"newnew"})
-        seen.append(files["a.bin"])
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-    assert len(seen) > 5
-    assert seen[0] == b"old"
-    assert seen[-1] == b"new"
+    done = subprocess.run(
+        [sys.executable, "-c", SYSTEM_CALLS, str(tmp_path / "v1"), exchange],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    outcomes = [line.split() for line in done.stdout.splitlines()]
+    assert {tuple(found) for _, *found in outcomes} == {("old", "oldold"), ("new", "newnew")}
+    assert len(outcomes) > 5
+    assert outcomes[0] == ["True", "old", "oldold"]
+    assert outcomes[-1] == ["False", "new", "newnew"]
 
 
 REWRITE = """
