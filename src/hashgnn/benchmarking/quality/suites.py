@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hashgnn.baselines import BASELINES
+
 _FAR = ("recall@50", "recall@100", "ndcg@50", "ndcg@100")
 _NEAR = ("recall@20", "ndcg@20", "recall@100", "ndcg@100")
 
@@ -36,6 +38,29 @@ class Suite:
 
 
 _CODE_BASELINES = ("paper", "no-ranking", "plain-ste", "hashnet", "gumbel", "apart", "lsh", "itq", "pq")
+_RELAXATIONS = (
+    "ste",
+    "learned_threshold",
+    "clipped",
+    "gaussian",
+    "fourier",
+    "hashnet",
+    "gumbel",
+    "stochastic",
+)
+_CODERS = (
+    "lsh",
+    "lsh+form=cosine",
+    "itq",
+    "itq+form=cosine",
+    "itq+center=false",
+    "sign",
+    "pca_sign",
+    "spectral",
+    "anchor_graph",
+    "anchor_graph+n_layers=2",
+    "pq",
+)
 
 SUITES: dict[str, Suite] = {
     "paper": Suite(
@@ -78,6 +103,30 @@ SUITES: dict[str, Suite] = {
         (128,),
         _NEAR,
         "default",
+        ("ml-1m",),
+    ),
+    "relaxations": Suite(
+        "the paper's equations through every relaxation",
+        ("paper", *(f"paper+relaxation={name}" for name in _RELAXATIONS)),
+        (32,),
+        _FAR,
+        "paper",
+        ("ml-1m",),
+    ),
+    "coders": Suite(
+        "codes made after training, over the spectral model",
+        (*(f"{coder}:spectral" for coder in _CODERS), "spectral"),
+        (32, 64),
+        _FAR,
+        "itq:spectral",
+        ("ml-1m",),
+    ),
+    "floats": Suite(
+        "every float model",
+        tuple(BASELINES),
+        (32,),
+        ("recall@20", "recall@50", "recall@100", "ndcg@20", "ndcg@50", "ndcg@100"),
+        "gf-cf",
         ("ml-1m",),
     ),
 }

@@ -27,7 +27,11 @@ def quality(
         ),
     ] = None,
     suite: Annotated[
-        str, typer.Option(metavar="NAME", help="paper, default or parts; what is not given is the suite's.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="paper, default, parts, relaxations, coders or floats; what is not given is the suite's.",
+        ),
     ] = "paper",
     data: Annotated[
         list[str] | None,
