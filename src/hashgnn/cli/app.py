@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli import benchmark, data, demo, evaluate, fit, inspect, recommend, serve, similar
+from hashgnn.cli import (
+    benchmark,
+    data,
+    demo,
+    evaluate,
+    fit,
+    inspect,
+    interactions,
+    recommend,
+    serve,
+    similar,
+    tune,
+)
 from hashgnn.cli._group import Group
 
 app = typer.Typer(
@@ -40,11 +52,13 @@ def root(
 app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("fit")(fit.fit)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
 app.command("inspect")(inspect.inspect)
 app.command("serve")(serve.serve)
+app.add_typer(interactions.app, name="interactions")
 app.add_typer(benchmark.app, name="benchmark")
 
 

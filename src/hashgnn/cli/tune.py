@@ -1,0 +1,169 @@
+"""``hashgnn tune``: the settings of a recipe that are best on held-out training interactions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hashgnn.cli._options import Debug, FileFormat, ItemColumn, Json, Quiet, UserColumn
+from hashgnn.cli._output import Output
+from hashgnn.cli._reading import Columns, read_interactions
+from hashgnn.errors import ParameterError
+
+_SETTINGS, _RUN = "Settings", "Run"
+
+
+def tune(
+    train: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TRAIN", help="Training interactions; never the test part.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE.toml",
+            help="Recipe file to write; the search is kept in FILE.tune beside it.",
+            show_default=False,
+        ),
+    ],
+    minutes: Annotated[
+        float, typer.Option(metavar="M", help="For all trials, those of earlier calls included.")
+    ] = 30.0,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    file_format: FileFormat = None,
+    valid: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Held-out interactions; else a tenth of TRAIN is held out."),
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE.toml", help="What the search starts from.", rich_help_panel=_SETTINGS
+        ),
+    ] = "default",
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE.toml",
+            help="What varies: rates, default, paper, or a file.",
+            rich_help_panel=_SETTINGS,
+        ),
+    ] = "rates",
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Width of a code; the recipe's.", rich_help_panel=_SETTINGS, show_default=False
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting for all trials.", rich_help_panel=_SETTINGS
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A@N",
+            help="Of codes, on validation; the recipe's.",
+            rich_help_panel=_SETTINGS,
+            show_default=False,
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="At most so many.", rich_help_panel=_RUN, show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of all random choices.", rich_help_panel=_RUN)] = 0,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, cpu or cuda[:N].", rich_help_panel=_RUN)
+    ] = "auto",
+    threads: Annotated[int, typer.Option(metavar="N", help="Processors to use.", rich_help_panel=_RUN)] = 1,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Search for the best settings of a recipe, and write them as a recipe file that fit --recipe takes.
+
+    Trial 0 is the recipe as it stands. Trials are judged on interactions held out of TRAIN; the test part is
+    never read. FILE.tune keeps every trial: after a stop the same command goes on, and with more minutes it
+    adds trials. A space file has a line a setting:
+
+      learning_rate = { low = 0.01, high = 0.1, log = true }
+
+      relaxation = ["guided", "hashnet"]
+
+    Examples:
+      hashgnn tune train.parquet -o mine.toml --minutes 30
+
+      hashgnn tune train.parquet -o mine.toml --recipe paper --space paper --minutes 60 --metric recall@50
+
+      hashgnn fit train.parquet -o models/v1 --recipe mine.toml
+    """
+    from hashgnn.config import load_recipe, parse_setting
+    from hashgnn.tuning import load_space
+    from hashgnn.tuning import tune as search
+
+    out = Output(as_json, quiet)
+    if output.suffix != ".toml":
+        raise ParameterError(f"--output must name a .toml file, got {str(output)!r}")
+    chosen: dict[str, Any] = dict(parse_setting(text) for text in settings or [])
+    chosen |= {} if bits is None else {"n_bits": bits}
+    base = load_recipe(recipe, **chosen)
+    varied = load_space(space, base)
+    columns = Columns(user, item, file_format=file_format)
+    with out.warnings_as_notes():
+        interactions = read_interactions(train, columns, out)
+        held = None if valid is None else read_interactions(valid, columns, out, like=interactions)
+    found = search(
+        interactions,
+        output,
+        base=base,
+        space=varied,
+        minutes=minutes,
+        n_trials=trials,
+        valid=held,
+        metric=metric,
+        rng=seed,
+        n_threads=threads,
+        device=device,
+        progress=out.progress,
+        on_trial=lambda trial: out.note(_said(trial)),
+    )
+    document = {
+        "recipe": output,
+        "folder": output.with_suffix(".tune"),
+        "metric": found.metric,
+        "value": found.best.value,
+        "settings": found.best.settings,
+        "seconds": found.seconds,
+        "trials": [vars(trial) for trial in found.trials],
+    }
+    if as_json:
+        out.document(document)
+        return
+    shown = [[trial.number, trial.state, trial.value, trial.epochs, trial.seconds] for trial in found.trials]
+    rows = [
+        [*row, *(_short(trial.settings.get(name)) for name in varied)]
+        for row, trial in zip(shown, found.trials, strict=True)
+    ]
+    out.table(["trial", "state", found.metric, "trained", "seconds", *varied], rows)
+    out.note(f"{output}: trial {found.best.number}, {found.metric} {found.best.value:.4f} on validation")
+    out.note(f"next: hashgnn fit {train} -o DIR --recipe {output}")
+
+
+def _said(trial: Any) -> str:
+    value = "" if trial.value is None else f" {trial.value:.4f}"
+    varied = ", ".join(f"{name} {_short(entry)}" for name, entry in trial.settings.items())
+    return f"trial {trial.number}: {trial.state}{value}, {trial.epochs} epochs in {trial.seconds:.0f} s; {varied}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,59 @@
+"""The process of a trial, and what its log says so far."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+from hashgnn.tuning.run_folder import SearchFolder
+
+
+class TrialProcess:
+    """A running trial; use it in a ``with`` block, whose end ends the process.
+
+    Parameters
+    ----------
+    folder : SearchFolder
+    number : int
+    n_threads : int
+    """
+
+    def __init__(self, folder: SearchFolder, number: int, n_threads: int) -> None:
+        self._folder, self._number, self._errors = folder, number, folder.errors_of(number)
+        self._n_read = 0
+        environment = {**os.environ, "OMP_NUM_THREADS": str(n_threads)}
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
+                [sys.executable, "-m", "hashgnn.tuning.trial", str(folder.path), str(number)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for the search, which ends the trial
+            )
+
+    def __enter__(self) -> TrialProcess:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def exit_code(self) -> int | None:
+        """Return how the process ended, ``None`` while it runs."""
+        return self._process.poll()
+
+    def said(self) -> str:
+        """Return the last line of its errors."""
+        lines = self._errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"the process ended with code {self._process.returncode}"
+
+    def new_epochs(self) -> list[dict[str, Any]]:
+        """Return the epochs that were logged since the last call."""
+        epochs = self._folder.epochs_of(self._number)[self._n_read :]
+        self._n_read += len(epochs)
+        return epochs

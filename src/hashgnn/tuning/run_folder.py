@@ -1,0 +1,123 @@
+"""The folder of a search: what is searched, the split, the study and a log for each trial."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from hashgnn._files import atomic_file
+from hashgnn._tensors import read_tensors, write_tensors
+from hashgnn.config import ModelConfig
+from hashgnn.data import Interactions
+from hashgnn.errors import ParameterError
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SearchFolder:
+    """Where a search keeps what a later call goes on from.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's log of the study."""
+        return self.path / "study.jsonl"
+
+    @property
+    def data(self) -> Path:
+        """The two parts of the training interactions."""
+        return self.path / "split.safetensors"
+
+    def config_of(self, number: int) -> Path:
+        """The settings of a trial."""
+        return self.path / "trials" / f"{number:04}.json"
+
+    def log_of(self, number: int) -> Path:
+        """The training log of a trial, a line an epoch."""
+        return self.path / "trials" / f"{number:04}.jsonl"
+
+    def errors_of(self, number: int) -> Path:
+        """What the process of a trial said."""
+        return self.path / "trials" / f"{number:04}.txt"
+
+    def epochs_of(self, number: int) -> list[dict[str, Any]]:
+        """Return the epochs that a trial has logged, a line that is still being written left out."""
+        log = self.log_of(number)
+        lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
+        return [event for event in map(json.loads, lines) if event["event"] == "epoch"]
+
+    def open(self, identity: Mapping[str, Any], fitted: Interactions, valid: Interactions) -> None:
+        """Make the folder, or check that it is of the same search.
+
+        Raises
+        ------
+        ParameterError
+            If it belongs to other data, settings or another space.
+        """
+        manifest = self.path / "search.json"
+        document = {"format": _FORMAT, **identity, "data": _fingerprint(fitted, valid)}
+        if manifest.exists():
+            try:
+                known = json.loads(manifest.read_text(encoding="utf-8"))
+            except ValueError:
+                known = {}
+            changed = [name for name in document if known.get(name) != json.loads(json.dumps(document[name]))]
+            if changed:
+                raise ParameterError(
+                    f"{self.path}: holds a search with other {', '.join(changed)}; "
+                    "remove it, or name another recipe file"
+                )
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise ParameterError(f"{self.path}: exists and holds no search; name another recipe file")
+        tensors: dict[str, Any] = {}
+        for name, part in (("fitted", fitted), ("valid", valid)):
+            tensors |= {f"{name}/users": part.user_index, f"{name}/items": part.item_index}
+        shape = json.dumps([fitted.n_users, fitted.n_items])
+        write_tensors(self.data, tensors, {"shape": shape})
+        self.config_of(0).parent.mkdir(exist_ok=True)
+        with atomic_file(manifest) as temporary:
+            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+    def read_parts(self) -> tuple[Interactions, Interactions]:
+        """Return the fitted and the held-out part, over numbers as ids."""
+        tensors, metadata = read_tensors(self.data)
+        shape = tuple(json.loads(metadata["shape"]))
+        parts = []
+        for name in ("fitted", "valid"):
+            users, items = tensors[f"{name}/users"], tensors[f"{name}/items"]
+            parts.append(
+                Interactions.from_csr(sp.csr_matrix((np.ones(len(users)), (users, items)), shape=shape))
+            )
+        fitted, valid = parts
+        return fitted, Interactions(fitted.user_ids, fitted.item_ids, valid.user_index, valid.item_index)
+
+    def write_trial(self, number: int, config: ModelConfig, seed: int, n_threads: int, device: str) -> None:
+        """Write what the process of a trial is to do, and forget an earlier log of it."""
+        self.log_of(number).unlink(missing_ok=True)
+        document = {"config": config.to_dict(), "seed": seed, "n_threads": n_threads, "device": device}
+        with atomic_file(self.config_of(number)) as temporary:
+            temporary.write_text(json.dumps(document) + "\n", encoding="utf-8")
+
+
+def _fingerprint(*parts: Interactions) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(np.array([part.n_users, part.n_items], np.int64).tobytes())
+        for index in (part.user_index, part.item_index):
+            digest.update(np.ascontiguousarray(index).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,154 @@
+"""Search spaces: which settings vary, and between what."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hashgnn._checks import check_float, quote_some
+from hashgnn.config import ModelConfig
+from hashgnn.errors import ParameterError
+
+SPACES = ("rates", "default", "paper")
+_FIXED = ("n_bits", "validation_share", "validation_metric")  # what is asked for, not what is found
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers between two ends, both included.
+
+    Attributes
+    ----------
+    low, high : int or float
+        Integers where both are written as such.
+    log : bool
+        Equal ratios are equally likely, instead of equal differences.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether only integers are tried."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def suggest(self, trial: Any, name: str) -> Any:
+        """Ask an Optuna trial for a value."""
+        if self.is_integer:
+            return trial.suggest_int(name, self.low, self.high, log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+    def holds(self, value: Any) -> bool:
+        """Return whether a value lies in the range."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high
+
+    def ends(self) -> tuple[Any, ...]:
+        """Return the values that the setting's own rule is held against."""
+        return self.low, self.high
+
+    def to_dict(self) -> Any:
+        """Return the form it has in a TOML file."""
+        return {"low": self.low, "high": self.high, "log": self.log}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A few values without order.
+
+    Attributes
+    ----------
+    values : tuple of str, bool, int or float
+    """
+
+    values: tuple[Any, ...]
+
+    def suggest(self, trial: Any, name: str) -> Any:
+        """Ask an Optuna trial for a value."""
+        return trial.suggest_categorical(name, self.values)
+
+    def holds(self, value: Any) -> bool:
+        """Return whether a value is among them."""
+        return value in self.values
+
+    def ends(self) -> tuple[Any, ...]:
+        """Return the values that the setting's own rule is held against."""
+        return self.values
+
+    def to_dict(self) -> Any:
+        """Return the form it has in a TOML file."""
+        return list(self.values)
+
+
+Space = Mapping[str, Range | Choice]
+
+
+def load_space(space: str | Path, base: ModelConfig) -> dict[str, Range | Choice]:
+    """Read a search space and hold it against the settings' own rules.
+
+    Parameters
+    ----------
+    space : str or Path
+        A name of :data:`SPACES`, or a TOML file with a line a setting: ``{ low = 0.01, high = 0.1, log = true }``
+        for numbers, ``["guided", "ste"]`` for a choice.
+    base : ModelConfig
+        What the settings are put into.
+
+    Raises
+    ------
+    ParameterError
+        If the space is unknown or empty, a line has another form, or a value breaks its setting's rule.
+    """
+    values, where = _read(space)
+    found = {name: _parameter(f"{where}: {name}", name, entry) for name, entry in values.items()}
+    if not found:
+        raise ParameterError(f"{where}: a space must vary one setting or more, got none")
+    for name, parameter in found.items():
+        for value in parameter.ends():
+            try:
+                base.replace(**{name: value})
+            except ParameterError as error:
+                raise ParameterError(f"{where}: {error}") from None
+    return found
+
+
+def _read(space: str | Path) -> tuple[dict[str, Any], str]:
+    if space in SPACES:
+        text = resources.files(__package__).joinpath("spaces", f"{space}.toml").read_text(encoding="utf-8")
+        return tomllib.loads(text), f"space {space!r}"
+    path = Path(space)
+    if path.suffix != ".toml":
+        raise ParameterError(f"space must be one of {quote_some(SPACES)} or a .toml file, got {str(space)!r}")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
+    except OSError as error:
+        raise ParameterError(f"{path}: the space cannot be read, {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path}: the space is not valid TOML, {error}") from None
+
+
+def _parameter(where: str, name: str, entry: Any) -> Range | Choice:
+    if name in _FIXED:
+        raise ParameterError(f"{where} is given, not searched for; a space may not vary {quote_some(_FIXED)}")
+    if isinstance(entry, list):
+        if len(entry) < 2 or not all(isinstance(value, str | bool | int | float) for value in entry):
+            raise ParameterError(f"{where} must list two or more texts, numbers or booleans, got {entry!r}")
+        return Choice(tuple(entry))
+    if not isinstance(entry, dict) or not {"low", "high"} <= set(entry) <= {"low", "high", "log"}:
+        raise ParameterError(
+            f"{where} must be a list or {{ low = …, high = …, log = true or false }}, got {entry!r}"
+        )
+    low, high, log = entry["low"], entry["high"], entry.get("log", False)
+    check_float(f"{where}.low", low)
+    check_float(f"{where}.high", high, minimum=low, open_minimum=True)
+    if not isinstance(log, bool):
+        raise ParameterError(f"{where}.log must be true or false, got {log!r}")
+    if log and low <= 0:
+        raise ParameterError(f"{where}.low must be a finite number > 0 where log = true, got {low}")
+    return Range(low, high, log)

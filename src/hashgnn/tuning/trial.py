@@ -1,0 +1,60 @@
+"""One trial in a process of its own: ``python -m hashgnn.tuning.trial FOLDER NUMBER``.
+
+A process can be ended in the middle of an epoch, when its trial is not worth going on with or the time is
+up; what it found so far is in its log. It ends by itself when the search that started it is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+from hashgnn._extras import require
+from hashgnn.config import ModelConfig
+from hashgnn.errors import HashGNNError, TrainingError
+from hashgnn.tuning.run_folder import SearchFolder
+
+DONE, BAD_INPUT, DIVERGED = 0, 2, 3
+
+
+def main(folder: str, number: str) -> int:
+    """Train as the trial's file says; return the exit code."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    require("torch", extra="train", purpose="tuning")
+    from hashgnn.training import train
+
+    place = SearchFolder(Path(folder))
+    given = json.loads(place.config_of(int(number)).read_text(encoding="utf-8"))
+    fitted, valid = place.read_parts()
+    try:
+        train(
+            fitted,
+            ModelConfig.from_dict(given["config"]),
+            valid=valid,
+            rng=given["seed"],
+            n_threads=given["n_threads"],
+            device=given["device"],
+            progress=False,
+            log_path=place.log_of(int(number)),
+        )
+    except TrainingError as error:
+        print(error, file=sys.stderr)
+        return DIVERGED
+    except HashGNNError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    return DONE
+
+
+def _end_with_parent() -> None:
+    """Wait until the other end of standard input is closed, as it is when the search has ended or was killed."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,153 @@
+"""A search from end to end on generated data; every trial is a process that imports torch, so there are few."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hashgnn.config import ModelConfig, load_recipe
+from hashgnn.data import Interactions
+from hashgnn.errors import ParameterError, TrainingError
+from hashgnn.recommender import HashGNN
+from hashgnn.tuning import Range, TuneResult, tune
+
+pytest.importorskip("optuna")
+
+# A step of 1e-6 learns nothing in three epochs, one of .1 finds the two groups.
+SPACE = {"learning_rate": Range(1e-6, 0.1, log=True)}
+
+
+@pytest.fixture(scope="module")
+def blocks() -> Interactions:
+    """Two groups of 20 users that like two groups of 12 items, each pair with probability 0.7."""
+    rng = np.random.default_rng(0)
+    same = np.kron(np.eye(2), np.ones((20, 12))) > 0
+    users, items = np.nonzero(same & (rng.random(same.shape) < 0.7))
+    return Interactions.from_arrays([f"u{user}" for user in users], [f"i{item}" for item in items])
+
+
+def base(**settings: object) -> ModelConfig:
+    small = {"n_bits": 16, "embedding_dim": 8, "batch_size": 16, "epochs": 3, "teacher": "none"}
+    plain = {"warm_start": False, "learning_rate": 1e-6, "validation_metric": "recall@5"}
+    return load_recipe("default", **{**small, **plain, **settings})
+
+
+def search(train: Interactions, path: Path, **options: object) -> TuneResult:
+    given: dict[str, object] = {
+        "base": base(),
+        "space": SPACE,
+        "minutes": 1000.0,
+        "n_trials": 3,
+        "device": "cpu",
+    }
+    return tune(train, path, progress=False, **{**given, **options})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def whole(blocks: Interactions, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TuneResult]:
+    path = tmp_path_factory.mktemp("whole") / "mine.toml"
+    return path, search(blocks, path)
+
+
+def test_the_first_trial_is_the_recipe_and_the_best_is_better(whole: tuple[Path, TuneResult]) -> None:
+    _, found = whole
+    first = found.trials[0]
+    assert (first.number, first.state, first.settings) == (0, "complete", {"learning_rate": 1e-6})
+    assert [trial.number for trial in found.trials] == [0, 1, 2]
+    assert found.best.value is not None
+    assert first.value is not None
+    assert found.best.value == max(trial.value or 0 for trial in found.trials if trial.state == "complete")
+    assert found.best.value > first.value
+    assert found.config == base(learning_rate=found.best.settings["learning_rate"])
+
+
+def test_the_recipe_file_reads_back_and_fits(whole: tuple[Path, TuneResult], blocks: Interactions) -> None:
+    path, found = whole
+    assert load_recipe(path) == found.config
+    model = HashGNN(16, path).fit(blocks, rng=0, n_threads=1, progress=False)
+    assert model.config == found.config
+
+
+def test_a_trials_value_is_what_its_log_says_at_the_last_epoch(whole: tuple[Path, TuneResult]) -> None:
+    path, found = whole
+    lines = (path.with_suffix(".tune") / "trials" / "0000.jsonl").read_text().splitlines()
+    epochs = [event for event in map(json.loads, lines) if event["event"] == "epoch"]
+    assert len(epochs) == found.trials[0].epochs == 3
+    assert found.trials[0].value == epochs[-1]["recall@5"]
+
+
+def test_a_search_in_two_calls_draws_what_one_call_draws(
+    whole: tuple[Path, TuneResult], blocks: Interactions, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    for n_trials in (1, 3):
+        found = search(blocks, path, n_trials=n_trials)
+    assert [trial.settings for trial in found.trials] == [trial.settings for trial in whole[1].trials]
+    assert [trial.value for trial in found.trials] == [trial.value for trial in whole[1].trials]
+
+
+def test_a_search_that_was_killed_in_a_trial_tries_it_again(blocks: Interactions, tmp_path: Path) -> None:
+    import optuna
+
+    path = tmp_path / "mine.toml"
+    search(blocks, path, n_trials=1)
+    journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "mine.tune" / "study.jsonl"))
+    study = optuna.load_study(study_name="tune", storage=optuna.storages.JournalStorage(journal))
+    study.enqueue_trial({"learning_rate": 0.05})
+    study.ask().suggest_float("learning_rate", 1e-6, 0.1, log=True)  # and nothing more: the process is gone
+    found = search(blocks, path, n_trials=3)
+    states = [(trial.state, trial.settings["learning_rate"]) for trial in found.trials]
+    assert states[1:] == [("failed", 0.05), ("complete", 0.05)]
+
+
+def test_minutes_that_are_spent_add_nothing(whole: tuple[Path, TuneResult], blocks: Interactions) -> None:
+    path, found = whole
+    again = search(blocks, path, n_trials=None, minutes=found.seconds / 60)
+    assert again == found
+
+
+def test_where_no_trial_ends_the_minutes_were_too_few(blocks: Interactions, tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingError, match=r"mine\.tune: none of 1 trials ended within the minutes; give more"
+    ):
+        search(blocks, tmp_path / "mine.toml", minutes=0.001)
+    assert not (tmp_path / "mine.toml").exists()
+
+
+def test_a_folder_of_another_search_is_refused(
+    whole: tuple[Path, TuneResult], blocks: Interactions, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ParameterError, match=r"mine\.tune: holds a search with other recipe, seed; remove it"
+    ):
+        search(blocks, whole[0], base=base(n_bits=32), rng=1)
+    (tmp_path / "other.tune").mkdir()
+    (tmp_path / "other.tune" / "notes.txt").write_text("mine")
+    with pytest.raises(ParameterError, match=r"other\.tune: exists and holds no search"):
+        search(blocks, tmp_path / "other.toml")
+
+
+def test_what_training_refuses_ends_the_search_with_its_sentence(
+    blocks: Interactions, tmp_path: Path
+) -> None:
+    with pytest.raises(ParameterError, match="metrics must be cut at 24 items at most, got 'recall@30'"):
+        search(blocks, tmp_path / "mine.toml", metric="recall@30")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"minutes": 0}, "minutes must be a finite number > 0, got 0"),
+        ({"n_trials": 0}, "n_trials must be an integer >= 1, got 0"),
+        ({"metric": "recall"}, "metrics must be names like 'recall@20'"),
+    ],
+)
+def test_bad_options_are_refused(
+    options: dict[str, object], message: str, blocks: Interactions, tmp_path: Path
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        search(blocks, tmp_path / "mine.toml", **options)
+    assert list(tmp_path.iterdir()) == []
