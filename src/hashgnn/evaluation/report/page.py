@@ -19,7 +19,7 @@ _NAMES = {
     "hierarchical": "candidates by bits, re-ranked by floats",
     "float": "floats against floats, every item",
 }
-_FIGURE = 18  # characters that fit into the room of one figure
+_FIGURE = 12  # characters that fit into the room of one figure
 # The page may load nothing, from anywhere: what it shows is in it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
