@@ -1,11 +1,16 @@
+"""Results by hand are imported by name; pytest's importlib mode does not put this folder on the path."""
+
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -6,33 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hand import USERS, put
 
 from hashgnn.benchmarking.quality import differences, table_rows
-from hashgnn.benchmarking.quality.cells import Cell, Result, read_result, write_result
+from hashgnn.benchmarking.quality.cells import read_result
 from hashgnn.errors import ArtifactDamagedError, ParameterError
-
-USERS = np.array([3, 5, 8, 9])
-
-
-def put(
-    folder: Path, method: str, seed: int, ways: dict[str, list[float]], n_bits: int | None = 32
-) -> Result:
-    """Write the result of a cell whose users have these values of recall@20, and read it back."""
-    cell = Cell("hand", method, n_bits, seed, "0" * 12)
-    per_user = {way: {"recall@20": np.array(values, np.float32)} for way, values in ways.items()}
-    means = {way: {"recall@20": float(np.mean(values))} for way, values in ways.items()}
-    values = {
-        "family": "recipe" if n_bits else "floats",
-        "metrics": means,
-        "expected": means,
-        "bytes_per_item": dict.fromkeys(ways, 4.0),
-        "processor_seconds": 1.0 + seed,
-        "training": {},
-    }
-    write_result(folder, cell, values, USERS, per_user)
-    found = read_result(folder, cell)
-    assert found is not None
-    return found
 
 
 def test_a_difference_is_that_of_a_paired_t_test_worked_by_hand(tmp_path: Path) -> None:
