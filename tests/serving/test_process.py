@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -31,7 +32,7 @@ class Running:
         self.process, self.url, self.lines = process, url, lines
 
     def post(self, path: str, body: object, **options: object) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, timeout=20, **options)  # type: ignore[arg-type]
+        return httpx.post(self.url + path, json=body, timeout=120, **options)  # type: ignore[arg-type]
 
     def version(self) -> str:
         answer = self.post("/v1/recommend", {"users": ["u1"], "k": 3})
@@ -68,19 +69,19 @@ def start() -> Start:
         try:
             assert url is not None, first
             running = Running(process, url.group(), lines)
-            _wait(lambda: httpx.get(running.url + "/health/ready", timeout=20).status_code == 200)
+            _wait(lambda: httpx.get(running.url + "/health/ready", timeout=120).status_code == 200)
             yield running
         finally:
             if process.poll() is None:
                 process.terminate()
-            process.wait(30)
+            process.wait(120)
             reader.join(5)
             process.stderr.close()
 
     return started
 
 
-def _wait(true: Callable[[], bool], seconds: float = 30) -> None:
+def _wait(true: Callable[[], bool], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, f"not so after {seconds} seconds"
@@ -88,17 +89,17 @@ def _wait(true: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def test_sigterm_answers_what_was_begun(versions: Path, start: Start) -> None:
-    with start(versions / "v1", "--drain", "0.5") as service, ThreadPoolExecutor(4) as pool:
+    with start(versions / "v1", "--drain", "10") as service, ThreadPoolExecutor(4) as pool:
         slow = {"users": USERS, "k": 100, "search": "float"}
         begun = [pool.submit(service.post, "/v1/recommend", slow) for _ in range(4)]
         working = re.compile(r"^hashgnn_requests_in_progress [1-9]", re.MULTILINE)
-        _wait(lambda: working.search(httpx.get(service.url + "/metrics", timeout=20).text) is not None)
+        _wait(lambda: working.search(httpx.get(service.url + "/metrics", timeout=120).text) is not None)
         service.process.send_signal(signal.SIGTERM)
-        _wait(lambda: httpx.get(service.url + "/health/ready", timeout=20).status_code == 503)
+        _wait(lambda: httpx.get(service.url + "/health/ready", timeout=120).status_code == 503)
         answers = [future.result() for future in begun]
         assert [answer.status_code for answer in answers] == [200] * 4
         assert all(len(answer.json()["results"]) == 500 for answer in answers)
-        assert service.process.wait(20) == 0
+        assert service.process.wait(120) == 0
         with pytest.raises(httpx.ConnectError):
             service.version()
 
@@ -108,7 +109,7 @@ def test_reloads_lose_no_request(versions: Path, start: Start) -> None:
         stop = threading.Event()
 
         def ask() -> list[int]:
-            with httpx.Client(base_url=service.url, timeout=20) as client:
+            with httpx.Client(base_url=service.url, timeout=120) as client:
                 statuses = []
                 while not stop.is_set():
                     answer = client.post("/v1/recommend", json={"users": ["u3"], "k": 10})
@@ -133,21 +134,21 @@ def test_workers_follow_a_reload_and_are_replaced_when_they_die(versions: Path, 
         assert service.post("/admin/reload", {"version": "v2"}, headers=headers).status_code == 200
         _wait(lambda: all(service.version() == "v2" for _ in range(20)))
         workers = re.compile(r'hashgnn_resident_memory_bytes\{pid="(\d+)"\}')
-        alive = set(workers.findall(httpx.get(service.url + "/metrics", timeout=20).text))
+        alive = set(workers.findall(httpx.get(service.url + "/metrics", timeout=120).text))
         assert len(alive) == 2
         os.kill(int(min(alive)), signal.SIGKILL)
         _wait(lambda: any("worker ended" in line for line in service.lines))
         _wait(lambda: set(workers.findall(httpx.get(service.url + "/metrics").text)) - alive != set())
         assert all(service.version() for _ in range(10))
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(20) == 0
+        assert service.process.wait(120) == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_what_cannot_be_served_ends_with_one_sentence(tmp_path: Path, workers: str) -> None:
     command = [sys.executable, "-m", "hashgnn", "serve", str(tmp_path / "none"), "--port", "0"]
     ended = subprocess.run(
-        [*command, "--workers", workers], capture_output=True, text=True, timeout=60, check=False
+        [*command, "--workers", workers], capture_output=True, text=True, timeout=120, check=False
     )
     assert ended.returncode == 2
     assert "holds no model that can be read, No such file or directory" in ended.stderr
@@ -157,3 +158,32 @@ def test_what_cannot_be_served_ends_with_one_sentence(tmp_path: Path, workers: s
 def test_serving_does_not_import_torch() -> None:
     code = "import hashgnn.serving.server, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_head_that_is_too_long_or_too_slow_is_refused(versions: Path, start: Start) -> None:
+    with start(versions / "v1", "--time-limit", "1") as service:
+
+        def ask(*parts: bytes) -> bytes:
+            with socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1])), 60) as line:
+                answer = b""
+                with contextlib.suppress(ConnectionError):
+                    for part in parts:
+                        line.sendall(part)
+                with contextlib.suppress(ConnectionError):
+                    while received := line.recv(65536):
+                        answer += received
+                return answer
+
+        live = b"GET /health/live HTTP/1.1\r\nhost: a\r\n"
+        for endless in ((live, b"x-more: " + b"a" * 300_000), (b"GET /" + b"a" * 300_000,)):
+            assert ask(*endless) in (b"", b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+                                          b"content-length: 0\r\nconnection: close\r\n\r\n")  # fmt: skip
+        for stopped in ((), (live,), (live + b"\r\n", live), (b"\0",)):
+            assert b"Traceback" not in ask(*stopped)
+        assert ask(live + b"x-long: " + b"a" * 60_000 + b"\r\nconnection: close\r\n\r\n").startswith(
+            b"HTTP/1.1 200"
+        )
+        assert ask(live).startswith(b"HTTP/1.1 408")
+        two = ask(live + b"\r\n" + live + b"connection: close\r\n\r\n")
+        assert two.count(b"HTTP/1.1 200 OK") == 2
+        assert service.version()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hashgnn._extras import require
 from hashgnn.serving.settings import ServiceSettings
 
-for _module in ("fastapi", "prometheus_client", "uvicorn"):
+for _module in ("fastapi", "httptools", "prometheus_client", "uvicorn"):
     require(_module, extra="serve", purpose="the service")
 
 from hashgnn.serving.app import create_app  # noqa: E402

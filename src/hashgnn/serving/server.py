@@ -14,6 +14,7 @@ import uvicorn
 from hashgnn.errors import StorageError
 from hashgnn.serving.app import create_app
 from hashgnn.serving.logs import write_to_stderr
+from hashgnn.serving.protocol import bounded_protocol
 from hashgnn.serving.service import Service
 from hashgnn.serving.settings import ServiceSettings
 
@@ -61,6 +62,7 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
     gc.freeze()
     config = uvicorn.Config(
         app,
+        http=bounded_protocol(settings.time_limit),
         lifespan="on",
         ws="none",
         access_log=False,

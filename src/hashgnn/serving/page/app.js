@@ -1,4 +1,4 @@
-// The page: picks go in, five lists and their codes come out.
+// The page: picks go in, a list by each search way and its codes come out.
 
 import { describeModel, encodeHistory, encodeItems, findItems, Problem, recommend, useKey } from "./api.js";
 import { showCard } from "./card.js";

@@ -1,0 +1,74 @@
+"""HTTP/1.1 as uvicorn speaks it, with bounds on a request's head: how long it is, how long it takes to come."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_LIMIT = 65536  # bytes of the request line and headers
+
+_ANSWER = b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_LONG, _TOO_SLOW = b"431 Request Header Fields Too Large", b"408 Request Timeout"
+
+
+def bounded_protocol(seconds: float) -> type[asyncio.Protocol]:
+    """Return the protocol of a connection whose heads must each arrive within some seconds."""
+    return type("BoundedProtocol", (_Bounded,), {"_seconds": seconds})
+
+
+class _Bounded(HttpToolsProtocol):
+    """Counts the bytes of a head, and closes a connection that does not get on with one.
+
+    Between two requests the parent's own time for idle connections holds.
+    """
+
+    _seconds: float
+    _in_head = True
+    _length = 0
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._length += len(data)
+            self._expect_head()
+        super().data_received(data)
+        if self._in_head and self._length > HEAD_LIMIT:
+            self._refuse(_TOO_LONG)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._length = False, 0
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_head = True
+
+    def _expect_head(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(self._seconds, self._refuse, _TOO_SLOW)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _refuse(self, status: bytes) -> None:
+        self._stop_waiting()
+        if not self.transport.is_closing():
+            self.transport.write(_ANSWER % status)
+            self.transport.close()
