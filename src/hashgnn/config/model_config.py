@@ -109,9 +109,10 @@ class ModelConfig(BaseModel):
     item_share : float in (0, 1]
         ``users``: the softmax runs over the items that a batch asks for and this share of the others, drawn
         anew at each step and weighted up; 1 takes all items.
-    teacher : {"none", "spectral", "chebyshev"}
+    teacher : {"none", "spectral", "chebyshev", "auto"}
         Whose ranked lists are to be reproduced beside the observed items: a closed-form graph filter,
-        GF-CF or ChebyCF. ``users`` takes the list into the softmax's target; ``edges`` draws from it.
+        GF-CF, ChebyCF, or the one of either kind that ranks held-out interactions best. ``users`` takes the
+        list into the softmax's target; ``edges`` draws from it.
     teacher_weight : float in [0, 1]
         Share of the target, or of the edges, that is the teacher's; the rest is observed items.
     teacher_count : float or None
@@ -123,7 +124,8 @@ class ModelConfig(BaseModel):
     teacher_k, teacher_decay : int, float
         Length of the list; rank r has weight proportional to exp(-r / teacher_decay).
     teacher_rank, teacher_alpha : int, float
-        Singular vectors of the filter's low pass, and its weight.
+        Singular vectors of the filter's low pass, and its weight; ``auto`` chooses the weight, and may take
+        fewer vectors.
     min_steps : int
         ``users``: an epoch has at least so many steps; few users make smaller batches.
     learning_rate, shared_learning_rate : float
@@ -201,7 +203,7 @@ class ModelConfig(BaseModel):
     code_weight: Weight = 1.0
     float_weight: Weight = 0.0
     item_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
-    teacher: Literal["none", "spectral", "chebyshev"] = "none"
+    teacher: Literal["none", "spectral", "chebyshev", "auto"] = "none"
     teacher_weight: Share = 0.7
     teacher_count: Positive | None = None
     observed_target: Literal["all", "left_out"] = "all"

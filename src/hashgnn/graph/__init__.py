@@ -1,7 +1,13 @@
 """The bipartite graph: adjacency, neighbour and negative sampling, spectral filters."""
 
 from hashgnn.graph.bipartite import BipartiteGraph
-from hashgnn.graph.filters import ChebyshevFilter, GraphFilter, SpectralFilter
+from hashgnn.graph.filters import (
+    ChebyshevFilter,
+    FilterChoice,
+    GraphFilter,
+    SpectralFilter,
+    choose_filter,
+)
 from hashgnn.graph.negatives import NegativeSampler
 from hashgnn.graph.sampling import sample_neighbours
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum, truncated_svd
@@ -10,10 +16,12 @@ from hashgnn.graph.walks import random_walks
 __all__ = [
     "BipartiteGraph",
     "ChebyshevFilter",
+    "FilterChoice",
     "GraphFilter",
     "GraphSpectrum",
     "NegativeSampler",
     "SpectralFilter",
+    "choose_filter",
     "low_spectrum",
     "random_walks",
     "sample_neighbours",

@@ -117,6 +117,11 @@ class GraphSpectrum:
     user_vectors: Array
     item_vectors: Array
 
+    def first(self, rank: int) -> GraphSpectrum:
+        """Return the ``rank`` smoothest of the signals; ``rank`` is at most their number."""
+        check_int("rank", rank, minimum=1, maximum=len(self.values))
+        return GraphSpectrum(self.values[:rank], self.user_vectors[:, :rank], self.item_vectors[:, :rank])
+
 
 def low_spectrum(
     graph: BipartiteGraph, rank: int, *, rng: RngLike = None, n_iterations: int = 4

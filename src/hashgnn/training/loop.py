@@ -26,7 +26,15 @@ _EPOCH_STREAM = 3  # the place of epochs among the streams derived from the seed
 
 
 class Objective(Protocol):
-    """What a run minimises: it makes the batches of an epoch and the loss of a batch."""
+    """What a run minimises: it makes the batches of an epoch and the loss of a batch.
+
+    Attributes
+    ----------
+    facts : dict
+        JSON values about what it was built with, kept with the fitted state.
+    """
+
+    facts: dict[str, Any]
 
     def n_steps(self) -> int:
         """Return the number of batches in an epoch."""

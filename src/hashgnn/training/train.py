@@ -124,6 +124,8 @@ def train(
         described |= {} if start is None else {"lineage": dict(start.lineage)}
         identity = fingerprint(fitted.csr, config, seed, described)
         log.write("start", config=config.to_dict(), seed=seed, device=str(target), n_threads=count)
+        if objective.facts:
+            log.write("objective", **objective.facts)
         outcome = run(model, objective, config, options, identity=identity, validate=validate, log=log)
         if fitted is not interactions:
             view = _view(BipartiteGraph.from_interactions(interactions), columns).to(target)
@@ -136,6 +138,7 @@ def train(
             "seed": seed,
             "device": str(target),
             "n_threads": count,
+            **objective.facts,
             "scales": {"code": model.scale.item(), "float": model.float_scale.item()},
             **({} if start is None else {"lineage": dict(start.lineage)}),
             "versions": {

@@ -14,7 +14,7 @@ from hashgnn._checks import check_float, check_int
 from hashgnn._rng import RngLike
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter, by_columns
-from hashgnn.graph.spectral import low_spectrum
+from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
 
 Array = np.ndarray[Any, Any]
 
@@ -80,6 +80,7 @@ class ChebyshevFilter(GraphFilter):
         beta: float = 0.4,
         rng: RngLike = None,
         n_iterations: int = 4,
+        spectrum: GraphSpectrum | None = None,
     ) -> ChebyshevFilter:
         """Compute singular vectors and coefficients.
 
@@ -99,11 +100,15 @@ class ChebyshevFilter(GraphFilter):
         rng : int, numpy.random.Generator or None, default=None
         n_iterations : int, default=4
             Power iterations of the randomized SVD.
+        spectrum : GraphSpectrum or None, default=None
+            Of this graph, where it is known already; its first ``rank`` vectors are taken.
         """
         response = plateau_response(check_int("order", order, minimum=1), flatness)
         alpha = check_float("alpha", alpha, minimum=0)
         beta = check_float("beta", beta, minimum=0, maximum=1)
-        spectrum = low_spectrum(graph, rank, rng=rng, n_iterations=n_iterations)
+        if spectrum is None:
+            spectrum = low_spectrum(graph, rank, rng=rng, n_iterations=n_iterations)
+        spectrum = spectrum.first(rank)
         squares = np.clip(spectrum.values.astype(np.float64) ** 2, 0, 1)
         band = max(float(squares[-1]), _NARROWEST)
         coefficients = _economised(response, band)

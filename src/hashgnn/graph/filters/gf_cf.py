@@ -13,7 +13,7 @@ from hashgnn._checks import check_float
 from hashgnn._rng import RngLike
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter, by_columns
-from hashgnn.graph.spectral import low_spectrum
+from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
 
 Array = np.ndarray[Any, Any]
 
@@ -61,6 +61,7 @@ class SpectralFilter(GraphFilter):
         alpha: float = 0.3,
         rng: RngLike = None,
         n_iterations: int = 4,
+        spectrum: GraphSpectrum | None = None,
     ) -> SpectralFilter:
         """Compute the filter's singular vectors.
 
@@ -73,9 +74,13 @@ class SpectralFilter(GraphFilter):
         rng : int, numpy.random.Generator or None, default=None
         n_iterations : int, default=4
             Power iterations of the randomized SVD.
+        spectrum : GraphSpectrum or None, default=None
+            Of this graph, where it is known already; its first ``rank`` vectors are taken.
         """
         alpha = check_float("alpha", alpha, minimum=0)
-        vectors = low_spectrum(graph, rank, rng=rng, n_iterations=n_iterations).item_vectors
+        if spectrum is None:
+            spectrum = low_spectrum(graph, rank, rng=rng, n_iterations=n_iterations)
+        vectors = spectrum.first(rank).item_vectors
         root = np.sqrt(graph.item_strengths)[:, None]
         inverse = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
         return cls(graph, alpha, (vectors * inverse).astype(np.float32), (vectors * root).astype(np.float32))

@@ -16,7 +16,7 @@ from hashgnn.graph import BipartiteGraph, NegativeSampler, sample_neighbours
 from hashgnn.nn import GraphView, combined
 from hashgnn.training.model import HashModel
 from hashgnn.training.objectives._penalty import code_penalty
-from hashgnn.training.objectives._teacher import teacher_lists
+from hashgnn.training.objectives._teacher import build_teacher
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ class EdgeObjective:
         self._graph, self._view, self._config = graph, view, config
         self._sampler = NegativeSampler(graph, config.negatives, exponent=config.popularity_exponent)
         self._expected = _expected_counts(graph, config)
-        self._lists = teacher_lists(graph, config, rng, progress)
+        teacher = build_teacher(graph, config, rng, progress)
+        self._lists = None if teacher is None else teacher.lists
+        self.facts = {} if teacher is None else {"teacher": teacher.facts}
         self._edge_users = np.repeat(np.arange(graph.n_users), graph.user_degrees)
         self._edge_items = graph.user_item.indices.astype(np.int64)
 

@@ -16,7 +16,7 @@ from hashgnn.training.device import has_fast_bfloat16
 from hashgnn.training.model import HashModel
 from hashgnn.training.objectives._item_sample import ItemSample, Pairs
 from hashgnn.training.objectives._penalty import code_penalty
-from hashgnn.training.objectives._teacher import teacher_lists
+from hashgnn.training.objectives._teacher import build_teacher
 
 
 class UserObjective:
@@ -46,7 +46,9 @@ class UserObjective:
         self._items = torch.arange(graph.n_users, graph.n_nodes, device=view.device)
         # Where bfloat16 is emulated, or the catalogue small, single precision is the faster one.
         self._workspace = SoftmaxWorkspace() if has_fast_bfloat16(view.device) else None
-        self._lists = teacher_lists(graph, config, rng, progress)
+        teacher = build_teacher(graph, config, rng, progress)
+        self._lists = None if teacher is None else teacher.lists
+        self.facts = {} if teacher is None else {"teacher": teacher.facts}
         self._list_weights = torch.exp(-torch.arange(config.teacher_k) / config.teacher_decay)
 
     def n_steps(self) -> int:

@@ -1,0 +1,151 @@
+"""``choose_filter``: the closed-form filter that ranks held-out interactions best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashgnn._checks import check_int
+from hashgnn._progress import progress
+from hashgnn._rng import RngLike, as_generator
+from hashgnn.data import Interactions, split
+from hashgnn.graph.bipartite import BipartiteGraph
+from hashgnn.graph.filters.base import Array, GraphFilter
+from hashgnn.graph.filters.cheby_cf import ChebyshevFilter
+from hashgnn.graph.filters.gf_cf import SpectralFilter
+from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
+
+_HELD_OUT = 0.2
+_JUDGED_AT = 20
+_FAMILIES: dict[str, type[ChebyshevFilter] | type[SpectralFilter]] = {
+    "chebyshev": ChebyshevFilter,
+    "spectral": SpectralFilter,
+}
+_WEIGHTS = (0.2, 0.05, 1.0, 3.0)  # of the ideal low pass, the authors' first
+_N_TRIED = 2 * len(_WEIGHTS) + 2 + 3
+
+
+@dataclass(frozen=True)
+class FilterChoice:
+    """A filter fitted on a whole graph, and why it was chosen.
+
+    Attributes
+    ----------
+    filter : GraphFilter
+    family : {"chebyshev", "spectral"}
+    settings : mapping
+        What was given to the family's ``fit``: ``rank``, ``alpha`` and, for chebyshev, ``beta``.
+    recall : float
+        Recall@20 on the held-out interactions; NaN where there was nothing to choose by.
+    """
+
+    filter: GraphFilter
+    family: str
+    settings: Mapping[str, Any]
+    recall: float
+
+
+def choose_filter(
+    graph: BipartiteGraph,
+    *,
+    rank: int = 512,
+    n_judged: int = 600,
+    rng: RngLike = None,
+    show_progress: bool = False,
+) -> FilterChoice:
+    """Choose among closed-form filters by held-out interactions, and fit the best on the whole graph.
+
+    A fifth of each user's interactions is held out once. From ChebyCF with its authors' settings the search
+    goes on by one thing after another: rank and weight of the ideal low pass, the exponent of the degree
+    normalisation, and the linear filter GF-CF in the polynomial's place. A later one must be better to
+    take a former one's place.
+
+    Parameters
+    ----------
+    graph : BipartiteGraph
+    rank : int, default=512
+        Vectors of the low pass, at most; a quarter of them is tried too. Small graphs have fewer.
+    n_judged : int, default=600
+        Users whose held-out items are looked for, spread evenly over all.
+    rng : int, numpy.random.Generator or None, default=None
+        Draws what is held out.
+    show_progress : bool, default=False
+
+    Returns
+    -------
+    FilterChoice
+
+    Notes
+    -----
+    Costs the singular vectors of two graphs and thirteen times the scores of ``n_judged`` users.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> rows = sp.csr_matrix(np.kron(np.eye(2), np.ones((8, 8))))
+    >>> choice = choose_filter(BipartiteGraph(rows), rank=4, rng=0)
+    >>> choice.recall
+    1.0
+    """
+    rank = check_int("rank", rank, minimum=1)
+    n_judged = check_int("n_judged", n_judged, minimum=1)
+    generator = as_generator(rng)
+    rank = max(1, min(rank, graph.n_users - 1, graph.n_items - 1))
+    trial = _Trial.hold_out(graph, rank, n_judged, generator)
+    with progress("choosing a teacher", _N_TRIED, enabled=show_progress) as advance:
+
+        def best_of(candidates: list[tuple[str, dict[str, Any]]], best: _Candidate | None) -> _Candidate:
+            for family, settings in candidates:
+                recall = trial.recall(family, settings)
+                advance(1)
+                if best is None or recall > best.recall:
+                    best = _Candidate(family, settings, recall)
+            assert best is not None
+            return best
+
+        low_passes = [(size, alpha) for size in (rank, max(1, rank // 4)) for alpha in _WEIGHTS]
+        best = best_of(
+            [("chebyshev", {"rank": size, "alpha": alpha, "beta": 0.4}) for size, alpha in low_passes], None
+        )
+        best = best_of([("chebyshev", {**best.settings, "beta": beta}) for beta in (0.3, 0.5)], best)
+        size = best.settings["rank"]
+        best = best_of([("spectral", {"rank": size, "alpha": alpha}) for alpha in _WEIGHTS[:3]], best)
+    fitted = _FAMILIES[best.family].fit(graph, rng=generator, **best.settings)
+    return FilterChoice(fitted, best.family, best.settings, best.recall)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    family: str
+    settings: dict[str, Any]
+    recall: float
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A graph with some interactions held out, its spectrum, and the users who are judged."""
+
+    graph: BipartiteGraph
+    spectrum: GraphSpectrum
+    users: Array
+    held_out: Array
+
+    @classmethod
+    def hold_out(cls, graph: BipartiteGraph, rank: int, n_judged: int, rng: np.random.Generator) -> _Trial:
+        kept, held = split.random(Interactions.from_csr(graph.user_item), _HELD_OUT, rng=rng)
+        left = BipartiteGraph(kept.csr)
+        users = np.flatnonzero(np.diff(held.csr.indptr))
+        users = users[:: max(1, -(-len(users) // n_judged))]
+        return cls(left, low_spectrum(left, rank, rng=rng), users, held.csr[users].toarray() > 0)
+
+    def recall(self, family: str, settings: Mapping[str, Any]) -> float:
+        """Return recall@20 of a filter, NaN where nothing was held out."""
+        if not len(self.users):
+            return float("nan")
+        fitted = _FAMILIES[family].fit(self.graph, spectrum=self.spectrum, **settings)
+        found = fitted.top(min(_JUDGED_AT, self.graph.n_items), self.graph.user_item[self.users])
+        hits = np.take_along_axis(self.held_out, np.maximum(found, 0), axis=1) & (found >= 0)
+        return float((hits.sum(axis=1) / self.held_out.sum(axis=1)).mean())
