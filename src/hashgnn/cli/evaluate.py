@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._checks import check_choice
 from hashgnn.cli._options import (
     Debug,
     FileFormat,
@@ -61,10 +62,16 @@ def evaluate(
     """
     from hashgnn.cli._models import open_model
     from hashgnn.evaluation import evaluate as measure
+    from hashgnn.evaluation.metric_names import parse_metrics
 
     out = Output(as_json, quiet)
     wanted = comma_list("--metrics", metrics) if metrics else _at_cuts(k)
+    ways = comma_list("--search", search) if search else None
     loaded = open_model(model)
+    # What was asked for is checked before a file is read, which may take long.
+    parse_metrics(wanted, n_items=loaded.state_.n_items)
+    for way in ways or ():
+        check_choice("search", way, loaded.search_ways)
     columns = Columns(user, item, file_format=file_format)
     with out.warnings_as_notes():
         held_out = read_interactions(test, columns, out, like=loaded.state_)
@@ -76,7 +83,7 @@ def evaluate(
             masked,
             held_out.csr,
             metrics=wanted,
-            search=comma_list("--search", search) if search else None,
+            search=ways,
             oversampling=oversampling,
             rng=seed,
             progress=out.progress,
