@@ -52,7 +52,7 @@ def choose_filter(
     graph: BipartiteGraph,
     *,
     rank: int = 512,
-    n_judged: int = 600,
+    n_judged: int = 1000,
     rng: RngLike = None,
     show_progress: bool = False,
 ) -> FilterChoice:
@@ -60,15 +60,15 @@ def choose_filter(
 
     A fifth of each user's interactions is held out once. From ChebyCF with its authors' settings the search
     goes on by one thing after another: rank and weight of the ideal low pass, the exponent of the degree
-    normalisation, and the linear filter GF-CF in the polynomial's place. A later one must be better to
-    take a former one's place.
+    normalisation, and the linear filter GF-CF in the polynomial's place. A later one takes a
+    former one's place where it is better, user by user, by more than one standard error.
 
     Parameters
     ----------
     graph : BipartiteGraph
     rank : int, default=512
         Vectors of the low pass, at most; a quarter of them is tried too. Small graphs have fewer.
-    n_judged : int, default=600
+    n_judged : int, default=1000
         Users whose held-out items are looked for, spread evenly over all.
     rng : int, numpy.random.Generator or None, default=None
         Draws what is held out.
@@ -99,10 +99,10 @@ def choose_filter(
 
         def best_of(candidates: list[tuple[str, dict[str, Any]]], best: _Candidate | None) -> _Candidate:
             for family, settings in candidates:
-                recall = trial.recall(family, settings)
+                candidate = _Candidate(family, settings, trial.recall(family, settings))
                 advance(1)
-                if best is None or recall > best.recall:
-                    best = _Candidate(family, settings, recall)
+                if best is None or candidate.is_better_than(best):
+                    best = candidate
             assert best is not None
             return best
 
@@ -114,14 +114,20 @@ def choose_filter(
         size = best.settings["rank"]
         best = best_of([("spectral", {"rank": size, "alpha": alpha}) for alpha in _WEIGHTS[:3]], best)
     fitted = _FAMILIES[best.family].fit(graph, rng=generator, **best.settings)
-    return FilterChoice(fitted, best.family, best.settings, best.recall)
+    recall = float(best.recall.mean()) if len(best.recall) else float("nan")
+    return FilterChoice(fitted, best.family, best.settings, recall)
 
 
 @dataclass(frozen=True)
 class _Candidate:
     family: str
     settings: dict[str, Any]
-    recall: float
+    recall: Array
+
+    def is_better_than(self, other: _Candidate) -> bool:
+        """Return whether recall is higher, user by user, by more than one standard error of the mean."""
+        gains = self.recall - other.recall
+        return len(gains) > 1 and bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
 @dataclass(frozen=True)
@@ -141,11 +147,12 @@ class _Trial:
         users = users[:: max(1, -(-len(users) // n_judged))]
         return cls(left, low_spectrum(left, rank, rng=rng), users, held.csr[users].toarray() > 0)
 
-    def recall(self, family: str, settings: Mapping[str, Any]) -> float:
-        """Return recall@20 of a filter, NaN where nothing was held out."""
+    def recall(self, family: str, settings: Mapping[str, Any]) -> Array:
+        """Return recall@20 of a filter for each user who is judged."""
         if not len(self.users):
-            return float("nan")
+            return np.empty(0)
         fitted = _FAMILIES[family].fit(self.graph, spectrum=self.spectrum, **settings)
         found = fitted.top(min(_JUDGED_AT, self.graph.n_items), self.graph.user_item[self.users])
         hits = np.take_along_axis(self.held_out, np.maximum(found, 0), axis=1) & (found >= 0)
-        return float((hits.sum(axis=1) / self.held_out.sum(axis=1)).mean())
+        recall: Array = hits.sum(axis=1) / self.held_out.sum(axis=1)
+        return recall
