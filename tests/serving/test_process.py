@@ -75,8 +75,9 @@ def start() -> Start:
             if process.poll() is None:
                 process.terminate()
             process.wait(120)
-            reader.join(5)
+            reader.join()
             process.stderr.close()
+        assert [line for line in lines[1:] if not line.startswith("{")] == []  # JSON lines to the end
 
     return started
 

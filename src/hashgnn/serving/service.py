@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from hashgnn.serving.logs import log
 from hashgnn.serving.metrics import Metrics
 from hashgnn.serving.problems import ProblemError
 from hashgnn.serving.settings import ServiceSettings
-from hashgnn.serving.versions import open_version
+from hashgnn.serving.versions import Version, open_version
 from hashgnn.serving.wishes import Wishes
 
 Array = np.ndarray[Any, Any]
@@ -58,7 +59,7 @@ class Service:
         self._wishes = Wishes(settings.runtime)
         self.life = Life(
             settings.model,
-            lambda path: open_version(path, items=settings.items, item_id=settings.item_id),
+            self._open,
             self._reloaded,
         )
 
@@ -234,6 +235,13 @@ class Service:
         self.writing.close()
         if self.store is not None:
             self.store.close()
+
+    def _open(self, path: Path) -> Version:
+        # At the start all processors are free; later they answer requests.
+        n_threads = self.settings.n_threads if self.life.held is None else 1
+        return open_version(
+            path, items=self.settings.items, item_id=self.settings.item_id, n_threads=n_threads
+        )
 
     def _rows_of_users(
         self, engine: Engine, asked: RecommendRequest, users: Sequence[Any], check: Check

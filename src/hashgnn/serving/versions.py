@@ -114,7 +114,12 @@ class Version:
 
 
 def open_version(
-    path: Path, *, items: Path | None = None, item_id: str = _METADATA_ID, verify: bool = True
+    path: Path,
+    *,
+    items: Path | None = None,
+    item_id: str = _METADATA_ID,
+    verify: bool = True,
+    n_threads: int = 1,
 ) -> Version:
     """Open a saved model, compare its checksums and ask it a question.
 
@@ -127,6 +132,8 @@ def open_version(
         Its column of item ids.
     verify : bool, default=True
         Compare the checksum of every file; ``False`` compares the sizes.
+    n_threads : int, default=1
+        That compare checksums, beside the one that opens.
 
     Raises
     ------
@@ -135,9 +142,9 @@ def open_version(
     DataError
         If the metadata cannot be used.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="checksums") as beside:
+    with ThreadPoolExecutor(1, thread_name_prefix="opening") as beside:
         # Comparing checksums takes about as long as all the rest; a damaged file fails either way.
-        checksums = beside.submit(open_artifact, path.resolve(), verify=verify)
+        checksums = beside.submit(open_artifact, path.resolve(), verify=verify, n_threads=n_threads)
         try:
             version = _open(path, items, item_id)
         except HashGNNError:
