@@ -12,7 +12,15 @@ import pytest
 
 pytest.importorskip("optuna")
 
-SMALL = ["embedding_dim=8", "batch_size=16", "epochs=2", "teacher=none", "validation_metric=recall@5"]
+SMALL = [
+    "embedding_dim=8",
+    "batch_size=16",
+    "epochs=2",
+    "teacher=none",
+    "observed_target=all",
+    "item_share=1",
+    "validation_metric=recall@5",
+]
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,14 @@ def blocks() -> Interactions:
 
 def base(**settings: object) -> ModelConfig:
     small = {"n_bits": 16, "embedding_dim": 8, "batch_size": 16, "epochs": 3, "teacher": "none"}
-    plain = {"warm_start": False, "learning_rate": 1e-6, "validation_metric": "recall@5"}
+    plain = {
+        "observed_target": "all",
+        "item_share": 1.0,
+        "min_steps": 1,
+        "warm_start": False,
+        "learning_rate": 1e-6,
+        "validation_metric": "recall@5",
+    }
     return load_recipe("default", **{**small, **plain, **settings})
 
 
@@ -121,7 +128,7 @@ def test_a_folder_of_another_search_is_refused(
     whole: tuple[Path, TuneResult], blocks: Interactions, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        ParameterError, match=r"mine\.tune: holds a search with other recipe, seed; remove it"
+        ParameterError, match=r"mine\.tune: holds a search with other recipe, seed, data; remove it"
     ):
         search(blocks, whole[0], base=base(n_bits=32), rng=1)
     (tmp_path / "other.tune").mkdir()

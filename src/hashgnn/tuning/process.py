@@ -26,7 +26,7 @@ class TrialProcess:
         environment = {**os.environ, "OMP_NUM_THREADS": str(n_threads)}
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
-                [sys.executable, "-m", "hashgnn.tuning.trial", str(folder.path), str(number)],
+                [sys.executable, "-m", "hashgnn.tuning", str(folder.path), str(number)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

@@ -1,4 +1,4 @@
-"""One trial in a process of its own: ``python -m hashgnn.tuning.trial FOLDER NUMBER``.
+"""One trial in a process of its own: ``python -m hashgnn.tuning FOLDER NUMBER``.
 
 A process can be ended in the middle of an epoch, when its trial is not worth going on with or the time is
 up; what it found so far is in its log. It ends by itself when the search that started it is gone.
@@ -20,7 +20,7 @@ from hashgnn.tuning.run_folder import SearchFolder
 DONE, BAD_INPUT, DIVERGED = 0, 2, 3
 
 
-def main(folder: str, number: str) -> int:
+def run_trial(folder: str, number: str) -> int:
     """Train as the trial's file says; return the exit code."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     require("torch", extra="train", purpose="tuning")
@@ -54,7 +54,3 @@ def _end_with_parent() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -19,7 +19,7 @@ from hashgnn.benchmarking.quality import Plan, compare_quality, load_data_set, p
 from hashgnn.cli import main
 from hashgnn.errors import ParameterError
 
-TINY = "embedding_dim=16+epochs=4+teacher_rank=4+teacher_k=3+batch_size=16+validation_share=0"
+TINY = "embedding_dim=16+epochs=20+teacher=none+observed_target=all+item_share=1+min_steps=30+batch_size=16"
 METHODS = f"ours=default+{TINY},lsh:spectral+dim=16,floats=spectral+dim=8"
 METRICS = "recall@5,ndcg@5"
 

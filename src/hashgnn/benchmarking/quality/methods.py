@@ -121,6 +121,8 @@ _NAMED: dict[str, tuple[str, str]] = {
     "no-warm-start": ("default+warm_start=false", "default from random tables"),
     "one-table": ("default+input_table=false", "default with one table for histories and scored items"),
     "no-dropout": ("default+history_dropout=0+observed_target=all", "default shown whole histories"),
+    "no-left-out": ("default+observed_target=all", "default asked for what it is shown too"),
+    "all-items": ("default+item_share=1", "default by a softmax over all items"),
     "no-floats": ("default+float_weight=0", "default without the loss of the embeddings"),
 }
 

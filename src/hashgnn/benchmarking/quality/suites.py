@@ -98,6 +98,8 @@ SUITES: dict[str, Suite] = {
             "no-warm-start",
             "one-table",
             "no-dropout",
+            "no-left-out",
+            "all-items",
             "no-floats",
         ),
         (128,),
