@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._answer: asyncio.Future[int] | None = None
         self._wanted = -1
+        self.closed = False
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -67,6 +68,7 @@ class Connection(asyncio.Protocol):
             self._answer.set_result(int(self._buffer[9:12]))
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(0)
 
@@ -124,6 +126,8 @@ async def open_load(port: int, requests: list[bytes], rate: float, seconds: floa
 
     async def one(number: int) -> None:
         connection = await free.get()
+        if connection.closed:  # it was idle for so long that the service hung up
+            (connection,) = await connect(port, 1)
         statuses[number] = await connection.ask(requests[number % len(requests)])
         latencies[number] = time.perf_counter() - started - due[number]
         free.put_nowait(connection)

@@ -5,12 +5,22 @@ Needs the extra ``serve``. torch is not imported.
 
 from __future__ import annotations
 
+from typing import Any
+
 from hashgnn._extras import require
 from hashgnn.serving.settings import ServiceSettings
 
-for _module in ("fastapi", "httptools", "prometheus_client", "uvicorn"):
+for _module in ("httptools", "prometheus_client", "uvicorn"):
     require(_module, extra="serve", purpose="the service")
 
-from hashgnn.serving.app import create_app  # noqa: E402
-
 __all__ = ["ServiceSettings", "create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the web framework when the application is first asked for: a process can open its model meanwhile."""
+    if name == "create_app":
+        require("fastapi", extra="serve", purpose="the service")
+        from hashgnn.serving.app import create_app
+
+        return create_app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

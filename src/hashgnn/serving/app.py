@@ -20,7 +20,7 @@ from hashgnn.serving.keys import Keys
 from hashgnn.serving.operations import operation_routes
 from hashgnn.serving.problems import ProblemError, problem_response
 from hashgnn.serving.routes import REQUESTS, api_routes
-from hashgnn.serving.service import Service
+from hashgnn.serving.service import Service, new_service
 from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.shell import MISTAKE, Shell
 
@@ -29,17 +29,23 @@ PAGE = Path(__file__).parent / "page"
 _SENTENCES = {404: "there is nothing at this path", 405: "this path does not take this method"}
 
 
-def create_app(settings: ServiceSettings) -> Shell:
+def create_app(settings: ServiceSettings, service: Service | None = None) -> Shell:
     """Return the service as an ASGI application.
 
     Its model is opened when the application starts, or before by ``app.service.start()``.
+
+    Parameters
+    ----------
+    settings : ServiceSettings
+    service : Service, optional
+        What answers, where it has been made already.
 
     Raises
     ------
     HashGNNError
         When it starts, if the model or the item metadata cannot be used.
     """
-    service = Service(settings, _open_store(settings))
+    service = service or new_service(settings)
     api = FastAPI(
         title="hashgnn",
         version=__version__,
@@ -102,14 +108,6 @@ async def _watch(service: Service) -> None:
         await asyncio.sleep(service.settings.watch)
         service.metrics.tick()
         await asyncio.to_thread(service.look)
-
-
-def _open_store(settings: ServiceSettings) -> Any:
-    if settings.interactions is None:
-        return None
-    from hashgnn.serving.store import InteractionStore
-
-    return InteractionStore.open(settings.interactions)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

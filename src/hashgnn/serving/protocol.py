@@ -14,14 +14,14 @@ _TOO_LONG, _TOO_SLOW = b"431 Request Header Fields Too Large", b"408 Request Tim
 
 
 def bounded_protocol(seconds: float) -> type[asyncio.Protocol]:
-    """Return the protocol of a connection whose heads must each arrive within some seconds."""
+    """Return the protocol of a connection whose heads must each arrive within some seconds of their first byte."""
     return type("BoundedProtocol", (_Bounded,), {"_seconds": seconds})
 
 
 class _Bounded(HttpToolsProtocol):
     """Counts the bytes of a head, and closes a connection that does not get on with one.
 
-    Between two requests the parent's own time for idle connections holds.
+    Between two requests the parent's own time for idle connections holds, and before the first one as well.
     """
 
     _seconds: float
@@ -31,7 +31,7 @@ class _Bounded(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._expect_head()
+        self._late = self.loop.call_later(self.timeout_keep_alive, self._refuse, _TOO_SLOW)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -39,8 +39,10 @@ class _Bounded(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
+            if not self._length:
+                self._stop_waiting()
+                self._late = self.loop.call_later(self._seconds, self._refuse, _TOO_SLOW)
             self._length += len(data)
-            self._expect_head()
         super().data_received(data)
         if self._in_head and self._length > HEAD_LIMIT:
             self._refuse(_TOO_LONG)
@@ -57,10 +59,6 @@ class _Bounded(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_head = True
-
-    def _expect_head(self) -> None:
-        if self._late is None:
-            self._late = self.loop.call_later(self._seconds, self._refuse, _TOO_SLOW)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:

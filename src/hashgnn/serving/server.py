@@ -7,15 +7,16 @@ import signal
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.abc import MetaPathFinder
 from types import FrameType
 
 import uvicorn
 
 from hashgnn.errors import StorageError
-from hashgnn.serving.app import create_app
 from hashgnn.serving.logs import write_to_stderr
 from hashgnn.serving.protocol import bounded_protocol
-from hashgnn.serving.service import Service
+from hashgnn.serving.service import Service, new_service
 from hashgnn.serving.settings import ServiceSettings
 
 _BACKLOG = 2048
@@ -54,11 +55,15 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
         If the model, the metadata or the store cannot be opened.
     """
     write_to_stderr()
-    # pyarrow takes pandas in where it finds it: half a second and 40 MB that nothing here needs.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _NoPandas())
     sys.setswitchinterval(_SWITCH)
-    app = create_app(settings)
-    app.service.start()
+    service = new_service(settings)
+    with ThreadPoolExecutor(1, thread_name_prefix="start") as beside:
+        opening = beside.submit(service.start)
+        from hashgnn.serving import create_app  # the web framework comes in while the model is opened
+
+        opening.result()
+    app = create_app(settings, service)
     # What is there now stays: the collector need not look through it again and again, for tens of milliseconds.
     gc.collect()
     gc.freeze()
@@ -76,9 +81,17 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
         timeout_graceful_shutdown=int(settings.time_limit) + 2,
     )
     try:
-        _DrainingServer(config, app.service, settings.drain).run(sockets=[listening])
+        _DrainingServer(config, service, settings.drain).run(sockets=[listening])
     finally:
         gc.unfreeze()  # what stays frozen is never taken down, and the kernels would report it as leaked
+
+
+class _NoPandas(MetaPathFinder):
+    """Hides pandas: pyarrow takes it in where it finds it, half a second and 40 MB that nothing here needs."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("the service does without pandas", name=fullname)
 
 
 class _DrainingServer(uvicorn.Server):

@@ -321,6 +321,15 @@ class Service:
         )
 
 
+def new_service(settings: ServiceSettings) -> Service:
+    """Return a service with its store; it opens its model when it is started."""
+    if settings.interactions is None:
+        return Service(settings)
+    from hashgnn.serving.store import InteractionStore
+
+    return Service(settings, InteractionStore.open(settings.interactions))
+
+
 def _options(space: SearchSpace, asked: RecommendRequest | SimilarItemsRequest) -> SearchOptions:
     """Return checked options; as many results as there are where ``k`` asks for more."""
     try:
