@@ -12,7 +12,7 @@ struct InvertedLists {
   int n_bits = 0;
   std::int64_t n_lists = 0;
   const std::int64_t* first_blocks = nullptr;  // of each list, and one more
-  const std::uint16_t* words = nullptr;
+  const std::uint16_t* words = nullptr;        // one run over the blocks of all lists
   const std::uint8_t* penalty = nullptr;       // 32 a block, or null
   const std::uint32_t* alive = nullptr;        // a word a block
   const std::int32_t* positions = nullptr;     // 32 a block: the position of each code

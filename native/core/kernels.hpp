@@ -13,7 +13,8 @@ using HitFunction = void (*)(void* context, int query, std::int64_t block, std::
 //   sum over planes p of 2^(n_planes - 1 - p) * hamming(plane p of the query, code) + bias of the code
 // where the bias is its penalty times penalty_scale / 256, rounded down. Plain Hamming has one plane.
 struct ScanJob {
-  const std::uint16_t* words;     // blocks, see layout.hpp
+  const std::uint16_t* near;      // first halves of the blocks, see layout.hpp
+  const std::uint16_t* far;       // second halves, read only where the first leave a code within reach
   int n_slices;
   std::int64_t n_blocks;
   std::int64_t first_block;       // number of the first block, as told to `hit`

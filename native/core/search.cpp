@@ -139,20 +139,21 @@ class Search {
     } else if (segment.alive != nullptr) {
       candidates = segment.alive + offset;
     }
-    const int n_slices = slices_of(table_.n_bits);
+    const Run run(segment.words, segment_blocks, table_.n_bits);
     const std::int64_t codes_left = segment.n_codes - (end - 1 - segment_first) * kBlock;
     std::uint32_t last = codes_left >= kBlock ? ~0u : (1u << codes_left) - 1u;
     if (candidates != nullptr) last &= candidates[end - begin - 1];
     ScanJob job{};
-    job.words = segment.words + offset * n_slices * kBlock;
-    job.n_slices = n_slices;
+    job.near = run.near + offset * run.near_stride();
+    job.far = run.far + offset * run.far_stride();
+    job.n_slices = run.n_slices;
     job.n_blocks = end - begin;
     job.first_block = begin;
     job.penalty = plan_.biased && segment.penalty != nullptr ? segment.penalty + offset * kBlock : nullptr;
     job.candidates = candidates;
     job.last_candidates = last;
     job.n_planes = queries_.n_planes;
-    job.queries = queries_.words.data() + part.first_query * queries_.n_planes * n_slices;
+    job.queries = queries_.words.data() + part.first_query * queries_.n_planes * run.n_slices;
     job.n_queries = static_cast<int>(part.n_queries);
     job.penalty_scale = queries_.penalty_scale.empty() ? nullptr : queries_.penalty_scale.data() + part.first_query;
     job.limits = group.limits();
@@ -214,15 +215,14 @@ void search_all(const Search& search, const Table& table, const Queries& queries
 
 std::uint32_t value_of(const Segment& segment, std::int64_t position, const Queries& queries, std::int64_t query,
                        bool biased) {
-  const int n_slices = slices_of(queries.n_bits);
+  const Run run(segment.words, blocks_of(segment.n_codes), queries.n_bits);
   const std::int64_t local = position - segment.first;
-  const std::uint16_t* words = segment.words + word_offset(local, n_slices);
-  const std::uint32_t* planes = queries.words.data() + query * queries.n_planes * n_slices;
+  const std::uint32_t* planes = queries.words.data() + query * queries.n_planes * run.n_slices;
   std::uint32_t value = 0;
   for (int p = 0; p < queries.n_planes; ++p) {
     value *= 2;
-    for (int s = 0; s < n_slices; ++s)
-      value += static_cast<std::uint32_t>(std::popcount((planes[p * n_slices + s] & 0xFFFFu) ^ words[s * kBlock]));
+    for (int s = 0; s < run.n_slices; ++s)
+      value += static_cast<std::uint32_t>(std::popcount((planes[p * run.n_slices + s] & 0xFFFFu) ^ *run.word(local, s)));
   }
   if (!biased || segment.penalty == nullptr) return value;
   const std::uint32_t penalty = segment.penalty[local];

@@ -7,7 +7,7 @@
 
 namespace hashgnn {
 
-// A run of consecutive positions. All but the last segment of a table hold as many codes, a multiple of 32.
+// Consecutive positions, their codes in a run of blocks. All but the last segment of a table hold as many codes, a multiple of 32.
 struct Segment {
   const std::uint16_t* words;
   const std::uint8_t* penalty;    // 32 a block, or null

@@ -21,6 +21,7 @@
 namespace {
 
 using hashgnn::kBlock;
+using hashgnn::near_slices_of;
 using hashgnn::ScanJob;
 
 // Values that codes start from before any bit is compared: their bias, or out of reach for no candidate.
@@ -29,10 +30,11 @@ struct Start {
   typename Isa::Lanes lanes[Blocks];
 };
 
-// Adds the distances of Rows planes to Blocks blocks. Slices is the number of slices, 0 for any.
+// Adds the distances of Rows queries, `stride` words apart, to Blocks blocks over some slices.
+// Slices is their number, 0 for any.
 template <class Isa, int Rows, int Blocks, int Slices>
 inline __attribute__((always_inline)) void add_distances(const std::uint16_t* words, int n_slices,
-                                                         const std::uint32_t* planes,
+                                                         const std::uint32_t* queries, int stride,
                                                          typename Isa::Lanes (&sums)[Rows][Blocks]) {
   const int total = Slices > 0 ? Slices : n_slices;
   for (int begin = 0; begin < total; begin += Isa::kMaxRun) {
@@ -44,7 +46,7 @@ inline __attribute__((always_inline)) void add_distances(const std::uint16_t* wo
       typename Isa::Row codes[Blocks];
       for (int b = 0; b < Blocks; ++b) codes[b] = Isa::load(words + (b * total + s) * kBlock);
       for (int r = 0; r < Rows; ++r) {
-        const typename Isa::Row query = Isa::splat(planes[r * total + s]);
+        const typename Isa::Row query = Isa::splat(queries[r * stride + s]);
         for (int b = 0; b < Blocks; ++b) counts[r][b] = Isa::count(counts[r][b], codes[b], query);
       }
     }
@@ -62,10 +64,11 @@ __attribute__((noinline)) void report(const ScanJob& job, int query, std::int64_
   job.hit(job.context, query, job.first_block + block, lanes, values);
 }
 
+// Whether any code is below the limit of its query.
 template <class Isa, int Rows, int Blocks>
-inline __attribute__((always_inline)) void compare(const ScanJob& job, int query, std::int64_t block,
-                                                   typename Isa::Lanes (&sums)[Rows][Blocks]) {
-  typename Isa::Mask masks[Rows][Blocks];
+inline __attribute__((always_inline)) bool any_below(const ScanJob& job, int query,
+                                                     const typename Isa::Lanes (&sums)[Rows][Blocks],
+                                                     typename Isa::Mask (&masks)[Rows][Blocks]) {
   for (int r = 0; r < Rows; ++r) {
     const typename Isa::Lanes limit = Isa::splat_value(job.limits[query + r]);
     for (int b = 0; b < Blocks; ++b) masks[r][b] = Isa::below(sums[r][b], limit);
@@ -73,45 +76,74 @@ inline __attribute__((always_inline)) void compare(const ScanJob& job, int query
   typename Isa::Mask any = masks[0][0];
   for (int r = 0; r < Rows; ++r)
     for (int b = 0; b < Blocks; ++b) any = Isa::either(any, masks[r][b]);
-  if (Isa::is_empty(any)) [[likely]]
-    return;
+  return !Isa::is_empty(any);
+}
+
+template <class Isa, int Rows, int Blocks>
+inline __attribute__((always_inline)) void report_all(const ScanJob& job, int query, std::int64_t block,
+                                                      const typename Isa::Lanes (&sums)[Rows][Blocks],
+                                                      const typename Isa::Mask (&masks)[Rows][Blocks]) {
   for (int r = 0; r < Rows; ++r)
     for (int b = 0; b < Blocks; ++b)
       if (const std::uint32_t lanes = Isa::bits(masks[r][b])) report<Isa>(job, query + r, block + b, lanes, sums[r][b]);
 }
 
+// The second halves of the codes are compared only where the first halves leave one below its limit.
 template <class Isa, int Rows, int Blocks, int Slices>
 inline __attribute__((always_inline)) void hamming_tile(const ScanJob& job, int query, std::int64_t block,
                                                         const Start<Isa, Blocks>& start) {
+  constexpr int kNear = near_slices_of(Slices), kFar = Slices - kNear;
   const int n_slices = Slices > 0 ? Slices : job.n_slices;
+  const int n_near = near_slices_of(n_slices), n_far = n_slices - n_near;
+  const std::uint32_t* queries = job.queries + std::int64_t{query} * n_slices;
   typename Isa::Lanes sums[Rows][Blocks];
+  typename Isa::Mask masks[Rows][Blocks];
   for (int r = 0; r < Rows; ++r)
     for (int b = 0; b < Blocks; ++b) sums[r][b] = start.lanes[b];
-  add_distances<Isa, Rows, Blocks, Slices>(job.words + block * n_slices * kBlock, n_slices,
-                                           job.queries + std::int64_t{query} * n_slices, sums);
-  compare<Isa, Rows, Blocks>(job, query, block, sums);
+  add_distances<Isa, Rows, Blocks, kNear>(job.near + block * n_near * kBlock, n_near, queries, n_slices, sums);
+  if (!any_below<Isa, Rows, Blocks>(job, query, sums, masks)) [[likely]]
+    return;
+  add_distances<Isa, Rows, Blocks, kFar>(job.far + block * n_far * kBlock, n_far, queries + n_near, n_slices, sums);
+  if (any_below<Isa, Rows, Blocks>(job, query, sums, masks)) report_all<Isa, Rows, Blocks>(job, query, block, sums, masks);
 }
 
-// One query of several planes, most significant first: the sum doubles from plane to plane.
+// One query of several planes over some slices, most significant plane first: the sum doubles from plane to plane.
 template <class Isa, int Blocks, int Slices>
-inline __attribute__((always_inline)) void planes_tile(const ScanJob& job, int query, std::int64_t block,
-                                                       const Start<Isa, Blocks>& start) {
-  const int n_slices = Slices > 0 ? Slices : job.n_slices;
-  const std::uint32_t* planes = job.queries + std::int64_t{query} * job.n_planes * n_slices;
+inline __attribute__((always_inline)) void add_planes(const std::uint16_t* words, int n_slices, const ScanJob& job,
+                                                      const std::uint32_t* planes,
+                                                      typename Isa::Lanes (&totals)[1][Blocks]) {
   typename Isa::Lanes sums[1][Blocks];
   for (int b = 0; b < Blocks; ++b) sums[0][b] = Isa::none();
   for (int p = 0; p < job.n_planes; ++p) {
     for (int b = 0; b < Blocks; ++b) sums[0][b] = Isa::twice(sums[0][b]);
-    add_distances<Isa, 1, Blocks, Slices>(job.words + block * n_slices * kBlock, n_slices, planes + p * n_slices, sums);
+    add_distances<Isa, 1, Blocks, Slices>(words, n_slices, planes + p * job.n_slices, 0, sums);
   }
-  for (int b = 0; b < Blocks; ++b) {
-    typename Isa::Lanes bias = start.lanes[b];
-    if (job.penalty_scale != nullptr) bias = Isa::scaled(bias, job.penalty_scale[query]);
-    sums[0][b] = Isa::add(sums[0][b], bias);
-    if (job.candidates != nullptr || block + b + 1 == job.n_blocks)
-      sums[0][b] = Isa::only(sums[0][b], block + b + 1 == job.n_blocks ? job.last_candidates : job.candidates[block + b]);
-  }
-  compare<Isa, 1, Blocks>(job, query, block, sums);
+  for (int b = 0; b < Blocks; ++b) totals[0][b] = Isa::add(totals[0][b], sums[0][b]);
+}
+
+// Where the codes of a block start for a query of several planes.
+template <class Isa>
+inline __attribute__((always_inline)) typename Isa::Lanes scaled_start(const ScanJob& job, int query, std::int64_t block,
+                                                                       typename Isa::Lanes bias) {
+  if (job.penalty_scale != nullptr) bias = Isa::scaled(bias, job.penalty_scale[query]);
+  if (block + 1 == job.n_blocks) return Isa::only(bias, job.last_candidates);
+  return job.candidates == nullptr ? bias : Isa::only(bias, job.candidates[block]);
+}
+
+template <class Isa, int Blocks, int Slices>
+inline __attribute__((always_inline)) void planes_tile(const ScanJob& job, int query, std::int64_t block,
+                                                       const Start<Isa, Blocks>& start) {
+  constexpr int kNear = near_slices_of(Slices), kFar = Slices - kNear;
+  const int n_slices = Slices > 0 ? Slices : job.n_slices;
+  const int n_near = near_slices_of(n_slices), n_far = n_slices - n_near;
+  const std::uint32_t* planes = job.queries + std::int64_t{query} * job.n_planes * n_slices;
+  typename Isa::Lanes sums[1][Blocks];
+  typename Isa::Mask masks[1][Blocks];
+  for (int b = 0; b < Blocks; ++b) sums[0][b] = scaled_start<Isa>(job, query, block + b, start.lanes[b]);
+  add_planes<Isa, Blocks, kNear>(job.near + block * n_near * kBlock, n_near, job, planes, sums);
+  if (!any_below<Isa, 1, Blocks>(job, query, sums, masks)) return;
+  add_planes<Isa, Blocks, kFar>(job.far + block * n_far * kBlock, n_far, job, planes + n_near, sums);
+  if (any_below<Isa, 1, Blocks>(job, query, sums, masks)) report_all<Isa, 1, Blocks>(job, query, block, sums, masks);
 }
 
 template <class Isa, int Blocks>
@@ -119,7 +151,7 @@ inline Start<Isa, Blocks> start_of(const ScanJob& job, std::int64_t block) {
   Start<Isa, Blocks> start;
   for (int b = 0; b < Blocks; ++b) {
     start.lanes[b] = job.penalty == nullptr ? Isa::none() : Isa::penalties(job.penalty + (block + b) * kBlock);
-    if (job.n_planes > 1) continue;  // the filter comes after the doubling
+    if (job.n_planes > 1) continue;  // the filter comes after the scale of a query, see scaled_start
     if (block + b + 1 == job.n_blocks)
       start.lanes[b] = Isa::only(start.lanes[b], job.last_candidates);
     else if (job.candidates != nullptr)

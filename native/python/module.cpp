@@ -22,24 +22,31 @@ namespace {
 using Target = nb::ndarray<std::uint16_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ByteTarget = nb::ndarray<std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-void check_run(std::int64_t n_words, std::int64_t first, std::int64_t n_codes, int n_bits) {
+// Blocks of a run that has room for the codes.
+std::int64_t checked_blocks(std::size_t n_words, std::int64_t first, std::int64_t n_codes, int n_bits) {
   require(n_bits > 0 && n_bits % 8 == 0 && n_bits <= kMaxBits, "n_bits must be a multiple of 8 from 8 to 1024");
-  require(first >= 0 && n_codes >= 0 && first <= kMaxCodes - n_codes && words_of(first + n_codes, n_bits) <= n_words,
+  const std::int64_t of_block = words_of(1, n_bits);
+  const std::int64_t n_blocks = static_cast<std::int64_t>(n_words) / of_block;
+  require(n_blocks * of_block == static_cast<std::int64_t>(n_words), "words must fill whole blocks");
+  require(first >= 0 && n_codes >= 0 && first <= kMaxCodes - n_codes && blocks_of(first + n_codes) <= n_blocks,
           "words must have room for the codes");
+  return n_blocks;
 }
 
 void pack(const Array<std::uint8_t, 2>& packed, Target words, std::int64_t first) {
   const int n_bits = static_cast<int>(std::min<std::size_t>(packed.shape(1), 1024) * 8);
-  check_run(static_cast<std::int64_t>(words.size()), first, static_cast<std::int64_t>(packed.shape(0)), n_bits);
+  const auto n_codes = static_cast<std::int64_t>(packed.shape(0));
+  const std::int64_t n_blocks = checked_blocks(words.size(), first, n_codes, n_bits);
   const nb::gil_scoped_release release;
-  pack_blocks(packed.data(), static_cast<std::int64_t>(packed.shape(0)), n_bits, first, words.data());
+  pack_blocks(packed.data(), n_codes, n_bits, first, words.data(), n_blocks);
 }
 
 void unpack(const Words& words, std::int64_t first, ByteTarget packed) {
   const int n_bits = static_cast<int>(std::min<std::size_t>(packed.shape(1), 1024) * 8);
-  check_run(static_cast<std::int64_t>(words.size()), first, static_cast<std::int64_t>(packed.shape(0)), n_bits);
+  const auto n_codes = static_cast<std::int64_t>(packed.shape(0));
+  const std::int64_t n_blocks = checked_blocks(words.size(), first, n_codes, n_bits);
   const nb::gil_scoped_release release;
-  unpack_blocks(words.data(), first, static_cast<std::int64_t>(packed.shape(0)), n_bits, packed.data());
+  unpack_blocks(words.data(), n_blocks, first, n_codes, n_bits, packed.data());
 }
 
 }  // namespace
@@ -58,6 +65,9 @@ NB_MODULE(_native, module) {
   module.attr("MAX_CODES") = kMaxCodes;
   module.def("simd", [] { return std::string(kernels().name); });
   module.def("words_of", [](std::int64_t n_codes, int n_bits) { return words_of(n_codes, n_bits); }, "n_codes"_a, "n_bits"_a);
+  module.def("near_words_of", [](std::int64_t n_codes, int n_bits) {
+    return blocks_of(n_codes) * near_slices_of(slices_of(n_bits)) * kBlock;
+  }, "n_codes"_a, "n_bits"_a);
   module.def("pack", &pack, "packed"_a, "words"_a.noconvert(), "first"_a);
   module.def("unpack", &unpack, "words"_a, "first"_a, "packed"_a.noconvert());
 

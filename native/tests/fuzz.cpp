@@ -76,17 +76,18 @@ class Fuzz {
     alive_.assign(n_blocks, ~0u);
     if (chance(3)) for (std::uint32_t& word : alive_) word = static_cast<std::uint32_t>(random_());
     words_.assign(static_cast<std::size_t>(words_of(n_codes_, n_bits_)), 0);
-    pack_blocks(codes_.data(), n_codes_, n_bits_, 0, words_.data());
-    std::vector<std::uint8_t> back(codes_.size());
-    unpack_blocks(words_.data(), 0, n_codes_, n_bits_, back.data());
-    if (back != codes_) fail("unpacking");
     table_ = {n_bits_, n_codes_, *std::max_element(penalty_.begin(), penalty_.end()), {}};
     const std::int64_t size = chance(2) ? n_codes_ : kBlock * between(1, 8);
+    std::vector<std::uint8_t> back(codes_.size());
     for (std::int64_t first = 0; first < n_codes_; first += size) {
       const std::size_t block = static_cast<std::size_t>(first / kBlock);
-      table_.segments.push_back({words_.data() + words_of(first, n_bits_), penalty_.data() + first, alive_.data() + block,
-                                 first, std::min(size, n_codes_ - first)});
+      std::uint16_t* words = words_.data() + words_of(first, n_bits_);
+      const std::int64_t n = std::min(size, n_codes_ - first);
+      pack_blocks(codes_.data() + first * (n_bits_ / 8), n, n_bits_, 0, words, blocks_of(n));
+      unpack_blocks(words, blocks_of(n), 0, n, n_bits_, back.data() + first * (n_bits_ / 8));
+      table_.segments.push_back({words, penalty_.data() + first, alive_.data() + block, first, n});
     }
+    if (back != codes_) fail("unpacking");
   }
 
   void make_filters() {
@@ -131,7 +132,7 @@ class Fuzz {
         position = 0;
         continue;
       }
-      pack_blocks(codes_.data() + std::int64_t{position} * (n_bits_ / 8), 1, n_bits_, slot, words.data());
+      pack_blocks(codes_.data() + std::int64_t{position} * (n_bits_ / 8), 1, n_bits_, slot, words.data(), n_slots / kBlock);
       penalty[static_cast<std::size_t>(slot)] = penalty_[static_cast<std::size_t>(position)];
       if (has_bit(alive_.data(), position)) alive[static_cast<std::size_t>(slot / 32)] |= 1u << (slot % 32);
     }
@@ -140,7 +141,7 @@ class Fuzz {
     std::vector<std::uint8_t> centroid_codes(static_cast<std::size_t>(n_centroids * n_bits_ / 8));
     for (std::uint8_t& byte : centroid_codes) byte = static_cast<std::uint8_t>(random_());
     std::vector<std::uint16_t> centroid_words(static_cast<std::size_t>(words_of(n_centroids, n_bits_)), 0);
-    pack_blocks(centroid_codes.data(), n_centroids, n_bits_, 0, centroid_words.data());
+    pack_blocks(centroid_codes.data(), n_centroids, n_bits_, 0, centroid_words.data(), blocks_of(n_centroids));
     const Table centroids = {n_bits_, n_centroids, 0, {{centroid_words.data(), nullptr, nullptr, 0, n_centroids}}};
     search_inverted({&lists, nullptr, &centroids, n_lists}, queries, filters_, plan, done);
   }

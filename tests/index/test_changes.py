@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.index.cases import assert_same
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError, ParameterError
 from hashgnn.index import CandidateFilter, HammingIndex, InvertedFile, MultiIndexHashing
 from hashgnn.index import _code_store as store_module
 from hashgnn.index import _segments as segments_module
+from hashgnn.testing.index_cases import assert_same
 from hashgnn.testing.index_reference import reference_search
 
 
@@ -74,34 +73,6 @@ def test_changes_equal_an_index_built_afresh(seed: int, biased: bool, steps: lis
         np.testing.assert_array_equal(index.alive(), alive)
 
 
-@pytest.mark.parametrize(
-    "build", [HammingIndex, MultiIndexHashing, lambda codes: InvertedFile(codes, n_lists=4, n_probe=4)]
-)
-def test_a_search_during_updates_sees_one_state(build: Callable[[BinaryCodes], HammingIndex]) -> None:
-    # Every update sets all codes to one pattern: a mixture would show two distances.
-    n = 3000
-    index = build(BinaryCodes(np.zeros((n, 8), np.uint8)))
-    stop = threading.Event()
-    mixtures: list[np.ndarray] = []
-
-    def look() -> None:
-        query = BinaryCodes(np.zeros((1, 8), np.uint8))
-        while not stop.is_set():
-            found = index.search(query, n)
-            if len(np.unique(found.scores)) != 1:
-                mixtures.append(found.scores)
-
-    threads = [threading.Thread(target=look) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for pattern in range(1, 30):
-        index.update(np.arange(n), BinaryCodes(np.full((n, 8), pattern, np.uint8)))
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert not mixtures
-
-
 def saved(path: Path, n: int = 500) -> HammingIndex:
     index = HammingIndex(some_codes(n, 1), some_bias(n, 1), query_bits=5)
     index.remove([0, 7])
@@ -145,9 +116,9 @@ def test_truncated_edited_foreign_and_newer_files_are_named(tmp_path: Path) -> N
     with pytest.raises(ArtifactError, match="there is no such file"):
         HammingIndex.load(tmp_path / "none")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hashgnn.index._index_file.FORMAT_VERSION", 2)
+        patch.setattr("hashgnn.index._index_file.FORMAT_VERSION", 3)
         saved(path)
-    with pytest.raises(ArtifactVersionError, match="written in index format 2"):
+    with pytest.raises(ArtifactVersionError, match="written in index format 3"):
         HammingIndex.load(path)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from tests.index.cases import Case, assert_same, cases
 
 from hashgnn import _native
 from hashgnn.codes import BinaryCodes, ItemBias, widen_items, widen_queries
 from hashgnn.index import CandidateFilter, HammingIndex
+from hashgnn.testing.index_cases import Case, assert_same, cases
 from hashgnn.testing.index_reference import reference_asymmetric, reference_search
 
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from tests.index.cases import Case, assert_same, cases
 
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
 from hashgnn.index import InvertedFile, Matches
+from hashgnn.testing.index_cases import Case, assert_same, cases
 from hashgnn.testing.index_reference import reference_asymmetric, reference_search
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import given, settings
-from tests.index.cases import Case, assert_same, cases
 
 from hashgnn.codes import BinaryCodes
 from hashgnn.index import MultiIndexHashing
+from hashgnn.testing.index_cases import Case, assert_same, cases
 from hashgnn.testing.index_reference import reference_asymmetric, reference_search
 
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.index.cases import assert_same
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index import CandidateFilter, TorchHammingIndex
+from hashgnn.testing.index_cases import assert_same
 from hashgnn.testing.index_reference import reference_search
 
 torch = pytest.importorskip("torch")

@@ -47,9 +47,11 @@ class CodeStore:
         if bias is not None and len(bias) != n:
             raise ParameterError(f"item_bias must have one value a code, {n}, got {len(bias)}")
         words = aligned(_native.words_of(n, codes.n_bits))
-        _native.pack(codes.packed, words, 0)
         penalty = None if bias is None else padded(bias.penalty, n)
         segments = tuple(cut(words, penalty, None, n, codes.n_bits))
+        for number, segment in enumerate(segments):
+            rows = slice(number * SEGMENT, number * SEGMENT + segment.n_codes)
+            _native.pack(codes.packed[rows], segment.words, 0)
         return cls(codes.n_bits, segments, None if bias is None else bias.top)
 
     def __len__(self) -> int:

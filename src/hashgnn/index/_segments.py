@@ -24,6 +24,7 @@ class Segment:
     Attributes
     ----------
     words : ndarray of shape (words of the blocks,), uint16
+        One run.
     penalty : ndarray of shape (32 * n_blocks,), uint8, or None
     alive : ndarray of shape (n_blocks,), uint32, or None
         One bit a code, 0 where it was removed; None where none was.
@@ -43,7 +44,10 @@ class Segment:
         """Return a copy with more codes at the end."""
         total = self.n_codes + len(packed)
         words = aligned(_native.words_of(total, n_bits))
-        words[: len(self.words)] = self.words
+        # Both halves of the run move to where they lie in a longer one.
+        before, after = (_native.near_words_of(n, n_bits) for n in (self.n_codes, total))
+        words[:before] = self.words[:before]
+        words[after : after + len(self.words) - before] = self.words[before:]
         _native.pack(packed, words, self.n_codes)
         longer = None
         if self.penalty is not None and penalty is not None:

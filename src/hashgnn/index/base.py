@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from hashgnn.codes import BinaryCodes
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.errors import ParameterError
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
 
@@ -19,7 +21,15 @@ class CandidateIndex(ABC):
 
     Searches may run from many threads at once, also while the index changes: each sees the index as it
     was at one moment.
+
+    Attributes
+    ----------
+    lacks : frozenset of {"item bias", "float queries", "filters", "lists", "changes", "saving"}
+        What this kind of index does not have; asking for it raises. ``"lists"`` are the lists of a filter
+        alone.
     """
+
+    lacks: ClassVar[frozenset[str]] = frozenset()
 
     @property
     @abstractmethod
@@ -65,3 +75,22 @@ class CandidateIndex(ABC):
         ParameterError
             If the width of the queries, ``k``, ``n_threads`` or the filter does not fit the index.
         """
+
+    def add(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> Array:
+        """Append codes and return their positions, shape (len(codes),), int64."""
+        self._refuse("be changed; build a new one")
+
+    def update(self, positions: Any, codes: BinaryCodes, item_bias: ItemBias | None = None) -> None:
+        """Replace the codes at ``positions``, which must be distinct. A removed position stays removed."""
+        self._refuse("be changed; build a new one")
+
+    def remove(self, positions: Any) -> None:
+        """Never return these positions again. Removing one twice changes nothing."""
+        self._refuse("be changed; build a new one")
+
+    def save(self, path: str | Path) -> None:
+        """Write the index to one file, atomically; the format is described in docs/index-format.md."""
+        self._refuse("be saved; save the codes and build it again")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ParameterError(f"a {type(self).__name__} cannot {what}")

@@ -41,6 +41,8 @@ class FaissBinaryHNSW(CandidateIndex):
         If faiss is not installed.
     """
 
+    lacks = frozenset({"item bias", "float queries", "filters", "changes", "saving"})
+
     def __init__(
         self,
         codes: BinaryCodes,
@@ -67,6 +69,9 @@ class FaissBinaryHNSW(CandidateIndex):
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
+
+    def __repr__(self) -> str:
+        return f"FaissBinaryHNSW(n={len(self)}, n_bits={self.n_bits}, breadth={self._breadth})"
 
     def search(
         self,

@@ -14,12 +14,14 @@ from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
-from hashgnn.index._index_file import read_store, write_store
+from hashgnn.index._store_file import read_store, write_store
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
 
 Array = np.ndarray[Any, Any]
+
+_KIND = "hamming"  # in a saved file
 
 
 class HammingIndex(CandidateIndex):
@@ -140,7 +142,7 @@ class HammingIndex(CandidateIndex):
 
     def save(self, path: str | Path) -> None:
         """Write the index to one file, atomically; the format is described in docs/index-format.md."""
-        write_store(Path(path), self._store, {"query_bits": self._query_bits})
+        write_store(Path(path), _KIND, self._store, {"query_bits": self._query_bits})
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = False) -> HammingIndex:
@@ -158,7 +160,7 @@ class HammingIndex(CandidateIndex):
         ArtifactError, ArtifactVersionError, ArtifactDamagedError
             If the file is foreign, too new, or truncated or edited.
         """
-        store, settings = read_store(Path(path), verify=verify)
+        store, settings = read_store(Path(path), _KIND, verify=verify)
         index = cls.__new__(cls)
         index._start(store, settings["query_bits"])
         return index

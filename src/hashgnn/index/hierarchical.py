@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hashgnn._checks import check_choice, check_int, check_matrix
-from hashgnn.codes import BinaryCodes
+from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
+from hashgnn.index._changes import check_positions
+from hashgnn.index._code_store import CodeStore
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.matches import Matches
@@ -19,8 +23,20 @@ Array = np.ndarray[Any, Any]
 _DTYPES = ("float32", "float16", "int8")
 
 
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Codes, and the embedding of each position; int8 rows have a scale each."""
+
+    store: CodeStore
+    rows: Array
+    scale: Array | None
+
+
 class HierarchicalIndex:
     """Search by code, then re-rank the best by inner product of embeddings.
+
+    It takes the codes as they are when it is made; later changes go through its own :meth:`add`,
+    :meth:`update` and :meth:`remove`, and a search at the same time sees all of a change or nothing.
 
     Parameters
     ----------
@@ -46,21 +62,28 @@ class HierarchicalIndex:
         if not isinstance(index, HammingIndex):
             raise ParameterError(f"index must be a HammingIndex, got {type(index).__name__}")
         check_choice("dtype", dtype, _DTYPES)
-        self._index = index
-        self._rows, self._scale = _kept(embeddings, dtype, len(index))
+        store = index._store
+        self._dtype = dtype
+        self._state = _State(store, *_kept(embeddings, dtype, len(store)))
+        self._changing = threading.Lock()
 
     @property
     def n_bits(self) -> int:
         """Width of the stored codes."""
-        return self._index.n_bits
+        return self._state.store.n_bits
 
     @property
     def nbytes(self) -> int:
         """Bytes of the codes, their bias and the embeddings."""
-        return self._index.nbytes + self._rows.nbytes + (0 if self._scale is None else self._scale.nbytes)
+        state = self._state
+        return state.store.nbytes() + state.rows.nbytes + (0 if state.scale is None else state.scale.nbytes)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._state.store)
+
+    def alive(self) -> Array:
+        """Return which positions hold a code, shape (len(self),), bool."""
+        return self._state.store.alive_mask()
 
     def search(
         self,
@@ -91,28 +114,72 @@ class HierarchicalIndex:
         Matches
             Scores are inner products; the same on every processor, as products are added in one order.
         """
-        table = self._index._store.table
+        state = self._state
+        table = state.store.table
         codes = check_queries(queries, self.n_bits)
         if not isinstance(codes, BinaryCodes):
-            raise ParameterError("queries must be BinaryCodes, got an array of floats")
+            raise ParameterError(
+                "queries must be BinaryCodes for a HierarchicalIndex, got an array of floats"
+            )
         vectors = check_matrix(
             "query_embeddings",
             query_embeddings,
             dtype=np.float32,
             n_rows=len(codes),
-            n_columns=self._rows.shape[1],
+            n_columns=state.rows.shape[1],
         )
-        if len(table) != len(self):
-            raise ParameterError(
-                f"the index must have as many codes as there are embeddings, {len(self)}, got {len(table)}; "
-                "codes were added since"
-            )
-        size = check_k(k, len(self))
-        wanted = min(size * check_int("oversampling", oversampling, minimum=1), len(self))
-        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=self._index._store.top)
+        size = check_k(k, len(table))
+        wanted = min(size * check_int("oversampling", oversampling, minimum=1), len(table))
+        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.store.top)
         return Matches(
-            *table.search_hierarchical(codes.packed, vectors, self._rows, self._scale, wanted, arguments)
+            *table.search_hierarchical(codes.packed, vectors, state.rows, state.scale, wanted, arguments)
         )
+
+    def add(self, codes: BinaryCodes, embeddings: Array, item_bias: ItemBias | None = None) -> Array:
+        """Append codes with their embeddings; return their positions, shape (len(codes),), int64.
+
+        The embeddings are copied whole for a change: bring many changes together.
+        """
+        with self._changing:
+            state = self._state
+            rows, scale = self._new_rows(embeddings, len(codes))
+            first = len(state.store)
+            scales = None if state.scale is None or scale is None else np.concatenate([state.scale, scale])
+            self._state = _State(
+                state.store.added(codes, item_bias), np.concatenate([state.rows, rows]), scales
+            )
+        return np.arange(first, first + len(codes))
+
+    def update(
+        self, positions: Any, codes: BinaryCodes, embeddings: Array, item_bias: ItemBias | None = None
+    ) -> None:
+        """Replace codes and embeddings at distinct ``positions``. A removed position stays removed."""
+        with self._changing:
+            state = self._state
+            at = check_positions(positions, len(state.store), distinct_for=codes)
+            rows, scale = self._new_rows(embeddings, len(codes))
+            changed = np.array(state.rows)
+            changed[at] = rows
+            scales = None
+            if state.scale is not None and scale is not None:
+                scales = state.scale.copy()
+                scales[at] = scale
+            self._state = _State(state.store.updated(at, codes, item_bias), changed, scales)
+
+    def remove(self, positions: Any) -> None:
+        """Never return these positions again. Removing one twice changes nothing."""
+        with self._changing:
+            state = self._state
+            store = state.store.removed(check_positions(positions, len(state.store)))
+            self._state = _State(store, state.rows, state.scale)
+
+    def _new_rows(self, embeddings: Array, n_codes: int) -> tuple[Array, Array | None]:
+        rows, scale = _kept(embeddings, self._dtype, n_codes)
+        if rows.shape[1] != self._state.rows.shape[1]:
+            raise ParameterError(
+                f"embeddings must have {self._state.rows.shape[1]} columns like the index, got {rows.shape[1]}"
+            )
+        return rows, scale
 
 
 def _kept(embeddings: Any, dtype: str, n_codes: int) -> tuple[Array, Array | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import bias_penalty, check_positions
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._k_majority import assign, max_centroids, train_centroids
+from hashgnn.index._list_file import read_lists, write_lists
 from hashgnn.index._list_state import Lists, ListState, empty_list
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
@@ -191,6 +193,20 @@ class InvertedFile(CandidateIndex):
         """Never return these positions again. Removing one twice changes nothing."""
         with self._changing:
             self._state = self._state.removed(check_positions(positions, len(self)))
+
+    def save(self, path: str | Path) -> None:
+        """Write the index to one file, atomically; the format is described in docs/index-format.md."""
+        write_lists(Path(path), self._state, {"query_bits": self._query_bits, "n_probe": self._n_probe})
+
+    @classmethod
+    def load(cls, path: str | Path, *, verify: bool = False) -> InvertedFile:
+        """Open a saved index, memory-mapped; see :meth:`HammingIndex.load`."""
+        state, settings = read_lists(Path(path), verify=verify)
+        index = cls.__new__(cls)
+        index._state, index._query_bits = state, settings["query_bits"]
+        index.n_probe = settings["n_probe"]
+        index._changing = threading.Lock()
+        return index
 
     def _search(
         self, queries: Any, k: Any, n_probe: int, candidates: Any, biased: bool, n_threads: Any

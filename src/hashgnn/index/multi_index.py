@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
+from hashgnn.index._store_file import read_store, write_store
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
 
 Array = np.ndarray[Any, Any]
 
+_KIND = "multi-index"  # in a saved file
 _MAX_PART = 24  # bits of a part; a table has an entry for each of its values
 
 
@@ -66,9 +69,12 @@ class MultiIndexHashing(CandidateIndex):
         part = int(np.clip(np.log2(max(len(codes), 2)), 1, _MAX_PART))
         wanted = -(-codes.n_bits // part) if n_tables is None else n_tables
         size = check_int("n_tables", wanted, minimum=-(-codes.n_bits // _MAX_PART), maximum=codes.n_bits)
+        self._start(CodeStore.build(codes, item_bias), codes, size, query_bits)
+
+    def _start(self, store: CodeStore, codes: BinaryCodes, n_tables: int, query_bits: int) -> None:
         self._query_bits = check_int("query_bits", query_bits, minimum=2, maximum=10)
-        tables = _native.HashTables(codes.packed, size)
-        self._state = _State(CodeStore.build(codes, item_bias), tables, np.empty(0, np.int32))
+        self._n_tables = n_tables
+        self._state = _State(store, _native.HashTables(codes.packed, n_tables), np.empty(0, np.int32))
         self._changing = threading.Lock()
 
     @property
@@ -85,7 +91,7 @@ class MultiIndexHashing(CandidateIndex):
         return len(self._state.store)
 
     def __repr__(self) -> str:
-        return f"MultiIndexHashing(n={len(self)}, n_bits={self.n_bits})"
+        return f"MultiIndexHashing(n={len(self)}, n_bits={self.n_bits}, item_bias={self._state.store.top is not None})"
 
     def alive(self) -> Array:
         """Return which positions hold a code, shape (len(self),), bool."""
@@ -134,6 +140,22 @@ class MultiIndexHashing(CandidateIndex):
         with self._changing:
             store = self._state.store.removed(check_positions(positions, len(self)))
             self._change(store, np.empty(0, np.int64))
+
+    def save(self, path: str | Path) -> None:
+        """Write the codes to one file, atomically; the format is described in docs/index-format.md."""
+        settings = {"query_bits": self._query_bits, "n_tables": self._n_tables}
+        write_store(Path(path), _KIND, self._state.store, settings)
+
+    @classmethod
+    def load(cls, path: str | Path, *, verify: bool = False) -> MultiIndexHashing:
+        """Open a saved index; see :meth:`HammingIndex.load`.
+
+        The codes are memory-mapped. The tables are made anew, over all codes, which takes as long as to build.
+        """
+        store, settings = read_store(Path(path), _KIND, verify=verify)
+        index = cls.__new__(cls)
+        index._start(store, store.codes(), settings["n_tables"], settings["query_bits"])
+        return index
 
     def _change(self, store: CodeStore, positions: Array) -> None:
         extra = np.union1d(self._state.extra, positions).astype(np.int32)

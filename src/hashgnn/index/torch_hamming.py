@@ -41,6 +41,8 @@ class TorchHammingIndex(CandidateIndex):
         If torch does not have the device.
     """
 
+    lacks = frozenset({"float queries", "lists", "changes", "saving"})
+
     def __init__(
         self, codes: BinaryCodes, item_bias: ItemBias | None = None, *, device: str = "cuda"
     ) -> None:

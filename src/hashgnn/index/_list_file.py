@@ -1,0 +1,85 @@
+"""An inverted file on disk: its lists, those of what came since, and its centroids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashgnn import _native
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError
+from hashgnn.index._code_store import CodeStore
+from hashgnn.index._index_file import read_sections, write_sections
+from hashgnn.index._list_state import Lists, ListState
+from hashgnn.index._segments import cut, n_blocks
+
+Array = np.ndarray[Any, Any]
+
+_KIND = "inverted-file"
+
+
+def write_lists(path: Path, state: ListState, settings: Mapping[str, int]) -> None:
+    """Write a state of an inverted file to ``path``, whole or not at all."""
+    sections = {"alive": [_bits(state.alive)], "centroids.words": [s.words for s in state.centroids.segments]}
+    for name, lists in (("lists", state.lists), ("extra", state.extra)):
+        sections |= {
+            f"{name}.first_blocks": [lists.first_blocks],
+            f"{name}.words": [lists.words],
+            f"{name}.alive": [_bits(lists.alive)],
+            f"{name}.positions": [lists.positions],
+        }
+        if lists.penalty is not None:
+            sections[f"{name}.penalty"] = [lists.penalty]
+    values = {
+        "n_bits": state.lists.n_bits,
+        "n_codes": len(state.alive),
+        "n_lists": len(state.centroids),
+        "top": state.top,
+        "settings": dict(settings),
+    }
+    write_sections(path, _KIND, values, sections)
+
+
+def read_lists(path: Path, *, verify: bool) -> tuple[ListState, dict[str, int]]:
+    """Map a file written by :func:`write_lists`."""
+    header, sections = read_sections(path, _KIND, verify=verify)
+    try:
+        n_bits, n_codes, n_lists = (int(header[key]) for key in ("n_bits", "n_codes", "n_lists"))
+        top = None if header["top"] is None else float(header["top"])
+        lists, extra = (_lists(name, n_bits, sections, biased=top is not None) for name in ("lists", "extra"))
+        if len(sections["alive"]) != n_blocks(n_codes):
+            raise ArtifactDamagedError(f"{path}: its sections do not fit {n_codes} codes")
+        centroids = CodeStore(
+            n_bits, tuple(cut(sections["centroids.words"], None, None, n_lists, n_bits)), None
+        )
+        settings = {str(key): int(value) for key, value in header["settings"].items()}
+        return ListState(lists, extra, centroids, _mask(sections["alive"], n_codes), top), settings
+    except (KeyError, TypeError, ValueError, ParameterError, AttributeError) as error:
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactDamagedError(f"{path}: its sections do not fit one another, {error}") from None
+
+
+def _lists(name: str, n_bits: int, sections: Mapping[str, Array], *, biased: bool) -> Lists:
+    positions = sections[f"{name}.positions"]
+    return Lists(
+        n_bits,
+        sections[f"{name}.first_blocks"],
+        sections[f"{name}.words"],
+        sections[f"{name}.penalty"] if biased else None,
+        _mask(sections[f"{name}.alive"], len(positions)),
+        positions,
+    )
+
+
+def _bits(mask: Array) -> Array:
+    room = np.zeros(n_blocks(len(mask)) * _native.BLOCK, bool)
+    room[: len(mask)] = mask
+    return np.packbits(room, bitorder="little").view("<u4")
+
+
+def _mask(bits: Array, n: int) -> Array:
+    flags: Array = np.unpackbits(bits.view(np.uint8), count=n, bitorder="little")
+    return flags.view(bool)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.index import (
+    CandidateFilter,
+    CandidateIndex,
+    FaissBinaryHNSW,
+    HammingIndex,
+    HierarchicalIndex,
+    InvertedFile,
+    Matches,
+    MultiIndexHashing,
+    TorchHammingIndex,
+)
+from hashgnn.testing.indexes import IndexContract
+
+
+class TestHammingIndex(IndexContract):
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        return HammingIndex(codes, item_bias)
+
+    def load(self, path: Path) -> CandidateIndex:
+        return HammingIndex.load(path)
+
+
+class TestMultiIndexHashing(IndexContract):
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        return MultiIndexHashing(codes, item_bias)
+
+    def load(self, path: Path) -> CandidateIndex:
+        return MultiIndexHashing.load(path)
+
+
+class TestInvertedFileThatLooksIntoAllLists(IndexContract):
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        n_lists = min(4, len(codes))
+        return InvertedFile(codes, item_bias, n_lists=n_lists, n_probe=n_lists)
+
+    def load(self, path: Path) -> CandidateIndex:
+        return InvertedFile.load(path)
+
+
+class TestInvertedFileThatLooksIntoOneList(TestInvertedFileThatLooksIntoAllLists):
+    exact = False
+
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        return InvertedFile(codes, item_bias, n_lists=min(4, len(codes)), n_probe=1)
+
+
+class BySigns(CandidateIndex):
+    """A hierarchical index whose embeddings are the signs of the codes: it must answer as a scan does."""
+
+    lacks = frozenset({"item bias", "float queries", "saving"})
+
+    def __init__(self, codes: BinaryCodes) -> None:
+        self._index = HierarchicalIndex(HammingIndex(codes), codes.signs().astype("float32"))
+
+    @property
+    def n_bits(self) -> int:
+        return self._index.n_bits
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def search(
+        self,
+        queries: Any,
+        k: int,
+        *,
+        candidates: CandidateFilter | None = None,
+        biased: bool = True,
+        n_threads: int = 1,
+    ) -> Matches:
+        signs = queries.signs().astype("float32") if isinstance(queries, BinaryCodes) else queries
+        return self._index.search(queries, signs, k, candidates=candidates, n_threads=n_threads)
+
+    def add(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> Any:
+        return self._index.add(codes, codes.signs().astype("float32"))
+
+    def update(self, positions: Any, codes: BinaryCodes, item_bias: ItemBias | None = None) -> None:
+        self._index.update(positions, codes, codes.signs().astype("float32"))
+
+    def remove(self, positions: Any) -> None:
+        self._index.remove(positions)
+
+
+class TestHierarchicalIndex(IndexContract):
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        return BySigns(codes)
+
+
+class TestTorchHammingIndex(IndexContract):
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        pytest.importorskip("torch")
+        return TorchHammingIndex(codes, item_bias, device="cpu")
+
+
+class TestFaissBinaryHNSW(IndexContract):
+    exact = False
+
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        pytest.importorskip("faiss")
+        return FaissBinaryHNSW(codes)
