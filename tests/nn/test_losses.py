@@ -306,6 +306,18 @@ def test_excluded_pairs_are_out_of_the_softmax_and_get_no_gradient(softmax_case,
     assert half.item() == pytest.approx(expected, rel=0.02)
 
 
+@pytest.mark.parametrize("workspace", [None, SoftmaxWorkspace()], ids=["exact", "half"])
+def test_a_row_that_asks_for_nothing_may_have_every_item_excluded(workspace) -> None:
+    queries, items = torch.ones(2, 3, requires_grad=True), torch.ones(4, 3, requires_grad=True)
+    targets = Targets.from_lists(torch.tensor([2]), torch.tensor([0, 1]))
+    excluded = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 1, 2, 3, 0])
+    loss = full_softmax(queries, items, targets, excluded=excluded, workspace=workspace)
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(3) / 2, rel=0.01)  # three items left, all alike
+    assert not queries.grad[0].any()
+    assert torch.isfinite(items.grad).all()
+
+
 def test_a_mixture_may_have_another_weight_in_each_row(softmax_case) -> None:
     _, observed, teacher = softmax_case
     shares = torch.tensor([0.0, 1.0, 0.25, 0.5, 0.7], dtype=torch.float64)

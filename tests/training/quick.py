@@ -14,7 +14,7 @@ def quick(recipe: str, **settings: object) -> ModelConfig:
     """A recipe cut down to a second."""
     small: dict[str, object] = dict(QUICK)
     if recipe == "default":
-        small |= {"teacher_rank": 8, "teacher_k": 3}
+        small |= {"teacher_rank": 8, "teacher_k": 3, "min_steps": 4}
     if recipe == "authors":
         small |= {"input_dim": 12, "fan_outs": [3, 2], "item_fan_outs": [3], "n_negatives": 2}
     return load_recipe(recipe, **{**small, **settings})

@@ -127,7 +127,8 @@ class ModelConfig(BaseModel):
         Singular vectors of the filter's low pass, and its weight; ``auto`` chooses the weight, and may take
         fewer vectors.
     min_steps : int
-        ``users``: an epoch has at least so many steps; few users make smaller batches.
+        ``users``: an epoch has at least so many steps, as far as batches of eight users allow; few users
+        make smaller batches.
     learning_rate, shared_learning_rate : float
         Adam's step for what belongs to single users and items (tables, biases), and for what all share
         (weights, scales); ``None`` is the same.

@@ -8,11 +8,11 @@ from hashgnn.fold_in.base import Array, FoldIn, normalised_sum
 
 
 class LightGCNFoldIn(FoldIn):
-    """One sum over the neighbours' stored rows ``d_j^-1/2 Σ_{l<L} e_j^l``, then the mean over layers.
+    """One sum over the neighbours' stored rows ``y_j + y_j B`` with ``y_j = d_j^-1/2 Σ_{l<L} e_j^l``.
 
-    ``e = 1/(L+1) · (f W + d^-1/2 Σ_j w_j row_j)``. A new node has no id embedding, so layer 0 holds its
-    features alone; and the stored rows do not know of it: degrees and layers of its neighbours stay those
-    of training. With both taken into account (id embedding 0, node in the graph) the rule is exact.
+    ``e = 1/(L+1) · (f W + d^-1/2 Σ_j w_j row_j)``. B is fitted at export: it maps the sum of a node's y to its
+    id embedding, which a new node does not have. The stored rows do not know of the new node: degrees and
+    layers of its neighbours stay those of training. With both taken into account the rule is exact.
     """
 
     def _prepare(self) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ import torch
 
 from hashgnn._checks import check_int
 from hashgnn.nn import _sparse
+from hashgnn.nn.encoders._fitted_map import fitted_table
 from hashgnn.nn.encoders._inputs import Array, SideInput, to_numpy
 from hashgnn.nn.encoders.base import FoldInExport, FullGraphEncoder
 from hashgnn.nn.graph_view import GraphView
@@ -66,7 +67,10 @@ class LightGCNEncoder(FullGraphEncoder):
 
     @torch.no_grad()
     def export_fold_in(self, view: GraphView) -> FoldInExport:
-        """Return the ``lightgcn`` rule: one row a neighbour, ``d_j^-1/2 · Σ_{l<L} e_j^l``."""
+        """Return the ``lightgcn`` rule: one row a neighbour, ``d_j^-1/2 · Σ_{l<L} e_j^l``.
+
+        To it is added its image by the fitted map, which stands for the id embedding of a new node.
+        """
         self.check_view(view)
         layers = list(self._layers(view))
         total = torch.zeros_like(layers[0])
@@ -74,9 +78,11 @@ class LightGCNEncoder(FullGraphEncoder):
             total += layer
         scale = torch.where(view.degrees > 0, view.degrees, 1.0).rsqrt()
         table = to_numpy(total * scale.unsqueeze(1))
+        users, items = table[: self.n_users], table[self.n_users :]
+        own = [to_numpy(side.table) for side in (self.user_input, self.item_input)]
         arrays = {
-            "user_table": table[: self.n_users],
-            "item_table": table[self.n_users :],
+            "user_table": users + fitted_table(view.item_user, users, own[1]),
+            "item_table": items + fitted_table(view.user_item, items, own[0]),
             **self.user_input.features.export(),
             **self.item_input.features.export(),
         }

@@ -73,6 +73,12 @@ def full_softmax(
     if excluded is not None and (excluded[0].shape != excluded[1].shape or excluded[0].ndim != 1):
         shapes = tuple(excluded[0].shape), tuple(excluded[1].shape)
         raise ParameterError(f"excluded must hold rows and columns of one length, got shapes {shapes}")
+    if excluded is not None:
+        # A row that asks for nothing could have every item excluded, and a softmax over none is no number.
+        asks = torch.zeros(n_rows, dtype=torch.bool, device=excluded[0].device)
+        asks[targets.rows[targets.weights > 0]] = True
+        kept = asks[excluded[0]]
+        excluded = excluded[0][kept], excluded[1][kept]
     if workspace is not None:
         half: torch.Tensor = _HalfSoftmax.apply(  # type: ignore[no-untyped-call]
             queries, items, bias, targets, excluded, workspace, torch.is_grad_enabled()

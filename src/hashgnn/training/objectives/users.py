@@ -18,6 +18,8 @@ from hashgnn.training.objectives._item_sample import ItemSample, Pairs
 from hashgnn.training.objectives._penalty import code_penalty
 from hashgnn.training.objectives._teacher import build_teacher
 
+_SMALLEST_BATCH = 8
+
 
 class UserObjective:
     """Cross-entropy of a user's target distribution against the softmax over all items.
@@ -42,7 +44,8 @@ class UserObjective:
     ) -> None:
         self._graph, self._view, self._config = graph, view, config
         self._users = np.flatnonzero(graph.user_degrees)
-        self._batch_size = max(1, min(config.batch_size, len(self._users) // config.min_steps))
+        smaller = max(_SMALLEST_BATCH, len(self._users) // config.min_steps)
+        self._batch_size = min(config.batch_size, smaller)
         self._items = torch.arange(graph.n_users, graph.n_nodes, device=view.device)
         # Where bfloat16 is emulated, or the catalogue small, single precision is the faster one.
         self._workspace = SoftmaxWorkspace() if has_fast_bfloat16(view.device) else None
