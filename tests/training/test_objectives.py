@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from tests.training.quick import quick, same_group_share
 from hashgnn.data import Interactions
 from hashgnn.graph import BipartiteGraph, SpectralFilter
 from hashgnn.nn import GraphView, Targets, full_softmax
+from hashgnn.state import load_state, save_state
 from hashgnn.training import train
 from hashgnn.training.objectives import EdgeObjective, UserObjective
 from hashgnn.training.objectives._item_sample import ItemSample
@@ -147,6 +150,21 @@ def test_the_teacher_counts_less_where_more_is_known(blocks: Interactions) -> No
     known = np.asarray((graph.user_item > 0).sum(axis=1)).ravel()
     share = (asked * (graph.user_item.toarray() == 0)).sum(axis=1)
     np.testing.assert_allclose(share, 5 / (5 + known), atol=1e-6)
+
+
+def test_users_of_one_interaction_each_can_be_trained_on_and_saved(tmp_path: Path) -> None:
+    interactions = Interactions.from_arrays(np.arange(12), np.arange(12) % 5)
+    state = train(interactions, quick("default"), rng=0, n_threads=1, progress=False)
+    assert state.training["teacher"]["held_out_recall@20"] is None
+    save_state(state, tmp_path / "model")
+    assert load_state(tmp_path / "model").training["teacher"] == state.training["teacher"]
+
+
+@pytest.mark.parametrize("teacher", ["none", "auto"])
+def test_small_catalogues_train_on_a_sample_of_their_items(teacher: str, blocks: Interactions) -> None:
+    config = quick("default", teacher=teacher, history_dropout=0.1, epochs=6)
+    losses = [entry["loss"] for entry in train(blocks, config, rng=0, progress=False).training["history"]]
+    assert np.isfinite(losses).all()
 
 
 @pytest.mark.parametrize(

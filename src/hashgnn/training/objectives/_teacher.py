@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class Teacher:
         or the number of items.
     facts : dict
         JSON values: its family and settings, and recall@20 on held-out interactions where it was chosen by
-        that.
+        that (``None`` where no user has two interactions).
     """
 
     lists: np.ndarray[Any, Any]
@@ -42,7 +43,8 @@ def build_teacher(
     if config.teacher == "auto":
         choice = choose_filter(graph, rank=rank, rng=rng, show_progress=shown)
         teacher = choice.filter
-        facts = {"family": choice.family, **choice.settings, "held_out_recall@20": choice.recall}
+        recall = None if math.isnan(choice.recall) else choice.recall
+        facts = {"family": choice.family, **choice.settings, "held_out_recall@20": recall}
     elif config.teacher == "spectral":
         teacher = SpectralFilter.fit(graph, rank=rank, alpha=config.teacher_alpha, rng=rng)
     else:
