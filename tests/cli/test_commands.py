@@ -44,7 +44,7 @@ def test_fit_saves_a_model_and_a_log_and_no_checkpoint(files: Path) -> None:
         "train.parquet",
     ]
     events = [json.loads(line)["event"] for line in (files / "model.log.jsonl").read_text().splitlines()]
-    assert events == ["start", *["epoch"] * 20, "end"]
+    assert events == ["start", "objective", *["epoch"] * 20, "end"]
 
 
 def test_evaluate_prints_the_document_that_was_promised(files: Path, run: Run) -> None:
