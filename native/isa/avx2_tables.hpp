@@ -155,14 +155,14 @@ inline void report_sums(const ScanJob& job, int query, std::int64_t block, __m25
 }
 
 // The second halves of single blocks for single queries, out of line, so that the sums of the first halves stay in
-// registers.
+// registers. The sum began at `was`, while what another block told may have moved `start` on.
 __attribute__((noinline)) inline void finish_one(const ScanJob& job, int query, const std::uint8_t* tables, Tile& tile, int b,
-                                                 Vector& start, __m256i near) {
+                                                 Vector& start, __m256i was, __m256i near) {
   tile.cut_far(b);
   Sums<1, 1> sums = {{{near}}};
   sums.add(tables, 0, tile, b, tile.n_near() * kHalves, job.n_slices * kHalves);
   if (!sums.any_below()) return;
-  report_sums(job, query, tile.block(b), sums.of[0][0], start.value);
+  report_sums(job, query, tile.block(b), sums.of[0][0], was);
   start = start_for(job, query);
 }
 
@@ -193,9 +193,12 @@ __attribute__((noinline)) void finish(const ScanJob& job, int query, const std::
     for (int b = 0; b < Blocks; ++b)
       left |= static_cast<std::uint32_t>(_mm256_testc_si256(near[r][b].value, full) == 0) << (r * Blocks + b);
   if (3 * std::popcount(left) > Rows * Blocks) return finish_all<Rows, Blocks>(job, query, tables, tile, b0, starts, near);
+  Vector was[Rows];
+  for (int r = 0; r < Rows; ++r) was[r] = starts[r];
   for (; left != 0; left &= left - 1) {
     const int at = std::countr_zero(left), r = at / Blocks, b = at % Blocks;
-    finish_one(job, query + r, tables + 16 * r * job.n_slices * kHalves, tile, b0 + b, starts[r], near[r][b].value);
+    finish_one(job, query + r, tables + 16 * r * job.n_slices * kHalves, tile, b0 + b, starts[r],
+               was[r].value, near[r][b].value);
   }
 }
 

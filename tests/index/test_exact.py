@@ -133,6 +133,25 @@ def every_answer() -> list[np.ndarray]:
     return answers
 
 
+@pytest.mark.parametrize("n_bits", [64, 256, 512])
+def test_batches_over_clusters_equal_the_reference(n_bits: int) -> None:
+    """Neighbours lie side by side, so that one block moves the limit while the next is half read."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        centres = rng.integers(0, 256, (64, n_bits // 8), dtype=np.uint8)
+
+        def around(n: int, rng: np.random.Generator = rng, centres: np.ndarray = centres) -> BinaryCodes:
+            flips = np.packbits(rng.random((n, n_bits)) < 0.1, axis=1)
+            return BinaryCodes(centres[rng.integers(0, 64, n)] ^ flips)
+
+        codes, queries = around(10_000), around(64)
+        bias = ItemBias.from_values(-2.0 * rng.integers(0, 8, 10_000))
+        index = HammingIndex(codes, bias)
+        for biased in (False, True):
+            expected = reference_search(codes, queries, 100, item_bias=bias if biased else None)
+            assert_same(index.search(queries, 100, biased=biased, n_threads=1), expected)
+
+
 def test_unknown_instruction_set_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from hashgnn import _native; _native.simd()"],
