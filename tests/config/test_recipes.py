@@ -35,7 +35,7 @@ def test_a_recipe_file_starts_from_the_recipe_it_names(tmp_path: Path) -> None:
         ({"epochs": 0}, "epochs must be greater than or equal to 1, got 0"),
         (
             {"encoder": "transformer"},
-            "encoder must be 'history', 'lightgcn', 'graphsage' or 'mf', got 'transformer'",
+            "encoder must be 'history', 'lightgcn', 'graphsage', 'mf', 'gcn', 'gat', 'ngcf' or 'pinsage', got 'transformer'",
         ),
         ({"epoch": 3}, "epoch is not a setting; did you mean 'epochs'?"),
         ({"learning_rate": float("nan")}, "learning_rate must be a finite number, got nan"),
