@@ -56,9 +56,9 @@ class Fuzz {
 
   void make_codes() {
     n_bits_ = 8 * (chance(8) ? between(1, 128) : between(1, 17));
-    n_codes_ = chance(50) ? between(1, 40000) : between(1, 150);
-    n_queries_ = n_codes_ > 1000 ? between(1, 3) : between(0, 6);
-    k_ = between(1, static_cast<int>(n_codes_));
+    n_codes_ = chance(50) ? between(1, 40000) : chance(8) ? between(150, 3000) : between(1, 150);
+    n_queries_ = n_codes_ > 3000 ? between(1, 5) : between(0, 9);
+    k_ = between(1, static_cast<int>(chance(2) ? n_codes_ : std::min<std::int64_t>(n_codes_, 20)));
     n_threads_ = chance(20) ? between(2, 3) : 1;
     biased_ = chance(2);
     const std::size_t n_bytes = static_cast<std::size_t>(n_bits_ / 8);
@@ -67,6 +67,13 @@ class Fuzz {
     for (std::uint8_t& byte : codes_) byte = static_cast<std::uint8_t>(random_() & mask);
     query_codes_.resize(static_cast<std::size_t>(n_queries_) * n_bytes);
     for (std::uint8_t& byte : query_codes_) byte = static_cast<std::uint8_t>(random_());
+    if (chance(3) && n_queries_ > 0) {  // codes near the queries: blocks side by side move the limits of each other
+      for (std::size_t i = 0; i < codes_.size(); ++i) {
+        const std::size_t query = (i / n_bytes) % static_cast<std::size_t>(n_queries_);
+        const bool flipped = chance(4);
+        codes_[i] = static_cast<std::uint8_t>(query_codes_[query * n_bytes + i % n_bytes] ^ (flipped ? 1u << between(0, 7) : 0u));
+      }
+    }
     floats_.resize(static_cast<std::size_t>(n_queries_ * n_bits_));
     const float scale = chance(5) ? 0.0f : chance(3) ? 1e-4f : 1.0f;
     for (float& value : floats_) value = scale * static_cast<float>(between(-1000, 1000)) / 500.0f;
