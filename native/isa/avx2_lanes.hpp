@@ -76,6 +76,10 @@ struct Avx2 {
     const __m256i bytes = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xD8);
     return ~static_cast<std::uint32_t>(_mm256_movemask_epi8(bytes));
   }
+  static bool any_below(Lanes a, Lanes b) {
+    const __m256i reach = _mm256_or_si256(_mm256_subs_epu16(b.low, a.low), _mm256_subs_epu16(b.high, a.high));
+    return _mm256_testz_si256(reach, reach) == 0;
+  }
   static Mask either(Mask a, Mask b) { return a | b; }
   static bool is_empty(Mask mask) { return mask == 0; }
   static std::uint32_t bits(Mask mask) { return mask; }
