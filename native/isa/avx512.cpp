@@ -18,7 +18,6 @@ struct Avx512 {
   static constexpr int kMaxRun = 1 << 20;  // sums are counted in 16 bits from the start
   static constexpr int kRows = 4;
   static constexpr int kBlocks = 2;
-  static constexpr int kSingleBlocks = 1;
 
   static Row load(const std::uint16_t* words) { return _mm512_loadu_si512(words); }
   static Row splat(std::uint32_t word) { return _mm512_set1_epi32(static_cast<int>(word)); }
@@ -41,6 +40,7 @@ struct Avx512 {
   }
   static Lanes splat_value(std::uint32_t word) { return splat(word); }
   static Mask below(Lanes a, Lanes b) { return _mm512_cmplt_epu16_mask(a, b); }
+  static bool any_below(Lanes a, Lanes b) { return !is_empty(below(a, b)); }
   static Mask either(Mask a, Mask b) { return _kor_mask32(a, b); }
   static bool is_empty(Mask mask) { return _kortestz_mask32_u8(mask, mask) != 0; }
   static std::uint32_t bits(Mask mask) { return mask; }

@@ -24,7 +24,6 @@ struct Neon {
   static constexpr int kMaxRun = 31;  // 31 * 8 differing bits fit a byte
   static constexpr int kRows = 2;
   static constexpr int kBlocks = 1;
-  static constexpr int kSingleBlocks = 1;
 
   static Row load(const std::uint16_t* words) {
     Row row;
@@ -84,13 +83,16 @@ struct Neon {
   static Mask below(const Lanes& a, const Lanes& b) {
     static constexpr std::uint16_t kLane[8] = {1, 2, 4, 8, 16, 32, 64, 128};
     const uint16x8_t lane = vld1q_u16(kLane);
+    if (!any_below(a, b)) return 0;
+    Mask mask = 0;
+    for (int i = 0; i < 4; ++i)
+      mask |= static_cast<Mask>(vaddvq_u16(vandq_u16(vcltq_u16(a.part[i], b.part[i]), lane))) << (8 * i);
+    return mask;
+  }
+  static bool any_below(const Lanes& a, const Lanes& b) {
     uint16x8_t less[4];
     for (int i = 0; i < 4; ++i) less[i] = vcltq_u16(a.part[i], b.part[i]);
-    const uint16x8_t any = vorrq_u16(vorrq_u16(less[0], less[1]), vorrq_u16(less[2], less[3]));
-    if (vmaxvq_u16(any) == 0) return 0;
-    Mask mask = 0;
-    for (int i = 0; i < 4; ++i) mask |= static_cast<Mask>(vaddvq_u16(vandq_u16(less[i], lane))) << (8 * i);
-    return mask;
+    return vmaxvq_u16(vorrq_u16(vorrq_u16(less[0], less[1]), vorrq_u16(less[2], less[3]))) != 0;
   }
   static Mask either(Mask a, Mask b) { return a | b; }
   static bool is_empty(Mask mask) { return mask == 0; }

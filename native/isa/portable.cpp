@@ -19,7 +19,6 @@ struct Portable {
   static constexpr int kMaxRun = 31;  // 31 * 8 differing bits fit a byte
   static constexpr int kRows = 1;
   static constexpr int kBlocks = 1;
-  static constexpr int kSingleBlocks = 1;
 
   static Row load(const std::uint16_t* words) {
     Row row;
@@ -80,6 +79,7 @@ struct Portable {
     for (int i = 0; i < kBlock; ++i) mask |= static_cast<Mask>(a.lane[i] < b.lane[i]) << i;
     return mask;
   }
+  static bool any_below(const Lanes& a, const Lanes& b) { return below(a, b) != 0; }
   static Mask either(Mask a, Mask b) { return a | b; }
   static bool is_empty(Mask mask) { return mask == 0; }
   static std::uint32_t bits(Mask mask) { return mask; }

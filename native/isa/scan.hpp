@@ -5,14 +5,15 @@
 //   Count    sums of differing bits;        zero(), count(sum, row, row)
 //   Lanes    32 values of 16 bits;          none(), widen(count), add(a, b), saturating_add(a, b), twice(a),
 //                                           penalties(bytes), scaled(lanes, scale), only(lanes, candidates),
-//                                           splat_value(word), below(a, b), store(values, lanes)
+//                                           splat_value(word), below(a, b), any_below(a, b), store(values, lanes)
 //   kMaxRun  slices that a Count can hold before it must be widened
-//   kRows, kBlocks: queries and blocks of a tile, what fits its registers; kSingleBlocks for a single query
+//   kRows, kBlocks: queries and blocks of a tile, what fits its registers
 // Everything here is in an unnamed namespace: each instruction set gets its own copy, and the linker can
 // never take the copy of one for another.
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 #include "../core/kernels.hpp"
@@ -167,8 +168,7 @@ inline bool no_candidates(const ScanJob& job, std::int64_t block, int n_blocks) 
   return true;
 }
 
-// All queries against Blocks blocks at a time; returns the first block that is left. A single query takes one
-// block at a time: memory is then read in order, which the processor foresees better than any prefetch here.
+// All queries against Blocks blocks at a time; returns the first block that is left.
 template <class Isa, int Rows, int Blocks, int Slices>
 std::int64_t scan_blocks(const ScanJob& job, std::int64_t block) {
   for (; block + Blocks <= job.n_blocks; block += Blocks) {
@@ -186,13 +186,55 @@ std::int64_t scan_blocks(const ScanJob& job, std::int64_t block) {
   return block;
 }
 
+// One code query against kRun blocks from `first` on: the first halves of all, in the order of memory, then the second
+// halves of those that have a code within reach. They are marked by bits and fetched ahead: no processor foresees
+// which they are, so a branch a block would cost more than the comparison.
+constexpr int kRun = 64;
+constexpr int kAhead = 2048;  // words: a page, which the processor's own prefetch does not look beyond
+template <class Isa, int Slices>
+void scan_run(const ScanJob& job, int query, std::int64_t first) {
+  constexpr int kNear = near_slices_of(Slices), kFar = Slices - kNear;
+  const int n_slices = Slices > 0 ? Slices : job.n_slices;
+  const int n_near = near_slices_of(n_slices), n_far = n_slices - n_near;
+  const int n_blocks = static_cast<int>(std::min<std::int64_t>(kRun, job.n_blocks - first));
+  const std::uint32_t* words = job.queries + std::int64_t{query} * n_slices;
+  const std::uint16_t* near = job.near + first * n_near * kBlock;
+  const std::uint16_t* far = job.far + first * n_far * kBlock;
+  typename Isa::Lanes left[kRun];
+  std::uint64_t within_reach = 0;
+  typename Isa::Lanes limit = Isa::splat_value(job.limits[query]);
+  for (int b = 0; b < n_blocks; ++b) {
+    if (no_candidates(job, first + b, 1)) continue;
+    typename Isa::Lanes sums[1][1] = {{start_of<Isa, 1>(job, first + b).lanes[0]}};
+    add_distances<Isa, 1, 1, kNear>(near + b * n_near * kBlock, n_near, words, n_slices, sums);
+    left[b] = sums[0][0];
+    for (int s = 0; s < n_near; ++s) __builtin_prefetch(near + (b * n_near + s) * kBlock + kAhead);
+    if (job.penalty != nullptr) __builtin_prefetch(job.penalty + (first + b) * kBlock + 2 * kAhead);
+    const bool is_left = Isa::any_below(left[b], limit);
+    within_reach |= std::uint64_t{is_left} << b;
+    __builtin_prefetch(far + (is_left ? b * n_far * kBlock : 0));
+  }
+  for (; within_reach != 0; within_reach &= within_reach - 1) {
+    const int b = std::countr_zero(within_reach);
+    typename Isa::Lanes sums[1][1] = {{left[b]}};
+    add_distances<Isa, 1, 1, kFar>(far + b * n_far * kBlock, n_far, words + n_near, n_slices, sums);
+    if (!Isa::any_below(sums[0][0], limit)) [[likely]]
+      continue;
+    report<Isa>(job, query, first + b, Isa::bits(Isa::below(sums[0][0], limit)), sums[0][0]);
+    limit = Isa::splat_value(job.limits[query]);
+  }
+}
+
 template <class Isa, int Slices>
 void scan_slices(const ScanJob& job) {
   std::int64_t block = 0;
+  if (job.n_planes == 1 && job.n_queries < Isa::kRows) {
+    for (; block < job.n_blocks; block += kRun)
+      for (int query = 0; query < job.n_queries; ++query) scan_run<Isa, Slices>(job, query, block);
+    return;
+  }
   if (job.n_planes > 1)
     block = scan_blocks<Isa, 1, Isa::kBlocks, Slices>(job, block);
-  else if (job.n_queries < Isa::kRows)
-    block = scan_blocks<Isa, 1, Isa::kSingleBlocks, Slices>(job, block);
   else
     block = scan_blocks<Isa, Isa::kRows, Isa::kBlocks, Slices>(job, block);
   scan_blocks<Isa, 1, 1, Slices>(job, block);
