@@ -31,10 +31,10 @@ $(INSTALLED): pyproject.toml constraints.txt $(NATIVE)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]" --group dev
 	@touch $@
 
-# The one version that the constraints name; asked for by itself, so that a local CPU build is found.
 # Generated calls of the fuzz test.
 CALLS = 1000000
 
+# The one version that the constraints name; asked for by itself, so that a local CPU build is found.
 TORCH = $(shell sed -n 's/^torch==//p' constraints.txt)
 
 # Threads that wait give their core away: beside other work, spinning ones are ten times slower.
