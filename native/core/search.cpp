@@ -13,6 +13,7 @@ namespace {
 constexpr std::int64_t kQueryBytes = 16 * 1024;     // query words of a group, to stay in the first-level cache
 constexpr std::int64_t kGroupHits = 1 << 21;        // hits that the collectors of a group may hold
 constexpr std::int64_t kListShare = 24;             // an allow list is followed if shorter than n / this
+constexpr std::int64_t kQueriesOfGroup = 128;       // fewer cost more time a query
 constexpr std::int64_t kMinBlocksOfThread = 256;    // less is not worth another thread
 
 std::uint32_t max_value(const Table& table, const Queries& queries, const SearchPlan& plan) {
@@ -180,8 +181,10 @@ void search_all(const Search& search, const Table& table, const Queries& queries
                 const SearchPlan& plan, const Done& done) {
   const std::int64_t n_blocks = blocks_of(table.n_codes);
   const std::int64_t most = group_size(queries, plan, slices_of(table.n_bits));
-  // Several groups a thread, so that a thread that is held up does not hold up the call.
-  const std::int64_t share = plan.n_threads == 1 ? most : queries.n_queries / (4 * plan.n_threads);
+  // Several groups a thread, so that a thread that is held up does not hold up the call, while they stay large
+  // enough for what is done once a group: codes are read, and on some processors prepared, for all its queries.
+  const std::int64_t of_thread = (queries.n_queries + plan.n_threads - 1) / plan.n_threads;
+  const std::int64_t share = plan.n_threads == 1 ? most : std::max(of_thread / 4, std::min(of_thread, kQueriesOfGroup));
   if (queries.n_queries >= 4 * plan.n_threads || n_blocks < 2 * kMinBlocksOfThread || plan.n_threads == 1) {
     // Enough queries for all threads: each thread takes groups of them.
     const std::int64_t size = std::clamp<std::int64_t>((share + 3) / 4 * 4, std::min<std::int64_t>(most, 4), most);

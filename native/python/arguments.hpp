@@ -38,7 +38,9 @@ class CheckedLists {
   Lists view_;
 };
 
-// A bit a code from one byte a code; empty where there is no array.
-std::vector<std::uint32_t> pack_mask(const std::optional<Array<bool, 1>>& mask, std::int64_t n_codes);
+// A mask of codes: how many it is for, and a bit a code.
+using Mask = std::pair<std::int64_t, Array<std::uint32_t, 1>>;
+
+const std::uint32_t* checked_mask(const std::optional<Mask>& mask, std::int64_t n_codes);
 
 }  // namespace hashgnn::python

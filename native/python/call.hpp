@@ -13,13 +13,11 @@ struct Call {
   Call(std::int64_t n_codes, const SearchArguments& arguments, std::int64_t n_queries, std::int64_t k)
       : block("block", arguments.block, n_queries, n_codes),
         allow("allow", arguments.allow, n_queries, n_codes),
-        allowed(pack_mask(arguments.allowed, n_codes)),
-        filters{block.view(), allow.view(), allowed.empty() ? nullptr : allowed.data()},
+        filters{block.view(), allow.view(), checked_mask(arguments.allowed, n_codes)},
         plan{&kernels(), k, arguments.biased, arguments.n_threads} {}
   Call(const Call&) = delete;
 
   CheckedLists block, allow;
-  std::vector<std::uint32_t> allowed;
   Filters filters;
   SearchPlan plan;
 };
@@ -47,7 +45,7 @@ inline Queries checked_planes(const Array<float, 2>& queries, int n_bits, int n_
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
   const float* values = queries.data();
   for (std::int64_t i = 0; i < n_queries * n_bits; ++i)
-    require(std::abs(values[i]) <= std::numeric_limits<float>::max(), "queries must be finite, got NaN or infinity");
+    if (!(std::abs(values[i]) <= std::numeric_limits<float>::max())) fail("queries must be finite, got NaN or infinity");
   return float_queries(values, n_queries, n_bits, n_planes, biased);
 }
 

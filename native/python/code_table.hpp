@@ -21,7 +21,7 @@ struct SearchArguments {
   bool biased;
   float top;
   std::optional<CheckedLists::Pair> block, allow;
-  std::optional<Array<bool, 1>> allowed;
+  std::optional<Mask> allowed;
   int n_threads;
 };
 

@@ -73,7 +73,7 @@ NB_MODULE(_native, module) {
 
   nb::class_<SearchArguments>(module, "SearchArguments")
       .def(nb::init<std::int64_t, bool, float, std::optional<CheckedLists::Pair>, std::optional<CheckedLists::Pair>,
-                    std::optional<Array<bool, 1>>, int>(),
+                    std::optional<Mask>, int>(),
            "k"_a, "biased"_a, "top"_a, "block"_a.none(), "allow"_a.none(), "allowed"_a.none(), "n_threads"_a);
   nb::class_<CodeTable>(module, "CodeTable")
       .def(nb::init<int, std::vector<SegmentArrays>>(), "n_bits"_a, "segments"_a)

@@ -26,7 +26,7 @@ class SearchArguments:
         top: float,
         block: _Lists,
         allow: _Lists,
-        allowed: _Array | None,
+        allowed: tuple[int, _Array] | None,
         n_threads: int,
     ) -> None: ...
 

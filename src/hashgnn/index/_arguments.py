@@ -52,6 +52,6 @@ def search_arguments(
         top=0.0 if top is None else top,
         block=given.block,
         allow=given.allow,
-        allowed=given.allowed,
+        allowed=given.packed,
         n_threads=check_int("n_threads", n_threads, minimum=1, maximum=_MAX_THREADS),
     )

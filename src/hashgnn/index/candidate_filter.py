@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,13 @@ class CandidateFilter:
     allow : pair of ndarrays or None, default=None
         Lists, in the same form, of the only positions that a query may get.
     allowed : ndarray of shape (n_codes,), bool, or None, default=None
-        Positions that any query may get.
+        Positions that any query may get. Packed when the filter is made: a filter that many searches share
+        packs its mask once, and does not follow later changes of the array.
+
+    Attributes
+    ----------
+    packed : pair of int and ndarray of shape (ceil(n_codes / 32),), uint32, or None
+        Length of ``allowed``, and a bit for each of its entries.
 
     Raises
     ------
@@ -45,6 +51,7 @@ class CandidateFilter:
     block: tuple[Array, Array] | None = None
     allow: tuple[Array, Array] | None = None
     allowed: Array | None = None
+    packed: tuple[int, Array] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("block", "allow"):
@@ -58,6 +65,10 @@ class CandidateFilter:
                     f"allowed must have shape (n_codes,) and dtype bool, got {mask.shape} {mask.dtype}"
                 )
             object.__setattr__(self, "allowed", np.ascontiguousarray(mask))
+            bits = np.zeros(-(-len(mask) // 32), "<u4")
+            packed = np.packbits(mask, bitorder="little")
+            bits.view(np.uint8)[: len(packed)] = packed
+            object.__setattr__(self, "packed", (len(mask), bits))
 
     @classmethod
     def from_lists(

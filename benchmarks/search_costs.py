@@ -1,0 +1,122 @@
+"""What filters and a second thread change of a scan, and how long saved codes take to open.
+
+    python benchmarks/search_costs.py --items 1000000 --opened 10000000
+
+Generated clustered codes of one width; every way takes its turn in each round, and the medians are over rounds.
+A ratio is the time of a way divided by that of the plain scan of as many queries on one thread: filters should
+stay below 1.3, two threads above 1.8 times as fast, which takes two processors that nothing else uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashgnn.benchmarking import generated_catalogue
+from hashgnn.benchmarking.search.machine import machine
+from hashgnn.benchmarking.search.timing import timed
+from hashgnn.codes import BinaryCodes
+from hashgnn.index import CandidateFilter, HammingIndex
+
+Array = np.ndarray[Any, Any]
+_SINGLE = 32  # queries of a round, one at a time
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--bits", type=int, default=128)
+    parser.add_argument("--k", type=int, default=100)
+    parser.add_argument("--queries", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--opened", type=int, default=10_000_000, help="codes of the index that is opened")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rng = np.random.default_rng(options.seed)
+    data = generated_catalogue(options.items, options.queries, options.bits, rng=rng)
+    index, queries, n = HammingIndex(data.item_codes), data.query_codes, options.items
+
+    def lists(length: int) -> Callable[[slice], tuple[Array, Array]]:
+        entries = np.sort(rng.integers(0, n, (options.queries, length)), axis=1).astype(np.int32)
+        return lambda rows: (np.arange(rows.stop - rows.start + 1) * length, entries[rows].ravel())
+
+    def scan(n_threads: int = 1, mask: CandidateFilter | None = None, **lists: Any) -> Callable[[slice], Any]:
+        def search(rows: slice) -> Any:
+            made = CandidateFilter(**{name: of(rows) for name, of in lists.items()}) if lists else mask
+            return index.search(queries[rows], options.k, candidates=made, n_threads=n_threads)
+
+        return search
+
+    tenth = np.zeros(n, bool)
+    tenth[rng.choice(n, n // 10, replace=False)] = True
+    ways = {
+        "plain": scan(),
+        "two threads": scan(2),
+        "50 seen items a query": scan(block=lists(50)),
+        "1,000 seen items a query": scan(block=lists(min(1000, n // 2))),
+        "a tenth of the items allowed": scan(mask=CandidateFilter(allowed=tenth)),
+        "nine tenths allowed": scan(mask=CandidateFilter(allowed=~tenth)),
+        "1,000 items allowed a query": scan(allow=lists(min(1000, n // 2))),
+    }
+    batches: dict[str, list[float]] = {name: [] for name in ways}
+    singles: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(options.rounds):
+        for name, search in ways.items():
+            batches[name].append(timed(lambda s=search: s(slice(0, options.queries)))[0])  # type: ignore[misc]
+            for query in range(min(_SINGLE, options.queries)):
+                singles[name].append(timed(lambda s=search, q=query: s(slice(q, q + 1)))[0])  # type: ignore[misc]
+    rows = [
+        {
+            "way": name,
+            "batch_ms": 1e3 * float(np.median(batches[name])) / options.queries,
+            "batch_ratio": float(np.median(batches[name]) / np.median(batches["plain"])),
+            "single_query_ms": 1e3 * float(np.median(singles[name])),
+            "single_ratio": float(np.median(singles[name]) / np.median(singles["plain"])),
+        }
+        for name in ways
+    ]
+    opening = _opening(options.opened, options.bits, rng)
+    facts = {
+        "items": n,
+        "bits": options.bits,
+        "k": options.k,
+        "queries": options.queries,
+        "rounds": options.rounds,
+    }
+    if options.json:
+        print(json.dumps({"machine": machine(1), **facts, "rows": rows, "opening": opening}))
+        return
+    print(f"{machine(1)}; {', '.join(f'{name} {value:,}' for name, value in facts.items())}")
+    for row in rows:
+        print(
+            f"{row['way']:30s} batch {row['batch_ms']:.3f} ms a query, {row['batch_ratio']:.2f} of plain;"
+            f" single {row['single_query_ms']:.3f} ms, {row['single_ratio']:.2f}"
+        )
+    print(", ".join(f"{name} {value:,.1f}" for name, value in opening.items()))
+
+
+def _opening(n_codes: int, n_bits: int, rng: np.random.Generator) -> dict[str, float]:
+    """Save codes of a width; time opening them, and the first query after that."""
+    codes = BinaryCodes(rng.integers(0, 256, (n_codes, n_bits // 8), np.uint8))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "codes"
+        HammingIndex(codes).save(path)
+        seconds = []
+        for _ in range(9):
+            start = time.perf_counter()
+            opened = HammingIndex.load(path)
+            seconds.append(time.perf_counter() - start)
+        first, _ = timed(lambda: opened.search(codes[:1], 10, n_threads=1))
+    return {"codes": n_codes, "open_ms": 1e3 * float(np.median(seconds)), "first_query_ms": 1e3 * first}
+
+
+if __name__ == "__main__":
+    main()
