@@ -86,6 +86,9 @@ def test_the_log_tells_each_epoch_and_the_best_is_kept(blocks: Interactions, tmp
     values = [event["recall@5"] for event in epochs]
     best = state.training["best_epoch"]
     assert values[best - 1] == max(values) == state.metrics["recall@5"]
+    relaxed = [event["relaxed recall@5"] for event in epochs]
+    assert all(0 < value <= 1 for value in relaxed)
+    assert relaxed != values  # of the codes before the sign
     assert len(epochs) == min(8, best + 2)
 
 

@@ -67,7 +67,7 @@ def run(
     options: RunOptions,
     *,
     identity: str,
-    validate: Callable[[HashModel], float] | None,
+    validate: Callable[[HashModel], dict[str, float]] | None,
     log: RunLog,
 ) -> Progress:
     """Train until the epochs are done or validation has stopped rising; leave the best state in ``model``.
@@ -82,7 +82,7 @@ def run(
     identity : str
         Digest of data, settings and seed; a checkpoint with another one is refused.
     validate : callable or None
-        Returns the validation metric, higher is better; ``None`` trains all epochs and keeps the last.
+        Returns the validation metric by its name, higher is better, and what else is worth keeping; ``None`` trains all epochs and keeps the last.
     log : RunLog
 
     Raises
@@ -108,8 +108,8 @@ def run(
             }
             last = state.epoch == config.epochs
             if validate is not None and (last or state.epoch % config.validate_every == 0):
-                value = validate(model)
-                entry[config.validation_metric] = value
+                entry |= validate(model)
+                value = entry[config.validation_metric]
                 if value > state.best_value:
                     state.best_value, state.best_epoch = value, state.epoch
                     state.best_parameters = {name: x.clone() for name, x in model.state_dict().items()}

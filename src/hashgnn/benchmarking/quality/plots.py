@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -186,8 +186,11 @@ def _gap(figure: Any, *, results: Sequence[Result], metric: str) -> bool:
     drawn = False
     colours = _colours([row for row in table_rows(results) if row.family == "recipe"])
     for (_, method, n_bits), seeds in grouped(results).items():
-        history = seeds[0].values["training"].get("history", [])
-        keys = [key for entry in history for key in entry if key.startswith(_RELAXED)]
+        histories = (seed.values["training"].get("history", []) for seed in seeds)
+        history: Sequence[Mapping[str, float]] = next(
+            (of_seed for of_seed in histories if _relaxed_keys(of_seed)), []
+        )
+        keys = _relaxed_keys(history)
         if not keys:
             continue
         signed = keys[0].removeprefix(_RELAXED)
@@ -209,6 +212,10 @@ def _gap(figure: Any, *, results: Sequence[Result], metric: str) -> bool:
     _finish(axis, "epoch")
     _legend(figure, [axis])
     return drawn
+
+
+def _relaxed_keys(history: Sequence[Mapping[str, float]]) -> list[str]:
+    return [key for entry in history for key in entry if key.startswith(_RELAXED)]
 
 
 def _of_kind(rows: Sequence[Row], kind: str) -> list[Row]:
