@@ -3,6 +3,7 @@
 
 #if defined(__AVX2__) && defined(__F16C__)
 
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include "avx2_tables.hpp"
@@ -37,13 +38,19 @@ struct Floats {
   }
 };
 
+// Not every compiler's own check knows the name of F16C.
+bool has_f16c() {
+  unsigned a, b, c = 0, d;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
 }  // namespace
 
 namespace hashgnn {
 
 const Kernels* avx2_kernels() {
   static const Kernels table = {"avx2", scan_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
-  static const bool usable = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
+  static const bool usable = __builtin_cpu_supports("avx2") && has_f16c();
   return usable ? &table : nullptr;
 }
 
