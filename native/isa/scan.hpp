@@ -209,7 +209,6 @@ void scan_run(const ScanJob& job, int query, std::int64_t first) {
     add_distances<Isa, 1, 1, kNear>(near + b * n_near * kBlock, n_near, words, n_slices, sums);
     left[b] = sums[0][0];
     for (int s = 0; s < n_near; ++s) __builtin_prefetch(near + (b * n_near + s) * kBlock + kAhead);
-    if (job.penalty != nullptr) __builtin_prefetch(job.penalty + (first + b) * kBlock + 2 * kAhead);
     const bool is_left = Isa::any_below(left[b], limit);
     within_reach |= std::uint64_t{is_left} << b;
     __builtin_prefetch(far + (is_left ? b * n_far * kBlock : 0));
