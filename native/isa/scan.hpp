@@ -196,6 +196,7 @@ void scan_run(const ScanJob& job, int query, std::int64_t first) {
   constexpr int kNear = near_slices_of(Slices), kFar = Slices - kNear;
   const int n_slices = Slices > 0 ? Slices : job.n_slices;
   const int n_near = near_slices_of(n_slices), n_far = n_slices - n_near;
+  const int n_fetched = n_far > 2 ? n_far : 1;  // of short halves the rest comes along
   const int n_blocks = static_cast<int>(std::min<std::int64_t>(kRun, job.n_blocks - first));
   const std::uint32_t* words = job.queries + std::int64_t{query} * n_slices;
   const std::uint16_t* near = job.near + first * n_near * kBlock;
@@ -211,7 +212,7 @@ void scan_run(const ScanJob& job, int query, std::int64_t first) {
     for (int s = 0; s < n_near; ++s) __builtin_prefetch(near + (b * n_near + s) * kBlock + kAhead);
     const bool is_left = Isa::any_below(left[b], limit);
     within_reach |= std::uint64_t{is_left} << b;
-    __builtin_prefetch(far + (is_left ? b * n_far * kBlock : 0));
+    for (int s = 0; s < n_fetched; ++s) __builtin_prefetch(far + (is_left ? (b * n_far + s) * kBlock : 0));
   }
   for (; within_reach != 0; within_reach &= within_reach - 1) {
     const int b = std::countr_zero(within_reach);
