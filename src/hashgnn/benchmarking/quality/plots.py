@@ -210,6 +210,7 @@ def _gap(figure: Any, *, results: Sequence[Result], metric: str) -> bool:
         axis.set_ylabel(f"{signed} on validation")
         drawn = True
     _finish(axis, "epoch")
+    axis.locator_params(axis="x", integer=True)
     _legend(figure, [axis])
     return drawn
 
