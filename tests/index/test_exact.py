@@ -134,8 +134,11 @@ def every_answer() -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("n_bits", [64, 256, 512])
-def test_batches_over_clusters_equal_the_reference(n_bits: int) -> None:
-    """Neighbours lie side by side, so that one block moves the limit while the next is half read."""
+def test_batches_and_single_queries_over_clusters_equal_the_reference(n_bits: int) -> None:
+    """Neighbours lie side by side, so that one block moves the limit while the next is half read.
+
+    10,000 codes are five runs of a single query, the last one cut short.
+    """
     for seed in range(3):
         rng = np.random.default_rng(seed)
         centres = rng.integers(0, 256, (64, n_bits // 8), dtype=np.uint8)
@@ -150,6 +153,13 @@ def test_batches_over_clusters_equal_the_reference(n_bits: int) -> None:
         for biased in (False, True):
             expected = reference_search(codes, queries, 100, item_bias=bias if biased else None)
             assert_same(index.search(queries, 100, biased=biased, n_threads=1), expected)
+        allowed = CandidateFilter(allowed=rng.random(10_000) < 0.3)
+        for row in range(0, 64, 9):
+            one = queries[row : row + 1]
+            expected = reference_search(codes, one, 100, item_bias=bias, candidates=allowed)
+            assert_same(index.search(one, 100, candidates=allowed, n_threads=1), expected)
+            expected = reference_search(codes, one, 100)
+            assert_same(index.search(one, 100, biased=False, n_threads=1), expected)
 
 
 def test_unknown_instruction_set_is_refused() -> None:

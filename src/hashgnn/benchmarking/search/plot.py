@@ -75,6 +75,7 @@ def _name_points(axis: Any, points: list[tuple[str, float, float]], renderer: An
     """Write each name as near to its point as leaves it clear of the other names and points."""
     text = require("matplotlib.text", extra="plots", purpose="a plot")
     taken = [_around(axis, x, y) for _, x, y in points]
+    area, right = axis.bbox, min(axis.bbox.x1 + 10, axis.figure.bbox.x1 - 2)
     for name, x, y in sorted(points, key=lambda point: (-point[2], point[1])):
         note = axis.annotate(
             name,
@@ -92,12 +93,7 @@ def _name_points(axis: Any, points: list[tuple[str, float, float]], renderer: An
             note.set_horizontalalignment(side)
             note.update_positions(renderer)
             box = text.Text.get_window_extent(note, renderer)  # of the word, without the line to its point
-            figure = axis.figure
-            inside = (
-                axis.bbox.x0 <= box.x0
-                and box.x1 <= min(axis.bbox.x1 + 10, figure.bbox.x1 - 2)
-                and axis.bbox.y0 <= box.y0
-            )
+            inside = area.x0 <= box.x0 and box.x1 <= right and area.y0 <= box.y0
             if inside and not any(box.overlaps(other) for other in taken):
                 break
         taken.append(box)
