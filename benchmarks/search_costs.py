@@ -1,10 +1,11 @@
-"""What filters and a second thread change of a scan, and how long saved codes take to open.
+"""What filters, an item bias and a second thread change of a scan, and how long saved codes take to open.
 
-    python benchmarks/search_costs.py --items 1000000 --opened 10000000
+    python benchmarks/search_costs.py --items 1000000 --opened 10000000 --model models/v1
 
 Generated clustered codes of one width; every way takes its turn in each round, and the medians are over rounds.
 A ratio is the time of a way divided by that of the plain scan of as many queries on one thread: filters should
-stay below 1.3, two threads above 1.8 times as fast, which takes two processors that nothing else uses.
+stay below 1.3, two threads above 1.8 times as fast, which takes two processors that nothing else uses. With ``--model`` the biases that
+a saved model has learned are drawn for the items, as many of each as it has.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import numpy as np
 from hashgnn.benchmarking import generated_catalogue
 from hashgnn.benchmarking.search.machine import machine
 from hashgnn.benchmarking.search.timing import timed
-from hashgnn.codes import BinaryCodes
+from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import CandidateFilter, HammingIndex
+from hashgnn.recommender import HashGNN
 
 Array = np.ndarray[Any, Any]
 _SINGLE = 32  # queries of a round, one at a time
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--opened", type=int, default=10_000_000, help="codes of the index that is opened")
+    parser.add_argument("--model", help="saved model with an item bias")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -48,10 +51,15 @@ def main() -> None:
         entries = np.sort(rng.integers(0, n, (options.queries, length)), axis=1).astype(np.int32)
         return lambda rows: (np.arange(rows.stop - rows.start + 1) * length, entries[rows].ravel())
 
-    def scan(n_threads: int = 1, mask: CandidateFilter | None = None, **lists: Any) -> Callable[[slice], Any]:
+    def scan(
+        n_threads: int = 1,
+        mask: CandidateFilter | None = None,
+        searched: HammingIndex = index,
+        **lists: Any,
+    ) -> Callable[[slice], Any]:
         def search(rows: slice) -> Any:
             made = CandidateFilter(**{name: of(rows) for name, of in lists.items()}) if lists else mask
-            return index.search(queries[rows], options.k, candidates=made, n_threads=n_threads)
+            return searched.search(queries[rows], options.k, candidates=made, n_threads=n_threads)
 
         return search
 
@@ -66,6 +74,14 @@ def main() -> None:
         "nine tenths allowed": scan(mask=CandidateFilter(allowed=~tenth)),
         "1,000 items allowed a query": scan(allow=lists(min(1000, n // 2))),
     }
+    if options.model:
+        learned = HashGNN.load(options.model).state_.item_bias
+        if learned is None:
+            parser.error(
+                f"--model must have an item bias, {options.model} has none; fit it with item_bias=true"
+            )
+        drawn = ItemBias.from_values(rng.choice(learned.values(), n))
+        ways["item bias, as learned"] = scan(searched=HammingIndex(data.item_codes, drawn))
     batches: dict[str, list[float]] = {name: [] for name in ways}
     singles: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(options.rounds):
