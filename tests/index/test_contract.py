@@ -95,9 +95,16 @@ class TestHierarchicalIndex(IndexContract):
 
 
 class TestTorchHammingIndex(IndexContract):
+    packed = False
+
     def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
-        pytest.importorskip("torch")
-        return TorchHammingIndex(codes, item_bias, device="cpu")
+        torch = pytest.importorskip("torch")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return TorchHammingIndex(codes, item_bias, device=device, packed=self.packed)
+
+
+class TestTorchHammingIndexOfPackedCodes(TestTorchHammingIndex):
+    packed = True
 
 
 class TestFaissBinaryHNSW(IndexContract):

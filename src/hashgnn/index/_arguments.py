@@ -39,6 +39,21 @@ def check_k(k: Any, n_codes: int) -> int:
     return check_int("k", k, minimum=1, maximum=n_codes)
 
 
+def check_lists(name: str, lists: tuple[Array, Array], n_queries: int, n_codes: int) -> None:
+    """Check the lists of a filter against a search, in the kernels' words."""
+    indptr, indices = lists
+    if len(indptr) != n_queries + 1:
+        raise ParameterError(f"{name} must have one list a query, {n_queries}, got {len(indptr) - 1}")
+    if indptr[0] != 0 or indptr[-1] != len(indices):
+        raise ParameterError(f"{name} must have an indptr from 0 to its number of entries, {len(indices)}")
+    if (np.diff(indptr) < 0).any():
+        at = int(np.argmax(np.diff(indptr) < 0))
+        raise ParameterError(f"{name} must have an indptr that never falls, it does at {at}")
+    outside = indices[(indices < 0) | (indices >= n_codes)]
+    if outside.size:
+        raise ParameterError(f"{name} must hold positions from 0 to {n_codes - 1}, got {outside[0]}")
+
+
 def search_arguments(
     k: int, n_threads: Any, candidates: Any, *, biased: bool, top: float | None
 ) -> _native.SearchArguments:

@@ -69,6 +69,29 @@ def reused_memory() -> Iterator[None]:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Let a GPU add in one order inside the block, so that a seed gives one result; costs a little time.
+
+    An operation that has no such form warns and runs all the same. On the CPU nothing needs to change.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    # Read when cuBLAS is first used: products then have their work space to themselves.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
+
+
 def _mallopt() -> Callable[[int, int], int] | None:
     """Return glibc's ``mallopt``, or ``None`` under another C library."""
     if not sys.platform.startswith("linux"):

@@ -20,7 +20,7 @@ from hashgnn.nn import GraphView
 from hashgnn.state import ModelState
 from hashgnn.training.build import build_model
 from hashgnn.training.checkpoint import fingerprint
-from hashgnn.training.device import resolve_device, reused_memory, threads
+from hashgnn.training.device import repeatable, resolve_device, reused_memory, threads
 from hashgnn.training.export import Provenance, export_state
 from hashgnn.training.loop import RunOptions, run
 from hashgnn.training.objectives import build_objective
@@ -108,7 +108,7 @@ def train(
         for features, ids in ((user_features, interactions.user_ids), (item_features, interactions.item_ids))
     ]
     log = RunLog(None if log_path is None else Path(log_path))
-    with threads(n_threads) as count, reused_memory():
+    with threads(n_threads) as count, reused_memory(), repeatable(target):
         graph = BipartiteGraph.from_interactions(fitted)
         view = _view(graph, columns).to(target)
         built = config if start is None else config.replace(warm_start=False)

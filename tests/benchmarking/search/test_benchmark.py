@@ -63,7 +63,7 @@ def test_inverted_files_of_faiss_look_no_further_than_they_must(peer: str) -> No
 
 
 def test_every_peer_is_named_once() -> None:
-    assert len(set(PEERS)) == len(PEERS) == 12
+    assert len(set(PEERS)) == len(PEERS) == 13
 
 
 def test_a_seed_gives_one_catalogue() -> None:
@@ -81,3 +81,17 @@ def test_k_beyond_a_given_catalogue_is_refused() -> None:
     catalogue = generated_catalogue(50, 4, 32)
     with pytest.raises(ParameterError, match="k must be at most 50, the number of items, got 100"):
         benchmark_search(catalogue=catalogue, peers=[])
+
+
+def test_engines_of_a_gpu_take_part_where_there_is_one() -> None:
+    torch = pytest.importorskip("torch")
+    rows = benchmark_search(
+        n_items=3000, n_bits=64, k=10, n_queries=8, engines=["gpu-hamming"], peers=["gpu-matmul"], n_rounds=1
+    )
+    if not torch.cuda.is_available():
+        assert rows == []
+        return
+    assert [row["engine"] for row in rows] == ["gpu-hamming", "gpu-matmul"]
+    assert rows[0]["index_recall"] == 1
+    assert rows[1]["index_recall"] >= 0.98  # half precision
+    assert rows[0]["bytes_per_item"] == pytest.approx(128, rel=0.03)  # two bytes a bit

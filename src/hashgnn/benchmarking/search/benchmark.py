@@ -14,13 +14,15 @@ from hashgnn.benchmarking.search.code_peers import CODE_PEERS
 from hashgnn.benchmarking.search.engine import Built, Engine
 from hashgnn.benchmarking.search.engines import OURS
 from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
+from hashgnn.benchmarking.search.gpu import GPU_ENGINES, GPU_PEERS, has_gpu
 from hashgnn.benchmarking.search.quality import HELD_OUT_K, ExactResults, held_out_recall
 from hashgnn.benchmarking.search.timing import Times, take_turns
 from hashgnn.errors import ParameterError
 
-_PEERS = (*CODE_PEERS, *FLOAT_PEERS)
+_OURS = (*OURS, *GPU_ENGINES)
+_PEERS = (*CODE_PEERS, *FLOAT_PEERS, *GPU_PEERS)
 
-ENGINES = tuple(engine.name for engine in OURS)
+ENGINES = tuple(engine.name for engine in _OURS)
 PEERS = tuple(engine.name for engine in _PEERS)
 
 
@@ -53,8 +55,8 @@ def benchmark_search(
     peers : sequence of str, default=("faiss-binary-flat", "faiss-flat-ip")
         Names of ``PEERS``.
     engines : sequence of str
-        Which of ours: hamming, biased, asymmetric, hierarchical, inverted-file. What a peer is compared
-        with is measured in any case; what needs an item bias is left out where there is none.
+        Which of ``ENGINES``. What a peer is compared with is measured in any case; what needs an item bias
+        or a GPU is left out where there is none.
     n_rounds : int, default=5
         Times are medians over the rounds.
     catalogue : Catalogue or None, default=None
@@ -88,6 +90,8 @@ def benchmark_search(
         raise ParameterError(f"k must be at most {len(data.items)}, the number of items, got {size}")
     batch = min(batch, len(data.queries))
     chosen = [engine for engine in chosen if data.item_bias is not None or not engine.needs_bias]
+    if any(engine.needs_gpu for engine in chosen) and not has_gpu():
+        chosen = [engine for engine in chosen if not engine.needs_gpu]
     built, build_seconds = {}, {}
     for engine in chosen:
         start = time.perf_counter()
@@ -123,13 +127,13 @@ def benchmark_search(
 
 
 def _chosen(engines: Sequence[str], peers: Sequence[str]) -> list[Engine]:
-    own = {engine.name: engine for engine in OURS}
+    own = {engine.name: engine for engine in _OURS}
     others = {engine.name: engine for engine in _PEERS}
     names = {check_choice("engines", name, own) for name in engines}
     picked = [others[check_choice("peers", name, others)] for name in dict.fromkeys(peers)]
     names |= {engine.ours for engine in picked}
     names |= {own[name].ours for name in names}
-    return [engine for engine in OURS if engine.name in names] + picked
+    return [engine for engine in _OURS if engine.name in names] + picked
 
 
 def _ratios(theirs: Times, ours: Times) -> dict[str, float]:

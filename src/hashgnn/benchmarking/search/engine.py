@@ -58,9 +58,12 @@ class Engine:
     build : callable of (Catalogue, k, n_threads) to Built
     needs_bias : bool, default=False
         Whether it takes part only where the catalogue has an item bias.
+    needs_gpu : bool, default=False
+        Whether it takes part only where torch has a GPU.
     """
 
     name: str
     ours: str
     build: Callable[[Catalogue, int, int], Built]
     needs_bias: bool = False
+    needs_gpu: bool = False

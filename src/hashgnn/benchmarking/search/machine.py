@@ -6,11 +6,14 @@ import os
 import platform
 from pathlib import Path
 
+from hashgnn.benchmarking.search.gpu import gpu_name, has_gpu
+
 
 def machine(n_threads: int) -> str:
-    """Return the processor, how many there are, how many threads are used, and the load at this moment."""
+    """Return the processor, how many there are, how many threads are used, the load at this moment, and the GPU."""
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{_processor()}, {os.cpu_count()} processors, {n_threads} threads used{load}"
+    gpu = f", {gpu_name()}" if has_gpu() else ""
+    return f"{_processor()}, {os.cpu_count()} processors, {n_threads} threads used{load}{gpu}"
 
 
 def _processor() -> str:
