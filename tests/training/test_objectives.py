@@ -14,6 +14,8 @@ from hashgnn.graph import BipartiteGraph, SpectralFilter
 from hashgnn.nn import GraphView, Targets, full_softmax
 from hashgnn.state import load_state, save_state
 from hashgnn.training import train
+from hashgnn.training.build import build_model
+from hashgnn.training.model import HashModel
 from hashgnn.training.objectives import EdgeObjective, UserObjective
 from hashgnn.training.objectives._item_sample import ItemSample
 
@@ -228,3 +230,25 @@ def test_penalties_even_out_and_part_the_bits(recipe: str, blocks: Interactions)
     plain = leaning_and_alike()
     assert leaning_and_alike(balance_weight=100.0)[0] < 0.5 * plain[0]
     assert leaning_and_alike(decorrelation_weight=100.0)[1] < 0.5 * plain[1]
+
+
+@pytest.mark.parametrize(("relaxation", "levels"), [("guided", [0.75, 0.25]), ("gumbel", [0.25, 0.25])])
+def test_users_entries_stay_relaxed_down_to_their_floor(
+    relaxation: str, levels: list[float], blocks: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = BipartiteGraph.from_interactions(blocks)
+    view = GraphView.from_scipy(graph.user_item, adjacency=graph.adjacency)
+    config = quick("default", relaxation=relaxation, user_guidance_floor=0.75, teacher="none")
+    model = build_model(graph, view, config, np.random.default_rng(0))
+    users = UserObjective(graph, view, config, np.random.default_rng(0), False)
+    seen: list[float] = []
+    codes = HashModel.codes
+
+    def watched(self, x, p, generator, groups=None):
+        seen.append(p)
+        return codes(self, x, p, generator, groups)
+
+    monkeypatch.setattr(HashModel, "codes", watched)
+    batch = next(users.batches(np.random.default_rng(0)))
+    assert torch.isfinite(users.loss(model, batch, 0.25, torch.Generator().manual_seed(0)))
+    assert seen == levels

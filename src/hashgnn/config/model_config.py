@@ -70,6 +70,9 @@ class ModelConfig(BaseModel):
         ``step``: how many equal stairs.
     guidance_change, guidance_every : float, int
         ``epoch``: p falls by ``guidance_change`` every ``guidance_every`` epochs.
+    user_guidance_floor : float in [0, 1]
+        ``guided``, ``users``: least share p of users' entries that stay relaxed. Items' codes then learn to be
+        asked by floats as well as by codes, and no bit of them relies on the others being right.
     gumbel_start, gumbel_end, gumbel_hard : float, float, bool
         ``gumbel``: temperature at the first and the last step, and whether the draws become signs.
     hashnet_start, hashnet_end : float
@@ -178,6 +181,7 @@ class ModelConfig(BaseModel):
     guidance_steps: Count = 5
     guidance_change: Share = 0.02
     guidance_every: Count = 2
+    user_guidance_floor: Share = 0.0
     gumbel_start: Positive = 1.0
     gumbel_end: Positive = 0.2
     gumbel_hard: bool = False

@@ -1,5 +1,6 @@
 """The bipartite graph: adjacency, neighbour and negative sampling, spectral filters."""
 
+from hashgnn.graph.backend import Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters import (
     ChebyshevFilter,
@@ -14,6 +15,7 @@ from hashgnn.graph.spectral import GraphSpectrum, low_spectrum, truncated_svd
 from hashgnn.graph.walks import random_walks
 
 __all__ = [
+    "Backend",
     "BipartiteGraph",
     "ChebyshevFilter",
     "FilterChoice",

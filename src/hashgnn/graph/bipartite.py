@@ -149,6 +149,11 @@ class BipartiteGraph:
         return sp.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
     @cached_property
+    def normalized_item_user(self) -> sp.csr_matrix:
+        """The transpose of :attr:`normalized_user_item`, CSR of shape (n_items, n_users)."""
+        return sp.csr_matrix(self.normalized_user_item.T)
+
+    @cached_property
     def adjacency(self) -> sp.csr_matrix:
         """``D^-1/2 A D^-1/2``: symmetric CSR of shape (n_nodes, n_nodes), float32.
 
@@ -156,7 +161,7 @@ class BipartiteGraph:
         :attr:`normalized_user_item`.
         """
         upper = self.normalized_user_item
-        lower = sp.csr_matrix(upper.T)
+        lower = self.normalized_item_user
         n_stored = upper.nnz + lower.nnz
         index_type = np.int32 if max(n_stored, self.n_nodes) <= np.iinfo(np.int32).max else np.int64
         indices = np.concatenate([upper.indices.astype(index_type) + self.n_users, lower.indices])

@@ -1,5 +1,6 @@
 """Neural parts: tensors in, tensors out. Needs torch."""
 
+from hashgnn.nn._sparse import from_scipy as sparse_from_scipy
 from hashgnn.nn.encoders import ENCODERS, Encoder, FullGraphEncoder, build_encoder
 from hashgnn.nn.graph_view import GraphView
 from hashgnn.nn.hash_layers import HashLayer
@@ -55,4 +56,5 @@ __all__ = [
     "reconstruction_loss",
     "sampled_softmax",
     "sign_ste",
+    "sparse_from_scipy",
 ]

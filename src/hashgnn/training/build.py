@@ -11,6 +11,7 @@ from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph, low_spectrum
 from hashgnn.nn import GraphView, HashLayer, build_encoder, build_relaxation
 from hashgnn.training.model import HashModel
+from hashgnn.training.torch_backend import backend_of
 
 # The fields of a config that encoders know by the same name; each encoder takes those it has.
 _ENCODER_FIELDS = (
@@ -39,7 +40,7 @@ def build_model(
         rng=generator,
         n_user_features=_n_columns(view.user_features),
         n_item_features=_n_columns(view.item_features),
-        **(_warm_start(graph, config, rng) if config.warm_start else {}),
+        **(_warm_start(graph, config, rng, view.device) if config.warm_start else {}),
         **{name: getattr(config, name) for name in _ENCODER_FIELDS},
     )
     relaxation = build_relaxation(config)
@@ -65,7 +66,9 @@ def _n_columns(features: torch.Tensor | None) -> int:
     return 0 if features is None else int(features.shape[1])
 
 
-def _warm_start(graph: BipartiteGraph, config: ModelConfig, rng: np.random.Generator) -> dict[str, Any]:
+def _warm_start(
+    graph: BipartiteGraph, config: ModelConfig, rng: np.random.Generator, device: torch.device
+) -> dict[str, Any]:
     """Return the start of an encoder's tables: the smoothest signals of the graph.
 
     With ``normalization="unit"`` the start is the ideal low-pass filter: the items of a history as
@@ -75,7 +78,7 @@ def _warm_start(graph: BipartiteGraph, config: ModelConfig, rng: np.random.Gener
     """
     width = config.embedding_dim if config.input_dim is None else config.input_dim
     rank = min(width, graph.n_users, graph.n_items)
-    spectrum = low_spectrum(graph, rank, rng=rng)
+    spectrum = low_spectrum(graph, rank, rng=rng, backend=backend_of(device))
     users = _padded(spectrum.user_vectors, width, rng)
     items = _padded(spectrum.item_vectors, width, rng)
     if config.encoder != "history" or config.normalization != "unit":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,49 @@ import scipy.sparse as sp
 from hashgnn._checks import check_int
 from hashgnn._progress import progress
 from hashgnn.errors import ParameterError
+from hashgnn.graph.backend import HERE, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 
 Array = np.ndarray[Any, Any]
-
-_BLOCK_BYTES = 64 << 20
-_COLUMNS = 32  # histories filtered at a time: they stay in the processor's cache
 
 
 class GraphFilter(ABC):
     """A recommender without training: a history goes through a filter of the graph, scores come out.
 
+    The scores of a history row ``r`` are what it reaches over the graph, :meth:`spread` between two
+    :attr:`scales`, and what an ideal low pass adds, ``low_pass_weight · (r @ history_table) @ item_table.T``.
+
     Attributes
     ----------
     graph : BipartiteGraph
+    history_table, item_table : ndarray of shape (n_items, rank), float32
     """
 
     graph: BipartiteGraph
+    history_table: Array
+    item_table: Array
+
+    @property
+    def low_pass_weight(self) -> float:
+        """Factor on the low pass, where the tables do not hold it."""
+        return 1.0
+
+    @property
+    @abstractmethod
+    def scales(self) -> tuple[Array, Array]:
+        """Factors of the items before and after :meth:`spread`, both (n_items,), float32."""
 
     @abstractmethod
-    def _filtered(self, rows: sp.csr_matrix) -> Array:
-        """Return the scores (n, n_items), float32, of histories that were checked."""
+    def spread(self, columns: Any, forward: Any, back: Any) -> Any:
+        """Return what signals on the items become, (n_items, n).
+
+        Parameters
+        ----------
+        columns : array of shape (n_items, n)
+            Of any kind that ``forward`` multiplies.
+        forward, back
+            The graph's normalised user-item matrix and its transpose.
+        """
 
     @property
     @abstractmethod
@@ -56,7 +77,10 @@ class GraphFilter(ABC):
             raise ParameterError(
                 f"histories must have shape (n, {self.graph.n_items}), got {histories.shape}"
             )
-        return self._filtered(sp.csr_matrix(histories, dtype=np.float32))
+        rows = sp.csr_matrix(histories, dtype=np.float32)
+        scores: Array = HERE.spread(self, rows)
+        scores += HERE.low_pass(self, rows)
+        return scores
 
     def top(
         self,
@@ -65,6 +89,7 @@ class GraphFilter(ABC):
         *,
         filter_seen: bool = True,
         show_progress: bool = False,
+        backend: Backend = HERE,
     ) -> Array:
         """List the ``k`` best items of each history, in blocks of bounded memory.
 
@@ -77,6 +102,8 @@ class GraphFilter(ABC):
         filter_seen : bool, default=True
             Leave out the items of the history.
         show_progress : bool, default=False
+        backend : Backend, default=HERE
+            Where the products run.
 
         Returns
         -------
@@ -85,46 +112,14 @@ class GraphFilter(ABC):
         """
         k = check_int("k", k, minimum=1, maximum=self.graph.n_items)
         rows = self.graph.user_item if histories is None else sp.csr_matrix(histories)
+        rows = rows.astype(np.float32, copy=False)
         result = np.empty((rows.shape[0], k), np.int64)
-        n_block = max(1, _BLOCK_BYTES // (4 * self.graph.n_items))
+        n_block = backend.block_size(self.graph.n_items)
         with progress("Filtering the graph", rows.shape[0], enabled=show_progress) as advance:
             for first in range(0, rows.shape[0], n_block):
                 block = rows[first : first + n_block]
-                scores = self.score(block)
-                if filter_seen:
-                    scores[
-                        np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)), block.indices
-                    ] = -np.inf
-                result[first : first + n_block] = _best(scores, k)
+                scores = backend.spread(self, block)
+                scores += backend.low_pass(self, block)
+                result[first : first + n_block] = backend.best(scores, block if filter_seen else None, k)
                 advance(block.shape[0])
         return result
-
-
-def by_columns(rows: Any, function: Callable[[Array], Array], n_items: int) -> Array:
-    """Return ``function(rows.T).T`` (n, n_items), float32, a few rows at a time.
-
-    Two hops from a history reach most of the catalogue, so the columns that the function gets are dense.
-    """
-    result = np.empty((rows.shape[0], n_items), np.float32)
-    for first in range(0, rows.shape[0], _COLUMNS):
-        part = slice(first, first + _COLUMNS)
-        result[part] = function(np.ascontiguousarray(rows[part].toarray().T)).T
-    return result
-
-
-def _best(scores: Array, k: int) -> Array:
-    """Columns of the ``k`` largest entries of each row, best first, ties to the smaller column."""
-    n_rows, n_columns = scores.shape
-    threshold = np.partition(scores, n_columns - k, axis=1)[:, n_columns - k, None]
-    chosen = scores >= threshold
-    crowded = np.flatnonzero(chosen.sum(axis=1) > k)  # ties at the threshold: keep the first of them
-    if len(crowded):
-        above = scores[crowded] > threshold[crowded]
-        level = chosen[crowded] & ~above
-        room = k - above.sum(axis=1, keepdims=True)
-        chosen[crowded] = above | (level & (np.cumsum(level, axis=1) <= room))
-    columns = np.nonzero(chosen)[1].reshape(n_rows, k)
-    values = np.take_along_axis(scores, columns, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    best = np.take_along_axis(columns, order, axis=1)
-    return np.where(np.take_along_axis(values, order, axis=1) == -np.inf, -1, best).astype(np.int64)

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.polynomial import chebyshev
 
 from hashgnn._checks import check_float, check_int
 from hashgnn._rng import RngLike
+from hashgnn.graph.backend import HERE, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
-from hashgnn.graph.filters.base import GraphFilter, by_columns
+from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
 
 Array = np.ndarray[Any, Any]
@@ -81,6 +81,7 @@ class ChebyshevFilter(GraphFilter):
         rng: RngLike = None,
         n_iterations: int = 4,
         spectrum: GraphSpectrum | None = None,
+        backend: Backend = HERE,
     ) -> ChebyshevFilter:
         """Compute singular vectors and coefficients.
 
@@ -102,12 +103,14 @@ class ChebyshevFilter(GraphFilter):
             Power iterations of the randomized SVD.
         spectrum : GraphSpectrum or None, default=None
             Of this graph, where it is known already; its first ``rank`` vectors are taken.
+        backend : Backend, default=HERE
+            Where the products of the SVD run.
         """
         response = plateau_response(check_int("order", order, minimum=1), flatness)
         alpha = check_float("alpha", alpha, minimum=0)
         beta = check_float("beta", beta, minimum=0, maximum=1)
         if spectrum is None:
-            spectrum = low_spectrum(graph, rank, rng=rng, n_iterations=n_iterations)
+            spectrum = low_spectrum(graph, rank, rng=rng, n_iterations=n_iterations, backend=backend)
         spectrum = spectrum.first(rank)
         squares = np.clip(spectrum.values.astype(np.float64) ** 2, 0, 1)
         band = max(float(squares[-1]), _NARROWEST)
@@ -127,39 +130,30 @@ class ChebyshevFilter(GraphFilter):
         )
 
     @cached_property
-    def _transposed(self) -> sp.csr_matrix:
-        return sp.csr_matrix(self.graph.normalized_user_item.T)
-
-    @cached_property
-    def _scales(self) -> tuple[Array, Array]:
+    def scales(self) -> tuple[Array, Array]:
         """``D^-beta`` and ``D^beta``, both 0 for an isolated item."""
         degrees = self.graph.item_strengths
         after = np.where(degrees > 0, np.where(degrees > 0, degrees, 1) ** self.beta, 0).astype(np.float32)
         before = np.divide(1, after, out=np.zeros_like(after), where=after > 0)
         return before, after
 
-    def _filtered(self, rows: sp.csr_matrix) -> Array:
-        before, after = self._scales
-        scores = by_columns(rows @ sp.diags(before), self._polynomial, self.graph.n_items)
-        scores *= after
-        scores += (rows @ self.history_table) @ self.item_table.T
-        return scores
-
-    def _polynomial(self, columns: Array) -> Array:
+    def spread(self, columns: Any, forward: Any, back: Any) -> Any:
         """Return ``q(P) @ columns``: T_0 = x, T_1 = M x, T_k = 2 M T_(k-1) - T_(k-2), M = 2 P / band - 1."""
-        weights = self.coefficients.astype(np.float32)
-        former, current = columns, self._mapped(columns)
-        total: Array = weights[0] * former + weights[1] * current
+
+        def mapped(x: Any) -> Any:
+            product = back @ (forward @ x)
+            product *= 2 / self.band
+            product -= x
+            return product
+
+        # Plain floats: they leave the kind and the precision of the columns as they are.
+        weights = self.coefficients.tolist()
+        former, current = columns, mapped(columns)
+        total = weights[0] * former + weights[1] * current
         for weight in weights[2:]:
-            former, current = current, 2 * self._mapped(current) - former
+            former, current = current, 2 * mapped(current) - former
             total += weight * current
         return total
-
-    def _mapped(self, columns: Array) -> Array:
-        product: Array = self._transposed @ (self.graph.normalized_user_item @ columns)
-        product *= np.float32(2 / self.band)
-        product -= columns
-        return product
 
     @property
     def bytes_per_item(self) -> float:

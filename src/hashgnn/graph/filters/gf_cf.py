@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from hashgnn._checks import check_float
 from hashgnn._rng import RngLike
+from hashgnn.graph.backend import HERE, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
-from hashgnn.graph.filters.base import GraphFilter, by_columns
+from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
 
 Array = np.ndarray[Any, Any]
@@ -62,6 +62,7 @@ class SpectralFilter(GraphFilter):
         rng: RngLike = None,
         n_iterations: int = 4,
         spectrum: GraphSpectrum | None = None,
+        backend: Backend = HERE,
     ) -> SpectralFilter:
         """Compute the filter's singular vectors.
 
@@ -76,25 +77,31 @@ class SpectralFilter(GraphFilter):
             Power iterations of the randomized SVD.
         spectrum : GraphSpectrum or None, default=None
             Of this graph, where it is known already; its first ``rank`` vectors are taken.
+        backend : Backend, default=HERE
+            Where the products of the SVD run.
         """
         alpha = check_float("alpha", alpha, minimum=0)
         if spectrum is None:
-            spectrum = low_spectrum(graph, rank, rng=rng, n_iterations=n_iterations)
+            spectrum = low_spectrum(graph, rank, rng=rng, n_iterations=n_iterations, backend=backend)
         vectors = spectrum.first(rank).item_vectors
         root = np.sqrt(graph.item_strengths)[:, None]
         inverse = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
         return cls(graph, alpha, (vectors * inverse).astype(np.float32), (vectors * root).astype(np.float32))
 
     @cached_property
-    def _transposed(self) -> sp.csr_matrix:
-        return sp.csr_matrix(self.graph.normalized_user_item.T)
+    def scales(self) -> tuple[Array, Array]:
+        """Ones: the linear filter is what it is."""
+        ones = np.ones(self.graph.n_items, np.float32)
+        return ones, ones
 
-    def _filtered(self, rows: sp.csr_matrix) -> Array:
-        reached = rows @ self.graph.normalized_user_item.T
-        scores = by_columns(reached, lambda columns: self._transposed @ columns, self.graph.n_items)
-        if self.alpha > 0:
-            scores += np.float32(self.alpha) * ((rows @ self.history_table) @ self.item_table.T)
-        return scores
+    @property
+    def low_pass_weight(self) -> float:
+        """``alpha``."""
+        return self.alpha
+
+    def spread(self, columns: Any, forward: Any, back: Any) -> Any:
+        """Return ``S'S @ columns``."""
+        return back @ (forward @ columns)
 
     @property
     def bytes_per_item(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn.config import ModelConfig
-from hashgnn.graph import BipartiteGraph, ChebyshevFilter, GraphFilter, SpectralFilter, choose_filter
+from hashgnn.graph import Backend, BipartiteGraph, ChebyshevFilter, GraphFilter, SpectralFilter, choose_filter
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,11 @@ class Teacher:
 
 
 def build_teacher(
-    graph: BipartiteGraph, config: ModelConfig, rng: np.random.Generator, progress: bool | None
+    graph: BipartiteGraph,
+    config: ModelConfig,
+    rng: np.random.Generator,
+    progress: bool | None,
+    backend: Backend,
 ) -> Teacher | None:
     """Fit the config's teacher and ask it for its lists; ``None`` where the config asks for none."""
     if config.teacher == "none" or (config.teacher_weight == 0 and config.teacher_count is None):
@@ -41,12 +45,13 @@ def build_teacher(
     facts: dict[str, Any] = {"family": config.teacher, "rank": rank, "alpha": config.teacher_alpha}
     teacher: GraphFilter
     if config.teacher == "auto":
-        choice = choose_filter(graph, rank=rank, rng=rng, show_progress=shown)
+        choice = choose_filter(graph, rank=rank, rng=rng, show_progress=shown, backend=backend)
         teacher = choice.filter
         recall = None if math.isnan(choice.recall) else choice.recall
         facts = {"family": choice.family, **choice.settings, "held_out_recall@20": recall}
     elif config.teacher == "spectral":
-        teacher = SpectralFilter.fit(graph, rank=rank, alpha=config.teacher_alpha, rng=rng)
+        teacher = SpectralFilter.fit(graph, rank=rank, alpha=config.teacher_alpha, rng=rng, backend=backend)
     else:
-        teacher = ChebyshevFilter.fit(graph, rank=rank, alpha=config.teacher_alpha, rng=rng)
-    return Teacher(teacher.top(min(config.teacher_k, graph.n_items), show_progress=shown), facts)
+        teacher = ChebyshevFilter.fit(graph, rank=rank, alpha=config.teacher_alpha, rng=rng, backend=backend)
+    lists = teacher.top(min(config.teacher_k, graph.n_items), show_progress=shown, backend=backend)
+    return Teacher(lists, facts)

@@ -17,6 +17,7 @@ from hashgnn.nn import GraphView, combined
 from hashgnn.training.model import HashModel
 from hashgnn.training.objectives._penalty import code_penalty
 from hashgnn.training.objectives._teacher import build_teacher
+from hashgnn.training.torch_backend import backend_of
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class EdgeObjective:
         self._graph, self._view, self._config = graph, view, config
         self._sampler = NegativeSampler(graph, config.negatives, exponent=config.popularity_exponent)
         self._expected = _expected_counts(graph, config)
-        teacher = build_teacher(graph, config, rng, progress)
+        teacher = build_teacher(graph, config, rng, progress, backend_of(view.device))
         self._lists = None if teacher is None else teacher.lists
         self.facts = {} if teacher is None else {"teacher": teacher.facts}
         self._edge_users = np.repeat(np.arange(graph.n_users), graph.user_degrees)

@@ -17,6 +17,7 @@ from hashgnn.training.model import HashModel
 from hashgnn.training.objectives._item_sample import ItemSample, Pairs
 from hashgnn.training.objectives._penalty import code_penalty
 from hashgnn.training.objectives._teacher import build_teacher
+from hashgnn.training.torch_backend import backend_of
 
 _SMALLEST_BATCH = 8
 
@@ -49,7 +50,7 @@ class UserObjective:
         self._items = torch.arange(graph.n_users, graph.n_nodes, device=view.device)
         # Where bfloat16 is emulated, or the catalogue small, single precision is the faster one.
         self._workspace = SoftmaxWorkspace() if has_fast_bfloat16(view.device) else None
-        teacher = build_teacher(graph, config, rng, progress)
+        teacher = build_teacher(graph, config, rng, progress, backend_of(view.device))
         self._lists = None if teacher is None else teacher.lists
         self.facts = {} if teacher is None else {"teacher": teacher.facts}
         self._list_weights = torch.exp(-torch.arange(config.teacher_k) / config.teacher_decay)
@@ -81,7 +82,8 @@ class UserObjective:
         correction = None if sample is None else sample.correction
         loss = torch.zeros((), device=u.device)
         if config.code_weight > 0:
-            h_users = model.codes(model.before_codes(users, "user"), p, generator)
+            level = max(p, config.user_guidance_floor) if config.relaxation == "guided" else p
+            h_users = model.codes(model.before_codes(users, "user"), level, generator)
             h_items = model.codes(model.before_codes(items, "item"), p, generator)
             bias: torch.Tensor | None = model.item_bias
             if sample is not None:

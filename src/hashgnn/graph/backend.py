@@ -1,0 +1,116 @@
+"""Where the large products of spectra and filters run: here, or on a device that a subclass knows."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+
+from hashgnn.graph.bipartite import BipartiteGraph
+
+Array = np.ndarray[Any, Any]
+
+_BLOCK_BYTES = 64 << 20
+_COLUMNS = 32  # histories filtered at a time: they stay in the processor's cache
+
+
+class Filter(Protocol):
+    """What a backend needs of a graph filter; see :class:`hashgnn.graph.GraphFilter`."""
+
+    @property
+    def graph(self) -> BipartiteGraph: ...
+    @property
+    def history_table(self) -> Array: ...
+    @property
+    def item_table(self) -> Array: ...
+    @property
+    def low_pass_weight(self) -> float: ...
+    @property
+    def scales(self) -> tuple[Array, Array]: ...
+    def spread(self, columns: Any, forward: Any, back: Any) -> Any: ...
+
+
+class Backend:
+    """NumPy and SciPy on the processor.
+
+    Arrays that its methods return are its own kind; ``@``, ``*``, ``+`` and slices work among them, and
+    :meth:`to_numpy` brings one back.
+    """
+
+    def sparse(self, matrix: sp.csr_matrix) -> Any:
+        """Return a matrix that multiplies dense arrays from the left."""
+        return matrix
+
+    def dense(self, array: Array) -> Any:
+        """Return a NumPy array as an array of this kind."""
+        return array
+
+    def to_numpy(self, array: Any) -> Array:
+        """Return an array of this kind as a NumPy array."""
+        found: Array = array
+        return found
+
+    def span(self, columns: Any) -> Any:
+        """Return well-conditioned columns with the same span; ``columns`` may be overwritten."""
+        # LU keeps the span as well as QR does, for less.
+        return scipy.linalg.lu(columns, permute_l=True, overwrite_a=True, check_finite=False)[0]
+
+    def qr(self, columns: Any) -> tuple[Any, Any]:
+        """Return an orthonormal basis and the triangle; ``columns`` may be overwritten."""
+        # SciPy's was measured ten times faster than NumPy's on tall matrices.
+        basis, triangle = scipy.linalg.qr(columns, mode="economic", overwrite_a=True, check_finite=False)
+        return basis, triangle
+
+    def block_size(self, n_items: int) -> int:
+        """Return how many histories to score at once."""
+        return max(1, _BLOCK_BYTES // (4 * n_items))
+
+    def spread(self, fitted: Filter, rows: sp.csr_matrix) -> Any:
+        """Return what histories (n, n_items) reach over the graph, (n, n_items)."""
+        before, after = fitted.scales
+        result = np.empty(rows.shape, np.float32)
+        forward, back = fitted.graph.normalized_user_item, fitted.graph.normalized_item_user
+        # Two hops from a history reach most of the catalogue, so the columns are dense.
+        for first in range(0, rows.shape[0], _COLUMNS):
+            part = slice(first, first + _COLUMNS)
+            columns = np.ascontiguousarray(rows[part].toarray().T)
+            columns *= before[:, None]
+            result[part] = fitted.spread(columns, forward, back).T
+        result *= after
+        return result
+
+    def low_pass(self, fitted: Filter, rows: sp.csr_matrix) -> Any:
+        """Return what the ideal low pass adds for histories, (n, n_items)."""
+        queries = np.float32(fitted.low_pass_weight) * (rows @ fitted.history_table)
+        return queries @ fitted.item_table.T
+
+    def best(self, scores: Any, seen: sp.csr_matrix | None, k: int) -> Array:
+        """Return the columns of the ``k`` largest entries of each row that are not ``seen``, best first.
+
+        Ties go to the smaller column; -1 pads. ``scores`` may be overwritten.
+        """
+        if seen is not None:
+            scores[np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices] = -np.inf
+        return _best(scores, k)
+
+
+HERE = Backend()
+
+
+def _best(scores: Array, k: int) -> Array:
+    n_rows, n_columns = scores.shape
+    threshold = np.partition(scores, n_columns - k, axis=1)[:, n_columns - k, None]
+    chosen = scores >= threshold
+    crowded = np.flatnonzero(chosen.sum(axis=1) > k)  # ties at the threshold: keep the first of them
+    if len(crowded):
+        above = scores[crowded] > threshold[crowded]
+        level = chosen[crowded] & ~above
+        room = k - above.sum(axis=1, keepdims=True)
+        chosen[crowded] = above | (level & (np.cumsum(level, axis=1) <= room))
+    columns = np.nonzero(chosen)[1].reshape(n_rows, k)
+    values = np.take_along_axis(scores, columns, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    best = np.take_along_axis(columns, order, axis=1)
+    return np.where(np.take_along_axis(values, order, axis=1) == -np.inf, -1, best).astype(np.int64)

@@ -1,0 +1,94 @@
+"""Spectra and filters on a torch device: what comes before training, where training runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from hashgnn.graph.backend import Backend, Filter
+from hashgnn.nn import sparse_from_scipy
+
+Array = np.ndarray[Any, Any]
+
+_BLOCK_BYTES = 256 << 20
+
+
+class TorchBackend(Backend):
+    """Arrays are torch tensors on one device; sums are rounded otherwise than on the processor.
+
+    Among equal scores the order is the device's own. What belongs to the last filter stays on the device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._graph: Any = None
+        self._filter: Filter | None = None
+
+    def sparse(self, matrix: sp.csr_matrix) -> torch.Tensor:
+        dtype = torch.float32 if matrix.dtype == np.float32 else torch.float64
+        return sparse_from_scipy(matrix, dtype).to(self._device)
+
+    def dense(self, array: Array) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+    def to_numpy(self, array: torch.Tensor) -> Array:
+        found: Array = array.cpu().numpy()
+        return found
+
+    def span(self, columns: torch.Tensor) -> torch.Tensor:
+        basis: torch.Tensor = torch.linalg.qr(columns)[0]
+        return basis
+
+    def qr(self, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        basis, triangle = torch.linalg.qr(columns)
+        return basis, triangle
+
+    def block_size(self, n_items: int) -> int:
+        return max(1, _BLOCK_BYTES // (4 * n_items))
+
+    def spread(self, fitted: Filter, rows: sp.csr_matrix) -> torch.Tensor:
+        self._keep(fitted)
+        columns = self._dense_rows(rows).T.contiguous()
+        columns *= self._before[:, None]
+        scores: torch.Tensor = fitted.spread(columns, self._forward, self._back)
+        scores *= self._after[:, None]
+        return scores.T.contiguous()
+
+    def low_pass(self, fitted: Filter, rows: sp.csr_matrix) -> torch.Tensor:
+        self._keep(fitted)
+        queries: torch.Tensor = fitted.low_pass_weight * (self._dense_rows(rows) @ self._history_table)
+        return queries @ self._item_table.T
+
+    def best(self, scores: torch.Tensor, seen: sp.csr_matrix | None, k: int) -> Array:
+        if seen is not None:
+            scores[self._places(seen)] = -torch.inf
+        found = torch.topk(scores, k, dim=1)
+        return self.to_numpy(torch.where(found.values == -torch.inf, -1, found.indices))
+
+    def _places(self, rows: sp.csr_matrix) -> tuple[torch.Tensor, torch.Tensor]:
+        owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+        return self.dense(owner), self.dense(rows.indices.astype(np.int64))
+
+    def _dense_rows(self, rows: sp.csr_matrix) -> torch.Tensor:
+        result = torch.zeros(rows.shape, device=self._device)
+        result[self._places(rows)] = self.dense(rows.data.astype(np.float32, copy=False))
+        return result
+
+    def _keep(self, fitted: Filter) -> None:
+        if fitted.graph is not self._graph:
+            self._graph = fitted.graph
+            self._forward = self.sparse(fitted.graph.normalized_user_item)
+            self._back = self.sparse(fitted.graph.normalized_item_user)
+        if fitted is not self._filter:
+            self._filter = fitted
+            self._before, self._after = (self.dense(scale) for scale in fitted.scales)
+            self._history_table = self.dense(fitted.history_table)
+            self._item_table = self.dense(fitted.item_table)
+
+
+def backend_of(device: torch.device) -> Backend:
+    """Return the backend for a device: SciPy on the processor, which is the faster one there."""
+    return Backend() if device.type == "cpu" else TorchBackend(device)
