@@ -262,3 +262,9 @@ def test_benchmark_search_names_its_engines_and_their_ratios(run: Run) -> None:
     assert code == 0
     assert rows["hamming"]["ratio_to_ours"] == 1
     assert rows["numpy-matmul"]["ratio_to_ours"] > 0
+    code, out, _ = run(
+        "benchmark", "search", "--items", 300, "--bits", 64, "-k", 10, "--queries", 8, "--rounds", 1,
+        "--engines", "hamming", "--peers", "none", "--json", "--quiet",
+    )  # fmt: skip
+    assert code == 0
+    assert [row["engine"] for row in json.loads(out)["rows"]] == ["hamming"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +42,10 @@ def search(
     threads: Threads = 1,
     engines: Annotated[str | None, typer.Option(metavar="A,B", help="Which of ours; all.")] = None,
     peers: Annotated[
-        str, typer.Option(metavar="A,B", help="What to compare with, or all; needs the extra benchmark.")
+        str,
+        typer.Option(
+            metavar="A,B", help="What to compare with; all, or none. Most need the extra benchmark."
+        ),
     ] = "faiss-binary-flat,faiss-flat-ip",
     rounds: Annotated[int, typer.Option(metavar="N", help="Times are medians over so many.")] = 5,
     plot: Annotated[
@@ -80,7 +84,7 @@ def search(
         k=k,
         n_queries=queries,
         n_threads=threads,
-        peers=PEERS if peers == "all" else comma_list("--peers", peers),
+        peers=_peers(peers, PEERS),
         engines=ENGINES if engines is None else comma_list("--engines", engines),
         n_rounds=rounds,
         catalogue=catalogue,
@@ -94,6 +98,12 @@ def search(
         return
     shown = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
     out.table(shown, [[row[name] for name in shown] for row in rows])
+
+
+def _peers(chosen: str, every: Sequence[str]) -> Sequence[str]:
+    if chosen == "none":
+        return ()
+    return every if chosen == "all" else comma_list("--peers", chosen)
 
 
 def _catalogue(model: Path | None, test: Path | None, seed: int, out: Output) -> Any:
