@@ -11,6 +11,7 @@ from tests.training.quick import quick, same_group_share
 from hashgnn.config import RECIPES
 from hashgnn.data import Interactions, split
 from hashgnn.errors import DataError, ParameterError, TrainingError
+from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import ENCODERS
 from hashgnn.training import train
 from hashgnn.training.device import resolve_device, threads
@@ -48,6 +49,20 @@ def test_one_seed_gives_one_model_and_another_seed_another(recipe: str, blocks: 
     assert first.item_codes == again.item_codes
     assert np.array_equal(first.user_embeddings, again.user_embeddings)
     assert not np.array_equal(first.user_embeddings, other.user_embeddings)
+
+
+def test_the_item_bias_moves_at_the_shared_learning_rate(blocks: Interactions) -> None:
+    degrees = BipartiteGraph.from_interactions(blocks).item_degrees
+    start = 0.6 * np.log(degrees)
+
+    def moved(rate: float) -> float:
+        config = quick("default", learning_rate=0.05, shared_learning_rate=rate, epochs=10)
+        state = train(blocks, config, rng=0, n_threads=1, progress=False)
+        assert state.item_bias is not None
+        return float(np.abs(state.item_bias.values() * state.training["scales"]["code"] - start).mean())
+
+    assert moved(1e-9) < 0.13  # what rounding to steps of two bits leaves
+    assert moved(0.05) > 2 * moved(1e-9)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

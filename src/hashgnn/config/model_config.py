@@ -133,8 +133,8 @@ class ModelConfig(BaseModel):
         ``users``: an epoch has at least so many steps, as far as batches of eight users allow; few users
         make smaller batches.
     learning_rate, shared_learning_rate : float
-        Adam's step for what belongs to single users and items (tables, biases), and for what all share
-        (weights, scales); ``None`` is the same.
+        Adam's step for the tables of users and items, and for what all share (weights, scales) and the item
+        bias; ``None`` is the same.
     learning_rate_schedule : {"constant", "cosine"}
         ``cosine``: a short warm-up, then down to zero over the epochs.
     beta2 : float in (0, 1)

@@ -129,8 +129,10 @@ def make_optimizer(model: HashModel, config: ModelConfig) -> torch.optim.Optimiz
     """Return Adam over all parameters (fused: one pass over the tables instead of eight)."""
     assert all(x.is_contiguous() for x in model.parameters()), "fused Adam walks memory, not strides"
     sizes = {model.encoder.n_users, model.encoder.n_items}
-    own = [x for x in model.parameters() if x.ndim and x.shape[0] in sizes]
-    shared = [x for x in model.parameters() if not (x.ndim and x.shape[0] in sizes)]
+    # The item bias is not among the tables: it has a good start, and where it runs ahead of the bits it takes
+    # popularity off them, for nothing that a score would gain.
+    own = [x for x in model.parameters() if x.ndim > 1 and x.shape[0] in sizes]
+    shared = [x for x in model.parameters() if not (x.ndim > 1 and x.shape[0] in sizes)]
     groups = [
         {"params": own, "initial_lr": config.learning_rate},
         {"params": shared, "initial_lr": config.shared_learning_rate or config.learning_rate},
