@@ -67,7 +67,8 @@ def train(
     n_threads : int or None, default=None
         Threads of torch on the CPU; ``None`` takes the processors this process may use.
     rng : int, numpy.random.Generator or None, default=None
-        One seed gives one result on one machine with one thread count.
+        One seed gives one result on one machine with one thread count. On a GPU torch's deterministic
+        operations are asked for.
     progress : bool or None, default=None
         ``None`` shows a bar on a terminal.
     checkpoint_dir : str, Path or None, default=None
