@@ -18,6 +18,11 @@ INDEX_RECALL = 0.95  # asked of approximate searches
 N_CANDIDATES = 500  # re-ranked by floats, in all searches that do so
 
 
+def writable(array: Array) -> Array:
+    """Return an array that torch takes without a warning: itself, or a copy where it is read-only."""
+    return array if array.flags.writeable else array.copy()
+
+
 @dataclass(frozen=True)
 class Built:
     """An engine that is ready to search.

@@ -17,7 +17,7 @@ from hashgnn.benchmarking.search.code_peers import (
     list_count,
     training_rows,
 )
-from hashgnn.benchmarking.search.engine import N_CANDIDATES, Built, Engine, Rows
+from hashgnn.benchmarking.search.engine import N_CANDIDATES, Built, Engine, Rows, writable
 
 _PRODUCTS = 1 << 22  # scores held at a time by exhaustive products: they stay in the cache
 
@@ -102,7 +102,7 @@ def _numpy_matmul(data: Catalogue, k: int, n_threads: int) -> Built:
 
 def _torch_matmul(data: Catalogue, k: int, n_threads: int) -> Built:
     torch = require("torch", extra="train", purpose="this peer")
-    items, queries = torch.from_numpy(data.items), torch.from_numpy(data.queries)
+    items, queries = (torch.from_numpy(writable(array)) for array in (data.items, data.queries))
 
     def search(rows: Rows, size: int) -> Array:
         torch.set_num_threads(n_threads)

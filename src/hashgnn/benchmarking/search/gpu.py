@@ -7,7 +7,7 @@ from typing import Any
 
 from hashgnn._extras import require
 from hashgnn.benchmarking.search.catalogue import Array, Catalogue
-from hashgnn.benchmarking.search.engine import Built, Engine, Rows
+from hashgnn.benchmarking.search.engine import Built, Engine, Rows, writable
 from hashgnn.index import CandidateFilter, TorchHammingIndex
 
 _PRODUCTS = 1 << 28  # scores held at a time
@@ -48,10 +48,10 @@ def _hamming(data: Catalogue, *, packed: bool) -> Built:
 
 def _matmul(data: Catalogue, k: int, n_threads: int) -> Built:
     torch = _torch()
-    items = torch.from_numpy(data.items).to("cuda", torch.float16)
+    items = torch.from_numpy(writable(data.items)).to("cuda", torch.float16)
 
     def search(rows: Rows, size: int) -> Array:
-        asked = torch.from_numpy(data.queries[rows]).to("cuda", torch.float16)
+        asked = torch.from_numpy(writable(data.queries[rows])).to("cuda", torch.float16)
         step = max(1, _PRODUCTS // len(items))
         parts = [
             torch.topk(asked[start : start + step] @ items.T, size, dim=1).indices

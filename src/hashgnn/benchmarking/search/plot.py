@@ -30,6 +30,7 @@ def plot_search(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "
     better in both.
     """
     figures = require("matplotlib.figure", extra="plots", purpose="a plot")
+    ticker = require("matplotlib.ticker", extra="plots", purpose="a plot")
     held_out = f"recall@{HELD_OUT_K}"
     quality = held_out if all(row[held_out] is not None for row in rows) else "index_recall"
     agg = require("matplotlib.backends.backend_agg", extra="plots", purpose="a plot")
@@ -48,6 +49,9 @@ def plot_search(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "
                     label=group,
                 )
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5), numticks=12))
+        axis.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.set_xlabel(label)
         axis.grid(alpha=0.25, which="both", linewidth=0.5)
         axis.spines[["top", "right"]].set_visible(False)
