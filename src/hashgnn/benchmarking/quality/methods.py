@@ -118,6 +118,7 @@ _NAMED: dict[str, tuple[str, str]] = {
     "pq-spectral": ("pq:spectral", "product quantisation of the spectral model"),
     "no-teacher": ("default+teacher=none", "default on observed items alone"),
     "no-guidance": ("default+guidance=none", "default by the plain estimator"),
+    "signed-users": ("default+user_guidance_floor=0", "default whose users' bits all become signs"),
     "no-warm-start": ("default+warm_start=false", "default from random tables"),
     "one-table": ("default+input_table=false", "default with one table for histories and scored items"),
     "no-dropout": ("default+history_dropout=0+observed_target=all", "default shown whole histories"),

@@ -99,6 +99,7 @@ SUITES: dict[str, Suite] = {
             "one-table",
             "no-dropout",
             "no-left-out",
+            "signed-users",
             "all-items",
             "no-floats",
         ),
