@@ -15,7 +15,7 @@ from hashgnn.graph import (
     low_spectrum,
     truncated_svd,
 )
-from hashgnn.training.torch_backend import TorchBackend, backend_of
+from hashgnn.training.torch_backend import ProcessorBackend, TorchBackend, backend_of
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -69,14 +69,24 @@ def test_the_same_filter_is_chosen(graph: BipartiteGraph) -> None:
 
 def test_two_graphs_in_turn_are_not_mixed_up(graph: BipartiteGraph) -> None:
     other = BipartiteGraph(generate_interactions(250, 200, 4000, rng=1).csr)
-    backend = TorchBackend(DEVICE)
     filters = [SpectralFilter.fit(part, rank=10, rng=0) for part in (graph, other)]
-    for fitted in (*filters, filters[0]):
-        assert (fitted.top(5, backend=backend) == fitted.top(5)).mean() > 0.99
+    for backend in (TorchBackend(DEVICE), ProcessorBackend()):
+        for fitted in (*filters, filters[0]):
+            assert (fitted.top(5, backend=backend) == fitted.top(5)).mean() > 0.99
 
 
-def test_the_processor_keeps_scipy() -> None:
-    assert type(backend_of(torch.device("cpu"))) is Backend
+@pytest.mark.parametrize("family", [ChebyshevFilter, SpectralFilter])
+def test_on_the_processor_torch_s_products_are_scipy_s(
+    family: type[ChebyshevFilter] | type[SpectralFilter], graph: BipartiteGraph
+) -> None:
+    fitted = family.fit(graph, rank=20, rng=0)
+    rows = graph.user_item.astype(np.float32)
+    here, there = Backend().spread(fitted, rows), ProcessorBackend().spread(fitted, rows)
+    np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-6)
+
+
+def test_each_device_has_its_backend() -> None:
+    assert isinstance(backend_of(torch.device("cpu")), ProcessorBackend)
     assert isinstance(backend_of(torch.device("cuda")), TorchBackend)
 
 

@@ -71,15 +71,20 @@ class Backend:
         """Return what histories (n, n_items) reach over the graph, (n, n_items)."""
         before, after = fitted.scales
         result = np.empty(rows.shape, np.float32)
-        forward, back = fitted.graph.normalized_user_item, fitted.graph.normalized_item_user
         # Two hops from a history reach most of the catalogue, so the columns are dense.
         for first in range(0, rows.shape[0], _COLUMNS):
             part = slice(first, first + _COLUMNS)
             columns = np.ascontiguousarray(rows[part].toarray().T)
             columns *= before[:, None]
-            result[part] = fitted.spread(columns, forward, back).T
+            result[part] = self.spread_columns(fitted, columns).T
         result *= after
         return result
+
+    def spread_columns(self, fitted: Filter, columns: Array) -> Array:
+        """Return ``fitted.spread`` of a few dense columns, (n_items, n)."""
+        graph = fitted.graph
+        found: Array = fitted.spread(columns, graph.normalized_user_item, graph.normalized_item_user)
+        return found
 
     def low_pass(self, fitted: Filter, rows: sp.csr_matrix) -> Any:
         """Return what the ideal low pass adds for histories, (n, n_items)."""
