@@ -10,6 +10,7 @@ from graphs import build, matrices, random_graph
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashgnn.data import generate_interactions
 from hashgnn.errors import ParameterError
 from hashgnn.graph import BipartiteGraph, ChebyshevFilter, SpectralFilter, backend
 
@@ -124,6 +125,22 @@ def test_lists_do_not_depend_on_the_size_of_a_block(monkeypatch: pytest.MonkeyPa
     whole = fitted.top(8)
     monkeypatch.setattr(backend, "_BLOCK_BYTES", 1000)
     assert np.array_equal(fitted.top(8), whole)
+
+
+@pytest.mark.parametrize("kind", [SpectralFilter, ChebyshevFilter])
+def test_lists_by_what_items_reach_are_those_of_histories(kind: type) -> None:
+    graph = BipartiteGraph(generate_interactions(400, 90, 4000, rng=0).csr)
+    fitted = kind.fit(graph, rank=20, rng=0)
+    exact = fitted.top(10)
+    assert (fitted.top(10, kept=90) == exact).mean() > 0.99  # sums are rounded otherwise
+    assert (fitted.top(10, kept=1000) == exact).mean() > 0.99
+    near = fitted.top(10, kept=70)
+    shared = [len(np.intersect1d(one, other)) for one, other in zip(near, exact, strict=True)]
+    assert np.mean(shared) > 9
+    far = fitted.top(10, kept=2)
+    assert np.mean([len(np.intersect1d(one, other)) for one, other in zip(far, exact, strict=True)]) < 9
+    with pytest.raises(ParameterError, match="kept must be an integer >= 1, got 0"):
+        fitted.top(10, kept=0)
 
 
 @given(matrices, st.integers(1, 9))

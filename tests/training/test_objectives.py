@@ -9,8 +9,8 @@ import pytest
 import torch
 from tests.training.quick import quick, same_group_share
 
-from hashgnn.data import Interactions
-from hashgnn.graph import BipartiteGraph, SpectralFilter
+from hashgnn.data import Interactions, generate_interactions
+from hashgnn.graph import Backend, BipartiteGraph, SpectralFilter
 from hashgnn.nn import GraphView, Targets, full_softmax
 from hashgnn.state import load_state, save_state
 from hashgnn.training import train
@@ -18,6 +18,7 @@ from hashgnn.training.build import build_model
 from hashgnn.training.model import HashModel
 from hashgnn.training.objectives import EdgeObjective, UserObjective
 from hashgnn.training.objectives._item_sample import ItemSample
+from hashgnn.training.objectives._teacher import build_teacher
 
 
 def objective(graph: BipartiteGraph, **settings: object) -> EdgeObjective:
@@ -252,3 +253,20 @@ def test_users_entries_stay_relaxed_down_to_their_floor(
     batch = next(users.batches(np.random.default_rng(0)))
     assert torch.isfinite(users.loss(model, batch, 0.25, torch.Generator().manual_seed(0)))
     assert seen == levels
+
+
+def test_where_users_crowd_the_teacher_filters_items() -> None:
+    asked: list[int | None] = []
+
+    class Watched(Backend):
+        def strongest(self, scores, k):
+            asked.append(k)
+            return super().strongest(scores, k)
+
+    config = quick("default", teacher="spectral")
+    for n_users in (100, 20):
+        graph = BipartiteGraph(generate_interactions(n_users, 15, 4 * n_users, rng=0).csr)
+        teacher = build_teacher(graph, config, np.random.default_rng(0), False, Watched())
+        assert teacher is not None
+        assert teacher.lists.shape == (n_users, 3)
+    assert asked == [15]  # of the hundred users, each item once

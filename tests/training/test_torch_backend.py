@@ -45,10 +45,11 @@ def test_lists_are_those_of_the_processor(
 ) -> None:
     monkeypatch.setattr("hashgnn.training.torch_backend._BLOCK_BYTES", 4 * 200 * 70)  # several blocks
     fitted = family.fit(graph, rank=20, alpha=0.3, rng=0)
-    here = fitted.top(10, filter_seen=filter_seen)
-    there = fitted.top(10, filter_seen=filter_seen, backend=TorchBackend(DEVICE))
-    assert there.dtype == np.int64
-    assert (here == there).mean() > 0.99  # sums are rounded otherwise
+    for kept in (None, 100):
+        here = fitted.top(10, filter_seen=filter_seen, kept=kept)
+        there = fitted.top(10, filter_seen=filter_seen, kept=kept, backend=TorchBackend(DEVICE))
+        assert there.dtype == np.int64
+        assert (here == there).mean() > 0.99  # sums are rounded otherwise
 
 
 def test_whoever_has_seen_all_but_a_few_gets_those() -> None:

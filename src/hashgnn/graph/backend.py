@@ -100,6 +100,11 @@ class Backend:
             scores[np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices] = -np.inf
         return _best(scores, k)
 
+    def strongest(self, scores: Any, k: int) -> tuple[Array, Array]:
+        """Return columns and values of the ``k`` entries of each row that are furthest from 0, in any order."""
+        columns = np.argpartition(-np.abs(scores), k - 1, axis=1)[:, :k]
+        return columns, np.take_along_axis(scores, columns, axis=1)
+
 
 HERE = Backend()
 

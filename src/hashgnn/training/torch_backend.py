@@ -87,6 +87,10 @@ class TorchBackend(Backend):
         found = torch.topk(scores, k, dim=1)
         return self.to_numpy(torch.where(found.values == -torch.inf, -1, found.indices))
 
+    def strongest(self, scores: torch.Tensor, k: int) -> tuple[Array, Array]:
+        columns = torch.topk(scores.abs(), k, dim=1, sorted=False).indices
+        return self.to_numpy(columns), self.to_numpy(scores.gather(1, columns))
+
     def _places(self, rows: sp.csr_matrix) -> tuple[torch.Tensor, torch.Tensor]:
         owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
         return self.dense(owner), self.dense(rows.indices.astype(np.int64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,7 @@ class GraphFilter(ABC):
         histories: sp.csr_matrix | None = None,
         *,
         filter_seen: bool = True,
+        kept: int | None = None,
         show_progress: bool = False,
         backend: Backend = HERE,
     ) -> Array:
@@ -101,6 +103,10 @@ class GraphFilter(ABC):
             ``None`` takes the users of the graph.
         filter_seen : bool, default=True
             Leave out the items of the history.
+        kept : int or None, default=None
+            ``None`` filters each history. A number filters each item of the graph once instead and keeps so
+            many of the items it reaches: cheaper where there are many more histories than items, and nearly
+            the same lists.
         show_progress : bool, default=False
         backend : Backend, default=HERE
             Where the products run.
@@ -114,12 +120,39 @@ class GraphFilter(ABC):
         rows = self.graph.user_item if histories is None else sp.csr_matrix(histories)
         rows = rows.astype(np.float32, copy=False)
         result = np.empty((rows.shape[0], k), np.int64)
-        n_block = backend.block_size(self.graph.n_items)
-        with progress("Filtering the graph", rows.shape[0], enabled=show_progress) as advance:
+        n_items = self.graph.n_items
+        n_block = backend.block_size(n_items)
+        n_filtered = rows.shape[0] if kept is None else n_items
+        with progress("Filtering the graph", n_filtered, enabled=show_progress) as advance:
+            reached = None
+            if kept is not None:
+                reached = self._reached(check_int("kept", kept, minimum=1), backend, advance)
+                advance = _still
             for first in range(0, rows.shape[0], n_block):
                 block = rows[first : first + n_block]
-                scores = backend.spread(self, block)
+                if reached is None:
+                    scores = backend.spread(self, block)
+                else:
+                    scores = backend.dense((block @ reached).toarray())
                 scores += backend.low_pass(self, block)
                 result[first : first + n_block] = backend.best(scores, block if filter_seen else None, k)
                 advance(block.shape[0])
         return result
+
+    def _reached(self, kept: int, backend: Backend, advance: Callable[[int], object]) -> sp.csr_matrix:
+        """Return what a history of one item reaches, for each item, without all but the strongest entries."""
+        n_items = self.graph.n_items
+        kept, n_block = min(kept, n_items), backend.block_size(n_items)
+        columns = np.empty((n_items, kept), np.int32)
+        values = np.empty((n_items, kept), np.float32)
+        items = sp.identity(n_items, np.float32, format="csr")
+        for first in range(0, n_items, n_block):
+            part = slice(first, first + n_block)
+            columns[part], values[part] = backend.strongest(backend.spread(self, items[part]), kept)
+            advance(min(n_block, n_items - first))
+        indptr = np.arange(n_items + 1, dtype=np.int64) * kept
+        return sp.csr_matrix((values.ravel(), columns.ravel(), indptr), shape=(n_items, n_items))
+
+
+def _still(done: int) -> None:
+    """Advance no bar: what follows is short beside what it showed."""

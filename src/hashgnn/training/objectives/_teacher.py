@@ -11,6 +11,10 @@ import numpy as np
 from hashgnn.config import ModelConfig
 from hashgnn.graph import Backend, BipartiteGraph, ChebyshevFilter, GraphFilter, SpectralFilter, choose_filter
 
+# From so many users an item on, items are filtered instead of histories, and so many of what each reaches are kept:
+# of lists of 50, 98 % or more stayed the same on MovieLens-1M and Last.fm.
+_CROWDED, _KEPT = 3, 1000
+
 
 @dataclass(frozen=True)
 class Teacher:
@@ -53,5 +57,7 @@ def build_teacher(
         teacher = SpectralFilter.fit(graph, rank=rank, alpha=config.teacher_alpha, rng=rng, backend=backend)
     else:
         teacher = ChebyshevFilter.fit(graph, rank=rank, alpha=config.teacher_alpha, rng=rng, backend=backend)
-    lists = teacher.top(min(config.teacher_k, graph.n_items), show_progress=shown, backend=backend)
+    kept = _KEPT if graph.n_users > _CROWDED * graph.n_items else None
+    k = min(config.teacher_k, graph.n_items)
+    lists = teacher.top(k, kept=kept, show_progress=shown, backend=backend)
     return Teacher(lists, facts)
