@@ -119,5 +119,5 @@ def distance_plot(sample: DistanceSample) -> Html:
         axes.set_ylim(bottom=0)
         axes.set_xlabel(f"differing bits, of {sample.n_bits}")
         axes.set_ylabel("share of pairs")
-        axes.legend(loc="upper right")
+        axes.legend(loc="upper left")
     return sheet.html
