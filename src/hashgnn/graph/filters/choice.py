@@ -176,7 +176,9 @@ class _Trial:
             rows = self.graph.user_item[self.users[part]].astype(np.float32, copy=False)
             reached, held_out = self.backend.spread(filters[0], rows), self.held_out[part]
             for fitted, recall in zip(filters, recalls, strict=True):
-                found = self.backend.best(self.backend.low_pass(fitted, rows) + reached, rows, k)
+                scores = self.backend.low_pass(fitted, rows)
+                scores += reached
+                found = self.backend.best(scores, rows, k)
                 hits = np.take_along_axis(held_out, np.maximum(found, 0), axis=1) & (found >= 0)
                 recall[part] = hits.sum(axis=1) / held_out.sum(axis=1)
         return recalls
