@@ -122,12 +122,11 @@ class GraphFilter(ABC):
         result = np.empty((rows.shape[0], k), np.int64)
         n_items = self.graph.n_items
         n_block = backend.block_size(n_items)
-        n_filtered = rows.shape[0] if kept is None else n_items
-        with progress("Filtering the graph", n_filtered, enabled=show_progress) as advance:
+        n_steps = rows.shape[0] + (0 if kept is None else n_items)
+        with progress("Filtering the graph", n_steps, enabled=show_progress) as advance:
             reached = None
             if kept is not None:
                 reached = self._reached(check_int("kept", kept, minimum=1), backend, advance)
-                advance = _still
             for first in range(0, rows.shape[0], n_block):
                 block = rows[first : first + n_block]
                 if reached is None:
@@ -152,7 +151,3 @@ class GraphFilter(ABC):
             advance(min(n_block, n_items - first))
         indptr = np.arange(n_items + 1, dtype=np.int64) * kept
         return sp.csr_matrix((values.ravel(), columns.ravel(), indptr), shape=(n_items, n_items))
-
-
-def _still(done: int) -> None:
-    """Advance no bar: what follows is short beside what it showed."""
