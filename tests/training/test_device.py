@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from hashgnn.training import device
-from hashgnn.training.device import reused_memory
+from hashgnn.training.device import repeatable, reused_memory
 
 # Pages that the kernel had to clear while a 40 MB tensor was made ten times, inside and outside. A process of
 # its own, since what a long test run has left in the heap decides too.
@@ -40,3 +41,18 @@ def test_where_there_is_no_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(device, "_mallopt", lambda: None)
     with reused_memory():
         assert torch.zeros(3).sum() == 0
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_only_a_gpu_is_asked_for_one_order_of_sums_and_only_inside(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is as it was when the test is over
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    before = torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(RuntimeError, match="inside"), repeatable(torch.device(kind)):
+        assert torch.are_deterministic_algorithms_enabled() == (before or kind == "cuda")
+        assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) == (kind == "cuda")
+        raise RuntimeError("inside")
+    assert torch.are_deterministic_algorithms_enabled() == before
+    assert torch.utils.deterministic.fill_uninitialized_memory
