@@ -85,12 +85,16 @@ def test_k_beyond_a_given_catalogue_is_refused() -> None:
 
 def test_engines_of_a_gpu_take_part_where_there_is_one() -> None:
     torch = pytest.importorskip("torch")
-    rows = benchmark_search(
-        n_items=3000, n_bits=64, k=10, n_queries=8, engines=["gpu-hamming"], peers=["gpu-matmul"], n_rounds=1
-    )
+    asked = {"n_items": 3000, "n_bits": 64, "k": 10, "n_queries": 8, "n_rounds": 1}
     if not torch.cuda.is_available():
-        assert rows == []
+        rows = benchmark_search(**asked, engines=["hamming", "gpu-hamming"], peers=["gpu-matmul"])
+        assert [row["engine"] for row in rows] == ["hamming"]
+        with pytest.raises(
+            ParameterError, match="engines must name one that can run here, got 'gpu-hamming'"
+        ):
+            benchmark_search(**asked, engines=["gpu-hamming"], peers=["gpu-matmul"])
         return
+    rows = benchmark_search(**asked, engines=["gpu-hamming"], peers=["gpu-matmul"])
     assert [row["engine"] for row in rows] == ["gpu-hamming", "gpu-matmul"]
     assert rows[0]["index_recall"] == 1
     assert rows[1]["index_recall"] >= 0.98  # half precision

@@ -75,6 +75,11 @@ def benchmark_search(
         queries. Above 1, ours is faster. The same of processor time, which other work on the machine
         hardly changes: ``batch_processor_ms``, ``single_processor_ms``, ``processor_ratio_to_ours``,
         ``single_processor_ratio_to_ours``.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule, or nothing that was chosen can run here.
     """
     size = check_int("k", k, minimum=1)
     threads, rounds = (
@@ -83,6 +88,13 @@ def benchmark_search(
     )
     batch = check_int("n_queries", n_queries, minimum=1)
     chosen = _chosen(engines, peers)
+    if any(engine.needs_gpu for engine in chosen) and not has_gpu():
+        chosen = [engine for engine in chosen if not engine.needs_gpu]
+    if not chosen:
+        raise ParameterError(
+            f"engines must name one that can run here, got {', '.join(map(repr, engines)) or 'none'}; "
+            "what needs a GPU is left out where torch finds none"
+        )
     data = catalogue
     if data is None:
         data = generated_catalogue(check_int("n_items", n_items, minimum=size), batch, n_bits, rng=rng)
@@ -90,8 +102,6 @@ def benchmark_search(
         raise ParameterError(f"k must be at most {len(data.items)}, the number of items, got {size}")
     batch = min(batch, len(data.queries))
     chosen = [engine for engine in chosen if data.item_bias is not None or not engine.needs_bias]
-    if any(engine.needs_gpu for engine in chosen) and not has_gpu():
-        chosen = [engine for engine in chosen if not engine.needs_gpu]
     built, build_seconds = {}, {}
     for engine in chosen:
         start = time.perf_counter()
