@@ -39,6 +39,15 @@ def check_k(k: Any, n_codes: int) -> int:
     return check_int("k", k, minimum=1, maximum=n_codes)
 
 
+def check_filter(candidates: Any) -> CandidateFilter:
+    """Return the filter of a search, an empty one for ``None``."""
+    if candidates is None:
+        return CandidateFilter()
+    if not isinstance(candidates, CandidateFilter):
+        raise ParameterError(f"candidates must be a CandidateFilter or None, got {type(candidates).__name__}")
+    return candidates
+
+
 def check_lists(name: str, lists: tuple[Array, Array], n_queries: int, n_codes: int) -> None:
     """Check the lists of a filter against a search, in the kernels' words."""
     indptr, indices = lists
@@ -58,9 +67,7 @@ def search_arguments(
     k: int, n_threads: Any, candidates: Any, *, biased: bool, top: float | None
 ) -> _native.SearchArguments:
     """Bring the options of a search together for the kernels."""
-    if candidates is not None and not isinstance(candidates, CandidateFilter):
-        raise ParameterError(f"candidates must be a CandidateFilter or None, got {type(candidates).__name__}")
-    given = candidates or CandidateFilter()
+    given = check_filter(candidates)
     return _native.SearchArguments(
         k=k,
         biased=bool(biased) and top is not None,

@@ -24,9 +24,8 @@ class CandidateIndex(ABC):
 
     Attributes
     ----------
-    lacks : frozenset of {"item bias", "float queries", "filters", "lists", "changes", "saving"}
-        What this kind of index does not have; asking for it raises. ``"lists"`` are the lists of a filter
-        alone.
+    lacks : frozenset of {"item bias", "float queries", "filters", "changes", "saving"}
+        What this kind of index does not have; asking for it raises.
     """
 
     lacks: ClassVar[frozenset[str]] = frozenset()

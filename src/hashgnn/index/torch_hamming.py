@@ -11,7 +11,7 @@ from hashgnn._checks import check_int
 from hashgnn._extras import require
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index._arguments import check_k, check_lists, check_queries
+from hashgnn.index._arguments import check_filter, check_k, check_lists, check_queries
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
@@ -45,7 +45,8 @@ class TorchHammingIndex(CandidateIndex):
     Attributes
     ----------
     nbytes : int
-        What the device keeps between searches. A search adds up to about a gigabyte for a while.
+        What the device keeps between searches. A search adds one to two gigabytes for a while at 128 bits and
+        a hundred results, more for wider codes that are packed and for larger ``k``.
 
     Raises
     ------
@@ -143,7 +144,7 @@ class TorchHammingIndex(CandidateIndex):
             )
         size = check_k(k, len(self))
         check_int("n_threads", n_threads, minimum=1)
-        limits = _Limits.of(candidates, len(codes), len(self), self._torch, self._device)
+        limits = _Limits.of(check_filter(candidates), len(codes), len(self), self._torch, self._device)
         biased = biased and self._penalty is not None
         best = self._best(codes, size, limits, biased=biased)
         values, positions = best // self._n_rows, best % self._n_rows
@@ -224,10 +225,7 @@ class _Limits:
         self._n_codes, self._outside, self._block, self._allow = n_codes, outside, block, allow
 
     @classmethod
-    def of(
-        cls, candidates: CandidateFilter | None, n_queries: int, n_codes: int, torch: Any, device: Any
-    ) -> _Limits:
-        given = CandidateFilter() if candidates is None else candidates
+    def of(cls, given: CandidateFilter, n_queries: int, n_codes: int, torch: Any, device: Any) -> _Limits:
         outside = None
         if given.allowed is not None:
             if len(given.allowed) != n_codes:

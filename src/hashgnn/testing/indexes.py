@@ -81,13 +81,11 @@ class IndexContract(ABC):
         index, codes = self.build(random_codes(40, 0)), random_codes(2, 1)
         asked: dict[str, Callable[[], Any]] = {
             "filters": lambda: index.search(codes, 3, candidates=CandidateFilter(allowed=np.ones(40, bool))),
-            "lists": lambda: index.search(codes, 3, candidates=CandidateFilter.from_lists(block=[[1], [2]])),
             "saving": lambda: index.save(tmp_path / "index"),
             "changes": lambda: index.add(codes),
         }
         sentences = {
             "filters": "candidates must be None for a",
-            "lists": "candidates must have no lists for a",
             "saving": "cannot be saved; save the codes and build it again",
             "changes": "cannot be changed; build a new one",
         }
@@ -147,6 +145,13 @@ class IndexContract(ABC):
             ),
         ]
         if "filters" not in index.lacks:
+            no_filter: Any = [1, 2]
+            calls.append(
+                (
+                    "candidates must be a CandidateFilter or None, got list",
+                    lambda: index.search(queries, 5, candidates=no_filter),
+                )
+            )
             wrong = CandidateFilter(allowed=np.ones(49, bool))
             calls.append(
                 (
@@ -154,7 +159,7 @@ class IndexContract(ABC):
                     lambda: index.search(queries, 5, candidates=wrong),
                 )
             )
-        if not index.lacks & {"filters", "lists"}:
+        if "filters" not in index.lacks:
             for name in ("block", "allow"):
                 for at in (50, -1):
                     lists_given: dict[str, Any] = {name: [[at]] * 2}
@@ -273,8 +278,6 @@ class IndexContract(ABC):
             case = replace(case, bias=None)
         if "filters" in lacks:
             case = replace(case, filter=None)
-        elif "lists" in lacks and case.filter is not None:
-            case = replace(case, filter=CandidateFilter(allowed=case.filter.allowed))
         return self.build(case.codes, *([] if case.bias is None else [case.bias])), case
 
     def _check(
