@@ -6,7 +6,8 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-#include "avx2_tables.hpp"
+#include "avx2_distances.hpp"
+#include "avx2_values.hpp"
 #include "dot.hpp"
 
 namespace {
@@ -37,6 +38,29 @@ struct Floats {
     _mm256_storeu_ps(out + 8, sum.high);
   }
 };
+
+// Groups of queries whose tables fit the cache.
+template <int Slices>
+void scan_groups(const ScanJob& job) {
+  const int most = std::max(4, static_cast<int>(kTableBytes / table_bytes(job.n_slices)) / 4 * 4);
+  for (int first = 0; first < job.n_queries; first += most) {
+    const int end = std::min(first + most, job.n_queries);
+    if (job.n_planes > 1) scan_group_values<Slices>(job, first, end);
+    else scan_group_distances<Slices>(job, first, end);
+  }
+}
+
+// Few code queries are cheaper to count than to look up.
+void scan_by_tables(const ScanJob& job) {
+  if (job.n_planes > kTablePlanes || (job.n_planes == 1 && job.n_queries < 4)) return scan<Avx2>(job);
+  switch (job.n_slices) {
+    case 4: return scan_groups<4>(job);
+    case 8: return scan_groups<8>(job);
+    case 16: return scan_groups<16>(job);
+    case 32: return scan_groups<32>(job);
+    default: return scan_groups<0>(job);
+  }
+}
 
 // Not every compiler's own check knows the name of F16C.
 bool has_f16c() {

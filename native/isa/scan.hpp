@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <vector>
 
 #include "../core/kernels.hpp"
 #include "../core/layout.hpp"
@@ -186,51 +187,140 @@ std::int64_t scan_blocks(const ScanJob& job, std::int64_t block) {
   return block;
 }
 
-// One code query against kRun blocks from `first` on: the first halves of all, in the order of memory, then the second
-// halves of those that have a code within reach. They are marked by bits and fetched ahead: no processor foresees
-// which they are, so a branch a block would cost more than the comparison.
+// The slices of one code query, spread over the lanes once for a run of blocks, where their number is known and small.
+template <class Isa, int Slices>
+struct SpreadQuery {
+  static constexpr bool kIsSpread = 0 < Slices && Slices <= 8 && Slices <= Isa::kMaxRun;
+  explicit SpreadQuery(const std::uint32_t* words) : words_(words) {
+    if constexpr (kIsSpread)
+      for (int s = 0; s < Slices; ++s) rows_[s] = Isa::splat(words[s]);
+  }
+  __attribute__((always_inline)) typename Isa::Lanes add(const std::uint16_t* block, int n_slices, typename Isa::Lanes sums) const {
+    if constexpr (kIsSpread) {
+      typename Isa::Count counts = Isa::start(sums);
+#pragma GCC unroll 8
+      for (int s = 0; s < Slices; ++s) counts = Isa::count(counts, Isa::load(block + s * kBlock), rows_[s]);
+      return Isa::finish(sums, counts);
+    } else {
+      typename Isa::Lanes all[1][1] = {{sums}};
+      add_distances<Isa, 1, 1, Slices>(block, n_slices, words_, n_slices, all);
+      return all[0][0];
+    }
+  }
+
+ private:
+  const std::uint32_t* words_;
+  typename Isa::Row rows_[kIsSpread ? Slices : 1];
+};
+
+// One code query against runs of blocks: the first halves of all, in the order of memory, then the second halves of those
+// that have a code within reach. They are marked by bits: no processor foresees which they are, so a branch a block would
+// cost more than the comparison. Their memory is asked for a run ahead.
 constexpr int kRun = 64;
 constexpr int kAhead = 2048;  // words: a page, which the processor's own prefetch does not look beyond
+enum class Codes { all, all_biased, some };  // which are candidates, biased ones apart where all are
 template <class Isa, int Slices>
-void scan_run(const ScanJob& job, int query, std::int64_t first) {
-  constexpr int kNear = near_slices_of(Slices), kFar = Slices - kNear;
-  const int n_slices = Slices > 0 ? Slices : job.n_slices;
-  const int n_near = near_slices_of(n_slices), n_far = n_slices - n_near;
-  const int n_fetched = n_far > 2 ? n_far : 1;  // of short halves the rest comes along
-  const int n_blocks = static_cast<int>(std::min<std::int64_t>(kRun, job.n_blocks - first));
-  const std::uint32_t* words = job.queries + std::int64_t{query} * n_slices;
-  const std::uint16_t* near = job.near + first * n_near * kBlock;
-  const std::uint16_t* far = job.far + first * n_far * kBlock;
-  typename Isa::Lanes left[kRun];
-  std::uint64_t within_reach = 0;
-  typename Isa::Lanes limit = Isa::splat_value(job.limits[query]);
-  for (int b = 0; b < n_blocks; ++b) {
-    if (no_candidates(job, first + b, 1)) continue;
-    typename Isa::Lanes sums[1][1] = {{start_of<Isa, 1>(job, first + b).lanes[0]}};
-    add_distances<Isa, 1, 1, kNear>(near + b * n_near * kBlock, n_near, words, n_slices, sums);
-    left[b] = sums[0][0];
-    for (int s = 0; s < n_near; ++s) __builtin_prefetch(near + (b * n_near + s) * kBlock + kAhead);
-    const bool is_left = Isa::any_below(left[b], limit);
-    within_reach |= std::uint64_t{is_left} << b;
-    for (int s = 0; s < n_fetched; ++s) __builtin_prefetch(far + (is_left ? (b * n_far + s) * kBlock : 0));
+class RunScan {
+ public:
+  RunScan(const ScanJob& job, int query)
+      : job_(job), query_(query), words_(job.queries + std::int64_t{query} * job.n_slices), n_near_(near_slices_of(job.n_slices)),
+        n_far_(job.n_slices - n_near_) {}
+
+  // Compares a run, and finishes the one before.
+  template <Codes kCodes>
+  void add(std::int64_t first, int n_blocks) {
+    Left& left = left_[now_];
+    left.first = first;
+    left.within_reach = compare_near<kCodes>(first, n_blocks, left.sums);
+    const std::uint16_t* far = far_of(first);
+    for (std::uint64_t blocks = left.within_reach; blocks != 0; blocks &= blocks - 1)
+      for (int s = 0; s < n_far(); ++s) __builtin_prefetch(far + (std::countr_zero(blocks) * n_far() + s) * kBlock);
+    now_ = 1 - now_;
+    finish(left_[now_]);
   }
-  for (; within_reach != 0; within_reach &= within_reach - 1) {
-    const int b = std::countr_zero(within_reach);
-    typename Isa::Lanes sums[1][1] = {{left[b]}};
-    add_distances<Isa, 1, 1, kFar>(far + b * n_far * kBlock, n_far, words + n_near, n_slices, sums);
-    if (!Isa::any_below(sums[0][0], limit)) [[likely]]
-      continue;
-    report<Isa>(job, query, first + b, Isa::bits(Isa::below(sums[0][0], limit)), sums[0][0]);
-    limit = Isa::splat_value(job.limits[query]);
+  // To be called after the last run.
+  void finish_last() { finish(left_[1 - now_]); }
+
+ private:
+  static constexpr int kNear = near_slices_of(Slices), kFar = Slices - kNear;
+
+  struct Left {
+    typename Isa::Lanes sums[kRun];
+    std::int64_t first = 0;
+    std::uint64_t within_reach = 0;
+  };
+
+  int n_near() const { return Slices > 0 ? kNear : n_near_; }
+  int n_far() const { return Slices > 0 ? kFar : n_far_; }
+  const std::uint16_t* far_of(std::int64_t first) const { return job_.far + first * n_far() * kBlock; }
+
+  // Compares the second halves.
+  void finish(Left& left) {
+    const std::uint16_t* far = far_of(left.first);
+    const SpreadQuery<Isa, kFar> query(words_ + n_near());
+    typename Isa::Lanes limit = Isa::splat_value(job_.limits[query_]);
+    for (; left.within_reach != 0; left.within_reach &= left.within_reach - 1) {
+      const int b = std::countr_zero(left.within_reach);
+      const typename Isa::Lanes sums = query.add(far + b * n_far() * kBlock, n_far(), left.sums[b]);
+      if (!Isa::any_below(sums, limit)) [[likely]]
+        continue;
+      report<Isa>(job_, query_, left.first + b, Isa::bits(Isa::below(sums, limit)), sums);
+      limit = Isa::splat_value(job_.limits[query_]);
+    }
   }
+
+  template <Codes kCodes>
+  std::uint64_t compare_near(std::int64_t first, int n_blocks, typename Isa::Lanes* sums) const {
+    const std::uint16_t* near = job_.near + first * n_near() * kBlock;
+    const SpreadQuery<Isa, kNear> query(words_);
+    const typename Isa::Lanes limit = Isa::splat_value(job_.limits[query_]);
+    std::uint64_t within_reach = 0;
+    for (int b = 0; b < n_blocks; ++b, near += n_near() * kBlock) {
+      if (kCodes == Codes::some && no_candidates(job_, first + b, 1)) continue;
+      sums[b] = query.add(near, n_near(), start<kCodes>(first + b));
+      for (int s = 0; s < n_near(); ++s) __builtin_prefetch(near + s * kBlock + kAhead);
+      within_reach |= std::uint64_t{Isa::any_below(sums[b], limit)} << b;
+    }
+    return within_reach;
+  }
+
+  template <Codes kCodes>
+  __attribute__((always_inline)) typename Isa::Lanes start(std::int64_t block) const {
+    if constexpr (kCodes == Codes::all) return Isa::none();
+    else if constexpr (kCodes == Codes::all_biased) return Isa::penalties(job_.penalty + block * kBlock);
+    else return start_of<Isa, 1>(job_, block).lanes[0];
+  }
+
+  const ScanJob& job_;
+  int query_;
+  const std::uint32_t* words_;
+  int n_near_, n_far_;
+  Left left_[2];
+  int now_ = 0;
+};
+
+template <class Isa, int Slices>
+void scan_runs(const ScanJob& job) {
+  std::vector<RunScan<Isa, Slices>> scans;
+  for (int query = 0; query < job.n_queries; ++query) scans.emplace_back(job, query);
+  const Codes codes = job.candidates != nullptr ? Codes::some : job.penalty != nullptr ? Codes::all_biased : Codes::all;
+  for (std::int64_t block = 0; block < job.n_blocks; block += kRun) {
+    const int n_blocks = static_cast<int>(std::min<std::int64_t>(kRun, job.n_blocks - block));
+    const bool has_last = block + n_blocks == job.n_blocks;  // which may hold fewer codes
+    for (auto& scan : scans) {
+      if (has_last || codes == Codes::some) scan.template add<Codes::some>(block, n_blocks);
+      else if (codes == Codes::all) scan.template add<Codes::all>(block, n_blocks);
+      else scan.template add<Codes::all_biased>(block, n_blocks);
+    }
+  }
+  for (auto& scan : scans) scan.finish_last();
 }
 
 template <class Isa, int Slices>
 void scan_slices(const ScanJob& job) {
   std::int64_t block = 0;
   if (job.n_planes == 1 && job.n_queries < Isa::kRows) {
-    for (; block < job.n_blocks; block += kRun)
-      for (int query = 0; query < job.n_queries; ++query) scan_run<Isa, Slices>(job, query, block);
+    scan_runs<Isa, Slices>(job);
     return;
   }
   if (job.n_planes > 1)

@@ -1,0 +1,109 @@
+// Scans by look-up tables for queries of several planes.
+#pragma once
+
+#include "avx2_tables.hpp"
+
+namespace {
+
+constexpr int kTablePlanes = 4;  // four bits at up to 15 each: the four tables of a slice fit a byte
+
+// Bytes between the tables of two queries, a constant where Slices is.
+template <int Slices>
+constexpr std::int64_t row_bytes(const ScanJob& job) {
+  return table_bytes(Slices > 0 ? Slices : job.n_slices);
+}
+
+// Adds the tables of n_slices slices to the sums of Rows queries of several planes, in 16 bits. The four
+// tables of a slice are added up in bytes, and these to two sums: as they are, which puts the odd bytes in the upper
+// half, and the odd ones alone.
+template <int Rows, int Blocks, int Slices>
+inline __attribute__((always_inline)) void add_values(const std::uint8_t* tables, std::int64_t stride, const Vector* const (&codes)[Blocks],
+                                                      int n_slices, Avx2::Lanes (&sums)[Rows][Blocks]) {
+  const int total = Slices > 0 ? Slices : n_slices;
+  __m256i both[Rows][Blocks], odd[Rows][Blocks];
+  for (int r = 0; r < Rows; ++r)
+    for (int b = 0; b < Blocks; ++b) both[r][b] = odd[r][b] = _mm256_setzero_si256();
+#pragma GCC unroll 2
+  for (int s = 0; s < total; ++s) {
+    __m256i bytes[Rows][Blocks];
+    for (int half = 0; half < kHalves; ++half) {
+      const int i = s * kHalves + half;
+      __m256i halves[Blocks];
+      for (int b = 0; b < Blocks; ++b) halves[b] = codes[b][i].value;
+      for (int r = 0; r < Rows; ++r) {
+        const __m256i table = table_at(tables + r * stride + 16 * i);
+        for (int b = 0; b < Blocks; ++b) {
+          const __m256i found = _mm256_shuffle_epi8(table, halves[b]);
+          bytes[r][b] = half == 0 ? found : _mm256_add_epi8(bytes[r][b], found);
+        }
+      }
+    }
+    for (int r = 0; r < Rows; ++r)
+      for (int b = 0; b < Blocks; ++b) {
+        both[r][b] = _mm256_add_epi16(both[r][b], bytes[r][b]);
+        odd[r][b] = _mm256_add_epi16(odd[r][b], _mm256_srli_epi16(bytes[r][b], 8));
+      }
+  }
+  for (int r = 0; r < Rows; ++r)
+    for (int b = 0; b < Blocks; ++b)
+      sums[r][b] = Avx2::add(sums[r][b], {_mm256_sub_epi16(both[r][b], _mm256_slli_epi16(odd[r][b], 8)), odd[r][b]});
+}
+
+// First halves of Rows queries of several planes and Blocks blocks.
+template <int Rows, int Blocks, int Slices>
+inline __attribute__((always_inline)) void values_near(const ScanJob& job, int query, const std::uint8_t* tables, const Tile& tile,
+                                                       int b0, Left<Avx2::Lanes>* left) {
+  Avx2::Lanes sums[Rows][Blocks];
+  for (int r = 0; r < Rows; ++r)
+    for (int b = 0; b < Blocks; ++b)
+      sums[r][b] = scaled_start<Avx2>(job, query + r, tile.block(b0 + b), tile.start(b0 + b).lanes[0]);
+  const Vector* codes[Blocks];
+  for (int b = 0; b < Blocks; ++b) codes[b] = tile.near_halves(b0 + b);
+  add_values<Rows, Blocks, near_slices_of(Slices)>(tables, row_bytes<Slices>(job), codes, tile.n_near(), sums);
+  for (int r = 0; r < Rows; ++r)
+    for (int b = 0; b < Blocks; ++b)
+      left[r].set(b0 + b, sums[r][b], Avx2::any_below(sums[r][b], Avx2::splat_value(job.limits[query + r])));
+}
+
+// Second halves of what is left of a query of several planes.
+template <int Slices>
+inline __attribute__((always_inline)) void values_far(const ScanJob& job, int query, const std::uint8_t* tables, Tile& tile, const Left<Avx2::Lanes>& left) {
+  for (std::uint64_t blocks = left.blocks; blocks != 0; blocks &= blocks - 1) {
+    const int b = std::countr_zero(blocks);
+    Avx2::Lanes sums[1][1] = {{left.sums[b]}};
+    add_values<1, 1, Slices - near_slices_of(Slices)>(tables + table_bytes(tile.n_near()), 0, {tile.far_halves(b)}, job.n_slices - tile.n_near(), sums);
+    if (const std::uint32_t hits = Avx2::below(sums[0][0], Avx2::splat_value(job.limits[query]))) [[unlikely]]
+      report<Avx2>(job, query, tile.block(b), hits, sums[0][0]);
+  }
+}
+
+template <int Rows, int Slices>
+void search_values(const ScanJob& job, int query, const std::uint8_t* tables, Tile& tile, int n_blocks) {
+  Left<Avx2::Lanes> left[Rows];
+  int b = 0;
+  for (; b + 2 <= n_blocks; b += 2)
+    if (!no_candidates(job, tile.block(b), 2)) values_near<Rows, 2, Slices>(job, query, tables, tile, b, left);
+  if (b < n_blocks && !no_candidates(job, tile.block(b), 1)) values_near<Rows, 1, Slices>(job, query, tables, tile, b, left);
+  for (int r = 0; r < Rows; ++r)
+    values_far<Slices>(job, query + r, tables + r * row_bytes<Slices>(job), tile, left[r]);
+}
+
+// The queries from first to end - 1 against all blocks.
+template <int Slices>
+void scan_group_values(const ScanJob& job, int first, int end) {
+  std::vector<Vector> room(static_cast<std::size_t>((end - first) * table_bytes(job.n_slices) / 32 + 1));
+  auto* const bytes = reinterpret_cast<std::uint8_t*>(room.data());
+  const auto tables = [&](int query) { return bytes + (query - first) * table_bytes(job.n_slices); };
+  for (int query = first; query < end; ++query) write_tables(job, query, 0, job.n_slices, tables(query));
+  Tile tile(job);
+  for (std::int64_t block = 0; block < job.n_blocks; block += tile.size()) {
+    const int n_blocks = static_cast<int>(std::min<std::int64_t>(tile.size(), job.n_blocks - block));
+    if (no_candidates(job, block, n_blocks)) continue;
+    tile.cut(block, n_blocks);
+    int query = first;
+    for (; query + 2 <= end; query += 2) search_values<2, Slices>(job, query, tables(query), tile, n_blocks);
+    for (; query < end; ++query) search_values<1, Slices>(job, query, tables(query), tile, n_blocks);
+  }
+}
+
+}  // namespace
