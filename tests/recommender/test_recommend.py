@@ -24,6 +24,7 @@ def oracle(state: ModelState, user: int, way: str, k: int, oversampling: int = 5
     relaxed = state.user_embeddings[user].astype(float)
     if state.config.float_embedding == "encoder":
         relaxed = state.projection.users(state.user_embeddings[user : user + 1])[0].astype(float)
+    relaxed *= np.sqrt(state.n_bits) / np.linalg.norm(relaxed)  # as long as a code
     scores = {
         "hamming": signs @ query,
         "biased": signs @ query + bias,

@@ -10,6 +10,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 
 Array = np.ndarray[Any, Any]
 
+_STEPS = np.float32(1 << 13)  # 1024 bits of up to 1 add up to 23 bits
 _BLOCK = 16384  # codes unpacked at a time; a sign takes 32 times the room of a bit
 
 
@@ -19,8 +20,7 @@ def code_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Ar
     Parameters
     ----------
     queries : ndarray of shape (n_queries, n_bits), int8 or float32
-        Signs for the score between codes, ``n_bits - 2 * distance``, which is exact; relaxations for the
-        asymmetric score.
+        Signs for the score between codes, ``n_bits - 2 * distance``, which is exact.
     codes : BinaryCodes of shape (n_codes, n_bits)
     bias : ItemBias of length n_codes, or None
     """
@@ -32,6 +32,30 @@ def code_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Ar
     if bias is not None:
         scores += bias.values()
     return scores
+
+
+def asymmetric_scores(relaxations: Array, codes: BinaryCodes, bias: ItemBias | None) -> Array:
+    """Return ``c · relaxations · signs + bias``, shape (n_queries, n_codes), float32.
+
+    ``c`` is the :func:`scale_to_codes` of a query. Relaxed bits are rounded to steps of 2^-13: their sums are then
+    exact in whatever order they are added, so that equal codes tie.
+    """
+    steps = np.rint(relaxations * _STEPS) / _STEPS
+    scores = code_scores(steps, codes, None)
+    scores *= scale_to_codes(steps)[:, None]
+    if bias is not None:
+        scores += bias.values()
+    return scores
+
+
+def scale_to_codes(relaxations: Array) -> Array:
+    """Return what brings relaxed codes (n, n_bits) to the length of codes, ``sqrt(n_bits)``: (n,) float32.
+
+    Relaxed bits lie in (-1, 1), so a relaxed code is the shorter one. Without the scale a bias learned beside
+    codes would weigh more for it than for them. A row of zeros has the scale 0.
+    """
+    scales: Array = np.sqrt(np.float32(relaxations.shape[1])) * inverse_lengths(relaxations)
+    return scales
 
 
 def float_scores(queries: Array, table: Array, inverse_norms: Array | None = None) -> Array:

@@ -12,7 +12,7 @@ from hashgnn._checks import check_choice, check_int
 from hashgnn.errors import ParameterError
 from hashgnn.evaluation.ranking import Ranking, rank
 from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex
-from hashgnn.recommender.dense import code_scores, float_scores, inverse_lengths
+from hashgnn.recommender.dense import asymmetric_scores, code_scores, float_scores, inverse_lengths
 from hashgnn.recommender.encoded import Encoded, relaxations
 from hashgnn.recommender.filters import Filters
 from hashgnn.recommender.ranked import Ranked, rank_in_blocks
@@ -136,7 +136,7 @@ class SearchSpace:
         if options.search == "float":
             scores = float_scores(queries.embeddings, self._table, self._inverse_norms)
         elif options.search == "asymmetric":
-            scores = code_scores(relaxations(self._state, self._side, queries), self._codes, self._bias)
+            scores = asymmetric_scores(relaxations(self._state, self._side, queries), self._codes, self._bias)
         else:
             bias = None if options.search == "hamming" else self._bias
             scores = code_scores(queries.codes.signs(), self._codes, bias)

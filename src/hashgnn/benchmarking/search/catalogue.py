@@ -12,6 +12,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import Interactions
 from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.recommender import HashGNN
+from hashgnn.recommender.dense import scale_to_codes
 from hashgnn.recommender.encoded import relaxations, trained
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +31,7 @@ class Catalogue:
     items, queries : ndarray of shape (n, width), float32
     item_codes, query_codes : BinaryCodes
     relaxed_queries : ndarray of shape (n, n_bits), float32
-        What the query codes are the signs of, for asymmetric search.
+        What the query codes are the signs of, for asymmetric search; of a model, as long as its codes.
     item_bias : ItemBias or None
     learned_bias : bool
         Whether the bias belongs to the scores, so that every search of ours uses it. A generated one only
@@ -92,12 +93,13 @@ def model_catalogue(model: HashGNN, test: Interactions, *, rng: int | np.random.
     order = as_generator(rng).permutation(len(judged.users))
     users = judged.users[order]
     queries = trained(state, "user", users)
+    relaxed = relaxations(state, "user", queries)
     return Catalogue(
         np.ascontiguousarray(state.item_embeddings),
         queries.embeddings,
         state.item_codes,
         queries.codes,
-        np.ascontiguousarray(relaxations(state, "user", queries)),
+        np.ascontiguousarray(relaxed * scale_to_codes(relaxed)[:, None]),
         state.item_bias,
         learned_bias=state.item_bias is not None,
         held_out=HeldOut(users, judged.seen[order], judged.relevant[order]),
