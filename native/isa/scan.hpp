@@ -216,7 +216,7 @@ struct SpreadQuery {
 // One code query against runs of blocks: the first halves of all, in the order of memory, then the second halves of those
 // that have a code within reach. They are marked by bits: no processor foresees which they are, so a branch a block would
 // cost more than the comparison. Their memory is asked for a run ahead.
-constexpr int kRun = 64;
+constexpr int kRun = 32;  // what two runs leave and what is asked for ahead stay in the first-level cache
 constexpr int kAhead = 2048;  // words: a page, which the processor's own prefetch does not look beyond
 enum class Codes { all, all_biased, some };  // which are candidates, biased ones apart where all are
 template <class Isa, int Slices>
@@ -275,6 +275,7 @@ class RunScan {
     const SpreadQuery<Isa, kNear> query(words_);
     const typename Isa::Lanes limit = Isa::splat_value(job_.limits[query_]);
     std::uint64_t within_reach = 0;
+#pragma GCC unroll 2
     for (int b = 0; b < n_blocks; ++b, near += n_near() * kBlock) {
       if (kCodes == Codes::some && no_candidates(job_, first + b, 1)) continue;
       sums[b] = query.add(near, n_near(), start<kCodes>(first + b));
