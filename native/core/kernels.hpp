@@ -16,7 +16,7 @@ struct ScanJob {
   const std::uint16_t* near;      // first halves of the blocks, see layout.hpp
   const std::uint16_t* far;       // second halves, read only where the first leave a code within reach
   int n_slices;
-  std::int64_t n_blocks;
+  std::int64_t n_blocks;          // at least 1
   std::int64_t first_block;       // number of the first block, as told to `hit`
   const std::uint8_t* penalty;    // 32 a block, or null
   const std::uint32_t* candidates;  // a bit a code, or null: all; codes without a bit are never hit

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "../core/kernels.hpp"
@@ -300,21 +301,32 @@ class RunScan {
   int now_ = 0;
 };
 
+// The last block may hold fewer codes, and has a run of its own.
+template <class Isa, int Slices, Codes kCodes>
+void scan_runs(const ScanJob& job, std::span<RunScan<Isa, Slices>> scans) {
+  const std::int64_t last = job.n_blocks - 1;
+  for (std::int64_t block = 0; block < last; block += kRun)
+    for (auto& scan : scans) scan.template add<kCodes>(block, static_cast<int>(std::min<std::int64_t>(kRun, last - block)));
+  for (auto& scan : scans) {
+    scan.template add<Codes::some>(last, 1);
+    scan.finish_last();
+  }
+}
+
 template <class Isa, int Slices>
 void scan_runs(const ScanJob& job) {
+  const auto scan_all = [&](std::span<RunScan<Isa, Slices>> scans) {
+    if (job.candidates != nullptr) scan_runs<Isa, Slices, Codes::some>(job, scans);
+    else if (job.penalty != nullptr) scan_runs<Isa, Slices, Codes::all_biased>(job, scans);
+    else scan_runs<Isa, Slices, Codes::all>(job, scans);
+  };
+  if (job.n_queries == 1) {  // short lists are searched one by one: nothing is allocated for them
+    RunScan<Isa, Slices> scan(job, 0);
+    return scan_all({&scan, 1});
+  }
   std::vector<RunScan<Isa, Slices>> scans;
   for (int query = 0; query < job.n_queries; ++query) scans.emplace_back(job, query);
-  const Codes codes = job.candidates != nullptr ? Codes::some : job.penalty != nullptr ? Codes::all_biased : Codes::all;
-  for (std::int64_t block = 0; block < job.n_blocks; block += kRun) {
-    const int n_blocks = static_cast<int>(std::min<std::int64_t>(kRun, job.n_blocks - block));
-    const bool has_last = block + n_blocks == job.n_blocks;  // which may hold fewer codes
-    for (auto& scan : scans) {
-      if (has_last || codes == Codes::some) scan.template add<Codes::some>(block, n_blocks);
-      else if (codes == Codes::all) scan.template add<Codes::all>(block, n_blocks);
-      else scan.template add<Codes::all_biased>(block, n_blocks);
-    }
-  }
-  for (auto& scan : scans) scan.finish_last();
+  scan_all(scans);
 }
 
 template <class Isa, int Slices>

@@ -1,0 +1,122 @@
+// What one core of this machine can do of what the scans are made of, by which docs/search.md judges them.
+//
+//     c++ -O3 -std=c++20 -march=native benchmarks/roof.cpp -o roof && ./roof
+//
+// Medians of fifteen rounds. Taken branches tell whether another thread shares the core: alone, a core that adds once a
+// cycle also jumps once a cycle; beside a busy sibling it is fed every other cycle, and jumps half as often.
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace {
+
+// Billions a second, where a call of `work` does `n` of something.
+template <class Work>
+double rate(double n, Work work) {
+  std::vector<double> seconds;
+  for (int round = 0; round < 15; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + 7, seconds.end());
+  return n / seconds[7] / 1e9;
+}
+
+constexpr int kTurns = 1 << 20;
+
+double additions() {  // one after another, sixteen a turn
+  return rate(16.0 * kTurns, [] {
+    std::uint64_t sum = 1;
+    for (int i = 0; i < kTurns; ++i) {
+#pragma GCC unroll 16
+      for (int j = 0; j < 16; ++j) asm volatile("" : "+r"(sum += 1));
+    }
+  });
+}
+
+double branches() {  // a taken one a turn
+  return rate(16.0 * kTurns, [] {
+    for (int i = 0; i < 16 * kTurns; ++i) asm volatile("");
+  });
+}
+
+#if defined(__AVX2__)
+double look_ups() {  // a shuffle and a saturating addition of 32 bytes, eight sums at a time
+  return rate(16.0 * kTurns, [] {
+    __m256i sums[8];
+    for (auto& sum : sums) sum = _mm256_setzero_si256();
+    __m256i table = _mm256_set1_epi8(3), halves = _mm256_set1_epi8(5);
+    for (int i = 0; i < 2 * kTurns; ++i) {
+      asm volatile("" : "+x"(table), "+x"(halves));
+#pragma GCC unroll 8
+      for (auto& sum : sums) {
+        __m256i found = _mm256_shuffle_epi8(table, halves);
+        asm volatile("" : "+x"(found));
+        sum = _mm256_adds_epu8(sum, found);
+      }
+    }
+    for (auto& sum : sums) asm volatile("" : "+x"(sum));
+  });
+}
+
+double simple_operations() {  // additions and logic of 32 bytes, eight at a time
+  return rate(16.0 * kTurns, [] {
+    __m256i sums[8];
+    for (auto& sum : sums) sum = _mm256_setzero_si256();
+    for (int i = 0; i < kTurns; ++i) {
+#pragma GCC unroll 8
+      for (auto& sum : sums) asm volatile("vpaddb %0, %0, %0\n\tvpand %0, %0, %0" : "+x"(sum));
+    }
+  });
+}
+#endif
+
+// Gigabytes a second of a buffer that is read again and again, asked for a page ahead.
+double reading(std::size_t n_bytes) {
+  auto* const bytes = static_cast<std::uint64_t*>(std::aligned_alloc(1 << 21, n_bytes));
+  if (bytes == nullptr) return 0.0;
+#if defined(__linux__)
+  madvise(bytes, n_bytes, MADV_HUGEPAGE);
+#endif
+  std::memset(bytes, 1, n_bytes);
+  const double speed = rate(static_cast<double>(n_bytes), [&] {
+    std::uint64_t sums[8] = {};
+    for (std::size_t i = 0; i < n_bytes / 8; i += 32) {
+#pragma GCC unroll 4
+      for (int line = 0; line < 4; ++line) __builtin_prefetch(bytes + i + 512 + 8 * line);
+#pragma GCC unroll 4
+      for (int line = 0; line < 4; ++line)
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) sums[j] ^= bytes[i + static_cast<std::size_t>(8 * line + j)];
+    }
+    for (auto& sum : sums) asm volatile("" : "+r"(sum));
+  });
+  std::free(bytes);
+  return speed;
+}
+
+}  // namespace
+
+int main() {
+  std::printf("additions one after another   %6.2f billion/s (the clock)\n", additions());
+  std::printf("taken branches                %6.2f billion/s\n", branches());
+#if defined(__AVX2__)
+  std::printf("simple operations of 32 bytes %6.2f billion/s\n", simple_operations());
+  std::printf("look-ups of 32 codes          %6.2f billion/s\n", look_ups());
+#endif
+  for (const std::size_t megabytes : {4, 8, 16, 32, 64})
+    std::printf("reading %2zu MB                 %6.1f GB/s\n", megabytes, reading(megabytes << 20));
+  return 0;
+}
