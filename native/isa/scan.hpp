@@ -219,7 +219,7 @@ struct SpreadQuery {
 // cost more than the comparison. Their memory is asked for a run ahead.
 constexpr int kRun = 32;  // what two runs leave and what is asked for ahead stay in the first-level cache
 constexpr int kAhead = 2048;  // words: a page, which the processor's own prefetch does not look beyond
-enum class Codes { all, all_biased, some };  // which are candidates, biased ones apart where all are
+enum class Codes { all, all_biased, some };  // all are candidates, without or with penalties, or some are, either way
 template <class Isa, int Slices>
 class RunScan {
  public:
