@@ -21,15 +21,19 @@ def oracle(state: ModelState, user: int, way: str, k: int, oversampling: int = 5
     signs = state.item_codes.signs().astype(float)
     bias = np.zeros(state.n_items) if state.item_bias is None else state.item_bias.values().astype(float)
     floats = (state.item_embeddings @ state.user_embeddings[user]).astype(float)
-    relaxed = state.user_embeddings[user].astype(float)
-    if state.config.float_embedding == "encoder":
-        relaxed = state.projection.users(state.user_embeddings[user : user + 1])[0].astype(float)
-    relaxed *= np.sqrt(state.n_bits) / np.linalg.norm(relaxed)  # as long as a code
+    layer = state.projection.arrays
+    activations = (
+        np.arctanh(np.clip(state.user_embeddings.astype(float), 2**-20 - 1, 1 - 2**-20))
+        if state.config.float_embedding == "relaxed"
+        else state.user_embeddings.astype(float) @ layer["shared_weight"] + layer["shared_bias"]
+    )
+    asked = activations[user] / np.sqrt((activations**2).mean(axis=0))  # every bit of one spread
+    asked *= np.sqrt(state.n_bits) / np.linalg.norm(asked)  # as long as a code
     scores = {
         "hamming": signs @ query,
         "biased": signs @ query + bias,
         "hierarchical": signs @ query + bias,
-        "asymmetric": signs @ relaxed + bias,
+        "asymmetric": signs @ asked + bias,
         "float": floats,
     }[way]
     seen = set(state.seen[user].indices.tolist())

@@ -12,6 +12,8 @@ from hashgnn.errors import ParameterError
 
 Array = np.ndarray[Any, Any]
 
+_WITHIN = np.float32(1 - 2.0**-20)  # of (-1, 1): tanh in float32 reaches 1, whose inverse is infinite
+
 
 class HashProjection:
     """Map embeddings to relaxed codes ``z = tanh(W^T u + b) - t``; the code is the sign of z, sign(0) = +1.
@@ -83,11 +85,32 @@ class HashProjection:
         """Return the relaxed codes (n, n_bits) float32 of item embeddings (n, dim)."""
         return self._relaxed("item", embeddings)
 
+    def activations(self, side: str, embeddings: Array) -> Array:
+        """Return ``W^T u + b - atanh(t)`` (n, n_bits) float32 of embeddings (n, dim): bits are its signs, too."""
+        a = self._linear(side, embeddings)
+        a -= self._offset(side)
+        return a
+
+    def activations_of(self, side: str, relaxed: Array) -> Array:
+        """Return the activations (n, n_bits) float32 of relaxed codes (n, n_bits), within what float32 tells apart."""
+        z = check_matrix("relaxed", relaxed, dtype=np.float32, n_columns=self.n_bits)
+        a: Array = np.arctanh(np.clip(z + self._layers[side][2], -_WITHIN, _WITHIN))
+        a -= self._offset(side)
+        return a
+
     def _relaxed(self, side: str, embeddings: Array) -> Array:
-        u = check_matrix("embeddings", embeddings, dtype=np.float32, n_columns=self.dim)
-        weight, bias, threshold = self._layers[side]
-        z: Array = u @ weight
-        z += bias
+        z = self._linear(side, embeddings)
         np.tanh(z, out=z)
-        z -= threshold
+        z -= self._layers[side][2]
         return z
+
+    def _linear(self, side: str, embeddings: Array) -> Array:
+        u = check_matrix("embeddings", embeddings, dtype=np.float32, n_columns=self.dim)
+        weight, bias, _ = self._layers[side]
+        a: Array = u @ weight
+        a += bias
+        return a
+
+    def _offset(self, side: str) -> Array:
+        offset: Array = np.arctanh(np.clip(self._layers[side][2], -_WITHIN, _WITHIN))
+        return offset

@@ -10,7 +10,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 
 Array = np.ndarray[Any, Any]
 
-_STEPS = np.float32(1 << 13)  # 1024 bits of up to 1 add up to 23 bits
+_STEPS = np.float32(1 << 13)  # a query of 1024 bits, as long as its code, adds up to 1024 at most: 23 bits
 _BLOCK = 16384  # codes unpacked at a time; a sign takes 32 times the room of a bit
 
 
@@ -34,28 +34,23 @@ def code_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Ar
     return scores
 
 
-def asymmetric_scores(relaxations: Array, codes: BinaryCodes, bias: ItemBias | None) -> Array:
-    """Return ``c · relaxations · signs + bias``, shape (n_queries, n_codes), float32.
+def asymmetric_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Array:
+    """Return ``queries · signs + bias``, shape (n_queries, n_codes), float32, of queries brought to the length of codes.
 
-    ``c`` is the :func:`scale_to_codes` of a query. Relaxed bits are rounded to steps of 2^-13: their sums are then
-    exact in whatever order they are added, so that equal codes tie.
+    Then they are rounded to steps of 2^-13: their sums are exact in whatever order they are added, so that equal
+    codes tie.
     """
-    steps = np.rint(relaxations * _STEPS) / _STEPS
-    scores = code_scores(steps, codes, None)
-    scores *= scale_to_codes(steps)[:, None]
-    if bias is not None:
-        scores += bias.values()
-    return scores
+    steps = np.rint(to_code_length(queries) * _STEPS) / _STEPS
+    return code_scores(steps, codes, bias)
 
 
-def scale_to_codes(relaxations: Array) -> Array:
-    """Return what brings relaxed codes (n, n_bits) to the length of codes, ``sqrt(n_bits)``: (n,) float32.
+def to_code_length(queries: Array) -> Array:
+    """Return float queries (n, n_bits), float32, as long as codes: ``sqrt(n_bits)``. A row of zeros stays.
 
-    Relaxed bits lie in (-1, 1), so a relaxed code is the shorter one. Without the scale a bias learned beside
-    codes would weigh more for it than for them. A row of zeros has the scale 0.
+    A bias that was learned beside codes then weighs as much for floats as it does for them.
     """
-    scales: Array = np.sqrt(np.float32(relaxations.shape[1])) * inverse_lengths(relaxations)
-    return scales
+    scaled: Array = queries * (np.sqrt(np.float32(queries.shape[1])) * inverse_lengths(queries)[:, None])
+    return scaled
 
 
 def float_scores(queries: Array, table: Array, inverse_norms: Array | None = None) -> Array:

@@ -52,11 +52,3 @@ def folded_in(state: ModelState, side: str, output: Array, bias: ItemBias | None
     relaxed = relax(output)
     is_relaxed = state.config.float_embedding == "relaxed"
     return Encoded(BinaryCodes.from_signs(relaxed), relaxed if is_relaxed else output, bias)
-
-
-def relaxations(state: ModelState, side: str, queries: Encoded) -> Array:
-    """Return the relaxed codes in (-1, 1) of queries, shape (n, n_bits), float32."""
-    if state.config.float_embedding == "relaxed":
-        return queries.embeddings
-    relax = state.projection.users if side == "user" else state.projection.items
-    return relax(queries.embeddings)

@@ -13,8 +13,9 @@ from hashgnn.errors import ParameterError
 from hashgnn.evaluation.ranking import Ranking, rank
 from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex
 from hashgnn.recommender.dense import asymmetric_scores, code_scores, float_scores, inverse_lengths
-from hashgnn.recommender.encoded import Encoded, relaxations
+from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.filters import Filters
+from hashgnn.recommender.float_queries import FloatQueries
 from hashgnn.recommender.ranked import Ranked, rank_in_blocks
 from hashgnn.state import ModelState
 
@@ -89,7 +90,7 @@ class SearchSpace:
         """Return the best ``k`` of each query after filtering; ties go to the smaller position.
 
         Codes are scanned by the index. Floats over everything are matrix products, in blocks: so are
-        relaxed queries against codes, which the index would round.
+        float queries against codes, which the index would round.
         """
         if options.search in ("float", "asymmetric"):
             return rank_in_blocks(
@@ -123,6 +124,10 @@ class SearchSpace:
         return Ranked(found.positions, found.scores, found.counts)
 
     @cached_property
+    def _float_queries(self) -> FloatQueries:
+        return FloatQueries(self._state, self._side)
+
+    @cached_property
     def _hierarchical(self) -> HierarchicalIndex:
         if self._inverse_norms is None:
             return HierarchicalIndex(self._index, self._table)
@@ -136,7 +141,7 @@ class SearchSpace:
         if options.search == "float":
             scores = float_scores(queries.embeddings, self._table, self._inverse_norms)
         elif options.search == "asymmetric":
-            scores = asymmetric_scores(relaxations(self._state, self._side, queries), self._codes, self._bias)
+            scores = asymmetric_scores(self._float_queries(queries), self._codes, self._bias)
         else:
             bias = None if options.search == "hamming" else self._bias
             scores = code_scores(queries.codes.signs(), self._codes, bias)

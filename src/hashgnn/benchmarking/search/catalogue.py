@@ -12,8 +12,9 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import Interactions
 from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.recommender import HashGNN
-from hashgnn.recommender.dense import scale_to_codes
-from hashgnn.recommender.encoded import relaxations, trained
+from hashgnn.recommender.dense import to_code_length
+from hashgnn.recommender.encoded import trained
+from hashgnn.recommender.float_queries import FloatQueries
 
 Array = np.ndarray[Any, Any]
 
@@ -30,8 +31,8 @@ class Catalogue:
     ----------
     items, queries : ndarray of shape (n, width), float32
     item_codes, query_codes : BinaryCodes
-    relaxed_queries : ndarray of shape (n, n_bits), float32
-        What the query codes are the signs of, for asymmetric search; of a model, as long as its codes.
+    float_queries : ndarray of shape (n, n_bits), float32
+        What asymmetric search is asked with, as long as codes.
     item_bias : ItemBias or None
     learned_bias : bool
         Whether the bias belongs to the scores, so that every search of ours uses it. A generated one only
@@ -44,7 +45,7 @@ class Catalogue:
     queries: Array
     item_codes: BinaryCodes
     query_codes: BinaryCodes
-    relaxed_queries: Array
+    float_queries: Array
     item_bias: ItemBias | None
     learned_bias: bool = False
     held_out: HeldOut | None = None
@@ -73,9 +74,8 @@ def generated_catalogue(
     projection = generator.standard_normal((width, n_bits), np.float32)
     items, item_codes = _around(centres, n_items, projection, generator)
     queries, query_codes = _around(centres, n_queries, projection, generator)
-    relaxed = np.tanh(queries @ projection)
     bias = ItemBias.from_values(-np.minimum(generator.gamma(6.0, 3.5, n_items), 120.0))
-    return Catalogue(items, queries, item_codes, query_codes, relaxed, bias)
+    return Catalogue(items, queries, item_codes, query_codes, to_code_length(queries @ projection), bias)
 
 
 def model_catalogue(model: HashGNN, test: Interactions, *, rng: int | np.random.Generator = 0) -> Catalogue:
@@ -93,13 +93,12 @@ def model_catalogue(model: HashGNN, test: Interactions, *, rng: int | np.random.
     order = as_generator(rng).permutation(len(judged.users))
     users = judged.users[order]
     queries = trained(state, "user", users)
-    relaxed = relaxations(state, "user", queries)
     return Catalogue(
         np.ascontiguousarray(state.item_embeddings),
         queries.embeddings,
         state.item_codes,
         queries.codes,
-        np.ascontiguousarray(relaxed * scale_to_codes(relaxed)[:, None]),
+        to_code_length(FloatQueries(state, "user")(queries)),
         state.item_bias,
         learned_bias=state.item_bias is not None,
         held_out=HeldOut(users, judged.seen[order], judged.relevant[order]),

@@ -33,7 +33,7 @@ class Built:
         Positions found for some of the queries, shape (n, k), int64; -1 where there is none.
     n_bytes : float
         What the engine keeps for all items.
-    compares : {"codes", "biased codes", "relaxed codes", "floats"}
+    compares : {"codes", "biased codes", "float queries", "floats"}
         What its results are the best by; its index recall is taken against the exact best by that.
     set_breadth : callable of int, or None
         How far an approximate search looks: lists, or nodes of a graph. None: there is nothing to set.

@@ -43,7 +43,7 @@ def _biased(data: Catalogue, k: int, n_threads: int) -> Built:
 
 def _asymmetric(data: Catalogue, k: int, n_threads: int) -> Built:
     index = HammingIndex(data.item_codes, data.scored_bias)
-    return _scanned(index, data.relaxed_queries, n_threads, "relaxed codes")
+    return _scanned(index, data.float_queries, n_threads, "float queries")
 
 
 def _inverted(data: Catalogue, k: int, n_threads: int) -> Built:

@@ -82,9 +82,9 @@ class ExactResults:
         if compares == "floats":
             return data.queries[queries] @ data.items[positions].T
         codes = data.item_codes[positions]
-        if compares == "relaxed codes":
+        if compares == "float queries":
             scores, bias = (
-                data.relaxed_queries[queries] @ codes.signs().T.astype(np.float32),
+                data.float_queries[queries] @ codes.signs().T.astype(np.float32),
                 data.scored_bias,
             )
         else:
