@@ -1,41 +1,66 @@
-"""The asymmetric score: float queries of the length of codes, sums that do not depend on their order."""
+"""The asymmetric score: the one that an index finds the best of, in plain NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.recommender.dense import asymmetric_scores, code_scores
+from hashgnn.evaluation.ranking import rank
+from hashgnn.index import HammingIndex
+from hashgnn.recommender.dense import asymmetric_scores, code_scores, to_code_length
 
 RNG = np.random.default_rng(5)
 N_BITS = 128
 SIGNS = RNG.choice([-1, 1], size=(300, N_BITS)).astype(np.int8)
 CODES = BinaryCodes.from_signs(SIGNS)
 BIAS = ItemBias.from_values(RNG.integers(-20, 1, 300).astype(np.float32))
-RELAXATIONS = np.tanh(RNG.standard_normal((40, N_BITS))).astype(np.float32)
+QUERIES = to_code_length(RNG.standard_normal((40, N_BITS), np.float32))
 
 
-def test_signs_as_float_queries_score_as_codes() -> None:
+@pytest.mark.parametrize("bias", [BIAS, None])
+def test_signs_as_float_queries_score_as_codes(bias: ItemBias | None) -> None:
     signs = SIGNS[:7].astype(np.float32)
-    np.testing.assert_allclose(
-        asymmetric_scores(signs, CODES, BIAS), code_scores(signs, CODES, BIAS), rtol=1e-5, atol=1e-4
-    )
+    expected = code_scores(signs, CODES, bias)
+    np.testing.assert_allclose(asymmetric_scores(signs, CODES, bias), expected, atol=0.3)
+
+
+@pytest.mark.parametrize("bias", [BIAS, None])
+def test_the_score_of_floats_is_met_within_the_stated_error(bias: ItemBias | None) -> None:
+    expected = code_scores(QUERIES, CODES, bias)
+    steps = np.abs(QUERIES).max(axis=1, keepdims=True) / 15
+    found = asymmetric_scores(QUERIES, CODES, bias)
+    assert (np.abs(found - expected) <= N_BITS * steps + 2 * steps + 0.1).all()
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("bias", [BIAS, None])
+def test_what_an_index_finds_is_what_these_scores_rank_first(bias: ItemBias | None) -> None:
+    twice = BinaryCodes(np.concatenate([CODES.packed, CODES.packed]))  # so every score is tied
+    both = None if bias is None else ItemBias(np.concatenate([bias.penalty, bias.penalty]), bias.top)
+    best = rank(asymmetric_scores(QUERIES, twice, both), 50)
+    found = HammingIndex(twice, both).search(QUERIES, 50)
+    np.testing.assert_array_equal(found.positions, best.positions)
+    scores = np.take_along_axis(asymmetric_scores(QUERIES, twice, both), best.positions, axis=1)
+    np.testing.assert_array_equal(found.scores, scores)
 
 
 def test_the_length_of_a_query_says_nothing() -> None:
-    whole, half = (asymmetric_scores(RELAXATIONS * scale, CODES, BIAS) for scale in (1.0, 0.5))
-    np.testing.assert_allclose(whole, half, atol=0.1)
-    assert np.abs(asymmetric_scores(RELAXATIONS, CODES, None)).max() <= N_BITS
+    np.testing.assert_allclose(to_code_length(0.5 * QUERIES), QUERIES, rtol=1e-6)
+    assert (to_code_length(np.zeros((2, N_BITS), np.float32)) == 0).all()
 
 
 def test_a_query_of_zeros_leaves_the_bias() -> None:
     zeros = np.zeros((1, N_BITS), np.float32)
-    np.testing.assert_array_equal(asymmetric_scores(zeros, CODES, BIAS)[0], BIAS.values())
+    order = np.argsort(asymmetric_scores(zeros, CODES[:1], BIAS[:1])[0])
+    assert order.tolist() == [0]
+    scores = asymmetric_scores(zeros, BinaryCodes(np.repeat(CODES.packed[:1], 300, axis=0)), BIAS)[0]
+    np.testing.assert_allclose(scores - scores.max(), BIAS.values() - BIAS.values().max(), atol=0.02)
 
 
 def test_equal_codes_tie_however_many_queries_come_together() -> None:
     twice = BinaryCodes(np.concatenate([CODES.packed, CODES.packed, CODES.packed[:1]]))
     for n in (1, 2, 3, 40):
-        scores = asymmetric_scores(RELAXATIONS[:n], twice, None)
+        scores = asymmetric_scores(QUERIES[:n], twice, None)
         np.testing.assert_array_equal(scores[:, :300], scores[:, 300:600])
         np.testing.assert_array_equal(scores[:, 0], scores[:, 600])

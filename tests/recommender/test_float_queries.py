@@ -9,6 +9,7 @@ import pytest
 
 from hashgnn.codes import BinaryCodes
 from hashgnn.fold_in import HashProjection
+from hashgnn.recommender.dense import to_code_length
 from hashgnn.recommender.encoded import trained
 from hashgnn.recommender.float_queries import FloatQueries
 from hashgnn.state import ModelState
@@ -19,12 +20,22 @@ def asked(state: ModelState, side: str) -> np.ndarray:
     return FloatQueries(state, side)(trained(state, side, np.arange(getattr(state, f"n_{side}s"))))
 
 
+def over_spreads(state: ModelState, side: str) -> np.ndarray:
+    table = getattr(state, f"{side}_embeddings")
+    if state.config.float_embedding == "relaxed":
+        activations = np.arctanh(np.clip(table, 2**-20 - 1, 1 - 2**-20))
+    else:
+        activations = table @ state.projection.arrays["shared_weight"]
+    return activations / np.sqrt((activations**2).mean(axis=0))
+
+
 @pytest.mark.parametrize("side", ["user", "item"])
 @pytest.mark.parametrize("float_embedding", ["encoder", "relaxed"])
-def test_every_bit_has_root_mean_square_one_and_the_sign_of_the_code(side: str, float_embedding: str) -> None:
+def test_bits_are_over_their_spread_and_have_the_signs_of_codes(side: str, float_embedding: str) -> None:
     state = random_state(40, 50, float_embedding=float_embedding)
     queries = asked(state, side)
-    np.testing.assert_allclose(np.sqrt((queries**2).mean(axis=0)), 1.0, rtol=1e-5)
+    np.testing.assert_allclose((queries**2).sum(axis=1), state.n_bits, rtol=1e-5)
+    np.testing.assert_allclose(queries, to_code_length(over_spreads(state, side)), rtol=1e-4, atol=1e-5)
     assert BinaryCodes.from_signs(queries) == getattr(state, f"{side}_codes")
 
 
@@ -64,6 +75,6 @@ def test_thresholds_move_activations_as_they_move_signs() -> None:
 
 def test_a_large_table_is_sampled_evenly() -> None:
     state = random_state(20_000, 30, density=0.1)
-    queries = asked(state, "user")
-    np.testing.assert_allclose(np.sqrt((queries**2).mean(axis=0)), 1.0, rtol=0.05)
-    assert not np.allclose(np.sqrt((queries**2).mean(axis=0)), 1.0, rtol=1e-5)
+    queries, expected = asked(state, "user"), to_code_length(over_spreads(state, "user"))
+    np.testing.assert_allclose(queries, expected, atol=0.1)
+    assert not np.allclose(queries, expected, atol=1e-4)

@@ -29,11 +29,16 @@ def oracle(state: ModelState, user: int, way: str, k: int, oversampling: int = 5
     )
     asked = activations[user] / np.sqrt((activations**2).mean(axis=0))  # every bit of one spread
     asked *= np.sqrt(state.n_bits) / np.linalg.norm(asked)  # as long as a code
+    step = np.abs(asked).max() / 15
+    levels = 2 * np.rint((asked / step + 15) / 2) - 15  # sixteen of them
+    lowered = np.zeros(state.n_items)
+    if state.item_bias is not None:
+        lowered = (np.rint(256 / step) * state.item_bias.penalty) // 256
     scores = {
         "hamming": signs @ query,
         "biased": signs @ query + bias,
         "hierarchical": signs @ query + bias,
-        "asymmetric": signs @ asked + bias,
+        "asymmetric": step * (signs @ levels - 2 * lowered) + bias.max(),
         "float": floats,
     }[way]
     seen = set(state.seen[user].indices.tolist())

@@ -217,12 +217,19 @@ def test_short_searches_run_in_place_and_are_bounded_like_the_others() -> None:
     asyncio.run(ask())
 
 
-def test_what_is_short_is_told_by_what_is_read(client: httpx.Client, service: Any) -> None:
+def test_what_is_short_is_told_by_what_is_read(
+    client: httpx.Client, service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inside = service(client)
     assert inside.is_short(RecommendRequest(users=["u1"], k=30))
     assert not inside.is_short(RecommendRequest(users=["u1"] * 100, k=30))
-    assert not inside.is_short(RecommendRequest(users=["u1"], search="asymmetric"))
     assert inside.is_short(SimilarItemsRequest(items=["i1"], k=5))
+    state = inside.held.current.version.state
+    monkeypatch.setattr("hashgnn.serving.service._SHORT_BYTES", 3 * state.n_items * state.n_bits // 8)
+    ways = {
+        way: inside.is_short(RecommendRequest(users=["u1"], search=way)) for way in ("biased", "asymmetric")
+    }
+    assert ways == {"biased": True, "asymmetric": False}  # four planes of a float query
 
 
 def test_what_is_logged_while_a_request_is_answered_has_its_id(

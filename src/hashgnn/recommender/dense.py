@@ -10,7 +10,8 @@ from hashgnn.codes import BinaryCodes, ItemBias
 
 Array = np.ndarray[Any, Any]
 
-_STEPS = np.float32(1 << 13)  # a query of 1024 bits, as long as its code, adds up to 1024 at most: 23 bits
+_LEVELS = np.float32(15)  # of 4 query bits, that of an index
+_SMALLEST_BIASED_STEP = np.float32(1 / 128)
 _BLOCK = 16384  # codes unpacked at a time; a sign takes 32 times the room of a bit
 
 
@@ -35,13 +36,27 @@ def code_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Ar
 
 
 def asymmetric_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Array:
-    """Return ``queries · signs + bias``, shape (n_queries, n_codes), float32, of queries brought to the length of codes.
+    """Return ``queries · signs + bias``, shape (n_queries, n_codes), float32, of float queries as an index rounds them.
 
-    Then they are rounded to steps of 2^-13: their sums are exact in whatever order they are added, so that equal
-    codes tie.
+    That is :class:`~hashgnn.index.HammingIndex` with 4 query bits: entries become odd multiples, up to 15, of a
+    fifteenth of the largest, and the bias is rounded down to two of these steps. So sums are of whole numbers, and what
+    the index finds is what these scores rank first, ties included.
     """
-    steps = np.rint(to_code_length(queries) * _STEPS) / _STEPS
-    return code_scores(steps, codes, bias)
+    steps = np.abs(queries).max(axis=1) / _LEVELS
+    if bias is not None:
+        steps = np.maximum(steps, _SMALLEST_BIASED_STEP)
+    steps[steps == 0] = 1  # a query of zeros
+    places = np.clip(np.rint((queries / steps[:, None] + _LEVELS) * np.float32(0.5)), 0, _LEVELS)
+    scores = code_scores(2 * places - _LEVELS, codes, None)
+    if bias is not None:
+        penalty_scales = np.rint(np.minimum(np.float32(256) / steps, np.float32(32768))).astype(np.int64)
+        for row, scale in enumerate(penalty_scales):
+            points = 2 * ((np.arange(256) * scale) >> 8)
+            scores[row] -= points.astype(np.float32)[bias.penalty]
+    scores *= steps[:, None]
+    if bias is not None:
+        scores += np.float32(bias.top)
+    return scores
 
 
 def to_code_length(queries: Array) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn.recommender.dense import to_code_length
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.state import ModelState
 
@@ -39,9 +40,8 @@ class FloatQueries:
         self._weights = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
 
     def __call__(self, queries: Encoded) -> Array:
-        """Return float queries (n, n_bits), float32, of any length."""
-        weighted: Array = self._activations(queries.embeddings) * self._weights
-        return weighted
+        """Return float queries (n, n_bits), float32, as long as codes."""
+        return to_code_length(self._activations(queries.embeddings) * self._weights)
 
     def _activations(self, embeddings: Array) -> Array:
         if self._relaxed:

@@ -89,10 +89,9 @@ class SearchSpace:
     def search(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Ranked:
         """Return the best ``k`` of each query after filtering; ties go to the smaller position.
 
-        Codes are scanned by the index. Floats over everything are matrix products, in blocks: so are
-        float queries against codes, which the index would round.
+        Codes are scanned by the index. Floats over everything are matrix products, in blocks.
         """
-        if options.search in ("float", "asymmetric"):
+        if options.search == "float":
             return rank_in_blocks(
                 lambda rows: self.scores(queries[rows], options, filters[rows]),
                 len(queries),
@@ -114,11 +113,12 @@ class SearchSpace:
                 n_threads=options.n_threads,
             )
         else:
+            is_asymmetric = options.search == "asymmetric"
             found = self._index.search(
-                queries.codes,
+                self._float_queries(queries) if is_asymmetric else queries.codes,
                 options.k,
                 candidates=candidates,
-                biased=options.search == "biased",
+                biased=options.search == "biased" or (is_asymmetric and self._bias is not None),
                 n_threads=options.n_threads,
             )
         return Ranked(found.positions, found.scores, found.counts)

@@ -85,13 +85,15 @@ class Service:
         return held
 
     def is_short(self, asked: RecommendRequest | SimilarItemsRequest) -> bool:
-        """Say whether a search is over in about a millisecond, by the bytes that it reads."""
-        if asked.search == "asymmetric":  # multiplies every code
-            return False
+        """Say whether a search is over in about a millisecond, by the bytes that it reads.
+
+        Those of codes count once for each of the four planes of a float query.
+        """
         rows = asked.items if isinstance(asked, SimilarItemsRequest) else asked.users or asked.histories
         engine = self.held.current
-        state, is_float = engine.version.state, asked.search == "float"
-        read = len(rows or ()) * state.n_items * (4 * state.dim if is_float else state.n_bits / 8)
+        state = engine.version.state
+        of_item = {"float": 4 * state.dim, "asymmetric": state.n_bits / 2}.get(asked.search, state.n_bits / 8)
+        read = len(rows or ()) * state.n_items * of_item
         found = len(rows or ()) * asked.k * (asked.oversampling if asked.search == "hierarchical" else 1)
         return read <= _SHORT_BYTES and found <= _SHORT_RESULTS
 

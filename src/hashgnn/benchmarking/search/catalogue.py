@@ -98,7 +98,7 @@ def model_catalogue(model: HashGNN, test: Interactions, *, rng: int | np.random.
         queries.embeddings,
         state.item_codes,
         queries.codes,
-        to_code_length(FloatQueries(state, "user")(queries)),
+        FloatQueries(state, "user")(queries),
         state.item_bias,
         learned_bias=state.item_bias is not None,
         held_out=HeldOut(users, judged.seen[order], judged.relevant[order]),
