@@ -28,9 +28,9 @@ class HashGNN(Learned):
     ============== ==================================================== ==============================
     hamming        n_bits - 2 * distance of the codes                   16 bytes
     biased         the same + the item bias                             17 bytes
-    asymmetric     float query: what the bits are the signs of, each    17 bytes
-                   over its spread, of the length of a code, rounded
-                   to sixteen levels; · signs of the item code + item bias
+    asymmetric     float query (what the bits are the signs of, each    17 bytes
+                   over its spread, as long as a code, in sixteen
+                   levels) · signs of the item code + item bias
     hierarchical   the best ``k * oversampling`` by biased code          17 bytes; floats of those few
                    (hamming, where there is no bias), re-ranked by
                    the inner product of the embeddings
