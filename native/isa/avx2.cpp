@@ -42,6 +42,7 @@ struct Floats {
 // Groups of queries whose tables fit the cache.
 template <int Slices>
 void scan_groups(const ScanJob& job) {
+  if (job.n_queries == 1) return scan_runs<Avx2, Slices, ValueQuery<Slices>>(job);  // of several planes
   const int most = std::max(4, static_cast<int>(kTableBytes / table_bytes(job.n_slices)) / 4 * 4);
   for (int first = 0; first < job.n_queries; first += most) {
     const int end = std::min(first + most, job.n_queries);

@@ -88,6 +88,52 @@ void search_values(const ScanJob& job, int query, const std::uint8_t* tables, Ti
     values_far<Slices>(job, query + r, tables + r * row_bytes<Slices>(job), tile, left[r]);
 }
 
+// One query of several planes, whose codes are cut as they are read: a tile of them would serve no other query.
+template <int Slices>
+struct TableQuery {
+  const std::uint8_t* tables;
+
+  __attribute__((always_inline)) Avx2::Lanes add(const std::uint16_t* words, int n_slices, Avx2::Lanes sums) const {
+    const int total = Slices > 0 ? Slices : n_slices;
+    __m256i both = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (int s = 0; s < total; ++s) {
+      Vector halves[kHalves];
+      cut_slice(words + s * kBlock, halves);
+      const std::uint8_t* const of_slice = tables + table_bytes(s);
+      __m256i bytes = _mm256_shuffle_epi8(table_at(of_slice), halves[0].value);
+      for (int half = 1; half < kHalves; ++half)
+        bytes = _mm256_add_epi8(bytes, _mm256_shuffle_epi8(table_at(of_slice + 16 * half), halves[half].value));
+      both = _mm256_add_epi16(both, bytes);
+      odd = _mm256_add_epi16(odd, _mm256_srli_epi16(bytes, 8));
+    }
+    return Avx2::add(sums, {_mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8)), odd});
+  }
+};
+
+// What RunScan asks of a query, see scan.hpp.
+template <int Slices>
+class ValueQuery {
+ public:
+  ValueQuery(const ScanJob& job, int query) : job_(job), query_(query) { write_tables(job, query, 0, job.n_slices, tables_); }
+
+  TableQuery<near_slices_of(Slices)> near() const { return {tables_}; }
+  TableQuery<Slices - near_slices_of(Slices)> far() const { return {tables_ + table_bytes(near_slices_of(job_.n_slices))}; }
+  template <Codes kCodes>
+  __attribute__((always_inline)) Avx2::Lanes start(std::int64_t block) const {
+    if constexpr (kCodes == Codes::all) return Avx2::none();
+    const Avx2::Lanes bias = job_.penalty == nullptr ? Avx2::none() : Avx2::penalties(job_.penalty + block * kBlock);
+    if constexpr (kCodes == Codes::all_biased) return job_.penalty_scale == nullptr ? bias : Avx2::scaled(bias, job_.penalty_scale[query_]);
+    return scaled_start<Avx2>(job_, query_, block, bias);
+  }
+
+ private:
+  static constexpr int kMostSlices = Slices > 0 ? Slices : hashgnn::slices_of(hashgnn::kMaxBits);
+  const ScanJob& job_;
+  int query_;
+  alignas(32) std::uint8_t tables_[table_bytes(kMostSlices)];
+};
+
 // The queries from first to end - 1 against all blocks.
 template <int Slices>
 void scan_group_values(const ScanJob& job, int first, int end) {

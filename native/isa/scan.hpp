@@ -214,18 +214,42 @@ struct SpreadQuery {
   typename Isa::Row rows_[kIsSpread ? Slices : 1];
 };
 
-// One code query against runs of blocks: the first halves of all, in the order of memory, then the second halves of those
+enum class Codes { all, all_biased, some };  // all are candidates, without or with penalties, or some are, either way
+
+// What a scan by runs asks of a query: what adds the values of its first and of its second slices, and where codes start.
+template <class Isa, int Slices>
+class CodeQuery {
+ public:
+  CodeQuery(const ScanJob& job, int query)
+      : job_(job), words_(job.queries + std::int64_t{query} * job.n_slices), n_near_(near_slices_of(job.n_slices)) {}
+
+  SpreadQuery<Isa, near_slices_of(Slices)> near() const { return SpreadQuery<Isa, near_slices_of(Slices)>(words_); }
+  SpreadQuery<Isa, Slices - near_slices_of(Slices)> far() const {
+    return SpreadQuery<Isa, Slices - near_slices_of(Slices)>(words_ + (Slices > 0 ? near_slices_of(Slices) : n_near_));
+  }
+  template <Codes kCodes>
+  __attribute__((always_inline)) typename Isa::Lanes start(std::int64_t block) const {
+    if constexpr (kCodes == Codes::all) return Isa::none();
+    else if constexpr (kCodes == Codes::all_biased) return Isa::penalties(job_.penalty + block * kBlock);
+    else return start_of<Isa, 1>(job_, block).lanes[0];
+  }
+
+ private:
+  const ScanJob& job_;
+  const std::uint32_t* words_;
+  int n_near_;
+};
+
+// One query against runs of blocks: the first halves of all, in the order of memory, then the second halves of those
 // that have a code within reach. They are marked by bits: no processor foresees which they are, so a branch a block would
 // cost more than the comparison. Their memory is asked for a run ahead.
 constexpr int kRun = 32;  // what two runs leave and what is asked for ahead stay in the first-level cache
 constexpr int kAhead = 2048;  // words: a page, which the processor's own prefetch does not look beyond
-enum class Codes { all, all_biased, some };  // all are candidates, without or with penalties, or some are, either way
-template <class Isa, int Slices>
+template <class Isa, int Slices, class Query>
 class RunScan {
  public:
   RunScan(const ScanJob& job, int query)
-      : job_(job), query_(query), words_(job.queries + std::int64_t{query} * job.n_slices), n_near_(near_slices_of(job.n_slices)),
-        n_far_(job.n_slices - n_near_) {}
+      : job_(job), query_(query), asked_(job, query), n_near_(near_slices_of(job.n_slices)), n_far_(job.n_slices - n_near_) {}
 
   // Compares a run, and finishes the one before.
   template <Codes kCodes>
@@ -243,26 +267,24 @@ class RunScan {
   void finish_last() { finish(left_[1 - now_]); }
 
  private:
-  static constexpr int kNear = near_slices_of(Slices), kFar = Slices - kNear;
-
   struct Left {
     typename Isa::Lanes sums[kRun];
     std::int64_t first = 0;
     std::uint64_t within_reach = 0;
   };
 
-  int n_near() const { return Slices > 0 ? kNear : n_near_; }
-  int n_far() const { return Slices > 0 ? kFar : n_far_; }
+  int n_near() const { return Slices > 0 ? near_slices_of(Slices) : n_near_; }
+  int n_far() const { return Slices > 0 ? Slices - near_slices_of(Slices) : n_far_; }
   const std::uint16_t* far_of(std::int64_t first) const { return job_.far + first * n_far() * kBlock; }
 
   // Compares the second halves.
   void finish(Left& left) {
     const std::uint16_t* far = far_of(left.first);
-    const SpreadQuery<Isa, kFar> query(words_ + n_near());
+    const auto asked = asked_.far();
     typename Isa::Lanes limit = Isa::splat_value(job_.limits[query_]);
     for (; left.within_reach != 0; left.within_reach &= left.within_reach - 1) {
       const int b = std::countr_zero(left.within_reach);
-      const typename Isa::Lanes sums = query.add(far + b * n_far() * kBlock, n_far(), left.sums[b]);
+      const typename Isa::Lanes sums = asked.add(far + b * n_far() * kBlock, n_far(), left.sums[b]);
       if (!Isa::any_below(sums, limit)) [[likely]]
         continue;
       report<Isa>(job_, query_, left.first + b, Isa::bits(Isa::below(sums, limit)), sums);
@@ -273,37 +295,30 @@ class RunScan {
   template <Codes kCodes>
   std::uint64_t compare_near(std::int64_t first, int n_blocks, typename Isa::Lanes* sums) const {
     const std::uint16_t* near = job_.near + first * n_near() * kBlock;
-    const SpreadQuery<Isa, kNear> query(words_);
+    const auto asked = asked_.near();
     const typename Isa::Lanes limit = Isa::splat_value(job_.limits[query_]);
     std::uint64_t within_reach = 0;
 #pragma GCC unroll 2
     for (int b = 0; b < n_blocks; ++b, near += n_near() * kBlock) {
       if (kCodes == Codes::some && no_candidates(job_, first + b, 1)) continue;
-      sums[b] = query.add(near, n_near(), start<kCodes>(first + b));
+      sums[b] = asked.add(near, n_near(), asked_.template start<kCodes>(first + b));
       for (int s = 0; s < n_near(); ++s) __builtin_prefetch(near + s * kBlock + kAhead);
       within_reach |= std::uint64_t{Isa::any_below(sums[b], limit)} << b;
     }
     return within_reach;
   }
 
-  template <Codes kCodes>
-  __attribute__((always_inline)) typename Isa::Lanes start(std::int64_t block) const {
-    if constexpr (kCodes == Codes::all) return Isa::none();
-    else if constexpr (kCodes == Codes::all_biased) return Isa::penalties(job_.penalty + block * kBlock);
-    else return start_of<Isa, 1>(job_, block).lanes[0];
-  }
-
   const ScanJob& job_;
   int query_;
-  const std::uint32_t* words_;
+  Query asked_;
   int n_near_, n_far_;
   Left left_[2];
   int now_ = 0;
 };
 
 // The last block may hold fewer codes, and has a run of its own.
-template <class Isa, int Slices, Codes kCodes>
-void scan_runs(const ScanJob& job, std::span<RunScan<Isa, Slices>> scans) {
+template <Codes kCodes, class Scan>
+void scan_runs(const ScanJob& job, std::span<Scan> scans) {
   const std::int64_t last = job.n_blocks - 1;
   for (std::int64_t block = 0; block < last; block += kRun)
     for (auto& scan : scans) scan.template add<kCodes>(block, static_cast<int>(std::min<std::int64_t>(kRun, last - block)));
@@ -313,18 +328,19 @@ void scan_runs(const ScanJob& job, std::span<RunScan<Isa, Slices>> scans) {
   }
 }
 
-template <class Isa, int Slices>
+template <class Isa, int Slices, class Query>
 void scan_runs(const ScanJob& job) {
-  const auto scan_all = [&](std::span<RunScan<Isa, Slices>> scans) {
-    if (job.candidates != nullptr) scan_runs<Isa, Slices, Codes::some>(job, scans);
-    else if (job.penalty != nullptr) scan_runs<Isa, Slices, Codes::all_biased>(job, scans);
-    else scan_runs<Isa, Slices, Codes::all>(job, scans);
+  using Scan = RunScan<Isa, Slices, Query>;
+  const auto scan_all = [&](std::span<Scan> scans) {
+    if (job.candidates != nullptr) scan_runs<Codes::some>(job, scans);
+    else if (job.penalty != nullptr) scan_runs<Codes::all_biased>(job, scans);
+    else scan_runs<Codes::all>(job, scans);
   };
   if (job.n_queries == 1) {  // short lists are searched one by one: nothing is allocated for them
-    RunScan<Isa, Slices> scan(job, 0);
+    Scan scan(job, 0);
     return scan_all({&scan, 1});
   }
-  std::vector<RunScan<Isa, Slices>> scans;
+  std::vector<Scan> scans;
   for (int query = 0; query < job.n_queries; ++query) scans.emplace_back(job, query);
   scan_all(scans);
 }
@@ -333,7 +349,7 @@ template <class Isa, int Slices>
 void scan_slices(const ScanJob& job) {
   std::int64_t block = 0;
   if (job.n_planes == 1 && job.n_queries < Isa::kRows) {
-    scan_runs<Isa, Slices>(job);
+    scan_runs<Isa, Slices, CodeQuery<Isa, Slices>>(job);
     return;
   }
   if (job.n_planes > 1)
