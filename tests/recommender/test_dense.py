@@ -52,8 +52,6 @@ def test_the_length_of_a_query_says_nothing() -> None:
 
 def test_a_query_of_zeros_leaves_the_bias() -> None:
     zeros = np.zeros((1, N_BITS), np.float32)
-    order = np.argsort(asymmetric_scores(zeros, CODES[:1], BIAS[:1])[0])
-    assert order.tolist() == [0]
     scores = asymmetric_scores(zeros, BinaryCodes(np.repeat(CODES.packed[:1], 300, axis=0)), BIAS)[0]
     np.testing.assert_allclose(scores - scores.max(), BIAS.values() - BIAS.values().max(), atol=0.02)
 
