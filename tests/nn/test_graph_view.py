@@ -7,7 +7,7 @@ import torch
 
 from hashgnn.errors import ParameterError
 from hashgnn.graph import BipartiteGraph
-from hashgnn.nn import GraphView, _sparse
+from hashgnn.nn import GraphView, _sparse, sparse_from_scipy, sparse_times
 from hashgnn.testing.encoders import N_ITEMS, N_USERS, EncoderCase
 
 
@@ -94,3 +94,19 @@ def test_gradients_of_sparse_products_are_right() -> None:
     torch.testing.assert_close(_sparse.rows_times(dense, rows, items), dense[rows] @ items)
     assert _sparse.rows_times(view.user_item, rows[:0], items).shape == (0, 3)
     assert view.n_nodes == N_USERS + N_ITEMS
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(7, 5), (0, 5), (7, 0)])
+@pytest.mark.parametrize("dim", [1, 3, 64])
+def test_sparse_times_dense_is_their_product(shape: tuple[int, int], dim: int, dtype: torch.dtype) -> None:
+    matrix = sp.random(*shape, 0.4, format="csr", random_state=0)
+    if shape[0]:
+        matrix = sp.vstack([sp.csr_matrix((1, shape[1])), matrix[1:]])
+    x = torch.randn(
+        shape[1], dim, dtype=dtype, generator=torch.Generator().manual_seed(0), requires_grad=True
+    )
+    found = sparse_times(sparse_from_scipy(matrix, dtype), x)
+    assert not found.requires_grad
+    assert (tuple(found.shape), found.dtype) == ((shape[0], dim), dtype)
+    torch.testing.assert_close(found, torch.tensor(matrix.toarray(), dtype=dtype) @ x.detach())

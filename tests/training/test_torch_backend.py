@@ -26,10 +26,11 @@ def graph() -> BipartiteGraph:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_singular_values_and_spaces_are_those_of_the_processor(graph: BipartiteGraph, dtype: type) -> None:
+@pytest.mark.parametrize("backend", [TorchBackend(DEVICE), ProcessorBackend()])
+def test_singular_values_and_spaces_are_scipy_s(backend: Backend, graph: BipartiteGraph, dtype: type) -> None:
     matrix = sp.csr_matrix(graph.normalized_user_item, dtype=dtype)
     here = truncated_svd(matrix, 12, rng=0, n_iterations=20)
-    there = truncated_svd(matrix, 12, rng=0, n_iterations=20, backend=TorchBackend(DEVICE))
+    there = truncated_svd(matrix, 12, rng=0, n_iterations=20, backend=backend)
     np.testing.assert_allclose(there[1], here[1], rtol=1e-4)
     assert all(array.dtype == dtype and isinstance(array, np.ndarray) for array in there)
     np.testing.assert_allclose(np.abs(np.diag(there[2].T @ here[2])), 1, atol=1e-2)

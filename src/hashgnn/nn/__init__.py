@@ -1,6 +1,7 @@
 """Neural parts: tensors in, tensors out. Needs torch."""
 
 from hashgnn.nn._sparse import from_scipy as sparse_from_scipy
+from hashgnn.nn._sparse import times as sparse_times
 from hashgnn.nn.encoders import ENCODERS, Encoder, FullGraphEncoder, build_encoder
 from hashgnn.nn.graph_view import GraphView
 from hashgnn.nn.hash_layers import HashLayer
@@ -57,4 +58,5 @@ __all__ = [
     "sampled_softmax",
     "sign_ste",
     "sparse_from_scipy",
+    "sparse_times",
 ]

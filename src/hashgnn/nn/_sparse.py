@@ -60,17 +60,35 @@ def move(matrix: torch.Tensor, device: torch.device | str | None, dtype: torch.d
     return make_csr(*parts, values, (matrix.shape[0], matrix.shape[1]))
 
 
+def times(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Return ``matrix @ x`` for a CSR ``matrix`` (n, m) and a dense ``x`` (m, dim) of its dtype; no gradient passes.
+
+    On a processor the rows are bags of embeddings: their kernel fetches rows of ``x`` before it needs them,
+    and takes a sixth to a half of the time of torch's sparse product on graphs of a million edges.
+    """
+    if x.device.type != "cpu":
+        return matrix @ x.detach()
+    return functional.embedding_bag(
+        matrix.col_indices(),
+        x.detach(),
+        matrix.crow_indices(),
+        mode="sum",
+        per_sample_weights=matrix.values().detach(),
+        include_last_offset=True,
+    )
+
+
 class _Product(torch.autograd.Function):
     """``A @ x`` whose backward is ``A.T @ g`` with a transpose that the caller already holds."""
 
     @staticmethod
     def forward(ctx: Any, matrix: torch.Tensor, transposed: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         ctx.transposed = transposed
-        return matrix @ x
+        return times(matrix, x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, torch.Tensor]:
-        return None, None, ctx.transposed @ gradients[0].contiguous()
+        return None, None, times(ctx.transposed, gradients[0].contiguous())
 
 
 def product(matrix: torch.Tensor, transposed: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -98,14 +116,14 @@ class _WeighedProduct(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(values, x)
         ctx.sparse = matrix, transposed, order
-        return _with_values(matrix, values) @ x
+        return times(_with_values(matrix, values), x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         values, x = ctx.saved_tensors
         matrix, transposed, order = ctx.sparse
         gradient = gradients[0].contiguous()
-        of_x = _with_values(transposed, values[order]) @ gradient
+        of_x = times(_with_values(transposed, values[order]), gradient)
         of_values = torch.sparse.sampled_addmm(matrix, gradient, x.T, beta=0.0).values()
         return of_values, of_x, None, None, None
 

@@ -10,15 +10,26 @@ import torch
 
 from hashgnn.graph import BipartiteGraph
 from hashgnn.graph.backend import Backend, Filter
-from hashgnn.nn import sparse_from_scipy
+from hashgnn.nn import sparse_from_scipy, sparse_times
 
 Array = np.ndarray[Any, Any]
 
 _BLOCK_BYTES = 256 << 20
 
 
+class _Matrix:
+    """A sparse matrix that multiplies NumPy arrays of its dtype from the left, by torch."""
+
+    def __init__(self, matrix: sp.csr_matrix) -> None:
+        self._matrix = sparse_from_scipy(matrix, _dtype(matrix))
+
+    def __matmul__(self, x: Array) -> Array:
+        found: Array = sparse_times(self._matrix, torch.from_numpy(np.ascontiguousarray(x))).numpy()
+        return found
+
+
 class ProcessorBackend(Backend):
-    """SciPy's, but for the sparse products of filters, which torch does in two thirds of the time.
+    """SciPy's, but for sparse products, which torch does in a third of the time.
 
     They run on torch's threads. Every sum is made in the same order; its rounding is the build's own.
     """
@@ -26,12 +37,15 @@ class ProcessorBackend(Backend):
     def __init__(self) -> None:
         self._graph: BipartiteGraph | None = None
 
+    def sparse(self, matrix: sp.csr_matrix) -> _Matrix:
+        return _Matrix(matrix)
+
     def spread_columns(self, fitted: Filter, columns: Array) -> Array:
         if fitted.graph is not self._graph:
             self._graph = fitted.graph
-            self._forward = sparse_from_scipy(fitted.graph.normalized_user_item, torch.float32)
-            self._back = sparse_from_scipy(fitted.graph.normalized_item_user, torch.float32)
-        found: Array = fitted.spread(torch.from_numpy(columns), self._forward, self._back).numpy()
+            self._forward = _Matrix(fitted.graph.normalized_user_item)
+            self._back = _Matrix(fitted.graph.normalized_item_user)
+        found: Array = fitted.spread(columns, self._forward, self._back)
         return found
 
 
@@ -47,8 +61,7 @@ class TorchBackend(Backend):
         self._filter: Filter | None = None
 
     def sparse(self, matrix: sp.csr_matrix) -> torch.Tensor:
-        dtype = torch.float32 if matrix.dtype == np.float32 else torch.float64
-        return sparse_from_scipy(matrix, dtype).to(self._device)
+        return sparse_from_scipy(matrix, _dtype(matrix)).to(self._device)
 
     def dense(self, array: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
@@ -110,6 +123,10 @@ class TorchBackend(Backend):
             self._before, self._after = (self.dense(scale) for scale in fitted.scales)
             self._history_table = self.dense(fitted.history_table)
             self._item_table = self.dense(fitted.item_table)
+
+
+def _dtype(matrix: sp.csr_matrix) -> torch.dtype:
+    return torch.float32 if matrix.dtype == np.float32 else torch.float64
 
 
 def backend_of(device: torch.device) -> Backend:

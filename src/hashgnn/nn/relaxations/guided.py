@@ -11,7 +11,20 @@ from hashgnn._checks import check_choice, check_float
 from hashgnn.errors import ParameterError
 from hashgnn.nn.relaxations.base import Relaxation
 from hashgnn.nn.relaxations.guidance_schedule import GuidanceSchedule
-from hashgnn.nn.relaxations.ste import sign_ste
+from hashgnn.nn.relaxations.ste import sign_ste, signs
+
+
+class _Mixture(torch.autograd.Function):
+    """Relaxed codes where a draw is below p, signs elsewhere; the gradient is the identity for both."""
+
+    @staticmethod
+    def forward(ctx: Any, z: torch.Tensor, draws: torch.Tensor, p: float) -> torch.Tensor:
+        relaxed = torch.lt(draws, p, out=torch.empty_like(draws))
+        return signs(z).lerp(z, relaxed.to(z.dtype).expand_as(z))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return gradients[0], None, None
 
 
 def guided(
@@ -56,7 +69,8 @@ def guided(
     draws = torch.rand(n_rows, width, generator=generator, device=z.device)
     if groups is not None:
         draws = draws[groups]
-    return torch.where(draws < p, z, sign_ste(z))
+    result: torch.Tensor = _Mixture.apply(z, draws, p)  # type: ignore[no-untyped-call]
+    return result
 
 
 @dataclass(frozen=True)
