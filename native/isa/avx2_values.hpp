@@ -13,16 +13,28 @@ constexpr std::int64_t row_bytes(const ScanJob& job) {
   return table_bytes(Slices > 0 ? Slices : job.n_slices);
 }
 
-// Adds the tables of n_slices slices to the sums of Rows queries of several planes, in 16 bits. The four
-// tables of a slice are added up in bytes, and these to two sums: as they are, which puts the odd bytes in the upper
-// half, and the odd ones alone.
+// Bytes added up in 16 bits by two sums: of the bytes as they are, which puts the odd ones in the upper half, and of
+// the odd ones alone.
+struct ByteSums {
+  __m256i both = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
+
+  __attribute__((always_inline)) void add(__m256i bytes) {
+    both = _mm256_add_epi16(both, bytes);
+    odd = _mm256_add_epi16(odd, _mm256_srli_epi16(bytes, 8));
+  }
+
+  __attribute__((always_inline)) Avx2::Lanes onto(Avx2::Lanes sums) const {
+    return Avx2::add(sums, {_mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8)), odd});
+  }
+};
+
+// Adds the tables of n_slices slices to the sums of Rows queries of several planes. The four tables of a slice are
+// added up in bytes first.
 template <int Rows, int Blocks, int Slices>
 inline __attribute__((always_inline)) void add_values(const std::uint8_t* tables, std::int64_t stride, const Vector* const (&codes)[Blocks],
                                                       int n_slices, Avx2::Lanes (&sums)[Rows][Blocks]) {
   const int total = Slices > 0 ? Slices : n_slices;
-  __m256i both[Rows][Blocks], odd[Rows][Blocks];
-  for (int r = 0; r < Rows; ++r)
-    for (int b = 0; b < Blocks; ++b) both[r][b] = odd[r][b] = _mm256_setzero_si256();
+  ByteSums found[Rows][Blocks];
 #pragma GCC unroll 2
   for (int s = 0; s < total; ++s) {
     __m256i bytes[Rows][Blocks];
@@ -33,20 +45,16 @@ inline __attribute__((always_inline)) void add_values(const std::uint8_t* tables
       for (int r = 0; r < Rows; ++r) {
         const __m256i table = table_at(tables + r * stride + 16 * i);
         for (int b = 0; b < Blocks; ++b) {
-          const __m256i found = _mm256_shuffle_epi8(table, halves[b]);
-          bytes[r][b] = half == 0 ? found : _mm256_add_epi8(bytes[r][b], found);
+          const __m256i looked_up = _mm256_shuffle_epi8(table, halves[b]);
+          bytes[r][b] = half == 0 ? looked_up : _mm256_add_epi8(bytes[r][b], looked_up);
         }
       }
     }
     for (int r = 0; r < Rows; ++r)
-      for (int b = 0; b < Blocks; ++b) {
-        both[r][b] = _mm256_add_epi16(both[r][b], bytes[r][b]);
-        odd[r][b] = _mm256_add_epi16(odd[r][b], _mm256_srli_epi16(bytes[r][b], 8));
-      }
+      for (int b = 0; b < Blocks; ++b) found[r][b].add(bytes[r][b]);
   }
   for (int r = 0; r < Rows; ++r)
-    for (int b = 0; b < Blocks; ++b)
-      sums[r][b] = Avx2::add(sums[r][b], {_mm256_sub_epi16(both[r][b], _mm256_slli_epi16(odd[r][b], 8)), odd[r][b]});
+    for (int b = 0; b < Blocks; ++b) sums[r][b] = found[r][b].onto(sums[r][b]);
 }
 
 // First halves of Rows queries of several planes and Blocks blocks.
@@ -95,7 +103,7 @@ struct TableQuery {
 
   __attribute__((always_inline)) Avx2::Lanes add(const std::uint16_t* words, int n_slices, Avx2::Lanes sums) const {
     const int total = Slices > 0 ? Slices : n_slices;
-    __m256i both = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
+    ByteSums found;
 #pragma GCC unroll 8
     for (int s = 0; s < total; ++s) {
       Vector halves[kHalves];
@@ -104,10 +112,9 @@ struct TableQuery {
       __m256i bytes = _mm256_shuffle_epi8(table_at(of_slice), halves[0].value);
       for (int half = 1; half < kHalves; ++half)
         bytes = _mm256_add_epi8(bytes, _mm256_shuffle_epi8(table_at(of_slice + 16 * half), halves[half].value));
-      both = _mm256_add_epi16(both, bytes);
-      odd = _mm256_add_epi16(odd, _mm256_srli_epi16(bytes, 8));
+      found.add(bytes);
     }
-    return Avx2::add(sums, {_mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8)), odd});
+    return found.onto(sums);
   }
 };
 
