@@ -10,6 +10,9 @@ from hashgnn.codes import BinaryCodes, ItemBias
 
 Array = np.ndarray[Any, Any]
 
+# Raised with every change of what a search way scores: results of before are not those of after.
+SCORING = 2
+
 _LEVELS = np.float32(15)  # of 4 query bits, that of an index
 _SMALLEST_BIASED_STEP = np.float32(1 / 128)
 _BLOCK = 16384  # codes unpacked at a time; a sign takes 32 times the room of a bit

@@ -18,6 +18,7 @@ import pytest
 from hashgnn.benchmarking.quality import Plan, compare_quality, load_data_set, parse_method, table_rows
 from hashgnn.cli import main
 from hashgnn.errors import ParameterError
+from hashgnn.recommender import dense
 
 TINY = "embedding_dim=16+epochs=20+teacher=none+observed_target=all+item_share=1+min_steps=30+batch_size=16"
 METHODS = f"ours=default+{TINY},lsh:spectral+dim=16,floats=spectral+dim=8"
@@ -140,13 +141,17 @@ def test_a_hash_layer_trained_apart_leaves_the_floats_as_they_are(files: Path, t
     assert apart.values["training"]["epochs"] == 3
 
 
-def test_a_cell_of_other_settings_is_another_cell(files: Path, tmp_path: Path) -> None:
+def test_a_cell_of_other_settings_or_scores_is_another_cell(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = load_data_set("groups", files.parent)
     for dim in (4, 8, 4):
         plan = Plan([parse_method(f"floats=spectral+dim={dim}")], seeds=[0], metrics=["recall@5"])
         compare_quality(tmp_path, plan, [data], progress=False)
     assert len(list(tmp_path.glob("cells/*.json"))) == 2
     assert len(table_rows(compare_quality(tmp_path, plan, [data], only_read=True))) == 1
+    monkeypatch.setattr(dense, "SCORING", dense.SCORING + 1)
+    assert compare_quality(tmp_path, plan, [data], only_read=True) == []
 
 
 @pytest.mark.parametrize(

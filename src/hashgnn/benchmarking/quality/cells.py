@@ -34,7 +34,7 @@ class Cell:
         ``None`` for float models, which have no codes.
     seed : int
     identity : str
-        Digest of data, settings, metrics and search ways: a cell of other settings has another name.
+        Digest of data, settings, metrics, search ways and the version of their scores: a cell of other settings has another name.
     """
 
     data: str

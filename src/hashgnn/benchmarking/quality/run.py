@@ -20,7 +20,7 @@ from hashgnn.benchmarking.quality.fitting import FitOptions, fit_method
 from hashgnn.benchmarking.quality.methods import Method
 from hashgnn.errors import DataWarning, HashGNNError, ParameterError, StorageError
 from hashgnn.evaluation import evaluate, parse_metric
-from hashgnn.recommender import SEARCH_WAYS
+from hashgnn.recommender import SEARCH_WAYS, dense
 
 _CELLS, _FLOATS, _MANIFEST = "cells", "floats", "manifest.json"
 
@@ -82,6 +82,7 @@ class Plan:
             "metrics": sorted(self.metrics),
             "search": None if self.search is None else sorted(self.search),
             "oversampling": self.oversampling,
+            "scoring": dense.SCORING,
         }
         return Cell(data.name, method.name, n_bits, seed, digest(identity))
 
@@ -101,8 +102,8 @@ def compare_quality(
 
     Each cell is one JSON file under ``cells``, beside a parquet file of its values user by user; both are
     written whole or not at all. The same call goes on where another was killed, and a plan with more methods,
-    widths, seeds or data sets takes over what is there. A cell is known by the digest of its data and
-    settings, so one whose recipe has changed is measured anew.
+    widths, seeds or data sets takes over what is there. A cell is known by the digest of its data, its
+    settings and the version of the scores, so one whose recipe has changed is measured anew.
 
     Parameters
     ----------
