@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "call.hpp"
+#include "reranking.hpp"
 
 namespace hashgnn::python {
 namespace {
@@ -67,52 +68,20 @@ nb::tuple CodeTable::search_floats(const Array<float, 2>& queries, int n_planes,
   return results.hand_over();
 }
 
-namespace {
-
-Embeddings checked_embeddings(const Rows& rows, const std::optional<Array<float, 1>>& scale, std::int64_t n_codes) {
-  require(static_cast<std::int64_t>(rows.shape(0)) == n_codes,
-          "embeddings must have one row a code, " + text(n_codes) + ", got " + text(static_cast<std::int64_t>(rows.shape(0))));
-  require(!scale || static_cast<std::int64_t>(scale->size()) == n_codes, "scale must have one value a code");
-  Embeddings table{rows.data(), Entry::f32, static_cast<std::int64_t>(rows.shape(1)), scale ? scale->data() : nullptr};
-  const nb::dlpack::dtype type = rows.dtype();
-  const auto is = [&](nb::dlpack::dtype_code code, int bits) {
-    return type.code == static_cast<std::uint8_t>(code) && type.bits == bits && type.lanes == 1;
-  };
-  if (is(nb::dlpack::dtype_code::Float, 16)) table.entry = Entry::f16;
-  else if (is(nb::dlpack::dtype_code::Int, 8)) table.entry = Entry::i8;
-  else require(is(nb::dlpack::dtype_code::Float, 32), "embeddings must have dtype float32, float16 or int8");
-  return table;
-}
-
-}  // namespace
-
 nb::tuple CodeTable::search_hierarchical(const Array<std::uint8_t, 2>& queries, const Array<float, 2>& embeddings,
                                          const Rows& rows, const std::optional<Array<float, 1>>& scale,
                                          std::int64_t n_candidates, const SearchArguments& arguments) const {
   check_arguments(arguments, table_.n_codes);
   check_width(queries, table_.n_bits, 8);
+  check_candidates(n_candidates, arguments.k, table_.n_codes);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
-  require(n_candidates >= arguments.k && n_candidates <= std::max<std::int64_t>(table_.n_codes, 1),
-          "candidates must number between k and the codes, got " + text(n_candidates));
-  const Embeddings table = checked_embeddings(rows, scale, table_.n_codes);
-  require(static_cast<std::int64_t>(embeddings.shape(0)) == n_queries && static_cast<std::int64_t>(embeddings.shape(1)) == table.width,
-          "query_embeddings must have shape (" + text(n_queries) + ", " + text(table.width) + "), got (" +
-              text(static_cast<std::int64_t>(embeddings.shape(0))) + ", " + text(static_cast<std::int64_t>(embeddings.shape(1))) + ")");
+  const Reranking reranking(embeddings, rows, scale, n_queries, table_.n_codes);
   Results results(n_queries, arguments.k, false);
   {
     const nb::gil_scoped_release release;
     const Call call(table_.n_codes, arguments, n_queries, n_candidates);
     search(table_, code_queries(queries.data(), n_queries, table_.n_bits), call.filters, call.plan,
-           [&](std::int64_t q, const std::vector<Hit>& hits) {
-             const auto best = rerank(*call.plan.kernels, table, embeddings.data() + q * table.width, hits, arguments.k);
-             std::int64_t* positions = results.positions.row(q);
-             float* scores = results.scores.row(q);
-             for (std::size_t i = 0; i < best.size(); ++i) {
-               positions[i] = best[i].position;
-               scores[i] = best[i].score;
-             }
-             *results.counts.row(q) = static_cast<std::int64_t>(best.size());
-           });
+           [&](std::int64_t q, const std::vector<Hit>& hits) { reranking.write(results, *call.plan.kernels, q, hits, arguments.k); });
   }
   return results.hand_over();
 }

@@ -91,6 +91,8 @@ NB_MODULE(_native, module) {
              "queries"_a, "arguments"_a);
   module.def("search_inverted_floats", &search_inverted_floats, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
              "queries"_a, "n_planes"_a, "arguments"_a);
+  module.def("search_inverted_hierarchical", &search_inverted_hierarchical, "lists"_a, "extra"_a.none(), "centroids"_a,
+             "n_probe"_a, "queries"_a, "embeddings"_a, "rows"_a, "scale"_a.none(), "n_candidates"_a, "arguments"_a);
   nb::class_<HashTables>(module, "HashTables")
       .def(nb::new_(&build_hash_tables), "packed"_a, "n_tables"_a)
       .def_prop_ro("n_bytes", &HashTables::n_bytes);

@@ -77,6 +77,18 @@ def search_inverted_floats(
     n_planes: int,
     arguments: SearchArguments,
 ) -> _Result: ...
+def search_inverted_hierarchical(
+    lists: InvertedTable,
+    extra: InvertedTable | None,
+    centroids: CodeTable,
+    n_probe: int,
+    queries: _Array,
+    embeddings: _Array,
+    rows: _Array,
+    scale: _Array | None,
+    n_candidates: int,
+    arguments: SearchArguments,
+) -> _Result: ...
 
 class HashTables:
     n_bytes: int

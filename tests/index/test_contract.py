@@ -57,8 +57,8 @@ class BySigns(CandidateIndex):
 
     lacks = frozenset({"item bias", "float queries", "saving"})
 
-    def __init__(self, codes: BinaryCodes) -> None:
-        self._index = HierarchicalIndex(HammingIndex(codes), codes.signs().astype("float32"))
+    def __init__(self, index: HammingIndex | InvertedFile, codes: BinaryCodes) -> None:
+        self._index = HierarchicalIndex(index, codes.signs().astype("float32"))
 
     @property
     def n_bits(self) -> int:
@@ -91,7 +91,13 @@ class BySigns(CandidateIndex):
 
 class TestHierarchicalIndex(IndexContract):
     def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
-        return BySigns(codes)
+        return BySigns(HammingIndex(codes), codes)
+
+
+class TestHierarchicalIndexOverAnInvertedFileThatLooksIntoAllLists(IndexContract):
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        n_lists = min(4, len(codes))
+        return BySigns(InvertedFile(codes, n_lists=n_lists, n_probe=n_lists), codes)
 
 
 class TestTorchHammingIndex(IndexContract):

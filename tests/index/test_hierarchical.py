@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex
+from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex, InvertedFile
 from hashgnn.testing.index_reference import reference_search
 
 RNG = np.random.default_rng(0)
@@ -16,11 +18,18 @@ QUERY_CODES = BinaryCodes(RNG.integers(0, 256, (5, 4), np.uint8))
 BIAS = ItemBias(RNG.integers(0, 9, 400).astype(np.uint8), 0.0)
 
 
+def all_lists() -> InvertedFile:
+    return InvertedFile(CODES, BIAS, n_lists=7, n_probe=7)
+
+
+@pytest.mark.parametrize("source", [lambda: HammingIndex(CODES, BIAS), all_lists], ids=["scan", "lists"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("oversampling", [1, 4, 400])
-def test_result_is_the_best_by_floats_among_the_best_by_code(dtype: str, oversampling: int) -> None:
+def test_result_is_the_best_by_floats_among_the_best_by_code(
+    source: Callable[[], HammingIndex | InvertedFile], dtype: str, oversampling: int
+) -> None:
     seen = CandidateFilter.from_lists(block=[RNG.integers(0, 400, 30) for _ in range(5)])
-    index = HierarchicalIndex(HammingIndex(CODES, BIAS), VECTORS, dtype=dtype)
+    index = HierarchicalIndex(source(), VECTORS, dtype=dtype)
     found = index.search(QUERY_CODES, QUERIES, 10, oversampling=oversampling, candidates=seen, n_threads=2)
     by_code = reference_search(
         CODES, QUERY_CODES, min(10 * oversampling, 400), item_bias=BIAS, candidates=seen
@@ -31,6 +40,52 @@ def test_result_is_the_best_by_floats_among_the_best_by_code(dtype: str, oversam
         best = np.lexsort((chosen, -products))[:10]
         np.testing.assert_array_equal(found.positions[row], chosen[best])
         np.testing.assert_array_equal(found.scores[row], products[best])
+
+
+@pytest.mark.parametrize("n_probe", [1, 3])
+def test_candidates_of_an_inverted_file_are_those_that_it_finds(n_probe: int) -> None:
+    lists = InvertedFile(CODES, BIAS, n_lists=7)
+    index = HierarchicalIndex(lists, VECTORS)
+    assert index.n_probe == lists.n_probe
+    index.n_probe = lists.n_probe = n_probe
+    found = index.search(QUERY_CODES, QUERIES, 10, oversampling=3)
+    by_code = lists.search(QUERY_CODES, 30)
+    assert (by_code.positions != all_lists().search(QUERY_CODES, 30).positions).any()  # it misses some
+    for row in range(5):
+        chosen = by_code.positions[row, : by_code.counts[row]]
+        products = VECTORS[chosen] @ QUERIES[row]
+        best = np.lexsort((chosen, -products))[:10]
+        np.testing.assert_array_equal(found.positions[row], chosen[best])
+
+
+def test_codes_and_embeddings_in_lists_change_together() -> None:
+    index = HierarchicalIndex(all_lists(), VECTORS, dtype="int8")
+    scan = HierarchicalIndex(HammingIndex(CODES, BIAS), VECTORS, dtype="int8")
+    for changed in (index, scan):
+        assert changed.add(QUERY_CODES, 4 * QUERIES, BIAS[:5]).tolist() == list(range(400, 405))
+        changed.update([0, 401], QUERY_CODES[:2], 9 * QUERIES[:2], BIAS[:2])
+        changed.remove([1, 402])
+    found, expected = (one.search(QUERY_CODES, QUERIES, 20, oversampling=3) for one in (index, scan))
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    assert {0, 400, 401} <= set(found.positions.ravel().tolist())
+    np.testing.assert_array_equal(index.alive(), scan.alive())
+    assert len(index) == 405
+
+
+def test_n_probe_is_for_lists() -> None:
+    index = HierarchicalIndex(HammingIndex(CODES), VECTORS)
+    assert index.n_probe is None
+    with pytest.raises(
+        ParameterError, match="n_probe is for candidates from an InvertedFile, got 3 for a scan"
+    ):
+        index.n_probe = 3
+    with pytest.raises(ParameterError, match="n_probe must be an integer >= 1, got 0"):
+        HierarchicalIndex(all_lists(), VECTORS).n_probe = 0
+    with pytest.raises(
+        ParameterError, match="index must be a HammingIndex or an InvertedFile, got BinaryCodes"
+    ):
+        HierarchicalIndex(CODES, VECTORS)  # type: ignore[arg-type]
 
 
 def test_int8_scores_are_within_half_a_step_an_entry() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from hashgnn import _native
-from hashgnn.codes import BinaryCodes
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.index._changes import bias_penalty
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._segments import aligned, n_blocks
 
@@ -112,8 +113,40 @@ class ListState:
         has_extra = bool(self.extra.alive.any())
         object.__setattr__(self, "extra_table", self.extra.table(len(self.alive)) if has_extra else None)
 
-    def changed(self, codes: BinaryCodes, penalty: Array | None, positions: Array, n_codes: int) -> ListState:
+    @property
+    def n_bits(self) -> int:
+        """Width of the codes."""
+        return self.lists.n_bits
+
+    def __len__(self) -> int:
+        return len(self.alive)
+
+    def tables(self) -> tuple[_native.InvertedTable, _native.InvertedTable | None, _native.CodeTable]:
+        """Return lists, the list of what came later and centroids, for the kernels."""
+        return self.table, self.extra_table, self.centroids.table
+
+    def alive_mask(self) -> Array:
+        """Return which positions hold a code, shape (len(self),), bool; a copy."""
+        return self.alive.copy()
+
+    def nbytes(self) -> int:
+        """Return the bytes of the lists and centroids."""
+        return self.lists.nbytes() + self.extra.nbytes() + self.centroids.nbytes()
+
+    def added(self, codes: BinaryCodes, bias: ItemBias | None) -> ListState:
+        """Return the state with more codes at the end."""
+        positions = np.arange(len(self), len(self) + len(codes))
+        return self._changed(codes, bias, positions, len(self) + len(codes))
+
+    def updated(self, positions: Array, codes: BinaryCodes, bias: ItemBias | None) -> ListState:
+        """Return the state with other codes at ``positions``, which are distinct and in range."""
+        return self._changed(codes, bias, positions, len(self))
+
+    def _changed(
+        self, codes: BinaryCodes, bias: ItemBias | None, positions: Array, n_codes: int
+    ) -> ListState:
         """Return the state with these codes at ``positions``, old or new ones below ``n_codes``."""
+        penalty = bias_penalty(codes, bias, n_bits=self.n_bits, top=self.top)
         alive = np.ones(n_codes, bool)
         alive[: len(self.alive)] = self.alive
         replaced = np.zeros(n_codes, bool)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from hashgnn import _native
 from hashgnn._checks import check_choice, check_int, check_matrix
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
+from hashgnn.index._list_state import ListState
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.hamming import HammingIndex
+from hashgnn.index.inverted_file import InvertedFile
 from hashgnn.index.matches import Matches
 
 Array = np.ndarray[Any, Any]
@@ -25,9 +30,9 @@ _DTYPES = ("float32", "float16", "int8")
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Codes, and the embedding of each position; int8 rows have a scale each."""
+    """Codes, in a row or in lists, and the embedding of each position; int8 rows have a scale each."""
 
-    store: CodeStore
+    codes: CodeStore | ListState
     rows: Array
     scale: Array | None
 
@@ -40,8 +45,9 @@ class HierarchicalIndex:
 
     Parameters
     ----------
-    index : HammingIndex
-        Finds the candidates, with the item bias where it has one.
+    index : HammingIndex or InvertedFile
+        Finds the candidates, with the item bias where it has one: the scan the best there are, an inverted
+        file those of its nearest lists, which takes a small part of the time on millions of codes.
     embeddings : ndarray of shape (len(index), width), float32 or float16
         Used in place where it has the dtype already, so it may be memory-mapped.
     dtype : {"float32", "float16", "int8"}, default="float32"
@@ -58,32 +64,48 @@ class HierarchicalIndex:
     [[1]]
     """
 
-    def __init__(self, index: HammingIndex, embeddings: Array, *, dtype: str = "float32") -> None:
-        if not isinstance(index, HammingIndex):
-            raise ParameterError(f"index must be a HammingIndex, got {type(index).__name__}")
+    def __init__(
+        self, index: HammingIndex | InvertedFile, embeddings: Array, *, dtype: str = "float32"
+    ) -> None:
+        if not isinstance(index, HammingIndex | InvertedFile):
+            raise ParameterError(
+                f"index must be a HammingIndex or an InvertedFile, got {type(index).__name__}"
+            )
         check_choice("dtype", dtype, _DTYPES)
-        store = index._store
+        codes = index._state if isinstance(index, InvertedFile) else index._store
+        self._n_probe = index.n_probe if isinstance(index, InvertedFile) else None
         self._dtype = dtype
-        self._state = _State(store, *_kept(embeddings, dtype, len(store)))
+        self._state = _State(codes, *_kept(embeddings, dtype, len(codes)))
         self._changing = threading.Lock()
 
     @property
     def n_bits(self) -> int:
         """Width of the stored codes."""
-        return self._state.store.n_bits
+        return self._state.codes.n_bits
+
+    @property
+    def n_probe(self) -> int | None:
+        """Lists that a query looks into, at first those of the inverted file; None: all codes are scanned."""
+        return self._n_probe
+
+    @n_probe.setter
+    def n_probe(self, value: int) -> None:
+        if self._n_probe is None:
+            raise ParameterError(f"n_probe is for candidates from an InvertedFile, got {value!r} for a scan")
+        self._n_probe = check_int("n_probe", value, minimum=1)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the codes, their bias and the embeddings."""
         state = self._state
-        return state.store.nbytes() + state.rows.nbytes + (0 if state.scale is None else state.scale.nbytes)
+        return state.codes.nbytes() + state.rows.nbytes + (0 if state.scale is None else state.scale.nbytes)
 
     def __len__(self) -> int:
-        return len(self._state.store)
+        return len(self._state.codes)
 
     def alive(self) -> Array:
         """Return which positions hold a code, shape (len(self),), bool."""
-        return self._state.store.alive_mask()
+        return self._state.codes.alive_mask()
 
     def search(
         self,
@@ -115,7 +137,6 @@ class HierarchicalIndex:
             Scores are inner products; the same on every processor, as products are added in one order.
         """
         state = self._state
-        table = state.store.table
         codes = check_queries(queries, self.n_bits)
         if not isinstance(codes, BinaryCodes):
             raise ParameterError(
@@ -128,12 +149,16 @@ class HierarchicalIndex:
             n_rows=len(codes),
             n_columns=state.rows.shape[1],
         )
-        size = check_k(k, len(table))
-        wanted = min(size * check_int("oversampling", oversampling, minimum=1), len(table))
-        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.store.top)
-        return Matches(
-            *table.search_hierarchical(codes.packed, vectors, state.rows, state.scale, wanted, arguments)
-        )
+        size = check_k(k, len(state.codes))
+        wanted = min(size * check_int("oversampling", oversampling, minimum=1), len(state.codes))
+        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.codes.top)
+        search: Callable[..., Any]
+        if isinstance(state.codes, CodeStore):
+            search = state.codes.table.search_hierarchical
+        else:
+            assert self._n_probe is not None
+            search = partial(_native.search_inverted_hierarchical, *state.codes.tables(), self._n_probe)
+        return Matches(*search(codes.packed, vectors, state.rows, state.scale, wanted, arguments))
 
     def add(self, codes: BinaryCodes, embeddings: Array, item_bias: ItemBias | None = None) -> Array:
         """Append codes with their embeddings; return their positions, shape (len(codes),), int64.
@@ -143,10 +168,10 @@ class HierarchicalIndex:
         with self._changing:
             state = self._state
             rows, scale = self._new_rows(embeddings, len(codes))
-            first = len(state.store)
+            first = len(state.codes)
             scales = None if state.scale is None or scale is None else np.concatenate([state.scale, scale])
             self._state = _State(
-                state.store.added(codes, item_bias), np.concatenate([state.rows, rows]), scales
+                state.codes.added(codes, item_bias), np.concatenate([state.rows, rows]), scales
             )
         return np.arange(first, first + len(codes))
 
@@ -156,7 +181,7 @@ class HierarchicalIndex:
         """Replace codes and embeddings at distinct ``positions``. A removed position stays removed."""
         with self._changing:
             state = self._state
-            at = check_positions(positions, len(state.store), distinct_for=codes)
+            at = check_positions(positions, len(state.codes), distinct_for=codes)
             rows, scale = self._new_rows(embeddings, len(codes))
             changed = np.array(state.rows)
             changed[at] = rows
@@ -164,14 +189,14 @@ class HierarchicalIndex:
             if state.scale is not None and scale is not None:
                 scales = state.scale.copy()
                 scales[at] = scale
-            self._state = _State(state.store.updated(at, codes, item_bias), changed, scales)
+            self._state = _State(state.codes.updated(at, codes, item_bias), changed, scales)
 
     def remove(self, positions: Any) -> None:
         """Never return these positions again. Removing one twice changes nothing."""
         with self._changing:
             state = self._state
-            store = state.store.removed(check_positions(positions, len(state.store)))
-            self._state = _State(store, state.rows, state.scale)
+            codes = state.codes.removed(check_positions(positions, len(state.codes)))
+            self._state = _State(codes, state.rows, state.scale)
 
     def _new_rows(self, embeddings: Array, n_codes: int) -> tuple[Array, Array | None]:
         rows, scale = _kept(embeddings, self._dtype, n_codes)

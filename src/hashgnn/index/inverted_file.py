@@ -14,7 +14,7 @@ from hashgnn._rng import as_generator
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
-from hashgnn.index._changes import bias_penalty, check_positions
+from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._k_majority import assign, max_centroids, train_centroids
 from hashgnn.index._list_file import read_lists, write_lists
@@ -93,7 +93,7 @@ class InvertedFile(CandidateIndex):
     @property
     def n_bits(self) -> int:
         """Width of the stored codes."""
-        return self._state.lists.n_bits
+        return self._state.n_bits
 
     @property
     def n_lists(self) -> int:
@@ -112,17 +112,17 @@ class InvertedFile(CandidateIndex):
     @property
     def nbytes(self) -> int:
         """Bytes of the lists and centroids."""
-        return self._state.lists.nbytes() + self._state.extra.nbytes() + self._state.centroids.nbytes()
+        return self._state.nbytes()
 
     def __len__(self) -> int:
-        return len(self._state.alive)
+        return len(self._state)
 
     def __repr__(self) -> str:
         return f"InvertedFile(n={len(self)}, n_bits={self.n_bits}, n_lists={self.n_lists}, n_probe={self.n_probe})"
 
     def alive(self) -> Array:
         """Return which positions hold a code, shape (len(self),), bool."""
-        return self._state.alive.copy()
+        return self._state.alive_mask()
 
     def search(
         self,
@@ -174,20 +174,15 @@ class InvertedFile(CandidateIndex):
     def add(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> Array:
         """Append codes and return their positions, shape (len(codes),), int64."""
         with self._changing:
-            state = self._state
-            penalty = bias_penalty(codes, item_bias, n_bits=self.n_bits, top=state.top)
-            first = len(state.alive)
-            positions = np.arange(first, first + len(codes))
-            self._state = state.changed(codes, penalty, positions, first + len(codes))
-        return positions
+            first = len(self._state)
+            self._state = self._state.added(codes, item_bias)
+        return np.arange(first, first + len(codes))
 
     def update(self, positions: Any, codes: BinaryCodes, item_bias: ItemBias | None = None) -> None:
         """Replace the codes at ``positions``, which must be distinct. A removed position stays removed."""
         with self._changing:
-            state = self._state
             rows = check_positions(positions, len(self), distinct_for=codes)
-            penalty = bias_penalty(codes, item_bias, n_bits=self.n_bits, top=state.top)
-            self._state = state.changed(codes, penalty, rows, len(self))
+            self._state = self._state.updated(rows, codes, item_bias)
 
     def remove(self, positions: Any) -> None:
         """Never return these positions again. Removing one twice changes nothing."""
@@ -213,9 +208,9 @@ class InvertedFile(CandidateIndex):
     ) -> Matches:
         state = self._state
         checked = check_queries(queries, self.n_bits)
-        size = check_k(k, len(state.alive))
+        size = check_k(k, len(state))
         arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
-        tables = (state.table, state.extra_table, state.centroids.table, n_probe)
+        tables = (*state.tables(), n_probe)
         if not isinstance(checked, BinaryCodes):
             return Matches(*_native.search_inverted_floats(*tables, checked, self._query_bits, arguments))
         positions, scores, _, counts = _native.search_inverted_codes(*tables, checked.packed, arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,24 +47,22 @@ def _asymmetric(data: Catalogue, k: int, n_threads: int) -> Built:
     return _scanned(index, data.float_queries, n_threads, "float queries")
 
 
+def _lists(data: Catalogue, n_threads: int) -> InvertedFile:
+    return InvertedFile(data.item_codes, data.scored_bias, n_threads=n_threads)
+
+
 def _inverted(data: Catalogue, k: int, n_threads: int) -> Built:
-    index = InvertedFile(data.item_codes, data.scored_bias, n_threads=n_threads)
-
-    def set_n_probe(value: int) -> None:
-        index.n_probe = value
-
-    return _scanned(
-        index,
-        data.query_codes,
-        n_threads,
-        _by_codes(data.scored_bias),
-        set_breadth=set_n_probe,
-        breadths=(1, index.n_lists),
-    )
+    index = _lists(data, n_threads)
+    compares = _by_codes(data.scored_bias)
+    return _scanned(index, data.query_codes, n_threads, compares, **_breadth(index, index.n_lists))
 
 
-def _hierarchical(data: Catalogue, k: int, n_threads: int) -> Built:
-    index = HierarchicalIndex(HammingIndex(data.item_codes, data.scored_bias), data.items, dtype="float16")
+def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str, Any]:
+    """Return what sets how many lists a search looks into."""
+    return {"set_breadth": partial(setattr, index, "n_probe"), "breadths": (1, n_lists)}
+
+
+def _reranked(index: HierarchicalIndex, data: Catalogue, n_threads: int, **breadth: Any) -> Built:
     codes, vectors = data.query_codes, data.queries
 
     def search(rows: Rows, size: int, candidates: CandidateFilter | None = None) -> Array:
@@ -76,7 +75,18 @@ def _hierarchical(data: Catalogue, k: int, n_threads: int) -> Built:
             n_threads=n_threads,
         ).positions
 
-    return Built(search, index.nbytes, "floats", search_filtered=search)
+    return Built(search, index.nbytes, "floats", search_filtered=search, **breadth)
+
+
+def _hierarchical(data: Catalogue, k: int, n_threads: int) -> Built:
+    scan = HammingIndex(data.item_codes, data.scored_bias)
+    return _reranked(HierarchicalIndex(scan, data.items, dtype="float16"), data, n_threads)
+
+
+def _hierarchical_lists(data: Catalogue, k: int, n_threads: int) -> Built:
+    lists = _lists(data, n_threads)
+    index = HierarchicalIndex(lists, data.items, dtype="float16")
+    return _reranked(index, data, n_threads, **_breadth(index, lists.n_lists))
 
 
 OURS = (
@@ -85,4 +95,5 @@ OURS = (
     Engine("asymmetric", "hamming", _asymmetric),
     Engine("hierarchical", "hierarchical", _hierarchical),
     Engine("inverted-file", "inverted-file", _inverted),
+    Engine("hierarchical-lists", "hierarchical", _hierarchical_lists),
 )
