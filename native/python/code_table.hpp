@@ -2,7 +2,6 @@
 #pragma once
 
 #include "../core/queries.hpp"
-#include "../core/rerank.hpp"
 #include "../core/search.hpp"
 #include "arguments.hpp"
 
