@@ -46,7 +46,8 @@ std::vector<Scored> rerank(const Kernels& kernels, const Embeddings& table, cons
     return a.score != b.score ? a.score > b.score : a.position < b.position;
   };
   const auto middle = scored.begin() + std::min<std::ptrdiff_t>(k, static_cast<std::ptrdiff_t>(scored.size()));
-  std::partial_sort(scored.begin(), middle, scored.end(), better);
+  std::nth_element(scored.begin(), middle, scored.end(), better);
+  std::sort(scored.begin(), middle, better);
   scored.erase(middle, scored.end());
   return scored;
 }

@@ -19,8 +19,9 @@ class TopK {
  public:
   TopK(std::int64_t k, std::uint32_t max_value, Order order = Order::ascending);
 
-  // Values from here on cannot be among the best k any more.
-  std::uint32_t limit() const { return limit_ + slack_; }
+  // Values from here on cannot be among the best k any more. In no order, a later hit with the k-th value may have a
+  // smaller position.
+  std::uint32_t limit() const { return limit_ + (order_ == Order::any ? 1 : 0); }
 
   // Whether there are k hits already.
   bool is_full() const { return limit_ <= max_value_; }
@@ -38,10 +39,12 @@ class TopK {
 
  private:
   void compact();
+  std::vector<Hit>::iterator end_of_first(std::ptrdiff_t n_at_limit);
+  std::vector<Hit>::iterator end_of_smallest(std::ptrdiff_t n_at_limit);
 
   std::int64_t k_;
   std::uint32_t max_value_;
-  std::uint32_t slack_;               // 1 where a later hit with the k-th value may have a smaller position
+  Order order_;
   std::size_t capacity_;
   std::uint32_t limit_;               // the k-th smallest value so far, or one above all values
   std::int64_t below_ = 0;            // hits below the limit, fewer than k

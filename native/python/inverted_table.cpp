@@ -51,7 +51,7 @@ nb::tuple search_inverted_codes(const InvertedTable& lists, const InvertedTable*
   check_width(queries, n_bits, 8);
   const InvertedSearch index = checked_index(lists, extra, centroids, n_probe);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
-  Results results(n_queries, arguments.k, false);
+  Results results(n_queries, arguments.k, !arguments.biased);  // values with penalties are no distances
   {
     const nb::gil_scoped_release release;
     const Call call(lists.n_codes(), arguments, n_queries, arguments.k);
@@ -61,6 +61,7 @@ nb::tuple search_inverted_codes(const InvertedTable& lists, const InvertedTable*
                       for (std::size_t i = 0; i < hits.size(); ++i) {
                         results.positions.row(q)[i] = hits[i].position;
                         results.scores.row(q)[i] = best - 2.0f * static_cast<float>(hits[i].value);
+                        if (results.has_distances) results.distances.row(q)[i] = static_cast<std::int32_t>(hits[i].value);
                       }
                       *results.counts.row(q) = static_cast<std::int64_t>(hits.size());
                     });

@@ -36,6 +36,14 @@ def test_one_probe_still_fills_every_result(case: Case) -> None:
     np.testing.assert_array_equal(found.counts, expected.counts)
 
 
+@pytest.mark.parametrize("k", [5, 1500])
+def test_ties_go_to_the_smaller_position_in_whatever_order_lists_are_read(k: int) -> None:
+    rng = np.random.default_rng(3)
+    codes = BinaryCodes(rng.integers(0, 2, (6000, 1), np.uint8))
+    index = InvertedFile(codes, n_lists=7, n_probe=7)  # four hundred codes and more a list and a value
+    assert_same(index.search(codes[:3], k), reference_search(codes, codes[:3], k))
+
+
 def clustered(n: int, seed: int) -> BinaryCodes:
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(9).standard_normal((60, 64))

@@ -100,7 +100,13 @@ class BinaryCodes:
             raise ParameterError(
                 f"rows must be a slice or an array, got {rows}; use codes[{rows}:{rows + 1}]"
             )
-        return BinaryCodes(self.packed[rows], self.n_bits)
+        chosen = self.packed[rows]
+        if not isinstance(rows, slice) or not chosen.flags.c_contiguous:
+            return BinaryCodes(chosen, self.n_bits)
+        codes = BinaryCodes.__new__(BinaryCodes)  # a view of what was checked before, and read-only like it
+        object.__setattr__(codes, "packed", chosen)
+        object.__setattr__(codes, "n_bits", self.n_bits)
+        return codes
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BinaryCodes):

@@ -15,6 +15,7 @@ from hashgnn.index.candidate_filter import CandidateFilter
 Array = np.ndarray[Any, Any]
 
 _MAX_THREADS = 1024
+_NO_FILTER = CandidateFilter()
 
 
 def check_queries(queries: Any, n_bits: int) -> BinaryCodes | Array:
@@ -42,7 +43,7 @@ def check_k(k: Any, n_codes: int) -> int:
 def check_filter(candidates: Any) -> CandidateFilter:
     """Return the filter of a search, an empty one for ``None``."""
     if candidates is None:
-        return CandidateFilter()
+        return _NO_FILTER
     if not isinstance(candidates, CandidateFilter):
         raise ParameterError(f"candidates must be a CandidateFilter or None, got {type(candidates).__name__}")
     return candidates

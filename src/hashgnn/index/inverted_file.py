@@ -213,9 +213,4 @@ class InvertedFile(CandidateIndex):
         tables = (*state.tables(), n_probe)
         if not isinstance(checked, BinaryCodes):
             return Matches(*_native.search_inverted_floats(*tables, checked, self._query_bits, arguments))
-        positions, scores, _, counts = _native.search_inverted_codes(*tables, checked.packed, arguments)
-        distances = None
-        if not biased or state.top is None:
-            exact = np.where(positions >= 0, (self.n_bits - scores) / 2, -1)
-            distances = exact.astype(np.int32)
-        return Matches(positions, scores, distances, counts)
+        return Matches(*_native.search_inverted_codes(*tables, checked.packed, arguments))
