@@ -119,7 +119,7 @@ void search_inverted(const InvertedSearch& index, const Queries& queries, const 
       for (std::size_t i = first.size(); i < all[0].size() && !finder.collector().is_full(); ++i)
         finder.look_into(*index.lists, all[0][i].position);
     }
-    done(q, finder.collector().take());
+    done(q, plan.ordered ? finder.collector().take() : finder.collector().take_unordered());
   });
 }
 

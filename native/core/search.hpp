@@ -17,9 +17,10 @@ struct SearchPlan {
   std::int64_t k;
   bool biased;     // add the penalties of the table
   int n_threads;
+  bool ordered = true;  // false: hits may come in no order, for what ranks them by something else
 };
 
-// Hits of every query by value, then position; fewer than k where fewer are left by the filters.
+// Hits of every query by value, then position, if they are to be ordered; fewer than k where fewer are left by the filters.
 // `done(query, hits)` is called once a query, from any of the threads.
 using Done = std::function<void(std::int64_t query, const std::vector<Hit>& hits)>;
 void search(const Table& table, const Queries& queries, const Filters& filters, const SearchPlan& plan,

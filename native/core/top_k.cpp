@@ -1,6 +1,7 @@
 #include "top_k.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace hashgnn {
 namespace {
@@ -64,6 +65,11 @@ std::vector<Hit> TopK::take() {
   }
   sorted.resize(k);
   return sorted;
+}
+
+std::vector<Hit> TopK::take_unordered() {
+  compact();
+  return std::move(hits_);
 }
 
 std::vector<Hit> merge_hits(const std::vector<Hit>& a, const std::vector<Hit>& b, std::int64_t k) {

@@ -36,6 +36,8 @@ class TopK {
 
   // The best hits by value, then position. Leaves the collector empty.
   std::vector<Hit> take();
+  // The same in no order.
+  std::vector<Hit> take_unordered();
 
  private:
   void compact();

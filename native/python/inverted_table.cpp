@@ -106,8 +106,10 @@ nb::tuple search_inverted_hierarchical(const InvertedTable& lists, const Inverte
   {
     const nb::gil_scoped_release release;
     const Call call(lists.n_codes(), arguments, n_queries, n_candidates);
-    search_inverted(index, code_queries(queries.data(), n_queries, n_bits), call.filters, call.plan,
-                    [&](std::int64_t q, const std::vector<Hit>& hits) { reranking.write(results, *call.plan.kernels, q, hits, arguments.k); });
+    SearchPlan plan = call.plan;
+    plan.ordered = false;
+    search_inverted(index, code_queries(queries.data(), n_queries, n_bits), call.filters, plan,
+                    [&](std::int64_t q, const std::vector<Hit>& hits) { reranking.write(results, *plan.kernels, q, hits, arguments.k); });
   }
   return results.hand_over();
 }

@@ -150,7 +150,15 @@ class Fuzz {
     std::vector<std::uint16_t> centroid_words(static_cast<std::size_t>(words_of(n_centroids, n_bits_)), 0);
     pack_blocks(centroid_codes.data(), n_centroids, n_bits_, 0, centroid_words.data(), blocks_of(n_centroids));
     const Table centroids = {n_bits_, n_centroids, 0, {{centroid_words.data(), nullptr, nullptr, 0, n_centroids}}};
-    search_inverted({&lists, nullptr, &centroids, n_lists}, queries, filters_, plan, done);
+    SearchPlan lists_plan = plan;
+    lists_plan.ordered = chance(2);
+    search_inverted({&lists, nullptr, &centroids, n_lists}, queries, filters_, lists_plan, [&](std::int64_t q, const std::vector<Hit>& hits) {
+      std::vector<Hit> sorted = hits;
+      if (!lists_plan.ordered) std::sort(sorted.begin(), sorted.end(), [](const Hit& a, const Hit& b) {
+        return a.value != b.value ? a.value < b.value : a.position < b.position;
+      });
+      done(q, sorted);
+    });
   }
 
   std::vector<Hit> naive(const Queries& queries, std::int64_t q) const {

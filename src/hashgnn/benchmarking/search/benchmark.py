@@ -42,8 +42,9 @@ def benchmark_search(
     """Measure our searches and their peers side by side.
 
     The engines take turns in every round, so that a change of the machine's pace meets all of them.
-    Approximate ones, ours and others, are first set to look as far, in powers of two, as it takes to find
-    .95 of the exact best ``k`` by what they compare.
+    Approximate ones, ours and others, are first set to look as far, in powers of two, and to re-rank as many
+    candidates, as it takes to find .95 of the exact best ``k`` by what they compare. ``hierarchical``, which
+    scans, re-ranks 500.
 
     Parameters
     ----------
@@ -68,7 +69,8 @@ def benchmark_search(
     list of dict
         One row an engine: ``engine``, ``items``, ``bits``, ``k``, ``queries``, ``threads``, ``qps``,
         ``single_query_ms`` (median), ``single_query_p99_ms``, ``build_seconds``, ``bytes_per_item``,
-        ``breadth`` (lists or graph nodes looked at; None for exact), ``index_recall`` (share of the exact
+        ``breadth`` (lists or graph nodes looked at; None for exact), ``candidates`` (re-ranked by floats;
+        None for engines that re-rank nothing), ``index_recall`` (share of the exact
         best ``k`` by what the engine compares), ``recall@20`` (on held-out items, where the catalogue has
         some, else None), ``compared_with``, and ``ratio_to_ours`` and ``single_ratio_to_ours``: its time a
         query divided by that of the engine of ours in ``compared_with``, in batches and for single
@@ -108,7 +110,7 @@ def benchmark_search(
         built[engine.name] = engine.build(data, size, threads)
         build_seconds[engine.name] = time.perf_counter() - start
     exact = ExactResults(data, size, threads)
-    breadths = {name: exact.tune(engine) for name, engine in built.items()}
+    tuned = {name: exact.tune(engine) for name, engine in built.items()}
     times = take_turns(built, n_queries=batch, k=size, n_rounds=rounds)
     rows = []
     for engine in chosen:
@@ -126,7 +128,8 @@ def benchmark_search(
                 **taken,
                 "build_seconds": build_seconds[name],
                 "bytes_per_item": built[name].n_bytes / len(data.items),
-                "breadth": breadths[name],
+                "breadth": tuned[name].breadth,
+                "candidates": tuned[name].candidates,
                 "index_recall": exact.index_recall(built[name]),
                 f"recall@{HELD_OUT_K}": _held_out_recall(built[name], data),
                 "compared_with": engine.ours,

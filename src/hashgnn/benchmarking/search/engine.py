@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 Rows = slice | Array
 
 INDEX_RECALL = 0.95  # asked of approximate searches
-N_CANDIDATES = 500  # re-ranked by floats, in all searches that do so
+N_CANDIDATES = 500  # re-ranked by floats where their number is not tuned
 
 
 def writable(array: Array) -> Array:
@@ -39,6 +39,10 @@ class Built:
         How far an approximate search looks: lists, or nodes of a graph. None: there is nothing to set.
     breadths : tuple of int
         Least and largest breadth worth a try.
+    set_candidates : callable of int, or None
+        How many candidates are re-ranked by floats. None: there is nothing to set.
+    candidates : int or None
+        The same where it is fixed. None: it can be set, or nothing is re-ranked.
     search_filtered : callable of (rows, k, CandidateFilter), or None
         Search with seen items left out inside. None: the engine cannot, and more has to be fetched.
     """
@@ -48,6 +52,8 @@ class Built:
     compares: str
     set_breadth: Callable[[int], None] | None = None
     breadths: tuple[int, int] = (1, 1)
+    set_candidates: Callable[[int], None] | None = None
+    candidates: int | None = None
     search_filtered: Callable[[Rows, int, CandidateFilter], Array] | None = None
 
 

@@ -62,31 +62,43 @@ def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str,
     return {"set_breadth": partial(setattr, index, "n_probe"), "breadths": (1, n_lists)}
 
 
-def _reranked(index: HierarchicalIndex, data: Catalogue, n_threads: int, **breadth: Any) -> Built:
-    codes, vectors = data.query_codes, data.queries
-
-    def search(rows: Rows, size: int, candidates: CandidateFilter | None = None) -> Array:
-        return index.search(
-            codes[rows],
-            vectors[rows],
-            size,
-            oversampling=max(1, N_CANDIDATES // size),
-            candidates=candidates,
-            n_threads=n_threads,
-        ).positions
-
-    return Built(search, index.nbytes, "floats", search_filtered=search, **breadth)
-
-
 def _hierarchical(data: Catalogue, k: int, n_threads: int) -> Built:
-    scan = HammingIndex(data.item_codes, data.scored_bias)
-    return _reranked(HierarchicalIndex(scan, data.items, dtype="float16"), data, n_threads)
+    scan = HierarchicalIndex(HammingIndex(data.item_codes, data.scored_bias), data.items, dtype="float16")
+    search = _Reranked(scan, data, n_threads)
+    return Built(search, scan.nbytes, "floats", candidates=N_CANDIDATES, search_filtered=search)
 
 
 def _hierarchical_lists(data: Catalogue, k: int, n_threads: int) -> Built:
     lists = _lists(data, n_threads)
     index = HierarchicalIndex(lists, data.items, dtype="float16")
-    return _reranked(index, data, n_threads, **_breadth(index, lists.n_lists))
+    search = _Reranked(index, data, n_threads)
+    return Built(
+        search,
+        index.nbytes,
+        "floats",
+        **_breadth(index, lists.n_lists),
+        set_candidates=partial(setattr, search, "n_candidates"),
+        search_filtered=search,
+    )
+
+
+class _Reranked:
+    """A hierarchical search that re-ranks a number of candidates, whatever ``k`` is."""
+
+    def __init__(self, index: HierarchicalIndex, data: Catalogue, n_threads: int) -> None:
+        self.n_candidates = N_CANDIDATES
+        self._index, self._n_threads = index, n_threads
+        self._codes, self._vectors = data.query_codes, data.queries
+
+    def __call__(self, rows: Rows, k: int, candidates: CandidateFilter | None = None) -> Array:
+        return self._index.search(
+            self._codes[rows],
+            self._vectors[rows],
+            k,
+            oversampling=max(1, self.n_candidates // k),
+            candidates=candidates,
+            n_threads=self._n_threads,
+        ).positions
 
 
 OURS = (

@@ -17,7 +17,7 @@ from hashgnn.benchmarking.search.code_peers import (
     list_count,
     training_rows,
 )
-from hashgnn.benchmarking.search.engine import N_CANDIDATES, Built, Engine, Rows, writable
+from hashgnn.benchmarking.search.engine import Built, Engine, Rows, writable
 
 _PRODUCTS = 1 << 22  # scores held at a time by exhaustive products: they stay in the cache
 
@@ -50,13 +50,17 @@ def _ivfpq(data: Catalogue, k: int, n_threads: int) -> Built:
     )
     index.train(training_rows(data.items, n_lists))
     index.add(data.items)
-    index.k_factor = max(1, N_CANDIDATES // k)
+
+    def set_candidates(n_candidates: int) -> None:
+        index.k_factor = max(1, n_candidates // k)
+
     return Built(
         faiss_search(index, data.queries, n_threads),
         n * (half / 2 + 8) + data.items.nbytes + n_lists * 4 * data.items.shape[1],
         "floats",
         set_breadth=faiss_breadth(faiss.extract_index_ivf(index.base_index), "nprobe"),
         breadths=(1, n_lists),
+        set_candidates=set_candidates,
     )
 
 
@@ -123,9 +127,9 @@ def _torch_matmul(data: Catalogue, k: int, n_threads: int) -> Built:
 
 FLOAT_PEERS = (
     Engine("faiss-flat-ip", "hierarchical", _flat_ip),
-    Engine("faiss-hnsw", "hierarchical", _hnsw),
-    Engine("faiss-ivfpq", "hierarchical", _ivfpq),
-    Engine("hnswlib", "hierarchical", _hnswlib),
+    Engine("faiss-hnsw", "hierarchical-lists", _hnsw),
+    Engine("faiss-ivfpq", "hierarchical-lists", _ivfpq),
+    Engine("hnswlib", "hierarchical-lists", _hnswlib),
     Engine("numpy-matmul", "hierarchical", _numpy_matmul),
     Engine("torch-matmul", "hierarchical", _torch_matmul),
 )

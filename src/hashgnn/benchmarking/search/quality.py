@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 from hashgnn.benchmarking.search.catalogue import Array, Catalogue
@@ -15,7 +18,15 @@ _JUDGED = 64  # queries whose exact results are found
 _BLOCK = 1 << 16
 _USERS = 256
 _NEAR = 0.01
+_MOST_CANDIDATES = 256  # for each result
 _SLACK = 1e-5  # sums of floats differ by their order, relative to the largest
+
+
+class Tuned(NamedTuple):
+    """What an engine was set to; None where there is nothing to set."""
+
+    breadth: int | None
+    candidates: int | None
 
 
 class ExactResults:
@@ -36,25 +47,34 @@ class ExactResults:
             hits += int((scores >= last[row] - _SLACK * abs(last[row])).sum())
         return hits / (len(last) * self._k)
 
-    def tune(self, built: Built) -> int | None:
-        """Set the least breadth, doubling, that finds ``INDEX_RECALL``, and return it.
+    def tune(self, built: Built) -> Tuned:
+        """Set the fewest candidates, then the least breadth, doubling, that find ``INDEX_RECALL``.
 
-        Where no breadth finds as much, the least that comes within a hundredth of the best.
+        Candidates are judged at the largest breadth. Where nothing finds as much, the least that comes
+        within a hundredth of the best is set.
         """
-        if built.set_breadth is None:
-            return None
-        breadth, largest = built.breadths
-        found: dict[int, float] = {}
+        candidates, breadth = built.candidates, None
+        if built.set_candidates is not None:
+            if built.set_breadth is not None:
+                built.set_breadth(built.breadths[1])
+            most = min(_MOST_CANDIDATES * self._k, len(self._data.items))
+            candidates = self._least(built, built.set_candidates, self._k, most)
+        if built.set_breadth is not None:
+            breadth = self._least(built, built.set_breadth, *built.breadths)
+        return Tuned(breadth, candidates)
+
+    def _least(self, built: Built, set_value: Callable[[int], None], least: int, largest: int) -> int:
+        value, found = least, dict[int, float]()
         while True:
-            built.set_breadth(breadth)
-            found[breadth] = self.index_recall(built)
-            if breadth >= largest or found[breadth] >= INDEX_RECALL:
+            set_value(value)
+            found[value] = self.index_recall(built)
+            if value >= largest or found[value] >= INDEX_RECALL:
                 break
-            breadth = min(2 * breadth, largest)
-        if found[breadth] < INDEX_RECALL:
-            breadth = min(tried for tried in found if found[tried] >= max(found.values()) - _NEAR)
-            built.set_breadth(breadth)
-        return breadth
+            value = min(2 * value, largest)
+        if found[value] < INDEX_RECALL:
+            value = min(tried for tried in found if found[tried] >= max(found.values()) - _NEAR)
+            set_value(value)
+        return value
 
     def _last_of(self, compares: str) -> Array:
         if compares not in self._last:

@@ -20,6 +20,7 @@ _COLUMNS = (
     "single_query_p99_ms",
     "build_seconds",
     "bytes_per_item",
+    "candidates",
     "index_recall",
     "recall@20",
     "ratio_to_ours",
@@ -60,7 +61,8 @@ def search(
     """Time our searches beside others, taking turns in one run, on generated or on a model's embeddings.
 
     ratio_to_ours is the other's time a query divided by ours: above 1, ours is faster. Approximate engines
-    look as far as index recall .95 takes. With --model, recall@20 is that on the held-out interactions.
+    look as far, and re-rank as many candidates, as index recall .95 takes; hierarchical scans and re-ranks 500.
+    With --model, recall@20 is that on the held-out interactions.
 
     Examples:
       hashgnn benchmark search --items 100000 --bits 128 --peers faiss-binary-flat --json
