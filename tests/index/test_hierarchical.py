@@ -115,3 +115,46 @@ def test_nan_in_query_embeddings_is_refused() -> None:
 def test_embeddings_of_another_length_are_refused() -> None:
     with pytest.raises(ParameterError, match=r"embeddings must have shape \(400, m\), got \(399, 33\)"):
         HierarchicalIndex(HammingIndex(CODES), VECTORS[:399])
+
+
+def clustered(n: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).standard_normal((40, 64), np.float32)
+    return centres[rng.integers(0, 40, n)] + np.float32(0.4) * rng.standard_normal((n, 64), np.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("in_lists", [False, True], ids=["scan", "lists"])
+def test_tune_finds_the_least_that_reaches_the_asked_index_recall(dtype: str, in_lists: bool) -> None:
+    vectors, queries = clustered(6000, 0), clustered(30, 1)
+    codes, query_codes = BinaryCodes.from_signs(vectors), BinaryCodes.from_signs(queries)
+    source = InvertedFile(codes, n_lists=64) if in_lists else HammingIndex(codes)
+    index = HierarchicalIndex(source, vectors, dtype=dtype)
+    index.remove(np.arange(0, 6000, 3))
+    oversampling = index.tune(query_codes, queries, 20, index_recall=0.9)
+
+    # Everything by floats: with as many candidates as there are codes, none is left out.
+    everything = HierarchicalIndex(HammingIndex(codes), vectors, dtype=dtype)
+    everything.remove(np.arange(0, 6000, 3))
+    exact = everything.search(query_codes, queries, 20, oversampling=300).scores[:, -1:]
+
+    def reached(oversampling: int) -> float:
+        found = index.search(query_codes, queries, 20, oversampling=oversampling)
+        return float((found.scores >= exact).mean())
+
+    assert reached(oversampling) >= 0.9
+    assert 1 < oversampling < 64
+    if in_lists:
+        assert index.n_probe is not None
+        assert index.n_probe < 64
+        index.n_probe = 64
+    assert reached(oversampling // 2) < 0.9
+
+
+def test_tune_needs_queries_and_a_share() -> None:
+    index = HierarchicalIndex(HammingIndex(CODES), VECTORS)
+    with pytest.raises(ParameterError, match="queries must hold at least one query to tune with, got 0"):
+        index.tune(QUERY_CODES[:0], QUERIES[:0], 5)
+    with pytest.raises(ParameterError, match="index_recall must be a finite number > 0 and <= 1, got 1.5"):
+        index.tune(QUERY_CODES, QUERIES, 5, index_recall=1.5)
+    assert index.tune(QUERY_CODES, QUERIES, 400, index_recall=1) == 1  # all of them

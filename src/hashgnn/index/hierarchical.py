@@ -18,6 +18,7 @@ from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._list_state import ListState
+from hashgnn.index._tuning import check_sample, last_products, least
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.inverted_file import InvertedFile
@@ -26,6 +27,7 @@ from hashgnn.index.matches import Matches
 Array = np.ndarray[Any, Any]
 
 _DTYPES = ("float32", "float16", "int8")
+_SLACK = 1e-5  # sums of floats differ by their order, relative to the last
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,29 +138,59 @@ class HierarchicalIndex:
         Matches
             Scores are inner products; the same on every processor, as products are added in one order.
         """
-        state = self._state
-        codes = check_queries(queries, self.n_bits)
-        if not isinstance(codes, BinaryCodes):
-            raise ParameterError(
-                "queries must be BinaryCodes for a HierarchicalIndex, got an array of floats"
-            )
-        vectors = check_matrix(
-            "query_embeddings",
-            query_embeddings,
-            dtype=np.float32,
-            n_rows=len(codes),
-            n_columns=state.rows.shape[1],
+        return self._search(
+            queries, query_embeddings, k, oversampling, self._n_probe, candidates, biased, n_threads
         )
-        size = check_k(k, len(state.codes))
-        wanted = min(size * check_int("oversampling", oversampling, minimum=1), len(state.codes))
-        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.codes.top)
-        search: Callable[..., Any]
-        if isinstance(state.codes, CodeStore):
-            search = state.codes.table.search_hierarchical
-        else:
-            assert self._n_probe is not None
-            search = partial(_native.search_inverted_hierarchical, *state.codes.tables(), self._n_probe)
-        return Matches(*search(codes.packed, vectors, state.rows, state.scale, wanted, arguments))
+
+    def tune(
+        self,
+        queries: BinaryCodes,
+        query_embeddings: Array,
+        k: int,
+        *,
+        index_recall: float = 0.95,
+        n_threads: int = 1,
+    ) -> int:
+        """Return the least ``oversampling``, a power of two, that finds the asked share of the best by floats.
+
+        Over an inverted file ``n_probe`` is set as well, to the least power of two that finds as much. Every
+        embedding is read once for each block of queries, as an exhaustive search does.
+
+        Parameters
+        ----------
+        queries, query_embeddings
+            A sample of the queries to come, as for :meth:`search`; some tens are enough.
+        k : int
+        index_recall : float, default=0.95
+            Share of the exact best ``k`` by inner product to be found, on average, in ``(0, 1]``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> vectors = np.random.default_rng(0).standard_normal((200, 16)).astype(np.float32)
+        >>> codes = BinaryCodes.from_signs(vectors)
+        >>> index = HierarchicalIndex(HammingIndex(codes), vectors)
+        >>> index.tune(codes[:20], vectors[:20], 10, index_recall=0.8)
+        8
+        """
+        wanted, state = check_sample(queries, index_recall), self._state
+        n_lists = len(state.codes.centroids) if isinstance(state.codes, ListState) else None
+        first = self._search(queries, query_embeddings, k, 1, n_lists, None, True, n_threads)
+        vectors = np.asarray(query_embeddings, np.float32)
+        size = first.positions.shape[1]
+        last = last_products(vectors, state.rows, state.scale, self.alive(), size)
+        last -= _SLACK * np.abs(last)
+
+        def reached(oversampling: int, n_probe: int | None) -> float:
+            found = self._search(queries, query_embeddings, k, oversampling, n_probe, None, True, n_threads)
+            is_found = (found.scores >= last[:, None]) & (found.positions >= 0)
+            return float(is_found.sum() / max(1, int(first.counts.sum())))
+
+        largest = -(-len(state.codes) // size)
+        oversampling, _ = least(lambda value: reached(value, n_lists), wanted, largest)
+        if n_lists is not None:
+            self.n_probe, _ = least(lambda value: reached(oversampling, value), wanted, n_lists)
+        return oversampling
 
     def add(self, codes: BinaryCodes, embeddings: Array, item_bias: ItemBias | None = None) -> Array:
         """Append codes with their embeddings; return their positions, shape (len(codes),), int64.
@@ -197,6 +229,41 @@ class HierarchicalIndex:
             state = self._state
             codes = state.codes.removed(check_positions(positions, len(state.codes)))
             self._state = _State(codes, state.rows, state.scale)
+
+    def _search(
+        self,
+        queries: Any,
+        query_embeddings: Any,
+        k: Any,
+        oversampling: Any,
+        n_probe: int | None,
+        candidates: Any,
+        biased: bool,
+        n_threads: Any,
+    ) -> Matches:
+        state = self._state
+        codes = check_queries(queries, self.n_bits)
+        if not isinstance(codes, BinaryCodes):
+            raise ParameterError(
+                "queries must be BinaryCodes for a HierarchicalIndex, got an array of floats"
+            )
+        vectors = check_matrix(
+            "query_embeddings",
+            query_embeddings,
+            dtype=np.float32,
+            n_rows=len(codes),
+            n_columns=state.rows.shape[1],
+        )
+        size = check_k(k, len(state.codes))
+        wanted = min(size * check_int("oversampling", oversampling, minimum=1), len(state.codes))
+        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.codes.top)
+        search: Callable[..., Any]
+        if isinstance(state.codes, CodeStore):
+            search = state.codes.table.search_hierarchical
+        else:
+            assert n_probe is not None
+            search = partial(_native.search_inverted_hierarchical, *state.codes.tables(), n_probe)
+        return Matches(*search(codes.packed, vectors, state.rows, state.scale, wanted, arguments))
 
     def _new_rows(self, embeddings: Array, n_codes: int) -> tuple[Array, Array | None]:
         rows, scale = _kept(embeddings, self._dtype, n_codes)

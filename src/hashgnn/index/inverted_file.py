@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn import _native
-from hashgnn._checks import check_float, check_int
+from hashgnn._checks import check_int
 from hashgnn._rng import as_generator
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
@@ -19,6 +19,7 @@ from hashgnn.index._code_store import CodeStore
 from hashgnn.index._k_majority import assign, max_centroids, train_centroids
 from hashgnn.index._list_file import read_lists, write_lists
 from hashgnn.index._list_state import Lists, ListState, empty_list
+from hashgnn.index._tuning import check_sample, least
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
@@ -156,19 +157,15 @@ class InvertedFile(CandidateIndex):
         float
             The index recall that was reached.
         """
-        wanted = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
-        if len(queries) == 0:
-            raise ParameterError("queries must hold at least one query to tune with, got 0")
+        wanted = check_sample(queries, index_recall)
         exact = self._search(queries, k, self.n_lists, None, True, n_threads)
         last = np.where(exact.counts > 0, exact.scores[np.arange(len(exact)), exact.counts - 1], np.inf)
-        n_probe, found = 1, 0.0
-        while True:
+
+        def reached(n_probe: int) -> float:
             scores = self._search(queries, k, n_probe, None, True, n_threads).scores
-            found = float((scores >= last[:, None]).sum() / max(1, exact.counts.sum()))
-            if found >= wanted or n_probe >= self.n_lists:
-                break
-            n_probe = min(2 * n_probe, self.n_lists)
-        self.n_probe = n_probe
+            return float((scores >= last[:, None]).sum() / max(1, exact.counts.sum()))
+
+        self.n_probe, found = least(reached, wanted, self.n_lists)
         return found
 
     def add(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> Array:
