@@ -31,6 +31,16 @@ def least(reached: Callable[[int], float], wanted: float, largest: int) -> tuple
         value = min(2 * value, largest)
 
 
+def least_integer(reached: Callable[[int], float], wanted: float, largest: int) -> int:
+    """Return the least integer from 1 that reaches what is wanted, or ``largest``; more must reach no less."""
+    high, _ = least(reached, wanted, largest)
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) >= wanted else (middle, high)
+    return high
+
+
 def last_products(
     queries: Array, rows: Array, scale: Array | None, alive: Array, k: int, *, block: int = 1 << 16
 ) -> Array:

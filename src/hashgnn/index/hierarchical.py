@@ -18,7 +18,7 @@ from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._list_state import ListState
-from hashgnn.index._tuning import check_sample, last_products, least
+from hashgnn.index._tuning import check_sample, last_products, least, least_integer
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.inverted_file import InvertedFile
@@ -151,7 +151,7 @@ class HierarchicalIndex:
         index_recall: float = 0.95,
         n_threads: int = 1,
     ) -> int:
-        """Return the least ``oversampling``, a power of two, that finds the asked share of the best by floats.
+        """Return the least ``oversampling`` that finds the asked share of the best by floats.
 
         Over an inverted file ``n_probe`` is set as well, to the least power of two that finds as much. Every
         embedding is read once for each block of queries, as an exhaustive search does.
@@ -171,7 +171,7 @@ class HierarchicalIndex:
         >>> codes = BinaryCodes.from_signs(vectors)
         >>> index = HierarchicalIndex(HammingIndex(codes), vectors)
         >>> index.tune(codes[:20], vectors[:20], 10, index_recall=0.8)
-        8
+        7
         """
         wanted, state = check_sample(queries, index_recall), self._state
         n_lists = len(state.codes.centroids) if isinstance(state.codes, ListState) else None
@@ -187,7 +187,7 @@ class HierarchicalIndex:
             return float(is_found.sum() / max(1, int(first.counts.sum())))
 
         largest = -(-len(state.codes) // size)
-        oversampling, _ = least(lambda value: reached(value, n_lists), wanted, largest)
+        oversampling = least_integer(lambda value: reached(value, n_lists), wanted, largest)
         if n_lists is not None:
             self.n_probe, _ = least(lambda value: reached(oversampling, value), wanted, n_lists)
         return oversampling

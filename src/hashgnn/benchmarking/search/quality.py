@@ -48,10 +48,10 @@ class ExactResults:
         return hits / (len(last) * self._k)
 
     def tune(self, built: Built) -> Tuned:
-        """Set the fewest candidates, then the least breadth, doubling, that find ``INDEX_RECALL``.
+        """Set the fewest candidates, a multiple of ``k``, that find ``INDEX_RECALL``, then the least breadth.
 
-        Candidates are judged at the largest breadth. Where nothing finds as much, the least that comes
-        within a hundredth of the best is set.
+        Candidates are judged at the largest breadth; the breadth is doubled. Where nothing finds as much, the
+        least that comes within a hundredth of the best is set.
         """
         candidates, breadth = built.candidates, None
         if built.set_candidates is not None:
@@ -59,6 +59,7 @@ class ExactResults:
                 built.set_breadth(built.breadths[1])
             most = min(_MOST_CANDIDATES * self._k, len(self._data.items))
             candidates = self._least(built, built.set_candidates, self._k, most)
+            candidates = self._fewest(built, built.set_candidates, candidates)
         if built.set_breadth is not None:
             breadth = self._least(built, built.set_breadth, *built.breadths)
         return Tuned(breadth, candidates)
@@ -75,6 +76,18 @@ class ExactResults:
             value = min(tried for tried in found if found[tried] >= max(found.values()) - _NEAR)
             set_value(value)
         return value
+
+    def _fewest(self, built: Built, set_candidates: Callable[[int], None], enough: int) -> int:
+        """Search between ``enough`` and half of it."""
+        k = self._k
+        low, high = enough // (2 * k), -(-enough // k)
+        while high - low > 1:
+            middle = (low + high) // 2
+            set_candidates(middle * k)
+            is_enough = self.index_recall(built) >= INDEX_RECALL
+            low, high = (low, middle) if is_enough else (middle, high)
+        set_candidates(high * k)
+        return min(high * k, len(self._data.items))
 
     def _last_of(self, compares: str) -> Array:
         if compares not in self._last:
