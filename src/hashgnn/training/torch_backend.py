@@ -28,36 +28,43 @@ class _Matrix:
         return found
 
 
-class ProcessorBackend(Backend):
+class _Torch(Backend):
+    """What multiplies by torch; the matrices of the last graph are kept."""
+
+    def __init__(self) -> None:
+        self._graph: BipartiteGraph | None = None
+
+    def hops(self, graph: BipartiteGraph) -> tuple[Any, Any]:
+        """Return the graph's matrices from items to users and back."""
+        if graph is not self._graph:
+            self._hops = (self.sparse(graph.normalized_user_item), self.sparse(graph.normalized_item_user))
+            self._graph = graph
+        return self._hops
+
+
+class ProcessorBackend(_Torch):
     """SciPy's, but for sparse products, which torch does in a third of the time.
 
     They run on torch's threads. Every sum is made in the same order; its rounding is the build's own.
     """
 
-    def __init__(self) -> None:
-        self._graph: BipartiteGraph | None = None
-
     def sparse(self, matrix: sp.csr_matrix) -> _Matrix:
         return _Matrix(matrix)
 
     def spread_columns(self, fitted: Filter, columns: Array) -> Array:
-        if fitted.graph is not self._graph:
-            self._graph = fitted.graph
-            self._forward = _Matrix(fitted.graph.normalized_user_item)
-            self._back = _Matrix(fitted.graph.normalized_item_user)
-        found: Array = fitted.spread(columns, self._forward, self._back)
+        found: Array = fitted.spread(columns, *self.hops(fitted.graph))
         return found
 
 
-class TorchBackend(Backend):
+class TorchBackend(_Torch):
     """Arrays are torch tensors on one device; sums are rounded otherwise than on the processor.
 
     Among equal scores the order is the device's own. What belongs to the last filter stays on the device.
     """
 
     def __init__(self, device: torch.device) -> None:
+        super().__init__()
         self._device = device
-        self._graph: BipartiteGraph | None = None
         self._filter: Filter | None = None
 
     def sparse(self, matrix: sp.csr_matrix) -> torch.Tensor:
@@ -85,7 +92,7 @@ class TorchBackend(Backend):
         self._keep(fitted)
         columns = self._dense_rows(rows).T.contiguous()
         columns *= self._before[:, None]
-        scores: torch.Tensor = fitted.spread(columns, self._forward, self._back)
+        scores: torch.Tensor = fitted.spread(columns, *self.hops(fitted.graph))
         scores *= self._after[:, None]
         return scores.T.contiguous()
 
@@ -114,10 +121,6 @@ class TorchBackend(Backend):
         return result
 
     def _keep(self, fitted: Filter) -> None:
-        if fitted.graph is not self._graph:
-            self._graph = fitted.graph
-            self._forward = self.sparse(fitted.graph.normalized_user_item)
-            self._back = self.sparse(fitted.graph.normalized_item_user)
         if fitted is not self._filter:
             self._filter = fitted
             self._before, self._after = (self.dense(scale) for scale in fitted.scales)
