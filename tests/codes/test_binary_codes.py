@@ -25,6 +25,18 @@ def test_packing_and_unpacking_gives_the_signs_back(values: np.ndarray) -> None:
     assert codes.packed.nbytes * 8 == values.size
 
 
+@pytest.mark.parametrize(
+    "rows", [slice(2, 5), slice(None, None, 2), slice(7, 2), [3, 1], np.arange(9) % 2 == 0]
+)
+def test_some_rows_are_codes_that_cannot_be_written(rows: slice | list[int] | np.ndarray) -> None:
+    codes = BinaryCodes(np.arange(18, dtype=np.uint8).reshape(9, 2))
+    chosen = codes[rows]
+    np.testing.assert_array_equal(chosen.packed, codes.packed[rows])
+    assert chosen.n_bits == 16
+    assert chosen.packed.flags.c_contiguous
+    assert not chosen.packed.flags.writeable
+
+
 def test_the_first_sign_is_the_most_significant_bit_and_zero_counts_as_plus() -> None:
     codes = BinaryCodes.from_signs(np.array([[0.0, -0.5, -1, -1, -1, -1, -1, 2]]))
     assert codes.packed.tolist() == [[0b10000001]]
