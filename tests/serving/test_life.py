@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hashgnn.index import InvertedFile, choice
 from hashgnn.serving import ServiceSettings
 from hashgnn.state import save_state
 from hashgnn.testing.states import random_state
@@ -139,3 +140,13 @@ def test_rows_of_the_second_version_are_its_own(client: httpx.Client) -> None:
         alone[version] = client.post("/v1/recommend", json={"users": users, "k": 5}).json()["results"]
     for place, row in enumerate(both):
         assert row["items"] == alone[row.get("model_version", "v1")][place]["items"]
+
+
+def test_many_items_are_searched_in_lists_where_some_may_be_missed(
+    versions: Path, open_client: Any, service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "_SCAN_UP_TO", 10)
+    for client in open_client(ServiceSettings(model=versions, watch=0, index_recall=0.9)):
+        index = service(client).held.current.version.fitted.item_index
+        assert isinstance(index, InvertedFile)
+        assert answered_by(client) == "v1"

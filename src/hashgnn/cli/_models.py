@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 
-def open_model(path: Path) -> Any:
+def open_model(path: Path, *, index_recall: float = 1.0) -> Any:
     """Return the :class:`~hashgnn.recommender.HashGNN` saved in a folder; torch is not imported."""
     from hashgnn.recommender import HashGNN
 
-    return HashGNN.load(path)
+    return HashGNN.load(path, index_recall=index_recall)

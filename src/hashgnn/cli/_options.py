@@ -22,6 +22,14 @@ Oversampling = Annotated[
     int, typer.Option("--oversampling", metavar="N", help="Hierarchical: candidates re-ranked a result.")
 ]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", help="Threads of the search.")]
+IndexRecall = Annotated[
+    float,
+    typer.Option(
+        "--index-recall",
+        metavar="X",
+        help="Share of the exact best by code to find; below 1, millions of items are searched in lists.",
+    ),
+]
 
 _COLUMNS = "Columns"
 UserColumn = Annotated[

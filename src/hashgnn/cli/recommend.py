@@ -12,6 +12,7 @@ from hashgnn.cli._ids import typed_ids
 from hashgnn.cli._models import open_model
 from hashgnn.cli._options import (
     Debug,
+    IndexRecall,
     Json,
     K,
     Model,
@@ -70,6 +71,7 @@ def recommend(
     on_unknown: Annotated[
         str, typer.Option(metavar="DO", help="Unknown ids: error, skip, or popular items instead.")
     ] = "error",
+    index_recall: IndexRecall = 1.0,
     threads: Threads = 1,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -94,7 +96,7 @@ def recommend(
         raise ParameterError("--all needs a file to write, -o FILE.parquet")
     if output is not None and output.suffix != ".parquet":
         raise ParameterError(f"--output must be a .parquet file, got {str(output)!r}")
-    loaded = open_model(model)
+    loaded = open_model(model, index_recall=index_recall)
     user_ids, item_ids = loaded.state_.user_ids, loaded.state_.item_ids
     options = {
         "k": k,

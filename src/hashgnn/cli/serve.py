@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._options import Debug, id_lines
+from hashgnn.cli._options import Debug, IndexRecall, id_lines
 from hashgnn.errors import ParameterError
 
 _MODEL, _LIMITS, _KEYS = "Model", "Limits", "Keys"
@@ -50,6 +50,7 @@ def serve(
         float,
         typer.Option(metavar="SECONDS", help="Look for a new version; 0 never.", rich_help_panel=_MODEL),
     ] = 1.0,
+    index_recall: IndexRecall = 1.0,
     threads: Annotated[
         int, typer.Option(metavar="N", help="Searches at a time in a worker.", rich_help_panel=_LIMITS)
     ] = 2,
@@ -113,6 +114,7 @@ def serve(
             item_id=item_id,
             interactions=interactions,
             watch=watch,
+            index_recall=index_recall,
             n_threads=threads,
             queue=queue,
             time_limit=time_limit,

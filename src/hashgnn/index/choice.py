@@ -16,7 +16,7 @@ from hashgnn.index.multi_index import MultiIndexHashing
 KINDS = ("auto", "exact", "multi-index", "inverted-file", "hnsw")
 
 # Below this a scan takes a fraction of a millisecond, and nothing is worth giving up results for.
-_SCAN_UP_TO = 2_000_000
+_SCAN_UP_TO = 500_000
 _TUNING_QUERIES = 64
 _TUNING_K = 100
 
@@ -28,6 +28,7 @@ def build_index(
     item_bias: ItemBias | None = None,
     index_recall: float = 1.0,
     queries: BinaryCodes | None = None,
+    n_threads: int = 1,
     **options: Any,
 ) -> CandidateIndex:
     """Build an index; ``repr`` of the result says what was picked.
@@ -36,7 +37,7 @@ def build_index(
     ----------
     codes : BinaryCodes of shape (n_codes, n_bits)
     kind : {"auto", "exact", "multi-index", "inverted-file", "hnsw"}, default="auto"
-        ``"auto"`` takes the exact scan up to two million codes or where every exact result is asked for,
+        ``"auto"`` takes the exact scan up to half a million codes or where every exact result is asked for,
         and the inverted file beyond. ``"hnsw"`` is that of faiss, which has no item bias and no filters.
     item_bias : ItemBias or None, default=None
     index_recall : float, default=1.0
@@ -44,6 +45,8 @@ def build_index(
     queries : BinaryCodes or None, default=None
         A sample of queries to tune with; ``None`` takes some of the codes, which are found more easily than
         queries may be.
+    n_threads : int, default=1
+        Threads that cluster and tune an inverted file; an exact scan and multi-index hashing need none.
     **options
         Passed to the index.
 
@@ -65,7 +68,8 @@ def build_index(
         if item_bias is not None:
             raise ParameterError("item_bias must be None for kind='hnsw'; widen the codes by it instead")
         return FaissBinaryHNSW(codes, **options)
-    index = InvertedFile(codes, item_bias, **options)
+    index = InvertedFile(codes, item_bias, n_threads=n_threads, **options)
     sample = codes[:: max(1, len(codes) // _TUNING_QUERIES)] if queries is None else queries
-    index.tune(sample[:_TUNING_QUERIES], min(_TUNING_K, len(codes)), index_recall=recall)
+    size = min(_TUNING_K, len(codes))
+    index.tune(sample[:_TUNING_QUERIES], size, index_recall=recall, n_threads=n_threads)
     return index

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from hashgnn._checks import check_float
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError
-from hashgnn.index import HammingIndex
+from hashgnn.index import HammingIndex, InvertedFile, build_index
 from hashgnn.recommender.answers import answer, in_external_ids
 from hashgnn.recommender.encoded import Encoded, folded_in, trained
 from hashgnn.recommender.filters import Filters, make_filters
@@ -25,24 +26,45 @@ from hashgnn.state import ModelState
 
 Array = np.ndarray[Any, Any]
 
+_TUNING_USERS = 64
+
 
 class Fitted:
     """A model state made ready to answer. What is built on first use is built from the state alone, so two
     threads that build it at once build the same.
+
+    Parameters
+    ----------
+    state : ModelState
+    index_recall : float, default=1.0
+        Share of the exact best items by code that a search shall find. Below 1, many items lie in lists of
+        which a search reads the nearest.
     """
 
-    def __init__(self, state: ModelState) -> None:
+    def __init__(self, state: ModelState, index_recall: float = 1.0) -> None:
         self.state = state
+        self._index_recall = check_float(
+            "index_recall", index_recall, minimum=0, maximum=1, open_minimum=True
+        )
         self.seen = Lists.of_matrix(state.seen)
 
     @cached_property
     def items_for_users(self) -> SearchSpace:
         """The items, to be recommended to users."""
-        return SearchSpace(self.state, self._item_index, queries_are="user", searches="item")
+        return SearchSpace(self.state, self.item_index, queries_are="user", searches="item")
 
     @cached_property
-    def _item_index(self) -> HammingIndex:
-        return HammingIndex(self.state.item_codes, self.state.item_bias)
+    def item_index(self) -> HammingIndex | InvertedFile:
+        """The codes of the items, ready to be searched."""
+        users = self.state.user_codes
+        index = build_index(
+            self.state.item_codes,
+            item_bias=self.state.item_bias,
+            index_recall=self._index_recall,
+            queries=users[:: max(1, len(users) // _TUNING_USERS)] if len(users) else None,
+        )
+        assert isinstance(index, HammingIndex | InvertedFile)
+        return index
 
     @cached_property
     def popularity(self) -> Array:
@@ -57,7 +79,7 @@ class Fitted:
     @cached_property
     def alike(self) -> dict[str, SearchSpace]:
         """The items, to be compared with items, and the users with users."""
-        indexes = {"item": self._item_index, "user": HammingIndex(self.state.user_codes)}
+        indexes = {"item": self.item_index, "user": HammingIndex(self.state.user_codes)}
         return {
             side: SearchSpace(self.state, index, queries_are=side, searches=side)
             for side, index in indexes.items()

@@ -22,11 +22,11 @@ class Learned:
         self._fitted: Fitted | None = None
 
     @classmethod
-    def from_state(cls, state: ModelState) -> Self:
-        """Return a model that holds a state made elsewhere."""
+    def from_state(cls, state: ModelState, *, index_recall: float = 1.0) -> Self:
+        """Return a model that holds a state made elsewhere; ``index_recall`` as for :meth:`load`."""
         model = cls.__new__(cls)
         model.config = state.config
-        model._fitted = Fitted(state)
+        model._fitted = Fitted(state, index_recall)
         return model
 
     def fit(
@@ -183,7 +183,9 @@ class Learned:
         save_state(self.state_, path, overwrite=overwrite)
 
     @classmethod
-    def load(cls, path: str | Path, *, mmap: bool = True, verify: bool = True) -> Self:
+    def load(
+        cls, path: str | Path, *, mmap: bool = True, verify: bool = True, index_recall: float = 1.0
+    ) -> Self:
         """Open a saved model; torch is not needed.
 
         Parameters
@@ -193,13 +195,19 @@ class Learned:
             Leave the arrays on disk, shared between processes, until they are used.
         verify : bool, default=True
             Compare the checksum of every file; ``False`` compares the sizes only.
+        index_recall : float, default=1.0
+            Share of the exact best items by code that a search shall find, in ``(0, 1]``. Below 1, more than
+            half a million items are put into lists when they are first searched, and a search reads the
+            nearest of them (:func:`hashgnn.index.build_index`).
 
         Raises
         ------
+        ParameterError
+            If ``index_recall`` is out of its range.
         ArtifactError
             If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
         """
-        return cls.from_state(load_state(path, mmap=mmap, verify=verify))
+        return cls.from_state(load_state(path, mmap=mmap, verify=verify), index_recall=index_recall)
 
     @property
     def state_(self) -> ModelState:

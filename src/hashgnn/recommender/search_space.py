@@ -11,7 +11,7 @@ import numpy as np
 from hashgnn._checks import check_choice, check_int
 from hashgnn.errors import ParameterError
 from hashgnn.evaluation.ranking import Ranking, rank
-from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex
+from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex, InvertedFile
 from hashgnn.recommender.dense import asymmetric_scores, code_scores, float_scores, inverse_lengths
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.filters import Filters
@@ -40,7 +40,7 @@ class SearchSpace:
     Parameters
     ----------
     state : ModelState
-    index : HammingIndex
+    index : HammingIndex or InvertedFile
         Over the codes of the side that is searched, with the item bias where it is items and there is one.
     queries_are, searches : {"user", "item"}
         Where the queries come from, and what is found. Items for users are scored with the item bias and
@@ -48,7 +48,9 @@ class SearchSpace:
         bias or a long vector says how much is liked in general, not how much two things are alike.
     """
 
-    def __init__(self, state: ModelState, index: HammingIndex, *, queries_are: str, searches: str) -> None:
+    def __init__(
+        self, state: ModelState, index: HammingIndex | InvertedFile, *, queries_are: str, searches: str
+    ) -> None:
         self._state, self._index, self._side = state, index, queries_are
         self._codes = state.item_codes if searches == "item" else state.user_codes
         self._table = state.item_embeddings if searches == "item" else state.user_embeddings
@@ -89,7 +91,7 @@ class SearchSpace:
     def search(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Ranked:
         """Return the best ``k`` of each query after filtering; ties go to the smaller position.
 
-        Codes are scanned by the index. Floats over everything are matrix products, in blocks.
+        Codes are searched by the index. Floats over everything are matrix products, in blocks.
         """
         if options.search == "float":
             return rank_in_blocks(

@@ -69,7 +69,8 @@ class Service:
         self.life.start(self.settings.next_model, self.settings.next_share)
         self._say_versions()
         seconds = round(time.perf_counter() - started, 3)
-        log(_INFO, "ready", version=self.held.current.version.name, seconds=seconds)
+        version = self.held.current.version
+        log(_INFO, "ready", version=version.name, index=repr(version.fitted.item_index), seconds=seconds)
 
     @property
     def ready(self) -> bool:
@@ -242,7 +243,11 @@ class Service:
         # At the start all processors are free; later they answer requests.
         n_threads = self.settings.n_threads if self.life.held is None else 1
         return open_version(
-            path, items=self.settings.items, item_id=self.settings.item_id, n_threads=n_threads
+            path,
+            items=self.settings.items,
+            item_id=self.settings.item_id,
+            index_recall=self.settings.index_recall,
+            n_threads=n_threads,
         )
 
     def _rows_of_users(

@@ -119,6 +119,7 @@ def open_version(
     items: Path | None = None,
     item_id: str = _METADATA_ID,
     verify: bool = True,
+    index_recall: float = 1.0,
     n_threads: int = 1,
 ) -> Version:
     """Open a saved model, compare its checksums and ask it a question.
@@ -132,6 +133,8 @@ def open_version(
         Its column of item ids.
     verify : bool, default=True
         Compare the checksum of every file; ``False`` compares the sizes.
+    index_recall : float, default=1.0
+        As for :meth:`HashGNN.load`; lists are built here.
     n_threads : int, default=1
         That compare checksums, beside the one that opens.
 
@@ -146,7 +149,7 @@ def open_version(
         # Comparing checksums takes about as long as all the rest; a damaged file fails either way.
         checksums = beside.submit(open_artifact, path.resolve(), verify=verify, n_threads=n_threads)
         try:
-            version = _open(path, items, item_id)
+            version = _open(path, items, item_id, index_recall)
         except HashGNNError:
             checksums.result()
             raise
@@ -157,10 +160,10 @@ def open_version(
     return version
 
 
-def _open(path: Path, items: Path | None, item_id: str) -> Version:
+def _open(path: Path, items: Path | None, item_id: str, index_recall: float) -> Version:
     folder, mark = path.resolve(), folder_mark(path)
     artifact = open_artifact(folder, verify=False)
-    fitted = Fitted(load_state(folder, verify=False))
+    fitted = Fitted(load_state(folder, verify=False), index_recall)
     if folder_mark(folder) != mark:
         raise ArtifactError(f"{path}: was replaced while it was opened; reload once more")
     source = items if items is not None else folder / FILE_NAME

@@ -1,0 +1,63 @@
+"""A model that may miss some of the best searches its items in lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hashgnn.errors import ParameterError
+from hashgnn.index import HammingIndex, InvertedFile, choice
+from hashgnn.recommender import HashGNN
+from hashgnn.state import ModelState
+from hashgnn.testing.states import random_state
+
+USERS = np.arange(80)
+
+
+@pytest.fixture(scope="module")
+def state() -> ModelState:
+    return random_state(80, 6000, rng=4)
+
+
+@pytest.fixture(autouse=True)
+def _few_items_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "_SCAN_UP_TO", 1000)
+
+
+@pytest.mark.parametrize("way", ["hamming", "biased", "asymmetric", "hierarchical"])
+def test_about_as_many_of_the_best_are_found_as_was_asked_for(state: ModelState, way: str) -> None:
+    exact = HashGNN.from_state(state).search_block(USERS, way, 100)
+    found = HashGNN.from_state(state, index_recall=0.9).search_block(USERS, way, 100)
+    assert (found.counts == 100).all()
+    shared = np.mean(
+        [len(np.intersect1d(*rows)) / 100 for rows in zip(exact.positions, found.positions, strict=True)]
+    )
+    assert 0.7 < shared < 1
+    for user in USERS:
+        assert not np.isin(found.positions[user], state.seen[user].indices).any()
+
+
+def test_floats_over_everything_and_users_miss_nothing(state: ModelState) -> None:
+    exact, listed = HashGNN.from_state(state), HashGNN.from_state(state, index_recall=0.9)
+    np.testing.assert_array_equal(
+        listed.search_block(USERS, "float", 10).positions, exact.search_block(USERS, "float", 10).positions
+    )
+    assert listed.similar_users("u1").lists() == exact.similar_users("u1").lists()
+    assert len(listed.similar_items("i1", k=10).lists()[0]) == 10
+
+
+def test_lists_are_for_many_items_of_which_some_may_be_missed(
+    state: ModelState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HashGNN.from_state(state).save(tmp_path / "v1")
+    assert isinstance(HashGNN.load(tmp_path / "v1")._model.item_index, HammingIndex)
+    assert isinstance(HashGNN.load(tmp_path / "v1", index_recall=0.9)._model.item_index, InvertedFile)
+    monkeypatch.setattr(choice, "_SCAN_UP_TO", 6000)
+    assert isinstance(HashGNN.load(tmp_path / "v1", index_recall=0.9)._model.item_index, HammingIndex)
+
+
+def test_a_share_that_is_none_is_refused_before_anything_is_searched(state: ModelState) -> None:
+    with pytest.raises(ParameterError, match="index_recall must be a finite number > 0 and <= 1, got 0"):
+        HashGNN.from_state(state, index_recall=0)
