@@ -11,6 +11,7 @@ from tests.training.quick import quick
 
 from hashgnn.data import Interactions, SideFeatures
 from hashgnn.errors import ParameterError
+from hashgnn.recommender import HashGNN
 from hashgnn.state import ModelState
 from hashgnn.training import train, update
 
@@ -171,3 +172,10 @@ def test_relaxed_embeddings_beside_an_input_table_are_refused() -> None:
         ParameterError, match=r"^float_embedding must be 'encoder' to train on, got 'relaxed'"
     ):
         update(state, NEW, **RUN)
+
+
+def test_a_model_that_learned_more_may_miss_as_much_as_before(old: ModelState) -> None:
+    model = HashGNN.from_state(old, index_recall=0.9)
+    newer = model.update(NEW, epochs=1, **RUN)
+    assert newer.state_.n_items > model.state_.n_items
+    assert newer._model.index_recall == 0.9

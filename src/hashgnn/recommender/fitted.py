@@ -43,7 +43,7 @@ class Fitted:
 
     def __init__(self, state: ModelState, index_recall: float = 1.0) -> None:
         self.state = state
-        self._index_recall = check_float(
+        self.index_recall = check_float(
             "index_recall", index_recall, minimum=0, maximum=1, open_minimum=True
         )
         self.seen = Lists.of_matrix(state.seen)
@@ -60,7 +60,7 @@ class Fitted:
         index = build_index(
             self.state.item_codes,
             item_bias=self.state.item_bias,
-            index_recall=self._index_recall,
+            index_recall=self.index_recall,
             queries=users[:: max(1, len(users) // _TUNING_USERS)] if len(users) else None,
         )
         assert isinstance(index, HammingIndex | InvertedFile)

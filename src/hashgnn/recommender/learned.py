@@ -162,7 +162,7 @@ class Learned:
             log_path=log_path,
         )
         state.check_finite()
-        return type(self).from_state(state)
+        return type(self).from_state(state, index_recall=self._model.index_recall)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder, which appears whole or not at all.
