@@ -7,7 +7,7 @@ import pytest
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex, InvertedFile, _tuning
 from hashgnn.testing.index_reference import reference_search
 
 RNG = np.random.default_rng(0)
@@ -125,7 +125,10 @@ def clustered(n: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("in_lists", [False, True], ids=["scan", "lists"])
-def test_tune_finds_the_least_that_reaches_the_asked_index_recall(dtype: str, in_lists: bool) -> None:
+def test_tune_finds_the_least_that_reaches_the_asked_index_recall(
+    dtype: str, in_lists: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_tuning, "_PRODUCTS", 30 * 700)  # so that products come in several blocks
     vectors, queries = clustered(6000, 0), clustered(30, 1)
     codes, query_codes = BinaryCodes.from_signs(vectors), BinaryCodes.from_signs(queries)
     source = InvertedFile(codes, n_lists=64) if in_lists else HammingIndex(codes)

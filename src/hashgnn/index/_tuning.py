@@ -12,6 +12,8 @@ from hashgnn.errors import ParameterError
 
 Array = np.ndarray[Any, Any]
 
+_PRODUCTS = 1 << 22  # held at a time
+
 
 def check_sample(queries: Any, index_recall: Any) -> float:
     """Return the asked index recall, in ``(0, 1]``; there must be queries to tune with."""
@@ -41,14 +43,13 @@ def least_integer(reached: Callable[[int], float], wanted: float, largest: int) 
     return high
 
 
-def last_products(
-    queries: Array, rows: Array, scale: Array | None, alive: Array, k: int, *, block: int = 1 << 16
-) -> Array:
+def last_products(queries: Array, rows: Array, scale: Array | None, alive: Array, k: int) -> Array:
     """Return the ``k``-th best inner product of each query among living rows, shape (n_queries,), float32.
 
     Rows are taken as they are kept, in blocks. Where fewer than ``k`` live, -inf.
     """
     best = np.full((len(queries), k), -np.inf, np.float32)
+    block = max(1, _PRODUCTS // len(queries))
     for start in range(0, len(rows), block):
         part = slice(start, start + block)
         products = queries @ rows[part].astype(np.float32).T

@@ -43,9 +43,7 @@ class Fitted:
 
     def __init__(self, state: ModelState, index_recall: float = 1.0) -> None:
         self.state = state
-        self.index_recall = check_float(
-            "index_recall", index_recall, minimum=0, maximum=1, open_minimum=True
-        )
+        self.index_recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
         self.seen = Lists.of_matrix(state.seen)
 
     @cached_property
