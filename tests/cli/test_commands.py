@@ -86,6 +86,9 @@ def test_recommend_for_users_for_a_history_and_for_everyone(files: Path, run: Ru
     first, second = json.loads(out)["results"]
     assert code == 0
     assert int(first["item_ids"][0][1:]) < 12 <= int(second["item_ids"][0][1:])
+    _, listed, said = run("recommend", files / "model", "--users", "1,21", "-k", "1", "--index-recall", "0.9")
+    assert "HammingIndex(n=" in said  # few items are scanned all the same
+    assert listed
     code, out, _ = run("recommend", files / "model", "--history", "i1,i2,i3", "-k", "3", "--json")
     (found,) = json.loads(out)["results"]
     assert code == 0

@@ -52,10 +52,10 @@ def test_lists_are_for_many_items_of_which_some_may_be_missed(
     state: ModelState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     HashGNN.from_state(state).save(tmp_path / "v1")
-    assert isinstance(HashGNN.load(tmp_path / "v1")._model.item_index, HammingIndex)
-    assert isinstance(HashGNN.load(tmp_path / "v1", index_recall=0.9)._model.item_index, InvertedFile)
+    assert isinstance(HashGNN.load(tmp_path / "v1").item_index, HammingIndex)
+    assert isinstance(HashGNN.load(tmp_path / "v1", index_recall=0.9).item_index, InvertedFile)
     monkeypatch.setattr(choice, "_SCAN_UP_TO", 6000)
-    assert isinstance(HashGNN.load(tmp_path / "v1", index_recall=0.9)._model.item_index, HammingIndex)
+    assert isinstance(HashGNN.load(tmp_path / "v1", index_recall=0.9).item_index, HammingIndex)
 
 
 def test_a_share_that_is_none_is_refused_before_anything_is_searched(state: ModelState) -> None:

@@ -98,6 +98,9 @@ def recommend(
         raise ParameterError(f"--output must be a .parquet file, got {str(output)!r}")
     loaded = open_model(model, index_recall=index_recall)
     user_ids, item_ids = loaded.state_.user_ids, loaded.state_.item_ids
+    if index_recall < 1:
+        out.note(f"index of {len(item_ids):,} items …")
+        out.note(repr(loaded.item_index))
     options = {
         "k": k,
         "search": search,

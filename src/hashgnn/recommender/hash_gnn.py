@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn.errors import ParameterError
+from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.learned import Learned
 from hashgnn.recommender.ranked import Ranked
@@ -65,6 +66,14 @@ class HashGNN(Learned):
     def search_ways(self) -> tuple[str, ...]:
         """The search ways of this model; ``biased`` is among them if it has an item bias."""
         return self._model.items_for_users.ways
+
+    @property
+    def item_index(self) -> HammingIndex | InvertedFile:
+        """The index over the items' codes that searches use, built when it is first asked for.
+
+        It is shared with the model, which stays as it is: do not add to it, make one of your own.
+        """
+        return self._model.item_index
 
     def recommend(
         self,
