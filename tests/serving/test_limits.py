@@ -19,6 +19,8 @@ from hashgnn.serving.gate import Gate
 from hashgnn.serving.keys import Keys
 from hashgnn.serving.logs import REQUEST_ID, JsonLines
 from hashgnn.serving.problems import ProblemError
+from hashgnn.state import save_state
+from hashgnn.testing.states import random_state
 
 ASKED = {"users": ["u1"], "k": 3}
 
@@ -230,6 +232,25 @@ def test_what_is_short_is_told_by_what_is_read(
         way: inside.is_short(RecommendRequest(users=["u1"], search=way)) for way in ("biased", "asymmetric")
     }
     assert ways == {"biased": True, "asymmetric": False}  # four planes of a float query
+
+
+@pytest.mark.parametrize(("index_recall", "is_short"), [(1.0, False), (0.2, True)])
+def test_a_search_in_lists_is_told_by_the_lists_that_it_reads(
+    index_recall: float,
+    is_short: bool,
+    tmp_path: Path,
+    open_client: Any,
+    service: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = random_state(20, 3000, rng=3)
+    save_state(state, tmp_path / "v1")
+    monkeypatch.setattr("hashgnn.index.choice._SCAN_UP_TO", 1000)
+    monkeypatch.setattr("hashgnn.serving.service._SHORT_BYTES", state.n_items * state.n_bits // 16)
+    for client in open_client(ServiceSettings(model=tmp_path / "v1", watch=0, index_recall=index_recall)):
+        inside = service(client)
+        assert inside.is_short(RecommendRequest(users=["u1"], search="biased")) is is_short
+        assert not inside.is_short(RecommendRequest(users=["u1"], search="float"))
 
 
 def test_what_is_logged_while_a_request_is_answered_has_its_id(

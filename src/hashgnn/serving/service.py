@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn.errors import HashGNNError, ParameterError, StorageError
+from hashgnn.index import InvertedFile
 from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
 from hashgnn.serving import documents
@@ -88,13 +89,17 @@ class Service:
     def is_short(self, asked: RecommendRequest | SimilarItemsRequest) -> bool:
         """Say whether a search is over in about a millisecond, by the bytes that it reads.
 
-        Those of codes count once for each of the four planes of a float query.
+        Those of codes count once for each of the four planes of a float query. Of lists, centroids and the
+        nearest are read.
         """
         rows = asked.items if isinstance(asked, SimilarItemsRequest) else asked.users or asked.histories
         engine = self.held.current
         state = engine.version.state
         of_item = {"float": 4 * state.dim, "asymmetric": state.n_bits / 2}.get(asked.search, state.n_bits / 8)
-        read = len(rows or ()) * state.n_items * of_item
+        index, n_read = engine.version.fitted.item_index, float(state.n_items)
+        if isinstance(index, InvertedFile) and asked.search != "float":
+            n_read = index.n_lists + n_read * min(index.n_probe / index.n_lists, 1)
+        read = len(rows or ()) * n_read * of_item
         found = len(rows or ()) * asked.k * (asked.oversampling if asked.search == "hierarchical" else 1)
         return read <= _SHORT_BYTES and found <= _SHORT_RESULTS
 
