@@ -178,7 +178,7 @@ class HierarchicalIndex:
         first = self._search(queries, query_embeddings, k, 1, n_lists, None, True, n_threads)
         vectors = np.asarray(query_embeddings, np.float32)
         size = first.positions.shape[1]
-        last = last_products(vectors, state.rows, state.scale, self.alive(), size)
+        last = last_products(vectors, state.rows, state.scale, state.codes.alive_mask(), size)
         last -= _SLACK * np.abs(last)
 
         def reached(oversampling: int, n_probe: int | None) -> float:

@@ -198,12 +198,11 @@ def _self_test(path: Path, version: Version) -> None:
     if not state.n_items:
         raise ArtifactError(f"{path}: holds no items, so there is nothing to recommend")
     try:
+        space = fitted.items_for_users  # makes the index: no request shall wait for it
         if state.n_users:
             queries = trained(state, "user", np.zeros(1, np.int64))
             for way in ("hamming", "hierarchical"):
-                found = fitted.items_for_users.search(
-                    queries, fitted.items_for_users.options(1, way), Filters()
-                )
+                found = space.search(queries, space.options(1, way), Filters())
                 if not (found.counts == 1).all() or not np.isfinite(found.scores).all():
                     raise ArtifactDamagedError(f"{path}: its self-test by {way} search gave no finite score")
         folded = HashGNN.from_state(state).fold_in_users([state.item_ids.ids[:1].tolist()])
