@@ -40,6 +40,7 @@ class Finder {
     job.n_queries = 1;
     job.n_planes = queries_.n_planes;
     job.penalty_scale = queries_.penalty_scale.empty() ? nullptr : queries_.penalty_scale.data() + query_;
+    job.least_far = queries_.least_far.empty() ? nullptr : queries_.least_far.data() + query_;
     job.limits = &limit_;
     job.hit = &Finder::hit;
     job.context = this;

@@ -25,6 +25,7 @@ struct ScanJob {
   int n_queries;
   int n_planes;
   const std::uint16_t* penalty_scale;  // a query, or null: the penalty counts as it is
+  const std::uint16_t* least_far;  // a query, or null: what the second half of any code adds at least
   std::uint32_t* limits;          // a query: 16 bits, twice
   HitFunction hit;
   void* context;

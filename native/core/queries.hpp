@@ -13,6 +13,7 @@ struct Queries {
   std::vector<std::uint32_t> words;        // (n_queries, n_planes, n_slices)
   std::vector<std::uint16_t> penalty_scale;  // a query; empty: penalties count as they are
   std::vector<float> step;                 // a query; empty: 1. Points of score for half a unit of value
+  std::vector<std::uint16_t> least_far;    // a query; empty: 0. What the second half of any code adds at least
 
   std::uint32_t value_range() const { return ((1u << n_planes) - 1u) * static_cast<std::uint32_t>(n_bits); }
 };

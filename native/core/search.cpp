@@ -157,6 +157,7 @@ class Search {
     job.queries = queries_.words.data() + part.first_query * queries_.n_planes * run.n_slices;
     job.n_queries = static_cast<int>(part.n_queries);
     job.penalty_scale = queries_.penalty_scale.empty() ? nullptr : queries_.penalty_scale.data() + part.first_query;
+    job.least_far = queries_.least_far.empty() ? nullptr : queries_.least_far.data() + part.first_query;
     job.limits = group.limits();
     job.hit = &Group::hit;
     job.context = &group;

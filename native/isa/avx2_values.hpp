@@ -61,16 +61,17 @@ inline __attribute__((always_inline)) void add_values(const std::uint8_t* tables
 template <int Rows, int Blocks, int Slices>
 inline __attribute__((always_inline)) void values_near(const ScanJob& job, int query, const std::uint8_t* tables, const Tile& tile,
                                                        int b0, Left<Avx2::Lanes>* left) {
-  Avx2::Lanes sums[Rows][Blocks];
-  for (int r = 0; r < Rows; ++r)
-    for (int b = 0; b < Blocks; ++b)
-      sums[r][b] = scaled_start<Avx2>(job, query + r, tile.block(b0 + b), tile.start(b0 + b).lanes[0]);
+  Avx2::Lanes sums[Rows][Blocks], limits[Rows];
+  for (int r = 0; r < Rows; ++r) {
+    const ScaledQuery<Avx2> asked(job, query + r);
+    limits[r] = Avx2::splat_value(asked.near_limit(job.limits[query + r]));
+    for (int b = 0; b < Blocks; ++b) sums[r][b] = asked.template start<Codes::some>(tile.block(b0 + b));
+  }
   const Vector* codes[Blocks];
   for (int b = 0; b < Blocks; ++b) codes[b] = tile.near_halves(b0 + b);
   add_values<Rows, Blocks, near_slices_of(Slices)>(tables, row_bytes<Slices>(job), codes, tile.n_near(), sums);
   for (int r = 0; r < Rows; ++r)
-    for (int b = 0; b < Blocks; ++b)
-      left[r].set(b0 + b, sums[r][b], Avx2::any_below(sums[r][b], Avx2::splat_value(job.limits[query + r])));
+    for (int b = 0; b < Blocks; ++b) left[r].set(b0 + b, sums[r][b], Avx2::any_below(sums[r][b], limits[r]));
 }
 
 // Second halves of what is left of a query of several planes.
@@ -120,24 +121,18 @@ struct TableQuery {
 
 // What RunScan asks of a query, see scan.hpp.
 template <int Slices>
-class ValueQuery {
+class ValueQuery : public ScaledQuery<Avx2> {
  public:
-  ValueQuery(const ScanJob& job, int query) : job_(job), query_(query) { write_tables(job, query, 0, job.n_slices, tables_); }
+  ValueQuery(const ScanJob& job, int query) : ScaledQuery<Avx2>(job, query), n_near_(near_slices_of(job.n_slices)) {
+    write_tables(job, query, 0, job.n_slices, tables_);
+  }
 
   TableQuery<near_slices_of(Slices)> near() const { return {tables_}; }
-  TableQuery<Slices - near_slices_of(Slices)> far() const { return {tables_ + table_bytes(near_slices_of(job_.n_slices))}; }
-  template <Codes kCodes>
-  __attribute__((always_inline)) Avx2::Lanes start(std::int64_t block) const {
-    if constexpr (kCodes == Codes::all) return Avx2::none();
-    const Avx2::Lanes bias = job_.penalty == nullptr ? Avx2::none() : Avx2::penalties(job_.penalty + block * kBlock);
-    if constexpr (kCodes == Codes::all_biased) return job_.penalty_scale == nullptr ? bias : Avx2::scaled(bias, job_.penalty_scale[query_]);
-    return scaled_start<Avx2>(job_, query_, block, bias);
-  }
+  TableQuery<Slices - near_slices_of(Slices)> far() const { return {tables_ + table_bytes(n_near_)}; }
 
  private:
   static constexpr int kMostSlices = Slices > 0 ? Slices : hashgnn::slices_of(hashgnn::kMaxBits);
-  const ScanJob& job_;
-  int query_;
+  int n_near_;
   alignas(32) std::uint8_t tables_[table_bytes(kMostSlices)];
 };
 

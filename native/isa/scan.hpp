@@ -2,11 +2,11 @@
 //
 // An `Isa` provides, for 32 lanes at a time:
 //   Row      a slice of a block;            load(words), splat(query word)
-//   Count    sums of differing bits;        zero(), count(sum, row, row)
-//   Lanes    32 values of 16 bits;          none(), widen(count), add(a, b), saturating_add(a, b), twice(a),
-//                                           penalties(bytes), scaled(lanes, scale), only(lanes, candidates),
-//                                           splat_value(word), below(a, b), any_below(a, b), store(values, lanes)
-//   kMaxRun  slices that a Count can hold before it must be widened
+//   Count    sums of differing bits;        start(lanes), count(sum, row, row)
+//   Lanes    32 values of 16 bits;          none(), finish(lanes, count), add(a, b), twice(a), penalties(bytes),
+//                                           scaled(lanes, scale), only(lanes, candidates), splat_value(word),
+//                                           below(a, b), any_below(a, b), store(values, lanes)
+//   kMaxRun  slices that a Count can hold before it must be added to lanes
 //   kRows, kBlocks: queries and blocks of a tile, what fits its registers
 // Everything here is in an unnamed namespace: each instruction set gets its own copy, and the linker can
 // never take the copy of one for another.
@@ -110,51 +110,11 @@ inline __attribute__((always_inline)) void hamming_tile(const ScanJob& job, int 
   if (any_below<Isa, Rows, Blocks>(job, query, sums, masks)) report_all<Isa, Rows, Blocks>(job, query, block, sums, masks);
 }
 
-// One query of several planes over some slices, most significant plane first: the sum doubles from plane to plane.
-template <class Isa, int Blocks, int Slices>
-inline __attribute__((always_inline)) void add_planes(const std::uint16_t* words, int n_slices, const ScanJob& job,
-                                                      const std::uint32_t* planes,
-                                                      typename Isa::Lanes (&totals)[1][Blocks]) {
-  typename Isa::Lanes sums[1][Blocks];
-  for (int b = 0; b < Blocks; ++b) sums[0][b] = Isa::none();
-  for (int p = 0; p < job.n_planes; ++p) {
-    for (int b = 0; b < Blocks; ++b) sums[0][b] = Isa::twice(sums[0][b]);
-    add_distances<Isa, 1, Blocks, Slices>(words, n_slices, planes + p * job.n_slices, 0, sums);
-  }
-  for (int b = 0; b < Blocks; ++b) totals[0][b] = Isa::add(totals[0][b], sums[0][b]);
-}
-
-// Where the codes of a block start for a query of several planes.
-template <class Isa>
-inline __attribute__((always_inline)) typename Isa::Lanes scaled_start(const ScanJob& job, int query, std::int64_t block,
-                                                                       typename Isa::Lanes bias) {
-  if (job.penalty_scale != nullptr) bias = Isa::scaled(bias, job.penalty_scale[query]);
-  if (block + 1 == job.n_blocks) return Isa::only(bias, job.last_candidates);
-  return job.candidates == nullptr ? bias : Isa::only(bias, job.candidates[block]);
-}
-
-template <class Isa, int Blocks, int Slices>
-inline __attribute__((always_inline)) void planes_tile(const ScanJob& job, int query, std::int64_t block,
-                                                       const Start<Isa, Blocks>& start) {
-  constexpr int kNear = near_slices_of(Slices), kFar = Slices - kNear;
-  const int n_slices = Slices > 0 ? Slices : job.n_slices;
-  const int n_near = near_slices_of(n_slices), n_far = n_slices - n_near;
-  const std::uint32_t* planes = job.queries + std::int64_t{query} * job.n_planes * n_slices;
-  typename Isa::Lanes sums[1][Blocks];
-  typename Isa::Mask masks[1][Blocks];
-  for (int b = 0; b < Blocks; ++b) sums[0][b] = scaled_start<Isa>(job, query, block + b, start.lanes[b]);
-  add_planes<Isa, Blocks, kNear>(job.near + block * n_near * kBlock, n_near, job, planes, sums);
-  if (!any_below<Isa, 1, Blocks>(job, query, sums, masks)) return;
-  add_planes<Isa, Blocks, kFar>(job.far + block * n_far * kBlock, n_far, job, planes + n_near, sums);
-  if (any_below<Isa, 1, Blocks>(job, query, sums, masks)) report_all<Isa, 1, Blocks>(job, query, block, sums, masks);
-}
-
 template <class Isa, int Blocks>
 inline Start<Isa, Blocks> start_of(const ScanJob& job, std::int64_t block) {
   Start<Isa, Blocks> start;
   for (int b = 0; b < Blocks; ++b) {
     start.lanes[b] = job.penalty == nullptr ? Isa::none() : Isa::penalties(job.penalty + (block + b) * kBlock);
-    if (job.n_planes > 1) continue;  // the filter comes after the scale of a query, see scaled_start
     if (block + b + 1 == job.n_blocks)
       start.lanes[b] = Isa::only(start.lanes[b], job.last_candidates);
     else if (job.candidates != nullptr)
@@ -170,20 +130,15 @@ inline bool no_candidates(const ScanJob& job, std::int64_t block, int n_blocks) 
   return true;
 }
 
-// All queries against Blocks blocks at a time; returns the first block that is left.
+// All code queries against Blocks blocks at a time; returns the first block that is left.
 template <class Isa, int Rows, int Blocks, int Slices>
 std::int64_t scan_blocks(const ScanJob& job, std::int64_t block) {
   for (; block + Blocks <= job.n_blocks; block += Blocks) {
     if (no_candidates(job, block, Blocks)) continue;
     const Start<Isa, Blocks> start = start_of<Isa, Blocks>(job, block);
     int query = 0;
-    if (job.n_planes > 1) {
-      for (; query < job.n_queries; ++query) planes_tile<Isa, Blocks, Slices>(job, query, block, start);
-    } else {
-      for (; query + Rows <= job.n_queries; query += Rows)
-        hamming_tile<Isa, Rows, Blocks, Slices>(job, query, block, start);
-      for (; query < job.n_queries; ++query) hamming_tile<Isa, 1, Blocks, Slices>(job, query, block, start);
-    }
+    for (; query + Rows <= job.n_queries; query += Rows) hamming_tile<Isa, Rows, Blocks, Slices>(job, query, block, start);
+    for (; query < job.n_queries; ++query) hamming_tile<Isa, 1, Blocks, Slices>(job, query, block, start);
   }
   return block;
 }
@@ -216,7 +171,8 @@ struct SpreadQuery {
 
 enum class Codes { all, all_biased, some };  // all are candidates, without or with penalties, or some are, either way
 
-// What a scan by runs asks of a query: what adds the values of its first and of its second slices, and where codes start.
+// What a scan by runs asks of a query: what adds the values of its first and of its second slices, where codes start, and
+// below which limit their first halves have to be.
 template <class Isa, int Slices>
 class CodeQuery {
  public:
@@ -233,11 +189,77 @@ class CodeQuery {
     else if constexpr (kCodes == Codes::all_biased) return Isa::penalties(job_.penalty + block * kBlock);
     else return start_of<Isa, 1>(job_, block).lanes[0];
   }
+  std::uint32_t near_limit(std::uint32_t limit) const { return limit; }
 
  private:
   const ScanJob& job_;
   const std::uint32_t* words_;
   int n_near_;
+};
+
+// Some slices of a query of several planes.
+template <class Isa, int Slices>
+struct SpreadPlanes {
+  const std::uint32_t* planes;
+  int n_planes, stride;
+
+  // Most significant plane first: the sum doubles from plane to plane.
+  __attribute__((always_inline)) typename Isa::Lanes add(const std::uint16_t* block, int n_slices, typename Isa::Lanes total) const {
+    typename Isa::Lanes sums[1][1] = {{Isa::none()}};
+    for (int p = 0; p < n_planes; ++p) {
+      sums[0][0] = Isa::twice(sums[0][0]);
+      add_distances<Isa, 1, 1, Slices>(block, n_slices, planes + p * stride, 0, sums);
+    }
+    return Isa::add(total, sums[0][0]);
+  }
+};
+
+// Where codes start for a query of several planes, and how near their first halves have to be.
+template <class Isa>
+class ScaledQuery {
+ public:
+  ScaledQuery(const ScanJob& job, int query)
+      : job_(job), scale_(job.penalty_scale == nullptr ? kUnscaled : job.penalty_scale[query]),
+        least_far_(job.least_far == nullptr ? 0u : job.least_far[query]) {}
+
+  template <Codes kCodes>
+  __attribute__((always_inline)) typename Isa::Lanes start(std::int64_t block) const {
+    if constexpr (kCodes == Codes::all) return Isa::none();
+    const typename Isa::Lanes bias = job_.penalty == nullptr ? Isa::none() : Isa::penalties(job_.penalty + block * kBlock);
+    const typename Isa::Lanes scaled = scale_ == kUnscaled ? bias : Isa::scaled(bias, scale_);
+    if constexpr (kCodes == Codes::all_biased) return scaled;
+    if (block + 1 == job_.n_blocks) return Isa::only(scaled, job_.last_candidates);
+    return job_.candidates == nullptr ? scaled : Isa::only(scaled, job_.candidates[block]);
+  }
+  // Second halves add something to every code: to each bit the lesser of what its two values add.
+  std::uint32_t near_limit(std::uint32_t limit) const {
+    const std::uint32_t once = limit & 0xFFFFu;
+    return (once - std::min(once, least_far_)) * 0x00010001u;
+  }
+
+ private:
+  static constexpr std::uint16_t kUnscaled = 256;  // times 256 / 256 is the penalty itself
+  const ScanJob& job_;
+  std::uint16_t scale_;
+  std::uint32_t least_far_;
+};
+
+// A query of several planes, whose bits are counted plane by plane.
+template <class Isa, int Slices>
+class PlanesQuery : public ScaledQuery<Isa> {
+ public:
+  PlanesQuery(const ScanJob& job, int query)
+      : ScaledQuery<Isa>(job, query), planes_(job.queries + std::int64_t{query} * job.n_planes * job.n_slices),
+        n_planes_(job.n_planes), n_slices_(job.n_slices) {}
+
+  SpreadPlanes<Isa, near_slices_of(Slices)> near() const { return {planes_, n_planes_, n_slices_}; }
+  SpreadPlanes<Isa, Slices - near_slices_of(Slices)> far() const {
+    return {planes_ + near_slices_of(n_slices_), n_planes_, n_slices_};
+  }
+
+ private:
+  const std::uint32_t* planes_;
+  int n_planes_, n_slices_;
 };
 
 // One query against runs of blocks: the first halves of all, in the order of memory, then the second halves of those
@@ -296,7 +318,7 @@ class RunScan {
   std::uint64_t compare_near(std::int64_t first, int n_blocks, typename Isa::Lanes* sums) const {
     const std::uint16_t* near = job_.near + first * n_near() * kBlock;
     const auto asked = asked_.near();
-    const typename Isa::Lanes limit = Isa::splat_value(job_.limits[query_]);
+    const typename Isa::Lanes limit = Isa::splat_value(asked_.near_limit(job_.limits[query_]));
     std::uint64_t within_reach = 0;
 #pragma GCC unroll 2
     for (int b = 0; b < n_blocks; ++b, near += n_near() * kBlock) {
@@ -347,16 +369,9 @@ void scan_runs(const ScanJob& job) {
 
 template <class Isa, int Slices>
 void scan_slices(const ScanJob& job) {
-  std::int64_t block = 0;
-  if (job.n_planes == 1 && job.n_queries < Isa::kRows) {
-    scan_runs<Isa, Slices, CodeQuery<Isa, Slices>>(job);
-    return;
-  }
-  if (job.n_planes > 1)
-    block = scan_blocks<Isa, 1, Isa::kBlocks, Slices>(job, block);
-  else
-    block = scan_blocks<Isa, Isa::kRows, Isa::kBlocks, Slices>(job, block);
-  scan_blocks<Isa, 1, 1, Slices>(job, block);
+  if (job.n_planes > 1) return scan_runs<Isa, Slices, PlanesQuery<Isa, Slices>>(job);
+  if (job.n_queries < Isa::kRows) return scan_runs<Isa, Slices, CodeQuery<Isa, Slices>>(job);
+  scan_blocks<Isa, 1, 1, Slices>(job, scan_blocks<Isa, Isa::kRows, Isa::kBlocks, Slices>(job, 0));
 }
 
 template <class Isa>

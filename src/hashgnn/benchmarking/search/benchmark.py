@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from hashgnn.benchmarking.search.engines import OURS
 from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
 from hashgnn.benchmarking.search.gpu import GPU_ENGINES, GPU_PEERS, has_gpu
 from hashgnn.benchmarking.search.quality import HELD_OUT_K, ExactResults, held_out_recall
-from hashgnn.benchmarking.search.timing import Times, take_turns
+from hashgnn.benchmarking.search.timing import Times, take_turns, timed
 from hashgnn.errors import ParameterError
 
 _OURS = (*OURS, *GPU_ENGINES)
@@ -75,8 +74,8 @@ def benchmark_search(
         some, else None), ``compared_with``, and ``ratio_to_ours`` and ``single_ratio_to_ours``: its time a
         query divided by that of the engine of ours in ``compared_with``, in batches and for single
         queries. Above 1, ours is faster. The same of processor time, which other work on the machine
-        hardly changes: ``batch_processor_ms``, ``single_processor_ms``, ``processor_ratio_to_ours``,
-        ``single_processor_ratio_to_ours``.
+        hardly changes: ``batch_processor_ms``, ``single_processor_ms``, ``build_processor_seconds``,
+        ``processor_ratio_to_ours``, ``single_processor_ratio_to_ours``.
 
     Raises
     ------
@@ -104,11 +103,12 @@ def benchmark_search(
         raise ParameterError(f"k must be at most {len(data.items)}, the number of items, got {size}")
     batch = min(batch, len(data.queries))
     chosen = [engine for engine in chosen if data.item_bias is not None or not engine.needs_bias]
-    built, build_seconds = {}, {}
+    built: dict[str, Built] = {}
+    building: dict[str, tuple[float, float]] = {}
     for engine in chosen:
-        start = time.perf_counter()
-        built[engine.name] = engine.build(data, size, threads)
-        build_seconds[engine.name] = time.perf_counter() - start
+        building[engine.name] = timed(
+            lambda e=engine: built.update({e.name: e.build(data, size, threads)})  # type: ignore[misc]
+        )
     exact = ExactResults(data, size, threads)
     tuned = {name: exact.tune(engine) for name, engine in built.items()}
     times = take_turns(built, n_queries=batch, k=size, n_rounds=rounds)
@@ -126,7 +126,8 @@ def benchmark_search(
                 "threads": threads,
                 "qps": 1e3 / taken.pop("batch_ms"),
                 **taken,
-                "build_seconds": build_seconds[name],
+                "build_seconds": building[name][0],
+                "build_processor_seconds": building[name][1],
                 "bytes_per_item": built[name].n_bytes / len(data.items),
                 "breadth": tuned[name].breadth,
                 "candidates": tuned[name].candidates,
