@@ -43,10 +43,10 @@ struct Floats {
 template <int Slices>
 void scan_groups(const ScanJob& job) {
   if (job.n_queries == 1) return scan_runs<Avx2, Slices, ValueQuery<Slices>>(job);  // of several planes
-  const int most = std::max(4, static_cast<int>(kTableBytes / table_bytes(job.n_slices)) / 4 * 4);
+  const int most = queries_of_group<HalfBytes>(job.n_slices);
   for (int first = 0; first < job.n_queries; first += most) {
     const int end = std::min(first + most, job.n_queries);
-    if (job.n_planes > 1) scan_group_values<Slices>(job, first, end);
+    if (job.n_planes > 1) scan_group_values<HalfBytes, Slices>(job, first, end);
     else scan_group_distances<Slices>(job, first, end);
   }
 }

@@ -16,7 +16,7 @@ struct Avx2 {
   using Count = Pair;  // bytes
   using Mask = std::uint32_t;
   static constexpr int kMaxRun = 31;  // 31 * 8 differing bits fit a byte
-  static constexpr int kRows = 4;  // fewer are counted one after another, more are looked up, see avx2_tables.hpp
+  static constexpr int kRows = 4;  // fewer are counted one after another, more are looked up, see tables.hpp
   static constexpr int kBlocks = 1;
 
   static __m256i read(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }

@@ -1,12 +1,14 @@
-// AVX-512 with VPOPCNTW (BITALG): Intel from Ice Lake, AMD from Zen 4.
+// AVX-512 with VPOPCNTW (BITALG) and VPERMB (VBMI): Intel from Ice Lake, AMD from Zen 4.
 #include "../core/kernels.hpp"
 
-#if defined(__AVX512BITALG__) && defined(__AVX512BW__)
+#if defined(__AVX512BITALG__) && defined(__AVX512BW__) && defined(__AVX512VBMI__)
 
 #include <immintrin.h>
 
 #include "dot.hpp"
 #include "scan.hpp"
+#include "six_bits.hpp"
+#include "values.hpp"
 
 namespace {
 
@@ -47,6 +49,25 @@ struct Avx512 {
   static void store(std::uint16_t* values, Lanes a) { _mm512_storeu_si512(values, a); }
 };
 
+// Bits are counted, but for many queries of several planes, whose planes are looked up together.
+template <int Slices>
+void scan_groups(const ScanJob& job) {
+  const int most = queries_of_group<SixBits<Avx512>>(job.n_slices);
+  for (int first = 0; first < job.n_queries; first += most)
+    scan_group_values<SixBits<Avx512>, Slices>(job, first, std::min(first + most, job.n_queries));
+}
+
+void scan_by_tables(const ScanJob& job) {
+  if (job.n_planes == 1 || job.n_planes > kTablePlanes || job.n_queries == 1) return scan<Avx512>(job);
+  switch (job.n_slices) {
+    case 4: return scan_groups<4>(job);
+    case 8: return scan_groups<8>(job);
+    case 16: return scan_groups<16>(job);
+    case 32: return scan_groups<32>(job);
+    default: return scan_groups<0>(job);
+  }
+}
+
 struct Floats {
   using Sum = __m512;
   static Sum zero() { return _mm512_setzero_ps(); }
@@ -69,9 +90,9 @@ struct Floats {
 namespace hashgnn {
 
 const Kernels* avx512_kernels() {
-  static const Kernels table = {"avx512", scan<Avx512>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
+  static const Kernels table = {"avx512", scan_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
   static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                             __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vpopcntdq");
+                             __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi");
   return usable ? &table : nullptr;
 }
 

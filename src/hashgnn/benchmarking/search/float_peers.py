@@ -86,9 +86,13 @@ def _hnswlib(data: Catalogue, k: int, n_threads: int) -> Built:
 
 
 def _numpy_matmul(data: Catalogue, k: int, n_threads: int) -> Built:
-    del n_threads  # NumPy's product has as many as the environment said when NumPy was imported
+    pools = require("threadpoolctl", extra="benchmark", purpose="this peer").ThreadpoolController()
 
     def search(rows: Rows, size: int) -> Array:
+        with pools.limit(limits=n_threads, user_api="blas"):
+            return search_limited(rows, size)
+
+    def search_limited(rows: Rows, size: int) -> Array:
         queries, found, scores = data.queries[rows], [], []
         step = max(size, _PRODUCTS // len(queries))
         for start in range(0, len(data.items), step):
