@@ -2,8 +2,8 @@
 //
 //     c++ -O3 -std=c++20 -march=native benchmarks/roof.cpp -o roof && ./roof
 //
-// Medians of fifteen rounds. Taken branches tell whether another thread shares the core: alone, a core that adds once a
-// cycle also jumps once a cycle; beside a busy sibling it is fed every other cycle, and jumps half as often.
+// Medians of fifteen rounds. Taken branches tell whether another thread shares the core: alone, a core also jumps once a
+// cycle; beside a busy sibling it is fed every other cycle, and jumps half as often.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -36,12 +36,13 @@ double rate(double n, Work work) {
 
 constexpr int kTurns = 1 << 20;
 
-double additions() {  // one after another, sixteen a turn
+double dependent() {  // one after another, sixteen a turn; some processors add constants before they execute anything
   return rate(16.0 * kTurns, [] {
-    std::uint64_t sum = 1;
+    std::uint64_t sum = 1, other = 3;
+    asm volatile("" : "+r"(other));
     for (int i = 0; i < kTurns; ++i) {
 #pragma GCC unroll 16
-      for (int j = 0; j < 16; ++j) asm volatile("" : "+r"(sum += 1));
+      for (int j = 0; j < 16; ++j) asm volatile("" : "+r"(sum ^= other));
     }
   });
 }
@@ -52,25 +53,8 @@ double branches() {  // a taken one a turn
   });
 }
 
+// Instructions by name: a compiler would do what is the same for all sums once.
 #if defined(__AVX2__)
-double look_ups() {  // a shuffle and a saturating addition of 32 bytes, eight sums at a time
-  return rate(16.0 * kTurns, [] {
-    __m256i sums[8];
-    for (auto& sum : sums) sum = _mm256_setzero_si256();
-    __m256i table = _mm256_set1_epi8(3), halves = _mm256_set1_epi8(5);
-    for (int i = 0; i < 2 * kTurns; ++i) {
-      asm volatile("" : "+x"(table), "+x"(halves));
-#pragma GCC unroll 8
-      for (auto& sum : sums) {
-        __m256i found = _mm256_shuffle_epi8(table, halves);
-        asm volatile("" : "+x"(found));
-        sum = _mm256_adds_epu8(sum, found);
-      }
-    }
-    for (auto& sum : sums) asm volatile("" : "+x"(sum));
-  });
-}
-
 double simple_operations() {  // additions and logic of 32 bytes, eight at a time
   return rate(16.0 * kTurns, [] {
     __m256i sums[8];
@@ -78,6 +62,44 @@ double simple_operations() {  // additions and logic of 32 bytes, eight at a tim
     for (int i = 0; i < kTurns; ++i) {
 #pragma GCC unroll 8
       for (auto& sum : sums) asm volatile("vpaddb %0, %0, %0\n\tvpand %0, %0, %0" : "+x"(sum));
+    }
+  });
+}
+
+double look_ups() {  // a shuffle of 32 bytes and an addition, eight sums at a time
+  return rate(8.0 * kTurns, [] {
+    __m256i sums[8], table = _mm256_set1_epi8(3), halves = _mm256_set1_epi8(5), found;
+    for (auto& sum : sums) sum = _mm256_setzero_si256();
+    for (int i = 0; i < kTurns; ++i) {
+#pragma GCC unroll 8
+      for (auto& sum : sums)
+        asm volatile("vpshufb %3, %2, %1\n\tvpaddb %1, %0, %0" : "+x"(sum), "=&x"(found) : "x"(table), "x"(halves));
+    }
+  });
+}
+#endif
+
+#if defined(__AVX512BITALG__) && defined(__AVX512VBMI__)
+double counts() {  // of 16 bits of 32 codes: an exclusive or, a count and an addition of 64 bytes, eight sums at a time
+  return rate(8.0 * kTurns, [] {
+    __m512i sums[8], code = _mm512_set1_epi8(3), query = _mm512_set1_epi8(5), differ;
+    for (auto& sum : sums) sum = _mm512_setzero_si512();
+    for (int i = 0; i < kTurns; ++i) {
+#pragma GCC unroll 8
+      for (auto& sum : sums)
+        asm volatile("vpxord %3, %2, %1\n\tvpopcntw %1, %1\n\tvpaddw %1, %0, %0" : "+v"(sum), "=&v"(differ) : "v"(code), "v"(query));
+    }
+  });
+}
+
+double wide_look_ups() {  // a permutation of 64 bytes and an addition, eight sums at a time
+  return rate(8.0 * kTurns, [] {
+    __m512i sums[8], table = _mm512_set1_epi8(3), parts = _mm512_set1_epi8(5), found;
+    for (auto& sum : sums) sum = _mm512_setzero_si512();
+    for (int i = 0; i < kTurns; ++i) {
+#pragma GCC unroll 8
+      for (auto& sum : sums)
+        asm volatile("vpermb %2, %3, %1\n\tvpaddb %1, %0, %0" : "+v"(sum), "=&v"(found) : "v"(table), "v"(parts));
     }
   });
 }
@@ -110,11 +132,15 @@ double reading(std::size_t n_bytes) {
 }  // namespace
 
 int main() {
-  std::printf("additions one after another   %6.2f billion/s (the clock)\n", additions());
+  std::printf("one after another             %6.2f billion/s (the clock)\n", dependent());
   std::printf("taken branches                %6.2f billion/s\n", branches());
 #if defined(__AVX2__)
   std::printf("simple operations of 32 bytes %6.2f billion/s\n", simple_operations());
   std::printf("look-ups of 32 codes          %6.2f billion/s\n", look_ups());
+#endif
+#if defined(__AVX512BITALG__) && defined(__AVX512VBMI__)
+  std::printf("counts of 16 bits, 32 codes   %6.2f billion/s\n", counts());
+  std::printf("look-ups of 6 bits, 64 codes  %6.2f billion/s\n", wide_look_ups());
 #endif
   for (const std::size_t megabytes : {4, 8, 16, 32, 64})
     std::printf("reading %2zu MB                 %6.1f GB/s\n", megabytes, reading(megabytes << 20));
