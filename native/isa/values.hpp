@@ -119,7 +119,8 @@ void search_values(const ScanJob& job, const ScaledQuery<typename Cut::Isa> (&as
   Left<Values<Cut>> left[Rows];
   int u = 0;
   for (; u + 2 <= tile.n_units(); u += 2) values_near<Cut, kCodes, Rows, 2, Slices>(job, asked, limits, tables, tile, u, left);
-  if (u < tile.n_units()) values_near<Cut, kCodes, Rows, 1, Slices>(job, asked, limits, tables, tile, u, left);
+  if (u < tile.n_units()) [[unlikely]]
+    values_near<Cut, Codes::some, Rows, 1, 0>(job, asked, limits, tables, tile, u, left);
   for (int r = 0; r < Rows; ++r)
     values_far<Cut, Slices>(job, query + r, tables + r * row_bytes<Cut, Slices>(job), tile, left[r]);
 }
@@ -130,8 +131,8 @@ void search_values(const ScanJob& job, int first, int end, const std::uint8_t* t
   for (int query = first; query < end; query += 2, tables += 2 * row_bytes<Cut, Slices>(job)) {
     if (query + 1 < end)
       search_values<Cut, kCodes, 2, Slices>(job, {Asked(job, query), Asked(job, query + 1)}, query, tables, tile);
-    else
-      search_values<Cut, kCodes, 1, Slices>(job, {Asked(job, query)}, query, tables, tile);
+    else  // rare: no code of its own for every width
+      search_values<Cut, Codes::some, 1, 0>(job, {Asked(job, query)}, query, tables, tile);
   }
 }
 
