@@ -1,15 +1,13 @@
 // Codes cut into six, six and four bits, whose tables of 64 entries a permutation of AVX-512 VBMI looks up, see tables.hpp.
 #pragma once
 
-#include <immintrin.h>
-
+#include "avx512_lanes.hpp"
 #include "tables.hpp"
 
 namespace {
 
-template <class Lanes512>
 struct SixBits {
-  using Isa = Lanes512;
+  using Isa = Avx512;
   using Bytes = __m512i;
   static constexpr int kBlocks = 2;
   static constexpr int kParts = 3;
@@ -30,7 +28,7 @@ struct SixBits {
     parts[1].value = woven(_mm512_srli_epi16(low, 6), _mm512_slli_epi16(high, 2));
     parts[2].value = woven(_mm512_srli_epi16(low, 12), _mm512_srli_epi16(high, 4));
   }
-  static void lanes(Bytes even, Bytes odd, typename Isa::Lanes (&out)[2]) {
+  static void lanes(Bytes even, Bytes odd, Avx512::Lanes (&out)[2]) {
     out[0] = even;
     out[1] = odd;
   }
