@@ -167,6 +167,42 @@ def test_batches_and_single_queries_over_clusters_equal_the_reference(n_bits: in
             assert_same(index.search(one, 100, candidates=allowed, n_threads=1), expected)
 
 
+@pytest.mark.parametrize("n_bits", [64, 128, 256, 512])
+def test_float_queries_over_clusters_equal_the_reference(n_bits: int) -> None:
+    """First halves put most codes out of reach, by what any second half adds at least.
+
+    10,000 codes are an odd number of blocks, in more than one tile, the last one cut short; five queries are two
+    pairs and one by itself.
+    """
+    rng = np.random.default_rng(n_bits)
+    centres = rng.standard_normal((64, n_bits)).astype(np.float32)
+    nearest = rng.integers(0, 64, 10_000)
+    codes = BinaryCodes.from_signs(centres[nearest] + 0.7 * rng.standard_normal((10_000, n_bits)))
+    queries = centres[:5] + 0.3 * rng.standard_normal((5, n_bits)).astype(np.float32)
+    queries[3, : n_bits // 2] *= 0.01  # hardly any weight in the first half
+    queries[4, n_bits // 2 :] *= 0.01  # and in the second
+    bias = ItemBias.from_values(-2.0 * rng.integers(0, 8, 10_000))
+    allowed = CandidateFilter(allowed=rng.random(10_000) < 0.3)
+    for query_bits in (4, 5):  # looked up and, where bits are counted, plane by plane
+        index = HammingIndex(codes, bias, query_bits=query_bits)
+        for biased, candidates in ((False, None), (True, None), (True, allowed), (False, allowed)):
+            expected = reference_asymmetric(
+                codes,
+                queries,
+                100,
+                query_bits=query_bits,
+                item_bias=bias if biased else None,
+                candidates=candidates,
+            )
+            found = index.search(queries, 100, biased=biased, candidates=candidates, n_threads=1)
+            assert_same(found, expected)
+            for row in range(5):
+                single = index.search(
+                    queries[row : row + 1], 100, biased=biased, candidates=candidates, n_threads=1
+                )
+                np.testing.assert_array_equal(single.positions[0], expected.positions[row])
+
+
 def test_unknown_instruction_set_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from hashgnn import _native; _native.simd()"],
