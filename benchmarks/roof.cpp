@@ -53,54 +53,47 @@ double branches() {  // a taken one a turn
   });
 }
 
-// Instructions by name: a compiler would do what is the same for all sums once.
-#if defined(__AVX2__)
-double simple_operations() {  // additions and logic of 32 bytes, eight at a time
-  return rate(16.0 * kTurns, [] {
-    __m256i sums[8];
-    for (auto& sum : sums) sum = _mm256_setzero_si256();
+// Billions a second of `work` on one of eight registers, `n` operations each. It names its instructions: a compiler would do
+// what is the same for all registers once.
+template <class Register, class Work>
+double of_eight(double n, Work work) {
+  return rate(8.0 * n * kTurns, [&] {
+    Register sums[8] = {};
     for (int i = 0; i < kTurns; ++i) {
 #pragma GCC unroll 8
-      for (auto& sum : sums) asm volatile("vpaddb %0, %0, %0\n\tvpand %0, %0, %0" : "+x"(sum));
+      for (auto& sum : sums) work(sum);
     }
   });
 }
 
-double look_ups() {  // a shuffle of 32 bytes and an addition, eight sums at a time
-  return rate(8.0 * kTurns, [] {
-    __m256i sums[8], table = _mm256_set1_epi8(3), halves = _mm256_set1_epi8(5), found;
-    for (auto& sum : sums) sum = _mm256_setzero_si256();
-    for (int i = 0; i < kTurns; ++i) {
-#pragma GCC unroll 8
-      for (auto& sum : sums)
-        asm volatile("vpshufb %3, %2, %1\n\tvpaddb %1, %0, %0" : "+x"(sum), "=&x"(found) : "x"(table), "x"(halves));
-    }
+#if defined(__AVX2__)
+double simple_operations() {  // additions and logic of 32 bytes
+  return of_eight<__m256i>(2, [](__m256i& sum) { asm volatile("vpaddb %0, %0, %0\n\tvpand %0, %0, %0" : "+x"(sum)); });
+}
+
+double look_ups() {  // a shuffle of 32 bytes and an addition
+  const __m256i table = _mm256_set1_epi8(3), halves = _mm256_set1_epi8(5);
+  return of_eight<__m256i>(1, [=](__m256i& sum) {
+    __m256i found;
+    asm volatile("vpshufb %3, %2, %1\n\tvpaddb %1, %0, %0" : "+x"(sum), "=&x"(found) : "x"(table), "x"(halves));
   });
 }
 #endif
 
 #if defined(__AVX512BITALG__) && defined(__AVX512VBMI__)
-double counts() {  // of 16 bits of 32 codes: an exclusive or, a count and an addition of 64 bytes, eight sums at a time
-  return rate(8.0 * kTurns, [] {
-    __m512i sums[8], code = _mm512_set1_epi8(3), query = _mm512_set1_epi8(5), differ;
-    for (auto& sum : sums) sum = _mm512_setzero_si512();
-    for (int i = 0; i < kTurns; ++i) {
-#pragma GCC unroll 8
-      for (auto& sum : sums)
-        asm volatile("vpxord %3, %2, %1\n\tvpopcntw %1, %1\n\tvpaddw %1, %0, %0" : "+v"(sum), "=&v"(differ) : "v"(code), "v"(query));
-    }
+double counts() {  // of 16 bits of 32 codes: an exclusive or, a count and an addition of 64 bytes
+  const __m512i code = _mm512_set1_epi8(3), query = _mm512_set1_epi8(5);
+  return of_eight<__m512i>(1, [=](__m512i& sum) {
+    __m512i differ;
+    asm volatile("vpxord %3, %2, %1\n\tvpopcntw %1, %1\n\tvpaddw %1, %0, %0" : "+v"(sum), "=&v"(differ) : "v"(code), "v"(query));
   });
 }
 
-double wide_look_ups() {  // a permutation of 64 bytes and an addition, eight sums at a time
-  return rate(8.0 * kTurns, [] {
-    __m512i sums[8], table = _mm512_set1_epi8(3), parts = _mm512_set1_epi8(5), found;
-    for (auto& sum : sums) sum = _mm512_setzero_si512();
-    for (int i = 0; i < kTurns; ++i) {
-#pragma GCC unroll 8
-      for (auto& sum : sums)
-        asm volatile("vpermb %2, %3, %1\n\tvpaddb %1, %0, %0" : "+v"(sum), "=&v"(found) : "v"(table), "v"(parts));
-    }
+double wide_look_ups() {  // a permutation of 64 bytes and an addition
+  const __m512i table = _mm512_set1_epi8(3), parts = _mm512_set1_epi8(5);
+  return of_eight<__m512i>(1, [=](__m512i& sum) {
+    __m512i found;
+    asm volatile("vpermb %2, %3, %1\n\tvpaddb %1, %0, %0" : "+v"(sum), "=&v"(found) : "v"(table), "v"(parts));
   });
 }
 #endif

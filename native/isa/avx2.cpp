@@ -39,28 +39,14 @@ struct Floats {
   }
 };
 
-// Groups of queries whose tables fit the cache.
-template <int Slices>
-void scan_groups(const ScanJob& job) {
-  if (job.n_queries == 1) return scan_runs<Avx2, Slices, ValueQuery<Slices>>(job);  // of several planes
-  const int most = queries_of_group<HalfBytes>(job.n_slices);
-  for (int first = 0; first < job.n_queries; first += most) {
-    const int end = std::min(first + most, job.n_queries);
-    if (job.n_planes > 1) scan_group_values<HalfBytes, Slices>(job, first, end);
-    else scan_group_distances<Slices>(job, first, end);
-  }
-}
-
 // Few code queries are cheaper to count than to look up.
 void scan_by_tables(const ScanJob& job) {
-  if (job.n_planes > kTablePlanes || (job.n_planes == 1 && job.n_queries < 4)) return scan<Avx2>(job);
-  switch (job.n_slices) {
-    case 4: return scan_groups<4>(job);
-    case 8: return scan_groups<8>(job);
-    case 16: return scan_groups<16>(job);
-    case 32: return scan_groups<32>(job);
-    default: return scan_groups<0>(job);
-  }
+  if (job.n_planes > kTablePlanes || (job.n_planes == 1 && job.n_queries < Avx2::kRows)) return scan<Avx2>(job);
+  if (job.n_planes > 1 && job.n_queries > 1) return scan_values<HalfBytes>(job);
+  with_slices(job.n_slices, [&]<int Slices>() {
+    if (job.n_planes > 1) scan_runs<Avx2, Slices, ValueQuery<Slices>>(job);
+    else for_groups<HalfBytes>(job, [&](int first, int end) { scan_group_distances<Slices>(job, first, end); });
+  });
 }
 
 // Not every compiler's own check knows the name of F16C.

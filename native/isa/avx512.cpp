@@ -12,22 +12,9 @@
 namespace {
 
 // Bits are counted, but for many queries of several planes, whose planes are looked up together.
-template <int Slices>
-void scan_groups(const ScanJob& job) {
-  const int most = queries_of_group<SixBits>(job.n_slices);
-  for (int first = 0; first < job.n_queries; first += most)
-    scan_group_values<SixBits, Slices>(job, first, std::min(first + most, job.n_queries));
-}
-
-void scan_by_tables(const ScanJob& job) {
-  if (job.n_planes == 1 || job.n_planes > kTablePlanes || job.n_queries == 1) return scan<Avx512>(job);
-  switch (job.n_slices) {
-    case 4: return scan_groups<4>(job);
-    case 8: return scan_groups<8>(job);
-    case 16: return scan_groups<16>(job);
-    case 32: return scan_groups<32>(job);
-    default: return scan_groups<0>(job);
-  }
+void scan_by_counts(const ScanJob& job) {
+  if (1 < job.n_planes && job.n_planes <= kTablePlanes && job.n_queries > 1) scan_values<SixBits>(job);
+  else scan<Avx512>(job);
 }
 
 struct Floats {
@@ -52,7 +39,7 @@ struct Floats {
 namespace hashgnn {
 
 const Kernels* avx512_kernels() {
-  static const Kernels table = {"avx512", scan_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
+  static const Kernels table = {"avx512", scan_by_counts, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
   static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                              __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi");
   return usable ? &table : nullptr;

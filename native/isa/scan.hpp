@@ -199,7 +199,7 @@ class CodeQuery {
 
 // Some slices of a query of several planes.
 template <class Isa, int Slices>
-struct SpreadPlanes {
+struct PlaneSums {
   const std::uint32_t* planes;
   int n_planes, stride;
 
@@ -252,8 +252,8 @@ class PlanesQuery : public ScaledQuery<Isa> {
       : ScaledQuery<Isa>(job, query), planes_(job.queries + std::int64_t{query} * job.n_planes * job.n_slices),
         n_planes_(job.n_planes), n_slices_(job.n_slices) {}
 
-  SpreadPlanes<Isa, near_slices_of(Slices)> near() const { return {planes_, n_planes_, n_slices_}; }
-  SpreadPlanes<Isa, Slices - near_slices_of(Slices)> far() const {
+  PlaneSums<Isa, near_slices_of(Slices)> near() const { return {planes_, n_planes_, n_slices_}; }
+  PlaneSums<Isa, Slices - near_slices_of(Slices)> far() const {
     return {planes_ + near_slices_of(n_slices_), n_planes_, n_slices_};
   }
 
@@ -374,15 +374,21 @@ void scan_slices(const ScanJob& job) {
   scan_blocks<Isa, 1, 1, Slices>(job, scan_blocks<Isa, Isa::kRows, Isa::kBlocks, Slices>(job, 0));
 }
 
+// Calls `work` with the slices of the usual widths, 64, 128, 256 and 512 bits, as a constant, with 0 for any other.
+template <class Work>
+void with_slices(int n_slices, Work work) {
+  switch (n_slices) {
+    case 4: return work.template operator()<4>();
+    case 8: return work.template operator()<8>();
+    case 16: return work.template operator()<16>();
+    case 32: return work.template operator()<32>();
+    default: return work.template operator()<0>();
+  }
+}
+
 template <class Isa>
 void scan(const ScanJob& job) {
-  switch (job.n_slices) {  // the usual widths: 64, 128, 256, 512 bits
-    case 4: return scan_slices<Isa, 4>(job);
-    case 8: return scan_slices<Isa, 8>(job);
-    case 16: return scan_slices<Isa, 16>(job);
-    case 32: return scan_slices<Isa, 32>(job);
-    default: return scan_slices<Isa, 0>(job);
-  }
+  with_slices(job.n_slices, [&]<int Slices>() { scan_slices<Isa, Slices>(job); });
 }
 
 }  // namespace

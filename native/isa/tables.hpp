@@ -34,9 +34,12 @@ struct Vector {
 template <class Cut>
 constexpr std::int64_t table_bytes(int n_slices) { return std::int64_t{Cut::kEntries} * Cut::kParts * n_slices; }
 
-// Queries whose tables are kept at a time.
-template <class Cut>
-int queries_of_group(int n_slices) { return std::max(4, static_cast<int>(kTableBytes / table_bytes<Cut>(n_slices)) / 4 * 4); }
+// Calls `work` with the first and the end of each group of queries whose tables are kept at a time.
+template <class Cut, class Work>
+void for_groups(const ScanJob& job, Work work) {
+  const int most = std::max(4, static_cast<int>(kTableBytes / table_bytes<Cut>(job.n_slices)) / 4 * 4);
+  for (int first = 0; first < job.n_queries; first += most) work(first, std::min(first + most, job.n_queries));
+}
 
 // Tables of a query for n slices from `first` on. They take the planes of a query together.
 template <class Cut>

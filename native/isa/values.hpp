@@ -157,4 +157,12 @@ void scan_group_values(const ScanJob& job, int first, int end) {
   }
 }
 
+// Queries of up to kTablePlanes planes against all blocks.
+template <class Cut>
+void scan_values(const ScanJob& job) {
+  with_slices(job.n_slices, [&]<int Slices>() {
+    for_groups<Cut>(job, [&](int first, int end) { scan_group_values<Cut, Slices>(job, first, end); });
+  });
+}
+
 }  // namespace
