@@ -67,6 +67,23 @@ def test_inverted_files_of_faiss_look_no_further_than_they_must(peer: str) -> No
     assert found["index_recall"] >= 0.95
 
 
+def test_threads_that_build_are_not_those_that_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    faiss = pytest.importorskip("faiss")
+    asked: list[int] = []
+    monkeypatch.setattr(faiss, "omp_set_num_threads", asked.append)
+    rows = benchmark_search(
+        n_items=500, n_bits=32, k=10, n_build_threads=3, n_rounds=1, peers=["faiss-hnsw"], engines=["hamming"]
+    )
+    assert asked[0] == 3
+    assert set(asked[1:]) == {1}
+    assert {(row["threads"], row["build_threads"]) for row in rows} == {(1, 3)}
+
+
+def test_no_thread_that_builds_is_refused() -> None:
+    with pytest.raises(ParameterError, match="n_build_threads must be an integer >= 1, got 0"):
+        benchmark_search(n_items=500, n_build_threads=0, peers=[])
+
+
 def test_every_peer_is_named_once() -> None:
     assert len(set(PEERS)) == len(PEERS) == 13
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_choice, check_int
+from hashgnn._progress import progress as progress_bar
 from hashgnn.benchmarking.search.catalogue import Catalogue, generated_catalogue
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
-from hashgnn.benchmarking.search.engine import Built, Engine
+from hashgnn.benchmarking.search.engine import Built, Engine, Threads
 from hashgnn.benchmarking.search.engines import OURS
 from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
 from hashgnn.benchmarking.search.gpu import GPU_ENGINES, GPU_PEERS, has_gpu
-from hashgnn.benchmarking.search.quality import HELD_OUT_K, ExactResults, held_out_recall
+from hashgnn.benchmarking.search.quality import HELD_OUT_K, ExactResults, Tuned, held_out_recall
 from hashgnn.benchmarking.search.timing import Times, take_turns, timed
 from hashgnn.errors import ParameterError
 
@@ -32,11 +33,13 @@ def benchmark_search(
     k: int = 100,
     n_queries: int = 256,
     n_threads: int = 1,
+    n_build_threads: int | None = None,
     peers: Sequence[str] = ("faiss-binary-flat", "faiss-flat-ip"),
     engines: Sequence[str] = ENGINES,
     n_rounds: int = 5,
     catalogue: Catalogue | None = None,
     rng: int | np.random.Generator = 0,
+    progress: bool | None = None,
 ) -> list[dict[str, Any]]:
     """Measure our searches and their peers side by side.
 
@@ -50,6 +53,8 @@ def benchmark_search(
     n_items, n_bits : int
         Of the generated catalogue; ignored where one is given.
     k, n_threads : int
+    n_build_threads : int or None, default=None
+        Threads that build what is searched; ``None``: as many as search.
     n_queries : int, default=256
         In a batch; at most as many as a given catalogue has.
     peers : sequence of str, default=("faiss-binary-flat", "faiss-flat-ip")
@@ -62,13 +67,15 @@ def benchmark_search(
     catalogue : Catalogue or None, default=None
         ``None`` generates a clustered one.
     rng : int or numpy Generator, default=0
+    progress : bool or None, default=None
+        ``None`` shows a bar where stderr is a terminal; ``False`` never.
 
     Returns
     -------
     list of dict
-        One row an engine: ``engine``, ``items``, ``bits``, ``k``, ``queries``, ``threads``, ``qps``,
-        ``single_query_ms`` (median), ``single_query_p99_ms``, ``build_seconds``, ``bytes_per_item``,
-        ``breadth`` (lists or graph nodes looked at; None for exact), ``candidates`` (re-ranked by floats;
+        One row an engine: ``engine``, ``items``, ``bits``, ``k``, ``queries``, ``threads``, ``build_threads``,
+        ``qps``, ``single_query_ms`` (median), ``single_query_p99_ms``, ``build_seconds``,
+        ``bytes_per_item``, ``breadth`` (lists or graph nodes looked at; None for exact), ``candidates`` (re-ranked by floats;
         None for engines that re-rank nothing), ``index_recall`` (share of the exact
         best ``k`` by what the engine compares), ``recall@20`` (on held-out items, where the catalogue has
         some, else None), ``compared_with``, and ``ratio_to_ours`` and ``single_ratio_to_ours``: its time a
@@ -83,10 +90,10 @@ def benchmark_search(
         If an argument breaks its rule, or nothing that was chosen can run here.
     """
     size = check_int("k", k, minimum=1)
-    threads, rounds = (
-        check_int("n_threads", n_threads, minimum=1),
-        check_int("n_rounds", n_rounds, minimum=1),
-    )
+    searching = check_int("n_threads", n_threads, minimum=1)
+    building = searching if n_build_threads is None else n_build_threads
+    threads = Threads(check_int("n_build_threads", building, minimum=1), searching)
+    rounds = check_int("n_rounds", n_rounds, minimum=1)
     batch = check_int("n_queries", n_queries, minimum=1)
     chosen = _chosen(engines, peers)
     if any(engine.needs_gpu for engine in chosen) and not has_gpu():
@@ -98,20 +105,29 @@ def benchmark_search(
         )
     data = catalogue
     if data is None:
-        data = generated_catalogue(check_int("n_items", n_items, minimum=size), batch, n_bits, rng=rng)
+        check_int("n_items", n_items, minimum=size)
+        with progress_bar("Generating items", None, enabled=progress):
+            data = generated_catalogue(n_items, batch, n_bits, rng=rng)
     if size > len(data.items):
         raise ParameterError(f"k must be at most {len(data.items)}, the number of items, got {size}")
     batch = min(batch, len(data.queries))
     chosen = [engine for engine in chosen if data.item_bias is not None or not engine.needs_bias]
     built: dict[str, Built] = {}
-    building: dict[str, tuple[float, float]] = {}
-    for engine in chosen:
-        building[engine.name] = timed(
-            lambda e=engine: built.update({e.name: e.build(data, size, threads)})  # type: ignore[misc]
-        )
-    exact = ExactResults(data, size, threads)
-    tuned = {name: exact.tune(engine) for name, engine in built.items()}
-    times = take_turns(built, n_queries=batch, k=size, n_rounds=rounds)
+    build_times: dict[str, tuple[float, float]] = {}
+    tuned: dict[str, Tuned] = {}
+    recall: dict[str, tuple[float, float | None]] = {}
+    exact = ExactResults(data, size, threads.search)
+    with progress_bar("Comparing", len(chosen) * (2 + rounds), enabled=progress) as advance:
+        for engine in chosen:
+            advance(note=f"building {engine.name}")
+            build_times[engine.name] = timed(
+                lambda e=engine: built.update({e.name: e.build(data, size, threads)})  # type: ignore[misc]
+            )
+        for name, ready in built.items():
+            advance(note=f"what {name} finds")
+            tuned[name] = exact.tune(ready)
+            recall[name] = exact.index_recall(ready), _held_out_recall(ready, data)
+        times = take_turns(built, n_queries=batch, k=size, n_rounds=rounds, advance=advance)
     rows = []
     for engine in chosen:
         name = engine.name
@@ -123,16 +139,17 @@ def benchmark_search(
                 "bits": data.n_bits,
                 "k": size,
                 "queries": batch,
-                "threads": threads,
+                "threads": threads.search,
+                "build_threads": threads.build,
                 "qps": 1e3 / taken.pop("batch_ms"),
                 **taken,
-                "build_seconds": building[name][0],
-                "build_processor_seconds": building[name][1],
+                "build_seconds": build_times[name][0],
+                "build_processor_seconds": build_times[name][1],
                 "bytes_per_item": built[name].n_bytes / len(data.items),
                 "breadth": tuned[name].breadth,
                 "candidates": tuned[name].candidates,
-                "index_recall": exact.index_recall(built[name]),
-                f"recall@{HELD_OUT_K}": _held_out_recall(built[name], data),
+                "index_recall": recall[name][0],
+                f"recall@{HELD_OUT_K}": recall[name][1],
                 "compared_with": engine.ours,
                 **_ratios(times[name], times[engine.ours]),
             }

@@ -9,7 +9,7 @@ import numpy as np
 
 from hashgnn._extras import require
 from hashgnn.benchmarking.search.catalogue import Catalogue
-from hashgnn.benchmarking.search.engine import Built, Engine, Rows
+from hashgnn.benchmarking.search.engine import Built, Engine, Rows, Threads
 from hashgnn.codes import BinaryCodes
 from hashgnn.codes.item_bias import widen_items, widen_queries
 
@@ -56,32 +56,32 @@ def list_count(n: int) -> int:
     return max(1, int(4 * np.sqrt(n)))
 
 
-def _flat(items: BinaryCodes, queries: BinaryCodes, n_threads: int, compares: str) -> Built:
-    index = faiss_module(n_threads).IndexBinaryFlat(items.n_bits)
+def _flat(items: BinaryCodes, queries: BinaryCodes, threads: Threads, compares: str) -> Built:
+    index = faiss_module(threads.build).IndexBinaryFlat(items.n_bits)
     index.add(items.packed)
-    return Built(faiss_search(index, queries.packed, n_threads), items.packed.nbytes, compares)
+    return Built(faiss_search(index, queries.packed, threads.search), items.packed.nbytes, compares)
 
 
-def _binary_flat(data: Catalogue, k: int, n_threads: int) -> Built:
-    return _flat(data.item_codes, data.query_codes, n_threads, "codes")
+def _binary_flat(data: Catalogue, k: int, threads: Threads) -> Built:
+    return _flat(data.item_codes, data.query_codes, threads, "codes")
 
 
-def _binary_flat_widened(data: Catalogue, k: int, n_threads: int) -> Built:
+def _binary_flat_widened(data: Catalogue, k: int, threads: Threads) -> Built:
     assert data.item_bias is not None
     items = widen_items(data.item_codes, data.item_bias)
     queries = widen_queries(data.query_codes, items.n_bits - data.n_bits)
-    return _flat(items, queries, n_threads, "biased codes")
+    return _flat(items, queries, threads, "biased codes")
 
 
-def _binary_ivf(data: Catalogue, k: int, n_threads: int) -> Built:
-    faiss = faiss_module(n_threads)
+def _binary_ivf(data: Catalogue, k: int, threads: Threads) -> Built:
+    faiss = faiss_module(threads.build)
     n, n_lists = len(data.item_codes), list_count(len(data.item_codes))
     quantiser = faiss.IndexBinaryFlat(data.n_bits)
     index = faiss.IndexBinaryIVF(quantiser, data.n_bits, n_lists)
     index.train(training_rows(data.item_codes.packed, n_lists))
     index.add(data.item_codes.packed)
     return Built(
-        faiss_search(index, data.query_codes.packed, n_threads),
+        faiss_search(index, data.query_codes.packed, threads.search),
         (n + n_lists) * data.n_bits / 8 + 8 * n,
         "codes",
         set_breadth=faiss_breadth(index, "nprobe"),
@@ -89,12 +89,12 @@ def _binary_ivf(data: Catalogue, k: int, n_threads: int) -> Built:
     )
 
 
-def _binary_hnsw(data: Catalogue, k: int, n_threads: int) -> Built:
-    index = faiss_module(n_threads).IndexBinaryHNSW(data.n_bits, HNSW_LINKS)
+def _binary_hnsw(data: Catalogue, k: int, threads: Threads) -> Built:
+    index = faiss_module(threads.build).IndexBinaryHNSW(data.n_bits, HNSW_LINKS)
     index.hnsw.efConstruction = HNSW_CONSTRUCTION
     index.add(data.item_codes.packed)
     return Built(
-        faiss_search(index, data.query_codes.packed, n_threads),
+        faiss_search(index, data.query_codes.packed, threads.search),
         len(data.item_codes) * (data.n_bits / 8 + 8 * HNSW_LINKS),
         "codes",
         set_breadth=faiss_breadth(index.hnsw, "efSearch"),
@@ -102,14 +102,14 @@ def _binary_hnsw(data: Catalogue, k: int, n_threads: int) -> Built:
     )
 
 
-def _usearch(data: Catalogue, k: int, n_threads: int, *, exact: bool) -> Built:
+def _usearch(data: Catalogue, k: int, threads: Threads, *, exact: bool) -> Built:
     usearch = require("usearch.index", extra="benchmark", purpose="this peer")
     packed, queries = data.item_codes.packed, data.query_codes.packed
     if exact:
 
         def scan(rows: Rows, size: int) -> Array:
             found = usearch.search(
-                packed, queries[rows], size, usearch.MetricKind.Hamming, exact=True, threads=n_threads
+                packed, queries[rows], size, usearch.MetricKind.Hamming, exact=True, threads=threads.search
             )
             return np.asarray(found.keys).astype(np.int64).reshape(-1, size)
 
@@ -121,11 +121,11 @@ def _usearch(data: Catalogue, k: int, n_threads: int, *, exact: bool) -> Built:
         connectivity=HNSW_LINKS // 2,
         expansion_add=HNSW_CONSTRUCTION,
     )
-    index.add(np.arange(len(packed)), packed, threads=n_threads)
+    index.add(np.arange(len(packed)), packed, threads=threads.build)
 
     def search(rows: Rows, size: int) -> Array:
         asked = queries[rows]
-        found = index.search(asked, size, threads=n_threads)
+        found = index.search(asked, size, threads=threads.search)
         keys = np.asarray(found.keys).astype(np.int64).reshape(len(asked), size)
         counts = np.reshape(getattr(found, "counts", size), (-1, 1))
         return np.where(np.arange(size) < counts, keys, -1)

@@ -24,6 +24,14 @@ def writable(array: Array) -> Array:
 
 
 @dataclass(frozen=True)
+class Threads:
+    """How many threads build an engine, and with how many it searches."""
+
+    build: int
+    search: int
+
+
+@dataclass(frozen=True)
 class Built:
     """An engine that is ready to search.
 
@@ -66,7 +74,7 @@ class Engine:
     name : str
     ours : str
         The engine of ours that it is compared with.
-    build : callable of (Catalogue, k, n_threads) to Built
+    build : callable of (Catalogue, k, Threads) to Built
     needs_bias : bool, default=False
         Whether it takes part only where the catalogue has an item bias.
     needs_gpu : bool, default=False
@@ -75,6 +83,6 @@ class Engine:
 
     name: str
     ours: str
-    build: Callable[[Catalogue, int, int], Built]
+    build: Callable[[Catalogue, int, Threads], Built]
     needs_bias: bool = False
     needs_gpu: bool = False

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn.benchmarking.search.catalogue import Catalogue
-from hashgnn.benchmarking.search.engine import N_CANDIDATES, Built, Engine, Rows
+from hashgnn.benchmarking.search.engine import N_CANDIDATES, Built, Engine, Rows, Threads
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import CandidateFilter, CandidateIndex, HammingIndex, HierarchicalIndex, InvertedFile
 
@@ -33,28 +33,28 @@ def _by_codes(bias: ItemBias | None) -> str:
     return "codes" if bias is None else "biased codes"
 
 
-def _hamming(data: Catalogue, k: int, n_threads: int) -> Built:
-    return _scanned(HammingIndex(data.item_codes), data.query_codes, n_threads, "codes")
+def _hamming(data: Catalogue, k: int, threads: Threads) -> Built:
+    return _scanned(HammingIndex(data.item_codes), data.query_codes, threads.search, "codes")
 
 
-def _biased(data: Catalogue, k: int, n_threads: int) -> Built:
+def _biased(data: Catalogue, k: int, threads: Threads) -> Built:
     index = HammingIndex(data.item_codes, data.item_bias)
-    return _scanned(index, data.query_codes, n_threads, "biased codes")
+    return _scanned(index, data.query_codes, threads.search, "biased codes")
 
 
-def _asymmetric(data: Catalogue, k: int, n_threads: int) -> Built:
+def _asymmetric(data: Catalogue, k: int, threads: Threads) -> Built:
     index = HammingIndex(data.item_codes, data.scored_bias)
-    return _scanned(index, data.float_queries, n_threads, "float queries")
+    return _scanned(index, data.float_queries, threads.search, "float queries")
 
 
 def _lists(data: Catalogue, n_threads: int) -> InvertedFile:
     return InvertedFile(data.item_codes, data.scored_bias, n_threads=n_threads)
 
 
-def _inverted(data: Catalogue, k: int, n_threads: int) -> Built:
-    index = _lists(data, n_threads)
+def _inverted(data: Catalogue, k: int, threads: Threads) -> Built:
+    index = _lists(data, threads.build)
     compares = _by_codes(data.scored_bias)
-    return _scanned(index, data.query_codes, n_threads, compares, **_breadth(index, index.n_lists))
+    return _scanned(index, data.query_codes, threads.search, compares, **_breadth(index, index.n_lists))
 
 
 def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str, Any]:
@@ -62,16 +62,16 @@ def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str,
     return {"set_breadth": partial(setattr, index, "n_probe"), "breadths": (1, n_lists)}
 
 
-def _hierarchical(data: Catalogue, k: int, n_threads: int) -> Built:
+def _hierarchical(data: Catalogue, k: int, threads: Threads) -> Built:
     scan = HierarchicalIndex(HammingIndex(data.item_codes, data.scored_bias), data.items, dtype="float16")
-    search = _Reranked(scan, data, n_threads)
+    search = _Reranked(scan, data, threads.search)
     return Built(search, scan.nbytes, "floats", candidates=N_CANDIDATES, search_filtered=search)
 
 
-def _hierarchical_lists(data: Catalogue, k: int, n_threads: int) -> Built:
-    lists = _lists(data, n_threads)
+def _hierarchical_lists(data: Catalogue, k: int, threads: Threads) -> Built:
+    lists = _lists(data, threads.build)
     index = HierarchicalIndex(lists, data.items, dtype="float16")
-    search = _Reranked(index, data, n_threads)
+    search = _Reranked(index, data, threads.search)
     return Built(
         search,
         index.nbytes,

@@ -17,24 +17,24 @@ from hashgnn.benchmarking.search.code_peers import (
     list_count,
     training_rows,
 )
-from hashgnn.benchmarking.search.engine import Built, Engine, Rows, writable
+from hashgnn.benchmarking.search.engine import Built, Engine, Rows, Threads, writable
 
 _PRODUCTS = 1 << 22  # scores held at a time by exhaustive products: they stay in the cache
 
 
-def _flat_ip(data: Catalogue, k: int, n_threads: int) -> Built:
-    index = faiss_module(n_threads).IndexFlatIP(data.items.shape[1])
+def _flat_ip(data: Catalogue, k: int, threads: Threads) -> Built:
+    index = faiss_module(threads.build).IndexFlatIP(data.items.shape[1])
     index.add(data.items)
-    return Built(faiss_search(index, data.queries, n_threads), data.items.nbytes, "floats")
+    return Built(faiss_search(index, data.queries, threads.search), data.items.nbytes, "floats")
 
 
-def _hnsw(data: Catalogue, k: int, n_threads: int) -> Built:
-    faiss = faiss_module(n_threads)
+def _hnsw(data: Catalogue, k: int, threads: Threads) -> Built:
+    faiss = faiss_module(threads.build)
     index = faiss.IndexHNSWFlat(data.items.shape[1], HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = HNSW_CONSTRUCTION
     index.add(data.items)
     return Built(
-        faiss_search(index, data.queries, n_threads),
+        faiss_search(index, data.queries, threads.search),
         data.items.nbytes + len(data.items) * 8 * HNSW_LINKS,
         "floats",
         set_breadth=faiss_breadth(index.hnsw, "efSearch"),
@@ -42,8 +42,8 @@ def _hnsw(data: Catalogue, k: int, n_threads: int) -> Built:
     )
 
 
-def _ivfpq(data: Catalogue, k: int, n_threads: int) -> Built:
-    faiss = faiss_module(n_threads)
+def _ivfpq(data: Catalogue, k: int, threads: Threads) -> Built:
+    faiss = faiss_module(threads.build)
     n, n_lists, half = len(data.items), list_count(len(data.items)), data.items.shape[1] // 2
     index = faiss.index_factory(
         data.items.shape[1], f"IVF{n_lists},PQ{half}x4fs,RFlat", faiss.METRIC_INNER_PRODUCT
@@ -55,7 +55,7 @@ def _ivfpq(data: Catalogue, k: int, n_threads: int) -> Built:
         index.k_factor = max(1, n_candidates // k)
 
     return Built(
-        faiss_search(index, data.queries, n_threads),
+        faiss_search(index, data.queries, threads.search),
         n * (half / 2 + 8) + data.items.nbytes + n_lists * 4 * data.items.shape[1],
         "floats",
         set_breadth=faiss_breadth(faiss.extract_index_ivf(index.base_index), "nprobe"),
@@ -64,16 +64,16 @@ def _ivfpq(data: Catalogue, k: int, n_threads: int) -> Built:
     )
 
 
-def _hnswlib(data: Catalogue, k: int, n_threads: int) -> Built:
+def _hnswlib(data: Catalogue, k: int, threads: Threads) -> Built:
     hnswlib = require("hnswlib", extra="benchmark", purpose="this peer")
     index = hnswlib.Index(space="ip", dim=data.items.shape[1])
     index.init_index(len(data.items), ef_construction=HNSW_CONSTRUCTION, M=HNSW_LINKS // 2)
-    index.add_items(data.items, num_threads=n_threads)
+    index.add_items(data.items, num_threads=threads.build)
 
     def search(rows: Rows, size: int) -> Array:
         if index.ef < size:
             index.set_ef(size)
-        found: Array = index.knn_query(data.queries[rows], size, num_threads=n_threads)[0]
+        found: Array = index.knn_query(data.queries[rows], size, num_threads=threads.search)[0]
         return found.astype(np.int64)
 
     return Built(
@@ -85,11 +85,11 @@ def _hnswlib(data: Catalogue, k: int, n_threads: int) -> Built:
     )
 
 
-def _numpy_matmul(data: Catalogue, k: int, n_threads: int) -> Built:
+def _numpy_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
     pools = require("threadpoolctl", extra="benchmark", purpose="this peer").ThreadpoolController()
 
     def search(rows: Rows, size: int) -> Array:
-        with pools.limit(limits=n_threads, user_api="blas"):
+        with pools.limit(limits=threads.search, user_api="blas"):
             return search_limited(rows, size)
 
     def search_limited(rows: Rows, size: int) -> Array:
@@ -108,12 +108,12 @@ def _numpy_matmul(data: Catalogue, k: int, n_threads: int) -> Built:
     return Built(search, data.items.nbytes, "floats")
 
 
-def _torch_matmul(data: Catalogue, k: int, n_threads: int) -> Built:
+def _torch_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
     torch = require("torch", extra="train", purpose="this peer")
     items, queries = (torch.from_numpy(writable(array)) for array in (data.items, data.queries))
 
     def search(rows: Rows, size: int) -> Array:
-        torch.set_num_threads(n_threads)
+        torch.set_num_threads(threads.search)
         asked = queries[rows]
         found, scores = [], []
         step = max(size, _PRODUCTS // len(asked))

@@ -7,7 +7,7 @@ from typing import Any
 
 from hashgnn._extras import require
 from hashgnn.benchmarking.search.catalogue import Array, Catalogue
-from hashgnn.benchmarking.search.engine import Built, Engine, Rows, writable
+from hashgnn.benchmarking.search.engine import Built, Engine, Rows, Threads, writable
 from hashgnn.index import CandidateFilter, TorchHammingIndex
 
 _PRODUCTS = 1 << 28  # scores held at a time
@@ -28,11 +28,11 @@ def _torch() -> Any:
     return require("torch", extra="train", purpose="a search on a GPU")
 
 
-def _signs(data: Catalogue, k: int, n_threads: int) -> Built:
+def _signs(data: Catalogue, k: int, threads: Threads) -> Built:
     return _hamming(data, packed=False)
 
 
-def _packed(data: Catalogue, k: int, n_threads: int) -> Built:
+def _packed(data: Catalogue, k: int, threads: Threads) -> Built:
     return _hamming(data, packed=True)
 
 
@@ -46,7 +46,7 @@ def _hamming(data: Catalogue, *, packed: bool) -> Built:
     return Built(search, index.nbytes, "codes", search_filtered=search)
 
 
-def _matmul(data: Catalogue, k: int, n_threads: int) -> Built:
+def _matmul(data: Catalogue, k: int, threads: Threads) -> Built:
     torch = _torch()
     items = torch.from_numpy(writable(data.items)).to("cuda", torch.float16)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._progress import Advance
 from hashgnn.benchmarking.search.engine import Built
 
 _SINGLE_QUERIES = 32  # a round
@@ -34,11 +35,17 @@ class Times:
         }
 
 
-def take_turns(built: Mapping[str, Built], *, n_queries: int, k: int, n_rounds: int) -> dict[str, Times]:
-    """Time every engine once a round, so that a change of the machine's pace meets all of them."""
+def take_turns(
+    built: Mapping[str, Built], *, n_queries: int, k: int, n_rounds: int, advance: Advance
+) -> dict[str, Times]:
+    """Time every engine once a round, so that a change of the machine's pace meets all of them.
+
+    ``advance`` moves the progress bar on before each.
+    """
     times = {name: Times() for name in built}
     for number in range(n_rounds):
         for name, engine in built.items():
+            advance(note=f"timing {name}")
             taken = times[name]
             seconds, processor = timed(lambda e=engine: e.search(slice(0, n_queries), k))  # type: ignore[misc]
             taken.batch.append(seconds)

@@ -41,6 +41,10 @@ def search(
     k: K = 100,
     queries: Annotated[int, typer.Option(metavar="N", help="Queries in a batch.")] = 256,
     threads: Threads = 1,
+    build_threads: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Threads that build what is searched; as many as search."),
+    ] = None,
     engines: Annotated[str | None, typer.Option(metavar="A,B", help="Which of ours; all.")] = None,
     peers: Annotated[
         str,
@@ -86,11 +90,13 @@ def search(
         k=k,
         n_queries=queries,
         n_threads=threads,
+        n_build_threads=build_threads,
         peers=_peers(peers, PEERS),
         engines=ENGINES if engines is None else comma_list("--engines", engines),
         n_rounds=rounds,
         catalogue=catalogue,
         rng=seed,
+        progress=out.progress,
     )
     if plot is not None:
         plot_search(rows, plot, title=f"{what}, k={k}, {threads} thread{'s' * (threads > 1)}")
@@ -99,7 +105,7 @@ def search(
         out.document({"machine": measured_on, "rows": rows})
         return
     shown = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
-    out.table(shown, [[row[name] for name in shown] for row in rows])
+    out.table([name.replace("_", "\n") for name in shown], [[row[name] for name in shown] for row in rows])
 
 
 def _peers(chosen: str, every: Sequence[str]) -> Sequence[str]:
