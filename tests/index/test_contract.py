@@ -55,10 +55,14 @@ class TestInvertedFileThatLooksIntoOneList(TestInvertedFileThatLooksIntoAllLists
 class BySigns(CandidateIndex):
     """A hierarchical index whose embeddings are the signs of the codes: it must answer as a scan does."""
 
-    lacks = frozenset({"item bias", "float queries", "saving"})
+    lacks = frozenset({"item bias", "float queries"})
 
-    def __init__(self, index: HammingIndex | InvertedFile, codes: BinaryCodes) -> None:
-        self._index = HierarchicalIndex(index, codes.signs().astype("float32"))
+    def __init__(self, index: HierarchicalIndex) -> None:
+        self._index = index
+
+    @classmethod
+    def build(cls, index: HammingIndex | InvertedFile, codes: BinaryCodes) -> BySigns:
+        return cls(HierarchicalIndex(index, codes.signs().astype("float32")))
 
     @property
     def n_bits(self) -> int:
@@ -88,16 +92,22 @@ class BySigns(CandidateIndex):
     def remove(self, positions: Any) -> None:
         self._index.remove(positions)
 
+    def save(self, path: str | Path) -> None:
+        self._index.save(path)
+
 
 class TestHierarchicalIndex(IndexContract):
     def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
-        return BySigns(HammingIndex(codes), codes)
+        return BySigns.build(HammingIndex(codes), codes)
+
+    def load(self, path: Path) -> CandidateIndex:
+        return BySigns(HierarchicalIndex.load(path))
 
 
-class TestHierarchicalIndexOverAnInvertedFileThatLooksIntoAllLists(IndexContract):
+class TestHierarchicalIndexOverAnInvertedFileThatLooksIntoAllLists(TestHierarchicalIndex):
     def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
         n_lists = min(4, len(codes))
-        return BySigns(InvertedFile(codes, n_lists=n_lists, n_probe=n_lists), codes)
+        return BySigns.build(InvertedFile(codes, n_lists=n_lists, n_probe=n_lists), codes)
 
 
 class TestTorchHammingIndex(IndexContract):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.errors import ParameterError
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError
 from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex, InvertedFile, _tuning
 from hashgnn.testing.index_reference import reference_search
 
@@ -71,6 +73,65 @@ def test_codes_and_embeddings_in_lists_change_together() -> None:
     assert {0, 400, 401} <= set(found.positions.ravel().tolist())
     np.testing.assert_array_equal(index.alive(), scan.alive())
     assert len(index) == 405
+
+
+@pytest.mark.parametrize("source", [lambda: HammingIndex(CODES, BIAS), all_lists], ids=["scan", "lists"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_a_saved_index_answers_alike_and_can_change(
+    source: Callable[[], HammingIndex | InvertedFile], dtype: str, tmp_path: Path
+) -> None:
+    index = HierarchicalIndex(source(), VECTORS, dtype=dtype)
+    index.add(QUERY_CODES, 4 * QUERIES, BIAS[:5])
+    index.remove([2, 401])
+    if index.n_probe is not None:
+        index.n_probe = 3
+    index.save(tmp_path / "index")
+    for verify in (False, True):
+        opened = HierarchicalIndex.load(tmp_path / "index", verify=verify)
+        assert (len(opened), opened.n_bits, opened.n_probe, opened.nbytes) == (
+            len(index),
+            index.n_bits,
+            index.n_probe,
+            index.nbytes,
+        )
+        np.testing.assert_array_equal(opened.alive(), index.alive())
+        for one in (index, opened):
+            one.update([7, 404], QUERY_CODES[:2], 9 * QUERIES[:2], BIAS[:2])
+        found, expected = (one.search(QUERY_CODES, QUERIES, 20, oversampling=3) for one in (opened, index))
+        np.testing.assert_array_equal(found.positions, expected.positions)
+        np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+def test_a_saved_index_of_another_kind_or_with_embeddings_that_do_not_fit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    HammingIndex(CODES).save(path)
+    with pytest.raises(ArtifactError, match="it holds an index of the kind 'hamming', not 'hierarchical'"):
+        HierarchicalIndex.load(path)
+    HierarchicalIndex(HammingIndex(CODES), VECTORS, dtype="int8").save(path)
+    with pytest.raises(ArtifactError, match="it holds an index of the kind 'hierarchical', not 'hamming'"):
+        HammingIndex.load(path)
+    for old, new, sentence in (
+        ('"width": 33', '"width": 34', "its embeddings do not fit 400 codes and a width of 34"),
+        ('"dtype": "int8"', '"dtype": "int9"', "do not fit one another, 'embeddings.int9'"),
+        ('"width": 33', '"depth": 33', "do not fit one another, 'width'"),
+        ("scale.float32", "scales.float32", "its embeddings do not fit 400 codes"),
+    ):
+        HierarchicalIndex(HammingIndex(CODES), VECTORS, dtype="int8").save(path)
+        edit_header(path, old, new)
+        with pytest.raises(ArtifactDamagedError, match=sentence):
+            HierarchicalIndex.load(path)
+
+
+def edit_header(path: Path, old: str, new: str) -> None:
+    """Change the header of a saved index, its checksum with it."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[8:16], "little")
+    header = content[48 : 48 + length].decode()
+    assert header.count(old) == 1
+    header = header.replace(old, new)
+    start = b"hashgnnx" + len(header).to_bytes(8, "little") + hashlib.sha256(header.encode()).digest()
+    room = 4096 - len(start) - len(header)
+    path.write_bytes(start + header.encode() + bytes(room) + content[4096:])
 
 
 def test_n_probe_is_for_lists() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hashgnn._files import atomic_file
-from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError, ParameterError
 
 Array = np.ndarray[Any, Any]
 
@@ -26,55 +27,80 @@ _DTYPES: dict[str, np.dtype[Any]] = {  # by the last part of a name
     "alive": np.dtype("<u4"),
     "positions": np.dtype("<i4"),
     "first_blocks": np.dtype("<i8"),
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "int8": np.dtype("i1"),
 }
 
 
-def write_sections(
-    path: Path, kind: str, values: Mapping[str, Any], sections: Mapping[str, Sequence[Array]]
-) -> None:
-    """Write a file, whole or not at all.
+class Contents(NamedTuple):
+    """What a file holds.
 
-    Parameters
+    Attributes
     ----------
-    path : Path
-    kind : str
-        Of index.
     values : mapping
-        What the header says beside, JSON.
+        What the header says beside the sections, JSON.
     sections : mapping of str to sequence of ndarray
         Arrays that are written one after the other, each section from a page of its own.
     """
+
+    values: Mapping[str, Any]
+    sections: Mapping[str, Sequence[Array]]
+
+
+def write_index(path: Path, kind: str, contents: Contents, settings: Mapping[str, int]) -> None:
+    """Write an index of a kind to ``path``, whole or not at all."""
+    values, sections = contents
     entries: dict[str, dict[str, Any]] = {}
     offset = _PAGE
     for name, parts in sections.items():
         digest, size = hashlib.sha256(), 0
         for part in parts:
-            digest.update(part.tobytes())
+            digest.update(_bytes(part))
             size += part.nbytes
         entries[name] = {"offset": offset, "bytes": size, "sha256": digest.hexdigest()}
         offset += -(-size // _PAGE) * _PAGE
     header = json.dumps(
-        {"format_version": FORMAT_VERSION, "kind": kind, **values, "sections": entries}
+        {
+            "format_version": FORMAT_VERSION,
+            "kind": kind,
+            **values,
+            "settings": dict(settings),
+            "sections": entries,
+        }
     ).encode()
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         file.write(MAGIC + len(header).to_bytes(8, "little") + hashlib.sha256(header).digest() + header)
         for name, entry in entries.items():
             file.write(bytes(int(entry["offset"]) - file.tell()))
             for part in sections[name]:
-                file.write(part.tobytes())
+                file.write(_bytes(part))
 
 
-def read_sections(path: Path, kind: str, *, verify: bool) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Map a file written by :func:`write_sections`; return its header and its sections."""
+@contextmanager
+def reading_index(
+    path: Path, kind: str, *, verify: bool
+) -> Iterator[tuple[dict[str, Any], dict[str, Array], dict[str, int]]]:
+    """Map a file written by :func:`write_index`; yield its header, its sections and its settings.
+
+    What the block finds missing or of a wrong type is told as damage to the file.
+    """
     header = _read_header(path, kind)
     try:
-        return header, {
+        sections = {
             name: _section(path, name, entry, verify=verify) for name, entry in header["sections"].items()
         }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        yield header, sections, {str(key): int(value) for key, value in header["settings"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, ParameterError) as error:
         if isinstance(error, ArtifactError):
             raise
-        raise ArtifactDamagedError(f"{path}: its header is incomplete, {error}") from None
+        raise ArtifactDamagedError(
+            f"{path}: its header and sections do not fit one another, {error}"
+        ) from None
+
+
+def _bytes(array: Array) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _read_header(path: Path, kind: str) -> dict[str, Any]:

@@ -9,19 +9,17 @@ from typing import Any
 import numpy as np
 
 from hashgnn import _native
-from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError
+from hashgnn.errors import ArtifactDamagedError
 from hashgnn.index._code_store import CodeStore
-from hashgnn.index._index_file import read_sections, write_sections
+from hashgnn.index._index_file import Contents
 from hashgnn.index._list_state import Lists, ListState
 from hashgnn.index._segments import cut, n_blocks
 
 Array = np.ndarray[Any, Any]
 
-_KIND = "inverted-file"
 
-
-def write_lists(path: Path, state: ListState, settings: Mapping[str, int]) -> None:
-    """Write a state of an inverted file to ``path``, whole or not at all."""
+def list_contents(state: ListState) -> Contents:
+    """Return what a file holds of an inverted file."""
     sections = {"alive": [_bits(state.alive)], "centroids.words": [s.words for s in state.centroids.segments]}
     for name, lists in (("lists", state.lists), ("extra", state.extra)):
         sections |= {
@@ -37,29 +35,19 @@ def write_lists(path: Path, state: ListState, settings: Mapping[str, int]) -> No
         "n_codes": len(state.alive),
         "n_lists": len(state.centroids),
         "top": state.top,
-        "settings": dict(settings),
     }
-    write_sections(path, _KIND, values, sections)
+    return Contents(values, sections)
 
 
-def read_lists(path: Path, *, verify: bool) -> tuple[ListState, dict[str, int]]:
-    """Map a file written by :func:`write_lists`."""
-    header, sections = read_sections(path, _KIND, verify=verify)
-    try:
-        n_bits, n_codes, n_lists = (int(header[key]) for key in ("n_bits", "n_codes", "n_lists"))
-        top = None if header["top"] is None else float(header["top"])
-        lists, extra = (_lists(name, n_bits, sections, biased=top is not None) for name in ("lists", "extra"))
-        if len(sections["alive"]) != n_blocks(n_codes):
-            raise ArtifactDamagedError(f"{path}: its sections do not fit {n_codes} codes")
-        centroids = CodeStore(
-            n_bits, tuple(cut(sections["centroids.words"], None, None, n_lists, n_bits)), None
-        )
-        settings = {str(key): int(value) for key, value in header["settings"].items()}
-        return ListState(lists, extra, centroids, _mask(sections["alive"], n_codes), top), settings
-    except (KeyError, TypeError, ValueError, ParameterError, AttributeError) as error:
-        if isinstance(error, ArtifactError):
-            raise
-        raise ArtifactDamagedError(f"{path}: its sections do not fit one another, {error}") from None
+def lists_of(path: Path, header: Mapping[str, Any], sections: Mapping[str, Array]) -> ListState:
+    """Return the inverted file of a file that was mapped."""
+    n_bits, n_codes, n_lists = (int(header[key]) for key in ("n_bits", "n_codes", "n_lists"))
+    top = None if header["top"] is None else float(header["top"])
+    lists, extra = (_lists(name, n_bits, sections, biased=top is not None) for name in ("lists", "extra"))
+    if len(sections["alive"]) != n_blocks(n_codes):
+        raise ArtifactDamagedError(f"{path}: its sections do not fit {n_codes} codes")
+    centroids = CodeStore(n_bits, tuple(cut(sections["centroids.words"], None, None, n_lists, n_bits)), None)
+    return ListState(lists, extra, centroids, _mask(sections["alive"], n_codes), top)
 
 
 def _lists(name: str, n_bits: int, sections: Mapping[str, Array], *, biased: bool) -> Lists:

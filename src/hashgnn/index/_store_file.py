@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from hashgnn import _native
-from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError
+from hashgnn.errors import ArtifactDamagedError
 from hashgnn.index._code_store import CodeStore
-from hashgnn.index._index_file import read_sections, write_sections
+from hashgnn.index._index_file import Contents
 from hashgnn.index._segments import cut, n_blocks
 
 Array = np.ndarray[Any, Any]
@@ -19,31 +19,26 @@ Array = np.ndarray[Any, Any]
 _SECTIONS = ("words", "penalty", "alive")
 
 
-def write_store(path: Path, kind: str, store: CodeStore, settings: Mapping[str, int]) -> None:
-    """Write a state of an index of codes to ``path``, whole or not at all."""
-    values = {"n_bits": store.n_bits, "n_codes": len(store), "top": store.top, "settings": dict(settings)}
+def store_contents(store: CodeStore) -> Contents:
+    """Return what a file holds of codes."""
     parts = {name: _parts(store, name) for name in _SECTIONS}
-    write_sections(path, kind, values, {name: part for name, part in parts.items() if part is not None})
+    return Contents(
+        {"n_bits": store.n_bits, "n_codes": len(store), "top": store.top},
+        {name: part for name, part in parts.items() if part is not None},
+    )
 
 
-def read_store(path: Path, kind: str, *, verify: bool) -> tuple[CodeStore, dict[str, int]]:
-    """Map a file written by :func:`write_store`."""
-    header, sections = read_sections(path, kind, verify=verify)
-    try:
-        n_bits, n_codes, top = int(header["n_bits"]), int(header["n_codes"]), header["top"]
-        if set(sections) - set(_SECTIONS) or len(sections["words"]) != _native.words_of(n_codes, n_bits):
-            raise ArtifactDamagedError(f"{path}: its sections do not fit {n_codes} codes of {n_bits} bits")
-        if (top is None) != ("penalty" not in sections):
-            raise ArtifactDamagedError(f"{path}: it must have penalties exactly if it has a top bias")
-        _check_length(path, sections.get("penalty"), n_blocks(n_codes) * _native.BLOCK)
-        _check_length(path, sections.get("alive"), n_blocks(n_codes))
-        parts = cut(sections["words"], sections.get("penalty"), sections.get("alive"), n_codes, n_bits)
-        settings = {str(key): int(value) for key, value in header["settings"].items()}
-        return CodeStore(n_bits, tuple(parts), None if top is None else float(top)), settings
-    except (KeyError, TypeError, ValueError, ParameterError, AttributeError) as error:
-        if isinstance(error, ArtifactError):
-            raise
-        raise ArtifactDamagedError(f"{path}: its header is incomplete, {error}") from None
+def store_of(path: Path, header: Mapping[str, Any], sections: Mapping[str, Array]) -> CodeStore:
+    """Return the codes of a file that was mapped; ``sections`` are those of the codes alone."""
+    n_bits, n_codes, top = int(header["n_bits"]), int(header["n_codes"]), header["top"]
+    if set(sections) - set(_SECTIONS) or len(sections["words"]) != _native.words_of(n_codes, n_bits):
+        raise ArtifactDamagedError(f"{path}: its sections do not fit {n_codes} codes of {n_bits} bits")
+    if (top is None) != ("penalty" not in sections):
+        raise ArtifactDamagedError(f"{path}: it must have penalties exactly if it has a top bias")
+    _check_length(path, sections.get("penalty"), n_blocks(n_codes) * _native.BLOCK)
+    _check_length(path, sections.get("alive"), n_blocks(n_codes))
+    parts = cut(sections["words"], sections.get("penalty"), sections.get("alive"), n_codes, n_bits)
+    return CodeStore(n_bits, tuple(parts), None if top is None else float(top))
 
 
 def _parts(store: CodeStore, name: str) -> Sequence[Array] | None:

@@ -14,7 +14,8 @@ from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
-from hashgnn.index._store_file import read_store, write_store
+from hashgnn.index._index_file import reading_index, write_index
+from hashgnn.index._store_file import store_contents, store_of
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
@@ -142,7 +143,7 @@ class HammingIndex(CandidateIndex):
 
     def save(self, path: str | Path) -> None:
         """Write the index to one file, atomically; the format is described in docs/index-format.md."""
-        write_store(Path(path), _KIND, self._store, {"query_bits": self._query_bits})
+        write_index(Path(path), _KIND, store_contents(self._store), {"query_bits": self._query_bits})
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = False) -> HammingIndex:
@@ -160,7 +161,7 @@ class HammingIndex(CandidateIndex):
         ArtifactError, ArtifactVersionError, ArtifactDamagedError
             If the file is foreign, too new, or truncated or edited.
         """
-        store, settings = read_store(Path(path), _KIND, verify=verify)
         index = cls.__new__(cls)
-        index._start(store, settings["query_bits"])
+        with reading_index(Path(path), _KIND, verify=verify) as (header, sections, settings):
+            index._start(store_of(Path(path), header, sections), settings["query_bits"])
         return index

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
+from hashgnn.index._hierarchical_file import hierarchical_contents, hierarchical_of
+from hashgnn.index._index_file import reading_index, write_index
 from hashgnn.index._list_state import ListState
 from hashgnn.index._tuning import check_sample, last_products, least, least_integer
 from hashgnn.index.candidate_filter import CandidateFilter
@@ -26,6 +29,7 @@ from hashgnn.index.matches import Matches
 
 Array = np.ndarray[Any, Any]
 
+_KIND = "hierarchical"  # in a saved file
 _DTYPES = ("float32", "float16", "int8")
 _SLACK = 1e-5  # sums of floats differ by their order, relative to the last
 
@@ -229,6 +233,23 @@ class HierarchicalIndex:
             state = self._state
             codes = state.codes.removed(check_positions(positions, len(state.codes)))
             self._state = _State(codes, state.rows, state.scale)
+
+    def save(self, path: str | Path) -> None:
+        """Write codes and embeddings to one file, atomically; the format is described in docs/index-format.md."""
+        state, settings = self._state, {} if self._n_probe is None else {"n_probe": self._n_probe}
+        write_index(Path(path), _KIND, hierarchical_contents(state.codes, state.rows, state.scale), settings)
+
+    @classmethod
+    def load(cls, path: str | Path, *, verify: bool = False) -> HierarchicalIndex:
+        """Open a saved index, memory-mapped; see :meth:`HammingIndex.load`."""
+        index = cls.__new__(cls)
+        with reading_index(Path(path), _KIND, verify=verify) as (header, sections, settings):
+            index._state = _State(*hierarchical_of(Path(path), header, sections))
+            index._dtype, index._n_probe = index._state.rows.dtype.name, None
+            if isinstance(index._state.codes, ListState):
+                index._n_probe = check_int("n_probe", settings["n_probe"], minimum=1)
+        index._changing = threading.Lock()
+        return index
 
     def _search(
         self,

@@ -16,8 +16,9 @@ from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
+from hashgnn.index._index_file import reading_index, write_index
 from hashgnn.index._k_majority import assign, max_centroids, train_centroids
-from hashgnn.index._list_file import read_lists, write_lists
+from hashgnn.index._list_file import list_contents, lists_of
 from hashgnn.index._list_state import Lists, ListState, empty_list
 from hashgnn.index._tuning import check_sample, least
 from hashgnn.index.base import CandidateIndex
@@ -25,6 +26,8 @@ from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
 
 Array = np.ndarray[Any, Any]
+
+_KIND = "inverted-file"  # in a saved file
 
 
 class InvertedFile(CandidateIndex):
@@ -188,15 +191,16 @@ class InvertedFile(CandidateIndex):
 
     def save(self, path: str | Path) -> None:
         """Write the index to one file, atomically; the format is described in docs/index-format.md."""
-        write_lists(Path(path), self._state, {"query_bits": self._query_bits, "n_probe": self._n_probe})
+        settings = {"query_bits": self._query_bits, "n_probe": self._n_probe}
+        write_index(Path(path), _KIND, list_contents(self._state), settings)
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = False) -> InvertedFile:
         """Open a saved index, memory-mapped; see :meth:`HammingIndex.load`."""
-        state, settings = read_lists(Path(path), verify=verify)
         index = cls.__new__(cls)
-        index._state, index._query_bits = state, settings["query_bits"]
-        index.n_probe = settings["n_probe"]
+        with reading_index(Path(path), _KIND, verify=verify) as (header, sections, settings):
+            index._state = lists_of(Path(path), header, sections)
+            index._query_bits, index.n_probe = settings["query_bits"], settings["n_probe"]
         index._changing = threading.Lock()
         return index
 

@@ -15,7 +15,8 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
-from hashgnn.index._store_file import read_store, write_store
+from hashgnn.index._index_file import reading_index, write_index
+from hashgnn.index._store_file import store_contents, store_of
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
@@ -144,7 +145,7 @@ class MultiIndexHashing(CandidateIndex):
     def save(self, path: str | Path) -> None:
         """Write the codes to one file, atomically; the format is described in docs/index-format.md."""
         settings = {"query_bits": self._query_bits, "n_tables": self._n_tables}
-        write_store(Path(path), _KIND, self._state.store, settings)
+        write_index(Path(path), _KIND, store_contents(self._state.store), settings)
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = False) -> MultiIndexHashing:
@@ -152,9 +153,10 @@ class MultiIndexHashing(CandidateIndex):
 
         The codes are memory-mapped. The tables are made anew, over all codes, which takes as long as to build.
         """
-        store, settings = read_store(Path(path), _KIND, verify=verify)
         index = cls.__new__(cls)
-        index._start(store, store.codes(), settings["n_tables"], settings["query_bits"])
+        with reading_index(Path(path), _KIND, verify=verify) as (header, sections, settings):
+            store = store_of(Path(path), header, sections)
+            index._start(store, store.codes(), settings["n_tables"], settings["query_bits"])
         return index
 
     def _change(self, store: CodeStore, positions: Array) -> None:
