@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "layout.hpp"
 #include "thread_pool.hpp"
 
 namespace hashgnn {
@@ -27,20 +26,10 @@ class Finder {
     if (begin == end) return;
     lists_ = &lists;
     const Run run(lists.words, lists.first_blocks[lists.n_lists], lists.n_bits);
-    ScanJob job{};
-    job.near = run.near + begin * run.near_stride();
-    job.far = run.far + begin * run.far_stride();
-    job.n_slices = run.n_slices;
-    job.n_blocks = end - begin;
-    job.first_block = begin;
+    ScanJob job = scan_job(run, begin, end - begin, queries_, query_, 1);
     job.penalty = plan_.biased && lists.penalty != nullptr ? lists.penalty + begin * kBlock : nullptr;
     job.candidates = lists.alive + begin;
     job.last_candidates = lists.alive[end - 1];
-    job.queries = queries_.words.data() + query_ * queries_.n_planes * run.n_slices;
-    job.n_queries = 1;
-    job.n_planes = queries_.n_planes;
-    job.penalty_scale = queries_.penalty_scale.empty() ? nullptr : queries_.penalty_scale.data() + query_;
-    job.least_far = queries_.least_far.empty() ? nullptr : queries_.least_far.data() + query_;
     job.limits = &limit_;
     job.hit = &Finder::hit;
     job.context = this;
@@ -108,9 +97,7 @@ void search_inverted(const InvertedSearch& index, const Queries& queries, const 
   const std::int64_t n_probe = std::min(index.n_probe, index.lists->n_lists);
   const auto nearest = nearest_lists(*index.centroids, queries, std::max<std::int64_t>(n_probe, 1), plan);
   run_tasks(queries.n_queries, plan.n_threads, [&](std::int64_t q) {
-    std::uint32_t bias = max_penalty;
-    if (!queries.penalty_scale.empty()) bias = (bias * std::uint32_t{queries.penalty_scale[static_cast<std::size_t>(q)]}) >> 8;
-    Finder finder(queries, q, filters, plan, queries.value_range() + bias);
+    Finder finder(queries, q, filters, plan, queries.value_range() + queries.bias_of(max_penalty, q));
     if (index.extra != nullptr) finder.look_into(*index.extra, 0);
     const auto& first = nearest[static_cast<std::size_t>(q)];
     for (const Hit& list : first) finder.look_into(*index.lists, list.position);

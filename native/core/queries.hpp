@@ -15,6 +15,10 @@ struct Queries {
   std::vector<float> step;                 // a query; empty: 1. Points of score for half a unit of value
   std::vector<std::uint16_t> least_far;    // a query; empty: 0. What the second half of any code adds at least
 
+  // What a penalty of the table adds to a value of a query.
+  std::uint32_t bias_of(std::uint32_t penalty, std::int64_t query) const {
+    return penalty_scale.empty() ? penalty : (penalty * penalty_scale[static_cast<std::size_t>(query)]) >> 8;
+  }
   std::uint32_t value_range() const { return ((1u << n_planes) - 1u) * static_cast<std::uint32_t>(n_bits); }
 };
 

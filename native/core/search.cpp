@@ -4,7 +4,6 @@
 #include <bit>
 #include <numeric>
 
-#include "layout.hpp"
 #include "thread_pool.hpp"
 
 namespace hashgnn {
@@ -17,12 +16,10 @@ constexpr std::int64_t kQueriesOfGroup = 128;       // fewer cost more time a qu
 constexpr std::int64_t kMinBlocksOfThread = 256;    // less is not worth another thread
 
 std::uint32_t max_value(const Table& table, const Queries& queries, const SearchPlan& plan) {
-  std::uint32_t bias = plan.biased ? table.max_penalty : 0;
-  if (plan.biased && !queries.penalty_scale.empty()) {
-    const auto scale = *std::max_element(queries.penalty_scale.begin(), queries.penalty_scale.end());
-    bias = (bias * std::uint32_t{scale}) >> 8;
-  }
-  return queries.value_range() + bias;
+  std::uint32_t most = 0;
+  if (plan.biased)
+    for (std::int64_t q = 0; q < queries.n_queries; ++q) most = std::max(most, queries.bias_of(table.max_penalty, q));
+  return queries.value_range() + most;
 }
 
 // Collects what the scan finds for a group of consecutive queries.
@@ -144,20 +141,11 @@ class Search {
     const std::int64_t codes_left = segment.n_codes - (end - 1 - segment_first) * kBlock;
     std::uint32_t last = codes_left >= kBlock ? ~0u : (1u << codes_left) - 1u;
     if (candidates != nullptr) last &= candidates[end - begin - 1];
-    ScanJob job{};
-    job.near = run.near + offset * run.near_stride();
-    job.far = run.far + offset * run.far_stride();
-    job.n_slices = run.n_slices;
-    job.n_blocks = end - begin;
-    job.first_block = begin;
+    ScanJob job = scan_job(run, offset, end - begin, queries_, part.first_query, part.n_queries);
+    job.first_block = begin;  // as positions count, over all segments
     job.penalty = plan_.biased && segment.penalty != nullptr ? segment.penalty + offset * kBlock : nullptr;
     job.candidates = candidates;
     job.last_candidates = last;
-    job.n_planes = queries_.n_planes;
-    job.queries = queries_.words.data() + part.first_query * queries_.n_planes * run.n_slices;
-    job.n_queries = static_cast<int>(part.n_queries);
-    job.penalty_scale = queries_.penalty_scale.empty() ? nullptr : queries_.penalty_scale.data() + part.first_query;
-    job.least_far = queries_.least_far.empty() ? nullptr : queries_.least_far.data() + part.first_query;
     job.limits = group.limits();
     job.hit = &Group::hit;
     job.context = &group;
@@ -217,6 +205,22 @@ void search_all(const Search& search, const Table& table, const Queries& queries
 
 }  // namespace
 
+ScanJob scan_job(const Run& run, std::int64_t first_block, std::int64_t n_blocks, const Queries& queries,
+                 std::int64_t first_query, std::int64_t n_queries) {
+  ScanJob job{};
+  job.near = run.near + first_block * run.near_stride();
+  job.far = run.far + first_block * run.far_stride();
+  job.n_slices = run.n_slices;
+  job.n_blocks = n_blocks;
+  job.first_block = first_block;
+  job.queries = queries.words.data() + first_query * queries.n_planes * run.n_slices;
+  job.n_queries = static_cast<int>(n_queries);
+  job.n_planes = queries.n_planes;
+  job.penalty_scale = queries.penalty_scale.empty() ? nullptr : queries.penalty_scale.data() + first_query;
+  job.least_far = queries.least_far.empty() ? nullptr : queries.least_far.data() + first_query;
+  return job;
+}
+
 std::uint32_t value_of(const Segment& segment, std::int64_t position, const Queries& queries, std::int64_t query,
                        bool biased) {
   const Run run(segment.words, blocks_of(segment.n_codes), queries.n_bits);
@@ -229,9 +233,7 @@ std::uint32_t value_of(const Segment& segment, std::int64_t position, const Quer
       value += static_cast<std::uint32_t>(std::popcount((planes[p * run.n_slices + s] & 0xFFFFu) ^ *run.word(local, s)));
   }
   if (!biased || segment.penalty == nullptr) return value;
-  const std::uint32_t penalty = segment.penalty[local];
-  if (queries.penalty_scale.empty()) return value + penalty;
-  return value + ((penalty * queries.penalty_scale[static_cast<std::size_t>(query)]) >> 8);
+  return value + queries.bias_of(segment.penalty[local], query);
 }
 
 void search(const Table& table, const Queries& queries, const Filters& filters, const SearchPlan& plan,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "layout.hpp"
 #include "queries.hpp"
 #include "table.hpp"
 #include "top_k.hpp"
@@ -25,6 +26,10 @@ struct SearchPlan {
 using Done = std::function<void(std::int64_t query, const std::vector<Hit>& hits)>;
 void search(const Table& table, const Queries& queries, const Filters& filters, const SearchPlan& plan,
             const Done& done);
+
+// A scan of blocks of a run for consecutive queries. Penalties, candidates, limits and hits are left to be set.
+ScanJob scan_job(const Run& run, std::int64_t first_block, std::int64_t n_blocks, const Queries& queries,
+                 std::int64_t first_query, std::int64_t n_queries);
 
 // Value of one code for one query, as the scan computes it.
 std::uint32_t value_of(const Segment& segment, std::int64_t position, const Queries& queries, std::int64_t query,
