@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from hashgnn.benchmarking import PEERS, benchmark_search, generated_catalogue
-from hashgnn.errors import ParameterError
+from hashgnn.benchmarking.search import benchmark, check_plot
+from hashgnn.errors import MissingExtraError, ParameterError
 
 EXACT_PEERS = [
     "faiss-binary-flat",
@@ -97,6 +101,25 @@ def test_a_seed_gives_one_catalogue() -> None:
 def test_an_unknown_peer_is_refused() -> None:
     with pytest.raises(ParameterError, match="peers must be one of 'faiss-binary-flat'"):
         benchmark_search(n_items=100, peers=["lucene"])
+
+
+def test_a_peer_that_is_not_installed_is_named_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+    monkeypatch.setattr(
+        benchmark, "generated_catalogue", lambda *_, **__: pytest.fail("items were generated")
+    )
+    with pytest.raises(
+        MissingExtraError, match=r'hnswlib needs the package hnswlib; .*"hashgnn\[benchmark\]"'
+    ):
+        benchmark_search(n_items=100, k=10, peers=["numpy-matmul", "hnswlib"])
+
+
+def test_a_plot_of_another_format_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(ParameterError, match=r"plot must be a .png or .svg file, got .*plot\.doc"):
+        check_plot(tmp_path / "plot.doc")
 
 
 def test_k_beyond_a_given_catalogue_is_refused() -> None:

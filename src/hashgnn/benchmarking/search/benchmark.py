@@ -88,6 +88,8 @@ def benchmark_search(
     ------
     ParameterError
         If an argument breaks its rule, or nothing that was chosen can run here.
+    MissingExtraError
+        If a peer is not installed.
     """
     size = check_int("k", k, minimum=1)
     searching = check_int("n_threads", n_threads, minimum=1)
@@ -103,6 +105,8 @@ def benchmark_search(
             f"engines must name one that can run here, got {', '.join(map(repr, engines)) or 'none'}; "
             "what needs a GPU is left out where torch finds none"
         )
+    for engine in chosen:  # before what may take hours
+        engine.check()
     data = catalogue
     if data is None:
         check_int("n_items", n_items, minimum=size)

@@ -140,10 +140,10 @@ def _usearch(data: Catalogue, k: int, threads: Threads, *, exact: bool) -> Built
 
 
 CODE_PEERS = (
-    Engine("faiss-binary-flat", "hamming", _binary_flat),
-    Engine("faiss-binary-flat-widened", "biased", _binary_flat_widened, needs_bias=True),
-    Engine("faiss-binary-ivf", "inverted-file", _binary_ivf),
-    Engine("faiss-binary-hnsw", "inverted-file", _binary_hnsw),
-    Engine("usearch-exact", "hamming", partial(_usearch, exact=True)),
-    Engine("usearch-hnsw", "inverted-file", partial(_usearch, exact=False)),
+    Engine("faiss-binary-flat", "hamming", _binary_flat, needs="faiss"),
+    Engine("faiss-binary-flat-widened", "biased", _binary_flat_widened, needs_bias=True, needs="faiss"),
+    Engine("faiss-binary-ivf", "inverted-file", _binary_ivf, needs="faiss"),
+    Engine("faiss-binary-hnsw", "inverted-file", _binary_hnsw, needs="faiss"),
+    Engine("usearch-exact", "hamming", partial(_usearch, exact=True), needs="usearch"),
+    Engine("usearch-hnsw", "inverted-file", partial(_usearch, exact=False), needs="usearch"),
 )

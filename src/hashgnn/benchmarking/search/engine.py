@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._extras import require
 from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.index import CandidateFilter
 
@@ -79,6 +80,10 @@ class Engine:
         Whether it takes part only where the catalogue has an item bias.
     needs_gpu : bool, default=False
         Whether it takes part only where torch has a GPU.
+    needs : str or None, default=None
+        A module that it is made of.
+    extra : str, default="benchmark"
+        The extra that brings the module.
     """
 
     name: str
@@ -86,3 +91,10 @@ class Engine:
     build: Callable[[Catalogue, int, Threads], Built]
     needs_bias: bool = False
     needs_gpu: bool = False
+    needs: str | None = None
+    extra: str = "benchmark"
+
+    def check(self) -> None:
+        """Raise :class:`MissingExtraError` unless its module is installed."""
+        if self.needs is not None:
+            require(self.needs, extra=self.extra, purpose=self.name)

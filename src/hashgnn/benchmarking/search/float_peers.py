@@ -130,10 +130,10 @@ def _torch_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
 
 
 FLOAT_PEERS = (
-    Engine("faiss-flat-ip", "hierarchical", _flat_ip),
-    Engine("faiss-hnsw", "hierarchical-lists", _hnsw),
-    Engine("faiss-ivfpq", "hierarchical-lists", _ivfpq),
-    Engine("hnswlib", "hierarchical-lists", _hnswlib),
-    Engine("numpy-matmul", "hierarchical", _numpy_matmul),
-    Engine("torch-matmul", "hierarchical", _torch_matmul),
+    Engine("faiss-flat-ip", "hierarchical", _flat_ip, needs="faiss"),
+    Engine("faiss-hnsw", "hierarchical-lists", _hnsw, needs="faiss"),
+    Engine("faiss-ivfpq", "hierarchical-lists", _ivfpq, needs="faiss"),
+    Engine("hnswlib", "hierarchical-lists", _hnswlib, needs="hnswlib"),
+    Engine("numpy-matmul", "hierarchical", _numpy_matmul, needs="threadpoolctl"),
+    Engine("torch-matmul", "hierarchical", _torch_matmul, needs="torch", extra="train"),
 )

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn._extras import require
+from hashgnn._files import atomic_file
 from hashgnn.benchmarking.search.benchmark import ENGINES
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
 from hashgnn.benchmarking.search.quality import HELD_OUT_K
+from hashgnn.errors import ParameterError
 
 _GROUPS = {"ours": "#1b6ca8", "codes, others": "#c96a1b", "floats": "#6b6b6b"}
 _MARKERS = {"ours": "o", "codes, others": "s", "floats": "D"}
@@ -23,12 +25,20 @@ _PLACES = [
 _AXES = {"single_query_ms": "milliseconds, one query (log)", "bytes_per_item": "bytes an item (log)"}
 
 
+def check_plot(path: Path) -> None:
+    """Raise unless a plot can be drawn to ``path``: what is to be plotted may take hours to measure."""
+    require("matplotlib", extra="plots", purpose="a plot")
+    if path.suffix not in (".png", ".svg"):
+        raise ParameterError(f"plot must be a .png or .svg file, got {str(path)!r}")
+
+
 def plot_search(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:
     """Draw quality against the time of a single query, and against memory, as a PNG or SVG file.
 
     Quality is recall@20 on held-out items where the rows have it, else index recall. Up and to the left is
     better in both.
     """
+    check_plot(path)
     figures = require("matplotlib.figure", extra="plots", purpose="a plot")
     ticker = require("matplotlib.ticker", extra="plots", purpose="a plot")
     held_out = f"recall@{HELD_OUT_K}"
@@ -66,7 +76,8 @@ def plot_search(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "
     figure.set_layout_engine("none")
     for axis, key in zip(axes, _AXES, strict=True):
         _name_points(axis, [(row["engine"], row[key], row[quality]) for row in rows], renderer)
-    figure.savefig(path, dpi=130)
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=130)
 
 
 def _group(engine: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,8 +75,10 @@ def search(
     """
     limit_threads(threads)
     from hashgnn.benchmarking import ENGINES, PEERS, benchmark_search, plot_search
-    from hashgnn.benchmarking.search import machine
+    from hashgnn.benchmarking.search import check_plot, machine
 
+    if plot is not None:
+        check_plot(plot)
     out = Output(as_json, quiet)
     catalogue = _catalogue(model, test, seed, out)
     what = f"{items:,} generated items, {bits} bits"
@@ -98,12 +100,16 @@ def search(
         rng=seed,
         progress=out.progress,
     )
+    if out.as_json:
+        out.document({"machine": measured_on, "rows": rows})
+    else:
+        _print(out, rows)
     if plot is not None:
         plot_search(rows, plot, title=f"{what}, k={k}, {threads} thread{'s' * (threads > 1)}")
         out.note(f"plot: {plot}")
-    if out.as_json:
-        out.document({"machine": measured_on, "rows": rows})
-        return
+
+
+def _print(out: Output, rows: Sequence[Mapping[str, Any]]) -> None:
     shown = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
     out.table([name.replace("_", "\n") for name in shown], [[row[name] for name in shown] for row in rows])
 
