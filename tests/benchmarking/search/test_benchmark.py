@@ -7,6 +7,9 @@ import pytest
 
 from hashgnn.benchmarking import PEERS, benchmark_search, generated_catalogue
 from hashgnn.benchmarking.search import benchmark, check_plot
+from hashgnn.benchmarking.search.code_peers import CODE_PEERS
+from hashgnn.benchmarking.search.engine import Threads
+from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
 from hashgnn.errors import MissingExtraError, ParameterError
 
 EXACT_PEERS = [
@@ -86,6 +89,19 @@ def test_threads_that_build_are_not_those_that_search(monkeypatch: pytest.Monkey
 def test_no_thread_that_builds_is_refused() -> None:
     with pytest.raises(ParameterError, match="n_build_threads must be an integer >= 1, got 0"):
         benchmark_search(n_items=500, n_build_threads=0, peers=[])
+
+
+@pytest.mark.parametrize("peer", APPROXIMATE_PEERS)
+def test_a_search_for_many_results_leaves_the_breadth_as_it_was(peer: str) -> None:
+    pytest.importorskip(peer.split("-")[0])
+    data = generated_catalogue(20000, 32, 64)
+    engine = next(engine for engine in (*CODE_PEERS, *FLOAT_PEERS) if engine.name == peer)
+    built = engine.build(data, 10, Threads(1, 1))
+    assert built.set_breadth is not None
+    built.set_breadth(16)
+    before = built.search(slice(0, 32), 10)
+    built.search(slice(0, 32), 2000)
+    assert (built.search(slice(0, 32), 10) == before).all()
 
 
 def test_every_peer_is_named_once() -> None:

@@ -70,9 +70,14 @@ def _hnswlib(data: Catalogue, k: int, threads: Threads) -> Built:
     index.init_index(len(data.items), ef_construction=HNSW_CONSTRUCTION, M=HNSW_LINKS // 2)
     index.add_items(data.items, num_threads=threads.build)
 
+    breadth = HNSW_BREADTHS[0]
+
+    def set_breadth(value: int) -> None:
+        nonlocal breadth
+        breadth = value
+
     def search(rows: Rows, size: int) -> Array:
-        if index.ef < size:
-            index.set_ef(size)
+        index.set_ef(max(breadth, size))  # it finds no more than it looks at
         found: Array = index.knn_query(data.queries[rows], size, num_threads=threads.search)[0]
         return found.astype(np.int64)
 
@@ -80,7 +85,7 @@ def _hnswlib(data: Catalogue, k: int, threads: Threads) -> Built:
         search,
         data.items.nbytes + len(data.items) * (4 * HNSW_LINKS + 12),
         "floats",
-        set_breadth=index.set_ef,
+        set_breadth=set_breadth,
         breadths=HNSW_BREADTHS,
     )
 
