@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hashgnn.benchmarking.search import benchmark, check_plot
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
 from hashgnn.benchmarking.search.engine import Threads
 from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
+from hashgnn.benchmarking.search.machine import has_instructions
 from hashgnn.errors import MissingExtraError, ParameterError
 
 EXACT_PEERS = [
@@ -130,6 +133,27 @@ def test_a_peer_that_is_not_installed_is_named_before_anything_is_made(
         MissingExtraError, match=r'hnswlib needs the package hnswlib; .*"hashgnn\[benchmark\]"'
     ):
         benchmark_search(n_items=100, k=10, peers=["numpy-matmul", "hnswlib"])
+
+
+@pytest.mark.skipif(not has_instructions("avx2"), reason="a processor without AVX2")
+def test_faiss_multiplies_with_what_the_processor_has() -> None:
+    pytest.importorskip("faiss")
+    pytest.importorskip("threadpoolctl")
+    script = (
+        "import os, numpy\n"
+        "from hashgnn.benchmarking.search.code_peers import load_faiss\n"
+        "load_faiss()\n"
+        "import threadpoolctl\n"
+        "print(os.environ.get('OPENBLAS_CORETYPE'), *(p['architecture'] for p in threadpoolctl.threadpool_info()"
+        " if p['internal_api'] == 'openblas'))"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    core, *architectures = done.stdout.split()
+    assert core == "None"  # as it was
+    assert "Prescott" not in architectures
 
 
 def test_a_plot_of_another_format_is_refused(tmp_path: Path) -> None:

@@ -16,13 +16,22 @@ def machine(n_threads: int) -> str:
     return f"{_processor()}, {os.cpu_count()} processors, {n_threads} threads used{load}{gpu}"
 
 
-def _processor() -> str:
+def has_instructions(name: str) -> bool:
+    """Return whether the processor says that it has an instruction set; False where it cannot be asked."""
+    return name in _facts().get("flags", "").split()
+
+
+def _facts() -> dict[str, str]:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.machine()
+        return {}
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    named = {key.strip(): value.strip() for key, value in fields.items()}
+    return {key.strip(): value.strip() for key, value in fields.items()}
+
+
+def _processor() -> str:
+    named = _facts()
     parts = [named.get("model name", platform.machine())]
     if "cpu family" in named:
         parts.append(f"family {named['cpu family']} model {named.get('model', '?')}")
