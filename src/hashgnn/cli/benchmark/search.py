@@ -82,8 +82,8 @@ def search(
     out = Output(as_json, quiet)
     catalogue = _catalogue(model, test, seed, out)
     what = f"{items:,} generated items, {bits} bits"
-    if catalogue is not None:
-        what = f"{model}, {len(catalogue.items):,} items, {catalogue.n_bits} bits"
+    if model is not None and catalogue is not None:
+        what = f"{model.resolve().name}, {len(catalogue.items):,} items, {catalogue.n_bits} bits"
     measured_on = machine(threads)
     out.note(f"{what}, k={k}, batches of {queries}; {measured_on}")
     rows = benchmark_search(
