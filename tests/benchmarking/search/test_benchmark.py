@@ -130,7 +130,7 @@ def test_a_peer_that_is_not_installed_is_named_before_anything_is_made(
         benchmark, "generated_catalogue", lambda *_, **__: pytest.fail("items were generated")
     )
     with pytest.raises(
-        MissingExtraError, match=r'hnswlib needs the package hnswlib; .*"hashgnn\[benchmark\]"'
+        MissingExtraError, match=r'this peer needs the package hnswlib; .*"hashgnn\[benchmark\]"'
     ):
         benchmark_search(n_items=100, k=10, peers=["numpy-matmul", "hnswlib"])
 

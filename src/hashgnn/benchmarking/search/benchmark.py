@@ -10,7 +10,7 @@ import numpy as np
 from hashgnn._checks import check_choice, check_int
 from hashgnn._progress import progress as progress_bar
 from hashgnn.benchmarking.search.catalogue import Catalogue, generated_catalogue
-from hashgnn.benchmarking.search.code_peers import CODE_PEERS, load_faiss
+from hashgnn.benchmarking.search.code_peers import CODE_PEERS
 from hashgnn.benchmarking.search.engine import Built, Engine, Threads
 from hashgnn.benchmarking.search.engines import OURS
 from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
@@ -105,10 +105,8 @@ def benchmark_search(
             f"engines must name one that can run here, got {', '.join(map(repr, engines)) or 'none'}; "
             "what needs a GPU is left out where torch finds none"
         )
-    if any(engine.needs == "faiss" for engine in chosen):
-        load_faiss()
     for engine in chosen:  # before what may take hours
-        engine.check()
+        engine.load()
     data = catalogue
     if data is None:
         check_int("n_items", n_items, minimum=size)

@@ -25,8 +25,8 @@ TRAINED_A_LIST = 48
 _CORE = "OPENBLAS_CORETYPE"
 
 
-def load_faiss() -> None:
-    """Import faiss with the products that suit this processor.
+def load_faiss() -> Any:
+    """Import faiss, with the products that suit this processor.
 
     The OpenBLAS that its wheels bring does not know newer processors and multiplies with SSE3 there, so that
     clustering takes twice as long. It reads what to take once, when it is loaded; NumPy's own is loaded by then.
@@ -37,7 +37,7 @@ def load_faiss() -> None:
     if not is_set:
         os.environ[_CORE] = str(core)
     try:
-        require("faiss", extra="benchmark", purpose="faiss")
+        return require("faiss", extra="benchmark", purpose="this peer")
     finally:
         if not is_set:
             del os.environ[_CORE]
@@ -45,7 +45,7 @@ def load_faiss() -> None:
 
 def faiss_module(n_threads: int) -> Any:
     """Return faiss, set to a number of threads."""
-    faiss = require("faiss", extra="benchmark", purpose="this peer")
+    faiss = load_faiss()
     faiss.omp_set_num_threads(n_threads)
     return faiss
 
@@ -124,8 +124,12 @@ def _binary_hnsw(data: Catalogue, k: int, threads: Threads) -> Built:
     )
 
 
+def _load_usearch() -> Any:
+    return require("usearch.index", extra="benchmark", purpose="this peer")
+
+
 def _usearch(data: Catalogue, k: int, threads: Threads, *, exact: bool) -> Built:
-    usearch = require("usearch.index", extra="benchmark", purpose="this peer")
+    usearch = _load_usearch()
     packed, queries = data.item_codes.packed, data.query_codes.packed
     if exact:
 
@@ -162,10 +166,10 @@ def _usearch(data: Catalogue, k: int, threads: Threads, *, exact: bool) -> Built
 
 
 CODE_PEERS = (
-    Engine("faiss-binary-flat", "hamming", _binary_flat, needs="faiss"),
-    Engine("faiss-binary-flat-widened", "biased", _binary_flat_widened, needs_bias=True, needs="faiss"),
-    Engine("faiss-binary-ivf", "inverted-file", _binary_ivf, needs="faiss"),
-    Engine("faiss-binary-hnsw", "inverted-file", _binary_hnsw, needs="faiss"),
-    Engine("usearch-exact", "hamming", partial(_usearch, exact=True), needs="usearch"),
-    Engine("usearch-hnsw", "inverted-file", partial(_usearch, exact=False), needs="usearch"),
+    Engine("faiss-binary-flat", "hamming", _binary_flat, load=load_faiss),
+    Engine("faiss-binary-flat-widened", "biased", _binary_flat_widened, needs_bias=True, load=load_faiss),
+    Engine("faiss-binary-ivf", "inverted-file", _binary_ivf, load=load_faiss),
+    Engine("faiss-binary-hnsw", "inverted-file", _binary_hnsw, load=load_faiss),
+    Engine("usearch-exact", "hamming", partial(_usearch, exact=True), load=_load_usearch),
+    Engine("usearch-hnsw", "inverted-file", partial(_usearch, exact=False), load=_load_usearch),
 )

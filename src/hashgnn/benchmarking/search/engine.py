@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn._extras import require
 from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.index import CandidateFilter
 
@@ -80,10 +79,8 @@ class Engine:
         Whether it takes part only where the catalogue has an item bias.
     needs_gpu : bool, default=False
         Whether it takes part only where torch has a GPU.
-    needs : str or None, default=None
-        A module that it is made of.
-    extra : str, default="benchmark"
-        The extra that brings the module.
+    load : callable, optional
+        Imports what it is made of, or raises :class:`MissingExtraError`.
     """
 
     name: str
@@ -91,10 +88,4 @@ class Engine:
     build: Callable[[Catalogue, int, Threads], Built]
     needs_bias: bool = False
     needs_gpu: bool = False
-    needs: str | None = None
-    extra: str = "benchmark"
-
-    def check(self) -> None:
-        """Raise :class:`MissingExtraError` unless its module is installed."""
-        if self.needs is not None:
-            require(self.needs, extra=self.extra, purpose=self.name)
+    load: Callable[[], Any] = lambda: None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hashgnn._extras import require
@@ -15,6 +17,7 @@ from hashgnn.benchmarking.search.code_peers import (
     faiss_module,
     faiss_search,
     list_count,
+    load_faiss,
     training_rows,
 )
 from hashgnn.benchmarking.search.engine import Built, Engine, Rows, Threads, writable
@@ -64,8 +67,20 @@ def _ivfpq(data: Catalogue, k: int, threads: Threads) -> Built:
     )
 
 
+def _load_hnswlib() -> Any:
+    return require("hnswlib", extra="benchmark", purpose="this peer")
+
+
+def _load_threadpoolctl() -> Any:
+    return require("threadpoolctl", extra="benchmark", purpose="this peer")
+
+
+def _load_torch() -> Any:
+    return require("torch", extra="train", purpose="this peer")
+
+
 def _hnswlib(data: Catalogue, k: int, threads: Threads) -> Built:
-    hnswlib = require("hnswlib", extra="benchmark", purpose="this peer")
+    hnswlib = _load_hnswlib()
     index = hnswlib.Index(space="ip", dim=data.items.shape[1])
     index.init_index(len(data.items), ef_construction=HNSW_CONSTRUCTION, M=HNSW_LINKS // 2)
     index.add_items(data.items, num_threads=threads.build)
@@ -91,7 +106,7 @@ def _hnswlib(data: Catalogue, k: int, threads: Threads) -> Built:
 
 
 def _numpy_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
-    pools = require("threadpoolctl", extra="benchmark", purpose="this peer").ThreadpoolController()
+    pools = _load_threadpoolctl().ThreadpoolController()
 
     def search(rows: Rows, size: int) -> Array:
         with pools.limit(limits=threads.search, user_api="blas"):
@@ -114,7 +129,7 @@ def _numpy_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
 
 
 def _torch_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
-    torch = require("torch", extra="train", purpose="this peer")
+    torch = _load_torch()
     items, queries = (torch.from_numpy(writable(array)) for array in (data.items, data.queries))
 
     def search(rows: Rows, size: int) -> Array:
@@ -135,10 +150,10 @@ def _torch_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
 
 
 FLOAT_PEERS = (
-    Engine("faiss-flat-ip", "hierarchical", _flat_ip, needs="faiss"),
-    Engine("faiss-hnsw", "hierarchical-lists", _hnsw, needs="faiss"),
-    Engine("faiss-ivfpq", "hierarchical-lists", _ivfpq, needs="faiss"),
-    Engine("hnswlib", "hierarchical-lists", _hnswlib, needs="hnswlib"),
-    Engine("numpy-matmul", "hierarchical", _numpy_matmul, needs="threadpoolctl"),
-    Engine("torch-matmul", "hierarchical", _torch_matmul, needs="torch", extra="train"),
+    Engine("faiss-flat-ip", "hierarchical", _flat_ip, load=load_faiss),
+    Engine("faiss-hnsw", "hierarchical-lists", _hnsw, load=load_faiss),
+    Engine("faiss-ivfpq", "hierarchical-lists", _ivfpq, load=load_faiss),
+    Engine("hnswlib", "hierarchical-lists", _hnswlib, load=_load_hnswlib),
+    Engine("numpy-matmul", "hierarchical", _numpy_matmul, load=_load_threadpoolctl),
+    Engine("torch-matmul", "hierarchical", _torch_matmul, load=_load_torch),
 )
