@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 
 MAX_BITS = 1024  # the widest code that the kernels search
@@ -82,7 +83,7 @@ def check_choice(name: str, value: Any, options: Iterable[str]) -> str:
 
 def check_matrix(
     name: str, value: Any, *, dtype: type[np.generic], n_rows: int | None = None, n_columns: int | None = None
-) -> np.ndarray[Any, Any]:
+) -> Array:
     """Return ``value`` as a C-contiguous 2-d array of ``dtype``; no lossy cast between kinds.
 
     Floats must be finite. ``n_rows`` and ``n_columns`` fix the shape where they are given.
@@ -107,7 +108,7 @@ def check_matrix(
     return result
 
 
-def _all_finite(array: np.ndarray[Any, Any]) -> bool:
+def _all_finite(array: Array) -> bool:
     """Say whether all floats are finite, in one pass that makes no second array."""
     flat = array.reshape(-1)
     if flat.dtype.itemsize >= 4:

@@ -19,9 +19,8 @@ import numpy as np
 import safetensors.numpy
 
 from hashgnn._files import atomic_file
+from hashgnn._types import Array
 from hashgnn.errors import ArtifactDamagedError
-
-Array = np.ndarray[Any, Any]
 
 _MAX_HEADER = 16 * 1024 * 1024
 _DTYPES = {

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_choice, check_matrix
+from hashgnn._types import Array
 from hashgnn.data import Interactions
 from hashgnn.evaluation.ranking import rank
 from hashgnn.graph import BipartiteGraph, GraphFilter
-
-Array = np.ndarray[Any, Any]
 
 SEARCH = "float"
 _BLOCK_BYTES = 64 << 20

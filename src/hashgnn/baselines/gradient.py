@@ -17,6 +17,7 @@ from torch.nn import functional
 from hashgnn import _rng
 from hashgnn._checks import check_choice, check_float, check_int
 from hashgnn._progress import progress as progress_bar
+from hashgnn._types import Array
 from hashgnn.baselines.base import SEARCH, EmbeddingBaseline
 from hashgnn.baselines.run_options import RunOptions
 from hashgnn.data import Interactions, split
@@ -24,8 +25,6 @@ from hashgnn.errors import DataError, ParameterError, TrainingError
 from hashgnn.evaluation import evaluate
 from hashgnn.graph import BipartiteGraph, NegativeSampler
 from hashgnn.nn import Encoder, GraphView, bilateral_softmax, bpr, build_encoder
-
-Array = np.ndarray[Any, Any]
 
 _SPLIT_STREAM, _BUILD_STREAM, _EPOCH_STREAM = 0, 1, 2
 _MAX_VALIDATED = 2000  # users: enough to tell epochs apart, in a fraction of a second

@@ -15,12 +15,11 @@ import scipy.sparse as sp
 
 from hashgnn._checks import check_float, check_int
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.baselines.base import EmbeddingBaseline
 from hashgnn.baselines.run_options import RunOptions
 from hashgnn.data import Interactions
 from hashgnn.graph import BipartiteGraph, random_walks, truncated_svd
-
-Array = np.ndarray[Any, Any]
 
 _PAIRS = 4 << 20  # counted at a time
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hashgnn._checks import check_bits
 from hashgnn._tensors import read_tensors, write_tensors
+from hashgnn._types import Array
 from hashgnn.errors import ArtifactError, ParameterError
 
 # Written beside the bytes, so that a reader of the file need not know this library's convention.
@@ -47,7 +48,7 @@ class BinaryCodes:
     packed: np.ndarray[Any, np.dtype[np.uint8]]
     n_bits: int
 
-    def __init__(self, packed: np.ndarray[Any, Any], n_bits: int | None = None) -> None:
+    def __init__(self, packed: Array, n_bits: int | None = None) -> None:
         array = np.asarray(packed)
         if array.dtype != np.uint8:
             raise ParameterError(f"packed must have dtype uint8, got {array.dtype}")
@@ -68,7 +69,7 @@ class BinaryCodes:
         raise AttributeError(f"BinaryCodes is immutable; {name} cannot be set")
 
     @classmethod
-    def from_signs(cls, values: np.ndarray[Any, Any]) -> BinaryCodes:
+    def from_signs(cls, values: Array) -> BinaryCodes:
         """Pack the signs of a float or integer array; zero counts as +1.
 
         Parameters
@@ -94,7 +95,7 @@ class BinaryCodes:
     def __len__(self) -> int:
         return int(self.packed.shape[0])
 
-    def __getitem__(self, rows: slice | np.ndarray[Any, Any] | list[int]) -> BinaryCodes:
+    def __getitem__(self, rows: slice | Array | list[int]) -> BinaryCodes:
         """Return the codes of a slice, an index array or a boolean mask; never a bare row."""
         if isinstance(rows, (int, np.integer)):
             raise ParameterError(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_int
+from hashgnn._types import Array
 from hashgnn.codes.binary_codes import BinaryCodes
 from hashgnn.errors import ParameterError
 
@@ -33,7 +34,7 @@ class ItemBias:
     penalty: np.ndarray[Any, np.dtype[np.uint8]]
     top: float
 
-    def __init__(self, penalty: np.ndarray[Any, Any], top: float) -> None:
+    def __init__(self, penalty: Array, top: float) -> None:
         array = np.asarray(penalty)
         if array.dtype != np.uint8 or array.ndim != 1:
             raise ParameterError(
@@ -50,7 +51,7 @@ class ItemBias:
         raise AttributeError(f"ItemBias is immutable; {name} cannot be set")
 
     @classmethod
-    def from_values(cls, values: np.ndarray[Any, Any]) -> ItemBias:
+    def from_values(cls, values: Array) -> ItemBias:
         """Round real biases (in bits) to steps of two below the largest.
 
         A bias more than 510 below the largest is raised to that floor: such an item is out of reach
@@ -76,7 +77,7 @@ class ItemBias:
     def __len__(self) -> int:
         return int(self.penalty.shape[0])
 
-    def __getitem__(self, rows: slice | np.ndarray[Any, Any]) -> ItemBias:
+    def __getitem__(self, rows: slice | Array) -> ItemBias:
         return ItemBias(self.penalty[rows], self.top)
 
     def __repr__(self) -> str:

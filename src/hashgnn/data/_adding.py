@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.data._merging import merge
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions
-
-Array = np.ndarray[Any, Any]
 
 
 def add_interactions(known: Interactions, new: Interactions) -> Interactions:

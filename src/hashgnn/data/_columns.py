@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hashgnn._checks import quote_some
+from hashgnn._types import Array
 from hashgnn.errors import DataError
 
-Array = np.ndarray[Any, Any]
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 # Names that are taken where a column is not named, the first that is present.

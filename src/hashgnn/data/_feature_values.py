@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.errors import DataError
-
-Array = np.ndarray[Any, Any]
 
 _LARGEST = 1e30  # squares stay finite in float64, and numbers in float32
 _ROUNDING = 1e-12

@@ -12,11 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_int
+from hashgnn._types import Array
 from hashgnn.data import _columns, _feature_values
 from hashgnn.data.ids import IdMap
 from hashgnn.errors import DataError, DataWarning, ParameterError
-
-Array = np.ndarray[Any, Any]
 
 _FORMAT = 1
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hashgnn._checks import check_float, check_int
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 _ROUNDS = 24
 _FEWEST = 2

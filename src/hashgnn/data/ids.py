@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hashgnn._checks import check_choice, quote_some
+from hashgnn._types import Array
 from hashgnn.data import _id_encoding
 from hashgnn.errors import DataError, ParameterError, UnknownIdError
-
-Array = np.ndarray[Any, Any]
 
 _NOUNS = {"int": "integers", "str": "text", "other": "hashable objects"}
 

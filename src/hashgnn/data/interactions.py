@@ -11,14 +11,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_choice, check_int
+from hashgnn._types import Array
 from hashgnn.data import _columns
 from hashgnn.data._k_core import k_core
 from hashgnn.data._merging import merge
 from hashgnn.data._statistics import describe
 from hashgnn.data.ids import IdMap
 from hashgnn.errors import DataError, DataWarning, ParameterError, UnknownIdError
-
-Array = np.ndarray[Any, Any]
 
 _DTYPES = {"user_index": np.int32, "item_index": np.int32, "weight": np.float32, "timestamp": np.int64}
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hashgnn._checks import check_float
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.data.interactions import Interactions
 from hashgnn.errors import DataError
 
-Array = np.ndarray[Any, Any]
 Pair = tuple[Interactions, Interactions]
 
 __all__ = ["leave_one_out", "random", "temporal", "temporal_per_user", "users"]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hashgnn._checks import check_float, check_int
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 _BLOCK_CELLS = 4_000_000  # draws held at a time
 

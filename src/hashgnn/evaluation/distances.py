@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hashgnn._checks import check_int
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-Array = np.ndarray[Any, Any]
+from hashgnn._types import Array
 
 
 @dataclass(frozen=True, eq=False)

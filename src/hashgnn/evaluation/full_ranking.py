@@ -11,6 +11,7 @@ from hashgnn._checks import check_choice, check_float, check_int
 from hashgnn._progress import Advance
 from hashgnn._progress import progress as progress_bar
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.errors import DataError, ParameterError
 from hashgnn.evaluation.bootstrap import bootstrap_intervals
 from hashgnn.evaluation.evaluation_report import EvaluationReport
@@ -21,8 +22,6 @@ from hashgnn.evaluation.ranking import rank
 from hashgnn.evaluation.recommender_contract import Evaluable
 from hashgnn.evaluation.relevance import judge
 from hashgnn.evaluation.timing import QueryTime, time_queries
-
-Array = np.ndarray[Any, Any]
 
 _BLOCK_BYTES = 64 * 1024 * 1024  # scores held at a time, where batch_size is left open
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from hashgnn._types import Array
 from hashgnn.data import Interactions
 from hashgnn.errors import DataError, DataWarning, ParameterError
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.evaluation.metric_names import Metric
 from hashgnn.evaluation.relevance import Judged
-
-Array = np.ndarray[Any, Any]
 
 
 def observed(metric: Metric, judged: Judged) -> Array:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.errors import DataError
-
-Array = np.ndarray[Any, Any]
 
 _STRIP = 32  # scores that share a maximum
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from hashgnn._types import Array
 from hashgnn.evaluation.ranking import Ranking
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

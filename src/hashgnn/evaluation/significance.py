@@ -10,10 +10,9 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_int, quote_some
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.evaluation.bootstrap import resampled_means
-
-Array = np.ndarray[Any, Any]
 
 TESTS = ("t", "wilcoxon", "bootstrap")
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.evaluation.recommender_contract import Evaluable
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

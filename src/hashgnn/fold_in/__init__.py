@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from hashgnn._checks import check_choice
+from hashgnn._types import Array
 from hashgnn.fold_in.base import FoldIn
 from hashgnn.fold_in.gat import GATFoldIn
 from hashgnn.fold_in.gcn import GCNFoldIn
@@ -31,7 +30,7 @@ FOLD_INS: dict[str, type[FoldIn]] = {
 }
 
 
-def build_fold_in(kind: str, arrays: Mapping[str, np.ndarray[Any, Any]], params: Mapping[str, Any]) -> FoldIn:
+def build_fold_in(kind: str, arrays: Mapping[str, Array], params: Mapping[str, Any]) -> FoldIn:
     """Build the rule that an encoder exported.
 
     Parameters

@@ -9,9 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_matrix
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 _FLOOR = 1e-12  # the encoder's: a sum shorter than this stays near 0 instead of being blown up
 

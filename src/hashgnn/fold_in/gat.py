@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from hashgnn.fold_in.base import Array
+from hashgnn._types import Array
 from hashgnn.fold_in.layered import LayeredFoldIn, leaky
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn.fold_in.base import Array, row_sums
+from hashgnn._types import Array
+from hashgnn.fold_in.base import row_sums
 from hashgnn.fold_in.layered import LayeredFoldIn
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_choice
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-from hashgnn.fold_in.base import Array, FoldIn
+from hashgnn.fold_in.base import FoldIn
 from hashgnn.fold_in.layered import leaky
 
 _AGGREGATORS = ("mean", "gcn", "concat", "max")

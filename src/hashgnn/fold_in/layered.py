@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-from hashgnn.fold_in.base import Array, FoldIn
+from hashgnn.fold_in.base import FoldIn
 
 
 class LayeredFoldIn(FoldIn):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hashgnn.fold_in.base import Array, FoldIn, normalised_sum
+from hashgnn._types import Array
+from hashgnn.fold_in.base import FoldIn, normalised_sum
 
 
 class LightGCNFoldIn(FoldIn):

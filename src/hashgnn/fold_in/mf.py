@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hashgnn.fold_in.base import Array, FoldIn, from_neighbours
+from hashgnn._types import Array
+from hashgnn.fold_in.base import FoldIn, from_neighbours
 
 
 class MFFoldIn(FoldIn):

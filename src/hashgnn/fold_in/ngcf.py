@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn.fold_in.base import Array, normalised_sum
+from hashgnn._types import Array
+from hashgnn.fold_in.base import normalised_sum
 from hashgnn.fold_in.layered import LayeredFoldIn, leaky
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from hashgnn._checks import check_matrix
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 _WITHIN = np.float32(1 - 2.0**-20)  # of (-1, 1): tanh in float32 reaches 1, whose inverse is infinite
 

@@ -8,9 +8,8 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
+from hashgnn._types import Array
 from hashgnn.graph.bipartite import BipartiteGraph
-
-Array = np.ndarray[Any, Any]
 
 _BLOCK_BYTES = 64 << 20
 _COLUMNS = 32  # histories filtered at a time: they stay in the processor's cache

@@ -8,9 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 
 class HasUserItemMatrix(Protocol):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hashgnn._checks import check_choice, check_float, check_int
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.graph.bipartite import BipartiteGraph
-
-Array = np.ndarray[Any, Any]
 
 KINDS = ("uniform", "popularity", "in_batch")
 _MAX_ROUNDS = 8

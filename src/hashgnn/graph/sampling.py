@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from hashgnn._checks import check_int
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.graph.bipartite import BipartiteGraph
-
-Array = np.ndarray[Any, Any]
 
 
 def sample_neighbours(

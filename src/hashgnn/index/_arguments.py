@@ -8,11 +8,10 @@ import numpy as np
 
 from hashgnn import _native
 from hashgnn._checks import check_int, check_matrix
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
 from hashgnn.index.candidate_filter import CandidateFilter
-
-Array = np.ndarray[Any, Any]
 
 _MAX_THREADS = 1024
 _NO_FILTER = CandidateFilter()

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 
 def bias_penalty(

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from hashgnn import _native
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._changes import bias_penalty
 from hashgnn.index._segments import SEGMENT, Segment, aligned, cut, padded
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from hashgnn._types import Array
 from hashgnn.errors import ArtifactDamagedError
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._index_file import Contents
 from hashgnn.index._list_file import list_contents, lists_of
 from hashgnn.index._list_state import ListState
 from hashgnn.index._store_file import store_contents, store_of
-
-Array = np.ndarray[Any, Any]
 
 _SCALE = "scale.float32"
 

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hashgnn._files import atomic_file
+from hashgnn._types import Array
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError, ParameterError
-
-Array = np.ndarray[Any, Any]
 
 MAGIC = b"hashgnnx"
 FORMAT_VERSION = 2

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hashgnn import _native
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.index._arguments import search_arguments
 from hashgnn.index._code_store import CodeStore
-
-Array = np.ndarray[Any, Any]
 
 _CODES_A_LIST = 48  # codes of the sample for each centroid: more moves centroids little
 _ROUNDS = 6

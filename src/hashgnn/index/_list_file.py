@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from hashgnn import _native
+from hashgnn._types import Array
 from hashgnn.errors import ArtifactDamagedError
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._index_file import Contents
 from hashgnn.index._list_state import Lists, ListState
 from hashgnn.index._segments import cut, n_blocks
-
-Array = np.ndarray[Any, Any]
 
 
 def list_contents(state: ListState) -> Contents:

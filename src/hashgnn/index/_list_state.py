@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from hashgnn import _native
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index._changes import bias_penalty
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._segments import aligned, n_blocks
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from hashgnn import _native
-
-Array = np.ndarray[Any, Any]
+from hashgnn._types import Array
 
 # A change copies the segments that it touches: small enough for that, large enough to have few.
 SEGMENT = 1 << 16

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_float
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 _PRODUCTS = 1 << 22  # held at a time
 

@@ -6,14 +6,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-import numpy as np
-
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
-
-Array = np.ndarray[Any, Any]
 
 
 class CandidateIndex(ABC):

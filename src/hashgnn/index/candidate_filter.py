@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import quote_some
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

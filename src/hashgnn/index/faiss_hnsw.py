@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 
 from hashgnn._checks import check_int
 from hashgnn._extras import require
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
-
-Array = np.ndarray[Any, Any]
 
 
 class FaissBinaryHNSW(CandidateIndex):

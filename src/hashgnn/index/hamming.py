@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_int
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
@@ -19,8 +20,6 @@ from hashgnn.index._store_file import store_contents, store_of
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
-
-Array = np.ndarray[Any, Any]
 
 _KIND = "hamming"  # in a saved file
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from hashgnn import _native
 from hashgnn._checks import check_choice, check_int, check_matrix
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
@@ -26,8 +27,6 @@ from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.inverted_file import InvertedFile
 from hashgnn.index.matches import Matches
-
-Array = np.ndarray[Any, Any]
 
 _KIND = "hierarchical"  # in a saved file
 _DTYPES = ("float32", "float16", "int8")

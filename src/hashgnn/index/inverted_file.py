@@ -11,6 +11,7 @@ import numpy as np
 from hashgnn import _native
 from hashgnn._checks import check_int
 from hashgnn._rng import as_generator
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
@@ -24,8 +25,6 @@ from hashgnn.index._tuning import check_sample, least
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
-
-Array = np.ndarray[Any, Any]
 
 _KIND = "inverted-file"  # in a saved file
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from hashgnn import _native
 from hashgnn._checks import check_int
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
@@ -20,8 +21,6 @@ from hashgnn.index._store_file import store_contents, store_of
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
-
-Array = np.ndarray[Any, Any]
 
 _KIND = "multi-index"  # in a saved file
 _MAX_PART = 24  # bits of a part; a table has an entry for each of its values

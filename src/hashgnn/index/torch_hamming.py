@@ -9,14 +9,13 @@ import numpy as np
 
 from hashgnn._checks import check_int
 from hashgnn._extras import require
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_filter, check_k, check_lists, check_queries
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.matches import Matches
-
-Array = np.ndarray[Any, Any]
 
 _TILE = 1 << 20  # codes whose signs are multiplied at once
 _QUERIES = 256  # multiplied at once

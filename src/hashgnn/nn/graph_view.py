@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
 
@@ -147,7 +148,7 @@ class GraphView:
         return replace(self, histories=(columns, weights, lengths))
 
 
-def _normalised_adjacency(edges: Any, degrees: np.ndarray[Any, Any]) -> Any:
+def _normalised_adjacency(edges: Any, degrees: Array) -> Any:
     inverse_root = np.zeros_like(degrees)
     np.divide(1.0, np.sqrt(degrees), out=inverse_root, where=degrees > 0)
     n_users = edges.shape[0]

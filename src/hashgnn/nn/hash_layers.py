@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import nn
 
 from hashgnn._checks import check_bits, check_choice, check_float, check_int, check_matrix
+from hashgnn._types import Array
 
 SIDES = ("user", "item")
 
@@ -51,7 +50,7 @@ class HashLayer(nn.Module):
         *,
         mode: str = "shared",
         rng: torch.Generator,
-        rotation: np.ndarray[Any, Any] | None = None,
+        rotation: Array | None = None,
         gain: float = 1.0,
         threshold: bool = False,
     ) -> None:
@@ -87,7 +86,7 @@ class HashLayer(nn.Module):
         check_choice("side", side, SIDES)
         return "shared" if self.mode == "shared" else side
 
-    def export(self) -> dict[str, np.ndarray[Any, Any]]:
+    def export(self) -> dict[str, Array]:
         """Return the arrays that ``hashgnn.fold_in.HashProjection`` is built from, float32."""
         parts = {"weight": self.weights, "bias": self.biases, "threshold": self.thresholds}
         return {

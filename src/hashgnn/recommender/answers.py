@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 
 from hashgnn._checks import quote_some
+from hashgnn._types import Array
 from hashgnn.data import IdMap
 from hashgnn.errors import ResultWarning
 from hashgnn.recommender.filters import Filters
@@ -15,8 +15,6 @@ from hashgnn.recommender.ranked import Ranked, rank_in_blocks
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.rows import Rows
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
-
-Array = np.ndarray[Any, Any]
 
 _STACK_LEVEL = 4  # the line of the user's program that called HashGNN
 

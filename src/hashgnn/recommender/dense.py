@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
-
-Array = np.ndarray[Any, Any]
 
 # Raised with every change of what a search way scores: results of before are not those of after.
 SCORING = 2

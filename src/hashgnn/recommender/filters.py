@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.data import IdMap
 from hashgnn.errors import ParameterError
 from hashgnn.recommender.id_lists import Lists, as_list, look_up, look_up_lists, union
 from hashgnn.recommender.rows import Rows
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from hashgnn._checks import check_float
+from hashgnn._types import Array
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError
 from hashgnn.index import HammingIndex, InvertedFile, build_index
@@ -23,8 +24,6 @@ from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.rows import Rows, rows_of_histories, rows_of_users
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
 from hashgnn.state import ModelState
-
-Array = np.ndarray[Any, Any]
 
 _TUNING_USERS = 64
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.recommender.dense import to_code_length
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.state import ModelState
-
-Array = np.ndarray[Any, Any]
 
 _SAMPLE = 8192  # rows: a spread is then known to a hundredth
 _RUN = 64  # of them lie together, so that a memory-mapped table is read in few places

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.learned import Learned
 from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.recommendations import Recommendations
-
-Array = np.ndarray[Any, Any]
 
 
 class HashGNN(Learned):

@@ -10,10 +10,9 @@ import numpy as np
 from scipy import sparse
 
 from hashgnn._checks import quote_some
+from hashgnn._types import Array
 from hashgnn.data import IdMap
 from hashgnn.errors import ParameterError, UnknownIdError
-
-Array = np.ndarray[Any, Any]
 
 ON_UNKNOWN = ("error", "skip", "popular")
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.codes import ItemBias
 from hashgnn.state import ModelState
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

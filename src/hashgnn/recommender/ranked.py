@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.evaluation.ranking import rank
-
-Array = np.ndarray[Any, Any]
 
 _BLOCK_BYTES = 64 * 1024 * 1024  # dense scores held at a time
 

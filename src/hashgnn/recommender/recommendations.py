@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from hashgnn._checks import check_choice
+from hashgnn._types import Array
 from hashgnn.errors import DataError
-
-Array = np.ndarray[Any, Any]
 
 FRAMES = ("pandas", "polars", "pyarrow")
 

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_choice
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.recommender.encoded import Encoded, folded_in, trained
 from hashgnn.recommender.id_lists import ON_UNKNOWN, Lists, as_list, id_array, look_up, look_up_lists
 from hashgnn.state import ModelState
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_choice, check_int
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.evaluation.ranking import Ranking, rank
 from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex, InvertedFile
@@ -18,8 +19,6 @@ from hashgnn.recommender.filters import Filters
 from hashgnn.recommender.float_queries import FloatQueries
 from hashgnn.recommender.ranked import Ranked, rank_in_blocks
 from hashgnn.state import ModelState
-
-Array = np.ndarray[Any, Any]
 
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
 

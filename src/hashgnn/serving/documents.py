@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.ranked import Ranked
 from hashgnn.serving.json_text import dumps
 from hashgnn.serving.versions import Version
-
-Array = np.ndarray[Any, Any]
 
 
 def item_lists(version: Version, found: Ranked) -> list[bytes]:

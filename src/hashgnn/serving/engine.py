@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.recommender.encoded import Encoded, folded_in, trained
 from hashgnn.recommender.filters import Filters
@@ -18,7 +19,6 @@ from hashgnn.serving.item_ids import IdReader
 from hashgnn.serving.problems import ProblemError
 from hashgnn.serving.versions import Version
 
-Array = np.ndarray[Any, Any]
 Told = Callable[[Any], Sequence[Any]]
 
 MODEL, HISTORY, POPULAR = 0, 1, 2

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.data import IdMap
 from hashgnn.serving.json_text import dumps
 from hashgnn.serving.problems import ProblemError
-
-Array = np.ndarray[Any, Any]
 
 _NOUNS = {"int": "integers", "str": "text"}
 

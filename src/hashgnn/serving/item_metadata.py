@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from hashgnn._types import Array
 from hashgnn.data import IdMap
 from hashgnn.errors import DataError
 from hashgnn.serving.json_text import dumps
-
-Array = np.ndarray[Any, Any]
 
 FILE_NAME = "item_metadata.parquet"  # beside the other files of an artifact
 _MAX_BYTES = 8192  # of one item's metadata in an answer

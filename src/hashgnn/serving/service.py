@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.index import InvertedFile
 from hashgnn.recommender.ranked import Ranked
@@ -32,7 +30,6 @@ from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.versions import Version, open_version
 from hashgnn.serving.wishes import Wishes
 
-Array = np.ndarray[Any, Any]
 Check = Callable[[], None]
 
 _INFO, _WARNING = 20, 30

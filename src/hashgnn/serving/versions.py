@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._files import sha256_file
+from hashgnn._types import Array
 from hashgnn.artifact import MANIFEST, open_artifact
 from hashgnn.codes import BinaryCodes
 from hashgnn.codes.health import CodeHealth, code_health
@@ -25,8 +26,6 @@ from hashgnn.recommender.fitted import Fitted
 from hashgnn.serving.item_ids import IdTexts
 from hashgnn.serving.item_metadata import FILE_NAME, ItemMetadata, Texts
 from hashgnn.state import ModelState, load_state
-
-Array = np.ndarray[Any, Any]
 
 _HEALTH_CODES = 100_000
 _METADATA_ID = "item_id"

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, IdMap
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in import FoldIn, HashProjection
-
-Array = np.ndarray[Any, Any]
 
 _BLOCK_ROWS = 65536
 

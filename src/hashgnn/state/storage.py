@@ -11,12 +11,13 @@ import pyarrow.parquet
 from scipy import sparse
 
 from hashgnn._tensors import read_tensors, write_tensors
+from hashgnn._types import Array
 from hashgnn.artifact import Artifact, read_artifact, write_artifact
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, IdMap
 from hashgnn.fold_in import FOLD_INS, FoldIn, HashProjection, build_fold_in
-from hashgnn.state.model_state import Array, ModelState
+from hashgnn.state.model_state import ModelState
 
 _USERS, _ITEMS = "users.parquet", "items.parquet"
 _SEEN = "seen.safetensors"

@@ -23,8 +23,6 @@ from hashgnn.errors import ParameterError
 from hashgnn.fold_in import build_fold_in
 from hashgnn.nn import Encoder, GraphView, build_encoder
 
-Array = np.ndarray[Any, Any]
-
 # Sides, width and feature counts all differ, so that a swapped side cannot go unseen, and a parameter that
 # has one row a node is known by its length.
 N_USERS, N_ITEMS, DIM = 13, 17, 8

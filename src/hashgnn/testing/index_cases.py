@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import CandidateFilter, Matches
-
-Array = np.ndarray[Any, Any]
 
 WIDTHS = (8, 16, 24, 64, 72, 128, 256, 512, 520, 1024)
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import CandidateFilter, Matches
-
-Array = np.ndarray[Any, Any]
 
 
 def reference_search(

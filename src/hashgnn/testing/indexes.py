@@ -14,13 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError
 from hashgnn.index import CandidateFilter, CandidateIndex, Matches
 from hashgnn.testing.index_cases import Case, assert_same, cases, random_codes
 from hashgnn.testing.index_reference import kept_mask, reference_asymmetric, reference_search
-
-Array = np.ndarray[Any, Any]
 
 # The suite is inherited, so that one test runs in several classes.
 _GENERATED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.differing_executors])

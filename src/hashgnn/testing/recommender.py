@@ -14,8 +14,6 @@ import pytest
 from hashgnn.errors import ParameterError, ResultWarning, UnknownIdError
 from hashgnn.recommender import HashGNN, Recommendations
 
-Array = np.ndarray[Any, Any]
-
 ID_KINDS = ("str", "int", "negative int", "uuid", "tuple", "date")
 
 

@@ -15,8 +15,6 @@ from hashgnn.data import FeatureVocabulary, IdMap
 from hashgnn.fold_in import HashProjection, build_fold_in
 from hashgnn.state import ModelState
 
-Array = np.ndarray[Any, Any]
-
 
 def random_state(
     user_ids: Sequence[Any] | int = 20,

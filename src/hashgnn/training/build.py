@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph, low_spectrum
 from hashgnn.nn import GraphView, HashLayer, build_encoder, build_relaxation
@@ -91,13 +92,13 @@ def _warm_start(
     }
 
 
-def _padded(vectors: np.ndarray[Any, Any], width: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+def _padded(vectors: Array, width: int, rng: np.random.Generator) -> Array:
     """Return singular vectors as a table of deviation 0.1 and the asked width."""
     table = 0.001 * rng.standard_normal((len(vectors), width), np.float32)
     table[:, : vectors.shape[1]] += 0.1 * vectors / (float(vectors.std()) or 1.0)
     return table
 
 
-def _log_degrees(graph: BipartiteGraph) -> np.ndarray[Any, Any]:
+def _log_degrees(graph: BipartiteGraph) -> Array:
     """Return a start of the item bias: the log-odds of a draw by popularity, tempered."""
     return (0.6 * np.log(np.maximum(graph.item_degrees, 1))).astype(np.float32)

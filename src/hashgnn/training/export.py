@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, Interactions
@@ -69,6 +70,6 @@ def export_state(
     )
 
 
-def _in_blocks(function: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _in_blocks(function: Any, rows: Array) -> Array:
     parts = [function(rows[start : start + _BLOCK_ROWS]) for start in range(0, len(rows), _BLOCK_ROWS)]
     return np.ascontiguousarray(np.concatenate(parts), np.float32)

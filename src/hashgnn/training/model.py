@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from hashgnn._types import Array
 from hashgnn.nn import Encoder, GraphView, HashLayer, Relaxation
 
 
@@ -38,7 +37,7 @@ class HashModel(nn.Module):
         self,
         encoder: Encoder,
         hash_layer: HashLayer,
-        item_bias: np.ndarray[Any, Any] | None,
+        item_bias: Array | None,
         *,
         scale: float,
         float_scale: float,
@@ -62,11 +61,11 @@ class HashModel(nn.Module):
         """The scale of embedding scores, a positive scalar."""
         return self.log_float_scale.exp()
 
-    def bias_in_bits(self) -> np.ndarray[Any, Any] | None:
+    def bias_in_bits(self) -> Array | None:
         """Return the item bias divided by the scale, (n_items,) float32, or ``None``."""
         if self.item_bias is None:
             return None
-        bits: np.ndarray[Any, Any] = (self.item_bias / self.scale).detach().float().cpu().numpy()
+        bits: Array = (self.item_bias / self.scale).detach().float().cpu().numpy()
         return bits
 
     def before_codes(self, u: torch.Tensor, side: str) -> torch.Tensor:

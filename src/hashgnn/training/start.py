@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
+from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.training.model import HashModel
 
@@ -28,7 +28,7 @@ class Start:
         JSON values that the fitted state keeps as ``training["lineage"]``.
     """
 
-    parameters: Mapping[str, np.ndarray[Any, Any]]
+    parameters: Mapping[str, Array]
     config: ModelConfig
     lineage: Mapping[str, Any]
 

@@ -8,11 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from hashgnn._types import Array
 from hashgnn.graph import BipartiteGraph
 from hashgnn.graph.backend import Backend, Filter
 from hashgnn.nn import sparse_from_scipy, sparse_times
-
-Array = np.ndarray[Any, Any]
 
 _BLOCK_BYTES = 256 << 20
 

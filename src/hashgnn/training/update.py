@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from hashgnn._checks import check_int
+from hashgnn._types import Array
 from hashgnn.data import Interactions, add_interactions
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import normalised_sum
@@ -23,8 +24,6 @@ from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
 from hashgnn.state import ModelState
 from hashgnn.training.start import Start
 from hashgnn.training.train import train
-
-Array = np.ndarray[Any, Any]
 
 _SHARE_OF_EPOCHS = 1 / 3
 _ENCODERS = ("history", "mf")

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.data import Interactions
 from hashgnn.evaluation import evaluate
 from hashgnn.nn import GraphView
 from hashgnn.training.model import HashModel
-
-Array = np.ndarray[Any, Any]
 
 RELAXED = "relaxed "  # begins the name of a metric of relaxed codes
 _MAX_USERS = 5000  # enough for a standard error of about .003 in recall, in a second or two an epoch

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hashgnn._files import atomic_file
+from hashgnn._types import Array
 from hashgnn.errors import ArtifactDamagedError
-
-Array = np.ndarray[Any, Any]
 
 FORMAT = 1
 _USER = "user_index"

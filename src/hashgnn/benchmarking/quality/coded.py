@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.evaluation.ranking import rank
 from hashgnn.recommender.dense import code_scores, float_scores
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from hashgnn._checks import check_choice, quote_some
+from hashgnn._types import Array
 from hashgnn.benchmarking.quality.cells import Result
 from hashgnn.benchmarking.quality.table import grouped
 from hashgnn.errors import DataError, ParameterError
 from hashgnn.evaluation import holm, paired_test
 from hashgnn.evaluation.significance import TESTS
-
-Array = np.ndarray[Any, Any]
 
 # What is held against what: search ways of codes and of floats, each by the first that a method has.
 KINDS: dict[str, tuple[str, ...]] = {

@@ -13,6 +13,7 @@ import numpy as np
 
 from hashgnn._extras import require
 from hashgnn._tensors import read_tensors, write_tensors
+from hashgnn._types import Array
 from hashgnn.baselines import fit_baseline
 from hashgnn.benchmarking.quality.coded import CodedModel
 from hashgnn.benchmarking.quality.data_sets import DataSet
@@ -21,8 +22,6 @@ from hashgnn.codes.binarisers import ProductQuantizer, cosine_form, fit_binarise
 from hashgnn.config import load_recipe
 from hashgnn.evaluation import Evaluable
 from hashgnn.recommender import HashGNN
-
-Array = np.ndarray[Any, Any]
 
 _FLOAT_WIDTH = 64  # of a float model, unless the code is wider
 _FROZEN = 1e-12  # Adam's step for tables that are to stay: too small to change a float32

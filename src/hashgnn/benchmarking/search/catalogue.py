@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hashgnn._rng import as_generator
+from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import Interactions
 from hashgnn.evaluation.held_out import HeldOut, held_out
@@ -15,8 +15,6 @@ from hashgnn.recommender import HashGNN
 from hashgnn.recommender.dense import to_code_length
 from hashgnn.recommender.encoded import trained
 from hashgnn.recommender.float_queries import FloatQueries
-
-Array = np.ndarray[Any, Any]
 
 _BLOCK = 1 << 17
 _ITEMS_A_CLUSTER = 1000

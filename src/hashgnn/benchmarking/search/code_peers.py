@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from hashgnn._extras import require
+from hashgnn._types import Array
 from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.benchmarking.search.engine import Built, Engine, Rows, Threads
 from hashgnn.benchmarking.search.machine import has_instructions
 from hashgnn.codes import BinaryCodes
 from hashgnn.codes.item_bias import widen_items, widen_queries
-
-Array = np.ndarray[Any, Any]
 
 HNSW_LINKS = 32
 HNSW_CONSTRUCTION = 128

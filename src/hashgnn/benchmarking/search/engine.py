@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from hashgnn._types import Array
 from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.index import CandidateFilter
 
-Array = np.ndarray[Any, Any]
 Rows = slice | Array
 
 INDEX_RECALL = 0.95  # asked of approximate searches

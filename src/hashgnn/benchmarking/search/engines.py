@@ -5,14 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
-
+from hashgnn._types import Array
 from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.benchmarking.search.engine import N_CANDIDATES, Built, Engine, Rows, Threads
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import CandidateFilter, CandidateIndex, HammingIndex, HierarchicalIndex, InvertedFile
-
-Array = np.ndarray[Any, Any]
 
 
 def _scanned(

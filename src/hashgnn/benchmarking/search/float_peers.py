@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from hashgnn._extras import require
+from hashgnn._types import Array
 from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.benchmarking.search.code_peers import (
     HNSW_BREADTHS,
     HNSW_CONSTRUCTION,
     HNSW_LINKS,
-    Array,
     faiss_breadth,
     faiss_module,
     faiss_search,

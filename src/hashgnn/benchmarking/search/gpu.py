@@ -6,7 +6,8 @@ import importlib.util
 from typing import Any
 
 from hashgnn._extras import require
-from hashgnn.benchmarking.search.catalogue import Array, Catalogue
+from hashgnn._types import Array
+from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.benchmarking.search.engine import Built, Engine, Rows, Threads, writable
 from hashgnn.index import CandidateFilter, TorchHammingIndex
 

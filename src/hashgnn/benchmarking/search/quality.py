@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hashgnn.benchmarking.search.catalogue import Array, Catalogue
+from hashgnn._types import Array
+from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.benchmarking.search.engine import INDEX_RECALL, Built
 from hashgnn.evaluation.held_out import HeldOut
 from hashgnn.index import CandidateFilter, HammingIndex

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from hashgnn._checks import check_choice
 from hashgnn._rng import RngLike
+from hashgnn._types import Array
 from hashgnn.codes.binarisers.anchor_graph import AnchorGraphBinariser
 from hashgnn.codes.binarisers.base import Binariser
 from hashgnn.codes.binarisers.cosine_form import cosine_form
@@ -28,7 +27,7 @@ BINARISERS: dict[str, type[Binariser]] = {
 
 
 def fit_binariser(
-    name: str, embeddings: np.ndarray[Any, Any], *, n_bits: int, rng: RngLike = None, **options: Any
+    name: str, embeddings: Array, *, n_bits: int, rng: RngLike = None, **options: Any
 ) -> Binariser:
     """Fit the named binariser; ``options`` are those of its own ``fit``.
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from hashgnn._types import Array
 
 _BLOCK_ROWS = 8192
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from scipy import sparse
 
 from hashgnn._checks import check_int
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.codes.binarisers._anchors import k_means, nearest_weights, squared_distances
 from hashgnn.codes.binarisers._spectra import with_fixed_signs
 from hashgnn.codes.binarisers.base import Binariser, check_fit
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 _ANCHORS = 300  # as in the paper's experiments
 _SAMPLE_ROWS = 20000  # more change neither the anchors nor their spread much

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from hashgnn._checks import check_bits, check_matrix
 from hashgnn._rng import RngLike
+from hashgnn._types import Array
 from hashgnn.codes.binary_codes import BinaryCodes
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 _BLOCK_ROWS = 16384
 

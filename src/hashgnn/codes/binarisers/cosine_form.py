@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hashgnn._checks import check_matrix
-
-Array = np.ndarray[Any, Any]
+from hashgnn._types import Array
 
 
 def cosine_form(users: Array, items: Array) -> tuple[Array, Array]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from hashgnn._checks import check_int
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.codes.binarisers._spectra import principal_axes, random_rotation
 from hashgnn.codes.binarisers.base import LinearBinariser, check_fit
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.codes.binarisers.base import LinearBinariser, check_fit
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from hashgnn._checks import check_matrix
 from hashgnn._extras import require
 from hashgnn._rng import RngLike, as_seed
+from hashgnn._types import Array
 from hashgnn.codes.binarisers.base import check_fit
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 _CENTRES = 256  # one byte names one
 

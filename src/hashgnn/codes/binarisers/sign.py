@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from hashgnn._rng import RngLike
+from hashgnn._types import Array
 from hashgnn.codes.binarisers._spectra import principal_axes
 from hashgnn.codes.binarisers.base import LinearBinariser, check_fit
 from hashgnn.errors import ParameterError
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from hashgnn._rng import RngLike
+from hashgnn._types import Array
 from hashgnn.codes.binarisers._spectra import principal_axes
 from hashgnn.codes.binarisers.base import Binariser, check_fit
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.codes import CodeHealth
 from hashgnn.evaluation.distances import DistanceSample
 from hashgnn.evaluation.evaluation_report import EvaluationReport
 from hashgnn.evaluation.report._html import Html
 from hashgnn.evaluation.report._svg import FAINT, FIRST, INK, PAPER, SECOND, drawing
-
-Array = np.ndarray[Any, Any]
 
 _BALANCE_BINS = 20
 _LABEL_GAP = 0.075  # of the height of the axes, between two labels

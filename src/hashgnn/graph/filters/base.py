@@ -11,11 +11,10 @@ import scipy.sparse as sp
 
 from hashgnn._checks import check_int
 from hashgnn._progress import progress
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.graph.backend import HERE, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
-
-Array = np.ndarray[Any, Any]
 
 
 class GraphFilter(ABC):

@@ -11,12 +11,11 @@ from numpy.polynomial import chebyshev
 
 from hashgnn._checks import check_float, check_int
 from hashgnn._rng import RngLike
+from hashgnn._types import Array
 from hashgnn.graph.backend import HERE, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
-
-Array = np.ndarray[Any, Any]
 
 _TOLERANCE = 1e-3  # of the response on the high frequencies, whose largest value is near 1
 _NARROWEST = 1e-3  # width of the band that is left to the polynomial, at least

@@ -11,10 +11,11 @@ import numpy as np
 from hashgnn._checks import check_int
 from hashgnn._progress import progress
 from hashgnn._rng import RngLike, as_generator
+from hashgnn._types import Array
 from hashgnn.data import Interactions, split
 from hashgnn.graph.backend import HERE, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
-from hashgnn.graph.filters.base import Array, GraphFilter
+from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.filters.cheby_cf import ChebyshevFilter
 from hashgnn.graph.filters.gf_cf import SpectralFilter
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum

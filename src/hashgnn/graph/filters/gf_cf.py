@@ -10,12 +10,11 @@ import numpy as np
 
 from hashgnn._checks import check_float
 from hashgnn._rng import RngLike
+from hashgnn._types import Array
 from hashgnn.graph.backend import HERE, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

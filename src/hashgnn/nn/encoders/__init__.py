@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from hashgnn._checks import check_choice
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-from hashgnn.nn.encoders._inputs import Array
 from hashgnn.nn.encoders.base import Encoder, FoldInExport, FullGraphEncoder
 from hashgnn.nn.encoders.gat import GATEncoder
 from hashgnn.nn.encoders.gcn import GCNEncoder

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from hashgnn.nn.encoders._inputs import Array
+from hashgnn._types import Array
 
 MAP_EXPONENT = 0.5
 _RIDGE = 1e-3  # of the mean diagonal: enough for directions that no neighbourhood spans

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from hashgnn._checks import check_matrix
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
-
-Array = np.ndarray[Any, Any]
 
 _START_DEVIATION = 0.1  # of the id embeddings, as in the LightGCN reference code
 

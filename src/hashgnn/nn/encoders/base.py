@@ -5,16 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from hashgnn._checks import check_int
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
 from hashgnn.nn.graph_view import GraphView
 
-FoldInExport = tuple[str, dict[str, np.ndarray[Any, Any]], dict[str, Any]]
+FoldInExport = tuple[str, dict[str, Array], dict[str, Any]]
 
 
 class Encoder(nn.Module, ABC):

@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 from hashgnn._checks import check_choice, check_int
+from hashgnn._types import Array
 from hashgnn.nn import _sparse
-from hashgnn.nn.encoders._inputs import Array, SideInput, by_side, glorot, to_numpy
+from hashgnn.nn.encoders._inputs import SideInput, by_side, glorot, to_numpy
 from hashgnn.nn.encoders._trees import Neighbourhood, check_depth, over_trees
 from hashgnn.nn.encoders.base import FoldInExport, FullGraphEncoder
 from hashgnn.nn.graph_view import GraphView

@@ -7,10 +7,11 @@ from torch import nn
 from torch.nn import functional
 
 from hashgnn._checks import check_choice, check_float
+from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
 from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
-from hashgnn.nn.encoders._inputs import Array, FeatureMap, SideInput, by_side, start_table, to_numpy
+from hashgnn.nn.encoders._inputs import FeatureMap, SideInput, by_side, start_table, to_numpy
 from hashgnn.nn.encoders.base import Encoder, FoldInExport
 from hashgnn.nn.graph_view import GraphView
 

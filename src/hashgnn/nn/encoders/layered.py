@@ -7,7 +7,8 @@ from abc import abstractmethod
 import torch
 
 from hashgnn._checks import check_int
-from hashgnn.nn.encoders._inputs import Array, SideInput, by_side, to_numpy
+from hashgnn._types import Array
+from hashgnn.nn.encoders._inputs import SideInput, by_side, to_numpy
 from hashgnn.nn.encoders.base import FullGraphEncoder
 from hashgnn.nn.graph_view import GraphView
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import torch
 
 from hashgnn._checks import check_int
+from hashgnn._types import Array
 from hashgnn.nn import _sparse
 from hashgnn.nn.encoders._fitted_map import fitted_table
-from hashgnn.nn.encoders._inputs import Array, SideInput, to_numpy
+from hashgnn.nn.encoders._inputs import SideInput, to_numpy
 from hashgnn.nn.encoders.base import FoldInExport, FullGraphEncoder
 from hashgnn.nn.graph_view import GraphView
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from hashgnn._types import Array
 from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
-from hashgnn.nn.encoders._inputs import Array, SideInput, by_side, to_numpy
+from hashgnn.nn.encoders._inputs import SideInput, by_side, to_numpy
 from hashgnn.nn.encoders.base import Encoder, FoldInExport
 from hashgnn.nn.graph_view import GraphView
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.graph import Backend, BipartiteGraph, ChebyshevFilter, GraphFilter, SpectralFilter, choose_filter
 
@@ -30,7 +31,7 @@ class Teacher:
         that (``None`` where no user has two interactions).
     """
 
-    lists: np.ndarray[Any, Any]
+    lists: Array
     facts: dict[str, Any]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph, NegativeSampler, sample_neighbours
 from hashgnn.nn import GraphView, combined
@@ -86,7 +87,7 @@ class EdgeObjective:
         for start in range(0, len(order), self._config.batch_size):
             yield self._batch(order[start : start + self._config.batch_size], rng)
 
-    def _batch(self, edges: np.ndarray[Any, Any], rng: np.random.Generator) -> EdgeBatch:
+    def _batch(self, edges: Array, rng: np.random.Generator) -> EdgeBatch:
         users, items = self._edge_users[edges], self._edge_items[edges]
         if self._lists is not None:
             items = self._taught(self._lists[users], items, rng)
@@ -113,9 +114,7 @@ class EdgeObjective:
             ),
         )
 
-    def _taught(
-        self, lists: np.ndarray[Any, Any], items: np.ndarray[Any, Any], rng: np.random.Generator
-    ) -> np.ndarray[Any, Any]:
+    def _taught(self, lists: Array, items: Array, rng: np.random.Generator) -> Array:
         """Return the items of edges with a share replaced by draws from the users' lists (n_edges, k)."""
         weights = np.exp(-np.arange(lists.shape[1]) / self._config.teacher_decay)
         ranks = rng.choice(lists.shape[1], size=len(items), p=weights / weights.sum())
@@ -124,13 +123,13 @@ class EdgeObjective:
         return np.where(replaced, drawn, items)
 
     def _hops(
-        self, nodes: np.ndarray[Any, Any], fan_outs: tuple[int, ...], rng: np.random.Generator
+        self, nodes: Array, fan_outs: tuple[int, ...], rng: np.random.Generator
     ) -> tuple[torch.Tensor, ...] | None:
         if not fan_outs:
             return None
         return tuple(self._tensor(hop) for hop in sample_neighbours(self._graph, nodes, fan_outs, rng=rng))
 
-    def _tensor(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
+    def _tensor(self, array: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(self._view.device)
 
     def loss(self, model: HashModel, batch: EdgeBatch, p: float, generator: torch.Generator) -> torch.Tensor:
@@ -193,9 +192,7 @@ class EdgeObjective:
         return users, items
 
 
-def _expected_counts(
-    graph: BipartiteGraph, config: ModelConfig
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _expected_counts(graph: BipartiteGraph, config: ModelConfig) -> tuple[Array, Array]:
     """Return a factor an item and one a user whose product says how often a user's draws bring an item.
 
     A user's draws fall on what it has not seen, in proportion to the items' weights. The items of a batch

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
@@ -59,15 +60,13 @@ class UserObjective:
         """Return the number of batches in an epoch."""
         return math.ceil(len(self._users) / self._batch_size)
 
-    def batches(self, rng: np.random.Generator) -> Iterator[np.ndarray[Any, Any]]:
+    def batches(self, rng: np.random.Generator) -> Iterator[Array]:
         """Yield every user who has interactions once, in an order drawn from ``rng``."""
         order = rng.permutation(self._users)
         for start in range(0, len(order), self._batch_size):
             yield np.sort(order[start : start + self._batch_size])
 
-    def loss(
-        self, model: HashModel, batch: np.ndarray[Any, Any], p: float, generator: torch.Generator
-    ) -> torch.Tensor:
+    def loss(self, model: HashModel, batch: Array, p: float, generator: torch.Generator) -> torch.Tensor:
         """Return the weighted sum of the softmax losses of codes and embeddings for a batch of users."""
         config = self._config
         view, targets, excluded = self._asked(batch, generator)
@@ -114,9 +113,7 @@ class UserObjective:
             return full_softmax(queries, items, targets, **options)
         return bilateral_full_softmax(queries, items, targets, ratio=ratio, **options)
 
-    def _asked(
-        self, batch: np.ndarray[Any, Any], generator: torch.Generator
-    ) -> tuple[GraphView, Targets, Pairs | None]:
+    def _asked(self, batch: Array, generator: torch.Generator) -> tuple[GraphView, Targets, Pairs | None]:
         """Return what the encoder is shown of a batch, what it is asked for, and what is out of the question."""
         rows = self._graph.user_item[batch]
         columns = torch.from_numpy(rows.indices.astype(np.int64))
@@ -133,7 +130,7 @@ class UserObjective:
         targets = self._targets(batch, columns[~shown], lengths - count)
         return view, self._moved(targets), (owner[shown].to(device), columns[shown].to(device))
 
-    def _targets(self, batch: np.ndarray[Any, Any], columns: torch.Tensor, lengths: torch.Tensor) -> Targets:
+    def _targets(self, batch: Array, columns: torch.Tensor, lengths: torch.Tensor) -> Targets:
         """Return the mixture of the observed items, given as lists one after another, and the teacher's."""
         config = self._config
         observed = Targets.from_lists(columns, lengths)
