@@ -24,6 +24,7 @@ from hashgnn.benchmarking.search.machine import machine
 from hashgnn.benchmarking.search.timing import timed
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.ranking import IndexLists
 from hashgnn.recommender import HashGNN
 
 Array = np.ndarray[Any, Any]
@@ -47,9 +48,9 @@ def main() -> None:
     data = generated_catalogue(options.items, options.queries, options.bits, rng=rng)
     index, queries, n = HammingIndex(data.item_codes), data.query_codes, options.items
 
-    def lists(length: int) -> Callable[[slice], tuple[Array, Array]]:
+    def lists(length: int) -> Callable[[slice], IndexLists]:
         entries = np.sort(rng.integers(0, n, (options.queries, length)), axis=1).astype(np.int32)
-        return lambda rows: (np.arange(rows.stop - rows.start + 1) * length, entries[rows].ravel())
+        return lambda rows: IndexLists(np.arange(rows.stop - rows.start + 1) * length, entries[rows].ravel())
 
     def scan(
         n_threads: int = 1,
@@ -68,11 +69,11 @@ def main() -> None:
     ways = {
         "plain": scan(),
         "two threads": scan(2),
-        "50 seen items a query": scan(block=lists(50)),
-        "1,000 seen items a query": scan(block=lists(min(1000, n // 2))),
-        "a tenth of the items allowed": scan(mask=CandidateFilter(allowed=tenth)),
-        "nine tenths allowed": scan(mask=CandidateFilter(allowed=~tenth)),
-        "1,000 items allowed a query": scan(allow=lists(min(1000, n // 2))),
+        "50 seen items a query": scan(block_per_query=lists(50)),
+        "1,000 seen items a query": scan(block_per_query=lists(min(1000, n // 2))),
+        "a tenth of the items allowed": scan(mask=CandidateFilter(allow_all=tenth)),
+        "nine tenths allowed": scan(mask=CandidateFilter(allow_all=~tenth)),
+        "1,000 items allowed a query": scan(allow_per_query=lists(min(1000, n // 2))),
     }
     if options.model:
         learned = HashGNN.load(options.model).state_.item_bias

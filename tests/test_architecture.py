@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "hashgnn"
 
 LEVELS = {
     0: ("errors", "_checks", "_rng", "_files", "_tensors", "_extras", "_progress", "_types", "artifact"),
-    1: ("codes", "config", "data", "fold_in", "nn"),
+    1: ("codes", "config", "data", "fold_in", "nn", "ranking"),
     2: ("graph", "index", "evaluation", "state"),
     3: ("training", "baselines"),
     4: ("recommender",),

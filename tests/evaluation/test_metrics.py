@@ -13,8 +13,8 @@ from hashgnn.errors import DataError, ParameterError
 from hashgnn.evaluation import Metric, parse_metric
 from hashgnn.evaluation.metric_names import PER_USER, parse_metrics
 from hashgnn.evaluation.metrics import expected, observed
-from hashgnn.evaluation.ranking import rank
 from hashgnn.evaluation.relevance import judge
+from hashgnn.ranking import count_ties, top_k
 
 DOWN_TO_NOTHING = -np.inf
 
@@ -23,7 +23,7 @@ def value_of(compute, name, scores, relevant, ranked=None):
     """Return a metric of one user; lists are ranked ``ranked`` long, at least as long as its cut."""
     metric = parse_metric(name)
     table = np.array([scores], np.float64)
-    found = rank(table, ranked or min(metric.k, len(scores)))
+    found = top_k(table, ranked or min(metric.k, len(scores)))
     return float(compute(metric, judge(found, table, matrix([sorted(relevant)], len(scores))))[0])
 
 
@@ -122,14 +122,14 @@ def test_ranking_equals_a_stable_sort(seed, n_items, k):
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 4, (8, n_items)).astype(np.float32)
     scores[rng.random(scores.shape) < 0.3] = DOWN_TO_NOTHING
-    found = rank(scores, k)
+    found = top_k(scores, k)
     for row, line in enumerate(scores):
         candidates = [item for item in np.argsort(-line, kind="stable") if line[item] > DOWN_TO_NOTHING]
         n = min(k, len(candidates))
         assert found.counts[row] == n
         assert found.positions[row].tolist() == candidates[:n] + [-1] * (k - n)
         assert found.scores[row].tolist() == line[candidates[:n]].tolist() + [DOWN_TO_NOTHING] * (k - n)
-        assert found.n_level[row] == (np.sum(line == line[candidates[n - 1]]) if n else 0)
+        assert count_ties(scores, found)[row] == (np.sum(line == line[candidates[n - 1]]) if n else 0)
 
 
 def test_ranking_refuses_nan_wherever_it_stands():
@@ -137,7 +137,7 @@ def test_ranking_refuses_nan_wherever_it_stands():
     for line in (full, sparse_row):
         for k in (1, 2, 4):
             with pytest.raises(DataError, match="scores must be numbers or -inf, got 1 NaN for one user"):
-                rank(np.array([line]), k)
+                top_k(np.array([line]), k)
 
 
 def test_metrics_agree_with_ir_measures():
@@ -148,7 +148,7 @@ def test_metrics_agree_with_ir_measures():
     relevant = [
         sorted(rng.choice(n_items, rng.integers(1, 15), replace=False).tolist()) for _ in range(n_users)
     ]
-    judged = judge(rank(scores, max(cuts)), scores, matrix(relevant, n_items))
+    judged = judge(top_k(scores, max(cuts)), scores, matrix(relevant, n_items))
     qrels = {str(user): {str(item): 1 for item in items} for user, items in enumerate(relevant)}
     run = {
         str(user): {str(item): float(line[item]) for item in np.flatnonzero(line > DOWN_TO_NOTHING)}

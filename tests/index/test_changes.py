@@ -13,6 +13,7 @@ from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionE
 from hashgnn.index import CandidateFilter, HammingIndex, InvertedFile, MultiIndexHashing
 from hashgnn.index import _code_store as store_module
 from hashgnn.index import _segments as segments_module
+from hashgnn.ranking import IndexLists
 from hashgnn.testing.index_cases import assert_same
 from hashgnn.testing.index_reference import reference_search
 
@@ -57,7 +58,7 @@ def test_changes_equal_an_index_built_afresh(seed: int, biased: bool, steps: lis
         if len(packed) == 0:
             return
         queries = some_codes(3, seed + 99)
-        allowed = CandidateFilter(allowed=rng.random(len(packed)) < 0.7)
+        allowed = CandidateFilter(allow_all=rng.random(len(packed)) < 0.7)
         for candidates in (None, allowed):
             found = index.search(queries, len(packed), candidates=candidates)
             expected = reference_search(
@@ -138,20 +139,24 @@ def test_truncated_edited_foreign_and_newer_files_are_named(tmp_path: Path) -> N
             "queries must be finite, got 24 NaN or infinity",
         ),
         (
-            lambda i, q: i.search(q, 5, candidates=CandidateFilter.from_lists(block=[[50]] * 2)),
+            lambda i, q: i.search(q, 5, candidates=CandidateFilter.from_lists(block_per_query=[[50]] * 2)),
             "block must hold positions from 0 to 49, got 50",
         ),
         (
-            lambda i, q: i.search(q, 5, candidates=CandidateFilter.from_lists(allow=[[1]])),
+            lambda i, q: i.search(q, 5, candidates=CandidateFilter.from_lists(allow_per_query=[[1]])),
             "allow must have one list a query, 2, got 1",
         ),
         (
-            lambda i, q: i.search(q, 5, candidates=CandidateFilter(allowed=np.ones(49, bool))),
+            lambda i, q: i.search(q, 5, candidates=CandidateFilter(allow_all=np.ones(49, bool))),
             "allowed must have one entry a code, 50, got 49",
         ),
         (
             lambda i, q: i.search(
-                q, 5, candidates=CandidateFilter(block=(np.array([0, 2, 1]), np.zeros(1, np.int32)))
+                q,
+                5,
+                candidates=CandidateFilter(
+                    block_per_query=IndexLists(np.array([0, 2, 1]), np.zeros(1, np.int32))
+                ),
             ),
             "block must have an indptr that never falls, it does at 1",
         ),

@@ -79,7 +79,7 @@ def test_long_and_short_allow_lists_agree() -> None:
     codes = BinaryCodes(rng.integers(0, 256, (20_000, 16), np.uint8))
     queries = BinaryCodes(rng.integers(0, 256, (3, 16), np.uint8))
     for length in (0, 1, 100, 15_000):
-        chosen = CandidateFilter.from_lists(allow=[rng.choice(20_000, length, replace=False)] * 3)
+        chosen = CandidateFilter.from_lists(allow_per_query=[rng.choice(20_000, length, replace=False)] * 3)
         found = HammingIndex(codes).search(queries, 20, candidates=chosen)
         assert_same(found, reference_search(codes, queries, 20, candidates=chosen))
 
@@ -121,7 +121,7 @@ def every_answer() -> list[np.ndarray]:
         for found in (
             index.search(queries, 100),
             index.search(
-                queries[:2], 100, biased=False, candidates=CandidateFilter(allowed=rng.random(1003) < 0.5)
+                queries[:2], 100, biased=False, candidates=CandidateFilter(allow_all=rng.random(1003) < 0.5)
             ),
             index.search(floats, 100),
             *(
@@ -160,7 +160,7 @@ def test_batches_and_single_queries_over_clusters_equal_the_reference(n_bits: in
             for row in (0, 63):
                 found = index.search(queries[row : row + 1], 100, biased=biased, n_threads=1)
                 np.testing.assert_array_equal(found.positions[0], expected.positions[row])
-        allowed = CandidateFilter(allowed=rng.random(10_000) < 0.3)
+        allowed = CandidateFilter(allow_all=rng.random(10_000) < 0.3)
         for row in range(0, 64, 9):
             one = queries[row : row + 1]
             expected = reference_search(codes, one, 100, item_bias=bias, candidates=allowed)
@@ -182,7 +182,7 @@ def test_float_queries_over_clusters_equal_the_reference(n_bits: int) -> None:
     queries[3, : n_bits // 2] *= 0.01  # hardly any weight in the first half
     queries[4, n_bits // 2 :] *= 0.01  # and in the second
     bias = ItemBias.from_values(-2.0 * rng.integers(0, 8, 10_000))
-    allowed = CandidateFilter(allowed=rng.random(10_000) < 0.3)
+    allowed = CandidateFilter(allow_all=rng.random(10_000) < 0.3)
     for query_bits in (4, 5):  # looked up and, where bits are counted, plane by plane
         index = HammingIndex(codes, bias, query_bits=query_bits)
         for biased, candidates in ((False, None), (True, None), (True, allowed), (False, allowed)):

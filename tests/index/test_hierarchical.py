@@ -30,7 +30,7 @@ def all_lists() -> InvertedFile:
 def test_result_is_the_best_by_floats_among_the_best_by_code(
     source: Callable[[], HammingIndex | InvertedFile], dtype: str, oversampling: int
 ) -> None:
-    seen = CandidateFilter.from_lists(block=[RNG.integers(0, 400, 30) for _ in range(5)])
+    seen = CandidateFilter.from_lists(block_per_query=[RNG.integers(0, 400, 30) for _ in range(5)])
     index = HierarchicalIndex(source(), VECTORS, dtype=dtype)
     found = index.search(QUERY_CODES, QUERIES, 10, oversampling=oversampling, candidates=seen, n_threads=2)
     by_code = reference_search(
@@ -161,7 +161,7 @@ def test_fewer_candidates_than_k_are_counted() -> None:
     mask = np.zeros(400, bool)
     mask[[3, 70]] = True
     index = HierarchicalIndex(HammingIndex(CODES), VECTORS)
-    found = index.search(QUERY_CODES, QUERIES, 5, candidates=CandidateFilter(allowed=mask))
+    found = index.search(QUERY_CODES, QUERIES, 5, candidates=CandidateFilter(allow_all=mask))
     assert found.counts.tolist() == [2] * 5
     assert (found.positions[:, 2:] == -1).all()
     assert np.isneginf(found.scores[:, 2:]).all()

@@ -18,7 +18,7 @@ def test_probing_every_list_equals_the_reference(case: Case) -> None:
     found = index.search(case.queries, case.k, candidates=case.filter, n_threads=case.n_threads)
     expected = reference_search(case.codes, case.queries, case.k, item_bias=case.bias, candidates=case.filter)
     if found.distances is None:
-        expected = Matches(expected.positions, expected.scores, None, expected.counts)
+        expected = Matches(expected.positions, expected.scores, expected.counts)
     assert_same(found, expected)
     floats = index.search(case.floats, case.k, candidates=case.filter, n_threads=case.n_threads)
     expected = reference_asymmetric(

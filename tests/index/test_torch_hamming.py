@@ -6,6 +6,7 @@ import pytest
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index import CandidateFilter, HammingIndex, TorchHammingIndex, torch_hamming
+from hashgnn.ranking import IndexLists
 from hashgnn.testing.index_cases import assert_same
 from hashgnn.testing.index_reference import reference_search
 
@@ -24,7 +25,7 @@ def test_answers_equal_the_reference(device: str, n_bits: int) -> None:
     codes = BinaryCodes(rng.integers(0, 256, (700, n_bits // 8), np.uint8))
     queries = BinaryCodes(rng.integers(0, 256, (9, n_bits // 8), np.uint8))
     bias = ItemBias(rng.integers(0, 256, 700).astype(np.uint8), 3.0)
-    few = CandidateFilter(allowed=rng.random(700) < 0.05)
+    few = CandidateFilter(allow_all=rng.random(700) < 0.05)
     index = TorchHammingIndex(codes, bias, device=device)
     for candidates in (None, few):
         found = index.search(queries, 100, candidates=candidates)
@@ -44,7 +45,10 @@ def test_tiles_blocks_and_groups_change_nothing(
     queries = BinaryCodes(rng.integers(0, 256, (20, 16), np.uint8))
     bias = ItemBias(rng.integers(0, 4, 9000).astype(np.uint8), 0.0)
     lists = [rng.integers(0, 9000, 500) for _ in range(20)]
-    filters = CandidateFilter.from_lists(block=lists), CandidateFilter.from_lists(allow=lists)
+    filters = (
+        CandidateFilter.from_lists(block_per_query=lists),
+        CandidateFilter.from_lists(allow_per_query=lists),
+    )
     monkeypatch.setattr(torch_hamming, "_TILE", 2048)
     monkeypatch.setattr(torch_hamming, "_QUERIES", 7)
     index = TorchHammingIndex(codes, bias, device=device, packed=packed)
@@ -76,7 +80,7 @@ def test_lists_of_the_wrong_shape_are_one_sentence() -> None:
         ([0, 1, 3], "block must have an indptr from 0 to its number of entries, 2"),
         ([0, 3, 2], "block must have an indptr that never falls, it does at 1"),
     ):
-        wrong = CandidateFilter(block=(np.array(indptr), indices))
+        wrong = CandidateFilter(block_per_query=IndexLists(np.array(indptr), indices))
         with pytest.raises(ParameterError, match=sentence):
             index.search(queries, 1, candidates=wrong)
         with pytest.raises(ParameterError, match=sentence):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.evaluation.ranking import rank
 from hashgnn.index import HammingIndex
+from hashgnn.ranking import top_k
 from hashgnn.recommender.dense import asymmetric_scores, code_scores, to_code_length
 
 RNG = np.random.default_rng(5)
@@ -38,7 +38,7 @@ def test_the_score_of_floats_is_met_within_the_stated_error(bias: ItemBias | Non
 def test_what_an_index_finds_is_what_these_scores_rank_first(bias: ItemBias | None) -> None:
     twice = BinaryCodes(np.concatenate([CODES.packed, CODES.packed]))  # so every score is tied
     both = None if bias is None else ItemBias(np.concatenate([bias.penalty, bias.penalty]), bias.top)
-    best = rank(asymmetric_scores(QUERIES, twice, both), 50)
+    best = top_k(asymmetric_scores(QUERIES, twice, both), 50)
     found = HammingIndex(twice, both).search(QUERIES, 50)
     np.testing.assert_array_equal(found.positions, best.positions)
     scores = np.take_along_axis(asymmetric_scores(QUERIES, twice, both), best.positions, axis=1)

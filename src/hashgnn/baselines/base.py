@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,26 +10,10 @@ import scipy.sparse as sp
 from hashgnn._checks import check_choice, check_matrix
 from hashgnn._types import Array
 from hashgnn.data import Interactions
-from hashgnn.evaluation.ranking import rank
 from hashgnn.graph import BipartiteGraph, GraphFilter
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches, top_k_in_blocks
 
 SEARCH = "float"
-_BLOCK_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """The best unseen items of some users, as evaluation reads them.
-
-    Attributes
-    ----------
-    positions : ndarray of shape (n, k), int64
-        Item indices, best first, padded with -1.
-    counts : ndarray of shape (n,), int64
-    """
-
-    positions: Array
-    counts: Array
 
 
 class FittedBaseline(ABC):
@@ -69,20 +52,17 @@ class FittedBaseline(ABC):
         check_choice("search", search, self.search_ways)
         return self.score(user_index)
 
-    def search_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Found:
+    def search_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Matches:
         """Return the best ``k`` unseen items of some users, in blocks of bounded memory."""
         check_choice("search", search, self.search_ways)
-        n_block = max(1, _BLOCK_BYTES // (4 * self.n_items))
-        positions = np.empty((len(user_index), k), np.int64)
-        counts = np.empty(len(user_index), np.int64)
-        for start in range(0, len(user_index), n_block):
-            users = user_index[start : start + n_block]
-            scores = self.score(users)
-            seen = self._seen[users]
-            scores[np.repeat(np.arange(len(users)), np.diff(seen.indptr)), seen.indices] = -np.inf
-            best = rank(scores, k)
-            positions[start : start + n_block], counts[start : start + n_block] = best.positions, best.counts
-        return Found(positions, counts)
+        seen = IndexLists.from_matrix(self._seen)
+
+        def score(rows: Array) -> Array:
+            scores = self.score(user_index[rows])
+            CandidateFilter(block_per_query=seen[user_index[rows]]).mask(scores)
+            return scores
+
+        return top_k_in_blocks(score, len(user_index), self.n_items, k)
 
     @abstractmethod
     def bytes_per_item(self, search: str) -> float:

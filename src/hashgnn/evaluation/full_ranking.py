@@ -18,12 +18,11 @@ from hashgnn.evaluation.evaluation_report import EvaluationReport
 from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.evaluation.metric_names import Metric, parse_metrics
 from hashgnn.evaluation.metrics import expected, observed
-from hashgnn.evaluation.ranking import rank
 from hashgnn.evaluation.recommender_contract import Evaluable
 from hashgnn.evaluation.relevance import judge
 from hashgnn.evaluation.timing import QueryTime, time_queries
-
-_BLOCK_BYTES = 64 * 1024 * 1024  # scores held at a time, where batch_size is left open
+from hashgnn.ranking import CandidateFilter, IndexLists, top_k
+from hashgnn.ranking.top_k import rows_per_block
 
 
 def evaluate(
@@ -103,7 +102,7 @@ def evaluate(
     check_float("confidence", confidence, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
     check_int("n_timed", n_timed, minimum=0)
     if batch_size is None:
-        batch_size = max(1, _BLOCK_BYTES // (4 * given.n_items))
+        batch_size = rows_per_block(given.n_items)
     check_int("batch_size", batch_size, minimum=1)
     generator = as_generator(rng)
     k = max(metric.k for metric in wanted)
@@ -152,9 +151,8 @@ class _Pass:
             block = slice(start, min(start + batch_size, n))
             scores = model.score_block(given.users[block], way, k, oversampling=oversampling)
             _check_scores(scores, (block.stop - start, given.n_items), way)
-            seen = given.seen[block]
-            scores[np.repeat(np.arange(len(scores)), np.diff(seen.indptr)), seen.indices] = -np.inf
-            ranking = rank(scores, k)
+            CandidateFilter(block_per_query=IndexLists.from_matrix(given.seen[block])).mask(scores)
+            ranking = top_k(scores, k)
             judged = judge(ranking, scores, given.relevant[block])
             for metric in averaged:
                 values = observed(metric, judged)

@@ -6,18 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hashgnn._types import Array
-
-
-class FoundBlock(Protocol):
-    """Results of some users: what :meth:`Evaluable.search_block` returns."""
-
-    @property
-    def positions(self) -> Array:
-        """Item positions, best first, (b, k) int64, padded with -1."""
-
-    @property
-    def counts(self) -> Array:
-        """Results of each user, (b,) int64."""
+from hashgnn.ranking import Matches
 
 
 class Evaluable(Protocol):
@@ -35,7 +24,7 @@ class Evaluable(Protocol):
         array is the caller's, who may write into it.
         """
 
-    def search_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> FoundBlock:
+    def search_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Matches:
         """Return the best ``k`` unseen items of some users, as the model finds them in use. It is timed."""
 
     def bytes_per_item(self, search: str) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from hashgnn._types import Array
-from hashgnn.evaluation.ranking import Ranking
+from hashgnn.ranking import Matches, count_ties
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +36,12 @@ class Judged:
     tie_relevant: Array
 
 
-def judge(ranking: Ranking, scores: Array, relevant: sparse.csr_matrix) -> Judged:
+def judge(ranking: Matches, scores: Array, relevant: sparse.csr_matrix) -> Judged:
     """Hold ranked lists against the relevant items of each row.
 
     Parameters
     ----------
-    ranking : Ranking of shape (n, k)
+    ranking : Matches of shape (n, k)
         Of ``scores``.
     scores : ndarray of shape (n, m)
     relevant : scipy.sparse.csr_matrix of shape (n, m)
@@ -65,7 +65,7 @@ def judge(ranking: Ranking, scores: Array, relevant: sparse.csr_matrix) -> Judge
     listed = np.flatnonzero(ranking.counts)
     last = ranking.counts[listed] - 1
     cut = cell[listed, last]
-    tie_size[cut] = ranking.n_level[listed]
+    tie_size[cut] = count_ties(scores, ranking)[listed]
     last_score = np.full(n, np.nan)
     last_score[listed] = ranking.scores[listed, last]
     level = scores[rows, relevant.indices] == last_score[rows]

@@ -1,15 +1,14 @@
 """Search over codes: exact, sublinear and hierarchical, behind one small contract."""
 
 from hashgnn.index.base import CandidateIndex
-from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.choice import build_index
 from hashgnn.index.faiss_hnsw import FaissBinaryHNSW
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.hierarchical import HierarchicalIndex
 from hashgnn.index.inverted_file import InvertedFile
-from hashgnn.index.matches import Matches
 from hashgnn.index.multi_index import MultiIndexHashing
 from hashgnn.index.torch_hamming import TorchHammingIndex
+from hashgnn.ranking import CandidateFilter, Matches
 
 __all__ = [
     "CandidateFilter",

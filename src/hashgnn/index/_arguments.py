@@ -11,7 +11,7 @@ from hashgnn._checks import check_int, check_matrix
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
-from hashgnn.index.candidate_filter import CandidateFilter
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 
 _MAX_THREADS = 1024
 _NO_FILTER = CandidateFilter()
@@ -48,9 +48,9 @@ def check_filter(candidates: Any) -> CandidateFilter:
     return candidates
 
 
-def check_lists(name: str, lists: tuple[Array, Array], n_queries: int, n_codes: int) -> None:
+def check_lists(name: str, lists: IndexLists, n_queries: int, n_codes: int) -> None:
     """Check the lists of a filter against a search, in the kernels' words."""
-    indptr, indices = lists
+    indptr, indices = lists.indptr, lists.indices
     if len(indptr) != n_queries + 1:
         raise ParameterError(f"{name} must have one list a query, {n_queries}, got {len(indptr) - 1}")
     if indptr[0] != 0 or indptr[-1] != len(indices):
@@ -72,8 +72,18 @@ def search_arguments(
         k=k,
         biased=bool(biased) and top is not None,
         top=0.0 if top is None else top,
-        block=given.block,
-        allow=given.allow,
+        block=_pair(given.block_per_query),
+        allow=_pair(given.allow_per_query),
         allowed=given.packed,
         n_threads=check_int("n_threads", n_threads, minimum=1, maximum=_MAX_THREADS),
     )
+
+
+def as_matches(found: tuple[Array, Array, Array | None, Array]) -> Matches:
+    """Return what a kernel found as a result."""
+    positions, scores, distances, counts = found
+    return Matches(positions, scores, counts, distances)
+
+
+def _pair(lists: IndexLists | None) -> tuple[Array, Array] | None:
+    return None if lists is None else (lists.indptr, lists.indices)

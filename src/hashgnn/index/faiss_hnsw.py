@@ -13,8 +13,7 @@ from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries
 from hashgnn.index.base import CandidateIndex
-from hashgnn.index.candidate_filter import CandidateFilter
-from hashgnn.index.matches import Matches
+from hashgnn.ranking import CandidateFilter, Matches
 
 
 class FaissBinaryHNSW(CandidateIndex):
@@ -103,6 +102,6 @@ class FaissBinaryHNSW(CandidateIndex):
         return Matches(
             positions.astype(np.int64),
             np.where(found, self.n_bits - 2.0 * distances, -np.inf).astype(np.float32),
-            np.where(found, distances, -1).astype(np.int32),
             found.sum(axis=1),
+            np.where(found, distances, -1).astype(np.int32),
         )

@@ -12,14 +12,13 @@ from hashgnn._checks import check_int
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index._arguments import check_k, check_queries, search_arguments
+from hashgnn.index._arguments import as_matches, check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._index_file import reading_index, write_index
 from hashgnn.index._store_file import store_contents, store_of
 from hashgnn.index.base import CandidateIndex
-from hashgnn.index.candidate_filter import CandidateFilter
-from hashgnn.index.matches import Matches
+from hashgnn.ranking import CandidateFilter, Matches
 
 _KIND = "hamming"  # in a saved file
 
@@ -119,8 +118,8 @@ class HammingIndex(CandidateIndex):
             check_k(k, len(store)), n_threads, candidates, biased=biased, top=store.top
         )
         if isinstance(checked, BinaryCodes):
-            return Matches(*store.table.search_codes(checked.packed, arguments))
-        return Matches(*store.table.search_floats(checked, self._query_bits, arguments))
+            return as_matches(store.table.search_codes(checked.packed, arguments))
+        return as_matches(store.table.search_floats(checked, self._query_bits, arguments))
 
     def add(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> Array:
         """Append codes and return their positions, shape (len(codes),), int64."""

@@ -16,17 +16,16 @@ from hashgnn._checks import check_choice, check_int, check_matrix
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index._arguments import check_k, check_queries, search_arguments
+from hashgnn.index._arguments import as_matches, check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._hierarchical_file import hierarchical_contents, hierarchical_of
 from hashgnn.index._index_file import reading_index, write_index
 from hashgnn.index._list_state import ListState
 from hashgnn.index._tuning import check_sample, last_products, least, least_integer
-from hashgnn.index.candidate_filter import CandidateFilter
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.inverted_file import InvertedFile
-from hashgnn.index.matches import Matches
+from hashgnn.ranking import CandidateFilter, Matches
 
 _KIND = "hierarchical"  # in a saved file
 _DTYPES = ("float32", "float16", "int8")
@@ -283,7 +282,7 @@ class HierarchicalIndex:
         else:
             assert n_probe is not None
             search = partial(_native.search_inverted_hierarchical, *state.codes.tables(), n_probe)
-        return Matches(*search(codes.packed, vectors, state.rows, state.scale, wanted, arguments))
+        return as_matches(search(codes.packed, vectors, state.rows, state.scale, wanted, arguments))
 
     def _new_rows(self, embeddings: Array, n_codes: int) -> tuple[Array, Array | None]:
         rows, scale = _kept(embeddings, self._dtype, n_codes)

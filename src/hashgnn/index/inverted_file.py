@@ -14,7 +14,7 @@ from hashgnn._rng import as_generator
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index._arguments import check_k, check_queries, search_arguments
+from hashgnn.index._arguments import as_matches, check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._index_file import reading_index, write_index
@@ -23,8 +23,7 @@ from hashgnn.index._list_file import list_contents, lists_of
 from hashgnn.index._list_state import Lists, ListState, empty_list
 from hashgnn.index._tuning import check_sample, least
 from hashgnn.index.base import CandidateIndex
-from hashgnn.index.candidate_filter import CandidateFilter
-from hashgnn.index.matches import Matches
+from hashgnn.ranking import CandidateFilter, Matches
 
 _KIND = "inverted-file"  # in a saved file
 
@@ -212,5 +211,5 @@ class InvertedFile(CandidateIndex):
         arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
         tables = (*state.tables(), n_probe)
         if not isinstance(checked, BinaryCodes):
-            return Matches(*_native.search_inverted_floats(*tables, checked, self._query_bits, arguments))
-        return Matches(*_native.search_inverted_codes(*tables, checked.packed, arguments))
+            return as_matches(_native.search_inverted_floats(*tables, checked, self._query_bits, arguments))
+        return as_matches(_native.search_inverted_codes(*tables, checked.packed, arguments))

@@ -13,14 +13,13 @@ from hashgnn import _native
 from hashgnn._checks import check_int
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.index._arguments import check_k, check_queries, search_arguments
+from hashgnn.index._arguments import as_matches, check_k, check_queries, search_arguments
 from hashgnn.index._changes import check_positions
 from hashgnn.index._code_store import CodeStore
 from hashgnn.index._index_file import reading_index, write_index
 from hashgnn.index._store_file import store_contents, store_of
 from hashgnn.index.base import CandidateIndex
-from hashgnn.index.candidate_filter import CandidateFilter
-from hashgnn.index.matches import Matches
+from hashgnn.ranking import CandidateFilter, Matches
 
 _KIND = "multi-index"  # in a saved file
 _MAX_PART = 24  # bits of a part; a table has an entry for each of its values
@@ -115,8 +114,8 @@ class MultiIndexHashing(CandidateIndex):
         )
         if isinstance(checked, BinaryCodes):
             found = _native.search_hashed(state.tables, store.table, state.extra, checked.packed, arguments)
-            return Matches(*found)
-        return Matches(*store.table.search_floats(checked, self._query_bits, arguments))
+            return as_matches(found)
+        return as_matches(store.table.search_floats(checked, self._query_bits, arguments))
 
     def add(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> Array:
         """Append codes and return their positions, shape (len(codes),), int64.

@@ -14,8 +14,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_filter, check_k, check_lists, check_queries
 from hashgnn.index.base import CandidateIndex
-from hashgnn.index.candidate_filter import CandidateFilter
-from hashgnn.index.matches import Matches
+from hashgnn.ranking import CandidateFilter, Matches
 
 _TILE = 1 << 20  # codes whose signs are multiplied at once
 _QUERIES = 256  # multiplied at once
@@ -156,8 +155,8 @@ class TorchHammingIndex(CandidateIndex):
         return Matches(
             np.where(found, positions, -1),
             np.where(found, self._n_bits + top - 2 * values, -np.inf).astype(np.float32),
-            np.where(found, distances, -1).astype(np.int32),
             found.sum(axis=1),
+            np.where(found, distances, -1).astype(np.int32),
         )
 
     def _best(self, codes: BinaryCodes, k: int, limits: _Limits, *, biased: bool) -> Array:
@@ -226,21 +225,21 @@ class _Limits:
     @classmethod
     def of(cls, given: CandidateFilter, n_queries: int, n_codes: int, torch: Any, device: Any) -> _Limits:
         outside = None
-        if given.allowed is not None:
-            if len(given.allowed) != n_codes:
+        if given.allow_all is not None:
+            if len(given.allow_all) != n_codes:
                 raise ParameterError(
-                    f"allowed must have one entry a code, {n_codes}, got {len(given.allowed)}"
+                    f"allowed must have one entry a code, {n_codes}, got {len(given.allow_all)}"
                 )
-            outside = torch.from_numpy(~given.allowed).to(device)
+            outside = torch.from_numpy(~given.allow_all).to(device)
         pairs: list[Any] = []
-        for name, lists in (("block", given.block), ("allow", given.allow)):
+        for name, lists in (("block", given.block_per_query), ("allow", given.allow_per_query)):
             if lists is None:
                 pairs.append(None)
                 continue
             check_lists(name, lists, n_queries, n_codes)
-            owner = np.repeat(np.arange(n_queries), np.diff(lists[0]))
+            owner = lists.rows
             pairs.append(
-                tuple(torch.from_numpy(part).to(device) for part in (owner, lists[1].astype(np.int64)))
+                tuple(torch.from_numpy(part).to(device) for part in (owner, lists.indices.astype(np.int64)))
             )
         return cls(n_codes, outside, *pairs)
 

@@ -2,8 +2,7 @@
 
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.hash_gnn import HashGNN
-from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.search_space import SEARCH_WAYS
 
-__all__ = ["SEARCH_WAYS", "Encoded", "HashGNN", "Ranked", "Recommendations"]
+__all__ = ["SEARCH_WAYS", "Encoded", "HashGNN", "Recommendations"]

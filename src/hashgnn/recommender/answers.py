@@ -10,8 +10,7 @@ from hashgnn._checks import quote_some
 from hashgnn._types import Array
 from hashgnn.data import IdMap
 from hashgnn.errors import ResultWarning
-from hashgnn.recommender.filters import Filters
-from hashgnn.recommender.ranked import Ranked, rank_in_blocks
+from hashgnn.ranking import CandidateFilter, Matches, top_k_in_blocks
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.rows import Rows
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
@@ -20,7 +19,12 @@ _STACK_LEVEL = 4  # the line of the user's program that called HashGNN
 
 
 def answer(
-    space: SearchSpace, ids: IdMap, rows: Rows, options: SearchOptions, filters: Filters, popularity: Array
+    space: SearchSpace,
+    ids: IdMap,
+    rows: Rows,
+    options: SearchOptions,
+    filters: CandidateFilter,
+    popularity: Array,
 ) -> Recommendations:
     """Search for the known rows, rank by popularity for the others, and warn of rows with no result."""
     known, unknown = np.flatnonzero(rows.known), np.flatnonzero(~rows.known)
@@ -39,7 +43,7 @@ def answer(
     return in_external_ids(rows.query_ids, found, ids, (rows.column, "item_id"))
 
 
-def most_popular(popularity: Array, k: int, filters: Filters, n_rows: int) -> Ranked:
+def most_popular(popularity: Array, k: int, filters: CandidateFilter, n_rows: int) -> Matches:
     """Return the items that most users have interacted with; the score is their number."""
     counts = popularity.astype(np.float32)
 
@@ -48,11 +52,11 @@ def most_popular(popularity: Array, k: int, filters: Filters, n_rows: int) -> Ra
         filters[rows].mask(scores)
         return scores
 
-    return rank_in_blocks(score, n_rows, len(counts), k)
+    return top_k_in_blocks(score, n_rows, len(counts), k)
 
 
 def in_external_ids(
-    query_ids: Array, found: Ranked, ids: IdMap, columns: tuple[str, str] = ("user_id", "item_id")
+    query_ids: Array, found: Matches, ids: IdMap, columns: tuple[str, str] = ("user_id", "item_id")
 ) -> Recommendations:
     """Return positions as external ids, padded as :class:`Recommendations` says."""
     result: Array = np.asarray(ids.ids)[found.positions]
@@ -62,9 +66,9 @@ def in_external_ids(
     return Recommendations(query_ids, result, found.scores, found.counts, columns)
 
 
-def _interleave(known: Array, one: Ranked, unknown: Array, other: Ranked) -> Ranked:
+def _interleave(known: Array, one: Matches, unknown: Array, other: Matches) -> Matches:
     order = np.argsort(np.concatenate((known, unknown)), kind="stable")
-    return Ranked(
+    return Matches(
         np.concatenate((one.positions, other.positions))[order],
         np.concatenate((one.scores, other.scores))[order],
         np.concatenate((one.counts, other.counts))[order],

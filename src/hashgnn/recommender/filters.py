@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hashgnn._types import Array
 from hashgnn.data import IdMap
 from hashgnn.errors import ParameterError
-from hashgnn.recommender.id_lists import Lists, as_list, look_up, look_up_lists, union
+from hashgnn.ranking import CandidateFilter, IndexLists
+from hashgnn.recommender.id_lists import as_list, look_up, look_up_lists
 from hashgnn.recommender.rows import Rows
 
 
-@dataclass(frozen=True, eq=False)
-class Filters:
-    """What rows may not get, or may only get.
-
-    Attributes
-    ----------
-    excluded : Lists or None
-        Items that a row may not get.
-    allowed : ndarray of shape (n_items,), bool, or None
-        Items that any row may get.
-    only : Lists or None
-        Items that a row may get, and no others.
-    """
-
-    excluded: Lists | None = None
-    allowed: Array | None = None
-    only: Lists | None = None
-
-    def __getitem__(self, rows: Array) -> Filters:
-        return Filters(
-            None if self.excluded is None else self.excluded[rows],
-            self.allowed,
-            None if self.only is None else self.only[rows],
-        )
-
-    def mask(self, scores: Array) -> None:
-        """Set what is no candidate to -inf, in place; ``scores`` has shape (n_rows, n_items)."""
-        if self.allowed is not None:
-            scores[:, ~self.allowed] = -np.inf
-        if self.excluded is not None:
-            scores[self.excluded.row_numbers(), self.excluded.indices] = -np.inf
-        if self.only is not None:
-            keep = np.zeros(scores.shape, bool)
-            keep[self.only.row_numbers(), self.only.indices] = True
-            scores[~keep] = -np.inf
-
-
 def make_filters(
-    ids: IdMap, rows: Rows, excluded: Lists | None, allow: Any, block: Any, *, strict: bool
-) -> Filters:
+    ids: IdMap, rows: Rows, excluded: IndexLists | None, allow: Any, block: Any, *, strict: bool
+) -> CandidateFilter:
     """Bring seen items, an allow list and a block list together.
 
     Parameters
@@ -62,7 +24,7 @@ def make_filters(
         Of the items.
     rows : Rows
         One list a row is aligned with what was asked, rows left out included.
-    excluded : Lists of length n_rows, or None
+    excluded : IndexLists of length n_rows, or None
         Seen items.
     allow, block : list of ids, list of lists of ids, or None
         One for all rows, or one a row.
@@ -81,12 +43,12 @@ def make_filters(
     if block is not None:
         if per_row(block):
             blocked = _of_rows(ids, "block", block, rows, None)
-            excluded = blocked if excluded is None else union(excluded, blocked)
+            excluded = blocked if excluded is None else excluded.union(blocked)
         else:
             index = look_up(ids, "item", as_list("block", block), remedy=None)
             allowed = np.ones(len(ids), bool) if allowed is None else allowed
             allowed[index[index >= 0]] = False
-    return Filters(excluded, allowed, only)
+    return CandidateFilter(excluded, only, allowed)
 
 
 def per_row(lists: Any) -> bool:
@@ -98,7 +60,7 @@ def per_row(lists: Any) -> bool:
     )
 
 
-def _of_rows(ids: IdMap, name: str, lists: Any, rows: Rows, remedy: str | None) -> Lists:
+def _of_rows(ids: IdMap, name: str, lists: Any, rows: Rows, remedy: str | None) -> IndexLists:
     if len(lists) != rows.n_asked:
         raise ParameterError(f"{name} must have one list a row, {rows.n_asked}, got {len(lists)}")
     return look_up_lists(ids, "item", name, lists, remedy=remedy)[rows.places]

@@ -14,12 +14,12 @@ from hashgnn._types import Array
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError
 from hashgnn.index import HammingIndex, InvertedFile, build_index
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 from hashgnn.recommender.answers import answer, in_external_ids
 from hashgnn.recommender.encoded import Encoded, folded_in, trained
-from hashgnn.recommender.filters import Filters, make_filters
-from hashgnn.recommender.id_lists import Lists, as_list, id_array, look_up, look_up_lists
+from hashgnn.recommender.filters import make_filters
+from hashgnn.recommender.id_lists import as_list, id_array, look_up, look_up_lists
 from hashgnn.recommender.new_item_bias import NewItemBias
-from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.recommender.rows import Rows, rows_of_histories, rows_of_users
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
@@ -43,7 +43,7 @@ class Fitted:
     def __init__(self, state: ModelState, index_recall: float = 1.0) -> None:
         self.state = state
         self.index_recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
-        self.seen = Lists.of_matrix(state.seen)
+        self.seen = IndexLists.from_matrix(state.seen)
 
     @cached_property
     def items_for_users(self) -> SearchSpace:
@@ -113,8 +113,10 @@ class Fitted:
         is_one = is_one or (isinstance(ids, tuple) and ids in id_map)
         asked = [ids] if is_one else as_list(f"{side}_ids", ids)
         index = look_up(id_map, side, asked, remedy=f"similar_{side}s knows those of the training data only")
-        themselves = Lists.of([index[row : row + 1] for row in range(len(index))])
-        found = space.search(trained(self.state, side, index), options, Filters(excluded=themselves))
+        themselves = IndexLists.from_rows([index[row : row + 1] for row in range(len(index))])
+        found = space.search(
+            trained(self.state, side, index), options, CandidateFilter(block_per_query=themselves)
+        )
         columns = (f"{side}_id", f"similar_{side}_id")
         return in_external_ids(id_array(asked, like=id_map.ids), found, id_map, columns)
 
@@ -146,17 +148,23 @@ class Fitted:
         """Return the scores of all items."""
         options = self.items_for_users.options(k, search, oversampling)
         index = self._check_index(user_index)
-        filters = Filters(excluded=self.seen[index]) if search == "hierarchical" else Filters()
+        filters = (
+            CandidateFilter(block_per_query=self.seen[index])
+            if search == "hierarchical"
+            else CandidateFilter()
+        )
         return self.items_for_users.scores(trained(self.state, "user", index), options, filters)
 
     def search_block(
         self, user_index: Array, search: str, k: int, oversampling: int, n_threads: int
-    ) -> Ranked:
+    ) -> Matches:
         """Return the best unseen items as positions."""
         options = self.items_for_users.options(k, search, oversampling, n_threads)
         index = self._check_index(user_index)
         queries = trained(self.state, "user", index)
-        return self.items_for_users.search(queries, options, Filters(excluded=self.seen[index]))
+        return self.items_for_users.search(
+            queries, options, CandidateFilter(block_per_query=self.seen[index])
+        )
 
     def encode_features(self, side: str, frame: Any, n_rows: int | None) -> sparse.csr_matrix | None:
         """Return side features of new users or items as columns; ``n_rows`` is how many there must be."""

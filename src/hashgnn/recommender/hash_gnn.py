@@ -7,9 +7,9 @@ from typing import Any
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.index import HammingIndex, InvertedFile
+from hashgnn.ranking import Matches
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.learned import Learned
-from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.recommendations import Recommendations
 
 
@@ -281,12 +281,12 @@ class HashGNN(Learned):
 
     def search_block(
         self, user_index: Array, search: str, k: int = 10, *, oversampling: int = 5, n_threads: int = 1
-    ) -> Ranked:
+    ) -> Matches:
         """Return the best unseen items of some users as positions: what :meth:`recommend` does inside.
 
         Returns
         -------
-        Ranked
+        Matches
             ``positions`` (b, k) int64, ``scores`` (b, k) float32 and ``counts`` (b,) int64.
         """
         return self._model.search_block(user_index, search, k, oversampling, n_threads)

@@ -10,8 +10,9 @@ import numpy as np
 from hashgnn._checks import check_choice
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
+from hashgnn.ranking import IndexLists
 from hashgnn.recommender.encoded import Encoded, folded_in, trained
-from hashgnn.recommender.id_lists import ON_UNKNOWN, Lists, as_list, id_array, look_up, look_up_lists
+from hashgnn.recommender.id_lists import ON_UNKNOWN, as_list, id_array, look_up, look_up_lists
 from hashgnn.state import ModelState
 
 
@@ -30,7 +31,7 @@ class Rows:
         Rows that have a code; the others get popular items.
     queries : Encoded
         Codes and embeddings of the known rows.
-    seen : Lists of length n
+    seen : IndexLists of length n
         What each row has interacted with.
     column : str
         What ``query_ids`` are, in a table.
@@ -41,11 +42,11 @@ class Rows:
     places: Array
     known: Array
     queries: Encoded
-    seen: Lists
+    seen: IndexLists
     column: str = "user_id"
 
 
-def rows_of_users(state: ModelState, seen: Lists, user_ids: Any, on_unknown: str) -> Rows:
+def rows_of_users(state: ModelState, seen: IndexLists, user_ids: Any, on_unknown: str) -> Rows:
     """Return the rows of users by external id."""
     check_choice("on_unknown", on_unknown, ON_UNKNOWN)
     ids = as_list("user_ids", user_ids)

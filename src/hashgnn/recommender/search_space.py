@@ -11,13 +11,11 @@ import numpy as np
 from hashgnn._checks import check_choice, check_int
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-from hashgnn.evaluation.ranking import Ranking, rank
-from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.index import HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.ranking import CandidateFilter, Matches, top_k, top_k_in_blocks
 from hashgnn.recommender.dense import asymmetric_scores, code_scores, float_scores, inverse_lengths
 from hashgnn.recommender.encoded import Encoded
-from hashgnn.recommender.filters import Filters
 from hashgnn.recommender.float_queries import FloatQueries
-from hashgnn.recommender.ranked import Ranked, rank_in_blocks
 from hashgnn.state import ModelState
 
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
@@ -87,19 +85,18 @@ class SearchSpace:
             n_threads=check_int("n_threads", n_threads, minimum=1),
         )
 
-    def search(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Ranked:
+    def search(self, queries: Encoded, options: SearchOptions, filters: CandidateFilter) -> Matches:
         """Return the best ``k`` of each query after filtering; ties go to the smaller position.
 
         Codes are searched by the index. Floats over everything are matrix products, in blocks.
         """
         if options.search == "float":
-            return rank_in_blocks(
+            return top_k_in_blocks(
                 lambda rows: self.scores(queries[rows], options, filters[rows]),
                 len(queries),
                 len(self),
                 options.k,
             )
-        candidates = _candidates(filters)
         if options.search == "hierarchical":
             vectors = queries.embeddings
             if self._inverse_norms is not None:
@@ -109,7 +106,7 @@ class SearchSpace:
                 vectors,
                 options.k,
                 oversampling=options.oversampling,
-                candidates=candidates,
+                candidates=filters,
                 biased=self._bias is not None,
                 n_threads=options.n_threads,
             )
@@ -118,11 +115,11 @@ class SearchSpace:
             found = self._index.search(
                 self._float_queries(queries) if is_asymmetric else queries.codes,
                 options.k,
-                candidates=candidates,
+                candidates=filters,
                 biased=options.search == "biased" or (is_asymmetric and self._bias is not None),
                 n_threads=options.n_threads,
             )
-        return Ranked(found.positions, found.scores, found.counts)
+        return found
 
     @cached_property
     def _float_queries(self) -> FloatQueries:
@@ -134,7 +131,7 @@ class SearchSpace:
             return HierarchicalIndex(self._index, self._table)
         return HierarchicalIndex(self._index, self._table * self._inverse_norms[:, None])
 
-    def scores(self, queries: Encoded, options: SearchOptions, filters: Filters) -> Array:
+    def scores(self, queries: Encoded, options: SearchOptions, filters: CandidateFilter) -> Array:
         """Return the score of everything for each query, (n, len(self)) float32, -inf where filtered out.
 
         Hierarchical: float scores of the ``k * oversampling`` candidates by code, -inf for the others.
@@ -149,7 +146,7 @@ class SearchSpace:
         filters.mask(scores)
         if options.search == "hierarchical":
             n_candidates = min(options.k * options.oversampling, len(self))
-            scores = self._rerank(queries, rank(scores, n_candidates))
+            scores = self._rerank(queries, top_k(scores, n_candidates))
         return scores
 
     def bytes_per_entry(self, search: str) -> float:
@@ -159,7 +156,7 @@ class SearchSpace:
         floats = 4 * self._table.shape[1] if search in ("hierarchical", "float") else 0
         return float(codes + bias + floats)
 
-    def _rerank(self, queries: Encoded, candidates: Ranking) -> Array:
+    def _rerank(self, queries: Encoded, candidates: Matches) -> Array:
         scores = np.full((len(queries), len(self)), -np.inf, np.float32)
         for row, count in enumerate(candidates.counts.tolist()):
             chosen = candidates.positions[row, :count]
@@ -168,9 +165,3 @@ class SearchSpace:
                 0
             ]
         return scores
-
-
-def _candidates(filters: Filters) -> CandidateFilter:
-    block = None if filters.excluded is None else (filters.excluded.indptr, filters.excluded.indices)
-    allow = None if filters.only is None else (filters.only.indptr, filters.only.indices)
-    return CandidateFilter(block=block, allow=allow, allowed=filters.allowed)

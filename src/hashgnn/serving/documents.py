@@ -1,4 +1,4 @@
-"""Ranked positions as the JSON text of an answer, put together from finished pieces."""
+"""Matches positions as the JSON text of an answer, put together from finished pieces."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from hashgnn._types import Array
+from hashgnn.ranking import Matches
 from hashgnn.recommender.encoded import Encoded
-from hashgnn.recommender.ranked import Ranked
 from hashgnn.serving.json_text import dumps
 from hashgnn.serving.versions import Version
 
 
-def item_lists(version: Version, found: Ranked) -> list[bytes]:
+def item_lists(version: Version, found: Matches) -> list[bytes]:
     """Return each row's results as the text of a JSON list of ``{id, score, metadata}``."""
     counts = found.counts.tolist()
     real = np.arange(found.positions.shape[1]) < found.counts[:, None]

@@ -10,10 +10,8 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 from hashgnn.recommender.encoded import Encoded, folded_in, trained
-from hashgnn.recommender.filters import Filters
-from hashgnn.recommender.id_lists import Lists, union
-from hashgnn.recommender.ranked import Ranked
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
 from hashgnn.serving.item_ids import IdReader
 from hashgnn.serving.problems import ProblemError
@@ -37,13 +35,13 @@ class Question:
         ``MODEL``, ``HISTORY`` or ``POPULAR``.
     queries : Encoded
         Of the rows that are not ``POPULAR``, in order.
-    seen : Lists of length n
+    seen : IndexLists of length n
         What each row has interacted with.
     """
 
     source: Array
     queries: Encoded
-    seen: Lists
+    seen: IndexLists
 
 
 class Engine:
@@ -77,8 +75,8 @@ class Engine:
         if new is None or not any(new):
             source = np.where(index >= 0, MODEL, POPULAR).astype(np.int8)
             return Question(source, trained(self._state, "user", index[index >= 0]), seen)
-        since = Lists.of([self._known_items(items) for items in new])
-        seen = union(seen, since)
+        since = IndexLists.from_rows([self._known_items(items) for items in new])
+        seen = seen.union(since)
         source = np.full(len(index), POPULAR, np.int8)
         source[index >= 0] = MODEL
         folds = since.lengths > 0
@@ -89,7 +87,7 @@ class Engine:
 
     def of_histories(self, histories: Sequence[Sequence[Any]]) -> Question:
         """Return the rows of new users; items that the model does not know are left out."""
-        seen = Lists.of([self._known_items(history, strict=True) for history in histories])
+        seen = IndexLists.from_rows([self._known_items(history, strict=True) for history in histories])
         source = np.where(seen.lengths > 0, HISTORY, POPULAR).astype(np.int8)
         return Question(source, self._encode(source, np.full(len(seen), -1), seen), seen)
 
@@ -102,16 +100,18 @@ class Engine:
         allow: Sequence[Any] | None,
         block: Sequence[Any] | None,
         check: Callable[[], None],
-    ) -> Ranked:
+    ) -> Matches:
         """Rank items for the rows of a question; ``check`` is called between blocks and may raise."""
-        filters = Filters(question.seen if filter_seen else None, self._allowed(allow, block))
+        filters = CandidateFilter(
+            question.seen if filter_seen else None, allow_all=self._allowed(allow, block)
+        )
         popular = np.flatnonzero(question.source == POPULAR)
         known = np.flatnonzero(question.source != POPULAR)
         space = self._fitted.items_for_users
         if not len(popular):
             return _search(space, question.queries, options, filters, check)
         n, k = len(question.source), options.k
-        result = Ranked(np.full((n, k), -1), np.full((n, k), -np.inf, np.float32), np.zeros(n, np.int64))
+        result = Matches(np.full((n, k), -1), np.full((n, k), -np.inf, np.float32), np.zeros(n, np.int64))
         if len(known):
             found = _search(space, question.queries, options, filters[known], check)
             _put(result, known, found)
@@ -120,12 +120,12 @@ class Engine:
             self._put_popular(result, row, filters[np.array([row])])
         return result
 
-    def similar(self, item_ids: Sequence[Any], options: SearchOptions, check: Callable[[], None]) -> Ranked:
+    def similar(self, item_ids: Sequence[Any], options: SearchOptions, check: Callable[[], None]) -> Matches:
         """Rank the items most alike to some items."""
         index = self.known_items(item_ids)
-        themselves = Lists.of([index[row : row + 1] for row in range(len(index))])
+        themselves = IndexLists.from_rows([index[row : row + 1] for row in range(len(index))])
         queries = trained(self._state, "item", index)
-        return _search(self.alike, queries, options, Filters(excluded=themselves), check)
+        return _search(self.alike, queries, options, CandidateFilter(block_per_query=themselves), check)
 
     @property
     def alike(self) -> SearchSpace:
@@ -154,7 +154,7 @@ class Engine:
         index = self.items.index(item_ids, strict=strict)
         return index[index >= 0]
 
-    def _encode(self, source: Array, index: Array, seen: Lists) -> Encoded:
+    def _encode(self, source: Array, index: Array, seen: IndexLists) -> Encoded:
         """Return the queries of the rows that are trained or folded in, in their order."""
         folds = np.flatnonzero(source == HISTORY)
         output = self._state.fold_in.users(seen[folds].matrix(self._state.n_items))
@@ -178,14 +178,14 @@ class Engine:
             allowed[self._known_items(block, strict=True)] = False
         return allowed
 
-    def _put_popular(self, result: Ranked, row: int, filters: Filters) -> None:
+    def _put_popular(self, result: Matches, row: int, filters: CandidateFilter) -> None:
         order, k = self.version.popular, result.positions.shape[1]
-        if filters.allowed is not None:
-            order = order[filters.allowed[order]]
-        if filters.excluded is not None:
-            n_excluded = len(filters.excluded.indices)
+        if filters.allow_all is not None:
+            order = order[filters.allow_all[order]]
+        if filters.block_per_query is not None:
+            n_excluded = len(filters.block_per_query.indices)
             order = order[: k + n_excluded]
-            order = order[~np.isin(order, filters.excluded.indices)]
+            order = order[~np.isin(order, filters.block_per_query.indices)]
         best = order[:k]
         result.positions[row, : len(best)] = best
         result.scores[row, : len(best)] = self._fitted.popularity[best]
@@ -193,8 +193,12 @@ class Engine:
 
 
 def _search(
-    space: SearchSpace, queries: Encoded, options: SearchOptions, filters: Filters, check: Callable[[], None]
-) -> Ranked:
+    space: SearchSpace,
+    queries: Encoded,
+    options: SearchOptions,
+    filters: CandidateFilter,
+    check: Callable[[], None],
+) -> Matches:
     n = len(queries)
     check()
     if n <= _BLOCK_ROWS:
@@ -204,14 +208,14 @@ def _search(
         rows = np.arange(start, min(start + _BLOCK_ROWS, n))
         parts.append(space.search(queries[rows], options, filters[rows]))
         check()
-    return Ranked(
+    return Matches(
         np.concatenate([part.positions for part in parts]),
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.counts for part in parts]),
     )
 
 
-def _put(result: Ranked, rows: Array, found: Ranked) -> None:
+def _put(result: Matches, rows: Array, found: Matches) -> None:
     result.positions[rows], result.scores[rows], result.counts[rows] = (
         found.positions,
         found.scores,

@@ -10,7 +10,7 @@ from typing import Any
 
 from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.index import InvertedFile
-from hashgnn.recommender.ranked import Ranked
+from hashgnn.ranking import Matches
 from hashgnn.recommender.search_space import SearchOptions, SearchSpace
 from hashgnn.serving import documents
 from hashgnn.serving.api_models import (
@@ -285,7 +285,7 @@ class Service:
         check: Check,
         version: str | None = None,
     ) -> list[bytes]:
-        found: Ranked = engine.recommend(
+        found: Matches = engine.recommend(
             question,
             _options(engine.space, asked),
             filter_seen=asked.filter_seen,

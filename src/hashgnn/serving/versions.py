@@ -19,9 +19,9 @@ from hashgnn.artifact import MANIFEST, open_artifact
 from hashgnn.codes import BinaryCodes
 from hashgnn.codes.health import CodeHealth, code_health
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError
+from hashgnn.ranking import CandidateFilter
 from hashgnn.recommender import HashGNN
 from hashgnn.recommender.encoded import trained
-from hashgnn.recommender.filters import Filters
 from hashgnn.recommender.fitted import Fitted
 from hashgnn.serving.item_ids import IdTexts
 from hashgnn.serving.item_metadata import FILE_NAME, ItemMetadata, Texts
@@ -201,7 +201,7 @@ def _self_test(path: Path, version: Version) -> None:
         if state.n_users:
             queries = trained(state, "user", np.zeros(1, np.int64))
             for way in ("hamming", "hierarchical"):
-                found = space.search(queries, space.options(1, way), Filters())
+                found = space.search(queries, space.options(1, way), CandidateFilter())
                 if not (found.counts == 1).all() or not np.isfinite(found.scores).all():
                     raise ArtifactDamagedError(f"{path}: its self-test by {way} search gave no finite score")
         folded = HashGNN.from_state(state).fold_in_users([state.item_ids.ids[:1].tolist()])

@@ -53,9 +53,9 @@ def cases(draw: st.DrawFn, max_codes: int = 300) -> Case:
             rng.integers(0, draw(st.integers(1, 256)), n).astype(np.uint8), float(rng.integers(-9, 9))
         )
     chosen = CandidateFilter.from_lists(
-        block=draw(st.none() | st.just(_lists(rng, n_queries, n, draw(st.integers(0, n))))),
-        allow=draw(st.none() | st.just(_lists(rng, n_queries, n, draw(st.integers(0, n))))),
-        allowed=draw(st.none() | st.just(rng.random(n) < draw(st.sampled_from([0.0, 0.1, 0.9])))),
+        block_per_query=draw(st.none() | st.just(_lists(rng, n_queries, n, draw(st.integers(0, n))))),
+        allow_per_query=draw(st.none() | st.just(_lists(rng, n_queries, n, draw(st.integers(0, n))))),
+        allow_all=draw(st.none() | st.just(rng.random(n) < draw(st.sampled_from([0.0, 0.1, 0.9])))),
     )
     return Case(
         codes,

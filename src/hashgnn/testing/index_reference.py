@@ -6,7 +6,7 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.index import CandidateFilter, Matches
+from hashgnn.ranking import CandidateFilter, Matches
 
 
 def reference_search(
@@ -81,7 +81,7 @@ def reference_asymmetric(
         result.positions[row, : len(best)] = best
         result.scores[row, : len(best)] = step * totals[best].astype(np.float32) + top
         result.counts[row] = len(best)
-    return Matches(result.positions, result.scores, None, result.counts)
+    return Matches(result.positions, result.scores, result.counts)
 
 
 def kept_mask(n_queries: int, n_codes: int, candidates: CandidateFilter | None, alive: Array | None) -> Array:
@@ -91,14 +91,13 @@ def kept_mask(n_queries: int, n_codes: int, candidates: CandidateFilter | None, 
         kept &= alive
     if candidates is None:
         return kept
-    if candidates.allowed is not None:
-        kept &= candidates.allowed
-    for lists, value in ((candidates.block, False), (candidates.allow, True)):
+    if candidates.allow_all is not None:
+        kept &= candidates.allow_all
+    for lists, value in ((candidates.block_per_query, False), (candidates.allow_per_query, True)):
         if lists is None:
             continue
-        indptr, indices = lists
         listed = np.zeros((n_queries, n_codes), bool)
-        listed[np.repeat(np.arange(n_queries), np.diff(indptr)), indices] = True
+        listed[lists.rows, lists.indices] = True
         kept &= listed if value else ~listed
     return kept
 
@@ -112,6 +111,6 @@ def _empty(n_queries: int, k: int) -> Matches:
     return Matches(
         np.full((n_queries, k), -1, np.int64),
         np.full((n_queries, k), -np.inf, np.float32),
-        np.full((n_queries, k), -1, np.int32),
         np.zeros(n_queries, np.int64),
+        np.full((n_queries, k), -1, np.int32),
     )

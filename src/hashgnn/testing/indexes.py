@@ -79,7 +79,9 @@ class IndexContract(ABC):
     def test_what_it_lacks_is_refused_in_one_sentence(self, tmp_path: Path) -> None:
         index, codes = self.build(random_codes(40, 0)), random_codes(2, 1)
         asked: dict[str, Callable[[], Any]] = {
-            "filters": lambda: index.search(codes, 3, candidates=CandidateFilter(allowed=np.ones(40, bool))),
+            "filters": lambda: index.search(
+                codes, 3, candidates=CandidateFilter(allow_all=np.ones(40, bool))
+            ),
             "saving": lambda: index.save(tmp_path / "index"),
             "changes": lambda: index.add(codes),
         }
@@ -151,7 +153,7 @@ class IndexContract(ABC):
                     lambda: index.search(queries, 5, candidates=no_filter),
                 )
             )
-            wrong = CandidateFilter(allowed=np.ones(49, bool))
+            wrong = CandidateFilter(allow_all=np.ones(49, bool))
             calls.append(
                 (
                     "allowed must have one entry a code, 50, got 49",
@@ -161,7 +163,7 @@ class IndexContract(ABC):
         if "filters" not in index.lacks:
             for name in ("block", "allow"):
                 for at in (50, -1):
-                    lists_given: dict[str, Any] = {name: [[at]] * 2}
+                    lists_given: dict[str, Any] = {f"{name}_per_query": [[at]] * 2}
                     lists = CandidateFilter.from_lists(**lists_given)
                     calls.append(
                         (
@@ -169,7 +171,7 @@ class IndexContract(ABC):
                             lambda f=lists: index.search(queries, 5, candidates=f),
                         )
                     )
-            few = CandidateFilter.from_lists(allow=[[1]])
+            few = CandidateFilter.from_lists(allow_per_query=[[1]])
             calls.append(
                 (
                     "allow must have one list a query, 2, got 1",

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
-from hashgnn.evaluation.ranking import rank
+from hashgnn.ranking import top_k
 from hashgnn.recommender.dense import code_scores, float_scores
 
 
@@ -68,7 +68,7 @@ class CodedModel:
     def _reranked(self, user_index: Array, scores: Array, n_candidates: int) -> Array:
         seen = self.seen[user_index]
         scores[np.repeat(np.arange(len(scores)), np.diff(seen.indptr)), seen.indices] = -np.inf
-        best = rank(scores, min(n_candidates, scores.shape[1]))
+        best = top_k(scores, min(n_candidates, scores.shape[1]))
         floats = float_scores(self.users[user_index], self.items)
         chosen = np.zeros(scores.shape, bool)
         rows = np.repeat(np.arange(len(scores)), best.counts)

@@ -12,6 +12,7 @@ from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.benchmarking.search.engine import INDEX_RECALL, Built
 from hashgnn.evaluation.held_out import HeldOut
 from hashgnn.index import CandidateFilter, HammingIndex
+from hashgnn.ranking import IndexLists
 
 HELD_OUT_K = 20
 
@@ -139,8 +140,9 @@ def held_out_recall(built: Built, held_out: HeldOut, k: int = HELD_OUT_K) -> flo
         rows = order[start : start + _USERS]
         seen, relevant = held_out.seen[rows], held_out.relevant[rows]
         if built.search_filtered is not None:
-            block = (seen.indptr.astype(np.int64), seen.indices.astype(np.int32))
-            positions = built.search_filtered(rows, k, CandidateFilter(block=block))
+            positions = built.search_filtered(
+                rows, k, CandidateFilter(block_per_query=IndexLists.from_matrix(seen))
+            )
         else:
             depth = min(k + int(n_seen[rows].max()), held_out.n_items)
             positions = _unseen(built.search(rows, depth), seen.toarray() != 0, k)

@@ -1,0 +1,8 @@
+"""What may be ranked and what a ranking returns: one filter, one result and one top-k for the whole library."""
+
+from hashgnn.ranking.candidate_filter import CandidateFilter
+from hashgnn.ranking.index_lists import IndexLists
+from hashgnn.ranking.matches import Matches
+from hashgnn.ranking.top_k import count_ties, top_k, top_k_in_blocks
+
+__all__ = ["CandidateFilter", "IndexLists", "Matches", "count_ties", "top_k", "top_k_in_blocks"]
