@@ -12,7 +12,18 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "hashgnn"
 
 LEVELS = {
-    0: ("errors", "_checks", "_rng", "_files", "_tensors", "_extras", "_progress", "_types", "artifact"),
+    0: (
+        "errors",
+        "_checks",
+        "_rng",
+        "_files",
+        "_json_text",
+        "_tensors",
+        "_extras",
+        "_progress",
+        "_types",
+        "artifact",
+    ),
     1: ("codes", "config", "data", "fold_in", "nn", "ranking"),
     2: ("graph", "index", "evaluation", "state"),
     3: ("training", "baselines"),

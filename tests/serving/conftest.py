@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from hashgnn.serving import ServiceSettings, create_app
-from hashgnn.serving.service import Service
+from hashgnn.serving.models.service import Service
 from hashgnn.state import save_state
 from hashgnn.testing.states import random_state
 

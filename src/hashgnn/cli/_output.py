@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
+from hashgnn._json_text import plain
 from hashgnn.errors import HashGNNWarning
 
 _WIDE = 1000  # columns of what is not a terminal: a table in a file or pipe is never cut
@@ -50,7 +51,7 @@ class Output:
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Print one JSON document to stdout; what is not a finite number becomes null."""
-        print(json.dumps(_plain(value), allow_nan=False))
+        print(json.dumps(plain(value), allow_nan=False))
 
     def line(self, text: str = "") -> None:
         """Print a line of the result to stdout."""
@@ -133,16 +134,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Return JSON values: NumPy numbers as numbers, paths and other ids as text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

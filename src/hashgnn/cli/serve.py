@@ -100,8 +100,9 @@ def serve(
     from pydantic import ValidationError
 
     from hashgnn.serving import ServiceSettings
-    from hashgnn.serving.server import listen, serve
-    from hashgnn.serving.workers import Workers
+    from hashgnn.serving.process.server import listen
+    from hashgnn.serving.process.supervisor import Supervisor
+    from hashgnn.serving.process.worker_main import serve
 
     if workers < 1:
         raise ParameterError(f"--workers must be at least 1, got {workers}")
@@ -136,7 +137,7 @@ def serve(
         if workers == 1:
             serve(settings, listening)
         else:
-            Workers(settings, listening, workers).run()
+            Supervisor(settings, listening, workers).run()
 
 
 def _secrets(path: Path | None, variable: str) -> tuple[str, ...]:

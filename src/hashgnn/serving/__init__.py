@@ -1,5 +1,7 @@
 """The service: a saved model behind HTTP, with its page, metrics, hot reload and store of new interactions.
 
+``process`` runs ``http``, which calls ``models``, which uses ``wire`` and ``store``. None of them imports upwards.
+
 Needs the extra ``serve``. torch is not imported.
 """
 
@@ -17,10 +19,10 @@ __all__ = ["ServiceSettings", "create_app"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the web framework when the application is first asked for: a process can open its model meanwhile."""
+    """Import the web framework when the application is first used: a process can open its model meanwhile."""
     if name == "create_app":
         require("fastapi", extra="serve", purpose="the service")
-        from hashgnn.serving.app import create_app
+        from hashgnn.serving.http.app import create_app
 
         return create_app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

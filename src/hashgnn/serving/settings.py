@@ -1,4 +1,4 @@
-"""How a service runs: where the model lies, limits, keys. Passed between processes as JSON."""
+"""How a service runs: the model's path, limits, keys. Passed to workers as JSON."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+BAD_INPUT = 2  # exit code of a worker that cannot open its model, metadata or store
+
+
 class ServiceSettings(BaseModel):
-    """Everything that may be set of a service.
+    """All settings of a service.
 
     Attributes
     ----------
@@ -25,30 +28,30 @@ class ServiceSettings(BaseModel):
     interactions : Path or None
         File of the store of new interactions; without one the service keeps none.
     index_recall : float
-        Share of the exact best items by code that a search shall find; below 1, millions of items are
-        searched in lists, which are built when a version is opened.
+        Share of the exact best items by code that a search finds; below 1, millions of items are searched in
+        lists, which are built when a version is opened.
     n_threads : int
-        Searches at a time.
+        Searches that run at the same time.
     queue : int
-        Requests that may wait for a thread; more are answered 429.
+        Requests that may wait for a thread; more are refused.
     time_limit : float
-        Seconds that a request may take, waiting included.
+        Seconds that a request may take, time in the queue included.
     body_limit : int
-        Bytes of a request's body.
+        Maximum size of a request's body in bytes.
     result_limit : int
-        Rows times ``k`` of one request.
+        Maximum of rows times ``k`` of one request.
     watch : float
-        Seconds between looks at the model's folder; 0 looks only when asked to.
+        Seconds between checks of the model's folder for a new version; 0 reloads only on request.
     drain : float
-        Seconds to go on answering after SIGTERM while ``/health/ready`` says no.
+        Seconds to go on answering after SIGTERM, during which ``/health/ready`` fails.
     api_keys : tuple of str
-        Where some are given, every call but health checks and the page needs one.
+        If there are any, every request except health checks and the page needs one.
     admin_token : str or None
         Without one there is no ``/admin/reload``.
     log_requests : bool
-        A line of JSON a request.
+        Log each request as a line of JSON.
     runtime : Path or None
-        Folder that the workers of one service share; where a reload asked of one is seen by the others.
+        Folder that the workers of one service share, for reload requests that one of them received.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

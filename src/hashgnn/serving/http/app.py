@@ -1,0 +1,139 @@
+"""The web application: routes, problem documents, the page, and the task that watches for new versions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from hashgnn import __version__
+from hashgnn.errors import UnknownIdError
+from hashgnn.serving.http.admin_routes import admin_routes
+from hashgnn.serving.http.api_keys import ApiKeys
+from hashgnn.serving.http.api_routes import REQUESTS, api_routes
+from hashgnn.serving.http.middleware import RequestMiddleware, as_request_error
+from hashgnn.serving.http.problems import INTERNAL_ERROR, error_response, problem_response
+from hashgnn.serving.models.service import Service, new_service
+from hashgnn.serving.settings import ServiceSettings
+from hashgnn.serving.wire.errors import RequestError
+from hashgnn.serving.wire.schemas import Problem, ReloadRequest
+
+PAGE = Path(__file__).parents[1] / "page"
+
+_SENTENCES = {404: "there is nothing at this path", 405: "this path does not take this method"}
+
+
+def create_app(settings: ServiceSettings, service: Service | None = None) -> RequestMiddleware:
+    """Return the service as an ASGI application.
+
+    Its model is opened when the application starts, or before by ``app.service.start()``.
+
+    Parameters
+    ----------
+    settings : ServiceSettings
+    service : Service, optional
+        The service to use; by default one is made from the settings.
+
+    Raises
+    ------
+    HashGNNError
+        When it starts, if the model or the item metadata cannot be used.
+    """
+    service = service or new_service(settings)
+    api = FastAPI(
+        title="hashgnn",
+        version=__version__,
+        description="Recommendations by learned hash codes.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lambda app: _lifespan(service),
+    )
+    routes = api_routes(service)
+    api.include_router(routes)
+    api.include_router(admin_routes(service))
+    api.mount("/", _Page(directory=PAGE, html=True), name="page")
+    api.add_exception_handler(RequestError, _on_request_error)
+    api.add_exception_handler(UnknownIdError, _on_request_error)
+    api.add_exception_handler(HTTPException, _on_http_exception)
+    api.add_exception_handler(Exception, _on_exception)
+    api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]
+    return RequestMiddleware(
+        api,
+        service.metrics,
+        ApiKeys(settings.api_keys),
+        body_limit=settings.body_limit,
+        time_limit=settings.time_limit,
+        log_requests=settings.log_requests,
+        service=service,
+        post_handlers={
+            route.path: route.endpoint
+            for route in routes.routes
+            if isinstance(route, APIRoute) and "POST" in (route.methods or ())
+        },
+    )
+
+
+class _Page(StaticFiles):
+    """The page's files; a browser checks for changes at each load, so an upgrade shows at once."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(service: Service) -> AsyncIterator[None]:
+    if not service.is_open:
+        service.start()
+    watcher = asyncio.create_task(_watch(service)) if service.settings.watch else None
+    try:
+        yield
+    finally:
+        if watcher is not None:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+        service.close()
+
+
+async def _watch(service: Service) -> None:
+    while True:
+        await asyncio.sleep(service.settings.watch)
+        service.metrics.update()
+        await asyncio.to_thread(service.check_for_update)
+
+
+async def _on_request_error(request: Request, error: Exception) -> Response:
+    return error_response(as_request_error(error), request.scope["state"]["request_id"])
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = _SENTENCES.get(error.status_code, "the request cannot be answered")
+    request_id = request.scope["state"]["request_id"]
+    return problem_response(error.status_code, detail, request_id, dict(error.headers or {}))
+
+
+async def _on_exception(request: Request, error: Exception) -> Response:
+    return error_response(INTERNAL_ERROR, request.scope["state"]["request_id"])
+
+
+def _openapi(api: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document; the routes read bodies themselves, so the schemas of bodies are added here."""
+    if api.openapi_schema is None:
+        document = FastAPI.openapi(api)
+        models = [(model, "validation") for model in (*REQUESTS, ReloadRequest, Problem)]
+        _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
+        api.openapi_schema = document
+    return api.openapi_schema

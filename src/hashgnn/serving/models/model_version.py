@@ -1,0 +1,248 @@
+"""One version of a model: opened, checked, tried out, and ready to answer."""
+
+from __future__ import annotations
+
+import mmap
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashgnn._types import Array
+from hashgnn.artifact import open_artifact
+from hashgnn.codes import BinaryCodes
+from hashgnn.codes.health import CodeHealth, code_health
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError
+from hashgnn.ranking import CandidateFilter
+from hashgnn.recommender.encoded import trained
+from hashgnn.recommender.fitted import Fitted
+from hashgnn.serving.models.answering import Answerer
+from hashgnn.serving.models.item_metadata import FILE_NAME, ItemMetadata, Texts
+from hashgnn.serving.wire.json_ids import IdReader, IdWriter
+from hashgnn.state import ModelState, load_state
+
+_HEALTH_CODES = 100_000
+_METADATA_ID = "item_id"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelVersion:
+    """A model that answers, with all that an answer needs.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies, links resolved.
+    created : str
+        When it was saved, UTC, ISO 8601.
+    fitted : Fitted
+    metadata : ItemMetadata or None
+    loaded : float
+        When it was opened, seconds since 1970.
+    """
+
+    folder: Path
+    created: str
+    fitted: Fitted
+    metadata: ItemMetadata | None
+    loaded: float = field(default_factory=time.time)
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.name
+
+    @property
+    def state(self) -> ModelState:
+        """The tables of the model."""
+        return self.fitted.state
+
+    @property
+    def mark(self) -> tuple[str, str]:
+        """Its folder and the checksum of its manifest; another version differs in one of them."""
+        return str(self.folder), self.state.checksum or ""
+
+    @property
+    def created_seconds(self) -> float:
+        """When it was saved, seconds since 1970."""
+        return datetime.fromisoformat(self.created).timestamp()
+
+    @cached_property
+    def answerer(self) -> Answerer:
+        """What ranks items."""
+        return Answerer(self.fitted)
+
+    @cached_property
+    def users(self) -> IdReader:
+        """Finds users by the ids in a request."""
+        return IdReader(self.state.user_ids, "user")
+
+    @cached_property
+    def items(self) -> IdReader:
+        """Finds items by the ids in a request."""
+        return IdReader(self.state.item_ids, "item")
+
+    @cached_property
+    def item_ids(self) -> IdWriter:
+        """Writes the ids of items into a response."""
+        return IdWriter(self.state.item_ids)
+
+    def find_items(self, query: str, limit: int) -> Array:
+        """Return the positions of items whose metadata or id holds the words of a query, at most ``limit``.
+
+        What begins with the query comes first, then the others; more popular items first. An empty query
+        gives the most popular items.
+        """
+        if not query:
+            return self.answerer.popular[:limit]
+        holds, begins = (self.metadata or self._id_texts).search(query)
+        if not len(holds) and self.metadata is not None:
+            holds, begins = self._id_texts.search(query)
+        popularity = self.fitted.popularity[holds]
+        order = np.lexsort((holds, -popularity, ~np.isin(holds, begins)))
+        found: Array = holds[order[:limit]]
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``GET /v1/model`` says of a version."""
+        state, space = self.state, self.answerer.items_for_users
+        health = self._code_health
+        return {
+            "version": self.name,
+            "checksum": state.checksum,
+            "created": self.created,
+            "loaded": datetime.fromtimestamp(self.loaded, UTC).isoformat(timespec="seconds"),
+            "age_seconds": round(time.time() - self.created_seconds, 3),
+            "n_users": state.n_users,
+            "n_items": state.n_items,
+            "n_interactions": int(state.seen.nnz),
+            "n_bits": state.n_bits,
+            "embedding_dim": state.dim,
+            "encoder": state.config.encoder,
+            "item_bias": state.item_bias is not None,
+            "recipe": state.config.to_dict(),
+            "metrics": dict(state.metrics),
+            "data_statistics": dict(state.data_statistics),
+            "training": dict(state.training),
+            "code_health": {name: of_table.summary() for name, of_table in health.items()},
+            "bit_balance": {
+                name: [round(share, 4) for share in of_table.balance.tolist()]
+                for name, of_table in health.items()
+            },
+            "search_ways": list(space.ways),
+            "bytes_per_item": {way: space.bytes_per_entry(way) for way in space.ways},
+            "metadata_columns": [] if self.metadata is None else self.metadata.columns,
+        }
+
+    @cached_property
+    def _id_texts(self) -> Texts:
+        """The ids as text, to search where there is no metadata."""
+        return Texts([str(value) for value in self.state.item_ids.ids.tolist()])
+
+    @cached_property
+    def _code_health(self) -> dict[str, CodeHealth]:
+        """Health of the codes of users and of items, of an even sample where there are very many."""
+        tables = {"user_codes": self.state.user_codes, "item_codes": self.state.item_codes}
+        return {name: code_health(_sample(codes)) for name, codes in tables.items() if len(codes)}
+
+
+def open_version(
+    path: Path,
+    *,
+    items: Path | None = None,
+    item_id: str = _METADATA_ID,
+    verify: bool = True,
+    index_recall: float = 1.0,
+    n_threads: int = 1,
+) -> ModelVersion:
+    """Open a saved model, compare its checksums and try it out.
+
+    Parameters
+    ----------
+    path : Path
+    items : Path, optional
+        Parquet file of item metadata; without one, ``item_metadata.parquet`` in the model's folder is used.
+    item_id : str
+        Its column of item ids.
+    verify : bool, default=True
+        Compare the checksum of every file; ``False`` compares the sizes.
+    index_recall : float, default=1.0
+        As for :meth:`HashGNN.load`; lists are built here.
+    n_threads : int, default=1
+        Threads that compare checksums, in addition to the one that opens.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder is no model, is damaged, fails its self-test, or was replaced meanwhile.
+    DataError
+        If the metadata cannot be used.
+    """
+    folder = path.resolve()
+    with ThreadPoolExecutor(1, thread_name_prefix="checksums") as background:
+        # Comparing checksums takes about as long as all the rest; a damaged file fails either way.
+        verified = background.submit(open_artifact, folder, verify=verify, n_threads=n_threads)
+        try:
+            fitted = Fitted(load_state(folder, verify=False), index_recall)
+            metadata = _read_metadata(folder, items, item_id, fitted.state)
+            _self_test(path, fitted)
+        except HashGNNError:
+            verified.result()
+            raise
+        artifact = verified.result()
+    if artifact.checksum != fitted.state.checksum:
+        raise ArtifactError(f"{path}: was replaced while it was opened; reload once more")
+    _drop_pages(fitted.state)
+    return ModelVersion(folder, artifact.created, fitted, metadata)
+
+
+def _read_metadata(folder: Path, items: Path | None, item_id: str, state: ModelState) -> ItemMetadata | None:
+    source = folder / FILE_NAME if items is None else items
+    if items is None and not source.exists():
+        return None
+    return ItemMetadata.read(source, item_id, state.item_ids)
+
+
+def _self_test(path: Path, fitted: Fitted) -> None:
+    """Search for the best item of a user by every way that reads codes, and fold in a history.
+
+    This also builds the index, so that no request has to wait for it.
+    """
+    state = fitted.state
+    if not state.n_items:
+        raise ArtifactError(f"{path}: holds no items, so there is nothing to recommend")
+    try:
+        space = fitted.items_for_users
+        if state.n_users:
+            queries = trained(state, "user", np.zeros(1, np.int64))
+            for way in ("hamming", "hierarchical"):
+                found = space.search(queries, space.options(1, way), CandidateFilter())
+                if not (found.counts == 1).all() or not np.isfinite(found.scores).all():
+                    raise ArtifactDamagedError(f"{path}: its self-test by {way} search gave no finite score")
+        folded = Answerer(fitted).of_histories([np.zeros(1, np.int64)]).encoded
+        if not np.isfinite(folded.embeddings).all():
+            raise ArtifactDamagedError(f"{path}: its self-test by fold-in gave no finite embedding")
+    except ArtifactError:
+        raise
+    except HashGNNError as error:
+        raise ArtifactDamagedError(f"{path}: failed its self-test, {error}") from error
+
+
+def _drop_pages(state: ModelState) -> None:
+    """Release the pages of the tables that opening has read once; those in use are read again from the cache."""
+    tables = [state.user_embeddings, state.item_embeddings, *state.fold_in.arrays.values()]
+    for table in tables:
+        owner: Any = table
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            owner.madvise(mmap.MADV_DONTNEED)
+
+
+def _sample(codes: BinaryCodes) -> BinaryCodes:
+    return codes[:: max(1, len(codes) // _HEALTH_CODES)]

@@ -1,0 +1,49 @@
+"""How a reload that one worker has carried out reaches the other workers of the service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hashgnn._files import atomic_file
+from hashgnn.serving.wire.schemas import ReloadRequest
+
+_FILE = "reload_request.json"
+
+
+class ReloadMailbox:
+    """The last reload request, in a folder that the workers share.
+
+    Parameters
+    ----------
+    folder : Path or None
+        ``None`` where there are no other workers.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / _FILE
+        self._last_seen = 0
+
+    def post(self, request: ReloadRequest) -> None:
+        """Leave a request for the other workers."""
+        if self._path is None:
+            return
+        number = 1 + self._read()[0]
+        with atomic_file(self._path) as temporary:
+            document = {"number": number, "request": request.model_dump()}
+            temporary.write_text(json.dumps(document), encoding="utf-8")
+        self._last_seen = number
+
+    def unread(self) -> ReloadRequest | None:
+        """Return a request that this worker has not seen yet; it counts as seen afterwards."""
+        number, request = self._read()
+        if number == self._last_seen:
+            return None
+        self._last_seen = number
+        return request
+
+    def _read(self) -> tuple[int, ReloadRequest | None]:
+        if self._path is None or not self._path.exists():
+            return 0, None
+        document = json.loads(self._path.read_text(encoding="utf-8"))
+        return document["number"], ReloadRequest(**document["request"])

@@ -1,0 +1,95 @@
+"""Ranked positions as the JSON text of a response, joined from pieces that are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hashgnn._json_text import dumps
+from hashgnn._types import Array
+from hashgnn.ranking import Matches
+from hashgnn.recommender.encoded import Encoded
+from hashgnn.serving.models.item_metadata import ItemMetadata
+from hashgnn.serving.wire.json_ids import IdWriter
+
+
+def item_objects(positions: Array, ids: IdWriter, metadata: ItemMetadata | None) -> list[bytes]:
+    """Return a JSON object ``{id, metadata}`` for each item."""
+    pairs = zip(ids.texts(positions), _metadata(positions, metadata), strict=True)
+    return [b'{"id":%b,"metadata":%b}' % pair for pair in pairs]
+
+
+def scored_item_lists(found: Matches, ids: IdWriter, metadata: ItemMetadata | None) -> list[bytes]:
+    """Return a JSON list of ``{id, score, metadata}`` for each row of a result."""
+    counts = found.counts.tolist()
+    valid = found.valid
+    positions = found.positions[valid]
+    scores = [b"%.7g" % score for score in found.scores[valid].tolist()]
+    triples = zip(ids.texts(positions), scores, _metadata(positions, metadata), strict=True)
+    pieces = [b'{"id":%b,"score":%b,"metadata":%b}' % triple for triple in triples]
+    lists, start = [], 0
+    for count in counts:
+        lists.append(b"[%b]" % b",".join(pieces[start : start + count]))
+        start += count
+    return lists
+
+
+def ranked_response(version: str, search: str, milliseconds: float, rows: list[bytes]) -> bytes:
+    """Return the whole document of ranked rows."""
+    head = b'{"model_version":%b,"search":"%b","milliseconds":%.3f,"results":['
+    return head % (dumps(version), search.encode(), milliseconds) + b",".join(rows) + b"]}"
+
+
+def recommended_rows(
+    users: Sequence[Any], sources: Sequence[str], lists: list[bytes], version: str | None
+) -> list[bytes]:
+    """Return the object of each user.
+
+    ``version`` is given where it is not that of the whole response.
+    """
+    end = b"}" if version is None else b',"model_version":%b}' % dumps(version)
+    return [
+        b'{"user":%b,"source":"%b","items":%b%b' % (dumps(user), source.encode(), items, end)
+        for user, source, items in zip(users, sources, lists, strict=True)
+    ]
+
+
+def similar_rows(items: Sequence[Any], lists: list[bytes]) -> list[bytes]:
+    """Return the object of each item."""
+    return [b'{"item":%b,"items":%b}' % (dumps(item), row) for item, row in zip(items, lists, strict=True)]
+
+
+def encoded_rows(encoded: Encoded, known: Array, bias: Array | None) -> list[dict[str, Any]]:
+    """Return codes and embeddings as JSON values.
+
+    Parameters
+    ----------
+    encoded : Encoded
+        Of the entries that are known, in order.
+    known : ndarray of shape (n,), bool
+        The result has one object for each; its values are null where this is false.
+    bias : ndarray of float, or None
+        In bits, as long as ``encoded``.
+    """
+    codes, embeddings = encoded.codes.packed, encoded.embeddings
+    biases = None if bias is None else bias.tolist()
+    rows: list[dict[str, Any]] = []
+    place = 0
+    for is_known in known.tolist():
+        if not is_known:
+            rows.append({"code": None, "embedding": None, "known": False, "item_bias": None})
+            continue
+        rows.append(
+            {
+                "code": codes[place].tobytes().hex(),
+                "embedding": [float(f"{value:.7g}") for value in embeddings[place].tolist()],
+                "known": True,
+                "item_bias": None if biases is None else biases[place],
+            }
+        )
+        place += 1
+    return rows
+
+
+def _metadata(positions: Array, metadata: ItemMetadata | None) -> list[bytes]:
+    return [b"null"] * len(positions) if metadata is None else metadata.documents(positions)

@@ -1,0 +1,370 @@
+"""The service without HTTP: requests that were validated in, JSON documents out."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashgnn._json_text import dumps
+from hashgnn._types import Array
+from hashgnn.errors import HashGNNError, ParameterError, StorageError
+from hashgnn.index import InvertedFile
+from hashgnn.recommender.search_space import SearchOptions, SearchSpace
+from hashgnn.serving.models import responses
+from hashgnn.serving.models.admission import RequestQueue
+from hashgnn.serving.models.answering import POPULAR, Queries
+from hashgnn.serving.models.metrics import Metrics
+from hashgnn.serving.models.model_version import ModelVersion, open_version
+from hashgnn.serving.models.reload_requests import ReloadMailbox
+from hashgnn.serving.models.version_manager import ActiveVersions, VersionManager
+from hashgnn.serving.settings import ServiceSettings
+from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.logs import log
+from hashgnn.serving.wire.schemas import (
+    EncodeRequest,
+    InteractionsRequest,
+    RecommendRequest,
+    ReloadRequest,
+    SimilarItemsRequest,
+)
+
+Check = Callable[[], None]
+
+_INFO, _WARNING = 20, 30
+_WRITERS = 8
+_SHORT_BYTES, _SHORT_RESULTS = 20_000_000, 2_000
+
+
+class Service:
+    """Everything that answers, behind any web server.
+
+    Parameters
+    ----------
+    settings : ServiceSettings
+    store : object with ``append``, ``history``, ``count`` and ``close``, or None
+        Where new interactions are kept.
+    """
+
+    def __init__(self, settings: ServiceSettings, store: Any = None) -> None:
+        self.settings, self.store = settings, store
+        self.metrics = Metrics()
+        self.searches = RequestQueue(settings.n_threads, settings.queue, settings.time_limit)
+        # Writers wait for the disk and share its writes; searches should not wait behind them.
+        self.writes = RequestQueue(_WRITERS, settings.queue, settings.time_limit)
+        self.draining = False
+        self._mailbox = ReloadMailbox(settings.runtime)
+        self._versions = VersionManager(settings.model, self._open, self._on_reload)
+
+    def start(self) -> None:
+        """Open the model; the service is ready afterwards."""
+        started = time.perf_counter()
+        self._versions.start(self.settings.next_model, self.settings.next_share)
+        self._publish_versions()
+        seconds = round(time.perf_counter() - started, 3)
+        version = self.active.current
+        log(_INFO, "ready", version=version.name, index=repr(version.fitted.item_index), seconds=seconds)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a model is open."""
+        return self._versions.active is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a model is open and the service is not about to stop."""
+        return self.is_open and not self.draining
+
+    @property
+    def active(self) -> ActiveVersions[ModelVersion]:
+        """The versions that answer now."""
+        active = self._versions.active
+        if active is None:
+            raise RequestError(Reason.NOT_READY, "the model is not open yet", retry_after=1)
+        return active
+
+    def is_short(self, request: RecommendRequest | SimilarItemsRequest) -> bool:
+        """Say whether a search takes about a millisecond at most, by the bytes that it reads.
+
+        A float query reads the codes once for each of its four bit planes. A search in lists reads the
+        centroids and the nearest lists.
+        """
+        rows = (
+            request.items
+            if isinstance(request, SimilarItemsRequest)
+            else request.users or request.histories or ()
+        )
+        version = self.active.current
+        state, search = version.state, request.search
+        bytes_of_item = {"float": 4 * state.dim, "asymmetric": state.n_bits / 2}.get(search, state.n_bits / 8)
+        index, n_read = version.fitted.item_index, float(state.n_items)
+        if isinstance(index, InvertedFile) and search != "float":
+            n_read = index.n_lists + n_read * min(index.n_probe / index.n_lists, 1)
+        n_results = len(rows) * request.k * (request.oversampling if search == "hierarchical" else 1)
+        return len(rows) * n_read * bytes_of_item <= _SHORT_BYTES and n_results <= _SHORT_RESULTS
+
+    def recommend(self, request: RecommendRequest, check: Check) -> bytes:
+        """Answer ``POST /v1/recommend``."""
+        started = time.perf_counter()
+        active = self.active
+        version, users, histories = active.current, request.users, request.histories
+        self._check_results(len(users if users is not None else histories or ()), request.k)
+        if users is not None:
+            rows = self._rows_of_users(active, request, users, check)
+        else:
+            known = [version.items.known(history) for history in histories or ()]
+            queries = version.answerer.of_histories(known)
+            rows = self._rows(version, request, queries, range(len(known)), None, check)
+        milliseconds = (time.perf_counter() - started) * 1000
+        return responses.ranked_response(version.name, request.search, milliseconds, rows)
+
+    def similar(self, request: SimilarItemsRequest, check: Check) -> bytes:
+        """Answer ``POST /v1/similar-items``."""
+        started = time.perf_counter()
+        version, items = self.active.current, request.items
+        self._check_results(len(items), request.k)
+        index = version.items.positions(items)
+        if (index < 0).any():
+            place = int(np.flatnonzero(index < 0)[0])
+            raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
+        options = _search_options(version.answerer.items_for_items, request)
+        found = version.answerer.similar(index, options, check)
+        self._count(version, request.search, len(items), "item")
+        lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
+        rows = responses.similar_rows(items, lists)
+        milliseconds = (time.perf_counter() - started) * 1000
+        return responses.ranked_response(version.name, request.search, milliseconds, rows)
+
+    def encode(self, request: EncodeRequest) -> bytes:
+        """Answer ``POST /v1/encode``."""
+        version, bias = self.active.current, None
+        if request.items is not None:
+            index = version.items.positions(request.items)
+            known = index >= 0
+            encoded, bias = version.answerer.of_items(index[known])
+        else:
+            if request.users is not None:
+                index = version.users.positions(request.users)
+                queries = version.answerer.of_users(index, self._new_items(version, request.users), "fold_in")
+            else:
+                histories = [version.items.known(history) for history in request.histories or ()]
+                queries = version.answerer.of_histories(histories)
+            known, encoded = queries.source != POPULAR, queries.encoded
+        document = {
+            "model_version": version.name,
+            "n_bits": version.state.n_bits,
+            "results": responses.encoded_rows(encoded, known, bias),
+        }
+        return dumps(document)
+
+    def items(self, query: str, limit: int) -> bytes:
+        """Answer ``GET /v1/items``: what begins with the query first, then what holds its words."""
+        version = self.active.current
+        found = responses.item_objects(version.find_items(query, limit), version.item_ids, version.metadata)
+        return b'{"items":[%b]}' % b",".join(found)
+
+    def interactions(self, request: InteractionsRequest) -> bytes:
+        """Answer ``POST /v1/interactions``: what is acknowledged is on the disk."""
+        if self.store is None:
+            raise RequestError(
+                Reason.NOT_OFFERED, "this service keeps no interactions; start it with --interactions FILE"
+            )
+        rows = request.interactions
+        users, items = [row.user for row in rows], [row.item for row in rows]
+        version = self.active.current
+        version.users.positions(users)  # an id of the wrong type is refused before anything is kept
+        n_unknown = int((version.items.positions(items) < 0).sum())
+        now = time.time()
+        timestamps = [now if row.timestamp is None else row.timestamp for row in rows]
+        weights = None
+        if any(row.weight is not None for row in rows):
+            weights = [1.0 if row.weight is None else row.weight for row in rows]
+        try:
+            accepted = self.store.append(users, items, timestamps=timestamps, weights=weights)
+        except ParameterError as error:
+            raise RequestError(Reason.INVALID, str(error)) from None
+        except StorageError as error:
+            log(_WARNING, "interactions not kept", detail=str(error))  # its sentence names a path
+            raise RequestError(
+                Reason.UNAVAILABLE, "the interactions could not be kept", retry_after=5
+            ) from None
+        self.metrics.interactions.inc(accepted)
+        return dumps({"accepted": accepted, "unknown_items": n_unknown, "stored": self.store.count})
+
+    def model(self) -> bytes:
+        """Answer ``GET /v1/model``."""
+        active = self.active
+        second = active.next_version
+        return dumps(
+            {
+                **active.current.describe(),
+                "next_version": None if second is None else second.name,
+                "next_share": active.share,
+                "keeps_interactions": self.store is not None,
+            }
+        )
+
+    def reload(self, request: ReloadRequest) -> bytes:
+        """Answer ``POST /admin/reload``: open other versions, here and in the other workers."""
+        try:
+            changed = self._versions.reload(request)
+        except HashGNNError:
+            # The sentence names a path; it is in the log.
+            raise RequestError(
+                Reason.VERSION_REFUSED,
+                "the version was refused and the old one stays active; the log has the reason",
+            ) from None
+        self._mailbox.post(request)
+        active = self.active
+        second = active.next_version
+        return dumps(
+            {
+                "version": active.current.name,
+                "next_version": None if second is None else second.name,
+                "share": active.share,
+                "changed": changed,
+            }
+        )
+
+    def check_for_update(self) -> None:
+        """Follow what another worker was asked to load, then a change of the model's folder or link."""
+        request = self._mailbox.unread()
+        if request is not None:
+            with contextlib.suppress(HashGNNError):  # it was logged and counted
+                self._versions.reload(request)
+        self._versions.check_for_update()
+
+    def close(self) -> None:
+        """Wait for the work that runs, then close the store."""
+        self.searches.close()
+        self.writes.close()
+        if self.store is not None:
+            self.store.close()
+
+    def _rows_of_users(
+        self, active: ActiveVersions[ModelVersion], request: RecommendRequest, users: list[Any], check: Check
+    ) -> list[bytes]:
+        """Return the rows of users in the order of the request; two versions may share them."""
+        if active.next_version is None:
+            return list(self._rows_by_place(active.current, request, users, None, check).values())
+        versions = [active.of_user(user) for user in users]
+        rows: dict[int, bytes] = {}
+        for version in (active.current, active.next_version):
+            places = [place for place, chosen in enumerate(versions) if chosen is version]
+            if places:
+                name = None if version is active.current else version.name
+                chosen = [users[place] for place in places]
+                found = self._rows_by_place(version, request, chosen, name, check)
+                rows |= {places[place]: row for place, row in found.items()}
+        return [rows[place] for place in sorted(rows)]
+
+    def _rows_by_place(
+        self,
+        version: ModelVersion,
+        request: RecommendRequest,
+        users: list[Any],
+        name: str | None,
+        check: Check,
+    ) -> dict[int, bytes]:
+        """Return the rows that one version gives to users, by their places in the list."""
+        index = version.users.positions(users)
+        places: Sequence[int] = range(len(users))
+        if request.on_unknown in ("error", "skip") and (index < 0).any():
+            if request.on_unknown == "error":
+                place = int(np.flatnonzero(index < 0)[0])
+                raise RequestError(
+                    Reason.UNKNOWN_ID, f"users[{place}] is not a user of the model; pass another on_unknown"
+                )
+            places = np.flatnonzero(index >= 0).tolist()
+            users, index = [users[place] for place in places], index[places]
+            if not users:
+                return {}
+        queries = version.answerer.of_users(index, self._new_items(version, users), request.on_unknown)
+        return dict(zip(places, self._rows(version, request, queries, users, name, check), strict=True))
+
+    def _rows(
+        self,
+        version: ModelVersion,
+        request: RecommendRequest,
+        queries: Queries,
+        users: Sequence[Any],
+        name: str | None,
+        check: Check,
+    ) -> list[bytes]:
+        """Rank items for queries of one version and return their rows of the response."""
+        found = version.answerer.recommend(
+            queries,
+            _search_options(version.answerer.items_for_users, request),
+            filter_seen=request.filter_seen,
+            allow=None if request.allow is None else version.items.known(request.allow),
+            block=version.items.known(request.block) if request.block else None,
+            check=check,
+        )
+        self._count(version, request.search, len(queries.encoded), "user")
+        lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
+        return responses.recommended_rows(users, queries.source_names, lists, name)
+
+    def _new_items(self, version: ModelVersion, users: Sequence[Any]) -> list[Array] | None:
+        """Return the known items that users have interacted with since the training; None without any."""
+        if self.store is None or not self.store.count:
+            return None
+        histories = [self.store.history(user) for user in users]
+        if not any(histories):
+            return None
+        return [version.items.known(history, strict=False) for history in histories]
+
+    def _check_results(self, n_rows: int, k: int) -> None:
+        if n_rows * k > self.settings.result_limit:
+            raise RequestError(
+                Reason.INVALID,
+                f"rows times k must be at most {self.settings.result_limit}, got {n_rows} times {k}; "
+                "send smaller batches",
+            )
+
+    def _count(self, version: ModelVersion, search: str, n_queries: int, source: str) -> None:
+        self.metrics.scanned.labels(search).inc(n_queries * version.state.n_items)
+        self.metrics.rows.labels(source).inc(n_queries)
+
+    def _open(self, path: Path) -> ModelVersion:
+        # At the start all processors are free; later they answer requests.
+        return open_version(
+            path,
+            items=self.settings.items,
+            item_id=self.settings.item_id,
+            index_recall=self.settings.index_recall,
+            n_threads=1 if self.is_open else self.settings.n_threads,
+        )
+
+    def _on_reload(self, succeeded: bool, sentence: str) -> None:
+        self.metrics.reloads.labels("accepted" if succeeded else "refused").inc()
+        log(_INFO if succeeded else _WARNING, "reload", accepted=succeeded, detail=sentence)
+        if succeeded:
+            self._publish_versions()
+
+    def _publish_versions(self) -> None:
+        """Show in the metrics which versions answer."""
+        current, second = self.active.current, self.active.next_version
+        self.metrics.set_versions(
+            current.name, None if second is None else second.name, current.created_seconds
+        )
+
+
+def new_service(settings: ServiceSettings) -> Service:
+    """Return a service with its store; it opens its model when it is started."""
+    if settings.interactions is None:
+        return Service(settings)
+    from hashgnn.serving.store.interaction_store import InteractionStore
+
+    return Service(settings, InteractionStore.open(settings.interactions))
+
+
+def _search_options(space: SearchSpace, request: RecommendRequest | SimilarItemsRequest) -> SearchOptions:
+    """Return checked options; ``k`` is at most the number of items."""
+    try:
+        return space.options(min(request.k, len(space)), request.search, request.oversampling)
+    except ParameterError as error:
+        raise RequestError(Reason.INVALID, str(error)) from None

@@ -1,0 +1,210 @@
+"""Which version answers: the current one, perhaps a second for a share of the users, and how they change."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from hashgnn.artifact import MANIFEST
+from hashgnn.errors import ArtifactError, HashGNNError
+from hashgnn.serving.wire.schemas import ReloadRequest
+
+CURRENT = "current"
+
+_TAIL = 256  # bytes of a manifest that hold its last entry
+_CHECKSUM = re.compile(rb'"checksum": "([0-9a-f]{64})"\s*\}\s*\Z')
+
+
+class Version(Protocol):
+    """What the manager has to know of a version."""
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+
+    @property
+    def mark(self) -> tuple[str, str]:
+        """What :func:`folder_mark` returns for its folder while that holds this version."""
+
+
+V = TypeVar("V", bound=Version)
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveVersions(Generic[V]):
+    """The versions that answer at one moment; replaced as a whole, never changed.
+
+    Attributes
+    ----------
+    current : Version
+    next_version : Version or None
+        A second version, which answers a share of the users.
+    share : float
+    """
+
+    current: V
+    next_version: V | None = None
+    share: float = 0.0
+
+    def of_user(self, user: int | str) -> V:
+        """Return the version that answers a user: always the same one while the share stays.
+
+        A larger share moves more users to the second version, and none back.
+        """
+        if self.next_version is None or _place(user) >= self.share:
+            return self.current
+        return self.next_version
+
+
+class VersionManager(Generic[V]):
+    """Opens versions and makes them active; a version that cannot be opened changes nothing.
+
+    Parameters
+    ----------
+    model : Path
+        Folder of a saved model, or a folder with a link ``current`` to one.
+    open_version : callable
+        Opens a folder. It raises :class:`HashGNNError` if the folder cannot be used.
+    on_reload : callable
+        Called after every attempt that changed something or failed, with its success and a sentence.
+    """
+
+    def __init__(
+        self, model: Path, open_version: Callable[[Path], V], on_reload: Callable[[bool, str], None]
+    ) -> None:
+        self._model, self._open, self._on_reload = model, open_version, on_reload
+        self._changing = threading.Lock()
+        self._last_mark: object = None
+        self.active: ActiveVersions[V] | None = None
+
+    def start(self, next_version: Path | None = None, share: float = 0.0) -> None:
+        """Open the first version, and the second where there is one."""
+        with self._changing:
+            folder = self._current_folder()
+            self._last_mark = folder_mark(folder)
+            current = self._open(folder)
+            second = None if next_version is None else self._open(next_version)
+            self.active = ActiveVersions(current, second, share)
+
+    def reload(self, request: ReloadRequest) -> bool:
+        """Make the requested versions active; return whether anything changed.
+
+        Parameters
+        ----------
+        request : ReloadRequest
+            ``version`` and ``next_version`` name folders in the folder of the current version. Without
+            ``version`` the model's path is opened. Without ``next_version`` the second version is dropped.
+
+        Raises
+        ------
+        HashGNNError
+            If a version cannot be used; the active ones stay.
+        """
+
+        def second() -> V | None:
+            return None if request.next_version is None else self._named(request.next_version)
+
+        with self._changing:
+            return self._change(request.version, second, request.share)
+
+    def check_for_update(self) -> bool:
+        """Reload if the model's folder or link has changed; one that was refused is not tried again."""
+        with self._changing:
+            assert self.active is not None
+            active = self.active
+            try:
+                mark: object = folder_mark(self._current_folder())
+            except HashGNNError as error:
+                mark = str(error)
+            if mark == self._last_mark:
+                return False
+            self._last_mark = mark
+            try:
+                return self._change(None, lambda: active.next_version, active.share)
+            except HashGNNError:
+                return False
+
+    def _change(self, version: str | None, second: Callable[[], V | None], share: float) -> bool:
+        assert self.active is not None
+        before = self.active
+        try:
+            current = self._version(self._current_folder()) if version is None else self._named(version)
+            next_version = second()
+        except HashGNNError as error:
+            self._on_reload(False, str(error))
+            raise
+        if next_version is current:
+            next_version = None
+        share = share if next_version is not None else 0.0
+        if (current, next_version, share) == (before.current, before.next_version, before.share):
+            return False
+        self.active = ActiveVersions(current, next_version, share)
+        del before
+        _release_memory()
+        also = f", {next_version.name} answers {share:g} of the users" if next_version is not None else ""
+        self._on_reload(True, f"{current.name} answers{also}")
+        return True
+
+    def _named(self, name: str) -> V:
+        """Return a version by the name of its folder, which lies in the same folder as the current one."""
+        if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+            raise ArtifactError(f"a version must be the plain name of a folder, got {name!r:.80}")
+        return self._version(self._current_folder().resolve().parent / name)
+
+    def _version(self, folder: Path) -> V:
+        """Return the active version of a folder, where it has not changed; else open it."""
+        assert self.active is not None
+        mark = folder_mark(folder)
+        for version in (self.active.current, self.active.next_version):
+            if version is not None and version.mark == mark:
+                return version
+        return self._open(folder)
+
+    def _current_folder(self) -> Path:
+        link = self._model / CURRENT
+        return link if link.is_symlink() or link.is_dir() else self._model
+
+
+def folder_mark(folder: Path) -> tuple[str, str]:
+    """Return where a folder really is and the checksum that its manifest ends with.
+
+    Another version differs in one of them. Nothing is verified, and the rest of the manifest is not read.
+
+    Raises
+    ------
+    ArtifactError
+        If there is no manifest that can be read.
+    """
+    try:
+        real = folder.resolve(strict=True)
+        with (real / MANIFEST).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            tail = file.read()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "its links form a loop"
+        raise ArtifactError(f"{folder}: holds no model that can be read, {reason}") from None
+    found = _CHECKSUM.search(tail)
+    # A manifest without a checksum belongs to no version, but it must differ from one that was refused before.
+    return str(real), found[1].decode() if found else repr(tail)
+
+
+def _release_memory() -> None:
+    """Return to the system the memory that opening a version needed, where the C library can."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _place(user: int | str) -> float:
+    """Return where a user stands in [0, 1), evenly spread and the same in every process."""
+    text = f"{type(user).__name__}:{user}".encode("utf-8", "replace")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") / 2**64

@@ -1,0 +1,76 @@
+"""One worker: it opens the model, makes the web application and runs the server.
+
+As a program it is one of several workers. Its settings come on stdin, and its argument is the number of the
+listening socket.
+"""
+
+from __future__ import annotations
+
+import gc
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.abc import MetaPathFinder
+
+from hashgnn.errors import HashGNNError
+from hashgnn.serving.models.service import new_service
+from hashgnn.serving.process.server import run_server
+from hashgnn.serving.settings import BAD_INPUT, ServiceSettings
+from hashgnn.serving.wire.logs import write_to_stderr
+
+_SWITCH = 0.0005  # seconds after which a Python thread yields; by default 5 ms, which is a whole request
+
+
+def serve(settings: ServiceSettings, listening: socket.socket) -> None:
+    """Open the model and answer until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    HashGNNError
+        If the model, the metadata or the store cannot be opened.
+    """
+    write_to_stderr()
+    sys.meta_path.insert(0, _NoPandas())
+    sys.setswitchinterval(_SWITCH)
+    service = new_service(settings)
+    with ThreadPoolExecutor(1, thread_name_prefix="start") as background:
+        opening = background.submit(service.start)
+        from hashgnn.serving.http.app import create_app  # importing the web framework takes as long
+
+        opening.result()
+    app = create_app(settings, service)
+    # What exists now stays. A full collection of it would stop requests for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
+
+    def drain() -> None:
+        service.draining = True
+
+    try:
+        run_server(app, listening, time_limit=settings.time_limit, drain=settings.drain, on_drain=drain)
+    finally:
+        gc.unfreeze()  # frozen objects are never finalised, and the kernels would report them as leaks
+
+
+class _NoPandas(MetaPathFinder):
+    """Hides pandas: pyarrow imports it if it can, which costs half a second and 40 MB that nothing here needs."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("the service does without pandas", name=fullname)
+
+
+def main() -> int:
+    """Serve until the supervisor ends it; return an exit code."""
+    settings = ServiceSettings.model_validate_json(sys.stdin.readline())
+    listening = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        serve(settings, listening)
+    except HashGNNError as error:
+        print(f"hashgnn: {error}", file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Why a request cannot be answered, in words that do not depend on HTTP."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class Reason(Enum):
+    """The kind of a :class:`RequestError`; ``http/`` turns it into a status."""
+
+    MALFORMED = auto()
+    """The body is not a JSON document."""
+    WRONG_TYPE = auto()
+    """The body does not say that it is JSON."""
+    TOO_LARGE = auto()
+    """The body has too many bytes."""
+    BODY_TOO_SLOW = auto()
+    """The body did not arrive in time."""
+    INVALID = auto()
+    """A field breaks its rule."""
+    UNAUTHENTICATED = auto()
+    """A key or token is missing or wrong."""
+    UNKNOWN_ID = auto()
+    """A user or an item is not in the model."""
+    NOT_OFFERED = auto()
+    """This service was started without what the request needs."""
+    VERSION_REFUSED = auto()
+    """Another version of the model cannot be used."""
+    BUSY = auto()
+    """The queue is full."""
+    TOO_SLOW = auto()
+    """The time limit is over."""
+    NOT_READY = auto()
+    """No model is open, or the service is about to stop."""
+    UNAVAILABLE = auto()
+    """Something that the service needs, such as its disk, does not work now."""
+    INTERNAL = auto()
+    """The service itself is at fault."""
+
+
+class RequestError(Exception):
+    """A request that cannot be answered.
+
+    Parameters
+    ----------
+    reason : Reason
+    detail : str
+        One sentence for the caller. It names no path and no code.
+    retry_after : int, optional
+        Seconds after which the same request may succeed.
+    """
+
+    def __init__(self, reason: Reason, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.reason, self.detail, self.retry_after = reason, detail, retry_after

@@ -1,0 +1,309 @@
+"""Requests and responses as typed documents; the OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+MAX_K = 1000
+MAX_BATCH = 1024
+MAX_HISTORY = 10_000
+MAX_LIST = 100_000
+MAX_ID = 512  # characters
+
+_INT64 = 2**63
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_AsWhole = BeforeValidator(_whole)  # in JSON 2.0 is an integer
+WholeId = Annotated[StrictInt, Field(ge=-_INT64, lt=_INT64)]
+TextId = Annotated[StrictStr, Field(max_length=MAX_ID)]
+# The way through Python comes last, so that lists of ids do not pay for it.
+Id = WholeId | TextId | SkipJsonSchema[Annotated[WholeId, _AsWhole]]
+Ids = Annotated[list[Id], Field(min_length=1, max_length=MAX_BATCH)]
+History = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
+Histories = Annotated[list[History], Field(min_length=1, max_length=MAX_BATCH)]
+ItemList = Annotated[list[Id], Field(max_length=MAX_LIST)]
+K = Annotated[
+    StrictInt,
+    Field(ge=1, le=MAX_K),
+    _AsWhole,
+    Field(description="How many results a row; fewer where fewer exist."),
+]
+Oversampling = Annotated[
+    StrictInt,
+    Field(ge=1, le=100),
+    _AsWhole,
+    Field(description="Hierarchical: candidates re-ranked for each result."),
+]
+Search = Literal["hamming", "biased", "asymmetric", "hierarchical", "float"]
+SimilarSearch = Literal["hamming", "asymmetric", "hierarchical", "float"]
+OnUnknown = Literal["error", "skip", "popular", "fold_in"]
+
+
+def _exactly_one(*names: str) -> dict[str, Any]:
+    """Say in JSON Schema that exactly one of some properties is given."""
+    others = {"type": "null"}
+    return {
+        "oneOf": [
+            {
+                "required": [name],
+                "properties": {
+                    name: {"not": others},
+                    **{other: others for other in names if other != name},
+                },
+            }
+            for name in names
+        ]
+    }
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    def _check_one_of(self, *names: str) -> None:
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"exactly one of {', '.join(names)} must be given, got {' and '.join(given) or 'none'}"
+            )
+
+
+class RecommendRequest(_Request):
+    """Rank items for users by their ids, or for anybody by a history of items."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one("users", "histories"))
+
+    users: Ids | None = Field(None, description="User ids.")
+    histories: Histories | None = Field(
+        None, description="Lists of item ids, one a user who need not be known."
+    )
+    k: K = 10
+    search: Search = "hierarchical"
+    oversampling: Oversampling = 5
+    allow: ItemList | None = Field(None, description="Only these items.")
+    block: ItemList | None = Field(None, description="None of these items.")
+    filter_seen: StrictBool = Field(True, description="Leave out what a user interacted with.")
+    on_unknown: OnUnknown = Field(
+        "fold_in",
+        description="A user who is not in the model: refuse the request, leave out the user's row, give popular "
+        "items, or fold in the interactions that the service has stored (popular items where there are none).",
+    )
+
+    @model_validator(mode="after")
+    def _one_side(self) -> RecommendRequest:
+        self._check_one_of("users", "histories")
+        return self
+
+
+class ScoredItem(BaseModel):
+    """A result: its score is in the unit of the search way, higher is better."""
+
+    id: Id
+    score: float
+    metadata: dict[str, Any] | None = Field(description="What is known of the item, or null.")
+
+
+class RecommendedRow(BaseModel):
+    """The results of one user."""
+
+    user: Id = Field(description="The user's id; the place in histories where the request has those.")
+    source: Literal["model", "history", "popular"] = Field(
+        description="Where the row comes from: the trained code, a fold-in, or the most popular items."
+    )
+    items: list[ScoredItem]
+    model_version: str | None = Field(
+        None, description="Given where another version than the document's answered this user."
+    )
+
+
+class RecommendResponse(BaseModel):
+    """Ranked items, best first, one row for each user in the order of the request."""
+
+    model_version: str
+    search: Search
+    milliseconds: float = Field(description="Time of the search and the answer inside the service.")
+    results: list[RecommendedRow]
+
+
+class SimilarItemsRequest(_Request):
+    """Rank the items most similar to some items."""
+
+    items: Ids
+    k: K = 10
+    search: SimilarSearch = "hierarchical"
+    oversampling: Oversampling = 5
+
+
+class SimilarRow(BaseModel):
+    """The items most similar to one."""
+
+    item: Id
+    items: list[ScoredItem]
+
+
+class SimilarItemsResponse(BaseModel):
+    """Similar items, best first, one row for each item in the order of the request."""
+
+    model_version: str
+    search: SimilarSearch
+    milliseconds: float
+    results: list[SimilarRow]
+
+
+class EncodeRequest(_Request):
+    """Return codes and embeddings of histories, of items or of users."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one("histories", "items", "users"))
+
+    histories: Histories | None = None
+    items: Ids | None = None
+    users: Ids | None = None
+
+    @model_validator(mode="after")
+    def _one_side(self) -> EncodeRequest:
+        self._check_one_of("histories", "items", "users")
+        return self
+
+
+class EncodedRow(BaseModel):
+    """The code and embedding of one history, item or user; null where nothing is known of it."""
+
+    code: str | None = Field(description="Hexadecimal, most significant bit first, bit 1 is +1.")
+    embedding: list[float] | None = Field(description="What float search multiplies.")
+    known: bool
+    item_bias: float | None = Field(description="Of items, in bits, where the model has one.")
+
+
+class EncodeResponse(BaseModel):
+    """Codes and embeddings in the order of the request."""
+
+    model_version: str
+    n_bits: int
+    results: list[EncodedRow]
+
+
+class Item(BaseModel):
+    """An item and what is known of it."""
+
+    id: Id
+    metadata: dict[str, Any] | None
+
+
+class ItemsResponse(BaseModel):
+    """Items found by their id or metadata, the best match first."""
+
+    items: list[Item]
+
+
+class ModelResponse(BaseModel):
+    """What the service answers from."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    version: str
+    checksum: str
+    created: str = Field(description="When the model was saved, UTC.")
+    loaded: str = Field(description="When this service opened it, UTC.")
+    age_seconds: float = Field(description="Since the model was saved.")
+    next_version: str | None = Field(description="A second version that answers a share of the users.")
+    next_share: float
+    n_users: int
+    n_items: int
+    n_interactions: int
+    n_bits: int
+    embedding_dim: int
+    encoder: str
+    item_bias: bool
+    recipe: dict[str, Any] = Field(description="Every hyper-parameter.")
+    metrics: dict[str, Any] = Field(description="Of the validation, as saved with the model.")
+    data_statistics: dict[str, Any]
+    training: dict[str, Any]
+    code_health: dict[str, dict[str, float]] = Field(
+        description="Of user_codes and item_codes, on at most 100,000 codes each."
+    )
+    bit_balance: dict[str, list[float]] = Field(
+        description="Share of the same codes in which each bit is +1; a half is best."
+    )
+    search_ways: list[Search]
+    bytes_per_item: dict[str, float]
+    metadata_columns: list[str]
+    keeps_interactions: bool
+
+
+class Interaction(_Request):
+    """Something that a user did."""
+
+    user: Id
+    item: Id
+    timestamp: Annotated[float, Field(ge=0, le=9e12)] | None = Field(
+        None, description="Seconds since 1970; the time of arrival where it is not given."
+    )
+    weight: Annotated[float, Field(gt=0, le=1e9)] | None = None
+
+
+class InteractionsRequest(_Request):
+    """Store what users did."""
+
+    interactions: list[Interaction] = Field(min_length=1, max_length=10_000)
+
+
+class InteractionsResponse(BaseModel):
+    """What was stored: an interaction that is acknowledged survives a crash."""
+
+    accepted: int
+    unknown_items: int = Field(
+        description="Of items that are not in the model; stored for the next training."
+    )
+    stored: int = Field(description="Interactions in the store.")
+
+
+class ReloadRequest(_Request):
+    """Open another version of the model."""
+
+    version: TextId | None = Field(
+        None,
+        description="Name of a version in the folder of the current one; null opens the version that the link points to.",
+    )
+    next_version: TextId | None = Field(None, description="A second version, for a share of the users.")
+    share: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="Share of users it answers.")
+
+
+class ReloadResponse(BaseModel):
+    """What the service answers from after a reload."""
+
+    version: str
+    next_version: str | None
+    share: float
+    changed: bool
+
+
+class HealthResponse(BaseModel):
+    """Whether the service lives, or is ready."""
+
+    status: str
+    model_version: str | None = None
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document; ``detail`` is one sentence."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None

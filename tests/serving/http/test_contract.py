@@ -1,0 +1,94 @@
+"""The OpenAPI document and the service agree: generated requests, good and bad, against every route."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+
+from hashgnn.serving import ServiceSettings, create_app
+
+
+@pytest.fixture(scope="module")
+def api_schema(model_folder: Path) -> Iterator[Any]:
+    app = create_app(ServiceSettings(model=model_folder, watch=0, log_requests=False, admin_token="a token"))
+    app.service.start()
+
+    async def always_started(scope: Any, receive: Any, send: Any) -> None:
+        # The client would start and end the service around every request.
+        if scope["type"] == "http":
+            await app(scope, receive, send)
+            return
+        for event in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{event}.complete"})
+
+    yield schemathesis.openapi.from_asgi("/openapi.json", always_started)
+    app.service.close()
+
+
+ROUTES = [
+    ("/v1/recommend", "POST"),
+    ("/v1/similar-items", "POST"),
+    ("/v1/encode", "POST"),
+    ("/v1/interactions", "POST"),
+    ("/v1/items", "GET"),
+    ("/v1/model", "GET"),
+    ("/admin/reload", "POST"),
+    ("/health/live", "GET"),
+    ("/health/ready", "GET"),
+    ("/metrics", "GET"),
+]
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize(("path", "method"), ROUTES)
+def test_every_answer_is_one_that_the_document_promises(
+    api_schema: Any, path: str, method: str, mode: GenerationMode
+) -> None:
+    operation = api_schema[path][method]
+    if mode.is_negative and method == "GET" and path != "/v1/items":
+        pytest.skip("it takes nothing, so nothing can be wrong")
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    def ask(case: Any) -> None:
+        case.call_and_validate()
+
+    ask()
+
+
+def test_the_document_names_every_route(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        "/v1/recommend",
+        "/v1/similar-items",
+        "/v1/encode",
+        "/v1/items",
+        "/v1/model",
+        "/v1/interactions",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+    }
+    recommend = document["paths"]["/v1/recommend"]["post"]
+    asked = recommend["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    fields = document["components"]["schemas"][asked.rsplit("/", 1)[1]]["properties"]
+    assert set(fields) == {
+        "users",
+        "histories",
+        "k",
+        "search",
+        "oversampling",
+        "allow",
+        "block",
+        "filter_seen",
+        "on_unknown",
+    }
