@@ -108,3 +108,11 @@ def test_health_tells_alive_from_ready(client: httpx.Client, service: Any) -> No
     service(client).draining = True
     assert client.get("/health/ready").status_code == 503
     assert client.get("/health/live").status_code == 200
+
+
+def test_unknown_users_are_left_out_where_they_are_skipped(client: httpx.Client, model: HashGNN) -> None:
+    body = {"users": ["stranger", "u1", "nobody", "u2"], "k": 3, "on_unknown": "skip"}
+    rows = client.post("/v1/recommend", json=body).json()["results"]
+    assert [row["user"] for row in rows] == ["u1", "u2"]
+    assert [ids(row) for row in rows] == model.recommend(["u1", "u2"], 3).lists()
+    assert client.post("/v1/recommend", json={**body, "users": ["nobody"]}).json()["results"] == []

@@ -1,12 +1,9 @@
-"""Limits: size, batch, time, a bounded queue, keys; and what the metrics and logs tell of them."""
+"""Limits of requests, keys, and what the metrics and logs say of them."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,72 +11,13 @@ import httpx
 import pytest
 
 from hashgnn.serving import ServiceSettings
-from hashgnn.serving.wire.schemas import RecommendRequest, SimilarItemsRequest
-from hashgnn.serving.models.admission import RequestQueue
 from hashgnn.serving.http.api_keys import ApiKeys
-from hashgnn.serving.wire.logs import REQUEST_ID, JsonLines
-from hashgnn.serving.wire.errors import Reason, RequestError
-from hashgnn.state import save_state
-from hashgnn.testing.states import random_state
+from hashgnn.serving.wire.logs import JsonLines
 
-ASKED = {"users": ["u1"], "k": 3}
+BODY = {"users": ["u1"], "k": 3}
 
 
-def test_a_full_queue_refuses_at_once_and_frees_its_places() -> None:
-    async def fill() -> None:
-        gate, go = RequestQueue(n_threads=2, capacity=1, time_limit=20), threading.Event()
-        inside = [asyncio.create_task(gate.run(lambda check: go.wait(20))) for _ in range(3)]
-        await asyncio.sleep(0.05)
-        assert (gate.working, gate.waiting) == (2, 1)
-        with pytest.raises(RequestError) as refused:
-            await gate.run(lambda check: True)
-        assert (refused.value.reason, refused.value.retry_after) == (Reason.BUSY, 1)
-        go.set()
-        assert await asyncio.gather(*inside) == [True] * 3
-        assert await gate.run(lambda check: "again") == "again"
-        gate.close()
-
-    asyncio.run(fill())
-
-
-def test_what_takes_too_long_is_given_up_and_keeps_its_thread_until_it_ends() -> None:
-    async def exceed() -> None:
-        gate, go = RequestQueue(n_threads=1, capacity=0, time_limit=0.05), threading.Event()
-        with pytest.raises(RequestError) as late:
-            await gate.run(lambda check: go.wait(20))
-        assert late.value.reason is Reason.TOO_SLOW
-        with pytest.raises(RequestError) as refused:
-            await gate.run(lambda check: True)
-        assert refused.value.reason is Reason.BUSY
-        go.set()
-        while gate.working:
-            await asyncio.sleep(0.01)
-        assert await gate.run(lambda check: 7) == 7
-        gate.close()
-
-    asyncio.run(exceed())
-
-
-def test_a_search_stops_between_blocks_when_its_time_is_over() -> None:
-    async def search() -> int:
-        gate, blocks = RequestQueue(n_threads=1, capacity=0, time_limit=0.05), 0
-
-        def work(check: Any) -> None:
-            nonlocal blocks
-            while True:
-                check()
-                blocks += 1
-                time.sleep(0.005)
-
-        with pytest.raises(RequestError, match="longer than 0.05 seconds"):
-            await gate.run(work)
-        gate.close()
-        return blocks
-
-    assert 1 <= asyncio.run(search()) <= 11
-
-
-def test_a_request_may_not_ask_for_too_many_results(model_folder: Path, open_client: Any) -> None:
+def test_too_many_results_are_refused(model_folder: Path, open_client: Any) -> None:
     for client in open_client(ServiceSettings(model=model_folder, result_limit=10, watch=0)):
         refused = client.post("/v1/recommend", json={"users": ["u1", "u2"], "k": 6})
         assert (refused.status_code, refused.json()["detail"]) == (
@@ -90,11 +28,11 @@ def test_a_request_may_not_ask_for_too_many_results(model_folder: Path, open_cli
 
 
 def test_k_beyond_the_catalogue_gives_what_there_is(client: httpx.Client) -> None:
-    asked = {"users": ["u1"], "k": 1000, "filter_seen": False}
-    assert len(client.post("/v1/recommend", json=asked).json()["results"][0]["items"]) == 30
+    body = {"users": ["u1"], "k": 1000, "filter_seen": False}
+    assert len(client.post("/v1/recommend", json=body).json()["results"][0]["items"]) == 30
 
 
-def test_keys_are_asked_for_everywhere_but_for_health(model_folder: Path, open_client: Any) -> None:
+def test_keys_are_needed_everywhere_but_for_health(model_folder: Path, open_client: Any) -> None:
     settings = ServiceSettings(model=model_folder, api_keys=("one", "two"), watch=0)
     for client in open_client(settings):
         assert client.get("/health/ready").status_code == 200
@@ -104,9 +42,9 @@ def test_keys_are_asked_for_everywhere_but_for_health(model_folder: Path, open_c
             assert refused.headers["www-authenticate"] == "Bearer"
             assert refused.headers["content-type"] == "application/problem+json"
         for headers in ({"Authorization": "Bearer two"}, {"X-API-Key": "one"}):
-            assert client.post("/v1/recommend", json=ASKED, headers=headers).status_code == 200
+            assert client.post("/v1/recommend", json=BODY, headers=headers).status_code == 200
         for headers in ({"Authorization": "Basic two"}, {"X-API-Key": "on"}, {"X-API-Key": "one,two"}):
-            assert client.post("/v1/recommend", json=ASKED, headers=headers).status_code == 401
+            assert client.post("/v1/recommend", json=BODY, headers=headers).status_code == 401
 
 
 def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,8 +100,8 @@ def test_a_log_line_has_the_request_id_and_no_user(client: httpx.Client, service
     before, client.app._log = logger.level, True  # type: ignore[attr-defined]
     logger.setLevel(level)
     try:
-        answer = client.post("/v1/recommend", json=ASKED, headers={"X-Request-ID": "abc-1"})
-        client.post("/v1/recommend", json=ASKED, headers={"X-Request-ID": "not an id"})
+        answer = client.post("/v1/recommend", json=BODY, headers={"X-Request-ID": "abc-1"})
+        client.post("/v1/recommend", json=BODY, headers={"X-Request-ID": "not an id"})
     finally:
         logger.setLevel(before)
         logger.removeHandler(handler)
@@ -181,14 +119,14 @@ def test_a_log_line_has_the_request_id_and_no_user(client: httpx.Client, service
     assert "u1" not in "".join(lines)
 
 
-def test_a_mistake_inside_shows_nothing_of_itself(
+def test_an_internal_error_shows_nothing_of_itself(
     client: httpx.Client, service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(asked: object, check: object) -> bytes:
+    def fail(request: object, check: object) -> bytes:
         raise RuntimeError("secret of /srv/models")
 
     monkeypatch.setattr(service(client), "recommend", fail)
-    answer = client.post("/v1/recommend", json=ASKED)
+    answer = client.post("/v1/recommend", json=BODY)
     assert answer.status_code == 500
     assert answer.json()["detail"] == "internal error of the service; its log has the request id"
     assert "secret" not in answer.text
@@ -200,57 +138,6 @@ def test_answers_may_not_load_anything_from_elsewhere(client: httpx.Client) -> N
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
     assert "http" not in policy
-
-
-def test_short_searches_run_in_place_and_are_bounded_like_the_others() -> None:
-    async def ask() -> None:
-        gate = RequestQueue(n_threads=1, capacity=1, time_limit=20)
-        here = threading.get_ident()
-        threads = await asyncio.gather(
-            *(gate.run(lambda check: threading.get_ident(), short=True) for _ in range(3)),
-            return_exceptions=True,
-        )
-        assert threads[:2] == [here, here]
-        assert isinstance(threads[2], RequestError)
-        assert threads[2].reason is Reason.BUSY
-        assert gate.working == gate.waiting == 0
-        gate.close()
-
-    asyncio.run(ask())
-
-
-def test_what_is_short_is_told_by_what_is_read(
-    client: httpx.Client, service: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inside = service(client)
-    assert inside.is_short(RecommendRequest(users=["u1"], k=30))
-    assert not inside.is_short(RecommendRequest(users=["u1"] * 100, k=30))
-    assert inside.is_short(SimilarItemsRequest(items=["i1"], k=5))
-    state = inside.active.current.state
-    monkeypatch.setattr("hashgnn.serving.models.service._SHORT_BYTES", 3 * state.n_items * state.n_bits // 8)
-    ways = {
-        way: inside.is_short(RecommendRequest(users=["u1"], search=way)) for way in ("biased", "asymmetric")
-    }
-    assert ways == {"biased": True, "asymmetric": False}  # four planes of a float query
-
-
-@pytest.mark.parametrize(("index_recall", "is_short"), [(1.0, False), (0.2, True)])
-def test_a_search_in_lists_is_told_by_the_lists_that_it_reads(
-    index_recall: float,
-    is_short: bool,
-    tmp_path: Path,
-    open_client: Any,
-    service: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    state = random_state(20, 3000, rng=3)
-    save_state(state, tmp_path / "v1")
-    monkeypatch.setattr("hashgnn.index.choice._SCAN_UP_TO", 1000)
-    monkeypatch.setattr("hashgnn.serving.models.service._SHORT_BYTES", state.n_items * state.n_bits // 16)
-    for client in open_client(ServiceSettings(model=tmp_path / "v1", watch=0, index_recall=index_recall)):
-        inside = service(client)
-        assert inside.is_short(RecommendRequest(users=["u1"], search="biased")) is is_short
-        assert not inside.is_short(RecommendRequest(users=["u1"], search="float"))
 
 
 def test_what_is_logged_while_a_request_is_answered_has_its_id(
@@ -265,15 +152,3 @@ def test_what_is_logged_while_a_request_is_answered_has_its_id(
     line = json.loads(JsonLines().format(record))
     assert (line["request_id"], line["accepted"]) == ("abc-2", False)
     assert "none: holds no model that can be read" in line["detail"]
-
-
-def test_a_thread_of_the_gate_knows_the_request(client: httpx.Client, service: Any) -> None:
-    async def ask() -> str | None:
-        gate = RequestQueue(n_threads=1, capacity=0, time_limit=20)
-        REQUEST_ID.set("abc-3")
-        try:
-            return await gate.run(lambda check: REQUEST_ID.get())
-        finally:
-            gate.close()
-
-    assert asyncio.run(ask()) == "abc-3"

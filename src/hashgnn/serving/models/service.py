@@ -231,7 +231,7 @@ class Service:
         )
 
     def check_for_update(self) -> None:
-        """Follow what another worker was asked to load, then a change of the model's folder or link."""
+        """Repeat a reload of another worker, then follow a change of the model's folder or link."""
         request = self._mailbox.unread()
         if request is not None:
             with contextlib.suppress(HashGNNError):  # it was logged and counted

@@ -1,4 +1,4 @@
-"""The SQLite file behind a store: how it is made, known again, and what its errors say."""
+"""The SQLite file of a store: how it is created and recognised, and what its errors say."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE = 30.0  # seconds that a writer waits for the others
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
-# AUTOINCREMENT: a number is never given twice, also after rows were cleared. Ids have no declared type, so
+# AUTOINCREMENT: a number is never used twice, even after rows were cleared. Ids have no declared type, so
 # that 1 and '1' stay what they are.
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -30,7 +30,7 @@ CREATE INDEX histories ON interactions (user, sequence, item);
 
 
 def open_database(path: Path) -> None:
-    """Make the file where there is none, and check it where there is one.
+    """Create the file, or check it if it exists.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def connect(path: Path, *, check: bool = True) -> sqlite3.Connection:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn an error of SQLite into one sentence."""
+    """Raise an error of SQLite as one sentence."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""Rows as they are kept: checked before anything is written, so that no row can spoil the others."""
+"""The rows of a store. They are checked before anything is written, so a bad row writes nothing."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def as_rows(users: Any, items: Any, timestamps: Any, weights: Any) -> list[Row]:
     if timestamps is None:
         times = [time.time_ns() // 1000] * len(users)
     else:
-        given = _as_list("timestamps", timestamps)
-        _check_length("timestamps", given, users)
-        times = [round(_number("timestamps", value, 0, _LAST_SECOND) * 1e6) for value in given]
+        values = _as_list("timestamps", timestamps)
+        _check_length("timestamps", values, users)
+        times = [round(_number("timestamps", value, 0, _LAST_SECOND) * 1e6) for value in values]
     numbers: list[float | None] = [None] * len(users)
     if weights is not None:
-        given = _as_list("weights", weights)
-        _check_length("weights", given, users)
-        numbers = [_number("weights", value, _SMALLEST_WEIGHT, _LARGEST_WEIGHT) for value in given]
+        values = _as_list("weights", weights)
+        _check_length("weights", values, users)
+        numbers = [_number("weights", value, _SMALLEST_WEIGHT, _LARGEST_WEIGHT) for value in values]
     return list(zip(users, items, times, numbers, strict=True))
 
 

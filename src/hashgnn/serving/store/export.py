@@ -28,7 +28,7 @@ class Export:
         Interactions in the file.
     after, upto : int
         The file holds the interactions with numbers in ``(after, upto]``. Numbers ascend in the order of
-        arrival and are never given twice.
+        arrival and are never used twice.
     """
 
     path: Path

@@ -108,7 +108,7 @@ class InteractionStore:
     @property
     def count(self) -> int:
         """How many interactions the store holds."""
-        # Numbers are given and cleared in order, without gaps, so the two ends say it at once.
+        # Numbers are assigned and cleared in order, without gaps, so the first and last give the count.
         query = (
             "SELECT (SELECT max(sequence) FROM interactions) - (SELECT min(sequence) FROM interactions) + 1"
         )

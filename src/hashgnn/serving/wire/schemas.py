@@ -56,7 +56,7 @@ OnUnknown = Literal["error", "skip", "popular", "fold_in"]
 
 
 def _exactly_one(*names: str) -> dict[str, Any]:
-    """Say in JSON Schema that exactly one of some properties is given."""
+    """Say in JSON Schema that exactly one of some properties is present."""
     others = {"type": "null"}
     return {
         "oneOf": [
@@ -76,10 +76,10 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     def _check_one_of(self, *names: str) -> None:
-        given = [name for name in names if getattr(self, name) is not None]
-        if len(given) != 1:
+        present = [name for name in names if getattr(self, name) is not None]
+        if len(present) != 1:
             raise ValueError(
-                f"exactly one of {', '.join(names)} must be given, got {' and '.join(given) or 'none'}"
+                f"exactly one of {', '.join(names)} must be given, got {' and '.join(present) or 'none'}"
             )
 
 
@@ -251,7 +251,7 @@ class Interaction(_Request):
     user: Id
     item: Id
     timestamp: Annotated[float, Field(ge=0, le=9e12)] | None = Field(
-        None, description="Seconds since 1970; the time of arrival where it is not given."
+        None, description="Seconds since 1970; the time of arrival by default."
     )
     weight: Annotated[float, Field(gt=0, le=1e9)] | None = None
 
