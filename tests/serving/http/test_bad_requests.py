@@ -217,6 +217,12 @@ def test_ten_thousand_bad_requests_are_refused_and_none_hurts(app: Any) -> None:
         ("/v1/similar-items", b'{"items": ["i1", "i99"]}', 404, "items[1] is not an item of the model"),
         ("/v1/similar-items", b'{"items": [true]}', 422, "items[0] must be an integer or text, got true"),
         (
+            "/v1/recommend",
+            b'{"users": ["u1"], "on_unknown": "fold-in"}',
+            422,
+            "on_unknown must be 'error', 'skip', 'popular' or 'fold_in', got \"fold-in\"",
+        ),
+        (
             "/v1/interactions",
             b'{"interactions": [{"user": "u1"}]}',
             422,
