@@ -277,7 +277,9 @@ def main() -> None:
     """Measure one model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
-    parser.add_argument("--second", type=Path, help="a version in the same folder; reloads alternate between the two")
+    parser.add_argument(
+        "--second", type=Path, help="a version in the same folder; reloads alternate between the two"
+    )
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--limit", type=float, default=25.0, help="p99 in milliseconds")
     parser.add_argument("--first-rate", type=float, default=100.0)
