@@ -16,14 +16,14 @@ FOLDER = Path(__file__).parent / "format-1"
 
 def test_codes_ids_and_biases_are_what_was_written() -> None:
     state = HashGNN.load(FOLDER).state_
-    assert state.user_ids.ids.tolist() == ["ann", "bob", "ćele"]
-    assert state.item_ids.ids.tolist() == [30, 10, 20]
-    assert state.user_codes.packed.tolist() == [[255, 255], [225, 189], [26, 226]]
-    assert state.item_codes.packed.tolist() == [[30, 66], [26, 226], [225, 189]]
+    assert state.users.ids.ids.tolist() == ["ann", "bob", "ćele"]
+    assert state.items.ids.ids.tolist() == [30, 10, 20]
+    assert state.users.codes.packed.tolist() == [[255, 255], [225, 189], [26, 226]]
+    assert state.items.codes.packed.tolist() == [[30, 66], [26, 226], [225, 189]]
     assert state.seen.toarray().tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 0]]
-    assert state.item_bias is not None
-    np.testing.assert_allclose(state.item_bias.values(), [-9.265255, 0.7347448, 2.7347448], rtol=1e-6)
-    np.testing.assert_allclose(state.item_embeddings[1], [0.64042264, 0.10490011], rtol=1e-6)
+    assert state.items.bias is not None
+    np.testing.assert_allclose(state.items.bias.values(), [-9.265255, 0.7347448, 2.7347448], rtol=1e-6)
+    np.testing.assert_allclose(state.items.embeddings[1], [0.64042264, 0.10490011], rtol=1e-6)
 
 
 def test_every_way_answers_as_when_it_was_written() -> None:

@@ -17,24 +17,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashgnn import artifact
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError, StorageError
-from hashgnn.state import ModelState, load_state, save_state
+from hashgnn.state import ModelState, artifact, load_state, save_state
 from hashgnn.testing.states import random_state
 
 
 def assert_same(one: ModelState, other: ModelState) -> None:
     assert one.config == other.config
-    for side in ("user", "item"):
-        assert getattr(one, f"{side}_ids").ids.tolist() == getattr(other, f"{side}_ids").ids.tolist()
-        assert getattr(one, f"{side}_codes") == getattr(other, f"{side}_codes")
-        np.testing.assert_array_equal(
-            getattr(one, f"{side}_embeddings"), getattr(other, f"{side}_embeddings")
-        )
-    assert (one.item_bias is None) == (other.item_bias is None)
-    if one.item_bias is not None and other.item_bias is not None:
-        np.testing.assert_array_equal(one.item_bias.values(), other.item_bias.values())
+    for side, expected in ((one.users, other.users), (one.items, other.items)):
+        assert side.ids.ids.tolist() == expected.ids.ids.tolist()
+        assert side.codes == expected.codes
+        np.testing.assert_array_equal(side.embeddings, expected.embeddings)
+    assert (one.items.bias is None) == (other.items.bias is None)
+    if one.items.bias is not None and other.items.bias is not None:
+        np.testing.assert_array_equal(one.items.bias.values(), other.items.bias.values())
     np.testing.assert_array_equal(one.seen.toarray(), other.seen.toarray())
     history = one.seen[:3]
     np.testing.assert_array_equal(
@@ -66,15 +63,15 @@ def test_a_mapped_state_reads_its_tables_from_the_files(tmp_path: Path) -> None:
         return array is not None
 
     for table in (
-        state.user_embeddings,
-        state.item_embeddings,
-        state.item_codes.packed,
+        state.users.embeddings,
+        state.items.embeddings,
+        state.items.codes.packed,
         state.seen.indices,
         state.seen.indptr,
     ):
         assert maps_a_file(table)
         assert not table.flags.writeable
-    assert not maps_a_file(load_state(tmp_path / "v1", mmap=False).item_embeddings)
+    assert not maps_a_file(load_state(tmp_path / "v1", mmap=False).items.embeddings)
 
 
 @settings(max_examples=150, deadline=None)
@@ -121,7 +118,7 @@ def test_parts_that_do_not_fit_together_are_an_error_even_with_right_checksums(t
             if file.name != artifact.MANIFEST:
                 shutil.copy(file, folder)
         BinaryCodes(np.zeros((8, 2), np.uint8)).save(folder / "item_codes.safetensors")
-    with pytest.raises(ArtifactDamagedError, match="length of item_codes must be 9, got 8; the folder was"):
+    with pytest.raises(ArtifactDamagedError, match="codes must have one row an id, 9, got 8; the folder was"):
         load_state(tmp_path / "v2")
     with artifact.write_artifact(
         tmp_path / "v3", {**document, "config": {"n_bits": 16, "colour": 1}}
@@ -134,19 +131,31 @@ def test_parts_that_do_not_fit_together_are_an_error_even_with_right_checksums(t
 
 
 def changed(state: ModelState, **parts: Any) -> ModelState:
-    return replace(state, **parts)
+    """Return a state with other parts: ``seen``, ``users__codes`` and so on."""
+    for name, part in parts.items():
+        side, _, field = name.partition("__")
+        state = replace(state, **{side: replace(getattr(state, side), **{field: part}) if field else part})
+    return state
 
 
 def test_a_state_whose_parts_do_not_fit_is_refused() -> None:
     state = random_state(5, 9, n_bits=16, dim=4)
     short = BinaryCodes(np.zeros((8, 2), np.uint8))
     for parts, said in (
-        ({"item_codes": short}, "length of item_codes must be 9, got 8"),
-        ({"user_codes": BinaryCodes(np.zeros((5, 1), np.uint8))}, "n_bits of user_codes must be 16, got 8"),
-        ({"item_bias": None}, "presence of item_bias must be True, got False"),
-        ({"item_bias": ItemBias(np.zeros(3, np.uint8), 0.0)}, "length of item_bias must be 9, got 3"),
-        ({"user_embeddings": np.zeros((5, 3), np.float32)}, r"shape of user_embeddings must be \(5, 4\)"),
-        ({"item_embeddings": np.zeros((9, 4))}, "dtype of item_embeddings must be float32, got float64"),
+        ({"items__codes": short}, "codes must have one row an id, 9, got 8"),
+        (
+            {"users__codes": BinaryCodes(np.zeros((5, 1), np.uint8))},
+            "n_bits of users.codes must be 16, got 8",
+        ),
+        ({"items__bias": None}, "presence of items.bias must be True, got False"),
+        ({"users__bias": ItemBias(np.zeros(5, np.uint8), 0.0)}, "users.bias must be None: only items have"),
+        ({"items__bias": ItemBias(np.zeros(3, np.uint8), 0.0)}, "bias must have one value an id, 9, got 3"),
+        ({"users__embeddings": np.zeros((5, 3), np.float32)}, "width of users.embeddings must be 4, got 3"),
+        (
+            {"items__embeddings": np.zeros((8, 4), np.float32)},
+            r"embeddings must have one row an id, 9, got \(8",
+        ),
+        ({"items__embeddings": np.zeros((9, 4))}, "embeddings must have dtype float32, got float64"),
         ({"seen": state.seen[:4]}, r"shape of seen must be \(5, 9\), got \(4, 9\)"),
     ):
         with pytest.raises(ParameterError, match=said):
@@ -175,10 +184,10 @@ def test_broken_seen_lists_are_refused(indptr: list[int], indices: list[int], sa
 
 def test_a_state_with_nan_is_not_saved(tmp_path: Path) -> None:
     state = random_state()
-    table = state.item_embeddings.copy()
+    table = state.items.embeddings.copy()
     table[3, 1] = np.nan
-    with pytest.raises(ParameterError, match="item_embeddings must be finite, got NaN or infinity in row 3"):
-        save_state(changed(state, item_embeddings=table), tmp_path / "v1")
+    with pytest.raises(ParameterError, match="items.embeddings must be finite, got NaN or infinity in row 3"):
+        save_state(changed(state, items__embeddings=table), tmp_path / "v1")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -278,6 +287,6 @@ def test_a_kill_during_save_leaves_one_of_the_two_models(tmp_path: Path) -> None
             time.sleep(rng.uniform(0.0, 0.2))
             writer.send_signal(signal.SIGKILL)
         loaded = load_state(path)
-        expected = [state for state in states if state.item_codes == loaded.item_codes]
+        expected = [state for state in states if state.items.codes == loaded.items.codes]
         assert len(expected) == 1
         assert_same(loaded, expected[0])

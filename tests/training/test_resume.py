@@ -31,8 +31,8 @@ rng = np.random.default_rng(0)
 interactions = Interactions.from_arrays(rng.integers(0, 300, 6000), rng.integers(0, 200, 6000))
 config = load_recipe(recipe, n_bits=32, embedding_dim=32, epochs=12, batch_size=64, validation_share=0.1, patience=99)
 state = train(interactions, config, rng=7, n_threads=1, progress=False, checkpoint_dir=folder, resume=resume)
-state.user_codes.save(folder / "users.safetensors")
-state.item_codes.save(folder / "items.safetensors")
+state.users.codes.save(folder / "users.safetensors")
+state.items.codes.save(folder / "items.safetensors")
 """
 
 
@@ -69,7 +69,7 @@ def test_a_finished_run_that_is_resumed_trains_no_further(blocks: Interactions, 
     first = train(blocks, config, rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path)
     again = train(blocks, config, rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path, resume=True)
     assert again.training["history"] == first.training["history"]
-    assert np.array_equal(again.user_embeddings, first.user_embeddings)
+    assert np.array_equal(again.users.embeddings, first.users.embeddings)
 
 
 def test_a_checkpoint_of_another_run_is_refused(blocks: Interactions, tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ def test_every_encoder_trains_under_every_objective(
 def test_one_seed_gives_one_model_and_another_seed_another(recipe: str, blocks: Interactions) -> None:
     config = quick(recipe, history_dropout=0.3)
     first, again, other = (train(blocks, config, rng=seed, n_threads=1, progress=False) for seed in (1, 1, 2))
-    assert first.item_codes == again.item_codes
-    assert np.array_equal(first.user_embeddings, again.user_embeddings)
-    assert not np.array_equal(first.user_embeddings, other.user_embeddings)
+    assert first.items.codes == again.items.codes
+    assert np.array_equal(first.users.embeddings, again.users.embeddings)
+    assert not np.array_equal(first.users.embeddings, other.users.embeddings)
 
 
 def test_the_item_bias_moves_at_the_shared_learning_rate(blocks: Interactions) -> None:
@@ -58,8 +58,8 @@ def test_the_item_bias_moves_at_the_shared_learning_rate(blocks: Interactions) -
     def moved(rate: float) -> float:
         config = quick("default", learning_rate=0.05, shared_learning_rate=rate, epochs=10)
         state = train(blocks, config, rng=0, n_threads=1, progress=False)
-        assert state.item_bias is not None
-        return float(np.abs(state.item_bias.values() * state.training["scales"]["code"] - start).mean())
+        assert state.items.bias is not None
+        return float(np.abs(state.items.bias.values() * state.training["scales"]["code"] - start).mean())
 
     assert moved(1e-9) < 0.13  # what rounding to steps of two bits leaves
     assert moved(0.05) > 2 * moved(1e-9)
@@ -111,13 +111,13 @@ def test_held_back_interactions_count_again_in_the_saved_model(blocks: Interacti
     state = train(blocks, quick("default", validation_share=0.3), rng=0, n_threads=1, progress=False)
     assert state.seen.nnz == len(blocks)
     whole = state.fold_in.users((state.seen > 0).astype(np.float32))
-    np.testing.assert_allclose(whole, state.user_embeddings, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(whole, state.users.embeddings, rtol=1e-4, atol=1e-4)
 
 
 def test_folding_in_a_known_history_gives_the_user_its_own_code(blocks: Interactions) -> None:
     state = train(blocks, quick("default"), rng=0, n_threads=1, progress=False)
     z = state.projection.users(state.fold_in.users((state.seen > 0).astype(np.float32)))
-    assert np.array_equal(z >= 0, state.user_codes.signs() > 0)
+    assert np.array_equal(z >= 0, state.users.codes.signs() > 0)
 
 
 def test_a_bias_is_learned_towards_popular_items() -> None:
@@ -127,8 +127,8 @@ def test_a_bias_is_learned_towards_popular_items() -> None:
     state = train(
         Interactions.from_arrays(users, items), quick("default"), rng=0, n_threads=1, progress=False
     )
-    assert state.item_bias is not None
-    assert np.corrcoef(state.item_bias.values(), state.seen.sum(axis=0).A1)[0, 1] > 0.7
+    assert state.items.bias is not None
+    assert np.corrcoef(state.items.bias.values(), state.seen.sum(axis=0).A1)[0, 1] > 0.7
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(blocks: Interactions) -> None:
@@ -148,7 +148,7 @@ def test_a_user_who_has_seen_everything_is_trained_around() -> None:
         n_threads=1,
         progress=False,
     )
-    assert np.isfinite(state.user_embeddings).all()
+    assert np.isfinite(state.users.embeddings).all()
 
 
 @pytest.mark.parametrize(

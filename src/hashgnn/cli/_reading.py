@@ -36,7 +36,7 @@ def read_interactions(path: Path, columns: Columns, out: Output, *, like: Any = 
     from hashgnn.data import read_interactions as read
 
     known = (
-        {} if like is None else {"user_ids": like.user_ids, "item_ids": like.item_ids, "on_unknown": "drop"}
+        {} if like is None else {"user_ids": like.user_ids, "item_ids": like.item_ids, "on_unknown": "skip"}
     )
     interactions = read(
         path,

@@ -229,4 +229,4 @@ def _report(out: Output, run: RunFolder, model: Any) -> None:
         f"{run.model}: {document['epochs']} epochs in {document['seconds']:.1f} seconds"
         + (f", best epoch {document['best_epoch']} with {found} on the held-out share" if found else "")
     )
-    out.note(f"next: hashgnn recommend {run.model} --users {state.user_ids.ids[0]}")
+    out.note(f"next: hashgnn recommend {run.model} --users {state.users.ids.ids[0]}")

@@ -97,7 +97,7 @@ def recommend(
     if output is not None and output.suffix != ".parquet":
         raise ParameterError(f"--output must be a .parquet file, got {str(output)!r}")
     loaded = open_model(model, index_recall=index_recall)
-    user_ids, item_ids = loaded.state_.user_ids, loaded.state_.item_ids
+    user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if index_recall < 1:
         out.note(f"index of {len(item_ids):,} items …")
         out.note(repr(loaded.item_index))

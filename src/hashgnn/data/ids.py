@@ -121,6 +121,17 @@ class IdMap:
     def __contains__(self, value: object) -> bool:
         return bool(self.index_of([value], on_unknown="skip")[0] >= 0) if self._fits(value) else False
 
+    def at(self, index: Array) -> Array:
+        """Return the ids at some indices, an array of the same shape, int64 or object.
+
+        Index -1 gives -1 where ids are whole numbers, else ``None``.
+        """
+        result: Array = np.empty(index.shape, np.int64 if self.kind == "int" else object)
+        known = index >= 0
+        result[known] = self.ids[index[known]]
+        result[~known] = -1 if self.kind == "int" else None
+        return result
+
     def index_of(self, values: Any, *, on_unknown: str = "error", noun: str = "ids") -> Array:
         """Return the index of each id.
 

@@ -16,7 +16,7 @@ from hashgnn.fold_in.lightgcn import LightGCNFoldIn
 from hashgnn.fold_in.mf import MFFoldIn
 from hashgnn.fold_in.ngcf import NGCFFoldIn
 from hashgnn.fold_in.pinsage import PinSageFoldIn
-from hashgnn.fold_in.projection import HashProjection
+from hashgnn.fold_in.projection import HashMap, HashProjection
 
 FOLD_INS: dict[str, type[FoldIn]] = {
     "gat": GATFoldIn,
@@ -59,4 +59,4 @@ def build_fold_in(kind: str, arrays: Mapping[str, Array], params: Mapping[str, A
     return FOLD_INS[kind](dict(arrays), dict(params))
 
 
-__all__ = ["FOLD_INS", "FoldIn", "HashProjection", "build_fold_in"]
+__all__ = ["FOLD_INS", "FoldIn", "HashMap", "HashProjection", "build_fold_in"]

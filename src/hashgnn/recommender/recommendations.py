@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from hashgnn._checks import check_choice
 from hashgnn._types import Array
+from hashgnn.data import IdMap
 from hashgnn.errors import DataError
+from hashgnn.ranking import Matches
 
 FRAMES = ("pandas", "polars", "pyarrow")
 
@@ -26,7 +28,8 @@ class Recommendations:
     Attributes
     ----------
     query_ids : ndarray of shape (n,)
-        What the rows answer: user ids; item ids of ``similar_items``; places in the list of histories.
+        What each row answers: a user id; an item id for ``similar_items``; the place in the list of
+        histories for ``recommend_for_history``.
     ids : ndarray of shape (n, k)
         External ids. Integer ids are padded with -1, all others (dtype object) with ``None``.
     scores : ndarray of shape (n, k), float32
@@ -52,10 +55,22 @@ class Recommendations:
     counts: Array
     columns: tuple[str, str] = ("user_id", "item_id")
 
-    @property
-    def user_ids(self) -> Array:
-        """The same as ``query_ids``: the users that the rows answer."""
-        return self.query_ids
+    @classmethod
+    def from_matches(
+        cls, found: Matches, query_ids: Array, ids: IdMap, columns: tuple[str, str] = ("user_id", "item_id")
+    ) -> Recommendations:
+        """Return matches with external ids in the place of positions.
+
+        Parameters
+        ----------
+        found : Matches of n rows
+        query_ids : ndarray of shape (n,)
+        ids : IdMap
+            Of what was found.
+        columns : tuple of str
+        """
+        result = ids.at(found.positions)
+        return cls(query_ids, result, found.scores, found.counts, columns)
 
     def __len__(self) -> int:
         return len(self.query_ids)

@@ -12,12 +12,13 @@ from scipy import sparse
 
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn._types import Array
-from hashgnn.artifact import Artifact, read_artifact, write_artifact
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, IdMap
 from hashgnn.fold_in import FOLD_INS, FoldIn, HashProjection, build_fold_in
+from hashgnn.state.artifact import Artifact, read_artifact, write_artifact
 from hashgnn.state.model_state import ModelState
+from hashgnn.state.side import Side
 
 _USERS, _ITEMS = "users.parquet", "items.parquet"
 _SEEN = "seen.safetensors"
@@ -25,7 +26,7 @@ _USER_CODES, _ITEM_CODES = "user_codes.safetensors", "item_codes.safetensors"
 _BIAS = "item_bias.safetensors"
 _EMBEDDINGS = "embeddings.safetensors"
 _FOLD_IN, _PROJECTION = "fold_in.safetensors", "projection.safetensors"
-_FEATURES = {"user_features": "user_features.json", "item_features": "item_features.json"}
+_USER_FEATURES, _ITEM_FEATURES = "user_features.json", "item_features.json"
 
 
 def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) -> None:
@@ -58,21 +59,23 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         "fold_in": {"kind": _kind_of(state.fold_in), "params": state.fold_in.params},
     }
     with write_artifact(Path(path), document, overwrite=overwrite) as folder:
-        pyarrow.parquet.write_table(state.user_ids.to_arrow(), folder / _USERS)
-        pyarrow.parquet.write_table(state.item_ids.to_arrow(), folder / _ITEMS)
+        pyarrow.parquet.write_table(state.users.ids.to_arrow(), folder / _USERS)
+        pyarrow.parquet.write_table(state.items.ids.to_arrow(), folder / _ITEMS)
         seen = {"indptr": state.seen.indptr, "indices": state.seen.indices, "weights": state.seen.data}
         write_tensors(folder / _SEEN, seen)
-        state.user_codes.save(folder / _USER_CODES)
-        state.item_codes.save(folder / _ITEM_CODES)
-        if state.item_bias is not None:
-            bias = {"penalty": state.item_bias.penalty, "top": np.array([state.item_bias.top])}
+        state.users.codes.save(folder / _USER_CODES)
+        state.items.codes.save(folder / _ITEM_CODES)
+        if state.items.bias is not None:
+            bias = {"penalty": state.items.bias.penalty, "top": np.array([state.items.bias.top])}
             write_tensors(folder / _BIAS, bias)
-        embeddings = {"users": state.user_embeddings, "items": state.item_embeddings}
+        embeddings = {"users": state.users.embeddings, "items": state.items.embeddings}
         write_tensors(folder / _EMBEDDINGS, embeddings)
         write_tensors(folder / _FOLD_IN, state.fold_in.arrays)
         write_tensors(folder / _PROJECTION, state.projection.arrays)
-        for side, name in _FEATURES.items():
-            vocabulary: FeatureVocabulary | None = getattr(state, side)
+        for name, vocabulary in (
+            (_USER_FEATURES, state.users.features),
+            (_ITEM_FEATURES, state.items.features),
+        ):
             if vocabulary is not None:
                 text = json.dumps(vocabulary.to_dict(), ensure_ascii=False, allow_nan=False)
                 (folder / name).write_text(text, encoding="utf-8")
@@ -110,25 +113,30 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
     embeddings = tensors(_EMBEDDINGS)
     return ModelState(
         config=ModelConfig.from_dict(document["config"]),
-        user_ids=user_ids,
-        item_ids=item_ids,
+        users=Side(
+            ids=user_ids,
+            codes=BinaryCodes.load(artifact.file(_USER_CODES), mmap=mmap),
+            embeddings=embeddings["users"],
+            features=_read_vocabulary(artifact, _USER_FEATURES),
+        ),
+        items=Side(
+            ids=item_ids,
+            codes=BinaryCodes.load(artifact.file(_ITEM_CODES), mmap=mmap),
+            embeddings=embeddings["items"],
+            bias=_read_bias(tensors(_BIAS)) if _BIAS in artifact.sizes else None,
+            features=_read_vocabulary(artifact, _ITEM_FEATURES),
+        ),
         seen=sparse.csr_matrix(
             (seen["weights"], seen["indices"], seen["indptr"]),
             shape=(len(user_ids), len(item_ids)),
             copy=False,
         ),
-        user_codes=BinaryCodes.load(artifact.file(_USER_CODES), mmap=mmap),
-        item_codes=BinaryCodes.load(artifact.file(_ITEM_CODES), mmap=mmap),
-        item_bias=_read_bias(tensors(_BIAS)) if _BIAS in artifact.sizes else None,
-        user_embeddings=embeddings["users"],
-        item_embeddings=embeddings["items"],
         fold_in=build_fold_in(document["fold_in"]["kind"], tensors(_FOLD_IN), document["fold_in"]["params"]),
         projection=HashProjection(tensors(_PROJECTION)),
         data_statistics=document["data_statistics"],
         metrics=document["metrics"],
         training=document["training"],
         checksum=artifact.checksum,
-        **{side: _read_vocabulary(artifact, name) for side, name in _FEATURES.items()},
     )
 
 

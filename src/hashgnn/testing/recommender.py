@@ -44,8 +44,8 @@ class RecommenderContract(ABC):
     def test_nothing_seen_is_recommended_and_all_else_is(self) -> None:
         model = self._model()
         seen = seen_ids(model)
-        users = model.state_.user_ids.ids.tolist()
-        everything = set(model.state_.item_ids.ids.tolist())
+        users = model.state_.users.ids.ids.tolist()
+        everything = set(model.state_.items.ids.ids.tolist())
         for way in model.search_ways:
             recs = recommend_all(model, users, way)
             for user, found in zip(users, recs.lists(), strict=True):
@@ -53,7 +53,7 @@ class RecommenderContract(ABC):
 
     def test_seen_items_are_ranked_with_the_others_where_asked(self) -> None:
         model = self._model()
-        users = model.state_.user_ids.ids.tolist()
+        users = model.state_.users.ids.ids.tolist()
         for way in model.search_ways:
             recs = model.recommend(users, k=24, search=way, filter_seen=False)
             assert (recs.counts == 24).all()
@@ -69,7 +69,7 @@ class RecommenderContract(ABC):
 
     def test_a_batch_equals_its_single_queries(self) -> None:
         model = self._model()
-        users = model.state_.user_ids.ids.tolist()
+        users = model.state_.users.ids.ids.tolist()
         for way in model.search_ways:
             batch = model.recommend(users, k=5, search=way)
             for row, user in enumerate(users):
@@ -79,14 +79,14 @@ class RecommenderContract(ABC):
 
     def test_the_first_results_do_not_depend_on_k(self) -> None:
         model = self._model()
-        users = model.state_.user_ids.ids.tolist()
+        users = model.state_.users.ids.ids.tolist()
         for way in set(model.search_ways) - {"hierarchical"}:
             short, long = (model.recommend(users, k=k, search=way).lists() for k in (3, 12))
             assert short == [found[:3] for found in long], way
 
     def test_an_allow_list_of_everything_and_an_empty_block_list_change_nothing(self) -> None:
         model = self._model()
-        users, items = model.state_.user_ids.ids.tolist(), model.state_.item_ids.ids.tolist()
+        users, items = model.state_.users.ids.ids.tolist(), model.state_.items.ids.ids.tolist()
         for way in model.search_ways:
             plain = model.recommend(users, k=6, search=way).lists()
             assert model.recommend(users, k=6, search=way, allow=items).lists() == plain
@@ -96,7 +96,7 @@ class RecommenderContract(ABC):
 
     def test_allow_and_block_lists_hold_and_keep_the_order(self) -> None:
         model = self._model()
-        users, items = model.state_.user_ids.ids.tolist(), model.state_.item_ids.ids.tolist()
+        users, items = model.state_.users.ids.ids.tolist(), model.state_.items.ids.ids.tolist()
         rng = np.random.default_rng(0)
         chosen = [set(rng.permutation(np.array(items, object))[:8].tolist()) for _ in users]
         for way in model.search_ways:
@@ -114,7 +114,7 @@ class RecommenderContract(ABC):
     def test_a_saved_model_answers_the_same_in_the_same_ids(self, tmp_path: Path, kind: str) -> None:
         model = self._model(kind)
         model.save(tmp_path / "v1")
-        users, items = model.state_.user_ids.ids.tolist(), model.state_.item_ids.ids.tolist()
+        users, items = model.state_.users.ids.ids.tolist(), model.state_.items.ids.ids.tolist()
         assert set(users) == set(ids_of(kind, 15, salt=1))
         for mmap in (True, False):
             loaded = HashGNN.load(tmp_path / "v1", mmap=mmap)
@@ -130,7 +130,7 @@ class RecommenderContract(ABC):
 
     def test_an_item_is_not_similar_to_itself(self) -> None:
         model = self._model()
-        items = model.state_.item_ids.ids.tolist()
+        items = model.state_.items.ids.ids.tolist()
         for way in set(model.search_ways) - {"biased"}:
             for item, found in zip(items, model.similar_items(items, k=23, search=way).lists(), strict=True):
                 assert item not in found
@@ -138,19 +138,22 @@ class RecommenderContract(ABC):
 
     def test_what_a_new_user_has_is_not_recommended(self) -> None:
         model = self._model()
-        items = model.state_.item_ids.ids.tolist()
+        items = model.state_.items.ids.ids.tolist()
         for way in model.search_ways:
             recs = model.recommend_for_history([items[:4]], k=24, search=way, oversampling=24)
             assert set(recs.lists()[0]) == set(items[4:])
 
     def test_bad_arguments_are_named(self) -> None:
         model = self._model()
-        user = model.state_.user_ids.ids.tolist()[0]
+        user = model.state_.users.ids.ids.tolist()[0]
         for settings, said in (
             ({"k": 25}, "k must be at most 24"),
             ({"k": 0}, "k must be an integer >= 1, got 0"),
             ({"search": "fast"}, "search must be one of 'hamming'"),
-            ({"on_unknown": "guess"}, "on_unknown must be one of 'error', 'skip', 'popular', got 'guess'"),
+            (
+                {"on_unknown": "guess"},
+                "on_unknown must be one of 'error', 'skip', 'popular', 'fold_in', got 'guess'",
+            ),
             ({"oversampling": 0}, "oversampling must be an integer >= 1, got 0"),
         ):
             arguments: dict[str, Any] = settings
@@ -163,8 +166,8 @@ class RecommenderContract(ABC):
 
     def test_a_user_who_may_get_nothing_has_no_results_and_a_warning(self) -> None:
         model = self._model()
-        users = model.state_.user_ids.ids.tolist()[:2]
-        items = model.state_.item_ids.ids.tolist()
+        users = model.state_.users.ids.ids.tolist()[:2]
+        items = model.state_.items.ids.ids.tolist()
         with pytest.warns(ResultWarning, match="1 of 2 users have no item left to recommend"):
             recs = model.recommend(users, k=3, block=[items, []])
         assert recs.counts.tolist() == [0, 3]
@@ -179,10 +182,10 @@ def recommend_all(model: HashGNN, users: list[Any], way: str, **settings: Any) -
 
 def seen_ids(model: HashGNN) -> dict[Any, set[Any]]:
     """Return the external ids of what each user has seen."""
-    items, seen = model.state_.item_ids.ids, model.state_.seen
+    items, seen = model.state_.items.ids.ids, model.state_.seen
     return {
         user: set(items[seen.indices[seen.indptr[row] : seen.indptr[row + 1]]].tolist())
-        for row, user in enumerate(model.state_.user_ids.ids.tolist())
+        for row, user in enumerate(model.state_.users.ids.ids.tolist())
     }
 
 

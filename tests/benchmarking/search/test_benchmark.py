@@ -113,7 +113,7 @@ def test_every_peer_is_named_once() -> None:
 
 def test_a_seed_gives_one_catalogue() -> None:
     one, other = generated_catalogue(500, 4, 32, rng=3), generated_catalogue(500, 4, 32, rng=3)
-    assert one.item_codes == other.item_codes
+    assert one.items.codes == other.items.codes
     assert (one.items == other.items).all()
 
 
