@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hashgnn import artifact
+from hashgnn.state import artifact
 from hashgnn.errors import ArtifactError
 from hashgnn.recommender import HashGNN
 from hashgnn.serving.models import model_version
