@@ -8,6 +8,7 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.index import EmbeddedCodes
 from hashgnn.ranking import IndexLists
 from hashgnn.state import Side
 
@@ -16,7 +17,7 @@ SOURCES = ("model", "history", "popular")
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedEntities:
+class EncodedEntities(EmbeddedCodes):
     """Codes and embeddings of some users or items, trained or folded in.
 
     Attributes
@@ -28,8 +29,6 @@ class EncodedEntities:
         Of items, where the model has an item bias. That of a folded-in item depends on its number of users.
     """
 
-    codes: BinaryCodes
-    embeddings: Array
     bias: ItemBias | None = None
 
     @classmethod
@@ -37,9 +36,6 @@ class EncodedEntities:
         """Return what training gave to the users or items at some indices."""
         bias = None if side.bias is None else side.bias[index]
         return cls(side.codes[index], np.ascontiguousarray(side.embeddings[index]), bias)
-
-    def __len__(self) -> int:
-        return len(self.codes)
 
     def __getitem__(self, rows: slice | Array) -> EncodedEntities:
         bias = None if self.bias is None else self.bias[rows]

@@ -11,7 +11,7 @@ from hashgnn._checks import check_choice, check_int
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in import HashMap
-from hashgnn.index import HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
 from hashgnn.index.scores import (
     asymmetric_scores,
     code_scores,
@@ -113,12 +113,12 @@ class SearchWays:
         if way == "float":
             return self._search_floats(queries, options.k, candidates)
         if way == "hierarchical":
-            vectors = queries.embeddings
+            embedded: EmbeddedCodes = queries
             if self._similar:
-                vectors = vectors * inverse_lengths(vectors)[:, None]
+                vectors = queries.embeddings * inverse_lengths(queries.embeddings)[:, None]
+                embedded = EmbeddedCodes(queries.codes, vectors)
             return self._hierarchical.search(
-                queries.codes,
-                vectors,
+                embedded,
                 options.k,
                 oversampling=options.oversampling,
                 candidates=candidates,

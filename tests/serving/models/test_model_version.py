@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from hashgnn.state import artifact
 from hashgnn.errors import ArtifactError
 from hashgnn.recommender import HashGNN
 from hashgnn.serving.models import model_version
@@ -16,7 +15,7 @@ from hashgnn.serving.models.model_version import open_version
 from hashgnn.serving.models.reload_requests import ReloadMailbox
 from hashgnn.serving.models.version_manager import folder_mark
 from hashgnn.serving.wire.schemas import ReloadRequest
-from hashgnn.state import save_state
+from hashgnn.state import artifact, save_state
 from hashgnn.testing.states import random_state
 
 
