@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 from hashgnn.recommender.new_item_bias import NewItemBias
 from hashgnn.recommender.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
 from hashgnn.recommender.search_ways import FloatQueries, SearchOptions, SearchWays
-from hashgnn.state import ModelState
+from hashgnn.state import IndexedCodes, ModelState
 
 Check: TypeAlias = Callable[[], None]
 
@@ -64,6 +65,13 @@ class FittedModel:
         )
         assert isinstance(index, HammingIndex | InvertedFile)
         return index
+
+    @property
+    def indexed_state(self) -> ModelState:
+        """The state with its items in ``item_index``, as it is saved."""
+        codes = IndexedCodes(self.item_index)
+        items = replace(self.state.items, codes=codes, bias=codes.bias)
+        return replace(self.state, items=items, index_recall=self.index_recall)
 
     @cached_property
     def items_for_users(self) -> SearchWays:

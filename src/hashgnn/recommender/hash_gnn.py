@@ -259,8 +259,7 @@ class HashGNN(Recommender):
         StorageError
             If writing failed, as on a full disk; ``path`` is as it was.
         """
-        fitted = self.fitted
-        save_state(fitted.state, path, overwrite=overwrite)
+        save_state(self.fitted.indexed_state, path, overwrite=overwrite)
 
     @classmethod
     def load(

@@ -34,7 +34,7 @@ from hashgnn.errors import (
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "Artifact", "open_artifact", "read_artifact", "write_artifact"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 _KIND = "hashgnn"
 _LIBRARIES = ("numpy", "pyarrow", "safetensors", "scipy", "torch")
@@ -53,6 +53,8 @@ class Artifact:
     Attributes
     ----------
     path : Path
+    format_version : int
+        That it was written in, from 1 to ``FORMAT_VERSION``.
     created : str
         Time of writing, UTC, ISO 8601.
     library_versions : dict of str to str
@@ -66,6 +68,7 @@ class Artifact:
     """
 
     path: Path
+    format_version: int
     created: str
     library_versions: dict[str, str]
     document: dict[str, Any]
@@ -155,14 +158,14 @@ def read_artifact(path: Path, read: Callable[[Artifact], T], *, verify: bool = T
     ``read`` about what it found becomes :class:`ArtifactDamagedError`.
     """
     while True:
-        raw = _manifest_bytes(path)
+        mark = _mark(path)
         try:
-            result = _read(_check(path, raw, verify=verify), read)
+            result = _read(_check(path, _manifest_bytes(path), verify=verify), read)
         except ArtifactError:
-            if raw == _manifest_bytes(path):
+            if _mark(path) == mark:
                 raise
         else:
-            if raw == _manifest_bytes(path):
+            if _mark(path) == mark:
                 return result
 
 
@@ -177,6 +180,15 @@ def _read(artifact: Artifact, read: Callable[[Artifact], T]) -> T:
         raise ArtifactDamagedError(
             f"{artifact.path}: its files do not fit together, {error}; the folder was edited"
         ) from error
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """Return what tells a manifest from that of a folder that took its place; None where there is none."""
+    try:
+        status = ((set_aside(path) or path) / MANIFEST).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _manifest_bytes(path: Path) -> bytes:
@@ -205,6 +217,7 @@ def _check(path: Path, raw: bytes, *, verify: bool, n_threads: int = 1) -> Artif
     sizes = {name: int(entry["bytes"]) for name, entry in files.items()}
     return Artifact(
         path=folder,
+        format_version=manifest["format_version"],
         created=manifest["created"],
         library_versions=manifest["library_versions"],
         document={key: value for key, value in manifest.items() if key not in _OWN_KEYS},

@@ -11,6 +11,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import FeatureVocabulary, IdMap
 from hashgnn.errors import ParameterError
 from hashgnn.index import HammingIndex, InvertedFile
+from hashgnn.state.indexed_codes import IndexedCodes
 
 _BLOCK_ROWS = 65536
 
@@ -65,7 +66,9 @@ class Side:
 
     @property
     def index(self) -> HammingIndex | InvertedFile | None:
-        """The index that ``codes`` and ``bias`` were loaded with; None where there is none."""
+        """The index that holds ``codes`` and ``bias``; None where they are in no index."""
+        if isinstance(self.codes, IndexedCodes) and self.codes.bias is self.bias:
+            return self.codes.index
         return None
 
     def __len__(self) -> int:
