@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError, StorageError
+from hashgnn.index import HammingIndex
 from hashgnn.state import ModelState, artifact, load_state, save_state
 from hashgnn.testing.states import random_state
 
@@ -50,7 +51,6 @@ def test_a_state_is_read_back_equal(tmp_path: Path, mmap: bool, item_bias: bool)
     state = random_state(item_bias=item_bias)
     save_state(state, tmp_path / "v1")
     assert_same(load_state(tmp_path / "v1", mmap=mmap), state)
-    assert (tmp_path / "v1" / "item_bias.safetensors").exists() == item_bias
 
 
 def test_a_mapped_state_reads_its_tables_from_the_files(tmp_path: Path) -> None:
@@ -65,13 +65,40 @@ def test_a_mapped_state_reads_its_tables_from_the_files(tmp_path: Path) -> None:
     for table in (
         state.users.embeddings,
         state.items.embeddings,
-        state.items.codes.packed,
+        state.users.codes.packed,
         state.seen.indices,
         state.seen.indptr,
     ):
         assert maps_a_file(table)
         assert not table.flags.writeable
     assert not maps_a_file(load_state(tmp_path / "v1", mmap=False).items.embeddings)
+
+
+def test_item_codes_are_searched_where_they_lie_in_the_file(tmp_path: Path) -> None:
+    state = random_state(5, 3000, n_bits=16)
+    save_state(state, tmp_path / "v1")
+    loaded = load_state(tmp_path / "v1")
+    assert isinstance(loaded.items.index, HammingIndex)
+    segment = loaded.items.index.snapshot().segments[0]
+    for array in (segment.words, segment.penalty):
+        assert not array.flags.owndata
+        assert not array.flags.writeable
+    assert "_all" not in vars(loaded.items.codes)
+    rows = np.array([2999, 0, 7])
+    assert loaded.items.codes[rows] == state.items.codes[rows]
+    assert loaded.items.codes[::500] == state.items.codes[::500]
+    assert "_all" not in vars(loaded.items.codes)  # some rows were unpacked, not all
+    assert loaded.items.codes == state.items.codes
+    with pytest.raises(ParameterError, match=r"got 3; use codes\[3:4\]"):
+        loaded.items.codes[3]
+
+
+def test_other_codes_or_another_bias_leave_the_index_behind(tmp_path: Path) -> None:
+    save_state(random_state(5, 9, n_bits=16), tmp_path / "v1")
+    items = load_state(tmp_path / "v1").items
+    assert items.index is not None
+    assert replace(items, codes=items.codes[:]).index is None
+    assert replace(items, bias=items.bias[:]).index is None
 
 
 @settings(max_examples=150, deadline=None)
@@ -85,11 +112,11 @@ def test_any_damage_to_any_file_is_an_error(data: st.DataObject, saved: Path) ->
     try:
         (saved / name).write_bytes(whole[:at] if cut else whole[:at] + flipped + whole[at + 1 :])
         with pytest.raises(ArtifactError) as caught:
-            load_state(saved)
+            load_state(saved, verify=True)
         assert str(caught.value).startswith(f"{saved}: ")
         assert "\n" not in str(caught.value)
         with suppress(ArtifactError):  # sizes alone cannot tell; but whatever fails must fail clearly
-            load_state(saved, verify=False)
+            load_state(saved)
     finally:
         (saved / name).write_bytes(whole)
 
@@ -104,9 +131,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_swapped_for_that_of_another_model_is_an_error(tmp_path: Path) -> None:
     save_state(random_state(rng=1), tmp_path / "v1")
     save_state(random_state(rng=2), tmp_path / "v2")
-    shutil.copy(tmp_path / "v2" / "item_codes.safetensors", tmp_path / "v1")
-    with pytest.raises(ArtifactDamagedError, match=r"checksum of item_codes\.safetensors does not match"):
-        load_state(tmp_path / "v1")
+    shutil.copy(tmp_path / "v2" / "item_index.hgx", tmp_path / "v1")
+    with pytest.raises(ArtifactDamagedError, match=r"checksum of item_index\.hgx does not match"):
+        load_state(tmp_path / "v1", verify=True)
 
 
 def test_parts_that_do_not_fit_together_are_an_error_even_with_right_checksums(tmp_path: Path) -> None:
@@ -117,7 +144,8 @@ def test_parts_that_do_not_fit_together_are_an_error_even_with_right_checksums(t
         for file in path.iterdir():
             if file.name != artifact.MANIFEST:
                 shutil.copy(file, folder)
-        BinaryCodes(np.zeros((8, 2), np.uint8)).save(folder / "item_codes.safetensors")
+        codes = BinaryCodes(np.zeros((8, 2), np.uint8))
+        HammingIndex(codes, ItemBias(np.zeros(8, np.uint8), 0.0)).save(folder / "item_index.hgx")
     with pytest.raises(ArtifactDamagedError, match="codes must have one row an id, 9, got 8; the folder was"):
         load_state(tmp_path / "v2")
     with artifact.write_artifact(

@@ -239,6 +239,7 @@ class IdMap:
             return cls(array)
         column, order = _whole(table["id"]), _read_order(table)
         if kind == "str":
+            column.validate(full=True)  # offsets of a damaged file would lead anywhere
             column = column.cast(pa.large_string())
         if order is None and not _ascends(column):
             order = pc.sort_indices(column).cast(pa.int32()).to_numpy()

@@ -14,7 +14,7 @@ from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, IdMap
-from hashgnn.errors import ParameterError
+from hashgnn.errors import DataError, ParameterError
 from hashgnn.fold_in import FOLD_INS, FoldIn, HashProjection, build_fold_in
 from hashgnn.index import HammingIndex, InvertedFile, load_index
 from hashgnn.state.artifact import Artifact, read_artifact, write_artifact
@@ -166,8 +166,11 @@ def _write_ids(path: Path, ids: IdMap) -> None:
 
 
 def _read_ids(path: Path, *, mmap: bool) -> IdMap:
-    source = pa.memory_map(str(path)) if mmap else pa.OSFile(str(path))
-    return IdMap.from_arrow(pa.ipc.open_file(source).read_all())
+    try:
+        source = pa.memory_map(str(path)) if mmap else pa.OSFile(str(path))
+        return IdMap.from_arrow(pa.ipc.open_file(source).read_all())
+    except pa.ArrowException as error:
+        raise DataError(f"{path.name} is no table of ids, {error}") from None
 
 
 def _read_ids_1(path: Path) -> IdMap:
