@@ -15,6 +15,21 @@ from hashgnn._types import Array
 _MANY = 4096  # texts that are looked up together: a hash table of all is then cheaper than so many searches
 
 
+def integers(column: pa.Array) -> Array:
+    """Return a column of integers without nulls as NumPy's view of its memory.
+
+    ``to_numpy`` would import pandas, which takes a quarter of a second.
+    """
+    dtype = np.dtype(f"i{column.type.bit_width // 8}")
+    return np.frombuffer(column.buffers()[1] or b"", dtype)[column.offset : column.offset + len(column)]
+
+
+def indices(array: Array) -> pa.Array:
+    """Return int64 indices as Arrow's view of their memory; ``pa.array`` would import pandas."""
+    contiguous = np.ascontiguousarray(array, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(contiguous), [None, pa.py_buffer(contiguous)])
+
+
 class SortedTexts(Sequence[bytes]):
     """Texts in ascending order, as the UTF-8 bytes of an Arrow array; nothing is copied.
 
@@ -35,7 +50,7 @@ class SortedTexts(Sequence[bytes]):
     @property
     def are_distinct(self) -> bool:
         """Whether each text is greater than the one before it."""
-        array = self.array if self._order is None else self.array.take(pa.array(self._order))
+        array = self.array if self._order is None else self.array.take(indices(self._order))
         return len(array) < 2 or bool(pc.all(pc.less(array[:-1], array[1:])).as_py())
 
     def positions(self, texts: list[str]) -> Array:

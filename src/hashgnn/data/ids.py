@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from hashgnn._checks import check_choice, quote_some
 from hashgnn._types import Array
 from hashgnn.data import _id_encoding
-from hashgnn.data._sorted_texts import SortedTexts
+from hashgnn.data._sorted_texts import SortedTexts, indices, integers
 from hashgnn.errors import DataError, ParameterError, UnknownIdError
 
 _NOUNS = {"int": "integers", "str": "text", "other": "hashable objects"}
@@ -148,7 +148,7 @@ class IdMap:
         if self._texts is None:
             result[known] = self.ids[index[known]]
         else:
-            result[known] = self._texts.array.take(pa.array(index[known])).to_pylist()
+            result[known] = self._texts.array.take(indices(index[known])).to_pylist()
         result[~known] = -1 if self.kind == "int" else None
         return result
 
@@ -242,7 +242,7 @@ class IdMap:
             column.validate(full=True)  # offsets of a damaged file would lead anywhere
             column = column.cast(pa.large_string())
         if order is None and not _ascends(column):
-            order = pc.sort_indices(column).cast(pa.int32()).to_numpy()
+            order = integers(pc.sort_indices(column).cast(pa.int32()))
         return cls._of_column(kind, column, order)
 
     @classmethod
@@ -250,7 +250,7 @@ class IdMap:
         ids = cls.__new__(cls)
         ids.kind = kind
         if kind == "int":
-            ids._keep(column.to_numpy())
+            ids._keep(integers(column))
             ids._order = order
             ordered = ids.ids if order is None else ids.ids[order]
             are_distinct = bool((ordered[1:] > ordered[:-1]).all())
@@ -360,8 +360,11 @@ def _read_order(table: pa.Table) -> Array | None:
     """Return the column ``order`` of a written map, checked to be a permutation."""
     if "order" not in table.column_names:
         return None
-    order: Array = np.asarray(_whole(table["order"]))
-    if order.dtype != np.int32 or (len(order) and (order.min() < 0 or order.max() >= len(order))):
+    column = _whole(table["order"])
+    if column.type != pa.int32() or column.null_count:
+        raise DataError(f"the order of an id map must be int32 without nulls, got {column.type}")
+    order = integers(column)
+    if len(order) and (order.min() < 0 or order.max() >= len(order)):
         raise DataError("the order of an id map must hold its indices")
     return order
 
