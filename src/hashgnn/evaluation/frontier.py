@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashgnn.errors import ParameterError
-from hashgnn.evaluation.evaluation_report import EvaluationReport
+from hashgnn.evaluation.evaluation_result import EvaluationResult
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FrontierRow:
 
 
 def frontier_rows(
-    report: EvaluationReport, *, method: str, n_bits: int, metric: str = "recall@20"
+    report: EvaluationResult, *, method: str, n_bits: int, metric: str = "recall@20"
 ) -> list[FrontierRow]:
     """Return a row for each search way of a report that has times.
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.codes import CodeHealth
+from hashgnn.evaluation._html import Html
 from hashgnn.evaluation.distances import DistanceSample
-from hashgnn.evaluation.evaluation_report import EvaluationReport
-from hashgnn.evaluation.report._html import Html
+from hashgnn.evaluation.evaluation_result import EvaluationResult
 from hashgnn.evaluation.report._svg import FAINT, FIRST, INK, PAPER, SECOND, drawing
 
 _BALANCE_BINS = 20
@@ -46,7 +46,7 @@ def training_plot(history: Sequence[Mapping[str, float]]) -> Html:
     return sheet.html
 
 
-def size_plot(report: EvaluationReport, metric: str) -> Html:
+def size_plot(report: EvaluationResult, metric: str) -> Html:
     """Draw a metric of each search way against the bytes it needs of an item."""
     with drawing("size", f"{metric} of each search way against bytes an item") as sheet:
         axes = sheet.figure.add_subplot()

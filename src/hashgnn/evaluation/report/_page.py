@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
-from hashgnn.evaluation.evaluation_report import EvaluationReport
-from hashgnn.evaluation.report._html import Html, join, table, tag
+from hashgnn.evaluation._html import Html, join, table, tag
+from hashgnn.evaluation.evaluation_result import EvaluationResult
+from hashgnn.evaluation.report._plots import balance_plot, distance_plot, size_plot, training_plot
 from hashgnn.evaluation.report.content import Example, ReportContent
-from hashgnn.evaluation.report.plots import balance_plot, distance_plot, size_plot, training_plot
 
 _NAMES = {
     "hamming": "bits against bits",
@@ -103,7 +103,7 @@ def _results(content: ReportContent) -> Html:
     )
 
 
-def _measure(report: EvaluationReport, way: str, name: str, value: float) -> Html:
+def _measure(report: EvaluationResult, way: str, name: str, value: float) -> Html:
     parts: list[Any] = [tag("span", f"{value:.4f}", class_="value")]
     if name in report.intervals.get(way, {}):
         low, high = report.intervals[way][name]
