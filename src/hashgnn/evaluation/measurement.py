@@ -14,7 +14,7 @@ from hashgnn._progress import progress as progress_bar
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.errors import DataError, ParameterError
-from hashgnn.evaluation._held_out import HeldOut, held_out
+from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.evaluation._timing import QueryTime, time_queries
 from hashgnn.evaluation.bootstrap import bootstrap_intervals
 from hashgnn.evaluation.evaluation_result import EvaluationResult

@@ -168,7 +168,7 @@ class HitRate(UserMetric):
     name = "hr"
 
     def observed(self, judged: Judged) -> Array:
-        values: Array = judged.hits[:, : self.k].any(axis=1).astype(np.float64)
+        values: Array = judged.hits[:, : self.k].astype(np.float64).max(axis=1)
         return values
 
     def expected(self, judged: Judged, ties: Ties) -> Array:
@@ -182,7 +182,8 @@ class ReciprocalRank(UserMetric):
     name = "mrr"
 
     def observed(self, judged: Judged) -> Array:
-        values: Array = (judged.hits[:, : self.k] / np.arange(1, self.k + 1)).max(axis=1)
+        hits = judged.hits[:, : self.k].astype(np.float64)
+        values: Array = (hits / np.arange(1, self.k + 1)).max(axis=1)
         return values
 
     def expected(self, judged: Judged, ties: Ties) -> Array:
@@ -238,8 +239,8 @@ Efficiently in the Presence of Tied Scores*, ECIR 2008, and the same argument fo
 """
 
 
-def parse_metric(name: str | Metric) -> Metric:
-    """Return the metric that a name such as ``"recall@20"`` stands for; a metric stays as it is.
+def parse_metric(name: Any) -> Metric:
+    """Return the metric that a name such as ``"recall@20"`` stands for; a :class:`Metric` stays as it is.
 
     Raises
     ------

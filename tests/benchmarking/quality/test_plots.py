@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hand import put
 
-from hashgnn.benchmarking.quality.plots import draw_plots
-from hashgnn.benchmarking.quality.report import report_quality, write_report
+from hashgnn.benchmarking.quality._plots import draw_plots
+from hashgnn.benchmarking.quality.summary import summarise_quality, write_summary
 
 pytest.importorskip("matplotlib")
 
@@ -63,11 +63,11 @@ def test_a_report_without_plots_draws_none_and_writes_its_tables(tmp_path: Path)
         put(tmp_path / "cells", "ours", 0, {"hamming": [0.5, 0.4, 0.9, 0.3]}),
         put(tmp_path / "cells", "theirs", 0, {"hamming": [0.4, 0.2, 0.6, 0.3]}),
     ]
-    report = report_quality(results, ["recall@20"], "ours")
-    write_report(report, results, tmp_path, plots=False)
+    report = summarise_quality(results, ["recall@20"], "ours")
+    write_summary(report, results, tmp_path, plots=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "cells",
-        "report.json",
+        "summary.json",
         "table.csv",
         "table.md",
         "tests.md",

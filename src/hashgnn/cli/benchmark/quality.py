@@ -1,4 +1,4 @@
-"""``hashgnn benchmark quality``: methods side by side on held-out interactions."""
+"""``hashgnn benchmark quality``: methods compared on held-out interactions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def quality(
     ] = None,
     add: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Methods beside those of the suite.", rich_help_panel=_WHAT),
+        typer.Option(metavar="A,B", help="Methods in addition to those of the suite.", rich_help_panel=_WHAT),
     ] = None,
     bits: Annotated[
         str | None, typer.Option(metavar="N,N", help="Widths of codes.", rich_help_panel=_WHAT)
@@ -87,16 +87,14 @@ def quality(
     ] = 5,
     reference: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Method that the others are tested against.", rich_help_panel=_WHAT
-        ),
+        typer.Option(metavar="NAME", help="Method that the others are compared with.", rich_help_panel=_WHAT),
     ] = None,
     test: Annotated[
         str, typer.Option(metavar="NAME", help="t, wilcoxon or bootstrap.", rich_help_panel=_WHAT)
     ] = "t",
     threads: Annotated[int, typer.Option(metavar="N", help="Processors to use.", rich_help_panel=_RUN)] = 1,
-    report_only: Annotated[
-        bool, typer.Option("--report", help="Measure nothing; report what is there.", rich_help_panel=_RUN)
+    read_only: Annotated[
+        bool, typer.Option("--no-fit", help="Fit nothing; summarise what is there.", rich_help_panel=_RUN)
     ] = False,
     no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw nothing.", rich_help_panel=_RUN)] = False,
     as_json: Json = False,
@@ -106,7 +104,7 @@ def quality(
     """Fit and evaluate methods on data sets, widths and seeds, and say which differences are significant.
 
     Every cell is a file under DIR/cells; the same command goes on where it was stopped. DIR gets table.md,
-    table.csv, tests.md, report.json and plots. Epochs are chosen on a part of the training interactions.
+    table.csv, tests.md, summary.json and plots. Epochs are chosen on a part of the training interactions.
 
     Examples:
       hashgnn benchmark quality --suite paper
@@ -122,8 +120,8 @@ def quality(
         compare_quality,
         load_data_set,
         parse_method,
-        report_quality,
-        write_report,
+        summarise_quality,
+        write_summary,
     )
 
     out = Output(as_json, quiet)
@@ -144,7 +142,7 @@ def quality(
     _known("--reference", held_against, named)
     failed: list[dict[str, str]] = []
 
-    def say_failed(cell: Any, error: Exception) -> None:
+    def note_failed(cell: Any, error: Exception) -> None:
         failed.append({"cell": str(cell), "reason": str(error)})
         out.note(f"{cell}: left out; {error}")
 
@@ -163,25 +161,25 @@ def quality(
             n_threads=threads,
             progress=out.progress,
             on_done=lambda result: out.note(_said(result, plan.metrics[0])),
-            on_failed=say_failed,
-            only_read=report_only,
+            on_failed=note_failed,
+            only_read=read_only,
         )
     if len(results) < n_cells:
         out.note(f"{len(results)} of {n_cells} cells are measured")
     if not results:
-        reason = failed[0]["reason"] if failed else "run it without --report"
+        reason = failed[0]["reason"] if failed else "run it without --no-fit"
         raise ParameterError(f"{folder}: holds no cell of this comparison; {reason}")
-    report = report_quality(results, plan.metrics, held_against, test=test)
-    report = write_report(report, results, folder, plots=not no_plots)
+    summary = summarise_quality(results, plan.metrics, held_against, test=test)
+    summary = write_summary(summary, results, folder, plots=not no_plots)
     if as_json:
         counts = {"n_cells": n_cells, "n_measured": len(results), "failed": failed}
-        out.document({"folder": folder, **counts, **report.to_dict()})
+        out.document({"folder": folder, **counts, **summary.to_dict()})
         return
-    out.table(*report.table())
-    if report.tests:
+    out.table(*summary.table())
+    if summary.tests:
         title = f"\n{held_against} against the others, {plan.metrics[0]}, test {test}, p adjusted by Holm's method"
-        out.table(*report.test_table(), title=title)
-    out.note(f"{folder}: table.md, table.csv, tests.md, report.json, {len(report.plots)} plots")
+        out.table(*summary.test_table(), title=title)
+    out.note(f"{folder}: table.md, table.csv, tests.md, summary.json, {len(summary.plots)} plots")
 
 
 def _said(result: Any, metric: str) -> str:
