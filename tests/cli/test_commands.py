@@ -58,6 +58,29 @@ def test_evaluate_prints_the_document_that_was_promised(files: Path, run: Run) -
     assert document["metrics"]["hierarchical"]["recall@10"] > 0.9
     assert document["bytes_per_item"]["biased"] == 3
     assert set(document["milliseconds_per_query"]) == set(document["metrics"])
+    assert (document["served"], document["index_recall"]) == (False, 1)
+
+
+def test_evaluate_measures_what_is_served(files: Path, run: Run) -> None:
+    command = (
+        "evaluate",
+        files / "model",
+        "--test",
+        files / "test.parquet",
+        "--k",
+        "5",
+        "--search",
+        "biased",
+    )
+    _, exact, _ = run(*command, "--json", "--quiet")
+    code, out, _ = run(*command, "--served", "--index-recall", "0.9", "--json", "--quiet")
+    document = json.loads(out)
+    assert code == 0
+    assert (document["served"], document["index_recall"]) == (True, 0.9)
+    assert document["metrics"] == json.loads(exact)["metrics"]  # so few items are scanned, and exactly
+    assert document["expected"] == {"biased": {}}
+    _, printed, _ = run(*command, "--served", "--quiet")
+    assert "items, as served, 95 % intervals over users" in printed.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +88,10 @@ def test_evaluate_prints_the_document_that_was_promised(files: Path, run: Run) -
     [
         (("--k", "0"), "--k must be integers >= 1 like 20,50, got '0'"),
         (("--k", "20,100"), "metrics must be cut at 24 items at most, got 'recall@100'"),
+        (
+            ("--k", "5", "--index-recall", "0.9"),
+            "--index-recall must be 1 where quality is measured exactly, got 0.9; add --served",
+        ),
         (("--metrics", "recal@5"), "metrics must be names like 'recall@20', of 'recall', "),
         (
             ("--k", "5", "--search", "hamming,hash"),

@@ -14,15 +14,14 @@ from hashgnn._progress import progress as progress_bar
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.errors import DataError, ParameterError
-from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.evaluation._timing import QueryTime, time_queries
 from hashgnn.evaluation.bootstrap import bootstrap_intervals
 from hashgnn.evaluation.evaluation_result import EvaluationResult
+from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.evaluation.metrics import CatalogueMetric, Metric, UserMetric, parse_metrics
 from hashgnn.evaluation.protocols import Retriever, Scorer
 from hashgnn.evaluation.relevance import Judged, judge
-from hashgnn.ranking import CandidateFilter, IndexLists, Matches, top_k
-from hashgnn.ranking.top_k import rows_per_block
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches, rows_per_block, top_k
 
 _N_TIMED = 100
 

@@ -10,8 +10,7 @@ import scipy.sparse as sp
 
 from hashgnn._types import Array
 from hashgnn.graph.bipartite import BipartiteGraph
-from hashgnn.ranking import CandidateFilter, IndexLists, Matches, top_k
-from hashgnn.ranking.top_k import rows_per_block
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches, rows_per_block, top_k
 
 _COLUMNS = 32  # histories filtered at a time: they stay in the processor's cache
 

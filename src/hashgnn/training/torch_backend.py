@@ -12,8 +12,7 @@ from hashgnn._types import Array
 from hashgnn.graph import BipartiteGraph
 from hashgnn.graph.backend import Backend, Filter
 from hashgnn.nn import sparse_from_scipy, sparse_times
-from hashgnn.ranking import Matches
-from hashgnn.ranking.top_k import rows_per_block
+from hashgnn.ranking import Matches, rows_per_block
 
 _DEVICE_BLOCK_BYTES = 256 << 20
 
