@@ -60,7 +60,7 @@ def evaluate(
 
       hashgnn evaluate models/v1 --test held_out.parquet --k 20,50 --search hamming,hierarchical --json
     """
-    from hashgnn.cli._models import open_model
+    from hashgnn.cli._reading import open_model
     from hashgnn.evaluation import evaluate as measure
     from hashgnn.evaluation.metric_names import parse_metrics
 
