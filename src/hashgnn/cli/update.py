@@ -78,8 +78,8 @@ def update(
 ) -> None:
     """Continue the training of a saved model with new interactions, and save its next version.
 
-    OLD stays as it is, and its settings are kept. New users and items are added. A file of
-    hashgnn interactions export is refused if OLD was already trained on some of it.
+    OLD stays as it is, and its settings are kept. New users and items are added. A file that was exported
+    from a service's store is refused if OLD was already trained on a part of it.
 
     Examples:
       hashgnn update models/v1 new.parquet
