@@ -52,7 +52,7 @@ def test_a_file_of_ids_is_read_without_its_empty_lines(tmp_path) -> None:
     ("content", "sentence"),
     [
         (b"\n\n", "holds no id"),
-        (b"\xff\xfe\x00", "must be a text file in UTF-8 with one id a line"),
+        (b"\xff\xfe\x00", "must be a text file in UTF-8 with one id per line"),
         (None, "cannot be read, No such file or directory"),
     ],
 )

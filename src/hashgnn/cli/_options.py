@@ -45,11 +45,11 @@ def integer_list(name: str, text: str) -> list[int]:
 
 
 def id_lines(path: Path) -> list[str]:
-    """Read a text file with one id a line; empty lines are left out."""
+    """Read a text file with one id per line; empty lines are left out."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise ParameterError(f"{path}: must be a text file in UTF-8 with one id a line") from None
+        raise ParameterError(f"{path}: must be a text file in UTF-8 with one id per line") from None
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read, {error.strerror}") from None
     ids = [line.strip() for line in lines if line.strip()]
@@ -114,7 +114,7 @@ AllowFile = Annotated[
     typer.Option(
         "--allow-file",
         metavar="FILE",
-        help="Only these items, one id a line; added to --allow.",
+        help="Only these items, one id per line; added to --allow.",
         rich_help_panel=_CANDIDATES,
     ),
 ]
@@ -127,7 +127,7 @@ BlockFile = Annotated[
     typer.Option(
         "--block-file",
         metavar="FILE",
-        help="None of these items, one id a line; added to --block.",
+        help="None of these items, one id per line; added to --block.",
         rich_help_panel=_CANDIDATES,
     ),
 ]
