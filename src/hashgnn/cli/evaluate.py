@@ -71,7 +71,7 @@ def evaluate(
 
       hashgnn evaluate models/v1 --test held_out.parquet --served --index-recall 0.95
     """
-    from hashgnn.cli._models import open_model
+    from hashgnn.cli._reading import open_model
     from hashgnn.evaluation import evaluate as measure
     from hashgnn.evaluation.metrics import parse_metrics
 

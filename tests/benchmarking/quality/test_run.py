@@ -172,7 +172,15 @@ def test_a_plan_that_breaks_a_rule_is_refused(settings: dict[str, object], messa
     ("more", "message"),
     [
         (["--suite", "all"], "--suite must be one of 'paper', 'default', 'parts', .*, got 'all'"),
-        (["--seeds", "x"], "--seeds must be integers >= 0 like 32,64, got 'x'"),
+        (
+            ["--seeds", "x"],
+            "--seeds must be a number of seeds >= 1, got 'x'; name single seeds with --seed-list",
+        ),
+        (
+            ["--seeds", "2,"],
+            "--seeds must be a number of seeds >= 1, got '2,'; name single seeds with --seed-list",
+        ),
+        (["--seed-list", "2,x"], "--seed-list must be integers >= 0 like 32,64, got 'x'"),
         (["--reference", "none"], "--reference must be one of 'ours', .*, got 'none'"),
         (["--data", "nowhere"], "data must be a folder under HASHGNN_DATA"),
     ],

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn import __version__
-from hashgnn.cli._demo.people import beside, choose_people
-from hashgnn.cli._demo.source import GENERATED_PREFIX, as_implicit, bring
+from hashgnn.cli._demo.people import choose_people, compare
+from hashgnn.cli._demo.source import GENERATED_PREFIX, as_implicit, load_source
 from hashgnn.cli._output import Output
-from hashgnn.cli._run_folder import RunFolder
+from hashgnn.cli._training_run import RunFolder
 from hashgnn.codes import code_health
 from hashgnn.data import split
 from hashgnn.evaluation import evaluate, sample_distances
@@ -27,7 +27,7 @@ def run_demo(output: Path, out: Output, *, offline: bool) -> None:
     """Fetch or generate, split, train, evaluate, recommend, save, and write the report."""
     started = time.perf_counter()
     RunFolder(output / "model").check(overwrite=True, resume=False)
-    source = bring(out, offline=offline)
+    source = load_source(out, offline=offline)
     if source.is_generated:
         out = out.with_prefix(GENERATED_PREFIX)
     rated = source.interactions
@@ -44,7 +44,7 @@ def run_demo(output: Path, out: Output, *, offline: bool) -> None:
         trained = model.state_.training
         out.note(f"trained {trained['epochs']} epochs in {trained['seconds']:.1f} seconds")
         result = evaluate(model, train.csr, test.csr, metrics=_METRICS, rng=_SEED, progress=out.progress)
-    people = beside(model, choose_people(train, test, rng=_SEED), train, test, source.titles, _SHOWN_WAY)
+    people = compare(model, choose_people(train, test, rng=_SEED), train, test, source.titles, _SHOWN_WAY)
     model.save(output / "model", overwrite=True)
     write_report(output / "report.html", _content(source, model, train, test, result, people))
     seconds = time.perf_counter() - started
