@@ -68,3 +68,11 @@ def test_the_recommender_does_not_import_torch() -> None:
     loaded = loaded_by("import hashgnn; hashgnn.HashGNN; hashgnn.evaluate; hashgnn.split")
     assert "numpy" in loaded
     assert "torch" not in loaded
+
+
+@pytest.mark.parametrize("package", ["pytest", "hypothesis"])
+def test_the_suites_without_their_extra_are_one_sentence(package: str) -> None:
+    code = f"import sys; sys.modules[{package!r}] = None; import hashgnn.testing.states"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    sentence = f'hashgnn.testing needs the package {package}; install it with: pip install "hashgnn[testing]"'
+    assert done.stderr.splitlines()[-1] == f"hashgnn.errors.MissingExtraError: {sentence}"

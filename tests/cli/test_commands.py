@@ -58,6 +58,29 @@ def test_evaluate_prints_the_document_that_was_promised(files: Path, run: Run) -
     assert document["metrics"]["hierarchical"]["recall@10"] > 0.9
     assert document["bytes_per_item"]["biased"] == 3
     assert set(document["milliseconds_per_query"]) == set(document["metrics"])
+    assert (document["served"], document["index_recall"]) == (False, 1)
+
+
+def test_evaluate_measures_what_is_served(files: Path, run: Run) -> None:
+    command = (
+        "evaluate",
+        files / "model",
+        "--test",
+        files / "test.parquet",
+        "--k",
+        "5",
+        "--search",
+        "biased",
+    )
+    _, exact, _ = run(*command, "--json", "--quiet")
+    code, out, _ = run(*command, "--served", "--index-recall", "0.9", "--json", "--quiet")
+    document = json.loads(out)
+    assert code == 0
+    assert (document["served"], document["index_recall"]) == (True, 0.9)
+    assert document["metrics"] == json.loads(exact)["metrics"]  # so few items are scanned, and exactly
+    assert document["expected"] == {"biased": {}}
+    _, printed, _ = run(*command, "--served", "--quiet")
+    assert "items, as served, 95 % intervals over users" in printed.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +88,10 @@ def test_evaluate_prints_the_document_that_was_promised(files: Path, run: Run) -
     [
         (("--k", "0"), "--k must be integers >= 1 like 20,50, got '0'"),
         (("--k", "20,100"), "metrics must be cut at 24 items at most, got 'recall@100'"),
+        (
+            ("--k", "5", "--index-recall", "0.9"),
+            "--index-recall must be 1 where quality is measured exactly, got 0.9; add --served",
+        ),
         (("--metrics", "recal@5"), "metrics must be names like 'recall@20', of 'recall', "),
         (
             ("--k", "5", "--search", "hamming,hash"),
@@ -94,6 +121,10 @@ def test_recommend_for_users_for_a_history_and_for_everyone(files: Path, run: Ru
     assert code == 0
     assert found["history"] == 0
     assert not {"i1", "i2", "i3"} & set(found["item_ids"])
+    _, out, _ = run(
+        "recommend", files / "model", "--history", "i1", "--allow", "i2,i3", "--block", "i3", "--json"
+    )
+    assert json.loads(out)["results"][0]["item_ids"] == ["i2"]
     target = tmp_path / "all.parquet"
     code, _, _ = run("recommend", files / "model", "--all", "-o", target, "-k", "2")
     assert code == 0
@@ -126,7 +157,10 @@ def test_help_is_quick_and_needs_no_torch() -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("user_id,thing\n1,2\n", "column 'item_id' is missing"),
+        (
+            "user_id,thing\n1,2\n",
+            "column 'item_id' is missing, found 'user_id', 'thing'; name the column with --item",
+        ),
         ("", "the file is empty"),
         ("user_id,item_id\n1,2\n1,3\n", "training needs at least 2 users with interactions, got 1"),
         ("user_id,item_id,weight\n1,2,1\n2,3,nan\n", "line 3: weight must be finite and > 0, got nan"),
@@ -195,6 +229,8 @@ def test_a_bad_option_of_fit_is_named_before_anything_is_written(
             ("--history", "i1,nothing"),
             "1 of 2 item ids are not in the training data: 'nothing'; pass --on-unknown skip to leave them out",
         ),
+        (("--users", "1", "--allow", "nothing"), "or pass another --on-unknown"),
+        (("--users", "1", "--on-unknown", "drop"), "on_unknown must be one of 'error', 'skip', 'popular'"),
         ((), "recommend needs one of --users, --users-file, --history and --all, got 0 of them"),
         (("--users", "1", "--all"), "recommend needs one of"),
         (("--all",), "--all needs a file to write, -o FILE.parquet"),
@@ -208,6 +244,33 @@ def test_a_bad_question_to_recommend_is_answered_with_one_sentence(
     assert (code, out) == (2, "")
     assert sentence in err
     assert err.count("\n") == 1
+
+
+def test_a_file_of_unknown_format_names_the_option(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "events.bin").write_text("1 2\n")
+    code, _, err = run("data", "stats", tmp_path / "events.bin")
+    assert code == 2
+    assert err.endswith(" with --format\n")
+
+
+def test_a_remedy_names_no_option_that_the_command_lacks(files: Path, run: Run) -> None:
+    code, _, err = run("similar", files / "model", "--item", "nothing")
+    assert code == 2
+    assert "--on-unknown" not in err
+
+
+def test_json_is_all_that_a_command_prints_to_stdout(files: Path, run: Run, tmp_path: Path) -> None:
+    train = files / "train.parquet"
+    for command in (
+        ("fit", train, "-o", tmp_path / "v1", "--epochs", 1, "--bits", 16, *QUICK),
+        ("data", "stats", train),
+        ("inspect", tmp_path / "v1"),
+        ("recommend", tmp_path / "v1", "--all", "-o", tmp_path / "all.parquet"),
+    ):
+        code, out, _ = run(*command, "--json")
+        assert code == 0
+        assert out.count("\n") == 1
+        assert json.loads(out)
 
 
 def test_a_model_that_stands_is_not_overwritten_unasked(files: Path, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""The roads of the demo to its data: a public set from wherever it came, or data made up on the spot."""
+"""The roads of the demo to its data: a public set from wherever it came, or generated data."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def found(name: str, **options: object) -> LoadedDataset:
 
 def test_titles_have_their_year_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "fetch", found)
-    brought = source.bring(OUT, offline=False)
-    assert brought.titles == {7: "Alien (1979)", 9: "unknown"}
-    assert (brought.name, brought.where_from, brought.is_generated) == ("MovieLens-100K", "a shelf", False)
-    assert source.as_implicit(brought.interactions).csr.data.tolist() == [1, 1]
+    loaded = source.load_source(OUT, offline=False)
+    assert loaded.titles == {7: "Alien (1979)", 9: "unknown"}
+    assert (loaded.name, loaded.where_from, loaded.is_generated) == ("MovieLens-100K", "a shelf", False)
+    assert source.as_implicit(loaded.interactions).csr.data.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("error", [FetchError("no host answers"), StorageError("the cache is full")])
@@ -39,13 +39,13 @@ def test_where_nothing_can_be_fetched_the_reason_is_said_and_data_are_generated(
 
     monkeypatch.setattr(source, "fetch", fails)
     monkeypatch.setattr(source, "generate", lambda rng: generate(20, 60, rng=rng))
-    brought = source.bring(OUT, offline=False)
-    assert brought.is_generated
-    assert len(brought.interactions) > 100
-    assert set(brought.interactions.item_ids.ids.tolist()) <= set(brought.titles)
-    assert all(title.split()[:2][1] in GENRES for title in brought.titles.values())
+    loaded = source.load_source(OUT, offline=False)
+    assert loaded.is_generated
+    assert len(loaded.interactions) > 100
+    assert set(loaded.interactions.item_ids.ids.tolist()) <= set(loaded.titles)
+    assert all(title.split()[:2][1] in GENRES for title in loaded.titles.values())
     said = capsys.readouterr()
-    assert said.err == f"[generated data] {error}; going on with generated data instead\n"
+    assert said.err == f"[generated data] {error}; using generated data instead\n"
     assert said.out == ""
 
 
@@ -55,7 +55,7 @@ def test_offline_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(source, "fetch", asked)
     monkeypatch.setattr(source, "generate", lambda rng: generate(20, 60, rng=rng))
-    assert source.bring(OUT, offline=True).is_generated
+    assert source.load_source(OUT, offline=True).is_generated
 
 
 def test_generated_data_hold_tastes_that_can_be_learned() -> None:

@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from hashgnn.cli.app import app
+from hashgnn.config import load_recipe
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -52,8 +53,16 @@ def test_a_paragraph_of_help_is_not_broken_where_the_source_is(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     _, out, _ = run("fit", "--help")
-    (line,) = (line for line in out.splitlines() if "While it runs" in line)
-    assert line.strip().endswith("DIR appears only when training has ended well.")
+    (line,) = (line for line in out.splitlines() if "DIR appears only" in line)
+    assert line.strip().endswith("DIR.log.jsonl gets a line per epoch.")
+
+
+def test_the_help_of_valid_says_what_the_recipes_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    _, out, _ = run("fit", "--help")
+    assert "default holds nothing out and keeps the last epoch, paper and authors hold out a tenth" in out
+    shares = {name: load_recipe(name).validation_share for name in ("default", "paper", "authors")}
+    assert shares == {"default": 0, "paper": 0.1, "authors": 0.1}
 
 
 def typed(text: str) -> Iterator[str]:

@@ -66,7 +66,7 @@ def test_a_model_of_another_store_forgets_nothing(store: Path, run: Run) -> None
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("clear", "events.db"), "one of --model and --upto must be given, to say what to forget"),
+        (("clear", "events.db"), "one of --model and --upto must be given, to say what to remove"),
         (("clear", "events.db", "--upto", 9), "upto must be at most 3, got 9"),
         (("clear", "none.db", "--upto", 1), "none.db: there is no such file"),
         (("export", "none.db", "-o", "x.parquet"), "none.db: there is no such file"),

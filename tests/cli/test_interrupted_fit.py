@@ -61,7 +61,7 @@ def test_a_stopped_run_resumes_to_the_model_of_an_undisturbed_one(tmp_path: Path
     code, said = stopped(broken)
     assert code == 130
     assert said.splitlines()[-2:] == [
-        "the last whole epoch is kept; go on with the same command and --resume",
+        "the last whole epoch is kept; run the same command with --resume to continue",
         "hashgnn: interrupted",
     ]
     assert not (broken / "v1").exists()

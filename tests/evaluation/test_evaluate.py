@@ -27,11 +27,11 @@ def model():
 
 def test_evaluation_of_three_users_worked_by_hand():
     # Masked lists: user 0: 1 2 3 4, relevant 1 and 4; user 1: 1 2 3, relevant 2; user 2 has nothing to find.
-    report = evaluate(model(), TRAIN, TEST, metrics=ALL, n_bootstrap=0, rng=0)
+    result = evaluate(model(), TRAIN, TEST, metrics=ALL, n_bootstrap=0, rng=0)
     second = 1 / math.log2(3)
-    assert report.n_users == 2
-    assert report.user_index.tolist() == [0, 1]
-    assert report.metrics["float"] == pytest.approx(
+    assert result.n_users == 2
+    assert result.user_index.tolist() == [0, 1]
+    assert result.metrics["float"] == pytest.approx(
         {
             "recall@2": (1 / 2 + 1) / 2,
             "precision@2": 1 / 2,
@@ -42,17 +42,17 @@ def test_evaluation_of_three_users_worked_by_hand():
             "coverage@2": 2 / 5,
         }
     )
-    assert report.per_user["float"]["recall@2"].tolist() == [0.5, 1.0]
-    assert report.per_user["float"]["recall@2"].dtype == np.float32
+    assert result.per_user["float"]["recall@2"].tolist() == [0.5, 1.0]
+    assert result.per_user["float"]["recall@2"].dtype == np.float32
 
 
-def test_expected_values_stand_beside_and_equal_them_without_ties():
-    report = evaluate(model(), TRAIN, TEST, metrics=ALL, n_bootstrap=0, rng=0)
-    per_user = {name: value for name, value in report.metrics["float"].items() if name != "coverage@2"}
-    assert report.expected["float"] == pytest.approx(per_user)
+def test_expected_values_equal_the_metrics_without_ties():
+    result = evaluate(model(), TRAIN, TEST, metrics=ALL, n_bootstrap=0, rng=0)
+    per_user = {name: value for name, value in result.metrics["float"].items() if name != "coverage@2"}
+    assert result.expected["float"] == pytest.approx(per_user)
     # User 0 finds half of what two draws of four hold, user 1 one of three with two draws.
-    assert report.expected["hamming"]["recall@2"] == pytest.approx((2 / 4 + 2 / 3) / 2)
-    assert report.metrics["hamming"]["recall@2"] == pytest.approx((1 / 2 + 1) / 2)
+    assert result.expected["hamming"]["recall@2"] == pytest.approx((2 / 4 + 2 / 3) / 2)
+    assert result.metrics["hamming"]["recall@2"] == pytest.approx((1 / 2 + 1) / 2)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
@@ -105,15 +105,15 @@ def test_weights_of_interactions_do_not_count():
 def test_test_items_that_are_in_train_are_left_out_with_a_count():
     test = matrix([[0, 1, 4], [2], [1]], 5)  # user 0 has item 0 in train, user 2 has item 1: nothing remains
     with pytest.warns(DataWarning, match="2 of 5 test interactions are also in train; they are left out"):
-        report = evaluate(model(), TRAIN, test, metrics=ALL, rng=0)
-    assert report.metrics == evaluate(model(), TRAIN, TEST, metrics=ALL, rng=0).metrics
-    assert report.n_users == 2
+        result = evaluate(model(), TRAIN, test, metrics=ALL, rng=0)
+    assert result.metrics == evaluate(model(), TRAIN, TEST, metrics=ALL, rng=0).metrics
+    assert result.n_users == 2
 
 
-def test_the_model_is_asked_for_what_was_ordered():
-    asked = model()
-    report = evaluate(
-        asked,
+def test_the_model_gets_the_arguments_of_the_call():
+    recorder = model()
+    result = evaluate(
+        recorder,
         TRAIN,
         TEST,
         metrics=["recall@1", "ndcg@3"],
@@ -123,28 +123,28 @@ def test_the_model_is_asked_for_what_was_ordered():
         batch_size=1,
         rng=0,
     )
-    assert asked.blocks == [(1, "hamming", 3, 7)] * 2
+    assert recorder.blocks == [(1, "hamming", 3, 7)] * 2
     # One warm-up, one query alone, one batch: each of the one user drawn.
-    assert len(asked.searches) == 3
-    assert {(len(users), *rest) for users, *rest in asked.searches} == {(1, "hamming", 3, 7)}
-    assert list(report.metrics) == ["hamming"]
-    assert report.bytes_per_item == {"hamming": 16.0}
-    assert report.milliseconds_per_query["hamming"] > 0
-    assert report.milliseconds_per_query_in_batch["hamming"] > 0
+    assert len(recorder.searches) == 3
+    assert {(len(users), *rest) for users, *rest in recorder.searches} == {(1, "hamming", 3, 7)}
+    assert list(result.metrics) == ["hamming"]
+    assert result.bytes_per_item == {"hamming": 16.0}
+    assert result.milliseconds_per_query["hamming"] > 0
+    assert result.milliseconds_per_query_in_batch["hamming"] > 0
 
 
 def test_times_and_intervals_can_be_left_out():
-    asked = model()
-    report = evaluate(asked, TRAIN, TEST, metrics=["recall@1"], n_timed=0, n_bootstrap=0)
-    assert asked.searches == []
-    assert report.milliseconds_per_query == report.milliseconds_per_query_in_batch == report.intervals == {}
+    recorder = model()
+    result = evaluate(recorder, TRAIN, TEST, metrics=["recall@1"], n_timed=0, n_bootstrap=0)
+    assert recorder.searches == []
+    assert result.milliseconds_per_query == result.milliseconds_per_query_in_batch == result.intervals == {}
 
 
 def test_the_report_becomes_json_of_this_form():
-    report = evaluate(model(), TRAIN, TEST, metrics=["recall@2", "coverage@2"], rng=0)
-    document = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert document["n_users"] == 2
-    assert document["metrics"] == {way: dict(values) for way, values in report.metrics.items()}
+    result = evaluate(model(), TRAIN, TEST, metrics=["recall@2", "coverage@2"], rng=0)
+    document = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert (document["n_users"], document["served"]) == (2, False)
+    assert document["metrics"] == {way: dict(values) for way, values in result.metrics.items()}
     assert list(document["expected"]["float"]) == ["recall@2"]
     assert document["intervals"]["hamming"] == {"recall@2": [0.5, 1.0]}
     assert document["bytes_per_item"] == {"float": 8.0, "hamming": 16.0}
@@ -168,8 +168,8 @@ def test_interactions_are_evaluated_as_their_matrices_are():
     )
     test = Interactions.from_arrays([0, 0, 1], [1, 4, 2], user_ids=both.user_ids, item_ids=both.item_ids)
     assert both.n_items == 5
-    report = evaluate(model(), train, test, metrics=ALL, rng=0)
-    assert report.metrics == evaluate(model(), TRAIN, TEST, metrics=ALL, rng=0).metrics
+    result = evaluate(model(), train, test, metrics=ALL, rng=0)
+    assert result.metrics == evaluate(model(), TRAIN, TEST, metrics=ALL, rng=0).metrics
 
 
 @pytest.mark.parametrize(

@@ -26,22 +26,22 @@ def test_the_frontier_holds_what_nothing_else_beats_everywhere():
     assert table[1] | {"on_frontier": None} == {**vars(good), "on_frontier": None}
 
 
-def test_rows_come_from_a_report():
+def test_rows_come_from_a_result():
     model = TableModel({"hamming": np.eye(3, dtype=np.float32), "float": np.zeros((3, 3), np.float32)})
     train, test = matrix([[1], [2], [0]], 3), matrix([[0], [1], [2]], 3)
-    report = evaluate(model, train, test, metrics=["recall@1"], rng=0)
-    rows = frontier_rows(report, method="m", n_bits=8, metric="recall@1")
+    result = evaluate(model, train, test, metrics=["recall@1"], rng=0)
+    rows = frontier_rows(result, method="m", n_bits=8, metric="recall@1")
     assert [(found.search, found.value, found.bytes_per_item) for found in rows] == [
         ("hamming", 1.0, 8.0),
         ("float", pytest.approx(1 / 3), 16.0),
     ]
-    assert [found.milliseconds_per_query for found in rows] == list(report.milliseconds_per_query.values())
+    assert [found.milliseconds_per_query for found in rows] == list(result.milliseconds_per_query.values())
     with pytest.raises(
         ParameterError, match="metric must be one that was evaluated, recall@1, got 'recall@20'"
     ):
-        frontier_rows(report, method="m", n_bits=8)
+        frontier_rows(result, method="m", n_bits=8)
     untimed = evaluate(model, train, test, metrics=["recall@1"], n_timed=0, rng=0)
-    with pytest.raises(ParameterError, match="report must hold times, got none"):
+    with pytest.raises(ParameterError, match="result must hold times, got none"):
         frontier_rows(untimed, method="m", n_bits=8, metric="recall@1")
 
 

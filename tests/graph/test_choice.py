@@ -27,7 +27,7 @@ def recall_at_20(graph: BipartiteGraph, family: str, rng: int = 0, **settings: f
     fitted = FAMILIES[family].fit(BipartiteGraph(kept.csr), spectrum=spectrum, **settings)
     values = []
     for user in np.flatnonzero(np.diff(held.csr.indptr)):
-        found = fitted.top(20, kept.csr[[user]])[0]
+        found = fitted.top(20, kept.csr[[user]]).positions[0]
         values.append(np.isin(held.csr[user].indices, found).mean())
     return np.array(values)
 

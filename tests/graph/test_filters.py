@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hashgnn.data import generate_interactions
 from hashgnn.errors import ParameterError
-from hashgnn.graph import BipartiteGraph, ChebyshevFilter, SpectralFilter, backend
+from hashgnn.graph import BipartiteGraph, ChebyshevFilter, SpectralFilter
+from hashgnn.graph.backend import CPU, Backend
 
 
 def test_scores_equal_the_formula_over_dense_matrices() -> None:
@@ -115,29 +116,33 @@ def test_isolated_nodes_score_zero(kind) -> None:
 def test_lists_leave_out_the_history_and_are_padded() -> None:
     dense = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
     fitted = SpectralFilter.fit(build(dense), rank=1, rng=0)
-    assert fitted.top(2).tolist() == [[3, -1], [-1, -1]]
+    assert fitted.top(2).positions.tolist() == [[3, -1], [-1, -1]]
     # All users who have item 3 have the others too: by symmetry 0, 1 and 2 tie, in their order.
-    assert fitted.top(3, filter_seen=False).tolist() == [[0, 1, 2], [0, 1, 2]]
+    assert fitted.top(3, filter_seen=False).positions.tolist() == [[0, 1, 2], [0, 1, 2]]
 
 
-def test_lists_do_not_depend_on_the_size_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+class SmallBlocks(Backend):
+    def block_size(self, n_items: int) -> int:
+        return 3
+
+
+def test_lists_do_not_depend_on_the_size_of_a_block() -> None:
     fitted = SpectralFilter.fit(random_graph(), rank=4, rng=0)
-    whole = fitted.top(8)
-    monkeypatch.setattr(backend, "_BLOCK_BYTES", 1000)
-    assert np.array_equal(fitted.top(8), whole)
+    whole = fitted.top(8).positions
+    assert np.array_equal(fitted.top(8, backend=SmallBlocks()).positions, whole)
 
 
 @pytest.mark.parametrize("kind", [SpectralFilter, ChebyshevFilter])
 def test_lists_by_what_items_reach_are_those_of_histories(kind: type) -> None:
     graph = BipartiteGraph(generate_interactions(400, 90, 4000, rng=0).csr)
     fitted = kind.fit(graph, rank=20, rng=0)
-    exact = fitted.top(10)
-    assert (fitted.top(10, kept=90) == exact).mean() > 0.99  # sums are rounded otherwise
-    assert (fitted.top(10, kept=1000) == exact).mean() > 0.99
-    near = fitted.top(10, kept=70)
+    exact = fitted.top(10).positions
+    assert (fitted.top(10, kept=90).positions == exact).mean() > 0.99  # sums are rounded otherwise
+    assert (fitted.top(10, kept=1000).positions == exact).mean() > 0.99
+    near = fitted.top(10, kept=70).positions
     shared = [len(np.intersect1d(one, other)) for one, other in zip(near, exact, strict=True)]
     assert np.mean(shared) > 9
-    far = fitted.top(10, kept=2)
+    far = fitted.top(10, kept=2).positions
     assert np.mean([len(np.intersect1d(one, other)) for one, other in zip(far, exact, strict=True)]) < 9
     with pytest.raises(ParameterError, match="kept must be an integer >= 1, got 0"):
         fitted.top(10, kept=0)
@@ -147,7 +152,14 @@ def test_lists_by_what_items_reach_are_those_of_histories(kind: type) -> None:
 def test_the_best_columns_are_those_of_a_stable_sort(scores: np.ndarray, k: int) -> None:
     k = min(k, scores.shape[1])
     expected = np.argsort(-scores.astype(np.float32), axis=1, kind="stable")[:, :k]
-    assert np.array_equal(backend._best(scores.astype(np.float32), k), expected)
+    assert np.array_equal(CPU.best(scores.astype(np.float32), None, k).positions, expected)
+
+
+def test_the_best_columns_leave_out_what_was_seen() -> None:
+    scores = np.array([[1, 4, 2, 4], [3, 2, 1, 0]], np.float32)
+    found = CPU.best(scores, sp.csr_matrix(np.array([[0, 1, 0, 0], [1, 1, 1, 0]])), 2)
+    assert found.lists() == [[3, 2], [3]]
+    assert found.scores.tolist() == [[4, 2], [0, -np.inf]]
 
 
 @pytest.mark.parametrize("kind", [SpectralFilter, ChebyshevFilter])
@@ -174,6 +186,6 @@ def test_recall_on_gowalla_lies_in_the_published_band(kind, low, high, data_dir:
 
     graph, held_out = BipartiteGraph(matrix("train.parquet")), matrix("test.parquet")
     assert graph.n_edges == 810_128
-    lists = kind.fit(graph, rng=0).top(20)
+    lists = kind.fit(graph, rng=0).top(20).positions
     hits = BipartiteGraph(held_out).has_edges(np.arange(29_858)[:, None], lists).sum(axis=1)
     assert low < float(np.mean(hits / np.diff(held_out.indptr))) < high

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from hashgnn.errors import ParameterError
+from hashgnn.evaluation import evaluate
 from hashgnn.index import HammingIndex, InvertedFile, build
 from hashgnn.recommender import HashGNN
 from hashgnn.state import ModelState
@@ -37,6 +39,28 @@ def test_about_as_many_of_the_best_are_found_as_was_asked_for(state: ModelState,
     assert 0.7 < shared < 1
     for user in USERS:
         assert not np.isin(found.positions[user], state.seen[user].indices).any()
+
+
+def test_an_evaluation_of_what_is_served_sees_what_the_lists_miss(state: ModelState) -> None:
+    exact = HashGNN.from_state(state).search_block(USERS, "biased", 50)
+    best = sparse.csr_matrix((np.ones(exact.positions.size), (np.repeat(USERS, 50), exact.positions.ravel())))
+    best.resize(state.seen.shape)
+    listed = HashGNN.from_state(state, index_recall=0.9)
+    scored, served = (
+        evaluate(
+            listed,
+            state.seen,
+            best,
+            metrics=["recall@50"],
+            search="biased",
+            served=is_served,
+            n_bootstrap=0,
+            n_timed=0,
+        ).metrics["biased"]["recall@50"]
+        for is_served in (False, True)
+    )
+    assert scored == 1
+    assert 0.7 < served < 1
 
 
 def test_floats_over_everything_and_users_miss_nothing(state: ModelState) -> None:

@@ -61,7 +61,7 @@ def test_a_share_of_the_edges_leads_to_the_teacher_s_items_by_their_rank(blocks:
     graph = BipartiteGraph.from_interactions(blocks)
     settings = {"teacher": "spectral", "teacher_k": 4, "teacher_decay": 2.0, "teacher_rank": 8}
     edges = objective(graph, teacher_weight=0.25, **settings)
-    lists = SpectralFilter.fit(graph, rank=8, alpha=0.3, rng=np.random.default_rng(0)).top(4)
+    lists = SpectralFilter.fit(graph, rank=8, alpha=0.3, rng=np.random.default_rng(0)).top(4).positions
     rng = np.random.default_rng(2)
     at_rank, n_edges = np.zeros(4), 0
     for _ in range(60):

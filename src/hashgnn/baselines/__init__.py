@@ -61,7 +61,7 @@ def fit_baseline(
     ParameterError
         If the name or a setting is unknown, or a value breaks its rule.
     MissingExtraError
-        If a trained baseline is asked for and torch is not installed.
+        If the baseline is a trained one and torch is not installed.
 
     Examples
     --------

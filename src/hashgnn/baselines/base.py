@@ -10,16 +10,15 @@ import scipy.sparse as sp
 from hashgnn._checks import check_choice, check_matrix
 from hashgnn._types import Array
 from hashgnn.data import Interactions
+from hashgnn.evaluation import Retriever, Scorer
 from hashgnn.graph import BipartiteGraph, GraphFilter
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches, top_k_in_blocks
 
 SEARCH = "float"
 
 
-class FittedBaseline(ABC):
-    """A continuous model of users and items, by internal index.
-
-    It has the methods that :func:`hashgnn.evaluate` asks for, with one search way, ``float``.
+class FittedBaseline(Scorer, Retriever, ABC):
+    """A continuous model of users and items, by internal index, with one search way, ``float``.
 
     Attributes
     ----------
@@ -27,13 +26,17 @@ class FittedBaseline(ABC):
         Vectors whose inner product is the score; ``None`` where the model has no such vectors.
     """
 
-    search_ways = (SEARCH,)
     user_embeddings: Array | None = None
     item_embeddings: Array | None = None
 
     def __init__(self, interactions: Interactions) -> None:
         self._seen: sp.csr_matrix = interactions.csr
         self.n_users, self.n_items = (int(n) for n in self._seen.shape)
+
+    @property
+    def search_ways(self) -> tuple[str, ...]:
+        """The one search way, ``float``."""
+        return (SEARCH,)
 
     @property
     def has_embeddings(self) -> bool:

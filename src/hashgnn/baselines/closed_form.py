@@ -99,5 +99,5 @@ def chebycf(
 
 
 def _rank(shape: tuple[int, int], wanted: int) -> int:
-    """Return the rank asked for, or the largest that the data has."""
+    """Return the wanted rank, or the largest that the data has."""
     return int(np.min([*shape, wanted]))

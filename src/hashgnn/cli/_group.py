@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from hashgnn.cli._words import as_options, reflow
 from hashgnn.errors import HashGNNError
+
+# Arguments of the library whose option has another name. All others have the same, with dashes.
+_OPTION_NAMES = {"timestamp": "--time", "recommend_for_history": "--history"}
+# An argument as the library's sentences write it: name="value", name=True, name= or "another name".
+_ARGUMENT = re.compile(
+    r"""(?<![\w./'"-])(?:(?P<another>another\ )(?P<bare>\w+)
+    |(?P<name>\w+)=(?:"(?P<value>\w+)"|True)?
+    |(?P<function>recommend_for_history))(?![\w'"/])""",
+    re.VERBOSE,
+)
 
 OK, BROKEN, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -48,6 +59,15 @@ class Group(TyperGroup):
                 one.help = reflow(one.help)
         return command
 
+    def _options(self, args: Sequence[str]) -> set[str]:
+        """Return the options of the command that the arguments name."""
+        command: Any = self
+        for name in args:
+            if name not in getattr(command, "commands", {}):
+                break
+            command = command.commands[name]
+        return {option for parameter in command.params for option in parameter.opts}
+
     def _run(self, args: list[str], positional: tuple[Any, ...], named: dict[str, Any]) -> int:
         try:
             result = super().main(args, *positional, **named)
@@ -56,7 +76,7 @@ class Group(TyperGroup):
             # Without a message, a group was named without a command and its help has been printed.
             return _say(_usage_sentence(error), BAD_INPUT) if error.format_message().strip() else OK
         except HashGNNError as error:
-            return _say(as_options(str(error)), BAD_INPUT)
+            return _say(as_options(str(error), self._options(args)), BAD_INPUT)
         except (KeyboardInterrupt, typer.Abort):
             return _say("interrupted", INTERRUPTED)
         except BrokenPipeError:
@@ -95,3 +115,45 @@ def _reader_left() -> int:
     # What is still buffered has no reader; without this the interpreter would complain at its end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN
+
+
+def as_options(sentence: str, options: Collection[str]) -> str:
+    """Write the arguments that an error's sentence names as options of the command that failed.
+
+    The library names an argument as Python does. A sentence stays as it is where the command has no such
+    option, so that no remedy names an option that does not exist.
+
+    Parameters
+    ----------
+    sentence : str
+    options : collection of str
+        Options of the command, ``--on-unknown`` for instance.
+
+    Examples
+    --------
+    >>> as_options('99 is unknown; pass on_unknown="skip" or use recommend_for_history', {"--on-unknown", "--history"})
+    '99 is unknown; pass --on-unknown skip or use --history'
+    >>> as_options('99 is unknown; pass on_unknown="skip"', {"--k"})
+    '99 is unknown; pass on_unknown="skip"'
+    """
+
+    def written(found: re.Match[str]) -> str:
+        name = found["bare"] or found["name"] or found["function"]
+        option = _OPTION_NAMES.get(name, f"--{name.replace('_', '-')}")
+        if option not in options:
+            return found[0]
+        return f"{found['another'] or ''}{option}{' ' + found['value'] if found['value'] else ''}"
+
+    return _ARGUMENT.sub(written, sentence)
+
+
+def reflow(text: str) -> str:
+    r"""Return help text with one line a paragraph and one a command; commands are the lines that are indented.
+
+    Examples
+    --------
+    >>> reflow("One.\n\nTwo lines\nof text.\n\nExamples:\n  hashgnn demo\n\n  hashgnn data list")
+    'One.\n\nTwo lines of text.\n\nExamples:\n$ hashgnn demo\n$ hashgnn data list'
+    """
+    joined = re.sub(r"(?<!\n)\n(?![\n ])", " ", inspect.cleandoc(text))
+    return re.sub(r"\n+ +", "\n$ ", joined)

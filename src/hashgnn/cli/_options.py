@@ -1,7 +1,8 @@
-"""Options that several commands share, so that they read the same everywhere."""
+"""Options that several commands share, so that they read the same everywhere, and the rules of their text."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,53 +10,7 @@ import typer
 
 from hashgnn.errors import ParameterError
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, with numbers not rounded.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-
-Model = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a saved model.", show_default=False)]
-K = Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many results.")]
-Search = Annotated[
-    str, typer.Option("--search", metavar="WAY", help="hamming, biased, asymmetric, hierarchical or float.")
-]
-Oversampling = Annotated[
-    int, typer.Option("--oversampling", metavar="N", help="Hierarchical: candidates re-ranked a result.")
-]
-Threads = Annotated[int, typer.Option("--threads", metavar="N", help="Threads of the search.")]
-IndexRecall = Annotated[
-    float,
-    typer.Option(
-        "--index-recall",
-        metavar="X",
-        help="Share of the exact best by code to find; below 1, millions of items are searched in lists.",
-    ),
-]
-
-_COLUMNS = "Columns"
-UserColumn = Annotated[
-    str | None,
-    typer.Option("--user", metavar="COLUMN", help="Of user ids; user_id.", rich_help_panel=_COLUMNS),
-]
-ItemColumn = Annotated[
-    str | None,
-    typer.Option("--item", metavar="COLUMN", help="Of item ids; item_id.", rich_help_panel=_COLUMNS),
-]
-WeightColumn = Annotated[
-    str | None, typer.Option("--weight", metavar="COLUMN", help="Of weights; none.", rich_help_panel=_COLUMNS)
-]
-TimeColumn = Annotated[
-    str | None,
-    typer.Option("--time", metavar="COLUMN", help="Of timestamps; none.", rich_help_panel=_COLUMNS),
-]
-FileFormat = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="NAME",
-        help="Of the file; told by its suffix.",
-        rich_help_panel=_COLUMNS,
-    ),
-]
+_COLUMNS, _SETTINGS, _RUN, _CANDIDATES = "Columns", "Settings", "Run", "Candidates"
 
 
 def comma_list(name: str, text: str) -> list[str]:
@@ -74,15 +29,218 @@ def comma_list(name: str, text: str) -> list[str]:
     return entries
 
 
+def integer_list(name: str, text: str) -> list[int]:
+    """Split ``1,2,3`` into integers that are not negative.
+
+    Examples
+    --------
+    >>> integer_list("--bits", "32,64")
+    [32, 64]
+    """
+    entries = comma_list(name, text)
+    for entry in entries:
+        if not entry.isdigit():
+            raise ParameterError(f"{name} must be integers >= 0 like 32,64, got {entry!r}")
+    return [int(entry) for entry in entries]
+
+
 def id_lines(path: Path) -> list[str]:
-    """Read a text file with one id a line; empty lines are left out."""
+    """Read a text file with one id per line; empty lines are left out."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise ParameterError(f"{path}: must be a text file in UTF-8 with one id a line") from None
+        raise ParameterError(f"{path}: must be a text file in UTF-8 with one id per line") from None
     except OSError as error:
         raise ParameterError(f"{path}: cannot be read, {error.strerror}") from None
     ids = [line.strip() for line in lines if line.strip()]
     if not ids:
         raise ParameterError(f"{path}: holds no id")
     return ids
+
+
+def limit_threads(count: int) -> None:
+    """Set the threads of BLAS and OpenMP; call it before they are loaded, as they read these only once."""
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = str(count)
+    os.environ["VECLIB_MAXIMUM_THREADS"] = str(count)
+
+
+def _seed(value: int) -> int:
+    if value < 0:
+        raise ParameterError(f"--seed must be an integer >= 0, got {value}")
+    return value
+
+
+# What a command prints.
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, with numbers not rounded.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+# A saved model, and how it is searched.
+Model = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a saved model.", show_default=False)]
+K = Annotated[int, typer.Option("--k", "-k", metavar="N", help="Number of results.")]
+Search = Annotated[
+    str, typer.Option("--search", metavar="WAY", help="hamming, biased, asymmetric, hierarchical or float.")
+]
+Oversampling = Annotated[
+    int,
+    typer.Option("--oversampling", metavar="N", help="Hierarchical search re-ranks N candidates per result."),
+]
+Threads = Annotated[int, typer.Option("--threads", metavar="N", help="Threads of the search.")]
+IndexRecall = Annotated[
+    float,
+    typer.Option(
+        "--index-recall",
+        metavar="X",
+        help="Share of the exact best by code to find; below 1, millions of items are searched in lists.",
+    ),
+]
+
+# Unknown ids, and which items may be results.
+OnUnknown = Annotated[
+    str,
+    typer.Option(
+        "--on-unknown",
+        metavar="WHAT",
+        help="Unknown ids: error; skip them; popular items instead; or fold_in, from what else is known.",
+    ),
+]
+Allow = Annotated[
+    str | None,
+    typer.Option("--allow", metavar="A,B", help="Only these items.", rich_help_panel=_CANDIDATES),
+]
+AllowFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--allow-file",
+        metavar="FILE",
+        help="Only these items, one id per line; added to --allow.",
+        rich_help_panel=_CANDIDATES,
+    ),
+]
+Block = Annotated[
+    str | None,
+    typer.Option("--block", metavar="A,B", help="None of these items.", rich_help_panel=_CANDIDATES),
+]
+BlockFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--block-file",
+        metavar="FILE",
+        help="None of these items, one id per line; added to --block.",
+        rich_help_panel=_CANDIDATES,
+    ),
+]
+
+# Columns of a file of interactions.
+UserColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--user",
+        metavar="COLUMN",
+        help="User ids; default: user_id, user or userId.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+ItemColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--item",
+        metavar="COLUMN",
+        help="Item ids; default: item_id, item, itemId or movieId.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+WeightColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--weight",
+        metavar="COLUMN",
+        help="Weights; default: a column named weight if there is one, else every weight is 1.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COLUMN",
+        help="Timestamps; default: a column named timestamp or time if there is one.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+FileFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="parquet, csv, tsv, recbole, movielens or adjacency; default: by the suffix.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+
+# Settings of a model.
+Recipe = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE.toml",
+        help="default, paper, authors, or a file.",
+        rich_help_panel=_SETTINGS,
+    ),
+]
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        "--bits",
+        metavar="N",
+        help="Width of a code; default: the recipe's.",
+        rich_help_panel=_SETTINGS,
+        show_default=False,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting; may be repeated.",
+        rich_help_panel=_SETTINGS,
+    ),
+]
+
+# A training run.
+Valid = Annotated[
+    Path | None,
+    typer.Option(
+        "--valid",
+        metavar="FILE",
+        help="Held-out interactions that choose the best epoch. Without it the recipe decides: default holds "
+        "nothing out and keeps the last epoch, paper and authors hold out a tenth.",
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed", metavar="N", help="Seed of all random choices.", rich_help_panel=_RUN, callback=_seed
+    ),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda[:N].", rich_help_panel=_RUN)
+]
+TrainingThreads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="Threads to train with; default: all processors.",
+        rich_help_panel=_RUN,
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue a run that was stopped.", rich_help_panel=_RUN)
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a model at --output.", rich_help_panel=_RUN)
+]

@@ -1,13 +1,22 @@
-"""Files given on the command line, as interactions and side features."""
+"""What a command line names, opened: saved models, interactions, side features, ids."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hashgnn.cli._options import comma_list
+from hashgnn.cli._options import comma_list, id_lines
 from hashgnn.cli._output import Output
+from hashgnn.errors import ParameterError
+
+
+def open_model(path: Path, *, index_recall: float = 1.0) -> Any:
+    """Return the :class:`~hashgnn.recommender.HashGNN` saved in a folder; torch is not imported."""
+    from hashgnn.recommender import HashGNN
+
+    return HashGNN.load(path, index_recall=index_recall)
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,6 @@ def read_features(side: str, path: Path | None, columns: str | None, id_column: 
 
     Columns of numbers are numeric, all others categories; without names every column but the id is used.
     """
-    from hashgnn.errors import ParameterError
-
     if path is None:
         if columns is not None:
             raise ParameterError(f"--{side}-columns needs --{side}-features FILE")
@@ -85,3 +92,51 @@ def read_features(side: str, path: Path | None, columns: str | None, id_column: 
     ]
     categorical = [name for name in used if name not in numeric]
     return SideFeatures.from_frame(table, id=key, categorical=categorical, numeric=numeric)
+
+
+def listed_ids(side: str, option: str, text: str | None, path: Path | None, known: Any) -> list[Any] | None:
+    """Return the ids of ``--option A,B`` and of ``--option-file FILE`` together; ``None`` without either."""
+    if text is None and path is None:
+        return None
+    named = comma_list(option, text) if text is not None else []
+    return typed_ids(side, [*named, *(id_lines(path) if path is not None else [])], known)
+
+
+def typed_ids(side: str, texts: Sequence[str], known: Any) -> list[Any]:
+    """Convert ids from text to the type of a model's ids.
+
+    Text stays text where the ids are text, and becomes an integer where they are integers. Other ids, such
+    as dates, are found by how they print. Text that matches none of them stays text, which no id equals.
+
+    Parameters
+    ----------
+    side : {"user", "item"}
+        For the message.
+    texts : list of str
+    known : IdMap
+        The ids of the model.
+
+    Raises
+    ------
+    ParameterError
+        If the ids are integers and a text is not.
+
+    Examples
+    --------
+    >>> from hashgnn.data import IdMap
+    >>> typed_ids("user", ["7", "12"], IdMap([7, 8, 12]))
+    [7, 12]
+    """
+    if known.kind == "int":
+        return [_integer(side, text) for text in texts]
+    if known.kind == "str":
+        return list(texts)
+    printed = {str(value): value for value in known.ids.tolist()}
+    return [printed.get(text, text) for text in texts]
+
+
+def _integer(side: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ParameterError(f"{side} ids of this model are integers, got {text!r}") from None

@@ -19,6 +19,7 @@ from hashgnn.cli import (
     serve,
     similar,
     tune,
+    update,
 )
 from hashgnn.cli._group import Group
 
@@ -52,6 +53,7 @@ def root(
 app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("fit")(fit.fit)
+app.command("update")(update.update)
 app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)

@@ -20,7 +20,6 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_interactions
-from hashgnn.cli._tables import interaction_table, write_parquet
 from hashgnn.errors import ParameterError
 
 app = typer.Typer(help="Fetch public data sets and look at files of interactions.", no_args_is_help=True)
@@ -28,7 +27,7 @@ app = typer.Typer(help="Fetch public data sets and look at files of interactions
 
 @app.command("list")
 def list_sets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """Name the public data sets that can be fetched, fetching nothing.
+    """List the public data sets that can be fetched.
 
     Examples:
       hashgnn data list
@@ -49,25 +48,29 @@ def list_sets(as_json: Json = False, quiet: Quiet = False, debug: Debug = False)
 
 @app.command("fetch")
 def fetch_set(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of: hashgnn data list")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name from: hashgnn data list")],
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="DIR", help="Write its parquet files here, not only to the cache."
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder to write parquet files to; without it, the cache only.",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files in DIR.")] = False,
     base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="A mirror that has the files right under it.")
+        str | None,
+        typer.Option(metavar="URL", help="Mirror that holds the files directly below this address."),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Fetch a public data set into the cache, checked against pinned checksums.
+    """Fetch a public data set into the cache, verified against pinned checksums.
 
-    With -o, its rows are written as interactions.parquet, or train.parquet and test.parquet where its
-    publisher has split it, and items.parquet where there are titles.
+    With -o, the rows are written as interactions.parquet, or as train.parquet and test.parquet if the
+    publisher has split the set. Sets with titles also give items.parquet.
 
     Examples:
       hashgnn data fetch movielens-100k -o data/ml-100k
@@ -83,14 +86,14 @@ def fetch_set(
         tables = {"train": loaded.train, "test": loaded.test}
     files: list[Path] = []
     if output is not None:
-        named = {f"{part}.parquet": interaction_table(rows) for part, rows in tables.items()}
+        named = {f"{part}.parquet": _table(rows) for part, rows in tables.items()}
         if loaded.items is not None:
             named["items.parquet"] = loaded.items
         files = [output / file for file in named]
         if taken := [file for file in files if file.exists() and not overwrite]:
             raise ParameterError(f"{taken[0]}: exists; pass --overwrite to replace it")
         for file, table in zip(files, named.values(), strict=True):
-            write_parquet(table, file)
+            _write_parquet(table, file)
     document = {
         "name": loaded.name,
         "source": loaded.source,
@@ -133,6 +136,31 @@ def stats(
         out.document(figures)
         return
     out.table(("what", "value"), _rows(figures))
+
+
+def _table(interactions: Any) -> Any:
+    """Return :class:`~hashgnn.data.Interactions` as an Arrow table in external ids."""
+    import pyarrow as pa
+
+    columns = {
+        "user_id": pa.array(interactions.user_ids.ids[interactions.user_index]),
+        "item_id": pa.array(interactions.item_ids.ids[interactions.item_index]),
+    }
+    for name in ("weight", "timestamp"):
+        values = getattr(interactions, name)
+        if values is not None:
+            columns[name] = pa.array(values)
+    return pa.table(columns)
+
+
+def _write_parquet(table: Any, path: Path) -> None:
+    """Write a table to a file that appears whole or not at all."""
+    import pyarrow.parquet
+
+    from hashgnn._files import atomic_file
+
+    with atomic_file(path) as temporary:
+        pyarrow.parquet.write_table(table, temporary)
 
 
 def _rows(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:

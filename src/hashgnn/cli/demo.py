@@ -13,7 +13,7 @@ from hashgnn.cli._output import Output
 
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Gets model/ and report.html.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for model/ and report.html.")
     ] = Path("demo"),
     offline: Annotated[bool, typer.Option("--offline", help="Use generated data and no network.")] = False,
     as_json: Json = False,
@@ -23,7 +23,7 @@ def demo(
     """Train on MovieLens-100K, evaluate, recommend, save the model, write a report: about a minute.
 
     The last fifth of each user's ratings is held out; the model never sees it. Without a network the demo
-    goes on with generated data, and says so in every line.
+    uses generated data, and every line says so.
 
     Examples:
       hashgnn demo

@@ -11,6 +11,7 @@ from hashgnn._checks import check_choice
 from hashgnn.cli._options import (
     Debug,
     FileFormat,
+    IndexRecall,
     ItemColumn,
     Json,
     Model,
@@ -44,6 +45,13 @@ def evaluate(
     search: Annotated[
         str | None, typer.Option(metavar="WAY,WAY", help="Search ways; all that the model has.")
     ] = None,
+    served: Annotated[
+        bool,
+        typer.Option(
+            "--served", help="Measure the lists that the model returns, approximate index included."
+        ),
+    ] = False,
+    index_recall: IndexRecall = 1.0,
     oversampling: Oversampling = 5,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the intervals' resamples.")] = 0,
     as_json: Json = False,
@@ -53,22 +61,29 @@ def evaluate(
     """Rank every item for every user with held-out interactions, and measure each search way.
 
     What a user had in training is masked. Rows of users and items that the model does not know are left out
-    and counted. Ties go to the item that comes first; the mean over all orders of the ties stands beside.
+    and counted. The ranking is exact and ties go to the item that comes first, unless --served is given.
+    JSON output also has the mean over all orders of the ties.
 
     Examples:
       hashgnn evaluate models/v1 --test held_out.parquet
 
       hashgnn evaluate models/v1 --test held_out.parquet --k 20,50 --search hamming,hierarchical --json
+
+      hashgnn evaluate models/v1 --test held_out.parquet --served --index-recall 0.95
     """
-    from hashgnn.cli._models import open_model
+    from hashgnn.cli._reading import open_model
     from hashgnn.evaluation import evaluate as measure
-    from hashgnn.evaluation.metric_names import parse_metrics
+    from hashgnn.evaluation.metrics import parse_metrics
 
     out = Output(as_json, quiet)
     wanted = comma_list("--metrics", metrics) if metrics else _at_cuts(k)
     ways = comma_list("--search", search) if search else None
-    loaded = open_model(model)
-    # What was asked for is checked before a file is read, which may take long.
+    if index_recall < 1 and not served:
+        raise ParameterError(
+            f"--index-recall must be 1 where quality is measured exactly, got {index_recall:g}; add --served"
+        )
+    loaded = open_model(model, index_recall=index_recall)
+    # Options are checked before a file is read, which may take long.
     parse_metrics(wanted, n_items=loaded.state_.n_items)
     for way in ways or ():
         check_choice("search", way, loaded.search_ways)
@@ -78,35 +93,21 @@ def evaluate(
         masked: Any = loaded.state_.seen
         if train is not None:
             masked = read_interactions(train, columns, out, like=loaded.state_).csr
-        report = measure(
+        result = measure(
             loaded,
             masked,
             held_out.csr,
             metrics=wanted,
             search=ways,
+            served=served,
             oversampling=oversampling,
             rng=seed,
             progress=out.progress,
         )
-    document = report.to_dict()
     if out.as_json:
-        out.document(document)
+        out.document({**result.to_dict(), "index_recall": index_recall})
         return
-    print_report(out, report, wanted)
-
-
-def print_report(out: Output, report: Any, metrics: list[str], *, title: str | None = None) -> None:
-    """Print a row for each search way: its metrics, bytes an item, milliseconds a query."""
-    rows = [
-        [
-            way,
-            *(found[name] for name in metrics),
-            f"{report.bytes_per_item[way]:,.0f}",
-            f"{report.milliseconds_per_query[way]:.3f}",
-        ]
-        for way, found in report.metrics.items()
-    ]
-    out.table(["search", *metrics, "bytes an item", "ms a query"], rows, title=title)
+    out.table(*result.table(), title=result.summary)
 
 
 def _at_cuts(text: str) -> list[str]:

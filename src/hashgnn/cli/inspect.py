@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from hashgnn.cli._models import open_model
 from hashgnn.cli._options import Debug, Json, Model, Quiet
 from hashgnn.cli._output import Output, size
+from hashgnn.cli._reading import open_model
 
 
 def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Show what a saved model holds: files, settings, data, and the health of its codes.
 
-    Every checksum is compared. Health: a balanced bit is +1 in half of the codes; a dead one has the same
-    value in 99 % of them; correlation between bits is best at 0; a collision is a code that another equals.
+    Every checksum is verified. A balanced bit is +1 in half of the codes. A dead bit has the same value in
+    99 % of them. The correlation between bits is best at 0. A collision is a code that occurs twice.
 
     Examples:
       hashgnn inspect models/v1

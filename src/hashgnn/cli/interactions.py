@@ -1,4 +1,4 @@
-"""``hashgnn interactions``: what a service was told, on its way into the next version of a model."""
+"""``hashgnn interactions``: what a service has recorded, for the next version of a model."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._models import open_model
 from hashgnn.cli._options import Debug, Json, Quiet
 from hashgnn.cli._output import Output
-from hashgnn.cli._update import trained_upto
+from hashgnn.cli._reading import open_model
+from hashgnn.cli.update import trained_upto
 from hashgnn.errors import ParameterError
 
-app = typer.Typer(help="Train on what a service was told.", no_args_is_help=True)
+app = typer.Typer(help="Export or remove the interactions that a service has recorded.", no_args_is_help=True)
 
 Store = Annotated[
     Path,
-    typer.Argument(metavar="FILE.db", help="The file given to serve --interactions.", show_default=False),
+    typer.Argument(metavar="FILE.db", help="Store of hashgnn serve --interactions.", show_default=False),
 ]
 
 
@@ -27,7 +27,7 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="FILE.parquet", help="File for hashgnn fit.", show_default=False
+            "--output", "-o", metavar="FILE.parquet", help="File for hashgnn update.", show_default=False
         ),
     ],
     model: Annotated[
@@ -40,7 +40,7 @@ def export(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write the interactions of a store to a parquet file, while the service goes on.
+    """Write the interactions of a store to a parquet file; the service may be running.
 
     Nothing is removed from the store.
 
@@ -59,32 +59,32 @@ def export(
         out.document({**document, "path": str(output)})
         return
     out.table(("what", "value"), [(name, str(value)) for name, value in document.items()])
-    out.note(f"next: hashgnn fit {output} --update {model or 'DIR'}")
+    out.note(f"next: hashgnn update {model or 'OLD'} {output}")
 
 
 @app.command("clear")
 def clear(
     store: Store,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Forget what this model was trained on.")
+        Path | None, typer.Option(metavar="DIR", help="Remove what this model was trained on.")
     ] = None,
     upto: Annotated[
-        int | None, typer.Option(metavar="N", help="Forget interactions up to this number.")
+        int | None, typer.Option(metavar="N", help="Remove interactions up to this number.")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Forget interactions that the model which answers was trained on.
+    """Remove interactions that the served model was trained on.
 
-    What has come since the export stays. The service goes on meanwhile.
+    Interactions recorded after the export stay. The service may be running.
 
     Examples:
       hashgnn interactions clear events.db --model models/current
     """
     out = Output(as_json, quiet)
     if (model is None) == (upto is None):
-        raise ParameterError("one of --model and --upto must be given, to say what to forget")
+        raise ParameterError("one of --model and --upto must be given, to say what to remove")
     with _opened(store) as opened:
         if model is not None:
             upto = trained_upto(opened.identity, open_model(model).state_.training)

@@ -1,4 +1,4 @@
-"""``hashgnn recommend``: ranked items for users, for a history, or for everybody."""
+"""``hashgnn recommend``: ranked items for some users, for a history, or for all users."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._ids import typed_ids
-from hashgnn.cli._models import open_model
 from hashgnn.cli._options import (
+    Allow,
+    AllowFile,
+    Block,
+    BlockFile,
     Debug,
     IndexRecall,
     Json,
     K,
     Model,
+    OnUnknown,
     Oversampling,
     Quiet,
     Search,
@@ -23,8 +26,8 @@ from hashgnn.cli._options import (
     comma_list,
     id_lines,
 )
-from hashgnn.cli._output import Output
-from hashgnn.cli._ranked import print_ranked, write_ranked
+from hashgnn.cli._output import Output, print_ranked, write_ranked
+from hashgnn.cli._reading import listed_ids, open_model, typed_ids
 from hashgnn.errors import ParameterError
 
 _FOR_WHOM = "For whom (one of these)"
@@ -42,10 +45,12 @@ def recommend(
     history: Annotated[
         str | None,
         typer.Option(
-            metavar="I1,I2", help="Items of a user whom the model never saw.", rich_help_panel=_FOR_WHOM
+            metavar="I1,I2",
+            help="Items of a user who is not in the training data.",
+            rich_help_panel=_FOR_WHOM,
         ),
     ] = None,
-    everybody: Annotated[
+    all_users: Annotated[
         bool,
         typer.Option("--all", help="Every user of the training data; needs -o.", rich_help_panel=_FOR_WHOM),
     ] = False,
@@ -60,39 +65,39 @@ def recommend(
     oversampling: Oversampling = 5,
     filter_seen: Annotated[
         bool,
-        typer.Option("--filter-seen/--no-filter-seen", help="Leave out what the user interacted with."),
+        typer.Option(
+            "--filter-seen/--no-filter-seen", help="Leave out items that the user has interacted with."
+        ),
     ] = True,
-    allow_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Only these items, one id a line.")
-    ] = None,
-    block_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="None of these items, one id a line.")
-    ] = None,
-    on_unknown: Annotated[
-        str, typer.Option(metavar="DO", help="Unknown ids: error, skip, or popular items instead.")
-    ] = "error",
+    allow: Allow = None,
+    allow_file: AllowFile = None,
+    block: Block = None,
+    block_file: BlockFile = None,
+    on_unknown: OnUnknown = "error",
     index_recall: IndexRecall = 1.0,
     threads: Threads = 1,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Rank items for users, by their ids or by what they have liked.
+    """Rank items for users, by their ids or by the items that they have interacted with.
 
     Examples:
       hashgnn recommend models/v1 --users 1,2 -k 5
 
       hashgnn recommend models/v1 --history i42,i7 --search biased --json
 
+      hashgnn recommend models/v1 --users-file users.txt --block i1,i2 --on-unknown popular
+
       hashgnn recommend models/v1 --all -o recommendations.parquet
     """
     out = Output(as_json, quiet)
-    given = [users is not None, users_file is not None, history is not None, everybody]
+    given = [users is not None, users_file is not None, history is not None, all_users]
     if sum(given) != 1:
         raise ParameterError(
             f"recommend needs one of --users, --users-file, --history and --all, got {sum(given)} of them"
         )
-    if everybody and output is None:
+    if all_users and output is None:
         raise ParameterError("--all needs a file to write, -o FILE.parquet")
     if output is not None and output.suffix != ".parquet":
         raise ParameterError(f"--output must be a .parquet file, got {str(output)!r}")
@@ -106,8 +111,8 @@ def recommend(
         "search": search,
         "oversampling": oversampling,
         "filter_seen": filter_seen,
-        "allow": None if allow_file is None else typed_ids("item", id_lines(allow_file), item_ids),
-        "block": None if block_file is None else typed_ids("item", id_lines(block_file), item_ids),
+        "allow": listed_ids("item", "--allow", allow, allow_file, item_ids),
+        "block": listed_ids("item", "--block", block, block_file, item_ids),
         "on_unknown": on_unknown,
         "n_threads": threads,
     }
@@ -116,8 +121,8 @@ def recommend(
             items = typed_ids("item", comma_list("--history", history), item_ids)
             blocks = iter([loaded.recommend_for_history([items], **options)])
         else:
-            asked = user_ids.ids if everybody else typed_ids("user", _names(users, users_file), user_ids)
-            blocks = _blocks(loaded, asked, options, out)
+            chosen = user_ids.ids if all_users else typed_ids("user", _names(users, users_file), user_ids)
+            blocks = _blocks(loaded, chosen, options, out)
         if output is None:
             print_ranked(out, list(blocks), {"k": k, "search": search})
             return
@@ -134,12 +139,12 @@ def _names(users: str | None, users_file: Path | None) -> list[str]:
     return id_lines(users_file)
 
 
-def _blocks(loaded: Any, asked: Sequence[Any], options: dict[str, Any], out: Output) -> Iterator[Any]:
+def _blocks(loaded: Any, chosen: Sequence[Any], options: dict[str, Any], out: Output) -> Iterator[Any]:
     """Rank block by block, so that all users of a large model need little memory."""
     from hashgnn._progress import progress
 
-    with progress("recommending", len(asked), enabled=out.progress) as advance:
-        for start in range(0, len(asked), _BLOCK_USERS):
-            block = asked[start : start + _BLOCK_USERS]
+    with progress("recommending", len(chosen), enabled=out.progress) as advance:
+        for start in range(0, len(chosen), _BLOCK_USERS):
+            block = chosen[start : start + _BLOCK_USERS]
             yield loaded.recommend(block, **options)
             advance(len(block))

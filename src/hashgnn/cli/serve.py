@@ -23,72 +23,87 @@ def serve(
             show_default=False,
         ),
     ],
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="To listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", help="0 takes a free one.")] = 8000,
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes.")] = 1,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", help="Port to listen on; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(metavar="N", help="Worker processes.")] = 1,
     items: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.parquet", help="Titles and the like.", rich_help_panel=_MODEL),
+        typer.Option(
+            metavar="FILE.parquet", help="Titles and other metadata of items.", rich_help_panel=_MODEL
+        ),
     ] = None,
     item_id: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Of item ids in --items.", rich_help_panel=_MODEL)
+        str, typer.Option(metavar="COLUMN", help="Column of item ids in --items.", rich_help_panel=_MODEL)
     ] = "item_id",
     interactions: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.db", help="Keep new interactions here, and fold them in.", rich_help_panel=_MODEL
+            metavar="FILE.db", help="Store for new interactions, which are folded in.", rich_help_panel=_MODEL
         ),
     ] = None,
     next_model: Annotated[
         Path | None,
-        typer.Option("--next", metavar="DIR", help="A second version, for a share.", rich_help_panel=_MODEL),
+        typer.Option(
+            "--next", metavar="DIR", help="Second version, for a share of the users.", rich_help_panel=_MODEL
+        ),
     ] = None,
     next_share: Annotated[
-        float, typer.Option(metavar="X", help="Share of users it answers.", rich_help_panel=_MODEL)
+        float, typer.Option(metavar="X", help="Share of users that --next answers.", rich_help_panel=_MODEL)
     ] = 0.0,
     watch: Annotated[
         float,
-        typer.Option(metavar="SECONDS", help="Look for a new version; 0 never.", rich_help_panel=_MODEL),
+        typer.Option(
+            metavar="SECONDS",
+            help="Time between checks for a new version; 0 turns them off.",
+            rich_help_panel=_MODEL,
+        ),
     ] = 1.0,
     index_recall: IndexRecall = 1.0,
     threads: Annotated[
-        int, typer.Option(metavar="N", help="Searches at a time in a worker.", rich_help_panel=_LIMITS)
+        int, typer.Option(metavar="N", help="Concurrent searches per worker.", rich_help_panel=_LIMITS)
     ] = 2,
     queue: Annotated[
-        int, typer.Option(metavar="N", help="Requests that may wait, else 429.", rich_help_panel=_LIMITS)
+        int,
+        typer.Option(
+            metavar="N", help="Requests that may wait; further ones get 429.", rich_help_panel=_LIMITS
+        ),
     ] = 64,
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Of a request.", rich_help_panel=_LIMITS)
+        float, typer.Option(metavar="SECONDS", help="Time limit of a request.", rich_help_panel=_LIMITS)
     ] = 10.0,
     body_limit: Annotated[
-        int, typer.Option(metavar="BYTES", help="Of a request's body.", rich_help_panel=_LIMITS)
+        int, typer.Option(metavar="BYTES", help="Size limit of a request body.", rich_help_panel=_LIMITS)
     ] = 4 * 1024 * 1024,
     drain: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="Go on after SIGTERM, not ready any more.", rich_help_panel=_LIMITS
+            metavar="SECONDS",
+            help="Time to keep answering after SIGTERM while not ready.",
+            rich_help_panel=_LIMITS,
         ),
     ] = 0.0,
     keys_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="API keys, one a line; or HASHGNN_API_KEYS=a,b.", rich_help_panel=_KEYS
+            metavar="FILE", help="API keys, one per line; or HASHGNN_API_KEYS=a,b.", rich_help_panel=_KEYS
         ),
     ] = None,
     admin_token_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Turns on /admin/reload; or HASHGNN_ADMIN_TOKEN.", rich_help_panel=_KEYS
+            metavar="FILE",
+            help="Token that enables /admin/reload; or HASHGNN_ADMIN_TOKEN.",
+            rich_help_panel=_KEYS,
         ),
     ] = None,
     log_requests: Annotated[
-        bool, typer.Option("--log-requests/--no-log-requests", help="A line of JSON a request.")
+        bool, typer.Option("--log-requests/--no-log-requests", help="Log one line of JSON per request.")
     ] = True,
     debug: Debug = False,
 ) -> None:
     """Serve a saved model over HTTP, with a page to try it out.
 
-    Stops on SIGTERM or Ctrl-C after it has answered what was begun. Needs the extra serve.
+    On SIGTERM or Ctrl-C it answers the requests in progress and stops. Needs the extra serve.
 
     Examples:
       hashgnn serve models/v1 --items movies.parquet --item-id movie_id
@@ -133,7 +148,7 @@ def serve(
         address = listening.getsockname()
         typer.echo(f"hashgnn: http://{host}:{address[1]}", err=True)
         if not settings.api_keys and not ip_address(address[0]).is_loopback:
-            typer.echo("hashgnn: others can reach this address, and no API key is asked for", err=True)
+            typer.echo("hashgnn: other hosts can reach this address, and no API key is required", err=True)
         if workers == 1:
             serve(settings, listening)
         else:
@@ -141,7 +156,7 @@ def serve(
 
 
 def _secrets(path: Path | None, variable: str) -> tuple[str, ...]:
-    """Return the lines of a file, or what an environment variable holds, parted by commas."""
+    """Return the lines of a file, or what an environment variable holds, separated by commas."""
     if path is not None:
         return tuple(id_lines(path))
     return tuple(part.strip() for part in os.environ.get(variable, "").split(",") if part.strip())

@@ -1,4 +1,4 @@
-"""``hashgnn similar``: the items or users most alike to one."""
+"""``hashgnn similar``: the items or users most similar to one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._ids import typed_ids
-from hashgnn.cli._models import open_model
 from hashgnn.cli._options import Debug, Json, K, Model, Oversampling, Quiet, Search, Threads, comma_list
-from hashgnn.cli._output import Output
-from hashgnn.cli._ranked import print_ranked
+from hashgnn.cli._output import Output, print_ranked
+from hashgnn.cli._reading import open_model, typed_ids
 from hashgnn.errors import ParameterError
 
 
@@ -26,7 +24,7 @@ def similar(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Rank the items most alike to an item, or the users most alike to a user.
+    """Rank the items most similar to an item, or the users most similar to a user.
 
     Examples:
       hashgnn similar models/v1 --item i42 -k 5

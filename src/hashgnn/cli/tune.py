@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._options import Debug, FileFormat, ItemColumn, Json, Quiet, UserColumn
+from hashgnn.cli._options import (
+    Bits,
+    Debug,
+    Device,
+    FileFormat,
+    ItemColumn,
+    Json,
+    Quiet,
+    Seed,
+    Settings,
+    UserColumn,
+)
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_interactions
 from hashgnn.errors import ParameterError
@@ -28,73 +39,63 @@ def tune(
             "--output",
             "-o",
             metavar="FILE.toml",
-            help="Recipe file to write; the search is kept in FILE.tune beside it.",
+            help="Recipe file to write; the trials are kept in FILE.tune next to it.",
             show_default=False,
         ),
     ],
     minutes: Annotated[
-        float, typer.Option(metavar="M", help="For all trials, those of earlier calls included.")
+        float, typer.Option(metavar="M", help="Time for all trials, including those of earlier runs.")
     ] = 30.0,
     user: UserColumn = None,
     item: ItemColumn = None,
     file_format: FileFormat = None,
     valid: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Held-out interactions; else a tenth of TRAIN is held out."),
+        typer.Option(metavar="FILE", help="Held-out interactions; default: a tenth of TRAIN."),
     ] = None,
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="NAME|FILE.toml", help="What the search starts from.", rich_help_panel=_SETTINGS
+            metavar="NAME|FILE.toml", help="Recipe that the search starts from.", rich_help_panel=_SETTINGS
         ),
     ] = "default",
     space: Annotated[
         str,
         typer.Option(
             metavar="NAME|FILE.toml",
-            help="What varies: rates, default, paper, or a file.",
+            help="Settings that vary: rates, default, paper, or a file.",
             rich_help_panel=_SETTINGS,
         ),
     ] = "rates",
-    bits: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Width of a code; the recipe's.", rich_help_panel=_SETTINGS, show_default=False
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="A setting for all trials.", rich_help_panel=_SETTINGS
-        ),
-    ] = None,
+    bits: Bits = None,
+    settings: Settings = None,
     metric: Annotated[
         str | None,
         typer.Option(
             metavar="A@N",
-            help="Of codes, on validation; the recipe's.",
+            help="Metric of the codes to maximise; default: the recipe's.",
             rich_help_panel=_SETTINGS,
             show_default=False,
         ),
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option(metavar="N", help="At most so many.", rich_help_panel=_RUN, show_default=False),
+        typer.Option(metavar="N", help="Maximum number of trials.", rich_help_panel=_RUN, show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of all random choices.", rich_help_panel=_RUN)] = 0,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu or cuda[:N].", rich_help_panel=_RUN)
-    ] = "auto",
-    threads: Annotated[int, typer.Option(metavar="N", help="Processors to use.", rich_help_panel=_RUN)] = 1,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: Annotated[
+        int, typer.Option(metavar="N", help="Threads to train with.", rich_help_panel=_RUN)
+    ] = 1,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Search for the best settings of a recipe, and write them as a recipe file that fit --recipe takes.
 
-    Trial 0 is the recipe as it stands. Trials are judged on interactions held out of TRAIN; the test part is
-    never read. FILE.tune keeps every trial: after a stop the same command goes on, and with more minutes it
-    adds trials. A space file has a line a setting:
+    Trial 0 is the recipe as it stands. Trials are compared on interactions held out of TRAIN; the test part
+    is never read. FILE.tune keeps every trial: after a stop, the same command continues, and with more
+    minutes it adds trials. A space file has one line per setting:
 
       learning_rate = { low = 0.01, high = 0.1, log = true }
 
@@ -135,7 +136,7 @@ def tune(
         n_threads=threads,
         device=device,
         progress=out.progress,
-        on_trial=lambda trial: out.note(_said(trial)),
+        on_trial=lambda trial: out.note(_summary(trial)),
     )
     document = {
         "recipe": output,
@@ -159,7 +160,7 @@ def tune(
     out.note(f"next: hashgnn fit {train} -o DIR --recipe {output}")
 
 
-def _said(trial: Any) -> str:
+def _summary(trial: Any) -> str:
     value = "" if trial.value is None else f" {trial.value:.4f}"
     varied = ", ".join(f"{name} {_short(entry)}" for name, entry in trial.settings.items())
     return f"trial {trial.number}: {trial.state}{value}, {trial.epochs} epochs in {trial.seconds:.0f} s; {varied}"

@@ -71,8 +71,7 @@ def resolve(names: Sequence[str], **asked: str | None) -> dict[str, str | None]:
 def missing(names: Sequence[str], name: str, role: str) -> DataError:
     """Return the error of a column that is not there: which there are, and how to name one."""
     return DataError(
-        f"column {name!r} is missing, found {quote_some(names, 12) or 'none'}; "
-        f"name the column with {role}= (command line: --{'time' if role == 'timestamp' else role})"
+        f"column {name!r} is missing, found {quote_some(names, 12) or 'none'}; name the column with {role}="
     )
 
 

@@ -1,4 +1,4 @@
-"""How far apart users and their items are, beside users and any items."""
+"""Hamming distances of users to their own items, and to random items."""
 
 from __future__ import annotations
 

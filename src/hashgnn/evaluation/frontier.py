@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashgnn.errors import ParameterError
-from hashgnn.evaluation.evaluation_report import EvaluationReport
+from hashgnn.evaluation.evaluation_result import EvaluationResult
 
 
 @dataclass(frozen=True)
@@ -43,30 +43,32 @@ class FrontierRow:
 
 
 def frontier_rows(
-    report: EvaluationReport, *, method: str, n_bits: int, metric: str = "recall@20"
+    result: EvaluationResult, *, method: str, n_bits: int, metric: str = "recall@20"
 ) -> list[FrontierRow]:
-    """Return a row for each search way of a report that has times.
+    """Return a row for each search way of a result that has times.
 
     Raises
     ------
     ParameterError
-        If the report lacks the metric or the times.
+        If the result lacks the metric, the times or the bytes.
     """
     rows = []
-    for way, values in report.metrics.items():
+    for way, values in result.metrics.items():
         if metric not in values:
             raise ParameterError(
                 f"metric must be one that was evaluated, {', '.join(values)}, got {metric!r}"
             )
-        if way not in report.milliseconds_per_query:
-            raise ParameterError("report must hold times, got none; evaluate with n_timed >= 1")
-        size, wait = report.bytes_per_item[way], report.milliseconds_per_query[way]
+        if way not in result.milliseconds_per_query:
+            raise ParameterError("result must hold times, got none; evaluate with n_timed >= 1")
+        if way not in result.bytes_per_item:
+            raise ParameterError("result must hold bytes per item, got none; evaluate a Scorer")
+        size, wait = result.bytes_per_item[way], result.milliseconds_per_query[way]
         rows.append(FrontierRow(method, way, n_bits, size, wait, metric, values[metric]))
     return rows
 
 
 def frontier(rows: Iterable[FrontierRow]) -> list[FrontierRow]:
-    """Return the rows that no other dominates, by bytes an item.
+    """Return the rows that no other dominates, by bytes per item.
 
     Raises
     ------

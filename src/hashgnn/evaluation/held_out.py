@@ -90,7 +90,7 @@ def held_out(train: Any, test: Any) -> HeldOut:
 
 
 def _matrix(name: str, value: Any) -> sparse.csr_matrix:
-    """Return the entries as ones, in a CSR matrix apart from what was given."""
+    """Return the entries as ones, in a CSR matrix of its own."""
     given = value.csr if isinstance(value, Interactions) else value
     if not sparse.issparse(given):
         raise ParameterError(

@@ -1,109 +1,306 @@
-"""Metrics of ranked lists: as ranked, and expected over the orders that ties leave open."""
+"""Metrics of ranked lists: as ranked, and expected over the orders that ties leave open.
+
+A metric is a class. ``METRICS`` names those of the library; one of your own is a subclass of
+:class:`UserMetric` or :class:`CatalogueMetric`, passed to :func:`hashgnn.evaluate` as an object.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
+from hashgnn._checks import check_int, quote_some
 from hashgnn._types import Array
-from hashgnn.evaluation.metric_names import Metric
-from hashgnn.evaluation.relevance import Judged
+from hashgnn.errors import ParameterError
+from hashgnn.evaluation.relevance import Judged, Ties
+
+_FORM = re.compile(r"([a-z]+)@([1-9][0-9]{0,8})")
 
 
-def observed(metric: Metric, judged: Judged) -> Array:
-    """Return a metric of each row, with ties broken as they were ranked.
+@dataclass(frozen=True)
+class Metric(ABC):
+    """A metric of the first ``k`` results: a :class:`UserMetric` or a :class:`CatalogueMetric`.
 
-    Parameters
+    Attributes
     ----------
-    metric : Metric
-        Of a kind that each user has a value of.
-    judged : Judged of shape (n, k)
-        Ranked at least as far as the metric's cut, ``metric.k <= k``; every row has relevant items.
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-        In [0, 1], higher is better.
+    k : int
+        The cut, at least 1.
+    name : str
+        What stands before the cut in ``"recall@20"``; an attribute of the class.
     """
-    hits = judged.hits[:, : metric.k].astype(np.float64)
-    if metric.kind in _LINEAR:
-        return _LINEAR[metric.kind](hits, judged.n_relevant)
-    ranks = np.arange(1, metric.k + 1)
-    values: Array
-    if metric.kind == "hr":
-        values = hits.max(axis=1)
-    elif metric.kind == "mrr":
-        values = (hits / ranks).max(axis=1)
-    else:
-        values = (hits * np.cumsum(hits, axis=1) / ranks).sum(axis=1) / judged.n_relevant
-    return values
+
+    k: int
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_int("k", self.k, minimum=1)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.k}"
 
 
-def expected(metric: Metric, judged: Judged) -> Array:
-    """Return the mean of a metric of each row over all orders of its ties, all equally likely.
+class UserMetric(Metric):
+    """A metric that each user has a value of; what is reported is the mean.
 
-    Exact, by the closed forms of the reference and their like for precision at a cut. Parameters and result
-    are those of :func:`observed`.
+    Examples
+    --------
+    >>> class FirstHit(UserMetric):
+    ...     name = "first"
+    ...     def observed(self, judged):
+    ...         return judged.hits[:, 0].astype(float)
+    >>> str(FirstHit(1))
+    'first@1'
+    """
 
-    Notes
-    -----
-    At a rank in a tie of ``t`` items, ``r`` of them relevant, the chance of a relevant item is ``r / t``:
-    recall, precision and NDCG are linear in it. Average precision needs pairs of ranks, and two ranks of
-    one tie are both relevant with chance ``r(r - 1) / t(t - 1)``. The hit rate and the reciprocal rank need
-    the chance that no rank before was relevant: a product, in which the rank after ``j`` others of its tie,
-    none of them relevant, is relevant with chance ``r / (t - j)``.
+    @abstractmethod
+    def observed(self, judged: Judged) -> Array:
+        """Return the value of each row, with ties in the order of the list.
+
+        Parameters
+        ----------
+        judged : Judged of shape (n, k)
+            Lists of at least ``self.k`` ranks; every row has relevant items.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            Higher is better; those of the library are in [0, 1].
+        """
+
+    def expected(self, judged: Judged, ties: Ties) -> Array | None:
+        """Return the mean of the metric of each row over all orders of its ties, all equally likely.
+
+        Parameters
+        ----------
+        judged : Judged of shape (n, k)
+        ties : Ties of shape (n, k)
+            Those of ``judged``.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64, or None
+            None, the default, where no formula is known: the metric then has no expected value.
+        """
+        return None
+
+
+class CatalogueMetric(Metric):
+    """A metric of all lists together; it has no value for a single user."""
+
+    @abstractmethod
+    def of_counts(self, counts: Array) -> float:
+        """Return the metric.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (n_items,), int64
+            How many users have each item among their first ``k`` results.
+        """
+
+
+class _Linear(UserMetric):
+    """A metric that is linear in the relevance of each rank: expected relevance gives the expected value.
+
+    At a rank in a tie of ``t`` items, ``r`` of them relevant, the chance of a relevant item is ``r / t``.
+    """
+
+    def observed(self, judged: Judged) -> Array:
+        return self._value(judged.hits[:, : self.k].astype(np.float64), judged.n_relevant)
+
+    def expected(self, judged: Judged, ties: Ties) -> Array:
+        return self._value(_chance(ties, self.k), judged.n_relevant)
+
+    @abstractmethod
+    def _value(self, relevance: Array, n_relevant: Array) -> Array: ...
+
+
+class Recall(_Linear):
+    """Hits among the first ``k``, divided by the relevant items of the user."""
+
+    name = "recall"
+
+    def _value(self, relevance: Array, n_relevant: Array) -> Array:
+        share: Array = relevance.sum(axis=1) / n_relevant
+        return share
+
+
+class Precision(_Linear):
+    """Hits among the first ``k``, divided by ``k``."""
+
+    name = "precision"
+
+    def _value(self, relevance: Array, n_relevant: Array) -> Array:
+        share: Array = relevance.mean(axis=1)
+        return share
+
+
+class NDCG(_Linear):
+    """Discounted gain: each hit at rank ``i`` counts ``1 / log2(i + 1)``, divided by the sum of an ideal list.
 
     References
     ----------
-    McSherry, Najork: *Computing Information Retrieval Performance Measures Efficiently in the Presence of
-    Tied Scores*, ECIR 2008.
+    Järvelin, Kekäläinen: *Cumulated Gain-Based Evaluation of IR Techniques*, TOIS 2002.
     """
-    place, size, relevant = (
-        part[:, : metric.k].astype(np.float64)
-        for part in (judged.place, judged.tie_size, judged.tie_relevant)
-    )
-    chance = relevant / size
-    if metric.kind in _LINEAR:
-        return _LINEAR[metric.kind](chance, judged.n_relevant)
-    ranks = np.arange(1, metric.k + 1)
-    values: Array
-    if metric.kind == "map":
+
+    name = "ndcg"
+
+    def _value(self, relevance: Array, n_relevant: Array) -> Array:
+        discount = 1 / np.log2(np.arange(2, self.k + 2))
+        ideal = np.cumsum(discount)[np.minimum(n_relevant, self.k) - 1]
+        share: Array = relevance @ discount / ideal
+        return share
+
+
+class HitRate(UserMetric):
+    """1 where at least one of the first ``k`` is relevant, else 0.
+
+    Notes
+    -----
+    Expected: a rank after ``j`` others of its tie, none of them relevant, is relevant with chance
+    ``r / (t - j)``; the product of the complements is the chance of no hit.
+    """
+
+    name = "hr"
+
+    def observed(self, judged: Judged) -> Array:
+        values: Array = judged.hits[:, : self.k].astype(np.float64).max(axis=1)
+        return values
+
+    def expected(self, judged: Judged, ties: Ties) -> Array:
+        values: Array = 1 - np.cumprod(1 - _chance_of_first(ties, self.k), axis=1)[:, -1]
+        return values
+
+
+class ReciprocalRank(UserMetric):
+    """One over the rank of the first hit; 0 where none of the first ``k`` is relevant."""
+
+    name = "mrr"
+
+    def observed(self, judged: Judged) -> Array:
+        hits = judged.hits[:, : self.k].astype(np.float64)
+        values: Array = (hits / np.arange(1, self.k + 1)).max(axis=1)
+        return values
+
+    def expected(self, judged: Judged, ties: Ties) -> Array:
+        found_here = _chance_of_first(ties, self.k)
+        none_yet = np.cumprod(1 - found_here, axis=1)
+        none_before = np.concatenate((np.ones((len(none_yet), 1)), none_yet[:, :-1]), axis=1)
+        values: Array = (none_before * found_here / np.arange(1, self.k + 1)).sum(axis=1)
+        return values
+
+
+class AveragePrecision(UserMetric):
+    """Precision at the rank of each hit among the first ``k``, summed, divided by the relevant items.
+
+    Notes
+    -----
+    Expected: two ranks of one tie are both relevant with chance ``r (r - 1) / (t (t - 1))``.
+    """
+
+    name = "map"
+
+    def observed(self, judged: Judged) -> Array:
+        hits = judged.hits[:, : self.k].astype(np.float64)
+        precision = np.cumsum(hits, axis=1) / np.arange(1, self.k + 1)
+        values: Array = (hits * precision).sum(axis=1) / judged.n_relevant
+        return values
+
+    def expected(self, judged: Judged, ties: Ties) -> Array:
+        place, size, relevant = _of_ties(ties, self.k)
+        chance = relevant / size
         before_tie = np.cumsum(chance, axis=1) - (place + 1) * chance
         in_tie = place * (relevant - 1) / np.maximum(size - 1, 1)
-        values = (chance * (1 + before_tie + in_tie) / ranks).sum(axis=1) / judged.n_relevant
+        ranks = np.arange(1, self.k + 1)
+        values: Array = (chance * (1 + before_tie + in_tie) / ranks).sum(axis=1) / judged.n_relevant
         return values
-    found_here = np.minimum(relevant / (size - place), 1)
-    none_yet = np.cumprod(1 - found_here, axis=1)
-    if metric.kind == "hr":
-        values = 1 - none_yet[:, -1]
-    else:
-        none_before = np.concatenate((np.ones((len(none_yet), 1)), none_yet[:, :-1]), axis=1)
-        values = (none_before * found_here / ranks).sum(axis=1)
-    return values
 
 
-def _recall(relevance: Array, n_relevant: Array) -> Array:
-    share: Array = relevance.sum(axis=1) / n_relevant
-    return share
+class Coverage(CatalogueMetric):
+    """Share of the catalogue that is among the first ``k`` of at least one user."""
+
+    name = "coverage"
+
+    def of_counts(self, counts: Array) -> float:
+        return float((counts > 0).mean())
 
 
-def _precision(relevance: Array, n_relevant: Array) -> Array:
-    share: Array = relevance.mean(axis=1)
-    return share
-
-
-def _ndcg(relevance: Array, n_relevant: Array) -> Array:
-    k = relevance.shape[1]
-    discount = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discount)[np.minimum(n_relevant, k) - 1]
-    share: Array = relevance @ discount / ideal
-    return share
-
-
-# Linear in the relevance of each rank, so the expected relevance gives the expected value.
-_LINEAR: dict[str, Callable[[Array, Array], Array]] = {
-    "recall": _recall,
-    "precision": _precision,
-    "ndcg": _ndcg,
+METRICS: dict[str, type[Metric]] = {
+    kind.name: kind for kind in (Recall, Precision, HitRate, NDCG, AveragePrecision, ReciprocalRank, Coverage)
 }
+"""Every metric of the library by name.
+
+Their expected values are exact: McSherry, Najork, *Computing Information Retrieval Performance Measures
+Efficiently in the Presence of Tied Scores*, ECIR 2008, and the same argument for precision at a cut.
+"""
+
+
+def parse_metric(name: Any) -> Metric:
+    """Return the metric that a name such as ``"recall@20"`` stands for; a :class:`Metric` stays as it is.
+
+    Raises
+    ------
+    ParameterError
+        If the name has another form or its metric is unknown.
+
+    Examples
+    --------
+    >>> parse_metric("ndcg@10")
+    NDCG(k=10)
+    """
+    if isinstance(name, Metric):
+        return name
+    found = _FORM.fullmatch(name) if isinstance(name, str) else None
+    if found is None or found[1] not in METRICS:
+        raise ParameterError(
+            f"metrics must be names like 'recall@20', of {quote_some(METRICS, len(METRICS))}, got {name!r}"
+        )
+    return METRICS[found[1]](int(found[2]))
+
+
+def parse_metrics(names: Any, *, n_items: int) -> list[Metric]:
+    """Return metrics by name, each once, in the order given.
+
+    Raises
+    ------
+    ParameterError
+        If there are none, a name is not a metric's, two differ and have one name, or a cut is beyond the
+        catalogue.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ParameterError(f"metrics must be a list of names like 'recall@20', got {names!r}")
+    metrics = list(dict.fromkeys(parse_metric(name) for name in names))
+    if not metrics:
+        raise ParameterError("metrics must name at least one metric, got none")
+    known: set[str] = set()
+    for metric in metrics:
+        if metric.k > n_items:
+            raise ParameterError(f"metrics must be cut at {n_items} items at most, got '{metric}'")
+        if str(metric) in known:
+            raise ParameterError(f"metrics must have different names, got '{metric}' twice")
+        known.add(str(metric))
+    return metrics
+
+
+def _of_ties(ties: Ties, k: int) -> tuple[Array, Array, Array]:
+    place, size, relevant = (
+        part[:, :k].astype(np.float64) for part in (ties.place, ties.size, ties.n_relevant)
+    )
+    return place, size, relevant
+
+
+def _chance(ties: Ties, k: int) -> Array:
+    """Return the chance that the item at each rank is relevant, (n, k)."""
+    _, size, relevant = _of_ties(ties, k)
+    return relevant / size
+
+
+def _chance_of_first(ties: Ties, k: int) -> Array:
+    """Return the chance that each rank is relevant where no rank before it is, (n, k)."""
+    place, size, relevant = _of_ties(ties, k)
+    chance: Array = np.minimum(relevant / (size - place), 1)
+    return chance

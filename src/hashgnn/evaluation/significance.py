@@ -40,7 +40,7 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A method held against a baseline, as one of several comparisons.
+    """A method compared with a baseline, as one of several comparisons.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def paired_test(
     Parameters
     ----------
     first, second : array-like of shape (n_users,)
-        Values of a metric, user by user in the same order: ``report.per_user[way][name]``.
+        Values of a metric, user by user in the same order: ``result.per_user[way][name]``.
     test : {"t", "wilcoxon", "bootstrap"}, default="t"
         Student's t-test of the mean difference; Wilcoxon's signed-rank test, zeros split between the signs
         (Pratt's ranks); or a bootstrap of the mean difference shifted to zero.
@@ -145,7 +145,7 @@ def compare(
     n_resamples: int = 10_000,
     rng: RngLike = None,
 ) -> list[Comparison]:
-    """Hold every other method against one or more baselines, with Holm's correction over all of it.
+    """Compare every other method with one or more baselines, with Holm's correction over all tests.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where the large products of spectra and filters run: here, or on a device that a subclass knows."""
+"""Where the large products of spectra and filters run: on the processor, or on the device of a subclass."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import scipy.sparse as sp
 
 from hashgnn._types import Array
 from hashgnn.graph.bipartite import BipartiteGraph
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches, rows_per_block, top_k
 
-_BLOCK_BYTES = 64 << 20
 _COLUMNS = 32  # histories filtered at a time: they stay in the processor's cache
 
 
@@ -64,7 +64,7 @@ class Backend:
 
     def block_size(self, n_items: int) -> int:
         """Return how many histories to score at once."""
-        return max(1, _BLOCK_BYTES // (4 * n_items))
+        return rows_per_block(n_items)
 
     def spread(self, fitted: Filter, rows: sp.csr_matrix) -> Any:
         """Return what histories (n, n_items) reach over the graph, (n, n_items)."""
@@ -90,14 +90,14 @@ class Backend:
         queries = np.float32(fitted.low_pass_weight) * (rows @ fitted.history_table)
         return queries @ fitted.item_table.T
 
-    def best(self, scores: Any, seen: sp.csr_matrix | None, k: int) -> Array:
-        """Return the columns of the ``k`` largest entries of each row that are not ``seen``, best first.
+    def best(self, scores: Any, seen: sp.csr_matrix | None, k: int) -> Matches:
+        """Return the ``k`` best columns of each row that are not ``seen``, ties to the smaller column.
 
-        Ties go to the smaller column; -1 pads. ``scores`` may be overwritten.
+        ``scores`` may be overwritten.
         """
         if seen is not None:
-            scores[np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices] = -np.inf
-        return _best(scores, k)
+            CandidateFilter(block_per_query=IndexLists.from_matrix(seen)).mask(scores)
+        return top_k(scores, k)
 
     def strongest(self, scores: Any, k: int) -> tuple[Array, Array]:
         """Return columns and values of the ``k`` entries of each row that are furthest from 0, in any order."""
@@ -105,22 +105,4 @@ class Backend:
         return columns, np.take_along_axis(scores, columns, axis=1)
 
 
-HERE = Backend()
-
-
-def _best(scores: Array, k: int) -> Array:
-    n_rows, n_columns = scores.shape
-    threshold = np.partition(scores, n_columns - k, axis=1)[:, n_columns - k, None]
-    chosen = scores >= threshold
-    crowded = np.flatnonzero(chosen.sum(axis=1) > k)  # ties at the threshold: keep the first of them
-    if len(crowded):
-        above = scores[crowded] > threshold[crowded]
-        level = chosen[crowded] & ~above
-        room = k - above.sum(axis=1, keepdims=True)
-        chosen[crowded] = above | (level & (np.cumsum(level, axis=1) <= room))
-    # nonzero of a matrix takes ten times as long.
-    columns = (np.flatnonzero(chosen) % n_columns).reshape(n_rows, k)
-    values = np.take_along_axis(scores, columns, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    best = np.take_along_axis(columns, order, axis=1)
-    return np.where(np.take_along_axis(values, order, axis=1) == -np.inf, -1, best).astype(np.int64)
+CPU = Backend()

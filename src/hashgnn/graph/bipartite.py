@@ -26,7 +26,7 @@ class BipartiteGraph:
 
     Nodes are numbered users first: user ``u`` is node ``u``, item ``i`` is node ``n_users + i``. A user or
     item without interactions is an isolated node; it is kept, and its row of every matrix is zero. Derived
-    matrices are built when first asked for and kept. The arrays are shared, not copied: do not change them.
+    matrices are built on first use and kept. The arrays are shared, not copied: do not change them.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class NegativeSampler:
     graph : BipartiteGraph
         Says what each user has seen, and how popular each item is.
     kind : {"uniform", "popularity", "in_batch"}, default="uniform"
-        Every item alike; in proportion to ``degree ** exponent``; or the positives of the same batch,
+        Every item equally often; in proportion to ``degree ** exponent``; or the positives of the same batch,
         each as often as it occurs there.
     exponent : float >= 0, default=0.75
         Only for ``popularity``. An item without interactions is never drawn unless the exponent is 0.
@@ -75,7 +75,7 @@ class NegativeSampler:
         Parameters
         ----------
         users : ndarray of shape (n,), integer
-            User indices; repeats are drawn apart.
+            User indices; repeats are drawn independently.
         items : ndarray of shape (n,), integer, or None, default=None
             The positive of each row; required for ``in_batch``.
         n_negatives : int >= 1

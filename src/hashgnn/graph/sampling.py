@@ -29,7 +29,7 @@ def sample_neighbours(
     ----------
     graph : BipartiteGraph
     nodes : ndarray of shape (n,), integer
-        Node numbers in ``[0, n_nodes)``, or -1 for none; repeats are sampled apart.
+        Node numbers in ``[0, n_nodes)``, or -1 for none; repeats are sampled independently.
     fan_outs : sequence of int
         Neighbours to take at hop 1, 2, ...; each >= 1.
     rng : int, numpy.random.Generator or None, default=None

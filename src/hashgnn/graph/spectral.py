@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from hashgnn._checks import check_int
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
-from hashgnn.graph.backend import HERE, Backend
+from hashgnn.graph.backend import CPU, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 
 
@@ -21,7 +21,7 @@ def truncated_svd(
     rng: RngLike = None,
     n_iterations: int = 4,
     n_oversamples: int = 10,
-    backend: Backend = HERE,
+    backend: Backend = CPU,
 ) -> tuple[Array, Array, Array]:
     """Compute the ``rank`` largest singular triplets of a sparse matrix.
 
@@ -36,8 +36,8 @@ def truncated_svd(
     n_iterations : int >= 0, default=4
         Power iterations; more are needed where the singular values fall slowly.
     n_oversamples : int >= 0, default=10
-        Columns carried beside the ``rank`` asked for.
-    backend : Backend, default=HERE
+        Columns carried in addition to ``rank``.
+    backend : Backend, default=CPU
         Where the products run.
 
     Returns
@@ -118,7 +118,7 @@ def low_spectrum(
     *,
     rng: RngLike = None,
     n_iterations: int = 4,
-    backend: Backend = HERE,
+    backend: Backend = CPU,
 ) -> GraphSpectrum:
     """Compute the ``rank`` smoothest eigenvectors of a graph; see :func:`truncated_svd`.
 

@@ -30,7 +30,7 @@ def random_walks(
     ----------
     graph : BipartiteGraph
     starts : ndarray of shape (n,), integer
-        Node numbers in ``[0, n_nodes)``; repeats walk apart.
+        Node numbers in ``[0, n_nodes)``; repeats walk independently.
     length : int >= 1
         Nodes of a walk, the start included.
     p : float > 0, default=1

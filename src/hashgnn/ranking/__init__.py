@@ -3,6 +3,14 @@
 from hashgnn.ranking.candidate_filter import CandidateFilter
 from hashgnn.ranking.index_lists import IndexLists
 from hashgnn.ranking.matches import Matches
-from hashgnn.ranking.top_k import count_ties, top_k, top_k_in_blocks
+from hashgnn.ranking.top_k import count_ties, rows_per_block, top_k, top_k_in_blocks
 
-__all__ = ["CandidateFilter", "IndexLists", "Matches", "count_ties", "top_k", "top_k_in_blocks"]
+__all__ = [
+    "CandidateFilter",
+    "IndexLists",
+    "Matches",
+    "count_ties",
+    "rows_per_block",
+    "top_k",
+    "top_k_in_blocks",
+]

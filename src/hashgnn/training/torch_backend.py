@@ -12,8 +12,9 @@ from hashgnn._types import Array
 from hashgnn.graph import BipartiteGraph
 from hashgnn.graph.backend import Backend, Filter
 from hashgnn.nn import sparse_from_scipy, sparse_times
+from hashgnn.ranking import Matches, rows_per_block
 
-_BLOCK_BYTES = 256 << 20
+_DEVICE_BLOCK_BYTES = 256 << 20
 
 
 class _Matrix:
@@ -85,7 +86,7 @@ class TorchBackend(_Torch):
         return basis, triangle
 
     def block_size(self, n_items: int) -> int:
-        return max(1, _BLOCK_BYTES // (4 * n_items))
+        return rows_per_block(n_items, _DEVICE_BLOCK_BYTES)
 
     def spread(self, fitted: Filter, rows: sp.csr_matrix) -> torch.Tensor:
         self._keep(fitted)
@@ -100,11 +101,15 @@ class TorchBackend(_Torch):
         queries: torch.Tensor = fitted.low_pass_weight * (self._dense_rows(rows) @ self._history_table)
         return queries @ self._item_table.T
 
-    def best(self, scores: torch.Tensor, seen: sp.csr_matrix | None, k: int) -> Array:
+    def best(self, scores: torch.Tensor, seen: sp.csr_matrix | None, k: int) -> Matches:
         if seen is not None:
             scores[self._places(seen)] = -torch.inf
-        found = torch.topk(scores, k, dim=1)
-        return self.to_numpy(torch.where(found.values == -torch.inf, -1, found.indices))
+        found = torch.topk(scores, k, dim=1)  # best first, so what is no candidate comes last
+        is_result = found.values > -torch.inf
+        positions = torch.where(is_result, found.indices, -1)
+        return Matches(
+            self.to_numpy(positions), self.to_numpy(found.values), self.to_numpy(is_result.sum(dim=1))
+        )
 
     def strongest(self, scores: torch.Tensor, k: int) -> tuple[Array, Array]:
         columns = torch.topk(scores.abs(), k, dim=1, sorted=False).indices

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -79,9 +78,6 @@ class _Snapshot:
             scores += self.bias
         result: Array = scores.cpu().numpy()
         return result
-
-    def search_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Any:
-        raise AssertionError("validation times nothing")
 
     def bytes_per_item(self, search: str) -> float:
         return self.items.shape[1] / 8 if search == "codes" else 4.0 * self.items.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from hashgnn.benchmarking.quality.coded import CodedModel
+from hashgnn.benchmarking.quality._coded_model import CodedModel
 from hashgnn.codes import BinaryCodes
 
 SIGNS = np.ones((4, 8))

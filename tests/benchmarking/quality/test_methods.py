@@ -21,7 +21,7 @@ def test_a_suite_holds_its_reference_and_every_method_once(suite: object) -> Non
 
 
 def test_the_paper_suite_has_every_baseline_of_the_paper() -> None:
-    wanted = {"lsh", "hashnet", "gumbel", "plain-ste", "no-ranking", "apart"}
+    wanted = {"lsh", "hashnet", "gumbel", "plain-ste", "no-ranking", "separate"}
     assert wanted | {"mf-bpr", "line", "bine", "graphsage"} < set(SUITES["paper"].methods)
 
 
@@ -43,7 +43,7 @@ def test_an_expression_names_coder_and_floats() -> None:
 def test_settings_for_all_reach_what_trains_by_a_recipe_and_nothing_else() -> None:
     given = {"epochs": 2}
     assert parse_method("paper").with_settings(given).source.settings == given
-    assert parse_method("apart").with_settings(given).settings == given
+    assert parse_method("separate").with_settings(given).settings == given
     for name in ("lsh", "gf-cf"):
         assert parse_method(name).with_settings(given) == parse_method(name)
 
@@ -65,7 +65,7 @@ def test_a_float_model_is_the_same_at_every_width() -> None:
         ("default+epoch=3", "epoch is not a setting; did you mean 'epochs'?"),
         ("default+n_bits=8", "n_bits is no setting of a method; give the widths of the comparison"),
         ("default+epochs", "a setting must be written key=value, got 'epochs'"),
-        ("zip:lightgcn", "a coder must be one of 'anchor_graph', .*'apart', got 'zip'"),
+        ("zip:lightgcn", "a coder must be one of 'anchor_graph', .*'separate', got 'zip'"),
         ("itq:gf-cf", "itq needs float embeddings, and gf-cf has none"),
         ("itq+depth=3:line", "depth is not a setting of itq; its settings: center, form, n_iterations"),
         ("lsh+form=unit:line", "form must be 'cosine' or left out, got 'unit'"),

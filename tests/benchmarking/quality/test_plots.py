@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hand import put
 
-from hashgnn.benchmarking.quality.plots import draw_plots
-from hashgnn.benchmarking.quality.report import report_quality, write_report
+from hashgnn.benchmarking.quality._plots import draw_plots
+from hashgnn.benchmarking.quality.summary import summarise_quality, write_summary
+from hashgnn.errors import StorageError
 
 pytest.importorskip("matplotlib")
 
@@ -58,16 +59,34 @@ def test_the_gap_is_drawn_from_what_training_logged(tmp_path: Path, monkeypatch:
     assert lines == {"ours, 32: signed": [[1.0, 0.1]], "ours, 32: relaxed": [[1.0, 0.3]]}
 
 
-def test_a_report_without_plots_draws_none_and_writes_its_tables(tmp_path: Path) -> None:
+def test_a_plot_that_cannot_be_finished_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = [put(tmp_path, "ours", 0, {"hamming": VALUES})]
+    (path,) = (one for one in draw_plots(results, "recall@20", tmp_path) if one.name == "bytes.hand.png")
+    before = path.read_bytes()
+
+    def half(self: Any, file: Path, **named: Any) -> None:
+        file.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", half)
+    with pytest.raises(StorageError, match=r"bytes\.hand\.png"):
+        draw_plots(results, "recall@20", tmp_path)
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_summary_without_plots_draws_none_and_writes_its_tables(tmp_path: Path) -> None:
     results = [
         put(tmp_path / "cells", "ours", 0, {"hamming": [0.5, 0.4, 0.9, 0.3]}),
         put(tmp_path / "cells", "theirs", 0, {"hamming": [0.4, 0.2, 0.6, 0.3]}),
     ]
-    report = report_quality(results, ["recall@20"], "ours")
-    write_report(report, results, tmp_path, plots=False)
+    summary = summarise_quality(results, ["recall@20"], "ours")
+    write_summary(summary, results, tmp_path, plots=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "cells",
-        "report.json",
+        "summary.json",
         "table.csv",
         "table.md",
         "tests.md",

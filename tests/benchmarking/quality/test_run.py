@@ -100,11 +100,11 @@ def test_a_code_learns_the_groups_and_a_report_reads_what_is_there(
     files: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
 ) -> None:
     folder = tmp_path / "run"
-    code, _, said = run(*command(folder, files, "--report"))
+    code, _, said = run(*command(folder, files, "--no-fit"))
     assert code == 2
-    assert "holds no cell of this comparison; run it without --report" in said
+    assert "holds no cell of this comparison; run it without --no-fit" in said
     assert run(*command(folder, files, "--search", "biased"))[0] == 0
-    code, printed, said = run(*command(folder, files, "--search", "biased", "--report"))
+    code, printed, said = run(*command(folder, files, "--search", "biased", "--no-fit"))
     assert code == 0
     assert "ours against the others, recall@5, test t, p adjusted by Holm's method" in printed
     rows = {row["method"]: row for row in figures(folder)}
@@ -132,13 +132,13 @@ def test_a_hash_layer_trained_apart_leaves_the_floats_as_they_are(files: Path, t
     data = load_data_set("groups", files.parent)
     methods = [
         parse_method("floats=spectral+dim=64"),
-        parse_method("apart+batch_size=32+epochs=3:spectral+dim=64"),
+        parse_method("separate+batch_size=32+epochs=3:spectral+dim=64"),
     ]
     plan = Plan(methods, bits=[16], seeds=[0], metrics=["recall@5"])
-    floats, apart = compare_quality(tmp_path, plan, [data], progress=False)
-    assert apart.values["metrics"]["float"] == floats.values["metrics"]["float"]
-    assert apart.values["metrics"]["hamming"] != floats.values["metrics"]["float"]
-    assert apart.values["training"]["epochs"] == 3
+    floats, separate = compare_quality(tmp_path, plan, [data], progress=False)
+    assert separate.values["metrics"]["float"] == floats.values["metrics"]["float"]
+    assert separate.values["metrics"]["hamming"] != floats.values["metrics"]["float"]
+    assert separate.values["training"]["epochs"] == 3
 
 
 def test_a_cell_of_other_settings_or_scores_is_another_cell(
@@ -172,7 +172,15 @@ def test_a_plan_that_breaks_a_rule_is_refused(settings: dict[str, object], messa
     ("more", "message"),
     [
         (["--suite", "all"], "--suite must be one of 'paper', 'default', 'parts', .*, got 'all'"),
-        (["--seeds", "x"], "--seeds must be integers >= 0 like 32,64, got 'x'"),
+        (
+            ["--seeds", "x"],
+            "--seeds must be a number of seeds >= 1, got 'x'; name single seeds with --seed-list",
+        ),
+        (
+            ["--seeds", "2,"],
+            "--seeds must be a number of seeds >= 1, got '2,'; name single seeds with --seed-list",
+        ),
+        (["--seed-list", "2,x"], "--seed-list must be integers >= 0 like 32,64, got 'x'"),
         (["--reference", "none"], "--reference must be one of 'ours', .*, got 'none'"),
         (["--data", "nowhere"], "data must be a folder under HASHGNN_DATA"),
     ],

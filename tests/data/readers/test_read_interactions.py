@@ -201,8 +201,7 @@ BAD_LINES: dict[str, tuple[str, str, str]] = {
     "a missing column": (
         "e.csv",
         "customer,item_id\n1,2\n",
-        ": column 'user_id' is missing, found 'customer', 'item_id'; "
-        "name the column with user= (command line: --user)",
+        ": column 'user_id' is missing, found 'customer', 'item_id'; name the column with user=",
     ),
     "a column twice": (
         "e.csv",

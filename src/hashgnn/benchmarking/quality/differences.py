@@ -15,7 +15,7 @@ from hashgnn.errors import DataError, ParameterError
 from hashgnn.evaluation import holm, paired_test
 from hashgnn.evaluation.significance import TESTS
 
-# What is held against what: search ways of codes and of floats, each by the first that a method has.
+# What is compared: search ways of codes and of floats, each by the first that a method has.
 KINDS: dict[str, tuple[str, ...]] = {
     "codes": ("biased", "hamming"),
     "hamming": ("hamming",),
@@ -28,13 +28,13 @@ _FLOATS_AS = ("hierarchical", "float")  # kinds in which a float model takes par
 
 @dataclass(frozen=True)
 class Difference:
-    """The reference held against another method by one kind of search.
+    """The reference compared with another method by one kind of search.
 
     Attributes
     ----------
     data : str
     n_bits : int
-        Of the reference; a float model, which has no width, is held against it too.
+        Of the reference; a float model, which has no width, is compared with it too.
     kind : str
         A key of :data:`KINDS`.
     reference, method : str
@@ -69,7 +69,7 @@ class Difference:
 def differences(
     results: Sequence[Result], reference: str, metric: str, *, test: str = "t", rng: int = 0
 ) -> list[Difference]:
-    """Hold one method against every other at equal bits, by every kind of search that both have.
+    """Compare one method with every other at equal bits, by every kind of search that both have.
 
     A user's value is its mean over the seeds that both methods have; the test is paired over users. It says
     whether the difference is more than the choice of users; what training leaves to chance is in the table's

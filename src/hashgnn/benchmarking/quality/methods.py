@@ -13,9 +13,9 @@ from hashgnn.codes.binarisers import BINARISERS
 from hashgnn.config import RECIPES, ModelConfig, load_recipe, parse_setting
 from hashgnn.errors import ParameterError
 
-APART, QUANTISER = "apart", "pq"
-CODERS = (*BINARISERS, QUANTISER, APART)
-_APART_RECIPE = "paper"
+SEPARATE, QUANTISER = "separate", "pq"
+CODERS = (*BINARISERS, QUANTISER, SEPARATE)
+_SEPARATE_RECIPE = "paper"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Method:
     source : Source
         What is trained; what is coded afterwards, where there is a ``coder``.
     coder : str or None
-        A binariser, ``pq`` or ``apart``, which codes the float embeddings of ``source``.
+        A binariser, ``pq`` or ``separate``, which codes the float embeddings of ``source``.
     settings : mapping
         Of the coder.
     """
@@ -82,7 +82,7 @@ class Method:
         """Return the method with settings added to what is trained by a recipe; others stay as they are."""
         if not settings:
             return self
-        if self.coder == APART:
+        if self.coder == SEPARATE:
             return Method(self.name, self.source, self.coder, {**self.settings, **settings})
         if self.coder is None and self.source.is_recipe:
             return Method(self.name, Source(self.source.name, {**self.source.settings, **settings}))
@@ -93,8 +93,8 @@ class Method:
         if self.coder is None:
             return self.source.describe(n_bits if self.has_codes else None)
         own: dict[str, Any] = {"coder": self.coder, "n_bits": n_bits}
-        if self.coder == APART:
-            own["recipe"] = _set_in(load_recipe(_APART_RECIPE, **self.settings))
+        if self.coder == SEPARATE:
+            own["recipe"] = _set_in(load_recipe(_SEPARATE_RECIPE, **self.settings))
         else:
             own["settings"] = dict(self.settings)
         return {**own, "floats": self.source.describe(None)}
@@ -108,7 +108,7 @@ _NAMED: dict[str, tuple[str, str]] = {
     "plain-ste": ("paper+relaxation=ste", "Hash_ste: straight-through estimator without guidance"),
     "hashnet": ("paper+relaxation=hashnet", "HashNet: tanh of growing steepness"),
     "gumbel": ("paper+relaxation=gumbel", "Hash_gumb: Gumbel-softmax bits"),
-    "apart": ("apart:graphsage", "HashGNN_sp: GraphSAGE first, then a hash layer over its embeddings"),
+    "separate": ("separate:graphsage", "HashGNN_sp: GraphSAGE first, then a hash layer over its embeddings"),
     "authors": ("authors", "what the authors' code does"),
     "lsh": ("lsh:graphsage", "random hyperplanes over GraphSAGE"),
     "itq": ("itq:graphsage", "ITQ over GraphSAGE"),
@@ -122,7 +122,7 @@ _NAMED: dict[str, tuple[str, str]] = {
     "no-warm-start": ("default+warm_start=false", "default from random tables"),
     "one-table": ("default+input_table=false", "default with one table for histories and scored items"),
     "no-dropout": ("default+history_dropout=0+observed_target=all", "default shown whole histories"),
-    "no-left-out": ("default+observed_target=all", "default asked for what it is shown too"),
+    "no-left-out": ("default+observed_target=all", "default trained on the items that it is shown too"),
     "all-items": ("default+item_share=1", "default by a softmax over all items"),
     "no-floats": ("default+float_weight=0", "default without the loss of the embeddings"),
 }
@@ -169,16 +169,16 @@ def parse_method(text: str) -> Method:
     source = _source(last)
     if not source.is_recipe and not BASELINES[source.name].has_embeddings:
         raise ParameterError(f"{coder} needs float embeddings, and {source.name} has none")
-    if coder == APART:
-        load_recipe(_APART_RECIPE, **settings)  # raises where a setting is unknown
+    if coder == SEPARATE:
+        load_recipe(_SEPARATE_RECIPE, **settings)  # raises where a setting is unknown
     else:
         _check_coder(coder, settings)
     return Method(name, source, coder, settings)
 
 
-def apart_recipe(method: Method, n_bits: int, **settings: Any) -> ModelConfig:
+def separate_recipe(method: Method, n_bits: int, **settings: Any) -> ModelConfig:
     """Return the config by which a hash layer is trained over given embeddings."""
-    return load_recipe(_APART_RECIPE, n_bits=n_bits, **{**method.settings, **settings})
+    return load_recipe(_SEPARATE_RECIPE, n_bits=n_bits, **{**method.settings, **settings})
 
 
 def _set_in(config: ModelConfig) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from typing import Any
 from hashgnn._checks import check_bits, check_choice, check_int
 from hashgnn._files import atomic_file
 from hashgnn._progress import progress as progress_bar
+from hashgnn.benchmarking.quality._fitting import FitOptions, fit_method
 from hashgnn.benchmarking.quality.cells import Cell, Result, digest, read_result, write_result
 from hashgnn.benchmarking.quality.data_sets import DataSet
-from hashgnn.benchmarking.quality.fitting import FitOptions, fit_method
 from hashgnn.benchmarking.quality.methods import Method
 from hashgnn.errors import DataWarning, HashGNNError, ParameterError, StorageError
-from hashgnn.evaluation import evaluate, parse_metric
+from hashgnn.evaluation import UserMetric, evaluate, parse_metric
 from hashgnn.index import scores
 from hashgnn.recommender import SEARCH_WAYS
 
@@ -62,7 +62,7 @@ class Plan:
         for seed in self.seeds:
             check_int("seeds", seed, minimum=0)
         for metric in self.metrics:
-            if not parse_metric(metric).is_per_user:
+            if not isinstance(parse_metric(metric), UserMetric):
                 raise ParameterError(f"metrics must be those of single users, got {metric!r}")
         for way in self.search or ():
             check_choice("search", way, SEARCH_WAYS)
@@ -101,7 +101,7 @@ def compare_quality(
 ) -> list[Result]:
     """Fit and evaluate every cell of a plan that the folder does not hold yet.
 
-    Each cell is one JSON file under ``cells``, beside a parquet file of its values user by user; both are
+    Each cell is one JSON file under ``cells`` and a parquet file of its values user by user; both are
     written whole or not at all. The same call goes on where another was killed, and a plan with more methods,
     widths, seeds or data sets takes over what is there. A cell is known by the digest of its data, its
     settings and the version of the scores, so one whose recipe has changed is measured anew.
@@ -165,7 +165,7 @@ def _measure(
     with warnings.catch_warnings():
         # Said once, when the data were read; here it would come with every cell.
         warnings.simplefilter("ignore", DataWarning)
-        report = evaluate(
+        result = evaluate(
             fitted.model,
             data.train,
             data.test,
@@ -179,27 +179,27 @@ def _measure(
     values = {
         "family": method.family,
         "settings": method.describe(cell.n_bits),
-        "n_users": report.n_users,
-        "metrics": report.metrics,
-        "expected": report.expected,
-        "bytes_per_item": dict(report.bytes_per_item),
+        "n_users": result.n_users,
+        "metrics": result.metrics,
+        "expected": result.expected,
+        "bytes_per_item": dict(result.bytes_per_item),
         "processor_seconds": fitted.processor_seconds,
         "training": fitted.training,
         "versions": _versions(),
     }
-    write_result(folder, cell, values, report.user_index, report.per_user)
+    write_result(folder, cell, values, result.user_index, result.per_user)
 
 
-def _ways(known: Sequence[str], asked: Sequence[str] | None) -> list[str]:
+def _ways(known: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
     """Return the search ways to evaluate; a model has at least its last one, ``float``."""
-    if asked is None:
+    if wanted is None:
         return list(known)
-    wanted = {*asked, *(("hamming",) if "biased" in asked and "biased" not in known else ())}
-    return [way for way in known if way in wanted] or list(known[-1:])
+    chosen = {*wanted, *(("hamming",) if "biased" in wanted and "biased" not in known else ())}
+    return [way for way in known if way in chosen] or list(known[-1:])
 
 
 def _write_manifest(root: Path, plan: Plan, data: Sequence[DataSet], n_threads: int) -> None:
-    """Write what was asked for last, for readers; cells are found by their digests."""
+    """Write the last plan, for readers; cells are found by their digests."""
     document: Mapping[str, Any] = {
         "data": [
             {"name": one.name, "source": one.source, "fingerprint": one.fingerprint, **one.train.statistics()}

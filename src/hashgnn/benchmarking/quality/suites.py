@@ -15,7 +15,7 @@ _FLOATS = ("mf-bpr", "graphsage", "line", "bine", "gf-cf", "chebycf")
 
 @dataclass(frozen=True)
 class Suite:
-    """What a suite compares, where nothing else is asked for.
+    """What a suite compares, where nothing else is given.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Suite:
     metrics : tuple of str
         The first is the one that is tested and drawn.
     reference : str
-        The method that the others are held against.
+        The method that the others are compared with.
     data : tuple of str
     """
 
@@ -37,7 +37,7 @@ class Suite:
     data: tuple[str, ...]
 
 
-_CODE_BASELINES = ("paper", "no-ranking", "plain-ste", "hashnet", "gumbel", "apart", "lsh", "itq", "pq")
+_CODE_BASELINES = ("paper", "no-ranking", "plain-ste", "hashnet", "gumbel", "separate", "lsh", "itq", "pq")
 _RELAXATIONS = (
     "ste",
     "learned_threshold",
@@ -72,7 +72,7 @@ SUITES: dict[str, Suite] = {
         ("ml-1m",),
     ),
     "default": Suite(
-        "default beside every code baseline at equal bits",
+        "default and every code baseline at equal bits",
         (
             "default",
             "default-hamming",

@@ -1,4 +1,4 @@
-"""A data set made up on the spot, for a demo without a network: tastes, genres and popularity."""
+"""Generated data for a demo without a network: tastes, genres and popularity."""
 
 from __future__ import annotations
 

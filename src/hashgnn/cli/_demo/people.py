@@ -24,7 +24,7 @@ def choose_people(train: Any, test: Any, *, rng: int) -> list[Any]:
     return [train.user_ids.ids[index].item() for index in chosen]
 
 
-def beside(
+def compare(
     model: Any, people: list[Any], rated: Any, test: Any, titles: Mapping[int, str], search: str
 ) -> list[dict[str, Any]]:
     """Return for each user the best rated titles of the training data and ten recommended ones.

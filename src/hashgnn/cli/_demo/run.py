@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn import __version__
-from hashgnn.cli._demo.people import beside, choose_people
-from hashgnn.cli._demo.source import GENERATED_PREFIX, as_implicit, bring
+from hashgnn.cli._demo.people import choose_people, compare
+from hashgnn.cli._demo.source import GENERATED_PREFIX, as_implicit, load_source
 from hashgnn.cli._output import Output
-from hashgnn.cli._run_folder import RunFolder
-from hashgnn.cli.evaluate import print_report
+from hashgnn.cli._training_run import RunFolder
 from hashgnn.codes import code_health
 from hashgnn.data import split
 from hashgnn.evaluation import evaluate, sample_distances
@@ -28,7 +27,7 @@ def run_demo(output: Path, out: Output, *, offline: bool) -> None:
     """Fetch or generate, split, train, evaluate, recommend, save, and write the report."""
     started = time.perf_counter()
     RunFolder(output / "model").check(overwrite=True, resume=False)
-    source = bring(out, offline=offline)
+    source = load_source(out, offline=offline)
     if source.is_generated:
         out = out.with_prefix(GENERATED_PREFIX)
     rated = source.interactions
@@ -44,16 +43,16 @@ def run_demo(output: Path, out: Output, *, offline: bool) -> None:
         model = HashGNN().fit(as_implicit(train), rng=_SEED, progress=out.progress)
         trained = model.state_.training
         out.note(f"trained {trained['epochs']} epochs in {trained['seconds']:.1f} seconds")
-        report = evaluate(model, train.csr, test.csr, metrics=_METRICS, rng=_SEED, progress=out.progress)
-    people = beside(model, choose_people(train, test, rng=_SEED), train, test, source.titles, _SHOWN_WAY)
+        result = evaluate(model, train.csr, test.csr, metrics=_METRICS, rng=_SEED, progress=out.progress)
+    people = compare(model, choose_people(train, test, rng=_SEED), train, test, source.titles, _SHOWN_WAY)
     model.save(output / "model", overwrite=True)
-    write_report(output / "report.html", _content(source, model, train, test, report, people))
+    write_report(output / "report.html", _content(source, model, train, test, result, people))
     seconds = time.perf_counter() - started
     if out.as_json:
         out.document(
             {
                 "data": {"name": source.name, "source": source.where_from, "generated": source.is_generated},
-                **report.to_dict(),
+                **result.to_dict(),
                 "recommended": people,
                 "model": output / "model",
                 "report": output / "report.html",
@@ -61,14 +60,14 @@ def run_demo(output: Path, out: Output, *, offline: bool) -> None:
             }
         )
         return
-    _print(out, report, people)
+    _print(out, result, people)
     out.line()
     out.line(f"model: {output / 'model'}   report: {output / 'report.html'}   {seconds:.0f} seconds in all")
     out.line(f"next: hashgnn recommend {output / 'model'} --users {people[0]['user_id']} -k 10")
 
 
-def _print(out: Output, report: Any, people: list[dict[str, Any]]) -> None:
-    print_report(out, report, _METRICS, title=f"{report.n_users:,} users with held-out interactions")
+def _print(out: Output, result: Any, people: list[dict[str, Any]]) -> None:
+    out.table(*result.table(), title=result.summary)
     for person in people:
         out.line()
         out.line(f"user {person['user_id']}")
@@ -81,7 +80,7 @@ def _print(out: Output, report: Any, people: list[dict[str, Any]]) -> None:
 
 
 def _content(
-    source: Any, model: Any, train: Any, test: Any, report: Any, people: list[dict[str, Any]]
+    source: Any, model: Any, train: Any, test: Any, result: Any, people: list[dict[str, Any]]
 ) -> ReportContent:
     state = model.state_
     examples = [
@@ -95,7 +94,7 @@ def _content(
     return ReportContent(
         title="hashgnn demo",
         data_set=source.name,
-        evaluation=report,
+        evaluation=result,
         generated=source.is_generated,
         data={
             "source": source.where_from,

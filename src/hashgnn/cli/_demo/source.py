@@ -1,4 +1,4 @@
-"""What the demo trains on: MovieLens-100K, or data made up on the spot where there is no network."""
+"""What the demo trains on: MovieLens-100K, or generated data where there is no network."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Source:
     is_generated: bool
 
 
-def bring(out: Output, *, offline: bool) -> Source:
-    """Fetch MovieLens-100K, or say why not and generate a stand-in; ``offline`` generates at once."""
+def load_source(out: Output, *, offline: bool) -> Source:
+    """Fetch MovieLens-100K; if that fails, say why and generate data. ``offline`` generates at once."""
     if not offline:
         try:
             loaded = fetch(NAME, progress=out.progress)
         except (FetchError, StorageError) as error:
             # What is generated is named in every line, this one included.
-            out.with_prefix(GENERATED_PREFIX).note(f"{error}; going on with generated data instead")
+            out.with_prefix(GENERATED_PREFIX).note(f"{error}; using generated data instead")
         else:
             titles = loaded.item_titles
             if loaded.items is not None:
@@ -54,7 +54,7 @@ def bring(out: Output, *, offline: bool) -> Source:
                 }
             return Source("MovieLens-100K", loaded.source, loaded.interactions, titles, is_generated=False)
     table, titles = generate(rng=0)
-    where = "made up on the spot: people and films that do not exist"
+    where = "generated: people and films that do not exist"
     return Source("generated data", where, Interactions.from_frame(table), titles, is_generated=True)
 
 

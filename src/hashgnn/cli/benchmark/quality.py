@@ -1,4 +1,4 @@
-"""``hashgnn benchmark quality``: methods side by side on held-out interactions."""
+"""``hashgnn benchmark quality``: methods compared on held-out interactions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._options import Debug, Json, Quiet, comma_list
+from hashgnn.cli._options import Debug, Json, Quiet, comma_list, integer_list, limit_threads
 from hashgnn.cli._output import Output
-from hashgnn.cli._threads import limit_threads
 from hashgnn.errors import ParameterError
 
 _WHAT, _RUN = "What is compared", "Run"
@@ -22,7 +21,7 @@ def quality(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder of the run; runs/SUITE. What it holds already is not measured again.",
+            help="Folder of the run; default: runs/SUITE. Cells that it already holds are not measured again.",
             show_default=False,
         ),
     ] = None,
@@ -30,7 +29,7 @@ def quality(
         str,
         typer.Option(
             metavar="NAME",
-            help="paper, default, parts, relaxations, coders or floats; what is not given is the suite's.",
+            help="paper, default, parts, relaxations, coders or floats; sets every option that is not given.",
         ),
     ] = "paper",
     data: Annotated[
@@ -43,7 +42,9 @@ def quality(
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of data sets; $HASHGNN_DATA.", rich_help_panel=_WHAT),
+        typer.Option(
+            metavar="DIR", help="Folder of data sets; default: $HASHGNN_DATA.", rich_help_panel=_WHAT
+        ),
     ] = None,
     methods: Annotated[
         str | None,
@@ -55,58 +56,77 @@ def quality(
     ] = None,
     add: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Methods beside those of the suite.", rich_help_panel=_WHAT),
+        typer.Option(metavar="A,B", help="Methods in addition to those of the suite.", rich_help_panel=_WHAT),
     ] = None,
     bits: Annotated[
         str | None, typer.Option(metavar="N,N", help="Widths of codes.", rich_help_panel=_WHAT)
     ] = None,
     search: Annotated[
         str | None,
-        typer.Option(metavar="WAY,WAY", help="Search ways; all that a method has.", rich_help_panel=_WHAT),
+        typer.Option(
+            metavar="WAY,WAY", help="Search ways; default: all that a method has.", rich_help_panel=_WHAT
+        ),
     ] = None,
     metrics: Annotated[
         str | None,
-        typer.Option(metavar="A@N,B@N", help="The first is tested and drawn.", rich_help_panel=_WHAT),
+        typer.Option(
+            metavar="A@N,B@N", help="Metrics; the first is tested and plotted.", rich_help_panel=_WHAT
+        ),
     ] = None,
     seeds: Annotated[
-        str, typer.Option(metavar="N,N", help="A number of seeds, or the seeds.", rich_help_panel=_WHAT)
+        str,
+        typer.Option(metavar="N", help="How many seeds to run: 0 to N - 1.", rich_help_panel=_WHAT),
     ] = "3",
+    seed_list: Annotated[
+        str | None,
+        typer.Option(metavar="N,N", help="These seeds instead of --seeds.", rich_help_panel=_WHAT),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Of every method with a recipe.", rich_help_panel=_WHAT
+            "--set",
+            metavar="KEY=VALUE",
+            help="Setting of every method that has a recipe.",
+            rich_help_panel=_WHAT,
         ),
     ] = None,
     oversampling: Annotated[
         int,
         typer.Option(
             metavar="N",
-            help="Hierarchical: candidates re-ranked a result of the largest cut.",
+            help="Hierarchical search re-ranks N candidates per result of the largest cut.",
             rich_help_panel=_WHAT,
         ),
     ] = 5,
     reference: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Method that the others are tested against.", rich_help_panel=_WHAT
-        ),
+        typer.Option(metavar="NAME", help="Method that the others are compared with.", rich_help_panel=_WHAT),
     ] = None,
     test: Annotated[
-        str, typer.Option(metavar="NAME", help="t, wilcoxon or bootstrap.", rich_help_panel=_WHAT)
+        str,
+        typer.Option(
+            metavar="NAME", help="Significance test: t, wilcoxon or bootstrap.", rich_help_panel=_WHAT
+        ),
     ] = "t",
-    threads: Annotated[int, typer.Option(metavar="N", help="Processors to use.", rich_help_panel=_RUN)] = 1,
-    report_only: Annotated[
-        bool, typer.Option("--report", help="Measure nothing; report what is there.", rich_help_panel=_RUN)
+    threads: Annotated[
+        int, typer.Option(metavar="N", help="Threads to train with.", rich_help_panel=_RUN)
+    ] = 1,
+    read_only: Annotated[
+        bool,
+        typer.Option("--no-fit", help="Fit nothing; summarise the cells that exist.", rich_help_panel=_RUN),
     ] = False,
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="Draw nothing.", rich_help_panel=_RUN)] = False,
+    no_plots: Annotated[
+        bool, typer.Option("--no-plots", help="Write no plots.", rich_help_panel=_RUN)
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Fit and evaluate methods on data sets, widths and seeds, and say which differences are significant.
 
-    Every cell is a file under DIR/cells; the same command goes on where it was stopped. DIR gets table.md,
-    table.csv, tests.md, report.json and plots. Epochs are chosen on a part of the training interactions.
+    Every cell is a file in DIR/cells. A run that was stopped continues with the same command. DIR gets
+    table.md, table.csv, tests.md, summary.json and plots. Epochs are chosen on a part of the training
+    interactions.
 
     Examples:
       hashgnn benchmark quality --suite paper
@@ -122,8 +142,8 @@ def quality(
         compare_quality,
         load_data_set,
         parse_method,
-        report_quality,
-        write_report,
+        summarise_quality,
+        write_summary,
     )
 
     out = Output(as_json, quiet)
@@ -133,8 +153,8 @@ def quality(
     folder = output or Path("runs") / suite
     plan = Plan(
         methods=[parse_method(name).with_settings(_settings(settings)) for name in names],
-        bits=_integers("--bits", bits) if bits else chosen.bits,
-        seeds=_seeds(seeds),
+        bits=integer_list("--bits", bits) if bits else chosen.bits,
+        seeds=_seeds(seeds, seed_list),
         metrics=comma_list("--metrics", metrics) if metrics else chosen.metrics,
         search=comma_list("--search", search) if search else None,
         oversampling=oversampling,
@@ -144,7 +164,7 @@ def quality(
     _known("--reference", held_against, named)
     failed: list[dict[str, str]] = []
 
-    def say_failed(cell: Any, error: Exception) -> None:
+    def note_failed(cell: Any, error: Exception) -> None:
         failed.append({"cell": str(cell), "reason": str(error)})
         out.note(f"{cell}: left out; {error}")
 
@@ -162,29 +182,29 @@ def quality(
             loaded,
             n_threads=threads,
             progress=out.progress,
-            on_done=lambda result: out.note(_said(result, plan.metrics[0])),
-            on_failed=say_failed,
-            only_read=report_only,
+            on_done=lambda result: out.note(_summary(result, plan.metrics[0])),
+            on_failed=note_failed,
+            only_read=read_only,
         )
     if len(results) < n_cells:
         out.note(f"{len(results)} of {n_cells} cells are measured")
     if not results:
-        reason = failed[0]["reason"] if failed else "run it without --report"
+        reason = failed[0]["reason"] if failed else "run it without --no-fit"
         raise ParameterError(f"{folder}: holds no cell of this comparison; {reason}")
-    report = report_quality(results, plan.metrics, held_against, test=test)
-    report = write_report(report, results, folder, plots=not no_plots)
+    summary = summarise_quality(results, plan.metrics, held_against, test=test)
+    summary = write_summary(summary, results, folder, plots=not no_plots)
     if as_json:
         counts = {"n_cells": n_cells, "n_measured": len(results), "failed": failed}
-        out.document({"folder": folder, **counts, **report.to_dict()})
+        out.document({"folder": folder, **counts, **summary.to_dict()})
         return
-    out.table(*report.table())
-    if report.tests:
+    out.table(*summary.table())
+    if summary.tests:
         title = f"\n{held_against} against the others, {plan.metrics[0]}, test {test}, p adjusted by Holm's method"
-        out.table(*report.test_table(), title=title)
-    out.note(f"{folder}: table.md, table.csv, tests.md, report.json, {len(report.plots)} plots")
+        out.table(*summary.test_table(), title=title)
+    out.note(f"{folder}: table.md, table.csv, tests.md, summary.json, {len(summary.plots)} plots")
 
 
-def _said(result: Any, metric: str) -> str:
+def _summary(result: Any, metric: str) -> str:
     found = ", ".join(f"{way} {values[metric]:.4f}" for way, values in result.values["metrics"].items())
     return f"{result.cell}: {found}; {result.values['processor_seconds']:,.0f} s"
 
@@ -201,16 +221,12 @@ def _known(option: str, value: str, known: Any) -> str:
     return check_choice(option, value, known)
 
 
-def _integers(option: str, text: str) -> list[int]:
-    entries = comma_list(option, text)
-    for entry in entries:
-        if not entry.isdigit():
-            raise ParameterError(f"{option} must be integers >= 0 like 32,64, got {entry!r}")
-    return [int(entry) for entry in entries]
-
-
-def _seeds(text: str) -> list[int]:
-    numbers = _integers("--seeds", text)
-    if len(numbers) == 1 and "," not in text:
-        return list(range(numbers[0]))
-    return numbers
+def _seeds(count: str, listed: str | None) -> list[int]:
+    """Return the seeds 0 to ``count - 1``, or those of a list."""
+    if listed is not None:
+        return integer_list("--seed-list", listed)
+    if not count.isdigit() or count == "0":
+        raise ParameterError(
+            f"--seeds must be a number of seeds >= 1, got {count!r}; name single seeds with --seed-list 4,7"
+        )
+    return list(range(int(count)))

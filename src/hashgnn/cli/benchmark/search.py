@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._options import Debug, Json, K, Quiet, Threads, comma_list
+from hashgnn.cli._options import Debug, Json, K, Quiet, Threads, comma_list, limit_threads
 from hashgnn.cli._output import Output
-from hashgnn.cli._threads import limit_threads
 from hashgnn.errors import ParameterError
 
 _COLUMNS = (
@@ -43,30 +42,35 @@ def search(
     threads: Threads = 1,
     build_threads: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Threads that build what is searched; as many as search."),
+        typer.Option(metavar="N", help="Threads that build the indexes; default: --threads."),
     ] = None,
-    engines: Annotated[str | None, typer.Option(metavar="A,B", help="Which of ours; all.")] = None,
+    engines: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Which of our engines; default: all.")
+    ] = None,
     peers: Annotated[
         str,
         typer.Option(
-            metavar="A,B", help="What to compare with; all, or none. Most need the extra benchmark."
+            metavar="A,B",
+            help="Engines of other libraries: names, all or none. Most need the extra benchmark.",
         ),
     ] = "faiss-binary-flat,faiss-flat-ip",
-    rounds: Annotated[int, typer.Option(metavar="N", help="Times are medians over so many.")] = 5,
+    rounds: Annotated[int, typer.Option(metavar="N", help="Rounds; times are medians over them.")] = 5,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw quality against time and memory; needs the extra plots."),
+        typer.Option(
+            metavar="FILE.png", help="Plot of quality against time and memory; needs the extra plots."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the generated items.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the generated items.")] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Time our searches beside others, taking turns in one run, on generated or on a model's embeddings.
+    """Compare the speed of our search engines and others, in turns in one run.
 
-    ratio_to_ours is the other's time a query divided by ours: above 1, ours is faster. Approximate engines
-    look as far, and re-rank as many candidates, as index recall .95 takes; hierarchical scans and re-ranks 500.
-    With --model, recall@20 is that on the held-out interactions.
+    The items are generated, or those of a model. ratio_to_ours is the other engine's time per query divided
+    by ours: above 1, ours is faster. Approximate engines search until their index recall is .95; hierarchical
+    search scans all codes and re-ranks 500. With --model, recall@20 is measured on the held-out interactions.
 
     Examples:
       hashgnn benchmark search --items 100000 --bits 128 --peers faiss-binary-flat --json
@@ -126,8 +130,7 @@ def _catalogue(model: Path | None, test: Path | None, seed: int, out: Output) ->
     if model is None or test is None:
         return None
     from hashgnn.benchmarking import model_catalogue
-    from hashgnn.cli._models import open_model
-    from hashgnn.cli._reading import Columns, read_interactions
+    from hashgnn.cli._reading import Columns, open_model, read_interactions
 
     loaded = open_model(model)
     with out.warnings_as_notes():

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from hashgnn._extras import require
-from hashgnn.evaluation.report._html import Html
+from hashgnn.evaluation._html import Html
 
 # Stand-ins that matplotlib writes into the figure, and the page's colours that replace them.
 _COLOURS = {"ink": "#010101", "faint": "#020202", "first": "#030303", "second": "#040404", "paper": "#050505"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from hashgnn.codes import CodeHealth
 from hashgnn.evaluation.distances import DistanceSample
-from hashgnn.evaluation.evaluation_report import EvaluationReport
+from hashgnn.evaluation.evaluation_result import EvaluationResult
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ReportContent:
     title : str
     data_set : str
         Its name.
-    evaluation : EvaluationReport
+    evaluation : EvaluationResult
     generated : bool, default=False
         Whether the data were made up; the page then says so in its title, and wherever it shows results.
     data : mapping of str to object
@@ -67,7 +67,7 @@ class ReportContent:
 
     title: str
     data_set: str
-    evaluation: EvaluationReport
+    evaluation: EvaluationResult
     generated: bool = False
     data: Mapping[str, Any] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from hashgnn._files import atomic_file
+from hashgnn.evaluation.report._page import render
 from hashgnn.evaluation.report.content import ReportContent
-from hashgnn.evaluation.report.page import render
 
 
 def write_report(path: str | Path, content: ReportContent) -> None:

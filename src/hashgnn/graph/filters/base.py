@@ -13,8 +13,9 @@ from hashgnn._checks import check_int
 from hashgnn._progress import progress
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-from hashgnn.graph.backend import HERE, Backend
+from hashgnn.graph.backend import CPU, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
+from hashgnn.ranking import Matches
 
 
 class GraphFilter(ABC):
@@ -78,8 +79,8 @@ class GraphFilter(ABC):
                 f"histories must have shape (n, {self.graph.n_items}), got {histories.shape}"
             )
         rows = sp.csr_matrix(histories, dtype=np.float32)
-        scores: Array = HERE.spread(self, rows)
-        scores += HERE.low_pass(self, rows)
+        scores: Array = CPU.spread(self, rows)
+        scores += CPU.low_pass(self, rows)
         return scores
 
     def top(
@@ -90,8 +91,8 @@ class GraphFilter(ABC):
         filter_seen: bool = True,
         kept: int | None = None,
         show_progress: bool = False,
-        backend: Backend = HERE,
-    ) -> Array:
+        backend: Backend = CPU,
+    ) -> Matches:
         """List the ``k`` best items of each history, in blocks of bounded memory.
 
         Parameters
@@ -107,18 +108,18 @@ class GraphFilter(ABC):
             many of the items it reaches: cheaper where there are many more histories than items, and nearly
             the same lists.
         show_progress : bool, default=False
-        backend : Backend, default=HERE
+        backend : Backend, default=CPU
             Where the products run.
 
         Returns
         -------
-        ndarray of shape (n, k), int64
-            Item indices, best first, ties to the smaller index; -1 pads a row with fewer items left.
+        Matches of shape (n, k)
+            Item indices, best first, ties to the smaller index; rows are shorter where fewer items are left.
         """
         k = check_int("k", k, minimum=1, maximum=self.graph.n_items)
         rows = self.graph.user_item if histories is None else sp.csr_matrix(histories)
         rows = rows.astype(np.float32, copy=False)
-        result = np.empty((rows.shape[0], k), np.int64)
+        parts = []
         n_items = self.graph.n_items
         n_block = backend.block_size(n_items)
         n_steps = rows.shape[0] + (0 if kept is None else n_items)
@@ -133,9 +134,9 @@ class GraphFilter(ABC):
                 else:
                     scores = backend.dense((block @ reached).toarray())
                 scores += backend.low_pass(self, block)
-                result[first : first + n_block] = backend.best(scores, block if filter_seen else None, k)
+                parts.append(backend.best(scores, block if filter_seen else None, k))
                 advance(block.shape[0])
-        return result
+        return Matches.concatenate(parts or [Matches.empty(0, k)])
 
     def _reached(self, kept: int, backend: Backend, advance: Callable[[int], object]) -> sp.csr_matrix:
         """Return what a history of one item reaches, for each item, without all but the strongest entries."""

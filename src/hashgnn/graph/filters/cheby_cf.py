@@ -12,7 +12,7 @@ from numpy.polynomial import chebyshev
 from hashgnn._checks import check_float, check_int
 from hashgnn._rng import RngLike
 from hashgnn._types import Array
-from hashgnn.graph.backend import HERE, Backend
+from hashgnn.graph.backend import CPU, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
@@ -56,7 +56,7 @@ class ChebyshevFilter(GraphFilter):
     --------
     >>> import numpy as np, scipy.sparse as sp
     >>> graph = BipartiteGraph(sp.csr_matrix(np.kron(np.eye(2), np.ones((3, 3))) - np.eye(6)))
-    >>> ChebyshevFilter.fit(graph, rank=2, rng=0).top(1).ravel()
+    >>> ChebyshevFilter.fit(graph, rank=2, rng=0).top(1).positions.ravel()
     array([0, 1, 2, 3, 4, 5])
     """
 
@@ -80,7 +80,7 @@ class ChebyshevFilter(GraphFilter):
         rng: RngLike = None,
         n_iterations: int = 4,
         spectrum: GraphSpectrum | None = None,
-        backend: Backend = HERE,
+        backend: Backend = CPU,
     ) -> ChebyshevFilter:
         """Compute singular vectors and coefficients.
 
@@ -102,7 +102,7 @@ class ChebyshevFilter(GraphFilter):
             Power iterations of the randomized SVD.
         spectrum : GraphSpectrum or None, default=None
             Of this graph, where it is known already; its first ``rank`` vectors are taken.
-        backend : Backend, default=HERE
+        backend : Backend, default=CPU
             Where the products of the SVD run.
         """
         response = plateau_response(check_int("order", order, minimum=1), flatness)

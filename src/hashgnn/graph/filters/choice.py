@@ -13,7 +13,7 @@ from hashgnn._progress import progress
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.data import Interactions, split
-from hashgnn.graph.backend import HERE, Backend
+from hashgnn.graph.backend import CPU, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.filters.cheby_cf import ChebyshevFilter
@@ -57,7 +57,7 @@ def choose_filter(
     n_judged: int = 1000,
     rng: RngLike = None,
     show_progress: bool = False,
-    backend: Backend = HERE,
+    backend: Backend = CPU,
 ) -> FilterChoice:
     """Choose among closed-form filters by held-out interactions, and fit the best on the whole graph.
 
@@ -76,7 +76,7 @@ def choose_filter(
     rng : int, numpy.random.Generator or None, default=None
         Draws what is held out.
     show_progress : bool, default=False
-    backend : Backend, default=HERE
+    backend : Backend, default=CPU
         Where the products run.
 
     Returns
@@ -179,7 +179,7 @@ class _Trial:
             for fitted, recall in zip(filters, recalls, strict=True):
                 scores = self.backend.low_pass(fitted, rows)
                 scores += reached
-                found = self.backend.best(scores, rows, k)
+                found = self.backend.best(scores, rows, k).positions
                 hits = np.take_along_axis(held_out, np.maximum(found, 0), axis=1) & (found >= 0)
                 recall[part] = hits.sum(axis=1) / held_out.sum(axis=1)
         return recalls

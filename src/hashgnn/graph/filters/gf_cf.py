@@ -11,7 +11,7 @@ import numpy as np
 from hashgnn._checks import check_float
 from hashgnn._rng import RngLike
 from hashgnn._types import Array
-from hashgnn.graph.backend import HERE, Backend
+from hashgnn.graph.backend import CPU, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
@@ -42,7 +42,7 @@ class SpectralFilter(GraphFilter):
     --------
     >>> import numpy as np, scipy.sparse as sp
     >>> graph = BipartiteGraph(sp.csr_matrix(np.kron(np.eye(2), np.ones((3, 3))) - np.eye(6)))
-    >>> SpectralFilter.fit(graph, rank=2, rng=0).top(1).ravel()
+    >>> SpectralFilter.fit(graph, rank=2, rng=0).top(1).positions.ravel()
     array([0, 1, 2, 3, 4, 5])
     """
 
@@ -61,7 +61,7 @@ class SpectralFilter(GraphFilter):
         rng: RngLike = None,
         n_iterations: int = 4,
         spectrum: GraphSpectrum | None = None,
-        backend: Backend = HERE,
+        backend: Backend = CPU,
     ) -> SpectralFilter:
         """Compute the filter's singular vectors.
 
@@ -76,7 +76,7 @@ class SpectralFilter(GraphFilter):
             Power iterations of the randomized SVD.
         spectrum : GraphSpectrum or None, default=None
             Of this graph, where it is known already; its first ``rank`` vectors are taken.
-        backend : Backend, default=HERE
+        backend : Backend, default=CPU
             Where the products of the SVD run.
         """
         alpha = check_float("alpha", alpha, minimum=0)

@@ -40,7 +40,7 @@ class Export:
 def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: dict[str, str]) -> Export:
     """Write the interactions after a number, as one moment shows them.
 
-    The file's metadata names the store and the numbers, so that ``hashgnn fit --update`` can refuse to
+    The file's metadata names the store and the numbers, so that ``hashgnn update`` can refuse to
     count interactions twice.
     """
     connection.execute("BEGIN")  # one moment for all that follows; writers go on

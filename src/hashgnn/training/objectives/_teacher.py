@@ -60,5 +60,5 @@ def build_teacher(
         teacher = ChebyshevFilter.fit(graph, rank=rank, alpha=config.teacher_alpha, rng=rng, backend=backend)
     kept = _KEPT if graph.n_users > _CROWDED * graph.n_items else None
     k = min(config.teacher_k, graph.n_items)
-    lists = teacher.top(k, kept=kept, show_progress=shown, backend=backend)
+    lists = teacher.top(k, kept=kept, show_progress=shown, backend=backend).positions
     return Teacher(lists, facts)

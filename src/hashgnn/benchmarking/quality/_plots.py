@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._extras import require
+from hashgnn._files import atomic_file
 from hashgnn.benchmarking.quality.cells import Result
 from hashgnn.benchmarking.quality.differences import KINDS
 from hashgnn.benchmarking.quality.table import Row, grouped, table_rows
@@ -22,14 +23,14 @@ _FAINT = "#8a8a8a"
 
 
 def draw_plots(results: Sequence[Result], metric: str, folder: Path) -> list[Path]:
-    """Draw what the results can show, for each data set: a file a plot.
+    """Draw what the results can show, for each data set. Each plot is a file that appears whole or not at all.
 
     ========== =====================================================================================
     plot       drawn
     ========== =====================================================================================
     bits       the metric against the width of the code; with two widths or more
     bytes      against the bytes that a search reads of an item
-    time       against the seconds of the processor that fitting took
+    time       against the CPU seconds that fitting took
     ablations  of everything trained by a recipe, side by side, with deviations over seeds
     gap        validation of relaxed and of signed codes over the epochs, where training logged both
     ========== =====================================================================================
@@ -68,7 +69,8 @@ def _figure(path: Path, title: str) -> Iterator[tuple[Any, Callable[[], None]]]:
     yield figure, lambda: kept.append(True)
     if kept:
         figure.suptitle(title)
-        figure.savefig(path, dpi=110)
+        with atomic_file(path) as temporary:
+            figure.savefig(temporary, dpi=110, format="png")
 
 
 def _bits(figure: Any, *, rows: Sequence[Row], metric: str) -> bool:
@@ -147,7 +149,7 @@ def _time(figure: Any, *, rows: Sequence[Row], metric: str) -> bool:
             )
         axis.set_xscale("log")
         title = "code against code" if kind == "codes" else "hierarchical, and float models"
-        _finish(axis, "seconds of the processor to fit", title=title)
+        _finish(axis, "CPU seconds to fit", title=title)
     axes[0].set_ylabel(metric)
     _legend(figure, axes)
     return True
@@ -247,7 +249,7 @@ def _finish(axis: Any, label: str, *, title: str = "") -> None:
 
 
 def _legend(figure: Any, axes: Sequence[Any], *, without: Collection[str] = ()) -> None:
-    """Name every method once, beside the axes."""
+    """Name every method once, next to the axes."""
     found: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):

@@ -9,9 +9,9 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.codes import CodeHealth
+from hashgnn.evaluation._html import Html
 from hashgnn.evaluation.distances import DistanceSample
-from hashgnn.evaluation.evaluation_report import EvaluationReport
-from hashgnn.evaluation.report._html import Html
+from hashgnn.evaluation.evaluation_result import EvaluationResult
 from hashgnn.evaluation.report._svg import FAINT, FIRST, INK, PAPER, SECOND, drawing
 
 _BALANCE_BINS = 20
@@ -46,15 +46,15 @@ def training_plot(history: Sequence[Mapping[str, float]]) -> Html:
     return sheet.html
 
 
-def size_plot(report: EvaluationReport, metric: str) -> Html:
+def size_plot(result: EvaluationResult, metric: str) -> Html:
     """Draw a metric of each search way against the bytes it needs of an item."""
-    with drawing("size", f"{metric} of each search way against bytes an item") as sheet:
+    with drawing("size", f"{metric} of each search way against bytes per item") as sheet:
         axes = sheet.figure.add_subplot()
-        ways = sorted(report.metrics, key=lambda way: report.metrics[way][metric])
-        sizes = np.array([report.bytes_per_item[way] for way in ways])
-        values = np.array([report.metrics[way][metric] for way in ways])
-        if report.intervals:
-            ends = np.array([report.intervals[way][metric] for way in ways])
+        ways = sorted(result.metrics, key=lambda way: result.metrics[way][metric])
+        sizes = np.array([result.bytes_per_item[way] for way in ways])
+        values = np.array([result.metrics[way][metric] for way in ways])
+        if result.intervals:
+            ends = np.array([result.intervals[way][metric] for way in ways])
             axes.vlines(sizes, ends[:, 0], ends[:, 1], color=FAINT, linewidth=1.2)
         axes.scatter(sizes, values, s=34, color=FIRST, edgecolor=PAPER, linewidth=0.8, zorder=3)
         axes.set_xscale("log", base=2)
@@ -64,14 +64,14 @@ def size_plot(report: EvaluationReport, metric: str) -> Html:
         ticks = [2.0**power for power in range(powers.min(), powers.max() + 1)]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-        axes.set_xlabel("bytes an item, each step twice the last")
+        axes.set_xlabel("bytes per item, each step twice the last")
         axes.set_ylabel(metric)
         _label_points(axes, ways, sizes, values)
     return sheet.html
 
 
 def _label_points(axes: Any, names: Sequence[str], x: Array, y: Array) -> None:
-    """Write names beside points that ascend, towards the middle, apart from one another."""
+    """Write names next to points that ascend, towards the middle, without overlap."""
     low, high = axes.get_ylim()
     middle = np.sqrt(np.prod(axes.get_xlim()))
     heights: dict[bool, float] = {}
@@ -104,7 +104,7 @@ def balance_plot(health: CodeHealth) -> Html:
 
 
 def distance_plot(sample: DistanceSample) -> Html:
-    """Draw the distances of users to their items beside those to random items."""
+    """Draw the distances of users to their items and to random items."""
     label = "Distances between users and their items, and between random users and items"
     with drawing("distances", label) as sheet:
         axes = sheet.figure.add_subplot()

@@ -1,22 +1,22 @@
-"""``CodedModel``: codes beside float embeddings of any origin, searched as a fitted HashGNN is."""
+"""``CodedModel``: codes and float embeddings of any origin, scored as a fitted HashGNN is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
+from hashgnn.evaluation import Scorer
 from hashgnn.index.scores import code_scores, float_scores
-from hashgnn.ranking import top_k
+from hashgnn.ranking import CandidateFilter, IndexLists, top_k
 
 
 @dataclass(frozen=True, eq=False)
-class CodedModel:
-    """What :func:`hashgnn.evaluate` reads of embeddings that were coded after training.
+class CodedModel(Scorer):
+    """Embeddings that were coded after training. It scores, and so is evaluated; it is not timed.
 
     Attributes
     ----------
@@ -66,18 +66,13 @@ class CodedModel:
         return code_scores(self.queries[user_index], self.item_codes, None)
 
     def _reranked(self, user_index: Array, scores: Array, n_candidates: int) -> Array:
-        seen = self.seen[user_index]
-        scores[np.repeat(np.arange(len(scores)), np.diff(seen.indptr)), seen.indices] = -np.inf
+        CandidateFilter(block_per_query=IndexLists.from_matrix(self.seen[user_index])).mask(scores)
         best = top_k(scores, min(n_candidates, scores.shape[1]))
         floats = float_scores(self.users[user_index], self.items)
         chosen = np.zeros(scores.shape, bool)
         rows = np.repeat(np.arange(len(scores)), best.counts)
         chosen[rows, best.positions[best.positions >= 0]] = True
         return np.where(chosen, floats, -np.inf).astype(np.float32)
-
-    def search_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Any:
-        """Raise: what is measured here is quality; ``hashgnn benchmark search`` measures time."""
-        raise NotImplementedError("a coded model is scored, not timed")
 
     def bytes_per_item(self, search: str) -> float:
         """Return the bytes of an item's code, and of its embedding where a search reads it."""

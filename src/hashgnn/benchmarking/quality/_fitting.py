@@ -15,12 +15,12 @@ from hashgnn._extras import require
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn._types import Array
 from hashgnn.baselines import fit_baseline
-from hashgnn.benchmarking.quality.coded import CodedModel
+from hashgnn.benchmarking.quality._coded_model import CodedModel
 from hashgnn.benchmarking.quality.data_sets import DataSet
-from hashgnn.benchmarking.quality.methods import APART, QUANTISER, Method, Source, apart_recipe
+from hashgnn.benchmarking.quality.methods import QUANTISER, SEPARATE, Method, Source, separate_recipe
 from hashgnn.codes.binarisers import ProductQuantizer, cosine_form, fit_binariser
 from hashgnn.config import load_recipe
-from hashgnn.evaluation import Evaluable
+from hashgnn.evaluation import Scorer
 from hashgnn.recommender import HashGNN
 
 _FLOAT_WIDTH = 64  # of a float model, unless the code is wider
@@ -28,19 +28,19 @@ _FROZEN = 1e-12  # Adam's step for tables that are to stay: too small to change 
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedMethod:
     """A fitted method.
 
     Attributes
     ----------
-    model : Evaluable
+    model : Scorer
     processor_seconds : float
-        Of the processor, all threads together; what was fitted for another cell counts here too.
+        CPU time of all threads; floats that were fitted for another cell count here too.
     training : dict
         Epochs, best epoch and history of what was trained, as far as it says.
     """
 
-    model: Evaluable
+    model: Scorer
     processor_seconds: float
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -60,7 +60,9 @@ class FitOptions:
     n_threads: int = 1
 
 
-def fit_method(method: Method, data: DataSet, n_bits: int | None, seed: int, options: FitOptions) -> Fitted:
+def fit_method(
+    method: Method, data: DataSet, n_bits: int | None, seed: int, options: FitOptions
+) -> FittedMethod:
     """Fit a method on the training part of a data set.
 
     Epochs are chosen as the recipe or baseline says, on a part of the training interactions or not at all;
@@ -72,22 +74,22 @@ def fit_method(method: Method, data: DataSet, n_bits: int | None, seed: int, opt
     if method.coder is None:
         started = time.process_time()
         model = _baseline(method.source, data, _FLOAT_WIDTH, seed, options)
-        return Fitted(model, time.process_time() - started)
+        return FittedMethod(model, time.process_time() - started)
     assert n_bits is not None
     users, items, seconds = _floats(method.source, data, max(_FLOAT_WIDTH, n_bits), seed, options)
     started = time.process_time()
-    if method.coder == APART:
-        model, training = _apart(method, data, users, items, n_bits, seed, options)
+    if method.coder == SEPARATE:
+        model, training = _separate(method, data, users, items, n_bits, seed, options)
     else:
         model, training = _coded(method, data, users, items, n_bits, seed), {}
-    return Fitted(model, seconds + time.process_time() - started, training)
+    return FittedMethod(model, seconds + time.process_time() - started, training)
 
 
-def _of_recipe(source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions) -> Fitted:
+def _of_recipe(source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions) -> FittedMethod:
     started = time.process_time()
     model = HashGNN(n_bits, source.name, **source.settings)
     model.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
-    return Fitted(model, time.process_time() - started, _training(model))
+    return FittedMethod(model, time.process_time() - started, _training(model))
 
 
 def _baseline(source: Source, data: DataSet, width: int, seed: int, options: FitOptions) -> Any:
@@ -139,7 +141,7 @@ def _coded(method: Method, data: DataSet, users: Array, items: Array, n_bits: in
     )
 
 
-def _apart(
+def _separate(
     method: Method, data: DataSet, users: Array, items: Array, n_bits: int, seed: int, options: FitOptions
 ) -> tuple[HashGNN, dict[str, Any]]:
     """Train a hash layer over embeddings that stay as they are: tables of ``mf`` with a step of nearly 0."""
@@ -147,8 +149,8 @@ def _apart(
     from hashgnn.training import train
     from hashgnn.training.start import Start
 
-    recipe = apart_recipe(method, n_bits)
-    config = apart_recipe(
+    recipe = separate_recipe(method, n_bits)
+    config = separate_recipe(
         method,
         n_bits,
         encoder="mf",

@@ -1,4 +1,4 @@
-"""Milliseconds a query takes."""
+"""Latency of queries in milliseconds."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from hashgnn._types import Array
-from hashgnn.evaluation.recommender_contract import Evaluable
+from hashgnn.evaluation.protocols import Retriever
 
 
 @dataclass(frozen=True)
 class QueryTime:
-    """How long a query takes, in milliseconds.
+    """Latency of a query in milliseconds.
 
     Attributes
     ----------
-    alone : float
-        Median over queries asked one at a time.
+    single : float
+        Median over queries of one user each.
     in_batch : float
-        Time of one call for all of them, divided by their number.
+        Time of one call for all users, divided by their number.
     """
 
-    alone: float
+    single: float
     in_batch: float
 
 
-def time_queries(model: Evaluable, users: Array, search: str, k: int, *, oversampling: int) -> QueryTime:
+def time_queries(model: Retriever, users: Array, search: str, k: int, *, oversampling: int) -> QueryTime:
     """Time ``model.search_block`` for some users. What the model builds on first use is not counted.
 
     Parameters
     ----------
-    model : Evaluable
+    model : Retriever
     users : ndarray of shape (n,), int64
         One or more.
     search : str
@@ -45,5 +45,5 @@ def time_queries(model: Evaluable, users: Array, search: str, k: int, *, oversam
         return time.perf_counter() - start
 
     seconds(users[:1])
-    alone = [seconds(users[row : row + 1]) for row in range(len(users))]
-    return QueryTime(1000 * float(np.median(alone)), 1000 * seconds(users) / len(users))
+    single = [seconds(users[row : row + 1]) for row in range(len(users))]
+    return QueryTime(1000 * float(np.median(single)), 1000 * seconds(users) / len(users))

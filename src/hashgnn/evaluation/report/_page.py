@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
-from hashgnn.evaluation.evaluation_report import EvaluationReport
-from hashgnn.evaluation.report._html import Html, join, table, tag
+from hashgnn.evaluation._html import Html, join, table, tag
+from hashgnn.evaluation.evaluation_result import EvaluationResult
+from hashgnn.evaluation.report._plots import balance_plot, distance_plot, size_plot, training_plot
 from hashgnn.evaluation.report.content import Example, ReportContent
-from hashgnn.evaluation.report.plots import balance_plot, distance_plot, size_plot, training_plot
 
 _NAMES = {
     "hamming": "bits against bits",
@@ -78,50 +78,60 @@ def _fact(name: str, value: str) -> Html:
 
 
 def _results(content: ReportContent) -> Html:
-    report = content.evaluation
-    names = list(next(iter(report.metrics.values())))
-    timed = bool(report.milliseconds_per_query)
+    result = content.evaluation
+    names = list(next(iter(result.metrics.values())))
+    timed, sized = bool(result.milliseconds_per_query), bool(result.bytes_per_item)
     rows = []
-    for way, values in report.metrics.items():
+    for way, values in result.metrics.items():
         about = tag("span", _NAMES[way], class_="sub") if way in _NAMES else ""
         row: list[Any] = [join(tag("span", way, class_="way"), about)]
-        row += [_measure(report, way, name, values[name]) for name in names]
-        row.append(f"{report.bytes_per_item[way]:,.0f}")
-        row += [_milliseconds(report.milliseconds_per_query[way])] if timed else []
+        row += [_measure(result, way, name, values[name]) for name in names]
+        row += [f"{result.bytes_per_item[way]:,.0f}"] if sized else []
+        row += [_milliseconds(result.milliseconds_per_query[way])] if timed else []
         rows.append(row)
-    head = ["search way", *names, "bytes an item", *(["ms a query"] if timed else [])]
-    notes = (
-        "Every item is ranked for every user who has held-out items; what the user has in training is left out. "
-        "Equal scores go to the item that comes first; “ties” is the mean over all orders of equal scores. "
-    )
-    if report.intervals:
-        notes += f"Ranges are {100 * report.confidence:g} % bootstrap intervals over users. "
+    head = [
+        "search way",
+        *names,
+        *(["bytes per item"] if sized else []),
+        *(["ms per query"] if timed else []),
+    ]
+    if result.served:
+        notes = (
+            "Lists are measured as the model returns them, its index included, for every user who has "
+            "held-out items. The model leaves out what it has seen of the user. "
+        )
+    else:
+        notes = (
+            "Every item is ranked for every user who has held-out items; what the user has in training is "
+            "left out. Equal scores go to the item that comes first; “ties” is the mean over all orders of "
+            "equal scores. "
+        )
+    if result.intervals:
+        notes += f"Ranges are {100 * result.confidence:g} % bootstrap intervals over users. "
     if timed:
-        notes += "Times are medians of queries asked one at a time on this machine."
+        notes += "Times are median latencies of single queries on this machine."
     return _section(
         "Search ways", table(head, rows, class_="results"), tag("p", notes, class_="note"), of=content
     )
 
 
-def _measure(report: EvaluationReport, way: str, name: str, value: float) -> Html:
+def _measure(result: EvaluationResult, way: str, name: str, value: float) -> Html:
     parts: list[Any] = [tag("span", f"{value:.4f}", class_="value")]
-    if name in report.intervals.get(way, {}):
-        low, high = report.intervals[way][name]
+    if name in result.intervals.get(way, {}):
+        low, high = result.intervals[way][name]
         parts.append(tag("span", f"{low:.4f}–{high:.4f}", class_="sub"))
-    if name in report.expected[way]:
-        parts.append(tag("span", f"ties {report.expected[way][name]:.4f}", class_="sub"))
+    if name in result.expected.get(way, {}):
+        parts.append(tag("span", f"ties {result.expected[way][name]:.4f}", class_="sub"))
     return join(*parts)
 
 
 def _plots(content: ReportContent) -> Html:
-    report = content.evaluation
-    metric = next(iter(next(iter(report.metrics.values()))))
-    figures = [
-        (
-            size_plot(report, metric),
-            "What each byte buys. " + ("Lines are intervals over users." if report.intervals else ""),
-        )
-    ]
+    result = content.evaluation
+    metric = next(iter(next(iter(result.metrics.values()))))
+    figures = []
+    if result.bytes_per_item:
+        caption = "What each byte buys. " + ("Lines are intervals over users." if result.intervals else "")
+        figures.append((size_plot(result, metric), caption))
     if content.history:
         figures.append((training_plot(content.history), "Training, epoch by epoch."))
     if "items" in content.health:

@@ -1,4 +1,4 @@
-"""What a comparison is read by: tables, tests and plots, written beside its cells."""
+"""The summary of a comparison: its tables, tests and plots, written next to its cells."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn._files import atomic_file
+from hashgnn.benchmarking.quality._plots import draw_plots
 from hashgnn.benchmarking.quality.cells import Result
 from hashgnn.benchmarking.quality.differences import Difference, differences
-from hashgnn.benchmarking.quality.plots import draw_plots
 from hashgnn.benchmarking.quality.table import Row, as_csv, cells_of, columns, markdown, table_rows
 
 LEVEL = 0.05
@@ -29,7 +29,7 @@ TEST_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class QualityReport:
+class QualitySummary:
     """The outcome of a comparison.
 
     Attributes
@@ -38,7 +38,7 @@ class QualityReport:
         The first was tested.
     rows : list of Row
     tests : list of Difference
-        Empty where there is nothing to hold the reference against.
+        Empty where there is no method to compare the reference with.
     plots : list of Path
     """
 
@@ -65,33 +65,33 @@ class QualityReport:
         }
 
 
-def report_quality(
+def summarise_quality(
     results: Sequence[Result], metrics: Sequence[str], reference: str, *, test: str = "t"
-) -> QualityReport:
+) -> QualitySummary:
     """Make table and tests of results; the reference is tested only where it is among them."""
     methods = {result.cell.method for result in results}
     is_tested = reference in methods and len(methods) > 1
     tests = differences(results, reference, metrics[0], test=test) if is_tested else []
-    return QualityReport(tuple(metrics), table_rows(results), tests, [])
+    return QualitySummary(tuple(metrics), table_rows(results), tests, [])
 
 
-def write_report(
-    report: QualityReport, results: Sequence[Result], folder: Path, *, plots: bool = True
-) -> QualityReport:
-    """Write ``table.md``, ``table.csv``, ``tests.md``, ``report.json`` and ``plots/`` into a folder.
+def write_summary(
+    summary: QualitySummary, results: Sequence[Result], folder: Path, *, plots: bool = True
+) -> QualitySummary:
+    """Write ``table.md``, ``table.csv``, ``tests.md``, ``summary.json`` and ``plots/`` into a folder.
 
     Returns
     -------
-    QualityReport
+    QualitySummary
         The same, with the paths of the plots.
     """
-    drawn = draw_plots(results, report.metrics[0], folder / "plots") if plots and results else []
-    full = QualityReport(report.metrics, report.rows, report.tests, drawn)
+    drawn = draw_plots(results, summary.metrics[0], folder / "plots") if plots and results else []
+    full = QualitySummary(summary.metrics, summary.rows, summary.tests, drawn)
     texts = {
-        "table.md": markdown(*report.table()),
-        "table.csv": as_csv(report.rows, report.metrics),
-        "tests.md": markdown(*report.test_table()),
-        "report.json": json.dumps(full.to_dict(), indent=1) + "\n",
+        "table.md": markdown(*summary.table()),
+        "table.csv": as_csv(summary.rows, summary.metrics),
+        "tests.md": markdown(*summary.test_table()),
+        "summary.json": json.dumps(full.to_dict(), indent=1) + "\n",
     }
     for name, text in texts.items():
         with atomic_file(folder / name) as temporary:

@@ -1,0 +1,150 @@
+"""A training run of a command: its model, its checkpoint while it runs, its log, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hashgnn.cli._output import Output
+from hashgnn.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where ``hashgnn fit -o DIR`` and ``hashgnn update`` write.
+
+    Attributes
+    ----------
+    model : Path
+        DIR itself, which appears when training has succeeded.
+    """
+
+    model: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """``.DIR.checkpoint`` next to DIR; removed when DIR is complete."""
+        return self.model.parent / f".{self.model.name}.checkpoint"
+
+    @property
+    def log(self) -> Path:
+        """``DIR.log.jsonl`` next to DIR; kept."""
+        return self.model.parent / f"{self.model.name}.log.jsonl"
+
+    def check(self, *, overwrite: bool, resume: bool) -> None:
+        """Raise before any work if the model could not be written at the end.
+
+        Raises
+        ------
+        ParameterError
+            If DIR holds something that must not be replaced, or an unfinished run that neither option mentions.
+        """
+        if not self.model.name:
+            raise ParameterError(f"--output must name a folder to make, got {str(self.model)!r}")
+        unfinished = self.checkpoint.exists()
+        taken = self.model.exists() and not (self.model.is_dir() and not any(self.model.iterdir()))
+        if taken and not (self.model / "manifest.json").is_file():
+            raise ParameterError(f"{self.model}: exists and is not a saved model; choose another folder")
+        if taken and resume and not unfinished:
+            raise ParameterError(
+                f"{self.model}: holds a finished model and there is nothing to resume; "
+                "pass --overwrite to train anew"
+            )
+        if taken and not overwrite and not resume:
+            raise ParameterError(f"{self.model}: holds a saved model; pass --overwrite to replace it")
+        if unfinished and not overwrite and not resume:
+            raise ParameterError(
+                f"{self.checkpoint}: an unfinished run is here; pass --resume to go on with it or "
+                "--overwrite to start anew"
+            )
+        parent = next(folder for folder in self.model.absolute().parents if folder.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise ParameterError(
+                f"{self.model}: cannot be made, {parent} is not a folder that may be written"
+            )
+
+    def clear(self) -> None:
+        """Remove the checkpoint and the log of an unfinished run."""
+        self.forget_checkpoint()
+        self.log.unlink(missing_ok=True)
+
+    def forget_checkpoint(self) -> None:
+        """Remove the checkpoint, once the model is saved."""
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
+
+
+def train_and_save(
+    folder: RunFolder,
+    train: Callable[..., Any],
+    out: Output,
+    *,
+    seed: int,
+    device: str,
+    threads: int | None,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Train a model with a checkpoint and a log, save it, and print what it became.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Already checked.
+    train : callable
+        Takes the run's options as :meth:`hashgnn.HashGNN.fit` does, and returns the model.
+    out : Output
+    seed, device, threads, resume, overwrite
+        The options of the command.
+    """
+    if not resume:
+        folder.clear()
+    elif not folder.checkpoint.exists():
+        out.note(f"{folder.checkpoint}: there is no checkpoint yet; training from the start")
+    try:
+        model = train(
+            device=device,
+            n_threads=threads,
+            rng=seed,
+            progress=out.progress,
+            checkpoint_dir=folder.checkpoint,
+            resume=resume,
+            log_path=folder.log,
+        )
+    except KeyboardInterrupt:
+        if folder.checkpoint.exists():
+            out.note("the last whole epoch is kept; run the same command with --resume to continue")
+        raise
+    model.save(folder.model, overwrite=overwrite or resume)
+    folder.forget_checkpoint()
+    _report(out, folder, model)
+
+
+def _report(out: Output, folder: RunFolder, model: Any) -> None:
+    state = model.state_
+    document = {
+        "path": folder.model,
+        "log": folder.log,
+        "n_users": state.n_users,
+        "n_items": state.n_items,
+        "n_interactions": int(state.seen.nnz),
+        "n_bits": state.n_bits,
+        "epochs": state.training["epochs"],
+        "best_epoch": state.training["best_epoch"],
+        "seconds": state.training["seconds"],
+        "metrics": dict(state.metrics),
+        "lineage": state.training.get("lineage"),
+        "config": state.config.to_dict(),
+    }
+    if out.as_json:
+        out.document(document)
+        return
+    found = ", ".join(f"{name} {value:.4f}" for name, value in document["metrics"].items())
+    out.note(
+        f"{folder.model}: {document['epochs']} epochs in {document['seconds']:.1f} seconds"
+        + (f", best epoch {document['best_epoch']} with {found} on held-out interactions" if found else "")
+    )
+    out.note(f"next: hashgnn recommend {folder.model} --users {state.users.ids.ids[0]}")

@@ -1,0 +1,177 @@
+"""``hashgnn update``: a saved model and new interactions in, its next version out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hashgnn.cli._options import (
+    Debug,
+    Device,
+    FileFormat,
+    ItemColumn,
+    Json,
+    Overwrite,
+    Quiet,
+    Resume,
+    Seed,
+    TimeColumn,
+    TrainingThreads,
+    UserColumn,
+    WeightColumn,
+)
+from hashgnn.cli._output import Output
+from hashgnn.cli._reading import Columns, open_model, read_interactions
+from hashgnn.cli._training_run import RunFolder, train_and_save
+from hashgnn.errors import ParameterError
+
+
+def update(
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", help="Folder of the saved model.", show_default=False)
+    ],
+    new: Annotated[
+        Path, typer.Argument(metavar="NEW_EVENTS", help="File of new interactions.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder to save the new version to; default: the next free name next to OLD, v2 after v1.",
+            show_default=False,
+        ),
+    ] = None,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    weight: WeightColumn = None,
+    time: TimeColumn = None,
+    file_format: FileFormat = None,
+    valid: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Held-out interactions that choose the best epoch. Without it OLD's settings decide: the "
+            "same share is held out as when OLD was fitted, none with the default recipe.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Passes over the data; default: a third of OLD's.", show_default=False
+        ),
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    threads: TrainingThreads = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Continue the training of a saved model with new interactions, and save its next version.
+
+    OLD stays as it is, and its settings are kept. New users and items are added. A file that was exported
+    from a service's store is refused if OLD was already trained on a part of it.
+
+    Examples:
+      hashgnn update models/v1 new.parquet
+
+      hashgnn update models/v1 new.parquet -o models/v2 --epochs 5
+    """
+    out = Output(as_json, quiet)
+    folder = RunFolder(next_version(old) if output is None else output)
+    folder.check(overwrite=overwrite, resume=resume)
+    columns = Columns(user, item, weight, time, file_format)
+    with out.warnings_as_notes():
+        model = open_model(old)
+        update_model = partial(
+            model.update,
+            epochs=epochs,
+            lineage=taken_exports(new, old, model.state_.training, out),
+            new=read_interactions(new, columns, out),
+            valid=None if valid is None else read_interactions(valid, columns, out),
+        )
+        train_and_save(
+            folder,
+            update_model,
+            out,
+            seed=seed,
+            device=device,
+            threads=threads,
+            resume=resume,
+            overwrite=overwrite,
+        )
+
+
+def next_version(model: Path) -> Path:
+    """Return a free name next to a model, one version on: ``v3`` becomes ``v4``, ``movies`` becomes ``movies-2``.
+
+    A link is followed, so that ``current`` gives the name after the version that it points to.
+    """
+    model = model.resolve() if model.is_symlink() else model
+    match = re.fullmatch(r"(.*?)(\d+)", model.name)
+    stem, number = (match[1], int(match[2])) if match else (f"{model.name}-", 1)
+    while True:
+        number += 1
+        candidate = model.with_name(f"{stem}{number}")
+        if not candidate.exists():
+            return candidate
+
+
+def taken_exports(path: Path, model: Path, training: Mapping[str, Any], out: Output) -> dict[str, Any]:
+    """Return for the lineage, per store, the last interaction that the new model will be trained on.
+
+    A file that no store exported adds nothing.
+
+    Raises
+    ------
+    ParameterError
+        If the model was trained on some of the file's interactions: they would count twice.
+    """
+    taken = _exports(training)
+    mark = _mark(path)
+    if mark is not None:
+        store, after, upto = mark
+        before = taken.get(store)
+        if before is not None and after < before:
+            raise ParameterError(
+                f"{path}: holds interactions {after + 1} to {upto} of a store, and {model} was trained on those "
+                f"up to {before}; export it with --model {model}"
+            )
+        if before is not None and after > before:
+            out.note(f"{path}: interactions {before + 1} to {after} of its store are in no export; going on")
+        taken[store] = upto
+    return {"exports": taken} if taken else {}
+
+
+def trained_upto(store: str, training: Mapping[str, Any]) -> int:
+    """Return the number up to which a model was trained on a store's interactions; 0 where on none."""
+    return _exports(training).get(store, 0)
+
+
+def _exports(training: Mapping[str, Any]) -> dict[str, int]:
+    return dict((training.get("lineage") or {}).get("exports", {}))
+
+
+def _mark(path: Path) -> tuple[str, int, int] | None:
+    """Return the store of an exported file, and the numbers between which its interactions lie."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        return (
+            metadata[b"hashgnn_store"].decode(),
+            int(metadata[b"hashgnn_after"]),
+            int(metadata[b"hashgnn_upto"]),
+        )
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        return None  # no parquet, or not from a store; the reader reports any other problem
