@@ -36,9 +36,7 @@ def test_answers_equal_the_reference(device: str, n_bits: int) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("packed", [False, True])
-def test_tiles_blocks_and_groups_change_nothing(
-    device: str, packed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tiles_blocks_and_groups_change_nothing(device: str, packed: bool) -> None:
     rng = np.random.default_rng(0)
     # Few patterns: most distances tie, within groups and across them, blocks and tiles.
     codes = BinaryCodes(rng.integers(0, 256, (30, 16), np.uint8)[rng.integers(0, 30, 9000)])
@@ -49,9 +47,9 @@ def test_tiles_blocks_and_groups_change_nothing(
         CandidateFilter.from_lists(block_per_query=lists),
         CandidateFilter.from_lists(allow_per_query=lists),
     )
-    monkeypatch.setattr(torch_hamming, "_TILE", 2048)
-    monkeypatch.setattr(torch_hamming, "_QUERIES", 7)
-    index = TorchHammingIndex(codes, bias, device=device, packed=packed)
+    index = TorchHammingIndex(
+        codes, bias, device=device, packed=packed, codes_per_tile=2048, queries_per_block=7
+    )
     for k in (1, 30, 3000, 9000):
         for candidates in (None, *filters):
             found = index.search(queries, k, candidates=candidates)
@@ -66,7 +64,7 @@ def test_a_group_is_near_the_size_that_sorts_least(k: int) -> None:
     assert sorted_codes[size] <= 1.1 * min(sorted_codes.values())
 
 
-def test_packed_codes_take_a_bit_a_bit() -> None:
+def test_packed_codes_take_one_bit_for_a_bit() -> None:
     codes = BinaryCodes(np.zeros((2048, 16), np.uint8))
     kept = [TorchHammingIndex(codes, device="cpu", packed=packed).nbytes for packed in (True, False)]
     assert kept == [2048 * 16, 2048 * 128 * 4]
@@ -77,8 +75,8 @@ def test_lists_of_the_wrong_shape_are_one_sentence() -> None:
     queries = BinaryCodes(np.zeros((2, 1), np.uint8))
     indices = np.array([1, 2], np.int32)
     for indptr, sentence in (
-        ([0, 1, 3], "block must have an indptr from 0 to its number of entries, 2"),
-        ([0, 3, 2], "block must have an indptr that never falls, it does at 1"),
+        ([0, 1, 3], "block_per_query must have an indptr from 0 to its number of entries, 2"),
+        ([0, 3, 2], "block_per_query must have an indptr that never falls, it does at 1"),
     ):
         wrong = CandidateFilter(block_per_query=IndexLists(np.array(indptr), indices))
         with pytest.raises(ParameterError, match=sentence):

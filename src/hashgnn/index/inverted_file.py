@@ -13,7 +13,6 @@ from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import (
-    as_matches,
     check_bias_length,
     check_k,
     check_queries,
@@ -22,7 +21,8 @@ from hashgnn.index._arguments import (
 )
 from hashgnn.index._clustering import assign, default_n_lists, train_centroids
 from hashgnn.index._tuning import check_sample, smallest_power
-from hashgnn.index.base import EmbeddedCodes, MutableIndex
+from hashgnn.index.base import MutableIndex
+from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import SavedIndex
 from hashgnn.index.stores.list_store import ListStore
 from hashgnn.ranking import CandidateFilter, Matches
@@ -151,7 +151,7 @@ class InvertedFile(MutableIndex[ListStore]):
         checked = check_queries(queries, state.n_bits)
         size = check_k(k, len(state))
         arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
-        return as_matches(state.search(checked, self._query_bits, arguments, n_probe=n_probe))
+        return Matches(*state.search(checked, self._query_bits, arguments, n_probe=n_probe))
 
     def _settings(self) -> Mapping[str, int]:
         return {"query_bits": self._query_bits, "n_probe": self._n_probe}
