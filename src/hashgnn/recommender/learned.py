@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from hashgnn._extras import require
-from hashgnn._rng import RngLike
+from hashgnn._rng import RngLike, as_seed
 from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.errors import NotFittedError
 from hashgnn.recommender.fitted import Fitted, as_interactions
+from hashgnn.runs import Callback, RunOptions
 from hashgnn.state import ModelState, load_state, save_state
 
 
@@ -43,6 +44,7 @@ class Learned:
         checkpoint_dir: str | Path | None = None,
         resume: bool = False,
         log_path: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> Self:
         """Learn codes and embeddings from interactions.
 
@@ -60,13 +62,15 @@ class Learned:
         rng : int, numpy Generator or None
             With the same seed, device and thread count, two fits are equal.
         progress : bool, optional
-            ``None`` shows a bar on a terminal.
+            ``False`` prints nothing; otherwise stderr gets a bar on a terminal, and lines where it is none.
         checkpoint_dir : path, optional
             Where to write a checkpoint each epoch.
         resume : bool, default=False
             Go on from the checkpoint there.
         log_path : path, optional
             Where to append a JSON line an epoch.
+        callbacks : sequence of hashgnn.runs.Callback, default=()
+            What follows the run, such as an experiment tracker; it may stop it.
 
         Returns
         -------
@@ -79,6 +83,8 @@ class Learned:
             If the interactions are not usable.
         TrainingError
             If the loss is no longer a number.
+        CallbackError
+            If a callback fails.
         MissingExtraError
             If torch is not installed.
         """
@@ -92,13 +98,16 @@ class Learned:
             valid=None if valid is None else as_interactions(valid, like=interactions),
             user_features=user_features,
             item_features=item_features,
-            device=device,
-            n_threads=n_threads,
-            rng=rng,
-            progress=progress,
-            checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
-            resume=resume,
-            log_path=None if log_path is None else Path(log_path),
+            options=RunOptions(
+                seed=as_seed(rng),
+                device=device,
+                n_threads=n_threads,
+                progress=progress,
+                checkpoint_dir=checkpoint_dir,
+                resume=resume,
+                log_path=log_path,
+                callbacks=callbacks,
+            ),
         )
         state.check_finite()
         self._fitted = Fitted(state)
@@ -118,6 +127,7 @@ class Learned:
         checkpoint_dir: str | Path | None = None,
         resume: bool = False,
         log_path: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> Self:
         """Return a model that has also learned from new interactions; this one stays as it is.
 
@@ -132,7 +142,7 @@ class Learned:
             ``None`` is a third of the model's own, rounded up.
         lineage : mapping, optional
             JSON values to keep in ``state_.training["lineage"]``, which also names the parent's checksum.
-        valid, device, n_threads, rng, progress, checkpoint_dir, resume, log_path
+        valid, device, n_threads, rng, progress, checkpoint_dir, resume, log_path, callbacks
             As for :meth:`fit`.
 
         Raises
@@ -153,13 +163,16 @@ class Learned:
             epochs=epochs,
             valid=None if valid is None else as_interactions(valid),
             lineage=lineage,
-            device=device,
-            n_threads=n_threads,
-            rng=rng,
-            progress=progress,
-            checkpoint_dir=checkpoint_dir,
-            resume=resume,
-            log_path=log_path,
+            options=RunOptions(
+                seed=as_seed(rng),
+                device=device,
+                n_threads=n_threads,
+                progress=progress,
+                checkpoint_dir=checkpoint_dir,
+                resume=resume,
+                log_path=log_path,
+                callbacks=callbacks,
+            ),
         )
         state.check_finite()
         return type(self).from_state(state, index_recall=self._model.index_recall)
