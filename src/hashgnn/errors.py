@@ -8,6 +8,7 @@
     ├── UnknownIdError (KeyError)        an external id is not in the training data
     ├── NotFittedError (RuntimeError)    fit() or load() was not called yet
     ├── TrainingError (RuntimeError)     training cannot go on (NaN, exploding gradients)
+    ├── CallbackError (RuntimeError)     a callback of a run failed
     ├── ArtifactError (ValueError)       a folder is not a usable saved model
     │   ├── ArtifactDamagedError         a file is missing, truncated or edited
     │   └── ArtifactVersionError         the format is newer than this library
@@ -27,6 +28,7 @@ __all__ = [
     "ArtifactDamagedError",
     "ArtifactError",
     "ArtifactVersionError",
+    "CallbackError",
     "DataError",
     "DataWarning",
     "FetchError",
@@ -69,6 +71,10 @@ class NotFittedError(HashGNNError, RuntimeError):
 
 class TrainingError(HashGNNError, RuntimeError):
     """Training cannot go on."""
+
+
+class CallbackError(HashGNNError, RuntimeError):
+    """A callback of a run failed; the message names it, and ``__cause__`` is its exception."""
 
 
 class ArtifactError(HashGNNError, ValueError):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,6 +13,7 @@ from hashgnn.baselines import BASELINES, fit_baseline
 from hashgnn.baselines.gradient import EdgeTraining
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError, TrainingError
+from hashgnn.runs import Callback, Run
 
 QUICK = {"epochs": 6, "batch_size": 32, "validate_every": 1, "n_threads": 1, "progress": False}
 
@@ -24,11 +28,15 @@ def spied(values: list[float], monkeypatch: pytest.MonkeyPatch) -> list[np.ndarr
     """Let validation return these values, and keep the item embeddings it was asked about."""
     seen: list[np.ndarray] = []
 
-    def validated(run) -> float:
-        seen.append(gradient._embeddings(run.encoder, run.view, run.training)[1].copy())
-        return values[len(seen) - 1]
+    class Told:
+        def __init__(self, fitted, valid, metric, scorer_of, *, max_users) -> None:
+            self.metric, self.scorer_of = metric, scorer_of
 
-    monkeypatch.setattr(gradient._Run, "_validated", validated)
+        def __call__(self, encoder) -> dict[str, float]:
+            seen.append(self.scorer_of(encoder).items.numpy().copy())
+            return {self.metric: values[len(seen) - 1]}
+
+    monkeypatch.setattr(gradient, "Validator", Told)
     return seen
 
 
@@ -54,9 +62,12 @@ def test_validation_is_asked_every_few_epochs_and_at_the_end(monkeypatch: pytest
 
 def test_without_validation_interactions_a_tenth_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
     train, found = communities(), []
-    monkeypatch.setattr(
-        gradient._Run, "_validated", lambda run: float(found.append((run.fitted, run.valid)) is None)
-    )
+
+    def validator(fitted, valid, metric, *_, **__):
+        found.append((fitted, valid))
+        return lambda encoder: {metric: 0.5}
+
+    monkeypatch.setattr(gradient, "Validator", validator)
     fit_baseline("mf-bpr", train, dim=4, rng=0, **{**QUICK, "epochs": 1})
     fitted, held = found[0]
     assert len(fitted) + len(held) == len(train)
@@ -93,8 +104,86 @@ def test_encoder_options_are_added_to_the_defaults() -> None:
 
 
 def test_a_loss_that_is_no_number_names_its_remedy() -> None:
-    with pytest.raises(TrainingError, match=r"the loss became (nan|inf) in epoch \d; lower learning_rate"):
+    sentence = r"in epoch \d, step \d; lower learning_rate \(now 1e\+30\) or set gradient_clip$"
+    with pytest.raises(TrainingError, match=sentence):
         fit_baseline("mf-bpr", communities(), dim=4, rng=0, **{**QUICK, "learning_rate": 1e30})
+
+
+class Follower(Callback):
+    """Keep the losses of the steps and press Ctrl-C after an epoch, if one is given."""
+
+    def __init__(self, interrupt_after: int = 0) -> None:
+        self.interrupt_after, self.losses, self.history = interrupt_after, [], []
+
+    def on_start(self, run: Run) -> None:
+        self.config, self.name, self.seed = run.config, run.name, run.seed
+
+    def on_step(self, run: Run) -> None:
+        self.losses.append(run.loss)
+
+    def on_epoch_end(self, run: Run) -> None:
+        self.history = [dict(entry) for entry in run.history]
+        if run.epoch == self.interrupt_after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["mf-bpr", "lightgcn-bsl"])
+def test_an_interrupted_baseline_resumes_to_the_vectors_of_a_whole_run(name: str, tmp_path: Path) -> None:
+    def fit(**options: object) -> tuple[object, Follower]:
+        follower = Follower(**{k: options.pop(k) for k in ("interrupt_after",) if k in options})
+        model = fit_baseline(
+            name,
+            communities(),
+            dim=4,
+            rng=5,
+            callbacks=[follower],
+            **{**QUICK, "validate_every": 2},
+            **options,
+        )
+        return model, follower
+
+    whole, followed = fit()
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoint_dir=tmp_path, interrupt_after=3)
+    resumed, continued = fit(checkpoint_dir=tmp_path, resume=True)
+    assert np.array_equal(resumed.user_embeddings, whole.user_embeddings)
+    assert np.array_equal(resumed.item_embeddings, whole.item_embeddings)
+    assert continued.losses == followed.losses[len(followed.losses) // 2 :]
+    assert [e["loss"] for e in continued.history] == [e["loss"] for e in followed.history]
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+    fit_baseline("mf-bpr", communities(), dim=4, rng=0, checkpoint_dir=tmp_path, **QUICK)
+    with pytest.raises(ParameterError, match="the checkpoint is of a run with other data, settings or seed"):
+        fit_baseline(
+            "mf-bpr",
+            communities(),
+            dim=4,
+            rng=0,
+            checkpoint_dir=tmp_path,
+            resume=True,
+            regularisation=0.5,
+            **QUICK,
+        )
+
+
+def test_callbacks_and_the_log_follow_a_baseline(tmp_path: Path) -> None:
+    follower, log = Follower(), tmp_path / "log.jsonl"
+    fit_baseline(
+        "mf-bpr", communities(), dim=4, rng=9, callbacks=[follower], log_path=log, patience=9, **QUICK
+    )
+    assert (follower.name, follower.seed, follower.config["dim"]) == ("training mf", 9, 4)
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [event["event"] for event in events] == ["start", *["epoch"] * 6, "end"]
+    assert [event["recall@16"] for event in events[1:-1]] == [e["recall@16"] for e in follower.history]
+
+
+def test_without_validation_interactions_the_last_epoch_is_kept() -> None:
+    """A tenth of nothing to spare is nothing: one interaction a user."""
+    few = Interactions.from_arrays(np.arange(6), np.arange(6) % 3)
+    follower = Follower()
+    fit_baseline("mf-bpr", few, dim=4, rng=0, callbacks=[follower], patience=1, **QUICK)
+    assert len(follower.history) == 6
 
 
 @pytest.mark.parametrize(
@@ -102,6 +191,7 @@ def test_a_loss_that_is_no_number_names_its_remedy() -> None:
     [
         ({"loss": "hinge"}, "loss must be one of 'bpr', 'bsl', got 'hinge'"),
         ({"temperature": 0}, "temperature must be a finite number > 0, got 0"),
+        ({"gradient_clip": -1}, "gradient_clip must be a finite number >= 0, got -1"),
         ({"regularisation": -1}, "regularisation must be a finite number >= 0, got -1"),
         ({"device": "tpu"}, r"device must be 'auto', 'cpu' or 'cuda\[:n\]', got 'tpu'"),
         ({"encoder_options": {"depth": 3}}, "depth is not an option of any encoder"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hashgnn.config import ModelConfig, load_recipe
+from hashgnn.runs import Callback, Run, RunOptions
 from hashgnn.state import ModelState
 
 QUICK = {"n_bits": 16, "embedding_dim": 16, "epochs": 3, "batch_size": 16, "validation_share": 0.0}
@@ -18,6 +21,22 @@ def quick(recipe: str, **settings: object) -> ModelConfig:
     if recipe == "authors":
         small |= {"input_dim": 12, "fan_outs": [3, 2], "item_fan_outs": [3], "n_negatives": 2}
     return load_recipe(recipe, **{**small, **settings})
+
+
+def run_options(seed: int, **options: Any) -> RunOptions:
+    """Options of a quiet run on one thread of the processor."""
+    return RunOptions(**{"seed": seed, "device": "cpu", "n_threads": 1, "progress": False, **options})
+
+
+class InterruptAfter(Callback):
+    """Press Ctrl-C when an epoch has ended and its checkpoint is written."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def on_epoch_end(self, run: Run) -> None:
+        if run.epoch == self._epoch:
+            raise KeyboardInterrupt
 
 
 def same_group_share(state: ModelState) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.training.quick import quick
+from tests.training.quick import quick, run_options
 
 from hashgnn.data import Interactions
 from hashgnn.training import train
@@ -21,7 +21,7 @@ GOLDEN = {
 @pytest.mark.parametrize("case", GOLDEN)
 def test_recipes_give_the_codes_they_always_gave(case: str, blocks: Interactions) -> None:
     config = quick("authors") if case == "authors" else quick("paper", guidance=case)
-    state = train(blocks, config, rng=11, device="cpu", n_threads=1, progress=False)
+    state = train(blocks, config, options=run_options(11))
     expected = np.frombuffer(bytes.fromhex(GOLDEN[case]), np.uint8).reshape(24, 2)
     # Another processor may round a value near 0 to the other side.
     assert np.bitwise_count(state.items.codes.packed ^ expected).sum() <= 8

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.training.quick import quick, same_group_share
+from tests.training.quick import quick, run_options, same_group_share
 
 from hashgnn.data import Interactions, generate_interactions
 from hashgnn.graph import Backend, BipartiteGraph, SpectralFilter
@@ -15,10 +15,10 @@ from hashgnn.nn import GraphView, Targets, full_softmax
 from hashgnn.state import load_state, save_state
 from hashgnn.training import train
 from hashgnn.training.build import build_model
-from hashgnn.training.model import HashModel
-from hashgnn.training.objectives import EdgeObjective, UserObjective
-from hashgnn.training.objectives._item_sample import ItemSample
-from hashgnn.training.objectives._teacher import build_teacher
+from hashgnn.training.hash_model import HashModel
+from hashgnn.training.objectives import EdgeObjective, StepPosition, UserObjective
+from hashgnn.training.objectives.teacher import build_teacher
+from hashgnn.training.objectives.users import ItemSample
 
 
 def objective(graph: BipartiteGraph, **settings: object) -> EdgeObjective:
@@ -88,12 +88,12 @@ def test_a_share_of_the_edges_leads_to_the_teacher_s_items_by_their_rank(blocks:
 )
 def test_groups_are_learned_by_every_ranking_loss(settings: dict[str, object], blocks: Interactions) -> None:
     config = quick("paper", reconstruction_weight=0.0, score_scale=0.25, batch_size=64, epochs=40, **settings)
-    assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
+    assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
 
 
 def test_groups_are_learned_by_the_bilateral_softmax_over_all_items(blocks: Interactions) -> None:
     config = quick("default", bilateral_ratio=1.5, min_steps=4, epochs=25)
-    assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
+    assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
 
 
 def test_a_sample_of_items_estimates_the_softmax_over_all() -> None:
@@ -157,7 +157,7 @@ def test_the_teacher_counts_less_where_more_is_known(blocks: Interactions) -> No
 
 def test_users_of_one_interaction_each_can_be_trained_on_and_saved(tmp_path: Path) -> None:
     interactions = Interactions.from_arrays(np.arange(12), np.arange(12) % 5)
-    state = train(interactions, quick("default"), rng=0, n_threads=1, progress=False)
+    state = train(interactions, quick("default"), options=run_options(0))
     assert state.training["teacher"]["held_out_recall@20"] is None
     save_state(state, tmp_path / "model")
     assert load_state(tmp_path / "model").training["teacher"] == state.training["teacher"]
@@ -166,7 +166,7 @@ def test_users_of_one_interaction_each_can_be_trained_on_and_saved(tmp_path: Pat
 @pytest.mark.parametrize("teacher", ["none", "auto"])
 def test_small_catalogues_train_on_a_sample_of_their_items(teacher: str, blocks: Interactions) -> None:
     config = quick("default", teacher=teacher, history_dropout=0.1, epochs=6)
-    losses = [entry["loss"] for entry in train(blocks, config, rng=0, progress=False).training["history"]]
+    losses = [entry["loss"] for entry in train(blocks, config, options=run_options(0)).training["history"]]
     assert np.isfinite(losses).all()
 
 
@@ -183,7 +183,7 @@ def test_groups_are_learned_by_what_is_asked_of_users(
     settings: dict[str, object], blocks: Interactions
 ) -> None:
     config = quick("default", min_steps=4, epochs=25, **settings)
-    assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
+    assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
 
 
 def test_popularity_correction_leaves_popular_items_higher(skewed: Interactions) -> None:
@@ -201,7 +201,7 @@ def test_popularity_correction_leaves_popular_items_higher(skewed: Interactions)
             epochs=60,
             learning_rate=0.03,
         )
-        state = train(skewed, config, rng=0, n_threads=1, progress=False)
+        state = train(skewed, config, options=run_options(0))
         assert state.items.bias is not None
         bits = (
             state.users.codes.signs().astype(float) @ state.items.codes.signs().T + state.items.bias.values()
@@ -225,7 +225,7 @@ def test_penalties_even_out_and_part_the_bits(recipe: str, blocks: Interactions)
             epochs=30,
             **weights,
         )
-        state = train(blocks, config, rng=0, n_threads=1, progress=False)
+        state = train(blocks, config, options=run_options(0))
         z = state.items.embeddings.astype(float)
         products = z.T @ z / len(z)
         return float((z.mean(axis=0) ** 2).mean()), float(np.mean(products[~np.eye(16, dtype=bool)] ** 2))
@@ -247,13 +247,16 @@ def test_users_entries_stay_relaxed_down_to_their_floor(
     seen: list[float] = []
     codes = HashModel.codes
 
-    def watched(self, x, p, generator, groups=None):
-        seen.append(p)
-        return codes(self, x, p, generator, groups)
+    def watched(self, x, strength, generator, groups=None):
+        seen.append(strength)
+        return codes(self, x, strength, generator, groups)
 
     monkeypatch.setattr(HashModel, "codes", watched)
+    monkeypatch.setattr(type(model.relaxation), "level", lambda *_: 0.25)
     batch = next(users.batches(np.random.default_rng(0)))
-    assert torch.isfinite(users.loss(model, batch, 0.25, torch.Generator().manual_seed(0)))
+    assert torch.isfinite(
+        users.loss(model, batch, StepPosition(0, 1, 0, 1), torch.Generator().manual_seed(0))
+    )
     assert seen == levels
 
 

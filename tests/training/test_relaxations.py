@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from tests.training.quick import quick, same_group_share
+from tests.training.quick import InterruptAfter, quick, run_options, same_group_share
 
 import hashgnn as hg
 from hashgnn.codes import BinaryCodes
 from hashgnn.data import Interactions
 from hashgnn.nn import RELAXATIONS
-from hashgnn.training import loop, train
+from hashgnn.training import train
 
 each = pytest.mark.parametrize("relaxation", sorted(RELAXATIONS))
 
@@ -26,31 +25,20 @@ def test_groups_are_learned_through_every_relaxation(
     settings = {"min_steps": 4, "epochs": 25}
     if recipe == "paper":  # scores of ±16 would hold the sigmoid where it has no slope
         settings = {"score_scale": 0.25, "batch_size": 64, "epochs": 40}
-    state = train(
-        blocks, quick(recipe, relaxation=relaxation, **settings), rng=0, n_threads=1, progress=False
-    )
+    state = train(blocks, quick(recipe, relaxation=relaxation, **settings), options=run_options(0))
     assert same_group_share(state) >= 0.95
 
 
 @each
 def test_a_stopped_run_goes_on_to_the_codes_of_a_whole_one(
-    relaxation: str, blocks: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    relaxation: str, blocks: Interactions, tmp_path: Path
 ) -> None:
     config = quick("paper", relaxation=relaxation, epochs=4, batch_size=64)
-    options: dict[str, Any] = {"rng": 3, "n_threads": 1, "progress": False}
-    whole = train(blocks, config, **options)
-    save = loop.save_checkpoint
-
-    def save_and_stop(folder: Path, model: Any, optimizer: Any, progress: Any, identity: str) -> None:
-        save(folder, model, optimizer, progress, identity)
-        if progress.epoch == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", save_and_stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(blocks, config, checkpoint_dir=tmp_path, **options)
-    resumed = train(blocks, config, checkpoint_dir=tmp_path, resume=True, **options)
+    whole = train(blocks, config, options=run_options(3))
+    stopping = run_options(3, checkpoint_dir=tmp_path, callbacks=[InterruptAfter(2)])
+    with pytest.raises(KeyboardInterrupt):
+        train(blocks, config, options=stopping)
+    resumed = train(blocks, config, options=run_options(3, checkpoint_dir=tmp_path, resume=True))
     assert resumed.training["history"][0]["loss"] == whole.training["history"][0]["loss"]
     assert [e["loss"] for e in resumed.training["history"]] == [e["loss"] for e in whole.training["history"]]
     assert np.array_equal(resumed.users.embeddings, whole.users.embeddings)

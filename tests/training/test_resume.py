@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.training.quick import quick
+from tests.training.quick import quick, run_options
 
 from hashgnn.codes import BinaryCodes
 from hashgnn.data import Interactions, split
 from hashgnn.errors import ArtifactDamagedError, ParameterError
 from hashgnn.training import train
-from hashgnn.training.checkpoint import FILE_NAME
+from hashgnn.training.callbacks.checkpoint import FILE_NAME
 
 SCRIPT = """
 import sys
@@ -24,13 +24,14 @@ from pathlib import Path
 import numpy as np
 from hashgnn.config import load_recipe
 from hashgnn.data import Interactions
-from hashgnn.training import train
+from hashgnn.training import RunOptions, train
 
 folder, recipe, resume = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "resume"
 rng = np.random.default_rng(0)
 interactions = Interactions.from_arrays(rng.integers(0, 300, 6000), rng.integers(0, 200, 6000))
 config = load_recipe(recipe, n_bits=32, embedding_dim=32, epochs=12, batch_size=64, validation_share=0.1, patience=99)
-state = train(interactions, config, rng=7, n_threads=1, progress=False, checkpoint_dir=folder, resume=resume)
+options = RunOptions(seed=7, n_threads=1, progress=False, checkpoint_dir=folder, resume=resume)
+state = train(interactions, config, options=options)
 state.users.codes.save(folder / "users.safetensors")
 state.items.codes.save(folder / "items.safetensors")
 """
@@ -66,14 +67,14 @@ def test_a_run_killed_twice_ends_with_the_codes_of_an_undisturbed_one(recipe: st
 
 def test_a_finished_run_that_is_resumed_trains_no_further(blocks: Interactions, tmp_path: Path) -> None:
     config = quick("default")
-    first = train(blocks, config, rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path)
-    again = train(blocks, config, rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path, resume=True)
+    first = train(blocks, config, options=run_options(0, checkpoint_dir=tmp_path))
+    again = train(blocks, config, options=run_options(0, checkpoint_dir=tmp_path, resume=True))
     assert again.training["history"] == first.training["history"]
     assert np.array_equal(again.users.embeddings, first.users.embeddings)
 
 
 def test_a_checkpoint_of_another_run_is_refused(blocks: Interactions, tmp_path: Path) -> None:
-    train(blocks, quick("default", epochs=1), rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path)
+    train(blocks, quick("default", epochs=1), options=run_options(0, checkpoint_dir=tmp_path))
     other, _ = split.random(blocks, 0.2, rng=0)
     for data, seed, epochs in ((blocks, 1, 1), (blocks, 0, 2), (other, 0, 1)):
         with pytest.raises(
@@ -82,25 +83,17 @@ def test_a_checkpoint_of_another_run_is_refused(blocks: Interactions, tmp_path: 
             train(
                 data,
                 quick("default", epochs=epochs),
-                rng=seed,
-                n_threads=1,
-                progress=False,
-                checkpoint_dir=tmp_path,
-                resume=True,
+                options=run_options(seed, checkpoint_dir=tmp_path, resume=True),
             )
 
 
 def test_a_truncated_checkpoint_is_named(blocks: Interactions, tmp_path: Path) -> None:
-    train(blocks, quick("default", epochs=1), rng=0, n_threads=1, progress=False, checkpoint_dir=tmp_path)
+    train(blocks, quick("default", epochs=1), options=run_options(0, checkpoint_dir=tmp_path))
     path = tmp_path / FILE_NAME
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ArtifactDamagedError, match=FILE_NAME):
         train(
             blocks,
             quick("default", epochs=1),
-            rng=0,
-            n_threads=1,
-            progress=False,
-            checkpoint_dir=tmp_path,
-            resume=True,
+            options=run_options(0, checkpoint_dir=tmp_path, resume=True),
         )

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.training.quick import quick, same_group_share
+from tests.training.quick import quick, run_options, same_group_share
 
 from hashgnn.config import RECIPES
 from hashgnn.data import Interactions, split
 from hashgnn.errors import DataError, ParameterError, TrainingError
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import ENCODERS
+from hashgnn.runs import RunOptions
 from hashgnn.training import train
 from hashgnn.training.device import resolve_device, threads
 
@@ -20,7 +21,7 @@ from hashgnn.training.device import resolve_device, threads
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_learns_two_groups(recipe: str, blocks: Interactions) -> None:
     settings = {"epochs": 30} if recipe == "default" else {"epochs": 60, "learning_rate": 0.01}
-    state = train(blocks, quick(recipe, **settings), rng=0, n_threads=1, progress=False)
+    state = train(blocks, quick(recipe, **settings), options=run_options(0))
     # Chance gives 0.5; what sampled neighbourhoods reach differs a little between processors.
     assert same_group_share(state) >= 0.9
 
@@ -39,13 +40,13 @@ def test_every_encoder_trains_under_every_objective(
         n_layers=2,
         item_bias=False,
     )
-    assert same_group_share(train(blocks, config, rng=0, n_threads=1, progress=False)) >= 0.95
+    assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_one_seed_gives_one_model_and_another_seed_another(recipe: str, blocks: Interactions) -> None:
     config = quick(recipe, history_dropout=0.3)
-    first, again, other = (train(blocks, config, rng=seed, n_threads=1, progress=False) for seed in (1, 1, 2))
+    first, again, other = (train(blocks, config, options=run_options(seed)) for seed in (1, 1, 2))
     assert first.items.codes == again.items.codes
     assert np.array_equal(first.users.embeddings, again.users.embeddings)
     assert not np.array_equal(first.users.embeddings, other.users.embeddings)
@@ -57,7 +58,7 @@ def test_the_item_bias_moves_at_the_shared_learning_rate(blocks: Interactions) -
 
     def moved(rate: float) -> float:
         config = quick("default", learning_rate=0.05, shared_learning_rate=rate, epochs=10)
-        state = train(blocks, config, rng=0, n_threads=1, progress=False)
+        state = train(blocks, config, options=run_options(0))
         assert state.items.bias is not None
         return float(np.abs(state.items.bias.values() * state.training["scales"]["code"] - start).mean())
 
@@ -75,7 +76,7 @@ def test_the_loss_falls(recipe: str, blocks: Interactions) -> None:
         learning_rate=0.01,
         item_share=1.0,  # a sample of 24 items makes the loss of a step mostly noise
     )
-    history = train(blocks, config, rng=0, n_threads=1, progress=False).training["history"]
+    history = train(blocks, config, options=run_options(0)).training["history"]
     assert history[-1]["loss"] < 0.97 * history[0]["loss"]
 
 
@@ -85,7 +86,7 @@ def test_training_changes_no_global_random_state_and_no_thread_count(blocks: Int
     before = torch.rand(1), np.random.random(), torch.get_num_threads()
     torch.manual_seed(5)
     np.random.seed(5)
-    train(blocks, quick("paper", epochs=1), rng=0, n_threads=1, progress=False)
+    train(blocks, quick("paper", epochs=1), options=run_options(0))
     assert (torch.rand(1), np.random.random(), torch.get_num_threads()) == before
 
 
@@ -93,7 +94,7 @@ def test_the_log_tells_each_epoch_and_the_best_is_kept(blocks: Interactions, tmp
     fitted, valid = split.random(blocks, 0.2, rng=0)
     config = quick("default", epochs=8, patience=2, validation_metric="recall@5")
     log = tmp_path / "run.jsonl"
-    state = train(fitted, config, valid=valid, rng=0, n_threads=1, progress=False, log_path=log)
+    state = train(fitted, config, valid=valid, options=run_options(0, log_path=log))
     events = [json.loads(line) for line in log.read_text().splitlines()]
     epochs = [event for event in events if event["event"] == "epoch"]
     assert [event["event"] for event in events] == ["start", "objective", *["epoch"] * len(epochs), "end"]
@@ -108,14 +109,14 @@ def test_the_log_tells_each_epoch_and_the_best_is_kept(blocks: Interactions, tmp
 
 
 def test_held_back_interactions_count_again_in_the_saved_model(blocks: Interactions) -> None:
-    state = train(blocks, quick("default", validation_share=0.3), rng=0, n_threads=1, progress=False)
+    state = train(blocks, quick("default", validation_share=0.3), options=run_options(0))
     assert state.seen.nnz == len(blocks)
     whole = state.fold_in.users((state.seen > 0).astype(np.float32))
     np.testing.assert_allclose(whole, state.users.embeddings, rtol=1e-4, atol=1e-4)
 
 
 def test_folding_in_a_known_history_gives_the_user_its_own_code(blocks: Interactions) -> None:
-    state = train(blocks, quick("default"), rng=0, n_threads=1, progress=False)
+    state = train(blocks, quick("default"), options=run_options(0))
     z = state.projection.users(state.fold_in.users((state.seen > 0).astype(np.float32)))
     assert np.array_equal(z >= 0, state.users.codes.signs() > 0)
 
@@ -124,16 +125,14 @@ def test_a_bias_is_learned_towards_popular_items() -> None:
     rng = np.random.default_rng(0)
     likely = np.linspace(0.02, 0.6, 30)
     users, items = np.nonzero(rng.random((200, 30)) < likely)
-    state = train(
-        Interactions.from_arrays(users, items), quick("default"), rng=0, n_threads=1, progress=False
-    )
+    state = train(Interactions.from_arrays(users, items), quick("default"), options=run_options(0))
     assert state.items.bias is not None
     assert np.corrcoef(state.items.bias.values(), state.seen.sum(axis=0).A1)[0, 1] > 0.7
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(blocks: Interactions) -> None:
     with pytest.raises(TrainingError) as caught:
-        train(blocks, quick("paper", learning_rate=1e30, epochs=20), rng=0, n_threads=1, progress=False)
+        train(blocks, quick("paper", learning_rate=1e30, epochs=20), options=run_options(0))
     message = str(caught.value)
     assert "lower learning_rate (now 1e+30) or set gradient_clip" in message
     assert "in epoch" in message
@@ -144,9 +143,7 @@ def test_a_user_who_has_seen_everything_is_trained_around() -> None:
     state = train(
         Interactions.from_arrays(users, items),
         quick("paper", n_negatives=2),
-        rng=0,
-        n_threads=1,
-        progress=False,
+        options=run_options(0),
     )
     assert np.isfinite(state.users.embeddings).all()
 
@@ -167,11 +164,11 @@ def test_one_user_or_one_item_is_not_enough(users: list[int], items: list[int], 
 def test_bad_run_options_are_named(blocks: Interactions) -> None:
     config = quick("default")
     with pytest.raises(ParameterError, match="checkpoint_dir must be given with resume=True, got None"):
-        train(blocks, config, resume=True)
+        RunOptions(resume=True)
     with pytest.raises(ParameterError, match="device must be 'auto', 'cpu' or"):
-        train(blocks, config, device="gpu")
+        train(blocks, config, options=RunOptions(device="gpu"))
     with pytest.raises(ParameterError, match="n_threads must be an integer >= 1, got 0"):
-        train(blocks, config, n_threads=0)
+        RunOptions(n_threads=0)
     with pytest.raises(ParameterError, match="valid must have the id maps of the training data"):
         train(blocks, config, valid=Interactions.from_arrays([1, 2], [1, 2]))
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 import pytest
-from tests.training.quick import quick
+from tests.training.quick import quick, run_options
 
 from hashgnn.data import Interactions, SideFeatures
 from hashgnn.errors import ParameterError
@@ -15,7 +15,8 @@ from hashgnn.recommender import HashGNN
 from hashgnn.state import ModelState
 from hashgnn.training import train, update
 
-RUN = {"device": "cpu", "n_threads": 1, "rng": 0, "progress": False}
+RUN = {"options": run_options(0)}
+FIT = {"device": "cpu", "n_threads": 1, "rng": 0, "progress": False}
 EPOCHS = 12
 
 
@@ -176,6 +177,6 @@ def test_relaxed_embeddings_beside_an_input_table_are_refused() -> None:
 
 def test_a_model_that_learned_more_may_miss_as_much_as_before(old: ModelState) -> None:
     model = HashGNN.from_state(old, index_recall=0.9)
-    newer = model.update(NEW, epochs=1, **RUN)
+    newer = model.update(NEW, epochs=1, **FIT)
     assert newer.state_.n_items > model.state_.n_items
     assert newer.index_recall == 0.9

@@ -5,14 +5,16 @@ Importing this package does not import torch; fitting a trained baseline does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn._rng import RngLike
 from hashgnn.baselines.base import EmbeddingBaseline, FilterBaseline, FittedBaseline, PopularityBaseline
 from hashgnn.baselines.registry import BASELINES, Baseline
-from hashgnn.baselines.run_options import RunOptions
 from hashgnn.data import Interactions
+from hashgnn.runs import Callback, RunOptions
 
 
 def fit_baseline(
@@ -25,6 +27,10 @@ def fit_baseline(
     device: str = "cpu",
     n_threads: int | None = None,
     progress: bool | None = None,
+    checkpoint_dir: str | Path | None = None,
+    resume: bool = False,
+    log_path: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
     **settings: Any,
 ) -> FittedBaseline:
     """Fit a baseline by its registered name.
@@ -44,10 +50,8 @@ def fit_baseline(
         ``None`` holds a tenth of each user's interactions back for it. Never the test part.
     device : str, default="cpu"
         For trained baselines: ``"cpu"``, ``"cuda"`` or ``"auto"``.
-    n_threads : int or None, default=None
-        Threads of torch on the CPU; ``None`` leaves torch as it is.
-    progress : bool or None, default=None
-        ``None`` shows a bar on a terminal.
+    n_threads, progress, checkpoint_dir, resume, log_path, callbacks
+        For trained baselines; see :class:`hashgnn.runs.RunOptions`.
     **settings
         Settings of the baseline in place of its defaults; see docs/baselines.md.
 
@@ -74,8 +78,18 @@ def fit_baseline(
     """
     check_choice("baseline", name, BASELINES)
     check_int("dim", dim, minimum=1)
-    options = RunOptions(valid=valid, device=device, n_threads=n_threads, progress=progress)
-    return BASELINES[name].fit(interactions, dim=dim, rng=rng, options=options, settings=settings)
+    options = RunOptions(
+        device=device,
+        n_threads=n_threads,
+        progress=progress,
+        checkpoint_dir=checkpoint_dir,
+        resume=resume,
+        log_path=log_path,
+        callbacks=callbacks,
+    )
+    return BASELINES[name].fit(
+        interactions, dim=dim, rng=rng, valid=valid, options=options, settings=settings
+    )
 
 
 __all__ = [

@@ -6,14 +6,11 @@ import numpy as np
 
 from hashgnn._rng import RngLike
 from hashgnn.baselines.base import EmbeddingBaseline, FilterBaseline, PopularityBaseline
-from hashgnn.baselines.run_options import RunOptions
 from hashgnn.data import Interactions
 from hashgnn.graph import BipartiteGraph, ChebyshevFilter, SpectralFilter, truncated_svd
 
 
-def popularity(
-    interactions: Interactions, *, dim: int, rng: RngLike, options: RunOptions
-) -> PopularityBaseline:
+def popularity(interactions: Interactions, *, dim: int, rng: RngLike) -> PopularityBaseline:
     """Score every item by how many users it has; ``dim`` is not looked at."""
     return PopularityBaseline(interactions)
 
@@ -23,7 +20,6 @@ def puresvd(
     *,
     dim: int,
     rng: RngLike,
-    options: RunOptions,
     n_iterations: int = 4,
 ) -> EmbeddingBaseline:
     """PureSVD: ``u = r V`` and ``v = V``, the leading right singular vectors of the plain interactions.
@@ -42,7 +38,6 @@ def spectral(
     *,
     dim: int,
     rng: RngLike,
-    options: RunOptions,
     n_iterations: int = 4,
 ) -> EmbeddingBaseline:
     """The ideal low pass of the graph: ``u = r D^-1/2 V`` and ``v = D^1/2 V``, V of the normalised interactions.
@@ -62,7 +57,6 @@ def gf_cf(
     *,
     dim: int,
     rng: RngLike,
-    options: RunOptions,
     rank: int = 256,
     alpha: float = 0.3,
 ) -> FilterBaseline:
@@ -77,7 +71,6 @@ def chebycf(
     *,
     dim: int,
     rng: RngLike,
-    options: RunOptions,
     order: int = 8,
     flatness: float = 1.5,
     rank: int = 512,

@@ -1,34 +1,33 @@
-"""Training of an encoder's float embeddings: batches of observed edges against sampled items."""
+"""Training of an encoder's float embeddings, by the loop that trains hash models too."""
 
 from __future__ import annotations
 
-import copy
 import difflib
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from typing import Any
+import time
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from torch.nn import functional
 
 from hashgnn import _rng
 from hashgnn._checks import check_choice, check_float, check_int
-from hashgnn._progress import progress as progress_bar
 from hashgnn._types import Array
-from hashgnn.baselines.base import SEARCH, EmbeddingBaseline
-from hashgnn.baselines.run_options import RunOptions
+from hashgnn.config.training import OptimizerConfig, ValidationConfig
 from hashgnn.data import Interactions, split
-from hashgnn.errors import DataError, ParameterError, TrainingError
-from hashgnn.evaluation import evaluate
-from hashgnn.graph import BipartiteGraph, NegativeSampler
-from hashgnn.nn import Encoder, GraphView, bilateral_softmax, bpr, build_encoder
+from hashgnn.errors import ParameterError
+from hashgnn.graph import BipartiteGraph
+from hashgnn.nn import Encoder, GraphView, build_encoder
+from hashgnn.runs import Run, RunOptions
+from hashgnn.training.callbacks import fingerprint
+from hashgnn.training.device import prepared
+from hashgnn.training.loop import run_loop
+from hashgnn.training.objectives import EmbeddingLoss, EmbeddingObjective
+from hashgnn.training.train import check_data, graph_view
+from hashgnn.training.validation import Validator, embedding_scorer
 
+# The places of the stages among the streams derived from the seed.
 _SPLIT_STREAM, _BUILD_STREAM, _EPOCH_STREAM = 0, 1, 2
 _MAX_VALIDATED = 2000  # users: enough to tell epochs apart, in a fraction of a second
-_METRIC = "recall@50"
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ class EdgeTraining:
     ----------
     loss : {"bpr", "bsl"}
         Bayesian personalised ranking of inner products, or bilateral softmax of cosines. Embeddings of a
-        model trained on cosines are given back with unit length.
+        model trained on cosines have unit length.
     epochs, patience : int
-        At most so many epochs; stop when validation has not risen for ``patience`` validations.
+        At most so many epochs; stop after ``patience`` validations in a row without a new best value.
     validate_every : int
         Epochs from one validation to the next.
     batch_size : int
@@ -51,21 +50,24 @@ class EdgeTraining:
         for a step, uniform and shared by its edges.
     learning_rate : float
         Adam's step.
+    gradient_clip : float
+        Norm that gradients are scaled down to; 0 leaves them as they are.
     regularisation : float
-        Weight of the mean squared length of the embeddings of a batch.
+        ``bpr``: weight of the mean squared norm of the embeddings of a batch.
     temperature, temperature_ratio : float
         ``bsl``: that of the negatives, and of the positives as a multiple of it.
     encoder_options : dict
         Options of the encoder, ``n_layers`` for instance.
     """
 
-    loss: str = "bpr"
+    loss: Literal["bpr", "bsl"] = "bpr"
     epochs: int = 60
     patience: int = 3
     validate_every: int = 3
     batch_size: int = 8192
     n_negatives: int = 1
     learning_rate: float = 0.01
+    gradient_clip: float = 0.0
     regularisation: float = 1e-4
     temperature: float = 0.15
     temperature_ratio: float = 1.2
@@ -77,7 +79,8 @@ class EdgeTraining:
             check_int(name, getattr(self, name), minimum=1)
         for name in ("learning_rate", "temperature", "temperature_ratio"):
             check_float(name, getattr(self, name), minimum=0, open_minimum=True)
-        check_float("regularisation", self.regularisation, minimum=0)
+        for name in ("regularisation", "gradient_clip"):
+            check_float(name, getattr(self, name), minimum=0)
 
     @classmethod
     def from_settings(cls, defaults: dict[str, Any], settings: dict[str, Any]) -> EdgeTraining:
@@ -91,6 +94,30 @@ class EdgeTraining:
         chosen = {**defaults.get("encoder_options", {}), **settings.get("encoder_options", {})}
         return cls(**{**defaults, **settings, "encoder_options": chosen})
 
+    def optimizer(self) -> OptimizerConfig:
+        """Return the settings of the optimiser."""
+        return OptimizerConfig(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            gradient_clip=self.gradient_clip,
+        )
+
+    def validation(self, n_items: int) -> ValidationConfig:
+        """Return the settings of validation: Recall@50 on a tenth of each user's interactions."""
+        metric = f"recall@{min(50, n_items)}"
+        return ValidationConfig(metric=metric, every=self.validate_every, patience=self.patience)
+
+    def embedding_loss(self) -> EmbeddingLoss:
+        """Return the loss and its settings."""
+        return EmbeddingLoss(
+            kind=self.loss,
+            n_negatives=self.n_negatives,
+            regularisation=self.regularisation,
+            temperature=self.temperature,
+            temperature_ratio=self.temperature_ratio,
+        )
+
 
 def train_encoder(
     name: str,
@@ -98,171 +125,84 @@ def train_encoder(
     dim: int,
     training: EdgeTraining,
     *,
-    rng: _rng.RngLike,
+    valid: Interactions | None,
     options: RunOptions,
 ) -> tuple[Array, Array]:
     """Train an encoder and return its embeddings of all users and all items, float32.
 
     Validation interactions choose the best epoch and then count again: embeddings are made over the graph
-    of all interactions with the weights of that epoch, as :func:`hashgnn.training.train` does.
+    of all interactions with the parameters of that epoch, as :func:`hashgnn.training.train` does.
+
+    Parameters
+    ----------
+    name : str
+        A name of ``hashgnn.nn.ENCODERS``.
+    interactions : Interactions
+    dim : int
+        Width of the embeddings.
+    training : EdgeTraining
+    valid : Interactions or None
+        Held-out interactions over the same ids; ``None`` holds out a tenth of ``interactions``.
+    options : RunOptions
 
     Raises
     ------
     DataError
         If there are fewer than two users or items with interactions.
+    ParameterError
+        If an option breaks its rule, or a checkpoint is of another run.
     TrainingError
-        If the loss is NaN or infinite.
+        If a loss or gradient is NaN or infinite.
     """
-    for side, index in (("users", interactions.user_index), ("items", interactions.item_index)):
-        n_present = len(np.unique(index))
-        if n_present < 2:
-            raise DataError(f"training a baseline needs at least 2 {side} with interactions, got {n_present}")
-    seed = _rng.as_seed(rng)
-    fitted, valid = interactions, options.valid
+    started = time.perf_counter()
+    seed = options.seed
+    check_data(interactions, valid)
+    fitted = interactions
+    validation = training.validation(interactions.n_items)
     if valid is None:
-        fitted, valid = split.random(interactions, 0.1, rng=_rng.derive(seed, _SPLIT_STREAM))
-    device = options.torch_device()
-    with threads(options.n_threads):
+        fitted, valid = split.random(interactions, validation.share, rng=_rng.derive(seed, _SPLIT_STREAM))
+    with prepared(options) as (device, n_threads):
         graph = BipartiteGraph.from_interactions(fitted)
-        view = GraphView.from_scipy(graph.user_item, adjacency=graph.adjacency).to(device)
+        view = graph_view(graph).to(device)
         start = torch.Generator().manual_seed(int(_rng.derive(seed, _BUILD_STREAM).integers(2**63)))
         encoder = build_encoder(
             name, n_users=graph.n_users, n_items=graph.n_items, dim=dim, rng=start, **training.encoder_options
         ).to(device)
-        _Run(encoder, view, graph, training, fitted, valid, seed).run(options.progress)
-        if fitted is not interactions:
-            whole = BipartiteGraph.from_interactions(interactions)
-            view = GraphView.from_scipy(whole.user_item, adjacency=whole.adjacency).to(device)
-        return _embeddings(encoder, view, training)
-
-
-class _Run:
-    """One training run; the encoder is left with the weights of the best epoch."""
-
-    def __init__(
-        self,
-        encoder: Encoder,
-        view: GraphView,
-        graph: BipartiteGraph,
-        training: EdgeTraining,
-        fitted: Interactions,
-        valid: Interactions,
-        seed: int,
-    ) -> None:
-        self.encoder, self.view, self.training, self.seed = encoder, view, training, seed
-        self.fitted = fitted
-        users = np.unique(valid.user_index)
-        chosen = users[:: max(1, -(-len(users) // _MAX_VALIDATED))]
-        self.valid = valid.subset(np.isin(valid.user_index, chosen))
-        self.sampler = NegativeSampler(graph)
-        self.edges = (
-            np.repeat(np.arange(graph.n_users), graph.user_degrees),
-            graph.user_item.indices.astype(np.int64),
-        )
-        self.optimizer = torch.optim.Adam(encoder.parameters(), lr=training.learning_rate, fused=True)
-
-    def run(self, show: bool | None) -> None:
-        training = self.training
-        n_steps = math.ceil(len(self.edges[0]) / training.batch_size)
-        best, best_state, n_worse = -math.inf, self.encoder.state_dict(), 0
-        with progress_bar("Training a baseline", training.epochs * n_steps, enabled=show) as advance:
-            for epoch in range(1, training.epochs + 1):
-                rng = _rng.derive(self.seed, _EPOCH_STREAM, epoch)
-                generator = torch.Generator(self.view.device).manual_seed(int(rng.integers(2**63)))
-                self.encoder.train()
-                for batch in self._batches(rng):
-                    self._step(batch, epoch, generator)
-                    advance(1)
-                if epoch % training.validate_every and epoch != training.epochs:
-                    continue
-                value = self._validated()
-                advance(0, note=f"{_METRIC} {value:.4f}")
-                if value > best:
-                    best, best_state, n_worse = value, copy.deepcopy(self.encoder.state_dict()), 0
-                else:
-                    n_worse += 1
-                if n_worse == training.patience:
-                    break
-        self.encoder.load_state_dict(best_state)
-
-    def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array, Array]]:
-        """Yield users (e,), items (e,) of every edge once, with negatives (e, n), or (n,) for all of them."""
-        order = rng.permutation(len(self.edges[0]))
-        for start in range(0, len(order), self.training.batch_size):
-            chosen = order[start : start + self.training.batch_size]
-            users, items = (side[chosen] for side in self.edges)
-            if self.training.loss == "bsl":
-                n_items = self.encoder.n_items
-                yield (
-                    users,
-                    items,
-                    rng.choice(n_items, min(self.training.n_negatives, n_items), replace=False),
-                )
-                continue
-            negatives = self.sampler.sample(users, items, n_negatives=self.training.n_negatives, rng=rng)
-            usable = (negatives >= 0).all(axis=1)  # nothing can be drawn for who has seen everything
-            if usable.any():
-                yield users[usable], items[usable], negatives[usable]
-
-    def _step(self, batch: tuple[Array, Array, Array], epoch: int, generator: torch.Generator) -> None:
-        users, items, negatives = batch
-        n_users, shape = self.encoder.n_users, negatives.shape
-        nodes, places = np.unique(
-            np.concatenate([users, n_users + items, n_users + negatives.ravel()]), return_inverse=True
-        )
-        device, training = self.view.device, self.training
-        x = self.encoder(self.view, torch.from_numpy(nodes).to(device), generator=generator)
-        if training.loss == "bsl":
-            x = functional.normalize(x, dim=1)
-        at = torch.from_numpy(places).to(device)
-        u, i = (
-            functional.embedding(at[: len(users)], x),
-            functional.embedding(at[len(users) : 2 * len(users)], x),
-        )
-        j = functional.embedding(at[2 * len(users) :], x).view(*shape, -1)
-        positive = (u * i).sum(dim=1)
-        negative = u @ j.T if j.ndim == 2 else torch.einsum("ed,end->en", u, j)
-        if training.loss == "bsl":
-            groups = torch.unique(at[: len(users)], return_inverse=True)[1]
-            scores = positive / training.temperature, negative / training.temperature
-            loss = bilateral_softmax(*scores, users=groups, ratio=training.temperature_ratio)
-        else:
-            loss = bpr(positive, negative)
-            squares = (u.square().sum() + i.square().sum() + j.square().sum()) / len(users)
-            loss = loss + training.regularisation * squares
-        if not math.isfinite(float(loss.detach())):
-            raise TrainingError(
-                f"the loss became {float(loss.detach())} in epoch {epoch}; "
-                f"lower learning_rate (now {self.training.learning_rate:g})"
+        cosine = training.loss == "bsl"
+        validator: Validator[Encoder] | None = None
+        if len(valid):
+            validator = Validator(
+                fitted,
+                valid,
+                validation.metric,
+                lambda e: embedding_scorer(e, view, cosine=cosine),
+                max_users=_MAX_VALIDATED,
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-
-    def _validated(self) -> float:
-        if not len(self.valid):
-            return 0.0
-        model = EmbeddingBaseline(self.fitted, *_embeddings(self.encoder, self.view, self.training))
-        metric = f"{_METRIC.split('@')[0]}@{min(int(_METRIC.split('@')[1]), model.n_items)}"
-        report = evaluate(
-            model, self.fitted, self.valid, metrics=[metric], n_bootstrap=0, n_timed=0, progress=False
+        run = Run(
+            name=f"training {name}",
+            config={"encoder": name, "dim": dim, **asdict(training)},
+            seed=seed,
+            device=str(device),
+            n_threads=n_threads,
+            started=started,
         )
-        return report.metrics[SEARCH][metric]
+        described = {"config": run.config, "seed": seed, "device": device.type, "n_threads": n_threads}
+        run_loop(
+            encoder,
+            EmbeddingObjective(graph, view, training.embedding_loss(), batch_size=training.batch_size),
+            run,
+            optimizer=training.optimizer(),
+            validation=validation,
+            options=options,
+            identity=fingerprint(fitted, valid, described),
+            epoch_rng=lambda epoch: _rng.derive(seed, _EPOCH_STREAM, epoch + 1),
+            validate=validator,
+        )
+        if fitted is not interactions:
+            view = graph_view(BipartiteGraph.from_interactions(interactions)).to(device)
+        return _embeddings(encoder, view, cosine)
 
 
-def _embeddings(encoder: Encoder, view: GraphView, training: EdgeTraining) -> tuple[Array, Array]:
-    x = encoder.encode_all(view).float()
-    rows = (functional.normalize(x, dim=1) if training.loss == "bsl" else x).cpu().numpy()
-    return rows[: view.n_users], rows[view.n_users :]
-
-
-@contextmanager
-def threads(count: int | None) -> Iterator[None]:
-    """Set torch's thread count inside the block, where one is given, and put the former one back."""
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(check_int("n_threads", count, minimum=1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _embeddings(encoder: Encoder, view: GraphView, cosine: bool) -> tuple[Array, Array]:
+    found = embedding_scorer(encoder, view, cosine=cosine)
+    return found.users.cpu().numpy(), found.items.cpu().numpy()

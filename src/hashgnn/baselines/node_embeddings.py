@@ -17,7 +17,6 @@ from hashgnn._checks import check_float, check_int
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.baselines.base import EmbeddingBaseline
-from hashgnn.baselines.run_options import RunOptions
 from hashgnn.data import Interactions
 from hashgnn.graph import BipartiteGraph, random_walks, truncated_svd
 
@@ -29,7 +28,6 @@ def deepwalk(
     *,
     dim: int,
     rng: RngLike,
-    options: RunOptions,
     walks_per_node: int = 10,
     walk_length: int = 20,
     window: int = 5,
@@ -47,7 +45,6 @@ def deepwalk(
         interactions,
         dim=dim,
         rng=rng,
-        options=options,
         p=1.0,
         q=1.0,
         walks_per_node=walks_per_node,
@@ -63,7 +60,6 @@ def node2vec(
     *,
     dim: int,
     rng: RngLike,
-    options: RunOptions,
     p: float = 4.0,
     q: float = 1.0,
     walks_per_node: int = 10,
@@ -101,7 +97,6 @@ def line(
     *,
     dim: int,
     rng: RngLike,
-    options: RunOptions,
     n_negatives: float = 1.0,
     noise_exponent: float = 0.5,
 ) -> EmbeddingBaseline:
@@ -125,7 +120,6 @@ def bine(
     *,
     dim: int,
     rng: RngLike,
-    options: RunOptions,
     implicit_weight: float = 0.1,
     walks_per_node: int = 10,
     walk_length: int = 21,

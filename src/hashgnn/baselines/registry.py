@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hashgnn._rng import RngLike
+from hashgnn._rng import RngLike, as_seed
 from hashgnn.baselines import closed_form, node_embeddings
 from hashgnn.baselines.base import FittedBaseline
-from hashgnn.baselines.run_options import RunOptions
 from hashgnn.baselines.trained import TrainedFit
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError
+from hashgnn.runs import RunOptions
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Baseline:
     ----------
     name : str
     function : callable
-        Takes the interactions and, by keyword, ``dim``, ``rng``, ``options`` and its settings.
+        Takes the interactions and, by keyword, ``dim`` and its settings; in addition ``rng``, or ``valid`` and
+        ``options`` where it is trained.
     has_embeddings : bool
         Whether the fitted model has vectors, as a post-hoc binariser needs them.
     is_trained : bool
@@ -42,18 +43,22 @@ class Baseline:
         *,
         dim: int,
         rng: RngLike,
+        valid: Interactions | None,
         options: RunOptions,
         settings: dict[str, Any],
     ) -> FittedBaseline:
         """Fit; an unknown setting raises :class:`ParameterError`."""
         parameters = inspect.signature(self.function).parameters.values()
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            known = {p.name for p in parameters} - {"interactions", "dim", "rng", "options"}
+            known = {p.name for p in parameters} - {"interactions", "dim", "rng"}
             for name in settings:
                 if name not in known:
                     listed = ", ".join(sorted(known)) or "it has none"
                     raise ParameterError(f"{name} is not a setting of {self.name}; its settings: {listed}")
-        return self.function(interactions, dim=dim, rng=rng, options=options, **settings)
+        if self.is_trained:
+            seeded = replace(options, seed=as_seed(rng))
+            return self.function(interactions, dim=dim, valid=valid, options=seeded, **settings)
+        return self.function(interactions, dim=dim, rng=rng, **settings)
 
 
 def _trained(name: str, encoder: str, **defaults: Any) -> Baseline:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashgnn._extras import require
-from hashgnn._rng import RngLike
 from hashgnn.baselines.base import EmbeddingBaseline
-from hashgnn.baselines.run_options import RunOptions
 from hashgnn.data import Interactions
+from hashgnn.runs import RunOptions
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,18 @@ class TrainedFit:
     defaults: dict[str, Any] = field(default_factory=dict)
 
     def __call__(
-        self, interactions: Interactions, *, dim: int, rng: RngLike, options: RunOptions, **settings: Any
+        self,
+        interactions: Interactions,
+        *,
+        dim: int,
+        valid: Interactions | None,
+        options: RunOptions,
+        **settings: Any,
     ) -> EmbeddingBaseline:
         """Train, and return the embeddings of all users and items."""
         require("torch", extra="train", purpose="training a baseline")
         from hashgnn.baselines.gradient import EdgeTraining, train_encoder
 
         training = EdgeTraining.from_settings(self.defaults, settings)
-        users, items = train_encoder(self.encoder, interactions, dim, training, rng=rng, options=options)
+        users, items = train_encoder(self.encoder, interactions, dim, training, valid=valid, options=options)
         return EmbeddingBaseline(interactions, users, items)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
 
 from hashgnn._checks import check_float, quote_some
 from hashgnn._extras import require
-from hashgnn._rng import RngLike
+from hashgnn._rng import RngLike, as_seed
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.config import ModelConfig, load_recipe
-from hashgnn.data import FeatureVocabulary, InteractionsLike, SideFeatures, as_interactions
+from hashgnn.data import InteractionsLike, SideFeatures, as_interactions
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
@@ -25,6 +24,7 @@ from hashgnn.recommender.fitted_model import FittedModel
 from hashgnn.recommender.id_lookup import (
     as_list,
     as_list_of_ids,
+    feature_columns,
     id_array,
     look_up,
     look_up_choice,
@@ -33,6 +33,7 @@ from hashgnn.recommender.id_lookup import (
 )
 from hashgnn.recommender.queries import EncodedEntities, Queries
 from hashgnn.recommender.recommendations import Recommendations
+from hashgnn.runs import Callback, RunOptions
 from hashgnn.state import ModelState, load_state, save_state
 
 
@@ -117,6 +118,7 @@ class HashGNN(Recommender):
         checkpoint_dir: str | Path | None = None,
         resume: bool = False,
         log_path: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> Self:
         """Learn codes and embeddings from interactions; this object changes.
 
@@ -136,13 +138,15 @@ class HashGNN(Recommender):
         rng : int, numpy Generator or None
             With the same seed, device and thread count, two fits are equal.
         progress : bool, optional
-            ``None`` shows a bar on a terminal.
+            ``False`` prints nothing; otherwise stderr gets a bar on a terminal, and lines where it is none.
         checkpoint_dir : path, optional
             Where to write a checkpoint each epoch.
         resume : bool, default=False
             Go on from the checkpoint there.
         log_path : path, optional
             Where to append a JSON line an epoch.
+        callbacks : sequence of hashgnn.runs.Callback, default=()
+            What follows the run, such as an experiment tracker; it may stop it.
 
         Returns
         -------
@@ -155,6 +159,8 @@ class HashGNN(Recommender):
             If the interactions are not usable.
         TrainingError
             If the loss is no longer a number.
+        CallbackError
+            If a callback fails.
         MissingExtraError
             If torch is not installed.
         """
@@ -168,13 +174,16 @@ class HashGNN(Recommender):
             valid=None if valid is None else as_interactions(valid, like=interactions),
             user_features=user_features,
             item_features=item_features,
-            device=device,
-            n_threads=n_threads,
-            rng=rng,
-            progress=progress,
-            checkpoint_dir=None if checkpoint_dir is None else Path(checkpoint_dir),
-            resume=resume,
-            log_path=None if log_path is None else Path(log_path),
+            options=RunOptions(
+                seed=as_seed(rng),
+                device=device,
+                n_threads=n_threads,
+                progress=progress,
+                checkpoint_dir=checkpoint_dir,
+                resume=resume,
+                log_path=log_path,
+                callbacks=callbacks,
+            ),
         )
         state.check_finite()
         self._model = FittedModel(state, self.index_recall)
@@ -194,6 +203,7 @@ class HashGNN(Recommender):
         checkpoint_dir: str | Path | None = None,
         resume: bool = False,
         log_path: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> Self:
         """Return a model that has also learned from new interactions; this one stays as it is.
 
@@ -208,7 +218,7 @@ class HashGNN(Recommender):
             ``None`` is a third of the model's own, rounded up.
         lineage : mapping, optional
             JSON values to keep in ``state_.training["lineage"]``, which also names the parent's checksum.
-        valid, device, n_threads, rng, progress, checkpoint_dir, resume, log_path
+        valid, device, n_threads, rng, progress, checkpoint_dir, resume, log_path, callbacks
             As for :meth:`fit`.
 
         Raises
@@ -229,13 +239,16 @@ class HashGNN(Recommender):
             epochs=epochs,
             valid=None if valid is None else as_interactions(valid),
             lineage=lineage,
-            device=device,
-            n_threads=n_threads,
-            rng=rng,
-            progress=progress,
-            checkpoint_dir=checkpoint_dir,
-            resume=resume,
-            log_path=log_path,
+            options=RunOptions(
+                seed=as_seed(rng),
+                device=device,
+                n_threads=n_threads,
+                progress=progress,
+                checkpoint_dir=checkpoint_dir,
+                resume=resume,
+                log_path=log_path,
+                callbacks=callbacks,
+            ),
         )
         state.check_finite()
         return type(self).from_state(state, index_recall=self.index_recall)
@@ -377,7 +390,7 @@ class HashGNN(Recommender):
         fitted, state = self.fitted, self.state_
         options = fitted.items_for_users.options(k, search, oversampling, n_threads)
         rows = as_list("histories", histories)
-        features = _feature_columns("user_features", state.users.features, user_features, rows)
+        features = feature_columns("user_features", state.users.features, user_features, rows)
         remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
         lists = look_up_lists(state.items.ids, "item", "histories", rows, remedy=remedy)
         queries = fitted.queries_of_histories(lists, features=features, on_unknown=on_unknown)
@@ -439,7 +452,7 @@ class HashGNN(Recommender):
         if histories is None and user_features is None:
             raise ParameterError("fold_in_users needs histories or user_features, got neither")
         rows = None if histories is None else as_list("histories", histories)
-        features = _feature_columns("user_features", state.users.features, user_features, rows)
+        features = feature_columns("user_features", state.users.features, user_features, rows)
         if rows is None and features is not None:
             rows = [[]] * features.shape[0]
         remedy = "fold-in needs items of the training data"
@@ -453,7 +466,7 @@ class HashGNN(Recommender):
         if audiences is None and item_features is None:
             raise ParameterError("fold_in_items needs audiences or item_features, got neither")
         rows = None if audiences is None else as_list("audiences", audiences)
-        features = _feature_columns("item_features", state.items.features, item_features, rows)
+        features = feature_columns("item_features", state.items.features, item_features, rows)
         if rows is None and features is not None:
             rows = [[]] * features.shape[0]
         remedy = "fold-in needs users of the training data"
@@ -527,20 +540,6 @@ class HashGNN(Recommender):
         if index.size and not 0 <= index.min() <= index.max() < n_users:
             raise ParameterError(f"user_index must be in [0, {n_users}), got others")
         return self.fitted.queries_of_users(index.astype(np.int64, copy=False))
-
-
-def _feature_columns(
-    name: str, vocabulary: FeatureVocabulary | None, frame: Frame | None, rows: list[Any] | None
-) -> sparse.csr_matrix | None:
-    """Return side features of new users or items as columns, one row for each of ``rows`` where these are given."""
-    if frame is None:
-        return None
-    if vocabulary is None:
-        raise ParameterError(f"{name} must be None, the model was fitted without them")
-    columns = vocabulary.encode(frame)
-    if rows is not None and columns.shape[0] != len(rows):
-        raise ParameterError(f"{name} must have {len(rows)} rows, got {columns.shape[0]}")
-    return columns
 
 
 def _warn_of_empty_rows(found: Matches, query_ids: Array) -> None:

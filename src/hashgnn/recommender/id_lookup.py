@@ -1,4 +1,4 @@
-"""External ids that a user writes, as index arrays."""
+"""What a user writes, external ids and side features, as arrays."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from hashgnn._checks import quote_some
-from hashgnn._types import Array, Id, IdLists, Ids
-from hashgnn.data import IdMap, InteractionsLike, as_interactions
+from hashgnn._types import Array, Frame, Id, IdLists, Ids
+from hashgnn.data import FeatureVocabulary, IdMap, InteractionsLike, as_interactions
 from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.ranking import IndexLists
 
@@ -107,3 +108,17 @@ def id_array(values: list[Any], *, like: IdMap) -> Array:
     result = np.empty(len(values), object)
     result[:] = values
     return result
+
+
+def feature_columns(
+    name: str, vocabulary: FeatureVocabulary | None, frame: Frame | None, rows: list[Any] | None
+) -> sparse.csr_matrix | None:
+    """Return side features of new users or items as columns, one row for each of ``rows`` where these are given."""
+    if frame is None:
+        return None
+    if vocabulary is None:
+        raise ParameterError(f"{name} must be None, the model was fitted without them")
+    columns = vocabulary.encode(frame)
+    if rows is not None and columns.shape[0] != len(rows):
+        raise ParameterError(f"{name} must have {len(rows)} rows, got {columns.shape[0]}")
+    return columns

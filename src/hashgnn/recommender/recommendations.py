@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from hashgnn._checks import check_choice
+from hashgnn._frames import FrameLibrary, to_frame
 from hashgnn._types import Array
 from hashgnn.data import IdMap
 from hashgnn.errors import DataError
 from hashgnn.ranking import Matches
-
-FRAMES = ("pandas", "polars", "pyarrow")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +101,7 @@ class Recommendations:
             }
         )
 
-    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
+    def to_frame(self, backend: FrameLibrary = "pandas") -> Any:
         """Return the table of :meth:`to_arrow` as a data frame.
 
         Parameters
@@ -112,8 +109,7 @@ class Recommendations:
         backend : {"pandas", "polars", "pyarrow"}, default="pandas"
             A library that is installed.
         """
-        check_choice("backend", backend, FRAMES)
-        return nw.from_arrow(nw.from_native(self.to_arrow()), backend=backend).to_native()
+        return to_frame(self.to_arrow(), backend)
 
 
 def _id_column(name: str, ids: Array) -> pa.Array:

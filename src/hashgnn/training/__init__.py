@@ -4,7 +4,8 @@ from hashgnn._extras import require
 
 require("torch", extra="train", purpose="training")
 
-from hashgnn.training.train import train  # noqa: E402 - torch must be known to be there first
+from hashgnn.runs import Callback, Run, RunOptions  # noqa: E402 - torch must be known to be there first
+from hashgnn.training.train import train  # noqa: E402
 from hashgnn.training.update import update  # noqa: E402
 
-__all__ = ["train", "update"]
+__all__ = ["Callback", "Run", "RunOptions", "train", "update"]

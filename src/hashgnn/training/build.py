@@ -11,7 +11,7 @@ from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph, low_spectrum
 from hashgnn.nn import GraphView, HashLayer, build_encoder, build_relaxation
-from hashgnn.training.model import HashModel
+from hashgnn.training.hash_model import HashModel
 from hashgnn.training.torch_backend import backend_of
 
 # The fields of a config that encoders know by the same name; each encoder takes those it has.

@@ -12,8 +12,27 @@ import torch
 
 from hashgnn._checks import check_int
 from hashgnn.errors import ParameterError
+from hashgnn.runs import RunOptions
+from hashgnn.training.callbacks import RunLog
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+
+
+@contextmanager
+def prepared(options: RunOptions) -> Iterator[tuple[torch.device, int]]:
+    """Check what a run needs before any work is done, and set it up inside the block.
+
+    Yields
+    ------
+    device : torch.device
+    n_threads : int
+        Threads of torch on the CPU inside the block.
+    """
+    device = resolve_device(options.device)
+    if options.log_path is not None:
+        RunLog.create(options.log_path)
+    with threads(options.n_threads) as count, reused_memory(), repeatable(device):
+        yield device, count
 
 
 def resolve_device(device: str) -> torch.device:
@@ -103,12 +122,12 @@ def _mallopt() -> Callable[[int, int], int] | None:
     return function
 
 
-def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return an autocast context: bfloat16 products on CUDA, nothing elsewhere.
+def mixed_precision(device: torch.device, *, enabled: bool = True) -> AbstractContextManager[object]:
+    """Return an autocast context: bfloat16 products on CUDA where ``enabled``, nothing elsewhere.
 
     bfloat16 has float32's range, so no loss scaling is needed.
     """
-    if device.type == "cuda":
+    if enabled and device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()
 

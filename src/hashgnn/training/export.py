@@ -15,7 +15,7 @@ from hashgnn.data import FeatureVocabulary, Interactions
 from hashgnn.fold_in import HashProjection, build_fold_in
 from hashgnn.nn import GraphView
 from hashgnn.state import ModelState, Side
-from hashgnn.training.model import HashModel
+from hashgnn.training.hash_model import HashModel
 
 _BLOCK_ROWS = 65536
 

@@ -1,140 +1,126 @@
-"""The one training loop: batches, steps, validation, early stopping, checkpoints."""
+"""The one training loop: batches, steps, validation, the best parameters, and the hooks of callbacks.
+
+Nothing else in the package steps an optimiser.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
-from hashgnn import _rng
-from hashgnn._progress import progress as progress_bar
-from hashgnn.config import ModelConfig
+from hashgnn.config.training import OptimizerConfig, ValidationConfig
 from hashgnn.errors import TrainingError
-from hashgnn.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from hashgnn.runs import Callback, CallbackList, Run, RunOptions
+from hashgnn.training.callbacks import Checkpoint, EarlyStopping, ProgressReport, RunLog
 from hashgnn.training.device import mixed_precision
-from hashgnn.training.model import HashModel
-from hashgnn.training.run_log import RunLog
+from hashgnn.training.objectives.base import Objective, StepPosition
 
 _WARM_UP_EPOCHS = 0.3
-_EPOCH_STREAM = 3  # the place of epochs among the streams derived from the seed
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
-class Objective(Protocol):
-    """What a run minimises: it makes the batches of an epoch and the loss of a batch.
-
-    Attributes
-    ----------
-    facts : dict
-        JSON values about what it was built with, kept with the fitted state.
-    """
-
-    facts: dict[str, Any]
-
-    def n_steps(self) -> int:
-        """Return the number of batches in an epoch."""
-        ...
-
-    def batches(self, rng: np.random.Generator) -> Iterator[Any]:
-        """Yield the batches of one epoch in an order drawn from ``rng``."""
-        ...
-
-    def loss(self, model: HashModel, batch: Any, p: float, generator: torch.Generator) -> torch.Tensor:
-        """Return the loss of a batch, a scalar, at the level ``p`` of the model's relaxation."""
-        ...
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a run is carried out; nothing here changes what is learned, ``seed`` aside."""
-
-    seed: int
-    device: torch.device
-    progress: bool | None = None
-    checkpoint_dir: Path | None = None
-    resume: bool = False
-
-
-def run(
-    model: HashModel,
-    objective: Objective,
-    config: ModelConfig,
-    options: RunOptions,
+def run_loop(
+    model: Module,
+    objective: Objective[Module],
+    run: Run,
     *,
+    optimizer: OptimizerConfig,
+    validation: ValidationConfig,
+    options: RunOptions,
     identity: str,
-    validate: Callable[[HashModel], dict[str, float]] | None,
-    log: RunLog,
-) -> Progress:
-    """Train until the epochs are done or validation has stopped rising; leave the best state in ``model``.
+    epoch_rng: Callable[[int], np.random.Generator],
+    validate: Callable[[Module], dict[str, float]] | None = None,
+    tables: Sequence[nn.Parameter] = (),
+) -> None:
+    """Train until the epochs are done or a callback stops the run; leave the best parameters in ``model``.
 
     Parameters
     ----------
-    model : HashModel
-        Changed in place.
+    model : Module
+        Any torch module that the objective can train; changed in place.
     objective : Objective
-    config : ModelConfig
+    run : Run
+        With name, settings, seed, device and facts. The loop fills in the rest; afterwards it holds the
+        history and the best epoch.
+    optimizer : OptimizerConfig
+    validation : ValidationConfig
     options : RunOptions
+        Its checkpoint, log, progress and callbacks; whoever calls has dealt with seed, device and threads.
     identity : str
         Digest of data, settings and seed; a checkpoint with another one is refused.
-    validate : callable or None
-        Returns the validation metric by its name, higher is better, and what else is worth keeping; ``None`` trains all epochs and keeps the last.
-    log : RunLog
+    epoch_rng : callable
+        Returns the generator of an epoch, counted from 0: of the order of its batches and of every draw.
+    validate : callable or None, default=None
+        Returns ``validation.metric``, higher is better, and what else is worth keeping by its name.
+        ``None`` trains all epochs and keeps the last.
+    tables : sequence of Parameter, default=()
+        Parameters of ``model`` that take ``learning_rate``; all others take ``shared_learning_rate``.
 
     Raises
     ------
     TrainingError
         If a loss or a gradient is NaN or infinite.
+    CallbackError
+        If a callback fails.
     """
-    optimizer = make_optimizer(model, config)
-    state = Progress()
-    if options.checkpoint_dir is not None and options.resume:
-        state = load_checkpoint(options.checkpoint_dir, model, optimizer, identity) or state
-    total = config.epochs * objective.n_steps()
-    with progress_bar("training", total, enabled=options.progress) as advance:
-        advance(state.epoch * objective.n_steps())
-        while state.epoch < config.epochs and not _is_over(state, config, validate is not None):
+    adam = make_optimizer(model, optimizer, tables)
+    best: dict[str, torch.Tensor] = {}
+    run.n_epochs, run.n_steps = optimizer.epochs, objective.n_steps()
+    run.metric = None if validate is None else validation.metric
+    callbacks: list[Callback] = [] if validate is None else [EarlyStopping(validation.patience)]
+    if options.log_path is not None:
+        callbacks.append(RunLog(options.log_path))
+    if options.checkpoint_dir is not None:
+        checkpoint = Checkpoint(options.checkpoint_dir, identity, model, adam, best)
+        if options.resume:
+            checkpoint.restore(run)
+        callbacks.append(checkpoint)
+    if options.progress is not False:
+        callbacks.append(ProgressReport())
+    hooks = CallbackList([*callbacks, *options.callbacks])
+    try:
+        hooks.start(run)
+        while run.epoch < run.n_epochs and not run.is_stopping:
             started = time.perf_counter()
-            loss = _run_epoch(model, objective, optimizer, config, options, state, advance)
-            state.epoch += 1
+            loss = _run_epoch(model, objective, adam, optimizer, run, epoch_rng(run.epoch), hooks)
+            run.state.epoch, run.step = run.epoch + 1, 0
             entry = {
-                "epoch": float(state.epoch),
+                "epoch": float(run.epoch),
                 "loss": loss,
                 "train_seconds": time.perf_counter() - started,
             }
-            last = state.epoch == config.epochs
-            if validate is not None and (last or state.epoch % config.validate_every == 0):
+            is_last = run.epoch == run.n_epochs or run.is_stopping
+            if validate is not None and (is_last or run.epoch % validation.every == 0):
                 entry |= validate(model)
-                value = entry[config.validation_metric]
-                if value > state.best_value:
-                    state.best_value, state.best_epoch = value, state.epoch
-                    state.best_parameters = {name: x.clone() for name, x in model.state_dict().items()}
-                advance(0, note=f"loss {loss:.4f}, {config.validation_metric} {value:.4f}")
-            state.history.append(entry)
-            log.write("epoch", **entry)
-            if options.checkpoint_dir is not None:
-                save_checkpoint(options.checkpoint_dir, model, optimizer, state, identity)
-    if state.best_parameters:
-        model.load_state_dict(state.best_parameters)
-    else:
-        state.best_epoch = state.epoch
-    return state
+                if entry[validation.metric] > run.state.best_value:
+                    run.state.best_value, run.state.best_epoch = entry[validation.metric], run.epoch
+                    best.update({name: x.clone() for name, x in model.state_dict().items()})
+            run.state.history.append(entry)
+            hooks.epoch_end(run)
+        if best:
+            model.load_state_dict(best)
+        hooks.end(run)
+    except BaseException as error:
+        hooks.error(run, error)
+        raise
 
 
-def make_optimizer(model: HashModel, config: ModelConfig) -> torch.optim.Optimizer:
+def make_optimizer(
+    model: nn.Module, config: OptimizerConfig, tables: Sequence[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
     """Return Adam over all parameters (fused: one pass over the tables instead of eight)."""
     assert all(x.is_contiguous() for x in model.parameters()), "fused Adam walks memory, not strides"
-    sizes = {model.encoder.n_users, model.encoder.n_items}
-    # The item bias is not among the tables: it has a good start, and where it runs ahead of the bits it takes
-    # popularity off them, for nothing that a score would gain.
-    own = [x for x in model.parameters() if x.ndim > 1 and x.shape[0] in sizes]
-    shared = [x for x in model.parameters() if not (x.ndim > 1 and x.shape[0] in sizes)]
+    of_tables = {id(x) for x in tables}
+    shared = [x for x in model.parameters() if id(x) not in of_tables]
     groups = [
-        {"params": own, "initial_lr": config.learning_rate},
+        {"params": list(tables), "initial_lr": config.learning_rate},
         {"params": shared, "initial_lr": config.shared_learning_rate or config.learning_rate},
     ]
     return torch.optim.Adam(
@@ -145,65 +131,64 @@ def make_optimizer(model: HashModel, config: ModelConfig) -> torch.optim.Optimiz
     )
 
 
-def learning_rate_factor(config: ModelConfig, step: int, n_steps: int) -> float:
+def learning_rate_factor(config: OptimizerConfig, step: int, n_steps: int) -> float:
     """Return the factor on the learning rates at a step of all; ``n_steps`` is of one epoch."""
-    if config.learning_rate_schedule == "constant":
+    if config.schedule == "constant":
         return 1.0
     warm_up = min(1.0, (step + 1) / (_WARM_UP_EPOCHS * n_steps + 1))
     return warm_up * (0.5 + 0.5 * math.cos(math.pi * step / (config.epochs * n_steps)))
 
 
-def _is_over(state: Progress, config: ModelConfig, validates: bool) -> bool:
-    return validates and state.best_epoch > 0 and state.epoch - state.best_epoch >= config.patience
-
-
 def _run_epoch(
-    model: HashModel,
-    objective: Objective,
+    model: Module,
+    objective: Objective[Module],
     optimizer: torch.optim.Optimizer,
-    config: ModelConfig,
-    options: RunOptions,
-    state: Progress,
-    advance: Callable[..., None],
+    config: OptimizerConfig,
+    run: Run,
+    rng: np.random.Generator,
+    hooks: CallbackList,
 ) -> float:
-    rng = _rng.derive(options.seed, _EPOCH_STREAM, state.epoch)
-    generator = torch.Generator(device=options.device).manual_seed(int(rng.integers(2**63)))
+    """Step through the batches of one epoch; return the mean of their losses."""
+    named = list(model.named_parameters())
+    device = named[0][1].device
+    generator = torch.Generator(device=device).manual_seed(int(rng.integers(2**63)))
     model.train()
-    sum_of_losses, n_steps = 0.0, objective.n_steps()
+    sum_of_losses = 0.0
     for step, batch in enumerate(objective.batches(rng)):
-        p = model.relaxation.level(state.epoch, config.epochs, step, n_steps)
-        factor = learning_rate_factor(config, state.epoch * n_steps + step, n_steps)
+        factor = learning_rate_factor(config, run.global_step, run.n_steps)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         optimizer.zero_grad(set_to_none=True)
-        with mixed_precision(options.device):
-            loss = objective.loss(model, batch, p, generator)
+        position = StepPosition(run.epoch, run.n_epochs, step, run.n_steps)
+        with mixed_precision(device, enabled=objective.mixed_precision):
+            loss = objective.loss(model, batch, position, generator)
         loss.backward()  # type: ignore[no-untyped-call]
-        value = float(loss.detach())
-        norm = _guard(model, value, config, state.epoch, step)
+        run.loss, norm = _checked(loss, named, config, run)
         if config.gradient_clip > 0 and norm > config.gradient_clip:
             for parameter in model.parameters():
                 if parameter.grad is not None:
                     parameter.grad.mul_(config.gradient_clip / norm)
         optimizer.step()
-        sum_of_losses += value
-        advance(1, note=f"loss {value:.4f}")
+        sum_of_losses += run.loss
+        run.step = step + 1
+        hooks.step(run)
     model.eval()
-    return sum_of_losses / max(n_steps, 1)
+    return sum_of_losses / max(run.step, 1)
 
 
-def _guard(model: HashModel, loss: float, config: ModelConfig, epoch: int, step: int) -> float:
-    """Return the norm of the gradient; a loss or gradient that is no number ends the run with its name."""
-    where = f"in epoch {epoch + 1}, step {step + 1}"
+def _checked(
+    loss: torch.Tensor, named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig, run: Run
+) -> tuple[float, float]:
+    """Return the loss and the norm of the gradient; one that is no number ends the run with its name."""
+    names = [name for name, parameter in named if parameter.grad is not None]
+    norms = [torch.linalg.vector_norm(x.grad) for _, x in named if x.grad is not None]
+    # One transfer from the device for all of them.
+    value, *parts = torch.stack([loss.detach().float(), *norms]).tolist()
+    where = f"in epoch {run.epoch + 1}, step {run.step + 1}"
     remedy = f"lower learning_rate (now {config.learning_rate:g}) or set gradient_clip"
-    if not math.isfinite(loss):
-        raise TrainingError(f"the loss became {loss} {where}; {remedy}")
-    square = 0.0
-    for name, parameter in model.named_parameters():
-        if parameter.grad is None:
-            continue
-        part = float(torch.linalg.vector_norm(parameter.grad)) ** 2
+    if not math.isfinite(value):
+        raise TrainingError(f"the loss became {value} {where}; {remedy}")
+    for name, part in zip(names, parts, strict=True):
         if not math.isfinite(part):
             raise TrainingError(f"the gradient of {name} is not finite {where}; {remedy}")
-        square += part
-    return math.sqrt(square)
+    return value, math.sqrt(sum(part**2 for part in parts))

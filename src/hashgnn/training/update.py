@@ -21,8 +21,9 @@ from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import normalised_sum
 from hashgnn.nn import GraphView
 from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
+from hashgnn.runs import RunOptions
 from hashgnn.state import ModelState
-from hashgnn.training.start import Start
+from hashgnn.training.initial_parameters import InitialParameters
 from hashgnn.training.train import train
 
 _SHARE_OF_EPOCHS = 1 / 3
@@ -36,7 +37,7 @@ def update(
     epochs: int | None = None,
     valid: Interactions | None = None,
     lineage: Mapping[str, Any] | None = None,
-    **run_options: Any,
+    options: RunOptions | None = None,
 ) -> ModelState:
     """Train on from a fitted state with new interactions, users and items.
 
@@ -52,10 +53,10 @@ def update(
         Held-out interactions that choose the best epoch; rows of users and items that neither ``state`` nor
         ``new`` has are left out, with a warning.
     lineage : mapping, optional
-        JSON values that the new state's ``training["lineage"]`` gets beside the parent's checksum and what was
-        added.
-    **run_options
-        As of :func:`train`; the same seed gives the same result.
+        JSON values for the new state's ``training["lineage"]``, which also has the parent's checksum and what
+        was added.
+    options : RunOptions or None, default=None
+        As for :func:`train`; the same seed gives the same result.
 
     Returns
     -------
@@ -85,12 +86,13 @@ def update(
             item_ids=merged.item_ids,
             on_unknown="skip",
         )
+    lineage = _lineage(state, merged) | dict(lineage or {})
     return train(
         merged,
         state.config.replace(epochs=epochs),
         valid=valid,
-        start=Start(_parameters(state, merged), state.config, _lineage(state, merged) | dict(lineage or {})),
-        **run_options,
+        options=options,
+        initial=InitialParameters(_parameters(state, merged), state.config, lineage),
     )
 
 

@@ -1,87 +1,137 @@
-"""Validation by the standard protocol: the trained codes, ranked over all items, training items masked."""
+"""Validation by the standard protocol: scores of a model in training, ranked over all items."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional
 
 from hashgnn._types import Array
-from hashgnn.config import ModelConfig
 from hashgnn.data import Interactions
 from hashgnn.evaluation import evaluate
-from hashgnn.nn import GraphView
-from hashgnn.training.model import HashModel
+from hashgnn.nn import Encoder, GraphView
+from hashgnn.training.hash_model import HashModel
 
-RELAXED = "relaxed "  # begins the name of a metric of relaxed codes
-_MAX_USERS = 5000  # enough for a standard error of about .003 in recall, in a second or two an epoch
-
-
-class Validator:
-    """Measure ``config.validation_metric`` of a model's codes on held-out interactions.
-
-    The search way is the one that the model is made for: with its item bias where it has one, plain
-    Hamming otherwise. The same is measured of the relaxed codes, before the sign: what the two differ by is
-    what the relaxation has still to close. Of more than 5000 users with held-out items every n-th is taken.
-    """
-
-    def __init__(
-        self, train: Interactions, valid: Interactions, view: GraphView, config: ModelConfig
-    ) -> None:
-        users = np.unique(valid.user_index)
-        chosen = users[:: max(1, -(-len(users) // _MAX_USERS))]
-        self._train = train
-        self._valid = valid.subset(np.isin(valid.user_index, chosen))
-        self._view, self._metric = view, config.validation_metric
-
-    def __call__(self, model: HashModel) -> dict[str, float]:
-        """Return the metric of the codes by its name, and that of the relaxed ones as ``relaxed NAME``."""
-        users, items = model.encode_all(self._view)
-        bits = model.bias_in_bits()
-        snapshot = _Snapshot(
-            model.hash_layer(users, "user").detach(),
-            model.hash_layer(items, "item").detach(),
-            # The saved bias has steps of two bits; what is validated is what will be used.
-            None if bits is None else torch.from_numpy(2 * np.rint(bits / 2)).to(users.device),
-        )
-        report = evaluate(
-            snapshot,
-            self._train,
-            self._valid,
-            metrics=[self._metric],
-            search=_Snapshot.search_ways,
-            n_bootstrap=0,
-            n_timed=0,
-            progress=False,
-        )
-        codes, relaxed = (report.metrics[way][self._metric] for way in _Snapshot.search_ways)
-        return {self._metric: codes, RELAXED + self._metric: relaxed}
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class _Snapshot:
-    """The relaxed codes of a model in training, as evaluation wants to see them: signed, and as they are."""
+class VectorScorer:
+    """Scores of every item for some users, as inner products of vectors; a ``Scorer`` of evaluation.
+
+    Attributes
+    ----------
+    users, items : Tensor of shape (n_users, d) and (n_items, d)
+    ways : mapping of str to callable
+        Search ways: what is done to the vectors before they are multiplied.
+    bias : Tensor of shape (n_items,) or None
+        Added to the scores.
+    """
 
     users: torch.Tensor
     items: torch.Tensor
-    bias: torch.Tensor | None
+    ways: Mapping[str, Callable[[torch.Tensor], torch.Tensor]]
+    bias: torch.Tensor | None = None
 
-    search_ways = ("codes", "relaxed")
+    @property
+    def search_ways(self) -> tuple[str, ...]:
+        """The names of the ways."""
+        return tuple(self.ways)
 
     def score_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Array:
-        users, items = self.users[torch.from_numpy(user_index).to(self.users.device)], self.items
-        if search == "codes":
-            users, items = _signs(users), _signs(items)
-        scores = users @ items.T
+        """Return scores (n, n_items), higher is better."""
+        change = self.ways[search]
+        users = change(self.users[torch.from_numpy(user_index).to(self.users.device)])
+        scores = users @ change(self.items).T
         if self.bias is not None:
             scores += self.bias
         result: Array = scores.cpu().numpy()
         return result
 
     def bytes_per_item(self, search: str) -> float:
-        return self.items.shape[1] / 8 if search == "codes" else 4.0 * self.items.shape[1]
+        """Return the bytes of an item's vector."""
+        return float(self.items.element_size() * self.items.shape[1])
+
+
+class Validator(Generic[Module]):
+    """Measure a metric of a model on held-out interactions, training items masked.
+
+    Parameters
+    ----------
+    train, valid : Interactions
+        Over the same ids; ``valid`` is not empty.
+    metric : str
+        Such as ``"recall@20"``; the cut is at most the number of items.
+    scorer_of : callable
+        Returns the scorer of a model.
+    max_users : int
+        Of more users with held-out items, every n-th is taken.
+    """
+
+    def __init__(
+        self,
+        train: Interactions,
+        valid: Interactions,
+        metric: str,
+        scorer_of: Callable[[Module], VectorScorer],
+        *,
+        max_users: int,
+    ) -> None:
+        users = np.unique(valid.user_index)
+        chosen = users[:: max(1, -(-len(users) // max_users))]
+        self._train = train
+        self._valid = valid.subset(np.isin(valid.user_index, chosen))
+        self._metric, self._scorer_of = metric, scorer_of
+
+    def __call__(self, model: Module) -> dict[str, float]:
+        """Return the metric of the first search way by its name, and of each other way as ``WAY NAME``."""
+        scorer = self._scorer_of(model)
+        report = evaluate(
+            scorer,
+            self._train,
+            self._valid,
+            metrics=[self._metric],
+            n_bootstrap=0,
+            n_timed=0,
+            progress=False,
+        )
+        first, *others = scorer.search_ways
+        found = {self._metric: report.metrics[first][self._metric]}
+        return found | {f"{way} {self._metric}": report.metrics[way][self._metric] for way in others}
+
+
+def code_scorer(model: HashModel, view: GraphView) -> VectorScorer:
+    """Return the scorer of a model's codes, and of its relaxed codes as the way ``relaxed``.
+
+    The item bias is added where the model has one, as search does by default. What the two ways differ by is
+    what the relaxation still has to close.
+    """
+    users, items = model.encode_all(view)
+    bits = model.bias_in_bits()
+    return VectorScorer(
+        model.hash_layer(users, "user").detach(),
+        model.hash_layer(items, "item").detach(),
+        {"codes": _signs, "relaxed": _unchanged},
+        # The saved bias has steps of two bits; what is validated is what will be used.
+        None if bits is None else torch.from_numpy(2 * np.rint(bits / 2)).to(users.device),
+    )
+
+
+def embedding_scorer(encoder: Encoder, view: GraphView, *, cosine: bool) -> VectorScorer:
+    """Return the scorer of an encoder's embeddings: inner products, or cosines."""
+    x = encoder.encode_all(view).float()
+    x = functional.normalize(x, dim=1) if cosine else x
+    return VectorScorer(x[: view.n_users], x[view.n_users :], {"float": _unchanged})
 
 
 def _signs(z: torch.Tensor) -> torch.Tensor:
     return torch.where(z >= 0, 1.0, -1.0)
+
+
+def _unchanged(x: torch.Tensor) -> torch.Tensor:
+    return x

@@ -15,6 +15,7 @@ from pathlib import Path
 from hashgnn._extras import require
 from hashgnn.config import ModelConfig
 from hashgnn.errors import HashGNNError, TrainingError
+from hashgnn.runs import RunOptions
 from hashgnn.tuning.run_folder import SearchFolder
 
 DONE, BAD_INPUT, DIVERGED = 0, 2, 3
@@ -34,11 +35,13 @@ def run_trial(folder: str, number: str) -> int:
             fitted,
             ModelConfig.from_dict(given["config"]),
             valid=valid,
-            rng=given["seed"],
-            n_threads=given["n_threads"],
-            device=given["device"],
-            progress=False,
-            log_path=place.log_of(int(number)),
+            options=RunOptions(
+                seed=given["seed"],
+                n_threads=given["n_threads"],
+                device=given["device"],
+                progress=False,
+                log_path=place.log_of(int(number)),
+            ),
         )
     except TrainingError as error:
         print(error, file=sys.stderr)

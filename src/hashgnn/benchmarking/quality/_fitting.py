@@ -22,6 +22,7 @@ from hashgnn.codes.binarisers import ProductQuantizer, cosine_form, fit_binarise
 from hashgnn.config import load_recipe
 from hashgnn.evaluation import Scorer
 from hashgnn.recommender import HashGNN
+from hashgnn.runs import RunOptions
 
 _FLOAT_WIDTH = 64  # of a float model, unless the code is wider
 _FROZEN = 1e-12  # Adam's step for tables that are to stay: too small to change a float32
@@ -147,7 +148,7 @@ def _separate(
     """Train a hash layer over embeddings that stay as they are: tables of ``mf`` with a step of nearly 0."""
     require("torch", extra="train", purpose="a hash layer")
     from hashgnn.training import train
-    from hashgnn.training.start import Start
+    from hashgnn.training.initial_parameters import InitialParameters
 
     recipe = separate_recipe(method, n_bits)
     config = separate_recipe(
@@ -163,10 +164,8 @@ def _separate(
     state = train(
         data.train,
         config,
-        rng=seed,
-        n_threads=options.n_threads,
-        progress=False,
-        start=Start(tables, config, {}),
+        options=RunOptions(seed=seed, n_threads=options.n_threads, progress=False),
+        initial=InitialParameters(tables, config, {}),
     )
     model = HashGNN.from_state(state)
     return model, _training(model)

@@ -7,7 +7,9 @@ import numpy as np
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView
+from hashgnn.training.objectives.base import Objective, StepPosition
 from hashgnn.training.objectives.edges import EdgeObjective
+from hashgnn.training.objectives.embeddings import EmbeddingLoss, EmbeddingObjective
 from hashgnn.training.objectives.users import UserObjective
 
 
@@ -24,4 +26,12 @@ def build_objective(
     return UserObjective(graph, view, config, rng, progress)
 
 
-__all__ = ["EdgeObjective", "UserObjective", "build_objective"]
+__all__ = [
+    "EdgeObjective",
+    "EmbeddingLoss",
+    "EmbeddingObjective",
+    "Objective",
+    "StepPosition",
+    "UserObjective",
+    "build_objective",
+]

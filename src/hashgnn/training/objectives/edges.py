@@ -15,9 +15,10 @@ from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph, NegativeSampler, sample_neighbours
 from hashgnn.nn import GraphView, combined
-from hashgnn.training.model import HashModel
-from hashgnn.training.objectives._penalty import code_penalty
-from hashgnn.training.objectives._teacher import build_teacher
+from hashgnn.training.hash_model import HashModel
+from hashgnn.training.objectives.base import StepPosition
+from hashgnn.training.objectives.code_penalty import code_penalty
+from hashgnn.training.objectives.teacher import build_teacher
 from hashgnn.training.torch_backend import backend_of
 
 
@@ -59,6 +60,8 @@ class EdgeObjective:
     ----------
     Tan et al., WWW 2020, arXiv 2003.01917.
     """
+
+    mixed_precision = True
 
     def __init__(
         self,
@@ -132,7 +135,9 @@ class EdgeObjective:
     def _tensor(self, array: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(self._view.device)
 
-    def loss(self, model: HashModel, batch: EdgeBatch, p: float, generator: torch.Generator) -> torch.Tensor:
+    def loss(
+        self, model: HashModel, batch: EdgeBatch, position: StepPosition, generator: torch.Generator
+    ) -> torch.Tensor:
         """Return the loss of a batch; see :func:`hashgnn.nn.combined`."""
         if not len(batch.users):
             return torch.zeros((), device=self._view.device, requires_grad=True)
@@ -145,7 +150,8 @@ class EdgeObjective:
         # authors' code.
         edges = torch.arange(n_edges, device=x.device)
         others = torch.arange(n_edges, n_edges * (1 + n_negatives), device=x.device)
-        codes = model.codes(x, p, generator, torch.cat([edges, edges, others]))
+        strength = model.relaxation.level(*position)
+        codes = model.codes(x, strength, generator, torch.cat([edges, edges, others]))
         h_users, h_items = codes[:n_edges], codes[n_edges : 2 * n_edges]
         h_negatives = codes[2 * n_edges :].view(n_edges, n_negatives, -1)
         positive = (h_users * h_items).sum(dim=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,57 @@ from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
 from hashgnn.training.device import has_fast_bfloat16
-from hashgnn.training.model import HashModel
-from hashgnn.training.objectives._item_sample import ItemSample, Pairs
-from hashgnn.training.objectives._penalty import code_penalty
-from hashgnn.training.objectives._teacher import build_teacher
+from hashgnn.training.hash_model import HashModel
+from hashgnn.training.objectives.base import StepPosition
+from hashgnn.training.objectives.code_penalty import code_penalty
+from hashgnn.training.objectives.teacher import build_teacher
 from hashgnn.training.torch_backend import backend_of
 
 _SMALLEST_BATCH = 8
+
+Pairs = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class ItemSample:
+    """Items of one step's softmax.
+
+    Attributes
+    ----------
+    items : LongTensor of shape (n_sampled,)
+        Item indices, ascending, each once.
+    place : LongTensor of shape (n_items,)
+        Where each item stands in ``items``; -1 for those left out.
+    correction : Tensor of shape (n_sampled,)
+        Added to the scores: ``-log(share)`` for an item that was drawn, which so counts for ``1 / share`` items,
+        and 0 for one that is there for certain.
+    """
+
+    items: torch.Tensor
+    place: torch.Tensor
+    correction: torch.Tensor
+
+    @classmethod
+    def draw(cls, asked: torch.Tensor, n_items: int, share: float, generator: torch.Generator) -> ItemSample:
+        """Take every item of ``asked`` and each other item with probability ``share``."""
+        device = asked.device
+        certain = torch.zeros(n_items, dtype=torch.bool, device=device)
+        certain[asked] = True
+        drawn = torch.rand(n_items, generator=generator, device=generator.device).to(device) < share
+        items = torch.nonzero(certain | drawn)[:, 0]
+        place = torch.full((n_items,), -1, device=device)
+        place[items] = torch.arange(len(items), device=device)
+        return cls(items, place, torch.where(certain[items], 0.0, -math.log(share)))
+
+    def places(self, targets: Targets, excluded: Pairs | None) -> tuple[Targets, Pairs | None]:
+        """Return targets and excluded pairs with places in the sample for columns; pairs outside it go."""
+        columns = self.place[targets.columns]
+        assert bool((columns >= 0).all()), "what is asked for is in the sample"
+        inside = Targets(targets.n_rows, targets.rows, columns, targets.weights)
+        if excluded is None:
+            return inside, None
+        rows, columns = excluded[0], self.place[excluded[1]]
+        return inside, (rows[columns >= 0], columns[columns >= 0])
 
 
 class UserObjective:
@@ -35,6 +80,8 @@ class UserObjective:
     others, each drawn with that probability and counted as ``1 / item_share`` items: an unbiased estimate of
     the sum over all items, at a fraction of its cost.
     """
+
+    mixed_precision = True
 
     def __init__(
         self,
@@ -66,7 +113,9 @@ class UserObjective:
         for start in range(0, len(order), self._batch_size):
             yield np.sort(order[start : start + self._batch_size])
 
-    def loss(self, model: HashModel, batch: Array, p: float, generator: torch.Generator) -> torch.Tensor:
+    def loss(
+        self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
+    ) -> torch.Tensor:
         """Return the weighted sum of the softmax losses of codes and embeddings for a batch of users."""
         config = self._config
         view, targets, excluded = self._asked(batch, generator)
@@ -81,9 +130,12 @@ class UserObjective:
         correction = None if sample is None else sample.correction
         loss = torch.zeros((), device=u.device)
         if config.code_weight > 0:
-            level = max(p, config.user_guidance_floor) if config.relaxation == "guided" else p
-            h_users = model.codes(model.before_codes(users, "user"), level, generator)
-            h_items = model.codes(model.before_codes(items, "item"), p, generator)
+            strength = model.relaxation.level(*position)
+            of_users = (
+                max(strength, config.user_guidance_floor) if config.relaxation == "guided" else strength
+            )
+            h_users = model.codes(model.before_codes(users, "user"), of_users, generator)
+            h_items = model.codes(model.before_codes(items, "item"), strength, generator)
             bias: torch.Tensor | None = model.item_bias
             if sample is not None:
                 bias = sample.correction if bias is None else bias[sample.items] + sample.correction

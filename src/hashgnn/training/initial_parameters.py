@@ -1,4 +1,4 @@
-"""``Start``: what a run goes on from, where it does not begin anew."""
+"""``InitialParameters``: what a run continues from, where it does not begin anew."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ import torch
 
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
-from hashgnn.training.model import HashModel
+from hashgnn.training.hash_model import HashModel
 
 
 @dataclass(frozen=True)
-class Start:
-    """Parameters and origin of a run that goes on from a fitted model.
+class InitialParameters:
+    """Parameters and origin of a run that continues from a fitted model.
 
     Attributes
     ----------
     parameters : mapping of str to ndarray
         By their names in ``HashModel``; those that are not named start as in a new run.
     config : ModelConfig
-        What the fitted state says it was trained with: the settings of the model, while those of the run may
-        have fewer epochs.
+        The settings that the new fitted state keeps; those of the run may have fewer epochs.
     lineage : mapping
         JSON values that the fitted state keeps as ``training["lineage"]``.
     """
@@ -36,4 +35,4 @@ class Start:
         """Put the parameters into a model that was just built."""
         tensors = {name: torch.tensor(values) for name, values in self.parameters.items()}
         unknown = model.load_state_dict(tensors, strict=False).unexpected_keys
-        assert not unknown, f"a start names parameters that the model has: {unknown}"
+        assert not unknown, f"the model has no parameters of these names: {unknown}"

@@ -6,7 +6,7 @@ import torch
 
 from hashgnn.config import ModelConfig
 from hashgnn.nn import bit_balance, decorrelation
-from hashgnn.training.model import HashModel
+from hashgnn.training.hash_model import HashModel
 
 
 def code_penalty(

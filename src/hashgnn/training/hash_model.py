@@ -73,10 +73,19 @@ class HashModel(nn.Module):
         return self.hash_layer.project(u, side) if self.relaxation.before_tanh else self.hash_layer(u, side)
 
     def codes(
-        self, x: torch.Tensor, p: float, generator: torch.Generator, groups: torch.Tensor | None = None
+        self, x: torch.Tensor, strength: float, generator: torch.Generator, groups: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return what training takes for the codes of rows ``x``, at the relaxation's level ``p``."""
-        return self.relaxation(x, p, generator=generator, groups=groups)
+        """Return what training takes for the codes of rows ``x``, at a strength of the relaxation."""
+        return self.relaxation(x, strength, generator=generator, groups=groups)
+
+    def tables(self) -> list[nn.Parameter]:
+        """Return the parameters that have a row a user or item, which ``learning_rate`` is for.
+
+        The item bias is not among them: it has a good start. If it learned as fast, it would absorb
+        popularity, and the codes would not.
+        """
+        sizes = {self.encoder.n_users, self.encoder.n_items}
+        return [x for x in self.parameters() if x.ndim > 1 and x.shape[0] in sizes]
 
     @torch.no_grad()
     def encode_all(self, view: GraphView) -> tuple[torch.Tensor, torch.Tensor]:
