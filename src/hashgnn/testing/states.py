@@ -25,6 +25,7 @@ def random_state(
     item_bias: bool = True,
     float_embedding: str = "encoder",
     density: float = 0.2,
+    seen: sparse.csr_matrix | None = None,
     coarse: bool = False,
     features: FeatureVocabulary | None = None,
     rng: RngLike = 0,
@@ -43,6 +44,8 @@ def random_state(
     float_embedding : {"encoder", "relaxed"}
     density : float
         Share of all pairs that were seen.
+    seen : csr_matrix of shape (n_users, n_items), float32, optional
+        The pairs that were seen, instead of random ones.
     coarse : bool, default=False
         Vectors of few distinct values, so that ties are common.
     features : FeatureVocabulary, optional
@@ -60,7 +63,8 @@ def random_state(
     table = generator.normal(size=(len(items), dim)).astype(np.float32)
     if coarse:
         table = np.sign(table)
-    seen = sparse.csr_matrix(generator.random((len(users), len(items))) < density, dtype=np.float32)
+    drawn = generator.random((len(users), len(items))) < density
+    seen = sparse.csr_matrix(drawn, dtype=np.float32) if seen is None else seen
     weight = generator.normal(size=(dim, n_bits)).astype(np.float32)
     projection = HashProjection({"shared_weight": weight, "shared_bias": np.zeros(n_bits, np.float32)})
     arrays = {
