@@ -21,7 +21,7 @@ from hashgnn.testing.states import random_state
 @pytest.mark.parametrize("float_embedding", ["encoder", "relaxed"])
 def test_a_trained_users_history_folds_in_to_the_users_own_code(float_embedding: str) -> None:
     model = HashGNN.from_state(random_state(float_embedding=float_embedding))
-    seen = seen_ids(model)
+    seen = seen_ids(model.state_.users.ids, model.state_.items.ids, model.state_.seen)
     users = [user for user in seen if seen[user]]
     folded = model.fold_in_users([sorted(seen[user]) for user in users])
     trained = model.encode(user_ids=users)

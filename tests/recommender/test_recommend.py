@@ -88,7 +88,7 @@ def test_a_model_without_bias_has_no_biased_search() -> None:
 def test_seen_items_never_leak(seed: int, density: float, k: int, way: str, oversampling: int) -> None:
     state = random_state(5, 12, n_bits=8, dim=3, density=density, coarse=True, rng=seed)
     model = HashGNN.from_state(state)
-    seen = seen_ids(model)
+    seen = seen_ids(model.state_.users.ids, model.state_.items.ids, model.state_.seen)
     users = state.users.ids.ids.tolist()
     recs = model.recommend(users, k=k, search=way, oversampling=oversampling)
     for user, found, count in zip(users, recs.lists(), recs.counts, strict=True):

@@ -12,7 +12,7 @@ from hashgnn.cli._output import Output
 from hashgnn.errors import ParameterError
 
 
-def open_model(path: Path, *, index_recall: float = 1.0) -> Any:
+def open_model(path: Path, *, index_recall: float | None = None) -> Any:
     """Return the :class:`~hashgnn.recommender.HashGNN` saved in a folder; torch is not imported."""
     from hashgnn.recommender import HashGNN
 

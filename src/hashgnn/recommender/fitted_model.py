@@ -36,9 +36,9 @@ class FittedModel:
     Parameters
     ----------
     state : ModelState
-    index_recall : float, default=1.0
-        Share of the exact best items by code that a search shall find, in ``(0, 1]``. Below 1, many items
-        lie in lists of which a search reads the nearest.
+    index_recall : float, optional
+        Share of the exact best items by code that a search shall find, in ``(0, 1]``; ``None`` takes that of
+        the state. Below 1, many items lie in lists of which a search reads the nearest.
 
     Raises
     ------
@@ -46,9 +46,10 @@ class FittedModel:
         If ``index_recall`` is out of its range.
     """
 
-    def __init__(self, state: ModelState, index_recall: float = 1.0) -> None:
+    def __init__(self, state: ModelState, index_recall: float | None = None) -> None:
         self.state = state
-        self.index_recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
+        share = state.index_recall if index_recall is None else index_recall
+        self.index_recall = check_float("index_recall", share, minimum=0, maximum=1, open_minimum=True)
         self.seen = IndexLists.from_matrix(state.seen)
 
     @cached_property

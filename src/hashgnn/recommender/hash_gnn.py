@@ -100,7 +100,7 @@ class HashGNN(Recommender):
         """Return a model that holds a state made elsewhere; ``index_recall`` as for :meth:`load`."""
         model = cls.__new__(cls)
         model.config = state.config
-        model._model = FittedModel(state, state.index_recall if index_recall is None else index_recall)
+        model._model = FittedModel(state, index_recall)
         model.index_recall = model._model.index_recall
         return model
 

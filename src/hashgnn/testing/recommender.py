@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import sparse
 
 from hashgnn.data import IdMap, Interactions
 from hashgnn.errors import ParameterError, ResultWarning, UnknownIdError
@@ -49,7 +50,7 @@ class RecommenderContract(ABC):
 
     def test_nothing_seen_is_recommended_and_all_else_is(self) -> None:
         interactions = interactions_of("str")
-        model, seen = self.make(interactions), seen_ids(interactions)
+        model, seen = self.make(interactions), _seen(interactions)
         users = model.user_ids.tolist()
         everything = set(model.item_ids.tolist())
         for way in model.search_ways:
@@ -126,7 +127,7 @@ class RecommenderContract(ABC):
 
     def test_what_a_user_did_since_the_training_counts_as_seen(self) -> None:
         interactions = interactions_of("str")
-        model, seen = self.make(interactions), seen_ids(interactions)
+        model, seen = self.make(interactions), _seen(interactions)
         user, items = model.user_ids.tolist()[0], model.item_ids.tolist()
         new = next(item for item in items if item not in seen[user])
         since = pa.table({"user_id": [user, "nobody"], "item_id": [new, new]})
@@ -236,13 +237,17 @@ def recommend_all(model: Recommender, users: list[Any], way: str, **settings: An
     return model.recommend(users, k=n_items, search=way, oversampling=n_items, **settings)
 
 
-def seen_ids(interactions: Interactions) -> dict[Any, set[Any]]:
+def seen_ids(user_ids: IdMap, item_ids: IdMap, seen: sparse.csr_matrix) -> dict[Any, set[Any]]:
     """Return the external ids of what each user has seen."""
-    items, seen = interactions.item_ids.ids, interactions.csr
+    items = item_ids.ids
     return {
         user: set(items[seen.indices[seen.indptr[row] : seen.indptr[row + 1]]].tolist())
-        for row, user in enumerate(interactions.user_ids.ids.tolist())
+        for row, user in enumerate(user_ids.ids.tolist())
     }
+
+
+def _seen(interactions: Interactions) -> dict[Any, set[Any]]:
+    return seen_ids(interactions.user_ids, interactions.item_ids, interactions.csr)
 
 
 def assert_equal(one: Recommendations, other: Recommendations) -> None:

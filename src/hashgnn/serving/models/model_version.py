@@ -150,7 +150,7 @@ def open_version(
     items: Path | None = None,
     item_id: str = _METADATA_ID,
     verify: bool = True,
-    index_recall: float = 1.0,
+    index_recall: float | None = None,
     n_threads: int = 1,
 ) -> ModelVersion:
     """Open a saved model, compare its checksums and try it out.
@@ -164,8 +164,8 @@ def open_version(
         Its column of item ids.
     verify : bool, default=True
         Compare the checksum of every file; ``False`` compares the sizes.
-    index_recall : float, default=1.0
-        As for :meth:`HashGNN.load`; lists are built here.
+    index_recall : float, optional
+        As for :meth:`HashGNN.load`; where another than the saved index is needed, it is built here.
     n_threads : int, default=1
         Threads that compare checksums, in addition to the one that opens.
 
