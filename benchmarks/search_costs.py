@@ -23,7 +23,15 @@ from hashgnn.benchmarking import generated_catalogue
 from hashgnn.benchmarking.search.machine import machine
 from hashgnn.benchmarking.search.timing import timed
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.index import CandidateFilter, HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.index import (
+    CandidateFilter,
+    EmbeddedCodes,
+    HammingIndex,
+    HierarchicalIndex,
+    InvertedFile,
+    MutableIndex,
+    load_index,
+)
 from hashgnn.ranking import IndexLists
 from hashgnn.recommender import HashGNN
 
@@ -129,19 +137,19 @@ def _opening(n_codes: int, n_bits: int, rng: np.random.Generator) -> list[dict[s
     codes = BinaryCodes(rng.integers(0, 256, (n_codes, n_bits // 8), np.uint8))
     vectors = rng.standard_normal((n_codes, _WIDTH), np.float32).astype(np.float16)
     lists = InvertedFile(codes, n_lists=_LISTS, rng=rng)
-    asked: dict[Any, tuple[Any, ...]] = {
-        HammingIndex(codes): (codes[:1],),
-        lists: (codes[:1],),
-        HierarchicalIndex(lists, vectors, dtype="float16"): (codes[:1], vectors[:1].astype(np.float32)),
+    requests: dict[MutableIndex[Any], BinaryCodes | EmbeddedCodes] = {
+        HammingIndex(codes): codes[:1],
+        lists: codes[:1],
+        HierarchicalIndex(lists, vectors, dtype="float16"): EmbeddedCodes(codes, vectors)[:1],
     }
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, (index, queries) in enumerate(asked.items()):
+        for number, (index, queries) in enumerate(requests.items()):
             path = Path(folder) / str(number)
             index.save(path)
-            seconds = [timed(lambda i=index, p=path: type(i).load(p))[0] for _ in range(9)]  # type: ignore[misc]
-            opened = type(index).load(path)
-            first, _ = timed(lambda o=opened, q=queries: o.search(*q, 10, n_threads=1))  # type: ignore[misc]
+            seconds = [timed(lambda p=path: load_index(p))[0] for _ in range(9)]  # type: ignore[misc]
+            opened = load_index(path)
+            first, _ = timed(lambda o=opened, q=queries: o.search(q, 10, n_threads=1))  # type: ignore[misc]
             rows.append(
                 {
                     "index": type(index).__name__,

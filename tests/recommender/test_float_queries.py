@@ -9,7 +9,7 @@ import pytest
 
 from hashgnn.codes import BinaryCodes
 from hashgnn.fold_in import HashProjection
-from hashgnn.recommender.dense import to_code_length
+from hashgnn.index.scores import to_code_length
 from hashgnn.recommender.encoded import trained
 from hashgnn.recommender.float_queries import FloatQueries
 from hashgnn.state import ModelState

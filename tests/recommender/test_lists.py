@@ -10,7 +10,7 @@ from scipy import sparse
 
 from hashgnn.errors import ParameterError
 from hashgnn.evaluation import evaluate
-from hashgnn.index import HammingIndex, InvertedFile, choice
+from hashgnn.index import HammingIndex, InvertedFile, build
 from hashgnn.recommender import HashGNN
 from hashgnn.state import ModelState
 from hashgnn.testing.states import random_state
@@ -25,7 +25,7 @@ def state() -> ModelState:
 
 @pytest.fixture(autouse=True)
 def _few_items_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "_SCAN_UP_TO", 1000)
+    monkeypatch.setattr(build, "SCAN_LIMIT", 1000)
 
 
 @pytest.mark.parametrize("way", ["hamming", "biased", "asymmetric", "hierarchical"])
@@ -78,7 +78,7 @@ def test_lists_are_for_many_items_of_which_some_may_be_missed(
     HashGNN.from_state(state).save(tmp_path / "v1")
     assert isinstance(HashGNN.load(tmp_path / "v1").item_index, HammingIndex)
     assert isinstance(HashGNN.load(tmp_path / "v1", index_recall=0.9).item_index, InvertedFile)
-    monkeypatch.setattr(choice, "_SCAN_UP_TO", 6000)
+    monkeypatch.setattr(build, "SCAN_LIMIT", 6000)
     assert isinstance(HashGNN.load(tmp_path / "v1", index_recall=0.9).item_index, HammingIndex)
 
 

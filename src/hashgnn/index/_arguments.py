@@ -1,4 +1,4 @@
-"""The arguments of a search, checked where the kernels would not name them well."""
+"""The arguments of searches and changes, checked where the kernels would not name them well."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 from hashgnn import _native
 from hashgnn._checks import check_int, check_matrix
 from hashgnn._types import Array
-from hashgnn.codes import BinaryCodes
+from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 
 _MAX_THREADS = 1024
+_MAX_FLOAT_RANGE = 16384  # values of the scan have 15 bits
 _NO_FILTER = CandidateFilter()
 
 
@@ -37,6 +38,17 @@ def check_k(k: Any, n_codes: int) -> int:
     if n_codes == 0:
         raise ParameterError("the index is empty, there is nothing to search; add codes first")
     return check_int("k", k, minimum=1, maximum=n_codes)
+
+
+def check_query_bits(value: Any, n_bits: int) -> int:
+    """Return the bits of an entry of a float query."""
+    bits = check_int("query_bits", value, minimum=2, maximum=10)
+    if (2**bits - 1) * n_bits >= _MAX_FLOAT_RANGE:
+        raise ParameterError(
+            f"query_bits must keep (2 ** query_bits - 1) * n_bits below {_MAX_FLOAT_RANGE}, got {bits} "
+            f"with n_bits={n_bits}"
+        )
+    return bits
 
 
 def check_filter(candidates: Any) -> CandidateFilter:
@@ -67,22 +79,68 @@ def search_arguments(
     k: int, n_threads: Any, candidates: Any, *, biased: bool, top: float | None
 ) -> _native.SearchArguments:
     """Bring the options of a search together for the kernels."""
-    given = check_filter(candidates)
+    limits = check_filter(candidates)
     return _native.SearchArguments(
         k=k,
         biased=bool(biased) and top is not None,
         top=0.0 if top is None else top,
-        block=_pair(given.block_per_query),
-        allow=_pair(given.allow_per_query),
-        allowed=given.packed,
+        block=_pair(limits.block_per_query),
+        allow=_pair(limits.allow_per_query),
+        allowed=limits.packed,
         n_threads=check_int("n_threads", n_threads, minimum=1, maximum=_MAX_THREADS),
     )
 
 
-def as_matches(found: tuple[Array, Array, Array | None, Array]) -> Matches:
+def as_matches(found: tuple[Any, ...]) -> Matches:
     """Return what a kernel found as a result."""
     positions, scores, distances, counts = found
     return Matches(positions, scores, counts, distances)
+
+
+def check_bias_length(bias: ItemBias | None, n_codes: int) -> None:
+    """Check that an item bias has a value for each code."""
+    if bias is not None and len(bias) != n_codes:
+        raise ParameterError(f"item_bias must have one value a code, {n_codes}, got {len(bias)}")
+
+
+def new_penalties(
+    codes: BinaryCodes, bias: ItemBias | None, *, n_bits: int, top: float | None
+) -> Array | None:
+    """Check codes that join an index, and return their penalties below its ``top``."""
+    if not isinstance(codes, BinaryCodes):
+        raise ParameterError(f"codes must be BinaryCodes, got {type(codes).__name__}")
+    if codes.n_bits != n_bits:
+        raise ParameterError(f"codes must have n_bits={n_bits} like the index, got {codes.n_bits}")
+    if (bias is None) != (top is None):
+        state, value = ("has one", "None") if bias is None else ("has none", "one")
+        raise ParameterError(f"item_bias must be given exactly if the index has one; it {state}, got {value}")
+    if bias is None or top is None:
+        return None
+    check_bias_length(bias, len(codes))
+    penalty = np.rint((top - bias.values()) / 2)
+    if penalty.size and not 0 <= penalty.min() <= penalty.max() <= 255:
+        raise ParameterError(
+            f"item_bias must lie between {top - 510:g} and {top:g}, the range of this index, "
+            f"got {bias.values().min():g} to {bias.values().max():g}; build a new index"
+        )
+    return penalty.astype(np.uint8)
+
+
+def check_positions(positions: Any, n_codes: int, *, distinct_for: int | None = None) -> Array:
+    """Return positions as int64; where so many codes are to replace theirs, distinct and one a code."""
+    rows = np.asarray(positions)
+    if rows.size and (rows.ndim != 1 or rows.dtype.kind not in "iu"):
+        raise ParameterError(f"positions must be a list of integers, got {rows.shape} {rows.dtype}")
+    rows = rows.reshape(-1).astype(np.int64)
+    outside = rows[(rows < 0) | (rows >= n_codes)]
+    if outside.size:
+        raise ParameterError(f"positions must be from 0 to {n_codes - 1}, got {int(outside[0])}")
+    if distinct_for is not None:
+        if len(rows) != distinct_for:
+            raise ParameterError(f"codes must have one row a position, {len(rows)}, got {distinct_for}")
+        if repeated := len(rows) - len(np.unique(rows)):
+            raise ParameterError(f"positions must be distinct, got {repeated} that repeat another")
+    return rows
 
 
 def _pair(lists: IndexLists | None) -> tuple[Array, Array] | None:

@@ -13,6 +13,7 @@ from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_k, check_queries
 from hashgnn.index.base import CandidateIndex
+from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.ranking import CandidateFilter, Matches
 
 
@@ -38,7 +39,7 @@ class FaissBinaryHNSW(CandidateIndex):
         If faiss is not installed.
     """
 
-    lacks = frozenset({"item bias", "float queries", "filters", "changes", "saving"})
+    unsupported = frozenset({"item bias", "float queries", "filters", "changes", "saving"})
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class FaissBinaryHNSW(CandidateIndex):
 
     def search(
         self,
-        queries: BinaryCodes | Array,
+        queries: BinaryCodes | EmbeddedCodes | Array,
         k: int,
         *,
         candidates: CandidateFilter | None = None,

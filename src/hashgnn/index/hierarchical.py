@@ -2,94 +2,222 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from hashgnn import _native
 from hashgnn._checks import check_choice, check_int, check_matrix
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.errors import ParameterError
+from hashgnn.errors import ArtifactDamagedError, ParameterError
 from hashgnn.index._arguments import as_matches, check_k, check_queries, search_arguments
-from hashgnn.index._changes import check_positions
-from hashgnn.index._code_store import CodeStore
-from hashgnn.index._hierarchical_file import hierarchical_contents, hierarchical_of
-from hashgnn.index._index_file import reading_index, write_index
-from hashgnn.index._list_state import ListState
-from hashgnn.index._tuning import check_sample, last_products, least, least_integer
-from hashgnn.index.hamming import HammingIndex
-from hashgnn.index.inverted_file import InvertedFile
+from hashgnn.index._tuning import check_sample, kth_products, smallest_integer, smallest_power
+from hashgnn.index.base import MutableIndex
+from hashgnn.index.stores.code_store import CodeStore
+from hashgnn.index.stores.embedded_codes import EmbeddedCodes
+from hashgnn.index.stores.index_file import Contents, SavedIndex
+from hashgnn.index.stores.list_store import ListStore
 from hashgnn.ranking import CandidateFilter, Matches
 
-_KIND = "hierarchical"  # in a saved file
 _DTYPES = ("float32", "float16", "int8")
-_SLACK = 1e-5  # sums of floats differ by their order, relative to the last
+_SCALE = "scale.float32"
+_SLACK = 1e-5  # sums of floats depend on their order; relative to the sum
 
 
 @dataclass(frozen=True, eq=False)
-class _State:
-    """Codes, in a row or in lists, and the embedding of each position; int8 rows have a scale each."""
+class EmbeddedStore:
+    """One state of a hierarchical index. It is immutable: a change returns another state.
 
-    codes: CodeStore | ListState
+    Attributes
+    ----------
+    store : CodeStore or ListStore
+    rows : ndarray of shape (n_codes, width), float32, float16 or int8
+        The embedding of each position.
+    scale : ndarray of shape (n_codes,), float32, or None
+        What a row of int8 is multiplied by.
+    """
+
+    store: CodeStore | ListStore
     rows: Array
     scale: Array | None
 
+    @classmethod
+    def build(cls, store: CodeStore | ListStore, embeddings: Array, dtype: str) -> EmbeddedStore:
+        """Give each code its embedding, in the dtype to keep."""
+        return cls(store, *_quantised(embeddings, dtype, len(store)))
 
-class HierarchicalIndex:
+    @classmethod
+    def of_file(cls, saved: SavedIndex) -> EmbeddedStore:
+        """Return the mapped codes and embeddings of a file."""
+        values = saved.values
+        n_codes, width, dtype = int(values["n_codes"]), int(values["width"]), values["dtype"]
+        name = f"embeddings.{dtype}"
+        rows, scale = saved.sections[name], saved.sections.get(_SCALE)
+        if dtype not in _DTYPES or len(rows) != n_codes * width or (dtype == "int8") != (scale is not None):
+            raise ArtifactDamagedError(
+                f"{saved.path}: its embeddings do not fit {n_codes} codes and a width of {width}"
+            )
+        if scale is not None and len(scale) != n_codes:
+            raise ArtifactDamagedError(f"{saved.path}: it must have a scale for each of {n_codes} codes")
+        in_lists = "n_lists" in values
+        store = ListStore.of_file(saved) if in_lists else CodeStore.of_file(saved, (name, _SCALE))
+        return cls(store, rows.reshape(n_codes, width), scale)
+
+    def contents(self) -> Contents:
+        """Return what a file holds of codes and embeddings."""
+        values, sections = self.store.contents()
+        embeddings = {f"embeddings.{self.dtype}": [self.rows]}
+        if self.scale is not None:
+            embeddings[_SCALE] = [self.scale]
+        shape = {"width": self.width, "dtype": self.dtype}
+        return Contents({**values, **shape}, {**sections, **embeddings})
+
+    @property
+    def n_bits(self) -> int:
+        """Width of the codes."""
+        return self.store.n_bits
+
+    @property
+    def top(self) -> float | None:
+        """Bias of an item without penalty; None: the codes have no bias."""
+        return self.store.top
+
+    @property
+    def width(self) -> int:
+        """Width of the embeddings."""
+        return int(self.rows.shape[1])
+
+    @property
+    def dtype(self) -> str:
+        """How embeddings are kept."""
+        return self.rows.dtype.name
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def search(
+        self,
+        queries: EmbeddedCodes,
+        n_candidates: int,
+        arguments: Any,
+        *,
+        n_probe: int | None,
+    ) -> tuple[Any, ...]:
+        """Find the best by inner product among the ``n_candidates`` best by code."""
+        if isinstance(self.store, CodeStore):
+            return self.store.rerank(queries, self.rows, self.scale, n_candidates, arguments)
+        assert n_probe is not None
+        return self.store.rerank(queries, self.rows, self.scale, n_candidates, arguments, n_probe=n_probe)
+
+    def added(self, codes: Any, bias: ItemBias | None) -> EmbeddedStore:
+        """Return the state with more codes and embeddings at the end."""
+        rows, scale = self._new_rows(codes)
+        scales = None if self.scale is None or scale is None else np.concatenate([self.scale, scale])
+        return EmbeddedStore(self.store.added(codes.codes, bias), np.concatenate([self.rows, rows]), scales)
+
+    def updated(self, positions: Array, codes: Any, bias: ItemBias | None) -> EmbeddedStore:
+        """Return the state with other codes and embeddings at ``positions``, distinct and in range."""
+        rows, scale = self._new_rows(codes)
+        changed = np.array(self.rows)
+        changed[positions] = rows
+        scales = None
+        if self.scale is not None and scale is not None:
+            scales = np.array(self.scale)
+            scales[positions] = scale
+        return EmbeddedStore(self.store.updated(positions, codes.codes, bias), changed, scales)
+
+    def removed(self, positions: Array) -> EmbeddedStore:
+        """Return the state without the codes at ``positions``, which are in range."""
+        return replace(self, store=self.store.removed(positions))
+
+    def alive_mask(self) -> Array:
+        """Return which positions hold a code, shape (len(self),), bool; a copy."""
+        return self.store.alive_mask()
+
+    def codes(self, positions: Array | None = None) -> BinaryCodes:
+        """Return the codes of some positions, or of all, as packed rows; a copy."""
+        return self.store.codes(positions)
+
+    def bias(self, positions: Array | None = None) -> ItemBias | None:
+        """Return the item bias of some positions, or of all; a copy."""
+        return self.store.bias(positions)
+
+    def nbytes(self) -> int:
+        """Return the bytes of the codes, their bias and the embeddings."""
+        return self.store.nbytes() + self.rows.nbytes + (0 if self.scale is None else self.scale.nbytes)
+
+    def _new_rows(self, codes: Any) -> tuple[Array, Array | None]:
+        if not isinstance(codes, EmbeddedCodes):
+            raise ParameterError(
+                f"codes must be EmbeddedCodes, an embedding for each, got {type(codes).__name__}"
+            )
+        rows, scale = _quantised(codes.embeddings, self.dtype, len(codes))
+        if rows.shape[1] != self.width:
+            raise ParameterError(
+                f"embeddings must have {self.width} columns like the index, got {rows.shape[1]}"
+            )
+        return rows, scale
+
+
+class HierarchicalIndex(MutableIndex[EmbeddedStore]):
     """Search by code, then re-rank the best by inner product of embeddings.
 
-    It takes the codes as they are when it is made; later changes go through its own :meth:`add`,
+    It takes the codes as they are when it is made. Later changes go through its own :meth:`add`,
     :meth:`update` and :meth:`remove`, and a search at the same time sees all of a change or nothing.
+    Queries and new entries are :class:`EmbeddedCodes`. The embeddings are copied whole for a change, so
+    bring many changes together.
 
     Parameters
     ----------
     index : HammingIndex or InvertedFile
-        Finds the candidates, with the item bias where it has one: the scan the best there are, an inverted
-        file those of its nearest lists, which takes a small part of the time on millions of codes.
+        Finds the candidates, with the item bias where it has one. A scan finds the best by code. An
+        inverted file finds those of its nearest lists, in a small part of the time on millions of codes.
     embeddings : ndarray of shape (len(index), width), float32 or float16
         Used in place where it has the dtype already, so it may be memory-mapped.
     dtype : {"float32", "float16", "int8"}, default="float32"
-        How the embeddings are kept. float16 halves the memory; int8 keeps one scale a row beside, and an
+        How the embeddings are kept. float16 halves the memory. int8 keeps one scale a row as well; an
         entry is off by at most half a step of ``largest / 127`` of its row.
+    oversampling : int, default=5
+        Candidates by code for each result. More candidates find more of what an exhaustive search by
+        floats would find. The attribute may be set at any time.
 
     Examples
     --------
     >>> import numpy as np
+    >>> from hashgnn.index import HammingIndex
     >>> vectors = np.array([[1.0, 1.0], [1.0, 3.0], [-1.0, -1.0]], np.float32)
     >>> codes = BinaryCodes(np.packbits(np.repeat(vectors > 0, 4, axis=1), axis=1))
-    >>> index = HierarchicalIndex(HammingIndex(codes), vectors)
-    >>> index.search(codes[:1], vectors[:1], 1, oversampling=2).positions.tolist()
+    >>> index = HierarchicalIndex(HammingIndex(codes), vectors, oversampling=2)
+    >>> index.search(EmbeddedCodes(codes, vectors)[:1], 1).positions.tolist()
     [[1]]
     """
 
+    kind = "hierarchical"
+    unsupported = frozenset({"float queries"})
+
     def __init__(
-        self, index: HammingIndex | InvertedFile, embeddings: Array, *, dtype: str = "float32"
+        self,
+        index: MutableIndex[CodeStore] | MutableIndex[ListStore],
+        embeddings: Array,
+        *,
+        dtype: str = "float32",
+        oversampling: int = 5,
     ) -> None:
-        if not isinstance(index, HammingIndex | InvertedFile):
+        store = index.snapshot() if isinstance(index, MutableIndex) else None
+        if not isinstance(store, CodeStore | ListStore):
             raise ParameterError(
                 f"index must be a HammingIndex or an InvertedFile, got {type(index).__name__}"
             )
         check_choice("dtype", dtype, _DTYPES)
-        codes = index._state if isinstance(index, InvertedFile) else index._store
-        self._n_probe = index.n_probe if isinstance(index, InvertedFile) else None
-        self._dtype = dtype
-        self._state = _State(codes, *_kept(embeddings, dtype, len(codes)))
-        self._changing = threading.Lock()
-
-    @property
-    def n_bits(self) -> int:
-        """Width of the stored codes."""
-        return self._state.codes.n_bits
+        self._n_probe = index.n_probe
+        self.oversampling = oversampling
+        self._begin(EmbeddedStore.build(store, embeddings, dtype))
 
     @property
     def n_probe(self) -> int | None:
-        """Lists that a query looks into, at first those of the inverted file; None: all codes are scanned."""
+        """Lists that a query scans, at first those of the inverted file; None: all codes are scanned."""
         return self._n_probe
 
     @n_probe.setter
@@ -99,25 +227,27 @@ class HierarchicalIndex:
         self._n_probe = check_int("n_probe", value, minimum=1)
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the codes, their bias and the embeddings."""
-        state = self._state
-        return state.codes.nbytes() + state.rows.nbytes + (0 if state.scale is None else state.scale.nbytes)
+    def oversampling(self) -> int:
+        """Candidates by code for each result."""
+        return self._oversampling
 
-    def __len__(self) -> int:
-        return len(self._state.codes)
+    @oversampling.setter
+    def oversampling(self, value: int) -> None:
+        self._oversampling = check_int("oversampling", value, minimum=1)
 
-    def alive(self) -> Array:
-        """Return which positions hold a code, shape (len(self),), bool."""
-        return self._state.codes.alive_mask()
+    def __repr__(self) -> str:
+        lists = "" if self._n_probe is None else f", n_probe={self._n_probe}"
+        return (
+            f"HierarchicalIndex(n={len(self)}, n_bits={self.n_bits}, dtype={self._state.dtype!r}, "
+            f"oversampling={self.oversampling}{lists})"
+        )
 
     def search(
         self,
-        queries: BinaryCodes,
-        query_embeddings: Array,
+        queries: BinaryCodes | EmbeddedCodes | Array,
         k: int,
         *,
-        oversampling: int = 5,
+        oversampling: int | None = None,
         candidates: CandidateFilter | None = None,
         biased: bool = True,
         n_threads: int = 1,
@@ -126,133 +256,82 @@ class HierarchicalIndex:
 
         Parameters
         ----------
-        queries : BinaryCodes of shape (n_queries, n_bits)
-        query_embeddings : ndarray of shape (n_queries, width), float32
+        queries : EmbeddedCodes of shape (n_queries, n_bits), with embeddings (n_queries, width)
         k : int
             Results a query, ``1 <= k <= len(self)``.
-        oversampling : int, default=5
-            Candidates by code for each result. More finds more of what exhaustive floats would.
-        candidates, biased, n_threads
-            As for :meth:`HammingIndex.search`.
+        oversampling : int or None, default=None
+            ``None`` takes that of the index.
+        candidates, n_threads
+            As for :meth:`CandidateIndex.search`.
+        biased : bool, default=True
+            Find the candidates with the item bias, where the index has one. Scores have no bias.
 
         Returns
         -------
         Matches
-            Scores are inner products; the same on every processor, as products are added in one order.
+            Scores are inner products. They are the same on every processor, as products are added in one
+            order. ``distances`` is None.
         """
-        return self._search(
-            queries, query_embeddings, k, oversampling, self._n_probe, candidates, biased, n_threads
-        )
+        size = self.oversampling if oversampling is None else oversampling
+        return self._search(queries, k, size, self._n_probe, candidates, biased, n_threads)
 
     def tune(
-        self,
-        queries: BinaryCodes,
-        query_embeddings: Array,
-        k: int,
-        *,
-        index_recall: float = 0.95,
-        n_threads: int = 1,
-    ) -> int:
-        """Return the least ``oversampling`` that finds the asked share of the best by floats.
+        self, queries: EmbeddedCodes, k: int, *, index_recall: float = 0.95, n_threads: int = 1
+    ) -> float:
+        """Set the smallest ``oversampling`` that reaches an index recall.
 
-        Over an inverted file ``n_probe`` is set as well, to the least power of two that finds as much. Every
-        embedding is read once for each block of queries, as an exhaustive search does.
+        Over an inverted file ``n_probe`` is set as well, to the smallest power of two that reaches as
+        much. Every embedding is read once for each block of queries, as an exhaustive search does.
 
         Parameters
         ----------
-        queries, query_embeddings
-            A sample of the queries to come, as for :meth:`search`; some tens are enough.
+        queries : EmbeddedCodes
+            A sample of the queries to come; some tens are enough.
         k : int
         index_recall : float, default=0.95
-            Share of the exact best ``k`` by inner product to be found, on average, in ``(0, 1]``.
+            Mean share of the exact best ``k`` by inner product to find, in ``(0, 1]``.
+
+        Returns
+        -------
+        float
+            The index recall that was reached.
 
         Examples
         --------
         >>> import numpy as np
+        >>> from hashgnn.index import HammingIndex
         >>> vectors = np.random.default_rng(0).standard_normal((200, 16)).astype(np.float32)
         >>> codes = BinaryCodes.from_signs(vectors)
         >>> index = HierarchicalIndex(HammingIndex(codes), vectors)
-        >>> index.tune(codes[:20], vectors[:20], 10, index_recall=0.8)
-        7
+        >>> sample = EmbeddedCodes(codes, vectors)[:20]
+        >>> recall = index.tune(sample, 10, index_recall=0.8)
+        >>> index.oversampling, round(recall, 2)
+        (7, 0.82)
         """
-        wanted, state = check_sample(queries, index_recall), self._state
-        n_lists = len(state.codes.centroids) if isinstance(state.codes, ListState) else None
-        first = self._search(queries, query_embeddings, k, 1, n_lists, None, True, n_threads)
-        vectors = np.asarray(query_embeddings, np.float32)
-        size = first.positions.shape[1]
-        last = last_products(vectors, state.rows, state.scale, state.codes.alive_mask(), size)
-        last -= _SLACK * np.abs(last)
+        requested, state = check_sample(queries, index_recall), self._state
+        n_lists = state.store.n_lists if isinstance(state.store, ListStore) else None
+        first = self._search(queries, k, 1, n_lists, None, True, n_threads)
+        vectors = np.asarray(queries.embeddings, np.float32)
+        size = first.k
+        kth = kth_products(vectors, state.rows, state.scale, state.alive_mask(), size)
+        kth -= _SLACK * np.abs(kth)
 
         def reached(oversampling: int, n_probe: int | None) -> float:
-            found = self._search(queries, query_embeddings, k, oversampling, n_probe, None, True, n_threads)
-            is_found = (found.scores >= last[:, None]) & (found.positions >= 0)
+            found = self._search(queries, k, oversampling, n_probe, None, True, n_threads)
+            is_found = (found.scores >= kth[:, None]) & (found.positions >= 0)
             return float(is_found.sum() / max(1, int(first.counts.sum())))
 
-        largest = -(-len(state.codes) // size)
-        oversampling = least_integer(lambda value: reached(value, n_lists), wanted, largest)
+        largest = -(-len(state) // size)
+        self.oversampling, share = smallest_integer(lambda value: reached(value, n_lists), requested, largest)
         if n_lists is not None:
-            self.n_probe, _ = least(lambda value: reached(oversampling, value), wanted, n_lists)
-        return oversampling
-
-    def add(self, codes: BinaryCodes, embeddings: Array, item_bias: ItemBias | None = None) -> Array:
-        """Append codes with their embeddings; return their positions, shape (len(codes),), int64.
-
-        The embeddings are copied whole for a change: bring many changes together.
-        """
-        with self._changing:
-            state = self._state
-            rows, scale = self._new_rows(embeddings, len(codes))
-            first = len(state.codes)
-            scales = None if state.scale is None or scale is None else np.concatenate([state.scale, scale])
-            self._state = _State(
-                state.codes.added(codes, item_bias), np.concatenate([state.rows, rows]), scales
+            self.n_probe, share = smallest_power(
+                lambda value: reached(self.oversampling, value), requested, n_lists
             )
-        return np.arange(first, first + len(codes))
-
-    def update(
-        self, positions: Any, codes: BinaryCodes, embeddings: Array, item_bias: ItemBias | None = None
-    ) -> None:
-        """Replace codes and embeddings at distinct ``positions``. A removed position stays removed."""
-        with self._changing:
-            state = self._state
-            at = check_positions(positions, len(state.codes), distinct_for=codes)
-            rows, scale = self._new_rows(embeddings, len(codes))
-            changed = np.array(state.rows)
-            changed[at] = rows
-            scales = None
-            if state.scale is not None and scale is not None:
-                scales = state.scale.copy()
-                scales[at] = scale
-            self._state = _State(state.codes.updated(at, codes, item_bias), changed, scales)
-
-    def remove(self, positions: Any) -> None:
-        """Never return these positions again. Removing one twice changes nothing."""
-        with self._changing:
-            state = self._state
-            codes = state.codes.removed(check_positions(positions, len(state.codes)))
-            self._state = _State(codes, state.rows, state.scale)
-
-    def save(self, path: str | Path) -> None:
-        """Write codes and embeddings to one file, atomically; the format is described in docs/index-format.md."""
-        state, settings = self._state, {} if self._n_probe is None else {"n_probe": self._n_probe}
-        write_index(Path(path), _KIND, hierarchical_contents(state.codes, state.rows, state.scale), settings)
-
-    @classmethod
-    def load(cls, path: str | Path, *, verify: bool = False) -> HierarchicalIndex:
-        """Open a saved index, memory-mapped; see :meth:`HammingIndex.load`."""
-        index = cls.__new__(cls)
-        with reading_index(Path(path), _KIND, verify=verify) as (header, sections, settings):
-            index._state = _State(*hierarchical_of(Path(path), header, sections))
-            index._dtype, index._n_probe = index._state.rows.dtype.name, None
-            if isinstance(index._state.codes, ListState):
-                index._n_probe = check_int("n_probe", settings["n_probe"], minimum=1)
-        index._changing = threading.Lock()
-        return index
+        return share
 
     def _search(
         self,
         queries: Any,
-        query_embeddings: Any,
         k: Any,
         oversampling: Any,
         n_probe: int | None,
@@ -261,39 +340,35 @@ class HierarchicalIndex:
         n_threads: Any,
     ) -> Matches:
         state = self._state
-        codes = check_queries(queries, self.n_bits)
-        if not isinstance(codes, BinaryCodes):
+        if not isinstance(queries, EmbeddedCodes):
             raise ParameterError(
-                "queries must be BinaryCodes for a HierarchicalIndex, got an array of floats"
+                "queries must be EmbeddedCodes for a HierarchicalIndex, codes with an embedding each, "
+                f"got {type(queries).__name__}"
             )
+        check_queries(queries.codes, state.n_bits)
         vectors = check_matrix(
-            "query_embeddings",
-            query_embeddings,
-            dtype=np.float32,
-            n_rows=len(codes),
-            n_columns=state.rows.shape[1],
+            "embeddings of queries", queries.embeddings, dtype=np.float32, n_columns=state.width
         )
-        size = check_k(k, len(state.codes))
-        wanted = min(size * check_int("oversampling", oversampling, minimum=1), len(state.codes))
-        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.codes.top)
-        search: Callable[..., Any]
-        if isinstance(state.codes, CodeStore):
-            search = state.codes.table.search_hierarchical
-        else:
-            assert n_probe is not None
-            search = partial(_native.search_inverted_hierarchical, *state.codes.tables(), n_probe)
-        return as_matches(search(codes.packed, vectors, state.rows, state.scale, wanted, arguments))
+        size = check_k(k, len(state))
+        n_candidates = min(size * check_int("oversampling", oversampling, minimum=1), len(state))
+        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
+        checked = EmbeddedCodes(queries.codes, vectors)
+        return as_matches(state.search(checked, n_candidates, arguments, n_probe=n_probe))
 
-    def _new_rows(self, embeddings: Array, n_codes: int) -> tuple[Array, Array | None]:
-        rows, scale = _kept(embeddings, self._dtype, n_codes)
-        if rows.shape[1] != self._state.rows.shape[1]:
-            raise ParameterError(
-                f"embeddings must have {self._state.rows.shape[1]} columns like the index, got {rows.shape[1]}"
-            )
-        return rows, scale
+    def _settings(self) -> Mapping[str, int]:
+        lists = {} if self._n_probe is None else {"n_probe": self._n_probe}
+        return {"oversampling": self.oversampling, **lists}
+
+    def _restore(self, saved: SavedIndex) -> None:
+        state = EmbeddedStore.of_file(saved)
+        in_lists = isinstance(state.store, ListStore)
+        self._n_probe = check_int("n_probe", saved.settings["n_probe"], minimum=1) if in_lists else None
+        self.oversampling = saved.settings["oversampling"]
+        self._begin(state)
 
 
-def _kept(embeddings: Any, dtype: str, n_codes: int) -> tuple[Array, Array | None]:
+def _quantised(embeddings: Any, dtype: str, n_codes: int) -> tuple[Array, Array | None]:
+    """Return embeddings in the dtype to keep, and the scale of each row where that is int8."""
     array = np.asarray(embeddings)
     if array.dtype == np.float16 and dtype == "float16":
         rows = check_matrix("embeddings", array, dtype=np.float16, n_rows=n_codes)

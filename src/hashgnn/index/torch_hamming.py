@@ -14,6 +14,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import check_filter, check_k, check_lists, check_queries
 from hashgnn.index.base import CandidateIndex
+from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.ranking import CandidateFilter, Matches
 
 _TILE = 1 << 20  # codes whose signs are multiplied at once
@@ -60,7 +61,7 @@ class TorchHammingIndex(CandidateIndex):
     ``k`` groups begin before its own.
     """
 
-    lacks = frozenset({"float queries", "changes", "saving"})
+    unsupported = frozenset({"float queries", "changes", "saving"})
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class TorchHammingIndex(CandidateIndex):
 
     def search(
         self,
-        queries: BinaryCodes | Array,
+        queries: BinaryCodes | EmbeddedCodes | Array,
         k: int,
         *,
         candidates: CandidateFilter | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hashgnn._types import Array
-from hashgnn.recommender.dense import to_code_length
+from hashgnn.index.scores import to_code_length
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.state import ModelState
 

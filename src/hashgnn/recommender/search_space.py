@@ -11,9 +11,9 @@ import numpy as np
 from hashgnn._checks import check_choice, check_int
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
-from hashgnn.index import HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.index.scores import asymmetric_scores, code_scores, float_scores, inverse_lengths
 from hashgnn.ranking import CandidateFilter, Matches, top_k, top_k_in_blocks
-from hashgnn.recommender.dense import asymmetric_scores, code_scores, float_scores, inverse_lengths
 from hashgnn.recommender.encoded import Encoded
 from hashgnn.recommender.float_queries import FloatQueries
 from hashgnn.state import ModelState
@@ -102,8 +102,7 @@ class SearchSpace:
             if self._inverse_norms is not None:
                 vectors = vectors * inverse_lengths(vectors)[:, None]
             found = self._hierarchical.search(
-                queries.codes,
-                vectors,
+                EmbeddedCodes(queries.codes, vectors),
                 options.k,
                 oversampling=options.oversampling,
                 candidates=filters,

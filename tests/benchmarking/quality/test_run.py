@@ -18,7 +18,7 @@ import pytest
 from hashgnn.benchmarking.quality import Plan, compare_quality, load_data_set, parse_method, table_rows
 from hashgnn.cli import main
 from hashgnn.errors import ParameterError
-from hashgnn.recommender import dense
+from hashgnn.index import scores
 
 TINY = "embedding_dim=16+epochs=20+teacher=none+observed_target=all+item_share=1+min_steps=30+batch_size=16"
 METHODS = f"ours=default+{TINY},lsh:spectral+dim=16,floats=spectral+dim=8"
@@ -150,7 +150,7 @@ def test_a_cell_of_other_settings_or_scores_is_another_cell(
         compare_quality(tmp_path, plan, [data], progress=False)
     assert len(list(tmp_path.glob("cells/*.json"))) == 2
     assert len(table_rows(compare_quality(tmp_path, plan, [data], only_read=True))) == 1
-    monkeypatch.setattr(dense, "SCORING", dense.SCORING + 1)
+    monkeypatch.setattr(scores, "SCORING", scores.SCORING + 1)
     assert compare_quality(tmp_path, plan, [data], only_read=True) == []
 
 

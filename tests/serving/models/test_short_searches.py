@@ -40,7 +40,7 @@ def test_a_search_in_lists_counts_the_lists_that_it_reads(
 ) -> None:
     state = random_state(20, 3000, rng=3)
     save_state(state, tmp_path / "v1")
-    monkeypatch.setattr("hashgnn.index.choice._SCAN_UP_TO", 1000)
+    monkeypatch.setattr("hashgnn.index.build.SCAN_LIMIT", 1000)
     monkeypatch.setattr("hashgnn.serving.models.service._SHORT_BYTES", state.n_items * state.n_bits // 16)
     for client in open_client(ServiceSettings(model=tmp_path / "v1", watch=0, index_recall=index_recall)):
         running = service(client)

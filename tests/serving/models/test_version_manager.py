@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hashgnn.index import InvertedFile, choice
+from hashgnn.index import InvertedFile, build
 from hashgnn.serving import ServiceSettings
 from hashgnn.state import save_state
 from hashgnn.testing.states import random_state
@@ -145,7 +145,7 @@ def test_rows_of_the_second_version_are_its_own(client: httpx.Client) -> None:
 def test_many_items_are_searched_in_lists_where_some_may_be_missed(
     versions: Path, open_client: Any, service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "_SCAN_UP_TO", 10)
+    monkeypatch.setattr(build, "SCAN_LIMIT", 10)
     for client in open_client(ServiceSettings(model=versions, watch=0, index_recall=0.9)):
         index = service(client).active.current.fitted.item_index
         assert isinstance(index, InvertedFile)

@@ -10,8 +10,8 @@ from scipy import sparse
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.evaluation import Scorer
+from hashgnn.index.scores import code_scores, float_scores
 from hashgnn.ranking import CandidateFilter, IndexLists, top_k
-from hashgnn.recommender.dense import code_scores, float_scores
 
 
 @dataclass(frozen=True, eq=False)

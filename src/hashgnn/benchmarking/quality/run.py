@@ -20,7 +20,8 @@ from hashgnn.benchmarking.quality.data_sets import DataSet
 from hashgnn.benchmarking.quality.methods import Method
 from hashgnn.errors import DataWarning, HashGNNError, ParameterError, StorageError
 from hashgnn.evaluation import UserMetric, evaluate, parse_metric
-from hashgnn.recommender import SEARCH_WAYS, dense
+from hashgnn.index import scores
+from hashgnn.recommender import SEARCH_WAYS
 
 _CELLS, _FLOATS, _MANIFEST = "cells", "floats", "manifest.json"
 
@@ -82,7 +83,7 @@ class Plan:
             "metrics": sorted(self.metrics),
             "search": None if self.search is None else sorted(self.search),
             "oversampling": self.oversampling,
-            "scoring": dense.SCORING,
+            "scoring": scores.SCORING,
         }
         return Cell(data.name, method.name, n_bits, seed, digest(identity))
 

@@ -11,8 +11,8 @@ from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import Interactions
 from hashgnn.evaluation.held_out import HeldOut, held_out
+from hashgnn.index.scores import to_code_length
 from hashgnn.recommender import HashGNN
-from hashgnn.recommender.dense import to_code_length
 from hashgnn.recommender.encoded import trained
 from hashgnn.recommender.float_queries import FloatQueries
 

@@ -9,7 +9,14 @@ from hashgnn._types import Array
 from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.benchmarking.search.engine import N_CANDIDATES, Built, Engine, Rows, Threads
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.index import CandidateFilter, CandidateIndex, HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.index import (
+    CandidateFilter,
+    CandidateIndex,
+    EmbeddedCodes,
+    HammingIndex,
+    HierarchicalIndex,
+    InvertedFile,
+)
 
 
 def _scanned(
@@ -85,12 +92,11 @@ class _Reranked:
     def __init__(self, index: HierarchicalIndex, data: Catalogue, n_threads: int) -> None:
         self.n_candidates = N_CANDIDATES
         self._index, self._n_threads = index, n_threads
-        self._codes, self._vectors = data.query_codes, data.queries
+        self._queries = EmbeddedCodes(data.query_codes, data.queries)
 
     def __call__(self, rows: Rows, k: int, candidates: CandidateFilter | None = None) -> Array:
         return self._index.search(
-            self._codes[rows],
-            self._vectors[rows],
+            self._queries[rows],
             k,
             oversampling=max(1, self.n_candidates // k),
             candidates=candidates,

@@ -8,7 +8,7 @@ from hashgnn import _native
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.index._arguments import search_arguments
-from hashgnn.index._code_store import CodeStore
+from hashgnn.index.stores.segments import code_table, pack_segments
 
 _CODES_A_LIST = 48  # codes of the sample for each centroid: more moves centroids little
 _ROUNDS = 6
@@ -18,7 +18,10 @@ _BATCH = 1 << 18
 def train_centroids(
     codes: BinaryCodes, n_centroids: int, *, rng: np.random.Generator, n_threads: int
 ) -> BinaryCodes:
-    """Return centroids of a sample of the codes, all distinct from the start where the codes are."""
+    """Return the centroids of a sample of the codes, shape (n_centroids, n_bits).
+
+    The first centroids are codes of the sample, drawn without repetition.
+    """
     n_sample = min(len(codes), n_centroids * _CODES_A_LIST)
     sample = codes[np.sort(rng.choice(len(codes), n_sample, replace=False))]
     centroids = sample[rng.choice(len(sample), n_centroids, replace=False)]
@@ -30,7 +33,7 @@ def train_centroids(
 
 def assign(codes: BinaryCodes, centroids: BinaryCodes, *, n_threads: int) -> Array:
     """Return the nearest centroid of each code, shape (len(codes),), int64; ties to the smaller."""
-    table = CodeStore.build(centroids, None).table
+    table = code_table(centroids.n_bits, pack_segments(centroids, None))
     arguments = search_arguments(1, n_threads, None, biased=False, top=None)
     nearest = np.empty(len(codes), np.int64)
     for start in range(0, len(codes), _BATCH):
@@ -43,14 +46,14 @@ def _majorities(codes: BinaryCodes, nearest: Array, centroids: BinaryCodes) -> B
     order = np.argsort(nearest, kind="stable")
     lists, starts, counts = np.unique(nearest[order], return_index=True, return_counts=True)
     packed = centroids.packed.copy()
-    for byte in range(codes.n_bits // 8):  # a byte at a time, as unpacked bits take 8 times the room
+    for byte in range(codes.n_bits // 8):  # one byte at a time: unpacked bits take 8 times the memory
         bits = np.unpackbits(codes.packed[order, byte][:, None], axis=1).astype(np.int32)
         ones = np.add.reduceat(bits, starts, axis=0)
         packed[lists, byte] = np.packbits(2 * ones >= counts[:, None], axis=1)[:, 0]
     return BinaryCodes(packed, codes.n_bits)
 
 
-def max_centroids(n_codes: int) -> int:
+def default_n_lists(n_codes: int) -> int:
     """Return how many lists suit so many codes: about four square roots, as a power of two."""
-    wanted = 4 * np.sqrt(max(n_codes, 1))
-    return int(min(2 ** int(np.round(np.log2(wanted))), max(1, n_codes // _native.BLOCK)))
+    ideal = 4 * np.sqrt(max(n_codes, 1))
+    return int(min(2 ** int(np.round(np.log2(ideal))), max(1, n_codes // _native.BLOCK)))

@@ -6,14 +6,15 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from hashgnn._files import atomic_file
 from hashgnn._types import Array
-from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError, ParameterError
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError
 
 MAGIC = b"hashgnnx"
 FORMAT_VERSION = 2
@@ -33,18 +34,40 @@ _DTYPES: dict[str, np.dtype[Any]] = {  # by the last part of a name
 
 
 class Contents(NamedTuple):
-    """What a file holds.
+    """What is written to a file.
 
     Attributes
     ----------
     values : mapping
-        What the header says beside the sections, JSON.
+        What the header says besides kind, settings and sections; JSON.
     sections : mapping of str to sequence of ndarray
-        Arrays that are written one after the other, each section from a page of its own.
+        Arrays that are written one after the other. Each section starts on a page of its own.
     """
 
     values: Mapping[str, Any]
     sections: Mapping[str, Sequence[Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class SavedIndex:
+    """A file that was opened.
+
+    Attributes
+    ----------
+    path : Path
+    kind : str
+    values : mapping
+        The whole header.
+    settings : mapping of str to int
+    sections : mapping of str to ndarray
+        Read-only views of the mapped file.
+    """
+
+    path: Path
+    kind: str
+    values: Mapping[str, Any]
+    settings: Mapping[str, int]
+    sections: Mapping[str, Array]
 
 
 def write_index(path: Path, kind: str, contents: Contents, settings: Mapping[str, int]) -> None:
@@ -76,21 +99,42 @@ def write_index(path: Path, kind: str, contents: Contents, settings: Mapping[str
                 file.write(_bytes(part))
 
 
-@contextmanager
-def reading_index(
-    path: Path, kind: str, *, verify: bool
-) -> Iterator[tuple[dict[str, Any], dict[str, Array], dict[str, int]]]:
-    """Map a file written by :func:`write_index`; yield its header, its sections and its settings.
+def read_kind(path: Path) -> str:
+    """Return the kind of index that a file holds.
 
-    What the block finds missing or of a wrong type is told as damage to the file.
+    Raises
+    ------
+    ArtifactError, ArtifactVersionError, ArtifactDamagedError
+        If the file is missing, foreign, of another format version, truncated or edited.
     """
-    header = _read_header(path, kind)
+    with _opened(path) as file:
+        return str(_read_header(path, file).get("kind"))
+
+
+@contextmanager
+def reading_index(path: Path, kind: str, *, verify: bool) -> Iterator[SavedIndex]:
+    """Map a file written by :func:`write_index`.
+
+    What the block finds missing or of a wrong type is reported as damage to the file.
+
+    Raises
+    ------
+    ArtifactError, ArtifactVersionError, ArtifactDamagedError
+        If the file is missing, foreign, of another kind or format version, truncated or edited.
+    """
+    with _opened(path) as file:
+        header = _read_header(path, file)
+        whole = np.asarray(np.memmap(file, np.uint8, "r"))
+    if header.get("kind") != kind:
+        raise ArtifactError(f"{path}: it holds an index of the kind {header.get('kind')!r}, not {kind!r}")
     try:
         sections = {
-            name: _section(path, name, entry, verify=verify) for name, entry in header["sections"].items()
+            name: _section(path, whole, name, entry, verify=verify)
+            for name, entry in header["sections"].items()
         }
-        yield header, sections, {str(key): int(value) for key, value in header["settings"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError, ParameterError) as error:
+        settings = {str(key): int(value) for key, value in header["settings"].items()}
+        yield SavedIndex(path, kind, header, settings, sections)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactDamagedError(
@@ -102,18 +146,23 @@ def _bytes(array: Array) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def _read_header(path: Path, kind: str) -> dict[str, Any]:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as file:
-            prefix = file.read(_PREFIX)
-            if len(prefix) < _PREFIX or not prefix.startswith(MAGIC):
-                raise ArtifactError(f"{path}: not a hashgnn index, it does not begin with {MAGIC.decode()}")
-            length = int.from_bytes(prefix[len(MAGIC) : len(MAGIC) + 8], "little")
-            raw = file.read(min(length, _MAX_HEADER))
+            yield file
     except FileNotFoundError:
         raise ArtifactError(f"{path}: there is no such file") from None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read, {error.strerror}") from None
+
+
+def _read_header(path: Path, file: BinaryIO) -> dict[str, Any]:
+    prefix = file.read(_PREFIX)
+    if len(prefix) < _PREFIX or not prefix.startswith(MAGIC):
+        raise ArtifactError(f"{path}: not a hashgnn index, it does not begin with {MAGIC.decode()}")
+    length = int.from_bytes(prefix[len(MAGIC) : len(MAGIC) + 8], "little")
+    raw = file.read(min(length, _MAX_HEADER))
     if len(raw) != length or hashlib.sha256(raw).digest() != prefix[len(MAGIC) + 8 :]:
         raise ArtifactDamagedError(
             f"{path}: the checksum of its header does not match; it was truncated or edited"
@@ -132,20 +181,17 @@ def _read_header(path: Path, kind: str) -> dict[str, Any]:
         raise ArtifactVersionError(
             f"{path}: written in index format {version}, this library reads {FORMAT_VERSION}; build it again"
         )
-    if header.get("kind") != kind:
-        raise ArtifactError(f"{path}: it holds an index of the kind {header.get('kind')!r}, not {kind!r}")
     return dict(header)
 
 
-def _section(path: Path, name: str, entry: dict[str, Any], *, verify: bool) -> Array:
+def _section(path: Path, whole: Array, name: str, entry: dict[str, Any], *, verify: bool) -> Array:
+    dtype = _DTYPES[name.rpartition(".")[2]]
     offset, size = int(entry["offset"]), int(entry["bytes"])
-    if offset % _PAGE or size < 0 or offset + size > path.stat().st_size:
+    if offset < 0 or offset % _PAGE or size < 0 or size % dtype.itemsize or offset + size > len(whole):
         raise ArtifactDamagedError(f"{path}: the section {name} lies outside of the file; it was truncated")
-    if size == 0:
-        return np.empty(0, _DTYPES[name.rpartition(".")[2]])
-    raw = np.memmap(path, np.uint8, "r", offset, (size,))
-    if verify and hashlib.sha256(np.asarray(raw).data).hexdigest() != entry["sha256"]:
+    raw = whole[offset : offset + size]
+    if verify and hashlib.sha256(raw.data).hexdigest() != entry["sha256"]:
         raise ArtifactDamagedError(
             f"{path}: the checksum of the section {name} does not match; it was edited"
         )
-    return np.asarray(raw).view(_DTYPES[name.rpartition(".")[2]])
+    return raw.view(dtype)

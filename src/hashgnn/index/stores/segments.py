@@ -1,4 +1,4 @@
-"""Codes in memory: runs of a fixed size that are shared by every state of an index and never written."""
+"""Codes in the layout of the kernels: immutable segments of a fixed size, shared by the states of an index."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 
 from hashgnn import _native
 from hashgnn._types import Array
+from hashgnn.codes import BinaryCodes
 
-# A change copies the segments that it touches: small enough for that, large enough to have few.
-SEGMENT = 1 << 16
+# A change copies the segments that it touches. They are small enough for that, and few.
+SEGMENT_SIZE = 1 << 16
+_ROWS = 1 << 16  # unpacked at once
 _LINE = 64  # bytes of a cache line, and of one slice of a block
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Up to ``SEGMENT`` codes in blocks of 32, see docs/index-format.md.
+    """Up to ``SEGMENT_SIZE`` codes in blocks of 32, see docs/index-format.md.
 
     Attributes
     ----------
@@ -54,7 +56,7 @@ class Segment:
         if self.alive is not None:
             bits = np.ones(total, bool)
             bits[: self.n_codes] = self.alive_mask()
-            alive = _pack_bits(bits, n_blocks(total))
+            alive = pack_mask(bits)
         return Segment(words, longer, alive, total)
 
     def replaced(self, rows: Array, packed: Array, penalty: Array | None, n_bits: int) -> Segment:
@@ -73,14 +75,13 @@ class Segment:
         """Return a copy in which the codes at ``rows`` are removed."""
         bits = self.alive_mask()
         bits[rows] = False
-        return replace(self, alive=_pack_bits(bits, n_blocks(self.n_codes)))
+        return replace(self, alive=pack_mask(bits))
 
     def alive_mask(self) -> Array:
         """Return which codes are there, shape (n_codes,), bool."""
         if self.alive is None:
             return np.ones(self.n_codes, bool)
-        bits: Array = np.unpackbits(self.alive.astype("<u4").view(np.uint8), bitorder="little")
-        return bits[: self.n_codes].astype(bool)
+        return unpack_mask(self.alive, self.n_codes)
 
 
 def n_blocks(n_codes: int) -> int:
@@ -105,11 +106,17 @@ def padded(penalty: Array, total: int, *, start: int = 0, before: Array | None =
 
 
 def cut(
-    words: Array, penalty: Array | None, alive: Array | None, n_codes: int, n_bits: int
+    words: Array,
+    penalty: Array | None,
+    alive: Array | None,
+    n_codes: int,
+    n_bits: int,
+    *,
+    size: int = SEGMENT_SIZE,
 ) -> Iterator[Segment]:
-    """Cut arrays of whole blocks into segments, without a copy."""
-    for first in range(0, n_codes, SEGMENT):
-        count = min(SEGMENT, n_codes - first)
+    """Cut arrays of whole blocks into segments of ``size`` codes, without a copy."""
+    for first in range(0, n_codes, size):
+        count = min(size, n_codes - first)
         start, stop = _native.words_of(first, n_bits), _native.words_of(first + count, n_bits)
         blocks = slice(n_blocks(first), n_blocks(first + count))
         rows = slice(blocks.start * _native.BLOCK, blocks.stop * _native.BLOCK)
@@ -121,7 +128,60 @@ def cut(
         )
 
 
-def _pack_bits(bits: Array, n_words: int) -> Array:
-    room = np.zeros(n_words * 32, bool)
-    room[: len(bits)] = bits
+def pack_segments(
+    codes: BinaryCodes, penalty: Array | None, *, size: int = SEGMENT_SIZE
+) -> tuple[Segment, ...]:
+    """Return codes in segments of ``size`` codes."""
+    n = len(codes)
+    words = aligned(_native.words_of(n, codes.n_bits))
+    room = None if penalty is None else padded(penalty, n)
+    segments = tuple(cut(words, room, None, n, codes.n_bits, size=size))
+    for number, segment in enumerate(segments):
+        rows = slice(number * size, number * size + segment.n_codes)
+        _native.pack(codes.packed[rows], segment.words, 0)
+    return segments
+
+
+def code_table(n_bits: int, segments: tuple[Segment, ...]) -> _native.CodeTable:
+    """Return segments for the kernels."""
+    return _native.CodeTable(n_bits, [segment.arguments() for segment in segments])
+
+
+def unpack_rows(words: Array, n_bits: int, places: Array) -> Array:
+    """Return the packed codes at some places of one run, shape (len(places), n_bits // 8), uint8.
+
+    Only the words of these codes are read.
+
+    Parameters
+    ----------
+    words : ndarray, uint16
+        One run, of a segment or of all lists.
+    n_bits : int
+    places : ndarray of shape (n,), int64
+        Places within the run, from 0.
+    """
+    n_slices = -(-n_bits // 16)
+    n_near = -(-n_slices // 2)
+    n_far, n_all = n_slices - n_near, len(words) // (n_slices * _native.BLOCK)
+    packed = np.empty((len(places), n_bits // 8), np.uint8)
+    for start in range(0, len(places), _ROWS):
+        blocks, lanes = np.divmod(places[start : start + _ROWS, None], _native.BLOCK)
+        near = blocks * n_near + np.arange(n_near)
+        far = n_all * n_near + blocks * n_far + np.arange(n_far)
+        chosen = words[np.concatenate([near, far], axis=1) * _native.BLOCK + lanes]
+        rows = chosen.astype("<u2", copy=False).view(np.uint8)
+        packed[start : start + _ROWS] = rows[:, : n_bits // 8]
+    return packed
+
+
+def pack_mask(mask: Array) -> Array:
+    """Return a mask as bits, least significant first, shape (n_blocks(len(mask)),), uint32."""
+    room = np.zeros(n_blocks(len(mask)) * _native.BLOCK, bool)
+    room[: len(mask)] = mask
     return np.packbits(room, bitorder="little").view("<u4").astype(np.uint32)
+
+
+def unpack_mask(bits: Array, n: int) -> Array:
+    """Return the first ``n`` bits as a mask, shape (n,), bool."""
+    flags: Array = np.unpackbits(bits.astype("<u4", copy=False).view(np.uint8), count=n, bitorder="little")
+    return flags.view(bool)

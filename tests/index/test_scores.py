@@ -7,8 +7,8 @@ import pytest
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import HammingIndex
+from hashgnn.index.scores import asymmetric_scores, code_scores, to_code_length
 from hashgnn.ranking import top_k
-from hashgnn.recommender.dense import asymmetric_scores, code_scores, to_code_length
 
 RNG = np.random.default_rng(5)
 N_BITS = 128

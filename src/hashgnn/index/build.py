@@ -1,0 +1,122 @@
+"""Which index suits, and which index a file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hashgnn._checks import check_choice, check_float, check_int
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.errors import ArtifactError, ParameterError
+from hashgnn.index.base import CandidateIndex, MutableIndex
+from hashgnn.index.faiss_hnsw import FaissBinaryHNSW
+from hashgnn.index.hamming import HammingIndex
+from hashgnn.index.hierarchical import HierarchicalIndex
+from hashgnn.index.inverted_file import InvertedFile
+from hashgnn.index.multi_index import MultiIndexHashing
+from hashgnn.index.stores.index_file import read_kind
+
+KINDS = ("auto", "exact", "multi-index", "inverted-file", "hnsw")
+
+# Up to this many codes a scan takes a fraction of a millisecond, so missing results buys nothing.
+SCAN_LIMIT = 500_000
+_TUNING_QUERIES = 64
+_TUNING_K = 100
+
+_SAVED: dict[str, type[MutableIndex[Any]]] = {
+    index.kind: index for index in (HammingIndex, MultiIndexHashing, InvertedFile, HierarchicalIndex)
+}
+
+
+def build_index(
+    codes: BinaryCodes,
+    kind: str = "auto",
+    *,
+    item_bias: ItemBias | None = None,
+    index_recall: float = 1.0,
+    queries: BinaryCodes | None = None,
+    n_threads: int = 1,
+    scan_limit: int | None = None,
+    **options: Any,
+) -> CandidateIndex:
+    """Build an index; ``repr`` of the result says which.
+
+    Parameters
+    ----------
+    codes : BinaryCodes of shape (n_codes, n_bits)
+    kind : {"auto", "exact", "multi-index", "inverted-file", "hnsw"}, default="auto"
+        ``"auto"`` takes the exact scan up to ``scan_limit`` codes, or where ``index_recall`` is 1, and the
+        inverted file beyond. ``"hnsw"`` is that of faiss, which has no item bias and no filters.
+    item_bias : ItemBias or None, default=None
+    index_recall : float, default=1.0
+        Share of the exact best 100 that a search should find, in ``(0, 1]``. An inverted file is tuned to
+        reach it.
+    queries : BinaryCodes or None, default=None
+        A sample of queries to tune with. ``None`` takes some of the codes, which are easier to find than
+        real queries may be.
+    n_threads : int, default=1
+        Threads that cluster and tune an inverted file; an exact scan and multi-index hashing need none.
+    scan_limit : int or None, default=None
+        Largest number of codes that ``"auto"`` scans. ``None`` takes 500,000.
+    **options
+        Passed to the index.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> build_index(BinaryCodes(np.zeros((3, 2), np.uint8)))
+    HammingIndex(n=3, n_bits=16, item_bias=False)
+    """
+    check_choice("kind", kind, KINDS)
+    recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
+    limit = check_int("scan_limit", SCAN_LIMIT if scan_limit is None else scan_limit, minimum=0)
+    if kind == "auto":
+        kind = "exact" if recall == 1 or len(codes) <= limit else "inverted-file"
+    if kind == "exact":
+        return HammingIndex(codes, item_bias, **options)
+    if kind == "multi-index":
+        return MultiIndexHashing(codes, item_bias, **options)
+    if kind == "hnsw":
+        if item_bias is not None:
+            raise ParameterError("item_bias must be None for kind='hnsw'; widen the codes by it instead")
+        return FaissBinaryHNSW(codes, **options)
+    index = InvertedFile(codes, item_bias, n_threads=n_threads, **options)
+    sample = codes[:: max(1, len(codes) // _TUNING_QUERIES)] if queries is None else queries
+    size = min(_TUNING_K, len(codes))
+    index.tune(sample[:_TUNING_QUERIES], size, index_recall=recall, n_threads=n_threads)
+    return index
+
+
+def load_index(path: str | Path, *, verify: bool = False) -> MutableIndex[Any]:
+    """Open a saved index of any kind, memory-mapped; the header of the file says which kind it is.
+
+    Nothing is clustered, tuned or packed again. Only the hash tables of :class:`MultiIndexHashing` are made
+    anew.
+
+    Parameters
+    ----------
+    path : str or Path
+        What ``save`` of an index wrote.
+    verify : bool, default=False
+        Compare the checksums of all sections, which reads the whole file. The checksum of the header is
+        always compared.
+
+    Raises
+    ------
+    ArtifactError, ArtifactVersionError, ArtifactDamagedError
+        If the file is missing, foreign, of an unknown kind or format version, truncated or edited.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     HammingIndex(BinaryCodes(np.zeros((3, 2), np.uint8))).save(f"{folder}/items.hgx")
+    ...     load_index(f"{folder}/items.hgx")
+    HammingIndex(n=3, n_bits=16, item_bias=False)
+    """
+    kind = read_kind(Path(path))
+    if kind not in _SAVED:
+        raise ArtifactError(
+            f"{path}: it holds an index of the kind {kind!r}, this library knows {', '.join(map(repr, _SAVED))}"
+        )
+    return _SAVED[kind].load(path, verify=verify)

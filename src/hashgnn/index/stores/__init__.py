@@ -1,0 +1,1 @@
+"""The immutable states of the indexes, each with its form in a file."""
