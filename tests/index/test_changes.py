@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError, ParameterError
 from hashgnn.index import CandidateFilter, HammingIndex, InvertedFile, MultiIndexHashing
-from hashgnn.index import _code_store as store_module
-from hashgnn.index import _segments as segments_module
+from hashgnn.index._arguments import as_matches, search_arguments
+from hashgnn.index.stores.code_store import CodeStore
+from hashgnn.index.stores.segments import pack_segments, unpack_rows
 from hashgnn.ranking import IndexLists
-from hashgnn.testing.index_cases import assert_same
+from hashgnn.testing.index_cases import assert_same, edit_header
 from hashgnn.testing.index_reference import reference_search
 
 
@@ -28,50 +29,64 @@ def some_bias(n: int, seed: int) -> ItemBias:
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), biased=st.booleans(), steps=st.lists(st.sampled_from("aur"), max_size=6))
-def test_changes_equal_an_index_built_afresh(seed: int, biased: bool, steps: list[str]) -> None:
+def test_changes_across_segments_equal_a_store_built_afresh(
+    seed: int, biased: bool, steps: list[str]
+) -> None:
     rng = np.random.default_rng(seed)
-    with pytest.MonkeyPatch.context() as patch:  # small segments, so that changes cross them
-        patch.setattr(segments_module, "SEGMENT", 64)
-        patch.setattr(store_module, "SEGMENT", 64)
-        n = int(rng.integers(0, 200))
-        packed, penalty, alive = some_codes(n, seed).packed, some_bias(n, seed).penalty, np.ones(n, bool)
-        index = HammingIndex(BinaryCodes(packed), ItemBias(penalty, 6.0) if biased else None)
-        for number, step in enumerate(steps):
-            count = int(rng.integers(0, 150)) if step == "a" else int(rng.integers(0, len(packed) + 1))
-            codes, bias = some_codes(count, seed + number), some_bias(count, seed + number)
-            given_bias = bias if biased else None
-            if step == "a":
-                positions = index.add(codes, given_bias)
-                assert positions.tolist() == list(range(len(packed), len(packed) + count))
-                packed = np.concatenate([packed, codes.packed])
-                penalty = np.concatenate([penalty, bias.penalty])
-                alive = np.concatenate([alive, np.ones(count, bool)])
-                continue
-            rows = rng.permutation(len(packed))[:count]
-            if step == "u":
-                index.update(rows, codes, given_bias)
-                packed, penalty = packed.copy(), penalty.copy()
-                packed[rows], penalty[rows] = codes.packed, bias.penalty
-            else:
-                index.remove(rows)
-                alive[rows] = False
-        if len(packed) == 0:
-            return
-        queries = some_codes(3, seed + 99)
-        allowed = CandidateFilter(allow_all=rng.random(len(packed)) < 0.7)
-        for candidates in (None, allowed):
-            found = index.search(queries, len(packed), candidates=candidates)
-            expected = reference_search(
+    n = int(rng.integers(0, 200))
+    packed, penalty, alive = some_codes(n, seed).packed, some_bias(n, seed).penalty, np.ones(n, bool)
+    bias = ItemBias(penalty, 6.0) if biased else None
+    store = CodeStore.build(BinaryCodes(packed), bias, segment_size=64)
+    for number, step in enumerate(steps):
+        count = int(rng.integers(0, 150)) if step == "a" else int(rng.integers(0, len(packed) + 1))
+        codes, more = some_codes(count, seed + number), some_bias(count, seed + number)
+        new_bias = more if biased else None
+        rows = rng.permutation(len(packed))[:count]
+        if step == "a":
+            store = store.added(codes, new_bias)
+            packed = np.concatenate([packed, codes.packed])
+            penalty = np.concatenate([penalty, more.penalty])
+            alive = np.concatenate([alive, np.ones(count, bool)])
+        elif step == "u":
+            store = store.updated(rows, codes, new_bias)
+            packed, penalty = packed.copy(), penalty.copy()
+            packed[rows], penalty[rows] = codes.packed, more.penalty
+        else:
+            store = store.removed(rows)
+            alive[rows] = False
+    assert store.codes() == BinaryCodes(packed)
+    np.testing.assert_array_equal(store.alive_mask(), alive)
+    if len(packed) == 0:
+        return
+    some = rng.integers(0, len(packed), 50)
+    assert store.codes(some) == BinaryCodes(packed[some])
+    bias, top = (ItemBias(penalty, 6.0), 6.0) if biased else (None, None)
+    if bias is not None:
+        for kept, expected in ((store.bias(), bias), (store.bias(some), bias[some])):
+            assert kept is not None
+            np.testing.assert_array_equal(kept.penalty, expected.penalty)
+    queries = some_codes(3, seed + 99)
+    for candidates in (None, CandidateFilter(allow_all=rng.random(len(packed)) < 0.7)):
+        arguments = search_arguments(len(packed), 1, candidates, biased=True, top=top)
+        assert_same(
+            as_matches(store.search(queries, 4, arguments)),
+            reference_search(
                 BinaryCodes(packed),
                 queries,
                 len(packed),
-                item_bias=ItemBias(penalty, 6.0) if biased else None,
+                item_bias=bias,
                 alive=alive,
                 candidates=candidates,
-            )
-            assert_same(found, expected)
-        assert index.codes() == BinaryCodes(packed)
-        np.testing.assert_array_equal(index.alive(), alive)
+            ),
+        )
+
+
+@pytest.mark.parametrize("n_bits", [8, 24, 64, 128, 200, 1024])
+def test_rows_are_unpacked_by_place(n_bits: int) -> None:
+    codes = some_codes(100, 1, n_bits)
+    (segment,) = pack_segments(codes, None)
+    places = np.array([99, 0, 31, 32, 64, 99])
+    np.testing.assert_array_equal(unpack_rows(segment.words, n_bits, places), codes.packed[places])
 
 
 def saved(path: Path, n: int = 500) -> HammingIndex:
@@ -81,7 +96,7 @@ def saved(path: Path, n: int = 500) -> HammingIndex:
     return index
 
 
-def test_a_saved_index_answers_alike_and_can_change(tmp_path: Path) -> None:
+def test_a_saved_index_gives_the_same_answers_and_can_change(tmp_path: Path) -> None:
     path = tmp_path / "codes.index"
     index = saved(path)
     for verify in (False, True):
@@ -116,9 +131,8 @@ def test_truncated_edited_foreign_and_newer_files_are_named(tmp_path: Path) -> N
         HammingIndex.load(path)
     with pytest.raises(ArtifactError, match="there is no such file"):
         HammingIndex.load(tmp_path / "none")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hashgnn.index._index_file.FORMAT_VERSION", 3)
-        saved(path)
+    saved(path)
+    edit_header(path, '"format_version": 2', '"format_version": 3')
     with pytest.raises(ArtifactVersionError, match="written in index format 3"):
         HammingIndex.load(path)
 

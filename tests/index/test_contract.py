@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
+import numpy as np
 import pytest
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import (
-    CandidateFilter,
     CandidateIndex,
+    EmbeddedCodes,
     FaissBinaryHNSW,
     HammingIndex,
     HierarchicalIndex,
     InvertedFile,
-    Matches,
     MultiIndexHashing,
     TorchHammingIndex,
 )
@@ -24,25 +21,16 @@ class TestHammingIndex(IndexContract):
     def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
         return HammingIndex(codes, item_bias)
 
-    def load(self, path: Path) -> CandidateIndex:
-        return HammingIndex.load(path)
-
 
 class TestMultiIndexHashing(IndexContract):
     def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
         return MultiIndexHashing(codes, item_bias)
-
-    def load(self, path: Path) -> CandidateIndex:
-        return MultiIndexHashing.load(path)
 
 
 class TestInvertedFileThatLooksIntoAllLists(IndexContract):
     def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
         n_lists = min(4, len(codes))
         return InvertedFile(codes, item_bias, n_lists=n_lists, n_probe=n_lists)
-
-    def load(self, path: Path) -> CandidateIndex:
-        return InvertedFile.load(path)
 
 
 class TestInvertedFileThatLooksIntoOneList(TestInvertedFileThatLooksIntoAllLists):
@@ -52,62 +40,31 @@ class TestInvertedFileThatLooksIntoOneList(TestInvertedFileThatLooksIntoAllLists
         return InvertedFile(codes, item_bias, n_lists=min(4, len(codes)), n_probe=1)
 
 
-class BySigns(CandidateIndex):
-    """A hierarchical index whose embeddings are the signs of the codes: it must answer as a scan does."""
-
-    lacks = frozenset({"item bias", "float queries"})
-
-    def __init__(self, index: HierarchicalIndex) -> None:
-        self._index = index
-
-    @classmethod
-    def build(cls, index: HammingIndex | InvertedFile, codes: BinaryCodes) -> BySigns:
-        return cls(HierarchicalIndex(index, codes.signs().astype("float32")))
-
-    @property
-    def n_bits(self) -> int:
-        return self._index.n_bits
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def search(
-        self,
-        queries: Any,
-        k: int,
-        *,
-        candidates: CandidateFilter | None = None,
-        biased: bool = True,
-        n_threads: int = 1,
-    ) -> Matches:
-        signs = queries.signs().astype("float32") if isinstance(queries, BinaryCodes) else queries
-        return self._index.search(queries, signs, k, candidates=candidates, n_threads=n_threads)
-
-    def add(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> Any:
-        return self._index.add(codes, codes.signs().astype("float32"))
-
-    def update(self, positions: Any, codes: BinaryCodes, item_bias: ItemBias | None = None) -> None:
-        self._index.update(positions, codes, codes.signs().astype("float32"))
-
-    def remove(self, positions: Any) -> None:
-        self._index.remove(positions)
-
-    def save(self, path: str | Path) -> None:
-        self._index.save(path)
+def with_bias(codes: BinaryCodes, item_bias: ItemBias | None) -> np.ndarray:
+    """Return embeddings of items: the signs of their codes, and their bias as one more entry."""
+    bias = np.zeros(len(codes), np.float32) if item_bias is None else item_bias.values()
+    return np.column_stack([codes.signs().astype(np.float32), bias])
 
 
 class TestHierarchicalIndex(IndexContract):
-    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
-        return BySigns.build(HammingIndex(codes), codes)
+    """By inner product of these embeddings the score is that of a scan, bias included."""
 
-    def load(self, path: Path) -> CandidateIndex:
-        return BySigns(HierarchicalIndex.load(path))
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        return HierarchicalIndex(HammingIndex(codes, item_bias), with_bias(codes, item_bias))
+
+    def queries(self, codes: BinaryCodes, *, biased: bool = True) -> EmbeddedCodes:
+        signs = codes.signs().astype(np.float32)
+        return EmbeddedCodes(codes, np.column_stack([signs, np.full(len(codes), biased, np.float32)]))
+
+    def entries(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> EmbeddedCodes:
+        return EmbeddedCodes(codes, with_bias(codes, item_bias))
 
 
 class TestHierarchicalIndexOverAnInvertedFileThatLooksIntoAllLists(TestHierarchicalIndex):
     def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
         n_lists = min(4, len(codes))
-        return BySigns.build(InvertedFile(codes, n_lists=n_lists, n_probe=n_lists), codes)
+        lists = InvertedFile(codes, item_bias, n_lists=n_lists, n_probe=n_lists)
+        return HierarchicalIndex(lists, with_bias(codes, item_bias))
 
 
 class TestTorchHammingIndex(IndexContract):

@@ -107,7 +107,7 @@ def test_every_instruction_set_gives_the_same_answers(simd: str, tmp_path: Path)
 
 def every_answer() -> list[np.ndarray]:
     """Results of every kind of search at every width, floats included to the last bit."""
-    from hashgnn.index import HierarchicalIndex
+    from hashgnn.index import EmbeddedCodes, HierarchicalIndex
 
     rng = np.random.default_rng(5)
     answers = []
@@ -125,7 +125,7 @@ def every_answer() -> list[np.ndarray]:
             ),
             index.search(floats, 100),
             *(
-                HierarchicalIndex(index, vectors, dtype=dtype).search(queries, vectors[:7], 20)
+                HierarchicalIndex(index, vectors, dtype=dtype).search(EmbeddedCodes(queries, vectors[:7]), 20)
                 for dtype in ("float32", "float16", "int8")
             ),
         ):

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index._arguments import as_matches, check_k, check_queries, check_query_bits, search_arguments
-from hashgnn.index.base import EmbeddedCodes, MutableIndex
+from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
+from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import SavedIndex
 from hashgnn.ranking import CandidateFilter, Matches
 

@@ -92,7 +92,7 @@ class EmbeddedStore:
     @property
     def dtype(self) -> str:
         """How embeddings are kept."""
-        return self.rows.dtype.name
+        return str(self.rows.dtype.name)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -205,7 +205,8 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         dtype: str = "float32",
         oversampling: int = 5,
     ) -> None:
-        store = index.snapshot() if isinstance(index, MutableIndex) else None
+        source: Any = index
+        store = source.snapshot() if isinstance(source, MutableIndex) else None
         if not isinstance(store, CodeStore | ListStore):
             raise ParameterError(
                 f"index must be a HammingIndex or an InvertedFile, got {type(index).__name__}"

@@ -22,7 +22,8 @@ from hashgnn.index._arguments import (
 )
 from hashgnn.index._clustering import assign, default_n_lists, train_centroids
 from hashgnn.index._tuning import check_sample, smallest_power
-from hashgnn.index.base import EmbeddedCodes, MutableIndex
+from hashgnn.index.base import MutableIndex
+from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import SavedIndex
 from hashgnn.index.stores.list_store import ListStore
 from hashgnn.ranking import CandidateFilter, Matches

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ WIDTHS = (8, 16, 24, 64, 72, 128, 256, 512, 520, 1024)
 
 @dataclass(frozen=True)
 class Case:
-    """What one search is given.
+    """One search.
 
     Attributes
     ----------
@@ -80,6 +82,18 @@ def assert_same(found: Matches, expected: Matches) -> None:
     np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6, atol=1e-4)
     if expected.distances is not None and found.distances is not None:
         np.testing.assert_array_equal(found.distances, expected.distances)
+
+
+def edit_header(path: Path, old: str, new: str) -> None:
+    """Change the header of a saved index, its checksum with it."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[8:16], "little")
+    header = content[48 : 48 + length].decode()
+    assert header.count(old) == 1
+    header = header.replace(old, new)
+    start = b"hashgnnx" + len(header).to_bytes(8, "little") + hashlib.sha256(header.encode()).digest()
+    padding = 4096 - len(start) - len(header)
+    path.write_bytes(start + header.encode() + bytes(padding) + content[4096:])
 
 
 def _lists(rng: np.random.Generator, n_queries: int, n: int, longest: int) -> list[Array]:
