@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn.benchmarking import generated_catalogue
+from hashgnn.benchmarking import generated_workload
 from hashgnn.benchmarking.search.machine import machine
 from hashgnn.benchmarking.search.timing import timed
 from hashgnn.codes import BinaryCodes, ItemBias
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    data = generated_catalogue(options.items, options.queries, options.bits, rng=rng)
+    data = generated_workload(options.items, options.queries, options.bits, rng=rng)
     index, queries, n = HammingIndex(data.item_codes), data.query_codes, options.items
 
     def lists(length: int) -> Callable[[slice], IndexLists]:

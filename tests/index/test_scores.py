@@ -7,7 +7,7 @@ import pytest
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import HammingIndex
-from hashgnn.index.scores import asymmetric_scores, code_scores, to_code_length
+from hashgnn.index.scores import asymmetric_scores, code_scores, rounded_queries, to_code_length
 from hashgnn.ranking import top_k
 
 RNG = np.random.default_rng(5)
@@ -62,3 +62,20 @@ def test_equal_codes_tie_however_many_queries_come_together() -> None:
         scores = asymmetric_scores(QUERIES[:n], twice, None)
         np.testing.assert_array_equal(scores[:, :300], scores[:, 300:600])
         np.testing.assert_array_equal(scores[:, 0], scores[:, 600])
+
+
+@pytest.mark.parametrize("query_bits", [2, 4, 7])
+@pytest.mark.parametrize("bias", [BIAS, None])
+def test_rounded_queries_are_those_of_the_kernels(query_bits: int, bias: ItemBias | None) -> None:
+    """Codes of one bit each, all others 0: the difference to the code of zeros is twice the entry."""
+    ones = BinaryCodes(np.packbits(np.vstack([np.eye(N_BITS, dtype=bool), np.zeros(N_BITS, bool)]), axis=1))
+    none = None if bias is None else ItemBias(np.zeros(N_BITS + 1, np.uint8), 0.0)
+    found = HammingIndex(ones, none, query_bits=query_bits).search(QUERIES, N_BITS + 1)
+    scores = np.empty_like(found.scores)
+    np.put_along_axis(scores, found.positions, found.scores, axis=1)
+    multiples, steps = rounded_queries(QUERIES, query_bits=query_bits, biased=bias is not None)
+    np.testing.assert_allclose(
+        (scores[:, :-1] - scores[:, -1:]) / 2, multiples * steps[:, None], rtol=1e-4, atol=1e-4
+    )
+    assert (multiples % 2 == 1).all()
+    np.testing.assert_array_equal(np.abs(multiples).max(axis=1), 2**query_bits - 1)

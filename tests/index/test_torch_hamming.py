@@ -36,9 +36,7 @@ def test_answers_equal_the_reference(device: str, n_bits: int) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("packed", [False, True])
-def test_tiles_blocks_and_groups_change_nothing(
-    device: str, packed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tiles_blocks_and_groups_change_nothing(device: str, packed: bool) -> None:
     rng = np.random.default_rng(0)
     # Few patterns: most distances tie, within groups and across them, blocks and tiles.
     codes = BinaryCodes(rng.integers(0, 256, (30, 16), np.uint8)[rng.integers(0, 30, 9000)])
@@ -49,9 +47,9 @@ def test_tiles_blocks_and_groups_change_nothing(
         CandidateFilter.from_lists(block_per_query=lists),
         CandidateFilter.from_lists(allow_per_query=lists),
     )
-    monkeypatch.setattr(torch_hamming, "_TILE", 2048)
-    monkeypatch.setattr(torch_hamming, "_QUERIES", 7)
-    index = TorchHammingIndex(codes, bias, device=device, packed=packed)
+    index = TorchHammingIndex(
+        codes, bias, device=device, packed=packed, codes_per_tile=2048, queries_per_block=7
+    )
     for k in (1, 30, 3000, 9000):
         for candidates in (None, *filters):
             found = index.search(queries, k, candidates=candidates)
@@ -66,7 +64,7 @@ def test_a_group_is_near_the_size_that_sorts_least(k: int) -> None:
     assert sorted_codes[size] <= 1.1 * min(sorted_codes.values())
 
 
-def test_packed_codes_take_a_bit_a_bit() -> None:
+def test_packed_codes_take_one_bit_for_a_bit() -> None:
     codes = BinaryCodes(np.zeros((2048, 16), np.uint8))
     kept = [TorchHammingIndex(codes, device="cpu", packed=packed).nbytes for packed in (True, False)]
     assert kept == [2048 * 16, 2048 * 128 * 4]

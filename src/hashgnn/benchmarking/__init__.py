@@ -3,19 +3,19 @@
 from hashgnn.benchmarking.search import (
     ENGINES,
     PEERS,
-    Catalogue,
+    Workload,
     benchmark_search,
-    generated_catalogue,
-    model_catalogue,
+    generated_workload,
+    model_workload,
     plot_search,
 )
 
 __all__ = [
     "ENGINES",
     "PEERS",
-    "Catalogue",
+    "Workload",
     "benchmark_search",
-    "generated_catalogue",
-    "model_catalogue",
+    "generated_workload",
+    "model_workload",
     "plot_search",
 ]

@@ -1,4 +1,7 @@
-"""Scores of every item for a block of queries: the definition of each search way, in plain NumPy."""
+"""Scores of every item for a block of queries: the definition of each search way, in plain NumPy.
+
+The kernels find the best by these scores. ``native/core/queries.cpp`` rounds float queries in the same way.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,11 @@ import numpy as np
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 
-# Raised with every change of what a search way scores: results of before are not those of after.
+# Raised with every change of what a search way scores: results before and after it must not be compared.
 SCORING = 2
 
-_LEVELS = np.float32(15)  # of 4 query bits, that of an index
 _SMALLEST_BIASED_STEP = np.float32(1 / 128)
-_BLOCK = 16384  # codes unpacked at a time; a sign takes 32 times the room of a bit
+_BLOCK = 16384  # codes unpacked at a time; a sign takes 32 times the memory of a bit
 
 
 def code_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Array:
@@ -35,24 +37,81 @@ def code_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Ar
     return scores
 
 
-def asymmetric_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Array:
-    """Return ``queries · signs + bias``, shape (n_queries, n_codes), float32, of float queries as an index rounds them.
+def rounded_queries(queries: Array, *, query_bits: int = 4, biased: bool) -> tuple[Array, Array]:
+    """Round float queries as the kernels of an index do.
 
-    That is :class:`~hashgnn.index.HammingIndex` with 4 query bits: entries become odd multiples, up to 15, of a
-    fifteenth of the largest, and the bias is rounded down to two of these steps. So sums are of whole numbers, and what
-    the index finds is what these scores rank first, ties included.
+    An entry becomes the nearest odd multiple of a step of its query. The step is the largest entry by
+    absolute value, divided by ``2 ** query_bits - 1``. Where an item bias is added it is at least 1/128.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_queries, n_bits), float32
+    query_bits : int, default=4
+    biased : bool
+        Whether an item bias is added to the scores.
+
+    Returns
+    -------
+    multiples : ndarray of shape (n_queries, n_bits), float32
+        Odd whole numbers from ``-(2 ** query_bits - 1)`` to ``2 ** query_bits - 1``.
+    steps : ndarray of shape (n_queries,), float32
+        Points of score of one unit.
+
+    Examples
+    --------
+    >>> multiples, steps = rounded_queries(np.array([[3.0, -1.2, 0.1]], np.float32), query_bits=2, biased=False)
+    >>> multiples, steps
+    (array([[ 3., -1.,  1.]], dtype=float32), array([1.], dtype=float32))
     """
-    steps = np.abs(queries).max(axis=1) / _LEVELS
-    if bias is not None:
+    levels = np.float32(2**query_bits - 1)
+    steps = np.abs(queries).max(axis=1, initial=0) / levels
+    if biased:
         steps = np.maximum(steps, _SMALLEST_BIASED_STEP)
     steps[steps == 0] = 1  # a query of zeros
-    places = np.clip(np.rint((queries / steps[:, None] + _LEVELS) * np.float32(0.5)), 0, _LEVELS)
-    scores = code_scores(2 * places - _LEVELS, codes, None)
+    places = np.clip(np.rint((queries / steps[:, None] + levels) * np.float32(0.5)), 0, levels)
+    return 2 * places - levels, steps
+
+
+def rounded_penalties(penalty: Array, step: float) -> Array:
+    """Return what item penalties take off a score, in steps of a query, as the kernels round it.
+
+    Parameters
+    ----------
+    penalty : ndarray of shape (n_codes,), uint8
+    step : float
+        Of one query, at least 1/128.
+
+    Returns
+    -------
+    ndarray of shape (n_codes,), float32
+        Even whole numbers: twice the penalty divided by the step, rounded down. The divisor is rounded to a 256th.
+    """
+    scale = int(np.rint(min(np.float32(256) / np.float32(step), np.float32(32768))))
+    points: Array = (2 * ((np.arange(256) * scale) >> 8)).astype(np.float32)[penalty]
+    return points
+
+
+def asymmetric_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None) -> Array:
+    """Return ``queries · signs + bias`` of float queries as an index rounds them.
+
+    The rounding is that of :class:`~hashgnn.index.HammingIndex` with 4 query bits. Sums are of whole numbers,
+    so what the index finds is what these scores rank first, ties included.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_queries, n_bits), float32
+    codes : BinaryCodes of shape (n_codes, n_bits)
+    bias : ItemBias of length n_codes, or None
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_codes), float32
+    """
+    multiples, steps = rounded_queries(queries, biased=bias is not None)
+    scores = code_scores(multiples, codes, None)
     if bias is not None:
-        penalty_scales = np.rint(np.minimum(np.float32(256) / steps, np.float32(32768))).astype(np.int64)
-        for row, scale in enumerate(penalty_scales):
-            points = 2 * ((np.arange(256) * scale) >> 8)
-            scores[row] -= points.astype(np.float32)[bias.penalty]
+        for row, step in enumerate(steps):
+            scores[row] -= rounded_penalties(bias.penalty, step)
     scores *= steps[:, None]
     if bias is not None:
         scores += np.float32(bias.top)
@@ -60,9 +119,13 @@ def asymmetric_scores(queries: Array, codes: BinaryCodes, bias: ItemBias | None)
 
 
 def to_code_length(queries: Array) -> Array:
-    """Return float queries (n, n_bits), float32, as long as codes: ``sqrt(n_bits)``. A row of zeros stays.
+    """Scale float queries to the norm of a code, ``sqrt(n_bits)``. A row of zeros stays.
 
-    A bias that was learned beside codes then weighs as much for floats as it does for them.
+    An item bias that was learned with codes then has the same weight for floats as for codes.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n, n_bits), float32
     """
     scaled: Array = queries * (np.sqrt(np.float32(queries.shape[1])) * inverse_lengths(queries)[:, None])
     return scaled
@@ -78,7 +141,7 @@ def float_scores(queries: Array, table: Array, inverse_norms: Array | None = Non
 
 
 def inverse_lengths(table: Array) -> Array:
-    """Return one over the length of each row, float32; 0 for a row of zeros, whose cosine is 0."""
+    """Return one over the norm of each row, float32; 0 for a row of zeros, whose cosine is 0."""
     lengths = np.sqrt(np.einsum("ij,ij->i", table, table, dtype=np.float32))
     inverse: Array = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     return inverse

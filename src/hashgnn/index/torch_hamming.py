@@ -12,16 +12,14 @@ from hashgnn._extras import require
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index._arguments import check_filter, check_k, check_lists, check_queries
+from hashgnn.index._arguments import check_bias_length, check_filter, check_k, check_lists, check_queries
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.ranking import CandidateFilter, Matches
 
-_TILE = 1 << 20  # codes whose signs are multiplied at once
-_QUERIES = 256  # multiplied at once
 _LARGEST_GROUP = 1024
 _NOTHING = -4096.0  # the score of what may not be returned: below every other, and exact in half precision
-_SMALL = 1 << 19  # places that fit a key of 32 bits beside a distance, which is sorted in half the time
+_SMALL = 1 << 19  # places that fit a key of 32 bits together with a distance; these sort in half the time
 
 
 class TorchHammingIndex(CandidateIndex):
@@ -38,14 +36,16 @@ class TorchHammingIndex(CandidateIndex):
     device : str, default="cuda"
         Where torch keeps the codes and multiplies.
     packed : bool, default=False
-        Keep a bit a bit and unpack a million codes at a time, which costs single queries and small batches
-        time. Otherwise signs are kept, two bytes a bit on a GPU and four elsewhere.
+        Keep one bit for each bit and unpack a tile of codes at a time, which slows single queries and small
+        batches. Otherwise signs are kept, two bytes a bit on a GPU and four elsewhere.
+    codes_per_tile, queries_per_block : int, default=1048576, 256
+        What is multiplied at once: smaller ones take less memory. A tile is a multiple of 1,024 codes.
 
     Attributes
     ----------
     nbytes : int
-        What the device keeps between searches. A search adds one to two gigabytes for a while at 128 bits and
-        a hundred results, more for wider codes that are packed and for larger ``k``.
+        What the device keeps between searches. At 128 bits and a hundred results a search needs one to two
+        gigabytes more while it runs. Wider packed codes and a larger ``k`` need more.
 
     Raises
     ------
@@ -70,10 +70,15 @@ class TorchHammingIndex(CandidateIndex):
         *,
         device: str = "cuda",
         packed: bool = False,
+        codes_per_tile: int = 1 << 20,
+        queries_per_block: int = 256,
     ) -> None:
         torch = require("torch", extra="train", purpose="TorchHammingIndex")
-        if item_bias is not None and len(item_bias) != len(codes):
-            raise ParameterError(f"item_bias must have one value a code, {len(codes)}, got {len(item_bias)}")
+        check_bias_length(item_bias, len(codes))
+        self._tile = check_int(
+            "codes_per_tile", codes_per_tile, minimum=_LARGEST_GROUP, multiple_of=_LARGEST_GROUP
+        )
+        self._block = check_int("queries_per_block", queries_per_block, minimum=1)
         try:
             self._device = torch.device(device)
             torch.empty(1, device=self._device)
@@ -134,7 +139,7 @@ class TorchHammingIndex(CandidateIndex):
     ) -> Matches:
         """Find the ``k`` best codes for each query; see :meth:`CandidateIndex.search`.
 
-        Queries must be codes. ``n_threads`` is torch's own business.
+        Queries must be codes. Torch chooses its threads by itself, whatever ``n_threads`` says.
         """
         codes = check_queries(queries, self._n_bits)
         if not isinstance(codes, BinaryCodes):
@@ -166,7 +171,7 @@ class TorchHammingIndex(CandidateIndex):
         if not len(codes):
             return np.empty((0, k), np.int64)
         signs = torch.from_numpy(codes.signs()).to(self._device, self._dtype)
-        blocks = [slice(start, start + _QUERIES) for start in range(0, len(codes), _QUERIES)]
+        blocks = [slice(start, start + self._block) for start in range(0, len(codes), self._block)]
         found: list[list[Any]] = [[] for _ in blocks]
         for tile in self._tiles():
             rows = self._unpacked(self._rows[tile]) if self._packed else self._rows[tile]
@@ -206,8 +211,8 @@ class TorchHammingIndex(CandidateIndex):
         return values * n + torch.arange(n, dtype=dtype, device=self._device)
 
     def _tiles(self) -> Iterator[slice]:
-        for start in range(0, self._n_rows, _TILE):
-            yield slice(start, min(start + _TILE, self._n_rows))
+        for start in range(0, self._n_rows, self._tile):
+            yield slice(start, min(start + self._tile, self._n_rows))
 
     def _unpacked(self, rows: Any) -> Any:
         """Return the signs of packed rows, (n, n_bits)."""
@@ -253,7 +258,7 @@ class _Limits:
             scores = listed
         if self._block is not None:
             scores[_inside(self._block, block, tile)] = _NOTHING
-        scores[:, self._n_codes - tile.start :] = _NOTHING  # rows that are there for the groups' sake
+        scores[:, self._n_codes - tile.start :] = _NOTHING  # rows that only fill the groups
         if self._outside is not None:
             kept = scores[:, : self._n_codes - tile.start]
             kept.masked_fill_(self._outside[tile], _NOTHING)

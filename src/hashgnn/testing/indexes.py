@@ -6,6 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -173,7 +174,7 @@ class IndexContract(ABC):
                     calls.append(
                         (
                             f"{name}.* must hold positions from 0 to 49, got {at}",
-                            lambda f=outside: index.search(queries, 5, candidates=f),
+                            partial(index.search, queries, 5, candidates=outside),
                         )
                     )
         for sentence, call in calls:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hashgnn.benchmarking import PEERS, benchmark_search, generated_catalogue
+from hashgnn.benchmarking import PEERS, benchmark_search, generated_workload
 from hashgnn.benchmarking.search import benchmark, check_plot
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
-from hashgnn.benchmarking.search.engine import Threads
+from hashgnn.benchmarking.search.contract import Threads
 from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
 from hashgnn.benchmarking.search.machine import has_instructions
 from hashgnn.errors import MissingExtraError, ParameterError
@@ -97,7 +97,7 @@ def test_no_thread_that_builds_is_refused() -> None:
 @pytest.mark.parametrize("peer", APPROXIMATE_PEERS)
 def test_a_search_for_many_results_leaves_the_breadth_as_it_was(peer: str) -> None:
     pytest.importorskip(peer.split("-")[0])
-    data = generated_catalogue(20000, 32, 64)
+    data = generated_workload(20000, 32, 64)
     engine = next(engine for engine in (*CODE_PEERS, *FLOAT_PEERS) if engine.name == peer)
     built = engine.build(data, 10, Threads(1, 1))
     assert built.set_breadth is not None
@@ -111,8 +111,8 @@ def test_every_peer_is_named_once() -> None:
     assert len(set(PEERS)) == len(PEERS) == 13
 
 
-def test_a_seed_gives_one_catalogue() -> None:
-    one, other = generated_catalogue(500, 4, 32, rng=3), generated_catalogue(500, 4, 32, rng=3)
+def test_a_seed_gives_one_workload() -> None:
+    one, other = generated_workload(500, 4, 32, rng=3), generated_workload(500, 4, 32, rng=3)
     assert one.item_codes == other.item_codes
     assert (one.items == other.items).all()
 
@@ -126,9 +126,7 @@ def test_a_peer_that_is_not_installed_is_named_before_anything_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "hnswlib", None)
-    monkeypatch.setattr(
-        benchmark, "generated_catalogue", lambda *_, **__: pytest.fail("items were generated")
-    )
+    monkeypatch.setattr(benchmark, "generated_workload", lambda *_, **__: pytest.fail("items were generated"))
     with pytest.raises(
         MissingExtraError, match=r'this peer needs the package hnswlib; .*"hashgnn\[benchmark\]"'
     ):
@@ -162,10 +160,10 @@ def test_a_plot_of_another_format_is_refused(tmp_path: Path) -> None:
         check_plot(tmp_path / "plot.doc")
 
 
-def test_k_beyond_a_given_catalogue_is_refused() -> None:
-    catalogue = generated_catalogue(50, 4, 32)
+def test_k_beyond_a_workload_is_refused() -> None:
+    workload = generated_workload(50, 4, 32)
     with pytest.raises(ParameterError, match="k must be at most 50, the number of items, got 100"):
-        benchmark_search(catalogue=catalogue, peers=[])
+        benchmark_search(workload=workload, peers=[])
 
 
 def test_engines_of_a_gpu_take_part_where_there_is_one() -> None:

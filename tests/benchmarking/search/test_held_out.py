@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hashgnn as hg
-from hashgnn.benchmarking import benchmark_search, model_catalogue
+from hashgnn.benchmarking import benchmark_search, model_workload
 from hashgnn.data import Interactions, generate_interactions
 from hashgnn.data import split as splits
 from hashgnn.recommender import HashGNN
@@ -37,7 +37,7 @@ def test_recall_end_to_end_is_that_of_the_evaluation(
         model, train, test, metrics=["recall@20"], n_bootstrap=0, n_timed=0, rng=0, progress=False
     ).metrics
     rows = benchmark_search(
-        catalogue=model_catalogue(model, test),
+        workload=model_workload(model, test),
         k=20,
         n_queries=16,
         n_rounds=1,

@@ -1,18 +1,18 @@
 """Searches timed side by side, with what they find."""
 
 from hashgnn.benchmarking.search.benchmark import ENGINES, PEERS, benchmark_search
-from hashgnn.benchmarking.search.catalogue import Catalogue, generated_catalogue, model_catalogue
 from hashgnn.benchmarking.search.machine import machine
 from hashgnn.benchmarking.search.plot import check_plot, plot_search
+from hashgnn.benchmarking.search.workload import Workload, generated_workload, model_workload
 
 __all__ = [
     "ENGINES",
     "PEERS",
-    "Catalogue",
+    "Workload",
     "benchmark_search",
     "check_plot",
-    "generated_catalogue",
+    "generated_workload",
     "machine",
-    "model_catalogue",
+    "model_workload",
     "plot_search",
 ]

@@ -9,14 +9,14 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn._progress import progress as progress_bar
-from hashgnn.benchmarking.search.catalogue import Catalogue, generated_catalogue
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
-from hashgnn.benchmarking.search.engine import Built, Engine, Threads
-from hashgnn.benchmarking.search.engines import OURS
+from hashgnn.benchmarking.search.contract import Built, Engine, Threads
 from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
 from hashgnn.benchmarking.search.gpu import GPU_ENGINES, GPU_PEERS, has_gpu
-from hashgnn.benchmarking.search.quality import HELD_OUT_K, ExactResults, Tuned, held_out_recall
+from hashgnn.benchmarking.search.index_recall import HELD_OUT_K, ExactResults, Tuned, held_out_recall
+from hashgnn.benchmarking.search.ours import OURS
 from hashgnn.benchmarking.search.timing import Times, take_turns, timed
+from hashgnn.benchmarking.search.workload import Workload, generated_workload
 from hashgnn.errors import ParameterError
 
 _OURS = (*OURS, *GPU_ENGINES)
@@ -37,7 +37,7 @@ def benchmark_search(
     peers: Sequence[str] = ("faiss-binary-flat", "faiss-flat-ip"),
     engines: Sequence[str] = ENGINES,
     n_rounds: int = 5,
-    catalogue: Catalogue | None = None,
+    workload: Workload | None = None,
     rng: int | np.random.Generator = 0,
     progress: bool | None = None,
 ) -> list[dict[str, Any]]:
@@ -51,12 +51,12 @@ def benchmark_search(
     Parameters
     ----------
     n_items, n_bits : int
-        Of the generated catalogue; ignored where one is given.
+        Of the generated items; ignored where a workload is passed.
     k, n_threads : int
     n_build_threads : int or None, default=None
         Threads that build what is searched; ``None``: as many as search.
     n_queries : int, default=256
-        In a batch; at most as many as a given catalogue has.
+        In a batch; at most as many as the workload has.
     peers : sequence of str, default=("faiss-binary-flat", "faiss-flat-ip")
         Names of ``PEERS``.
     engines : sequence of str
@@ -64,7 +64,7 @@ def benchmark_search(
         or a GPU is left out where there is none.
     n_rounds : int, default=5
         Times are medians over the rounds.
-    catalogue : Catalogue or None, default=None
+    workload : Workload or None, default=None
         ``None`` generates a clustered one.
     rng : int or numpy Generator, default=0
     progress : bool or None, default=None
@@ -77,7 +77,7 @@ def benchmark_search(
         ``qps``, ``single_query_ms`` (median), ``single_query_p99_ms``, ``build_seconds``,
         ``bytes_per_item``, ``breadth`` (lists or graph nodes looked at; None for exact), ``candidates`` (re-ranked by floats;
         None for engines that re-rank nothing), ``index_recall`` (share of the exact
-        best ``k`` by what the engine compares), ``recall@20`` (on held-out items, where the catalogue has
+        best ``k`` by what the engine compares), ``recall@20`` (on held-out items, where the workload has
         some, else None), ``compared_with``, and ``ratio_to_ours`` and ``single_ratio_to_ours``: its time a
         query divided by that of the engine of ours in ``compared_with``, in batches and for single
         queries. Above 1, ours is faster. The same of processor time, which other work on the machine
@@ -107,11 +107,11 @@ def benchmark_search(
         )
     for engine in chosen:  # before what may take hours
         engine.load()
-    data = catalogue
+    data = workload
     if data is None:
         check_int("n_items", n_items, minimum=size)
         with progress_bar("Generating items", None, enabled=progress):
-            data = generated_catalogue(n_items, batch, n_bits, rng=rng)
+            data = generated_workload(n_items, batch, n_bits, rng=rng)
     if size > len(data.items):
         raise ParameterError(f"k must be at most {len(data.items)}, the number of items, got {size}")
     batch = min(batch, len(data.queries))
@@ -184,7 +184,7 @@ def _ratios(theirs: Times, ours: Times) -> dict[str, float]:
     }
 
 
-def _held_out_recall(built: Built, data: Catalogue) -> float | None:
+def _held_out_recall(built: Built, data: Workload) -> float | None:
     held_out = data.held_out
     if held_out is None or held_out.n_items < HELD_OUT_K:
         return None

@@ -10,9 +10,9 @@ import numpy as np
 
 from hashgnn._extras import require
 from hashgnn._types import Array
-from hashgnn.benchmarking.search.catalogue import Catalogue
-from hashgnn.benchmarking.search.engine import Built, Engine, Rows, Threads
+from hashgnn.benchmarking.search.contract import Built, Engine, Rows, Threads
 from hashgnn.benchmarking.search.machine import has_instructions
+from hashgnn.benchmarking.search.workload import Workload
 from hashgnn.codes import BinaryCodes
 from hashgnn.codes.item_bias import widen_items, widen_queries
 
@@ -83,18 +83,18 @@ def _flat(items: BinaryCodes, queries: BinaryCodes, threads: Threads, compares: 
     return Built(faiss_search(index, queries.packed, threads.search), items.packed.nbytes, compares)
 
 
-def _binary_flat(data: Catalogue, k: int, threads: Threads) -> Built:
+def _binary_flat(data: Workload, k: int, threads: Threads) -> Built:
     return _flat(data.item_codes, data.query_codes, threads, "codes")
 
 
-def _binary_flat_widened(data: Catalogue, k: int, threads: Threads) -> Built:
+def _binary_flat_widened(data: Workload, k: int, threads: Threads) -> Built:
     assert data.item_bias is not None
     items = widen_items(data.item_codes, data.item_bias)
     queries = widen_queries(data.query_codes, items.n_bits - data.n_bits)
     return _flat(items, queries, threads, "biased codes")
 
 
-def _binary_ivf(data: Catalogue, k: int, threads: Threads) -> Built:
+def _binary_ivf(data: Workload, k: int, threads: Threads) -> Built:
     faiss = faiss_module(threads.build)
     n, n_lists = len(data.item_codes), list_count(len(data.item_codes))
     quantiser = faiss.IndexBinaryFlat(data.n_bits)
@@ -110,7 +110,7 @@ def _binary_ivf(data: Catalogue, k: int, threads: Threads) -> Built:
     )
 
 
-def _binary_hnsw(data: Catalogue, k: int, threads: Threads) -> Built:
+def _binary_hnsw(data: Workload, k: int, threads: Threads) -> Built:
     index = faiss_module(threads.build).IndexBinaryHNSW(data.n_bits, HNSW_LINKS)
     index.hnsw.efConstruction = HNSW_CONSTRUCTION
     index.add(data.item_codes.packed)
@@ -127,7 +127,7 @@ def _load_usearch() -> Any:
     return require("usearch.index", extra="benchmark", purpose="this peer")
 
 
-def _usearch(data: Catalogue, k: int, threads: Threads, *, exact: bool) -> Built:
+def _usearch(data: Workload, k: int, threads: Threads, *, exact: bool) -> Built:
     usearch = _load_usearch()
     packed, queries = data.item_codes.packed, data.query_codes.packed
     if exact:
@@ -149,9 +149,9 @@ def _usearch(data: Catalogue, k: int, threads: Threads, *, exact: bool) -> Built
     index.add(np.arange(len(packed)), packed, threads=threads.build)
 
     def search(rows: Rows, size: int) -> Array:
-        asked = queries[rows]
-        found = index.search(asked, size, threads=threads.search)
-        keys = np.asarray(found.keys).astype(np.int64).reshape(len(asked), size)
+        chosen = queries[rows]
+        found = index.search(chosen, size, threads=threads.search)
+        keys = np.asarray(found.keys).astype(np.int64).reshape(len(chosen), size)
         counts = np.reshape(getattr(found, "counts", size), (-1, 1))
         return np.where(np.arange(size) < counts, keys, -1)
 

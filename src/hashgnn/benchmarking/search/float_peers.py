@@ -8,7 +8,6 @@ import numpy as np
 
 from hashgnn._extras import require
 from hashgnn._types import Array
-from hashgnn.benchmarking.search.catalogue import Catalogue
 from hashgnn.benchmarking.search.code_peers import (
     HNSW_BREADTHS,
     HNSW_CONSTRUCTION,
@@ -20,18 +19,19 @@ from hashgnn.benchmarking.search.code_peers import (
     load_faiss,
     training_rows,
 )
-from hashgnn.benchmarking.search.engine import Built, Engine, Rows, Threads, writable
+from hashgnn.benchmarking.search.contract import Built, Engine, Rows, Threads, writable
+from hashgnn.benchmarking.search.workload import Workload
 
 _PRODUCTS = 1 << 22  # scores held at a time by exhaustive products: they stay in the cache
 
 
-def _flat_ip(data: Catalogue, k: int, threads: Threads) -> Built:
+def _flat_ip(data: Workload, k: int, threads: Threads) -> Built:
     index = faiss_module(threads.build).IndexFlatIP(data.items.shape[1])
     index.add(data.items)
     return Built(faiss_search(index, data.queries, threads.search), data.items.nbytes, "floats")
 
 
-def _hnsw(data: Catalogue, k: int, threads: Threads) -> Built:
+def _hnsw(data: Workload, k: int, threads: Threads) -> Built:
     faiss = faiss_module(threads.build)
     index = faiss.IndexHNSWFlat(data.items.shape[1], HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = HNSW_CONSTRUCTION
@@ -45,7 +45,7 @@ def _hnsw(data: Catalogue, k: int, threads: Threads) -> Built:
     )
 
 
-def _ivfpq(data: Catalogue, k: int, threads: Threads) -> Built:
+def _ivfpq(data: Workload, k: int, threads: Threads) -> Built:
     faiss = faiss_module(threads.build)
     n, n_lists, half = len(data.items), list_count(len(data.items)), data.items.shape[1] // 2
     index = faiss.index_factory(
@@ -79,7 +79,7 @@ def _load_torch() -> Any:
     return require("torch", extra="train", purpose="this peer")
 
 
-def _hnswlib(data: Catalogue, k: int, threads: Threads) -> Built:
+def _hnswlib(data: Workload, k: int, threads: Threads) -> Built:
     hnswlib = _load_hnswlib()
     index = hnswlib.Index(space="ip", dim=data.items.shape[1])
     index.init_index(len(data.items), ef_construction=HNSW_CONSTRUCTION, M=HNSW_LINKS // 2)
@@ -105,7 +105,7 @@ def _hnswlib(data: Catalogue, k: int, threads: Threads) -> Built:
     )
 
 
-def _numpy_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
+def _numpy_matmul(data: Workload, k: int, threads: Threads) -> Built:
     pools = _load_threadpoolctl().ThreadpoolController()
 
     def search(rows: Rows, size: int) -> Array:
@@ -128,17 +128,17 @@ def _numpy_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
     return Built(search, data.items.nbytes, "floats")
 
 
-def _torch_matmul(data: Catalogue, k: int, threads: Threads) -> Built:
+def _torch_matmul(data: Workload, k: int, threads: Threads) -> Built:
     torch = _load_torch()
     items, queries = (torch.from_numpy(writable(array)) for array in (data.items, data.queries))
 
     def search(rows: Rows, size: int) -> Array:
         torch.set_num_threads(threads.search)
-        asked = queries[rows]
+        chosen = queries[rows]
         found, scores = [], []
-        step = max(size, _PRODUCTS // len(asked))
+        step = max(size, _PRODUCTS // len(chosen))
         for start in range(0, len(items), step):
-            products = asked @ items[start : start + step].T
+            products = chosen @ items[start : start + step].T
             best = torch.topk(products, min(size, products.shape[1]), dim=1)
             found.append(best.indices + start)
             scores.append(best.values)

@@ -7,8 +7,8 @@ from typing import Any
 
 from hashgnn._extras import require
 from hashgnn._types import Array
-from hashgnn.benchmarking.search.catalogue import Catalogue
-from hashgnn.benchmarking.search.engine import Built, Engine, Rows, Threads, writable
+from hashgnn.benchmarking.search.contract import Built, Engine, Rows, Threads, writable
+from hashgnn.benchmarking.search.workload import Workload
 from hashgnn.index import CandidateFilter, TorchHammingIndex
 
 _PRODUCTS = 1 << 28  # scores held at a time
@@ -29,15 +29,15 @@ def _torch() -> Any:
     return require("torch", extra="train", purpose="a search on a GPU")
 
 
-def _signs(data: Catalogue, k: int, threads: Threads) -> Built:
+def _signs(data: Workload, k: int, threads: Threads) -> Built:
     return _hamming(data, packed=False)
 
 
-def _packed(data: Catalogue, k: int, threads: Threads) -> Built:
+def _packed(data: Workload, k: int, threads: Threads) -> Built:
     return _hamming(data, packed=True)
 
 
-def _hamming(data: Catalogue, *, packed: bool) -> Built:
+def _hamming(data: Workload, *, packed: bool) -> Built:
     index = TorchHammingIndex(data.item_codes, packed=packed)
 
     def search(rows: Rows, k: int, candidates: CandidateFilter | None = None) -> Array:
@@ -47,16 +47,16 @@ def _hamming(data: Catalogue, *, packed: bool) -> Built:
     return Built(search, index.nbytes, "codes", search_filtered=search)
 
 
-def _matmul(data: Catalogue, k: int, threads: Threads) -> Built:
+def _matmul(data: Workload, k: int, threads: Threads) -> Built:
     torch = _torch()
     items = torch.from_numpy(writable(data.items)).to("cuda", torch.float16)
 
     def search(rows: Rows, size: int) -> Array:
-        asked = torch.from_numpy(writable(data.queries[rows])).to("cuda", torch.float16)
+        chosen = torch.from_numpy(writable(data.queries[rows])).to("cuda", torch.float16)
         step = max(1, _PRODUCTS // len(items))
         parts = [
-            torch.topk(asked[start : start + step] @ items.T, size, dim=1).indices
-            for start in range(0, len(asked), step)
+            torch.topk(chosen[start : start + step] @ items.T, size, dim=1).indices
+            for start in range(0, len(chosen), step)
         ]
         positions: Array = torch.cat(parts).cpu().numpy()
         return positions

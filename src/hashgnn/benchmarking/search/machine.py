@@ -17,7 +17,7 @@ def machine(n_threads: int) -> str:
 
 
 def has_instructions(name: str) -> bool:
-    """Return whether the processor says that it has an instruction set; False where it cannot be asked."""
+    """Return whether the processor says that it has an instruction set; False where that cannot be read."""
     return name in _facts().get("flags", "").split()
 
 

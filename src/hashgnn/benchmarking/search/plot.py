@@ -10,12 +10,12 @@ from hashgnn._extras import require
 from hashgnn._files import atomic_file
 from hashgnn.benchmarking.search.benchmark import ENGINES
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
-from hashgnn.benchmarking.search.quality import HELD_OUT_K
+from hashgnn.benchmarking.search.index_recall import HELD_OUT_K
 from hashgnn.errors import ParameterError
 
 _GROUPS = {"ours": "#1b6ca8", "codes, others": "#c96a1b", "floats": "#6b6b6b"}
 _MARKERS = {"ours": "o", "codes, others": "s", "floats": "D"}
-# Where a name may stand, in points from its mark: beside it, then further and further off.
+# Where a name may stand, in points from its mark: next to it, then further off.
 _PLACES = [
     (across, up, side)
     for far in range(7)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._progress import Advance
-from hashgnn.benchmarking.search.engine import Built
+from hashgnn.benchmarking.search.contract import Built
 
 _SINGLE_QUERIES = 32  # a round
 

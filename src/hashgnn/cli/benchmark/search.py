@@ -84,10 +84,10 @@ def search(
     if plot is not None:
         check_plot(plot)
     out = Output(as_json, quiet)
-    catalogue = _catalogue(model, test, seed, out)
+    workload = _workload(model, test, seed, out)
     what = f"{items:,} generated items, {bits} bits"
-    if model is not None and catalogue is not None:
-        what = f"{model.resolve().name}, {len(catalogue.items):,} items, {catalogue.n_bits} bits"
+    if model is not None and workload is not None:
+        what = f"{model.resolve().name}, {len(workload.items):,} items, {workload.n_bits} bits"
     measured_on = machine(threads)
     out.note(f"{what}, k={k}, batches of {queries}; {measured_on}")
     rows = benchmark_search(
@@ -100,7 +100,7 @@ def search(
         peers=_peers(peers, PEERS),
         engines=ENGINES if engines is None else comma_list("--engines", engines),
         n_rounds=rounds,
-        catalogue=catalogue,
+        workload=workload,
         rng=seed,
         progress=out.progress,
     )
@@ -124,15 +124,15 @@ def _peers(chosen: str, every: Sequence[str]) -> Sequence[str]:
     return every if chosen == "all" else comma_list("--peers", chosen)
 
 
-def _catalogue(model: Path | None, test: Path | None, seed: int, out: Output) -> Any:
+def _workload(model: Path | None, test: Path | None, seed: int, out: Output) -> Any:
     if (model is None) != (test is None):
         raise ParameterError("--model and --test must be given together, got one of them")
     if model is None or test is None:
         return None
-    from hashgnn.benchmarking import model_catalogue
+    from hashgnn.benchmarking import model_workload
     from hashgnn.cli._reading import Columns, open_model, read_interactions
 
     loaded = open_model(model)
     with out.warnings_as_notes():
         held_out = read_interactions(test, Columns(), out, like=loaded.state_)
-        return model_catalogue(loaded, held_out, rng=seed)
+        return model_workload(loaded, held_out, rng=seed)

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from hashgnn._types import Array
-from hashgnn.benchmarking.search.catalogue import Catalogue
-from hashgnn.benchmarking.search.engine import N_CANDIDATES, Built, Engine, Rows, Threads
+from hashgnn.benchmarking.search.contract import N_CANDIDATES, Built, Engine, Rows, Threads
+from hashgnn.benchmarking.search.workload import Workload
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import (
     CandidateFilter,
@@ -37,25 +37,25 @@ def _by_codes(bias: ItemBias | None) -> str:
     return "codes" if bias is None else "biased codes"
 
 
-def _hamming(data: Catalogue, k: int, threads: Threads) -> Built:
+def _hamming(data: Workload, k: int, threads: Threads) -> Built:
     return _scanned(HammingIndex(data.item_codes), data.query_codes, threads.search, "codes")
 
 
-def _biased(data: Catalogue, k: int, threads: Threads) -> Built:
+def _biased(data: Workload, k: int, threads: Threads) -> Built:
     index = HammingIndex(data.item_codes, data.item_bias)
     return _scanned(index, data.query_codes, threads.search, "biased codes")
 
 
-def _asymmetric(data: Catalogue, k: int, threads: Threads) -> Built:
+def _asymmetric(data: Workload, k: int, threads: Threads) -> Built:
     index = HammingIndex(data.item_codes, data.scored_bias)
     return _scanned(index, data.float_queries, threads.search, "float queries")
 
 
-def _lists(data: Catalogue, n_threads: int) -> InvertedFile:
+def _lists(data: Workload, n_threads: int) -> InvertedFile:
     return InvertedFile(data.item_codes, data.scored_bias, n_threads=n_threads)
 
 
-def _inverted(data: Catalogue, k: int, threads: Threads) -> Built:
+def _inverted(data: Workload, k: int, threads: Threads) -> Built:
     index = _lists(data, threads.build)
     compares = _by_codes(data.scored_bias)
     return _scanned(index, data.query_codes, threads.search, compares, **_breadth(index, index.n_lists))
@@ -66,13 +66,13 @@ def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str,
     return {"set_breadth": partial(setattr, index, "n_probe"), "breadths": (1, n_lists)}
 
 
-def _hierarchical(data: Catalogue, k: int, threads: Threads) -> Built:
+def _hierarchical(data: Workload, k: int, threads: Threads) -> Built:
     scan = HierarchicalIndex(HammingIndex(data.item_codes, data.scored_bias), data.items, dtype="float16")
     search = _Reranked(scan, data, threads.search)
     return Built(search, scan.nbytes, "floats", candidates=N_CANDIDATES, search_filtered=search)
 
 
-def _hierarchical_lists(data: Catalogue, k: int, threads: Threads) -> Built:
+def _hierarchical_lists(data: Workload, k: int, threads: Threads) -> Built:
     lists = _lists(data, threads.build)
     index = HierarchicalIndex(lists, data.items, dtype="float16")
     search = _Reranked(index, data, threads.search)
@@ -89,7 +89,7 @@ def _hierarchical_lists(data: Catalogue, k: int, threads: Threads) -> Built:
 class _Reranked:
     """A hierarchical search that re-ranks a number of candidates, whatever ``k`` is."""
 
-    def __init__(self, index: HierarchicalIndex, data: Catalogue, n_threads: int) -> None:
+    def __init__(self, index: HierarchicalIndex, data: Workload, n_threads: int) -> None:
         self.n_candidates = N_CANDIDATES
         self._index, self._n_threads = index, n_threads
         self._queries = EmbeddedCodes(data.query_codes, data.queries)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashgnn._types import Array
-from hashgnn.benchmarking.search.catalogue import Catalogue
+from hashgnn.benchmarking.search.workload import Workload
 from hashgnn.index import CandidateFilter
 
 Rows = slice | Array
 
-INDEX_RECALL = 0.95  # asked of approximate searches
+INDEX_RECALL = 0.95  # what approximate searches are tuned to
 N_CANDIDATES = 500  # re-ranked by floats where their number is not tuned
 
 
@@ -72,9 +72,9 @@ class Engine:
     name : str
     ours : str
         The engine of ours that it is compared with.
-    build : callable of (Catalogue, k, Threads) to Built
+    build : callable of (Workload, k, Threads) to Built
     needs_bias : bool, default=False
-        Whether it takes part only where the catalogue has an item bias.
+        Whether it takes part only where the workload has an item bias.
     needs_gpu : bool, default=False
         Whether it takes part only where torch has a GPU.
     load : callable, optional
@@ -83,7 +83,7 @@ class Engine:
 
     name: str
     ours: str
-    build: Callable[[Catalogue, int, Threads], Built]
+    build: Callable[[Workload, int, Threads], Built]
     needs_bias: bool = False
     needs_gpu: bool = False
     load: Callable[[], Any] = lambda: None

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hashgnn._types import Array
-from hashgnn.benchmarking.search.catalogue import Catalogue
-from hashgnn.benchmarking.search.engine import INDEX_RECALL, Built
+from hashgnn.benchmarking.search.contract import INDEX_RECALL, Built
+from hashgnn.benchmarking.search.workload import Workload
 from hashgnn.evaluation.held_out import HeldOut
 from hashgnn.index import CandidateFilter, HammingIndex
 from hashgnn.ranking import IndexLists
@@ -34,7 +34,7 @@ class Tuned(NamedTuple):
 class ExactResults:
     """Scores of the exact k-th result of some queries, by each thing that engines compare."""
 
-    def __init__(self, data: Catalogue, k: int, n_threads: int) -> None:
+    def __init__(self, data: Workload, k: int, n_threads: int) -> None:
         self._data, self._k, self._n_threads = data, k, n_threads
         self._queries = slice(0, min(_JUDGED, len(data.queries)))
         self._last: dict[str, Array] = {}
@@ -50,24 +50,24 @@ class ExactResults:
         return hits / (len(last) * self._k)
 
     def tune(self, built: Built) -> Tuned:
-        """Set the fewest candidates, a multiple of ``k``, that find ``INDEX_RECALL``, then the least breadth.
+        """Set the fewest candidates, a multiple of ``k``, that find ``INDEX_RECALL``, then the smallest breadth.
 
         Candidates are judged at the largest breadth; the breadth is doubled. Where nothing finds as much, the
-        least that comes within a hundredth of the best is set.
+        smallest that comes within a hundredth of the best is set.
         """
         candidates, breadth = built.candidates, None
         if built.set_candidates is not None:
             if built.set_breadth is not None:
                 built.set_breadth(built.breadths[1])
             most = min(_MOST_CANDIDATES * self._k, len(self._data.items))
-            candidates = self._least(built, built.set_candidates, self._k, most)
+            candidates = self._smallest(built, built.set_candidates, self._k, most)
             candidates = self._fewest(built, built.set_candidates, candidates)
         if built.set_breadth is not None:
-            breadth = self._least(built, built.set_breadth, *built.breadths)
+            breadth = self._smallest(built, built.set_breadth, *built.breadths)
         return Tuned(breadth, candidates)
 
-    def _least(self, built: Built, set_value: Callable[[int], None], least: int, largest: int) -> int:
-        value, found = least, dict[int, float]()
+    def _smallest(self, built: Built, set_value: Callable[[int], None], smallest: int, largest: int) -> int:
+        value, found = smallest, dict[int, float]()
         while True:
             set_value(value)
             found[value] = self.index_recall(built)
@@ -131,7 +131,7 @@ class ExactResults:
 def held_out_recall(built: Built, held_out: HeldOut, k: int = HELD_OUT_K) -> float:
     """Return recall@k on held-out items, seen ones left out, mean over all queries.
 
-    Engines that cannot filter are asked for as many more results as the users of a block have seen at most;
+    Engines that cannot filter return as many more results as a user of the block has seen at most;
     users with histories of like length share a block.
     """
     n_seen = np.diff(held_out.seen.indptr)

@@ -22,7 +22,7 @@ _SPREAD = 0.4
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class Workload:
     """Items and queries, as floats and as codes.
 
     Attributes
@@ -30,7 +30,7 @@ class Catalogue:
     items, queries : ndarray of shape (n, width), float32
     item_codes, query_codes : BinaryCodes
     float_queries : ndarray of shape (n, n_bits), float32
-        What asymmetric search is asked with, as long as codes.
+        Queries of asymmetric search, with the norm of a code.
     item_bias : ItemBias or None
     learned_bias : bool
         Whether the bias belongs to the scores, so that every search of ours uses it. A generated one only
@@ -59,9 +59,9 @@ class Catalogue:
         return self.item_bias if self.learned_bias else None
 
 
-def generated_catalogue(
+def generated_workload(
     n_items: int, n_queries: int, n_bits: int, *, width: int = 128, rng: int | np.random.Generator = 0
-) -> Catalogue:
+) -> Workload:
     """Generate clustered embeddings of unit length, with codes that are signs of random projections.
 
     Items gather around one centre a thousand; queries come from the same clusters. Biases fall off as
@@ -73,10 +73,10 @@ def generated_catalogue(
     items, item_codes = _around(centres, n_items, projection, generator)
     queries, query_codes = _around(centres, n_queries, projection, generator)
     bias = ItemBias.from_values(-np.minimum(generator.gamma(6.0, 3.5, n_items), 120.0))
-    return Catalogue(items, queries, item_codes, query_codes, to_code_length(queries @ projection), bias)
+    return Workload(items, queries, item_codes, query_codes, to_code_length(queries @ projection), bias)
 
 
-def model_catalogue(model: HashGNN, test: Interactions, *, rng: int | np.random.Generator = 0) -> Catalogue:
+def model_workload(model: HashGNN, test: Interactions, *, rng: int | np.random.Generator = 0) -> Workload:
     """Take the items of a fitted model, with every user who has held-out items as a query, in random order.
 
     Parameters
@@ -91,7 +91,7 @@ def model_catalogue(model: HashGNN, test: Interactions, *, rng: int | np.random.
     order = as_generator(rng).permutation(len(judged.users))
     users = judged.users[order]
     queries = trained(state, "user", users)
-    return Catalogue(
+    return Workload(
         np.ascontiguousarray(state.item_embeddings),
         queries.embeddings,
         state.item_codes,
