@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,62 @@ from hashgnn.index.inverted_file import InvertedFile
 from hashgnn.index.multi_index import MultiIndexHashing
 from hashgnn.index.stores.index_file import read_kind
 
-KINDS = ("auto", "exact", "multi-index", "inverted-file", "hnsw")
-
 # Up to this many codes a scan takes a fraction of a millisecond, so missing results buys nothing.
 SCAN_LIMIT = 500_000
 _TUNING_QUERIES = 64
 _TUNING_K = 100
 
+
+@dataclass(frozen=True)
+class _Request:
+    """What :func:`build_index` was called with, after ``kind`` was chosen."""
+
+    codes: BinaryCodes
+    item_bias: ItemBias | None
+    index_recall: float
+    queries: BinaryCodes | None
+    n_threads: int
+    options: Mapping[str, Any]
+
+
+def _exact(request: _Request) -> CandidateIndex:
+    return HammingIndex(request.codes, request.item_bias, **request.options)
+
+
+def _multi_index(request: _Request) -> CandidateIndex:
+    return MultiIndexHashing(request.codes, request.item_bias, **request.options)
+
+
+def _inverted_file(request: _Request) -> CandidateIndex:
+    codes, n_threads = request.codes, request.n_threads
+    index = InvertedFile(codes, request.item_bias, n_threads=n_threads, **request.options)
+    sample = codes[:: max(1, len(codes) // _TUNING_QUERIES)] if request.queries is None else request.queries
+    index.tune(
+        sample[:_TUNING_QUERIES],
+        min(_TUNING_K, len(codes)),
+        index_recall=request.index_recall,
+        n_threads=n_threads,
+    )
+    return index
+
+
+def _hnsw(request: _Request) -> CandidateIndex:
+    if request.item_bias is not None:
+        raise ParameterError("item_bias must be None for kind='hnsw'; widen the codes by it instead")
+    return FaissBinaryHNSW(request.codes, **request.options)
+
+
+# A new kind of index has a row here, and one in the second table where it can be saved.
+_BUILDERS: dict[str, Callable[[_Request], CandidateIndex]] = {
+    "exact": _exact,
+    "multi-index": _multi_index,
+    "inverted-file": _inverted_file,
+    "hnsw": _hnsw,
+}
 _SAVED: dict[str, type[MutableIndex[Any]]] = {
     index.kind: index for index in (HammingIndex, MultiIndexHashing, InvertedFile, HierarchicalIndex)
 }
+KINDS = ("auto", *_BUILDERS)
 
 
 def build_index(
@@ -72,19 +120,7 @@ def build_index(
     limit = check_int("scan_limit", SCAN_LIMIT if scan_limit is None else scan_limit, minimum=0)
     if kind == "auto":
         kind = "exact" if recall == 1 or len(codes) <= limit else "inverted-file"
-    if kind == "exact":
-        return HammingIndex(codes, item_bias, **options)
-    if kind == "multi-index":
-        return MultiIndexHashing(codes, item_bias, **options)
-    if kind == "hnsw":
-        if item_bias is not None:
-            raise ParameterError("item_bias must be None for kind='hnsw'; widen the codes by it instead")
-        return FaissBinaryHNSW(codes, **options)
-    index = InvertedFile(codes, item_bias, n_threads=n_threads, **options)
-    sample = codes[:: max(1, len(codes) // _TUNING_QUERIES)] if queries is None else queries
-    size = min(_TUNING_K, len(codes))
-    index.tune(sample[:_TUNING_QUERIES], size, index_recall=recall, n_threads=n_threads)
-    return index
+    return _BUILDERS[kind](_Request(codes, item_bias, recall, queries, n_threads, options))
 
 
 def load_index(path: str | Path, *, verify: bool = False) -> MutableIndex[Any]:
