@@ -80,6 +80,26 @@ def test_a_header_that_says_what_is_not_so_is_refused(
         load_index(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"n_lists": 8', '"n_lists": 9', "do not fit 9 lists"),
+        ('"n_codes": 3000', '"n_codes": 2000', "do not fit 2000 codes"),
+        ('"n_codes": 3000', '"n_codes": 2999', "positions must lie within the codes"),
+        ('"n_probe": 2', '"n_probe": 0', "n_probe must be an integer >= 1, got 0"),
+        ('"lists.words"', '"list.words"', "do not fit one another, 'words'"),
+        ('"lists.positions"', '"lists.penalty"', "do not fit one another, 'positions'"),
+        ('"extra.first_blocks"', '"extra.words"', "do not fit one another"),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused(old: str, new: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    InvertedFile(CODES, n_lists=8, n_probe=2).save(path)
+    edit_header(path, old, new)
+    with pytest.raises(ArtifactDamagedError, match=sentence):
+        load_index(path)
+
+
 _PRIVATE = """
 import re, sys
 from pathlib import Path

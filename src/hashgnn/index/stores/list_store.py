@@ -200,6 +200,10 @@ class ListStore:
         n_bits, n_codes, n_lists = (int(values[key]) for key in ("n_bits", "n_codes", "n_lists"))
         if len(sections["alive"]) != n_blocks(n_codes):
             raise ArtifactDamagedError(f"{saved.path}: its sections do not fit {n_codes} codes")
+        ends = {"lists.first_blocks": n_lists + 1, "extra.first_blocks": 2}
+        fits = all(len(sections[name]) == length for name, length in ends.items())
+        if not fits or len(sections["centroids.words"]) != _native.words_of(n_lists, n_bits):
+            raise ArtifactDamagedError(f"{saved.path}: its sections do not fit {n_lists} lists")
         return cls(
             InvertedLists.of_file("lists", saved),
             InvertedLists.of_file("extra", saved),
