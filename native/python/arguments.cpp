@@ -40,8 +40,8 @@ const std::uint32_t* checked_mask(const std::optional<Mask>& mask, std::int64_t 
   if (!mask) return nullptr;
   const auto& [n_entries, bits] = *mask;
   require(n_entries == n_codes,
-          "allowed must have one entry a code, " + std::to_string(n_codes) + ", got " + std::to_string(n_entries));
-  require(static_cast<std::int64_t>(bits.size()) == blocks_of(n_codes), "bits of allowed must have a word a block");
+          "allow_all must have one entry a code, " + std::to_string(n_codes) + ", got " + std::to_string(n_entries));
+  require(static_cast<std::int64_t>(bits.size()) == blocks_of(n_codes), "bits of allow_all must have a word a block");
   return bits.data();
 }
 

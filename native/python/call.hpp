@@ -11,9 +11,9 @@ inline std::string text(std::int64_t value) { return std::to_string(value); }
 
 struct Call {
   Call(std::int64_t n_codes, const SearchArguments& arguments, std::int64_t n_queries, std::int64_t k)
-      : block("block", arguments.block, n_queries, n_codes),
-        allow("allow", arguments.allow, n_queries, n_codes),
-        filters{block.view(), allow.view(), checked_mask(arguments.allowed, n_codes)},
+      : block("block_per_query", arguments.block_per_query, n_queries, n_codes),
+        allow("allow_per_query", arguments.allow_per_query, n_queries, n_codes),
+        filters{block.view(), allow.view(), checked_mask(arguments.allow_all, n_codes)},
         plan{&kernels(), k, arguments.biased, arguments.n_threads} {}
   Call(const Call&) = delete;
 
@@ -21,6 +21,13 @@ struct Call {
   Filters filters;
   SearchPlan plan;
 };
+
+// For searches that run elsewhere: the rules of a filter, in the same words.
+inline void check_filter(const SearchArguments& arguments, std::int64_t n_queries, std::int64_t n_codes) {
+  CheckedLists("block_per_query", arguments.block_per_query, n_queries, n_codes);
+  CheckedLists("allow_per_query", arguments.allow_per_query, n_queries, n_codes);
+  checked_mask(arguments.allow_all, n_codes);
+}
 
 inline void check_arguments(const SearchArguments& arguments, std::int64_t n_codes) {
   require(arguments.k >= 1 && arguments.k <= std::max<std::int64_t>(n_codes, 1),

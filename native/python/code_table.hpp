@@ -19,8 +19,8 @@ struct SearchArguments {
   std::int64_t k;
   bool biased;
   float top;
-  std::optional<CheckedLists::Pair> block, allow;
-  std::optional<Mask> allowed;
+  std::optional<CheckedLists::Pair> block_per_query, allow_per_query;
+  std::optional<Mask> allow_all;
   int n_threads;
 };
 

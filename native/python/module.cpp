@@ -8,6 +8,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "../core/layout.hpp"
+#include "call.hpp"
 #include "code_table.hpp"
 #include "hash_tables.hpp"
 #include "inverted_table.hpp"
@@ -74,7 +75,9 @@ NB_MODULE(_native, module) {
   nb::class_<SearchArguments>(module, "SearchArguments")
       .def(nb::init<std::int64_t, bool, float, std::optional<CheckedLists::Pair>, std::optional<CheckedLists::Pair>,
                     std::optional<Mask>, int>(),
-           "k"_a, "biased"_a, "top"_a, "block"_a.none(), "allow"_a.none(), "allowed"_a.none(), "n_threads"_a);
+           "k"_a, "biased"_a, "top"_a, "block_per_query"_a.none(), "allow_per_query"_a.none(), "allow_all"_a.none(),
+           "n_threads"_a)
+      .def("check_filter", &check_filter, "n_queries"_a, "n_codes"_a);
   nb::class_<CodeTable>(module, "CodeTable")
       .def(nb::init<int, std::vector<SegmentArrays>>(), "n_bits"_a, "segments"_a)
       .def("__len__", &CodeTable::size)

@@ -46,8 +46,8 @@ struct Results {
         has_distances(with_distances) {}
 
   nb::tuple hand_over() {
-    return nb::make_tuple(positions.hand_over_rows(), scores.hand_over_rows(),
-                          has_distances ? distances.hand_over_rows() : nb::none(), counts.hand_over_flat());
+    return nb::make_tuple(positions.hand_over_rows(), scores.hand_over_rows(), counts.hand_over_flat(),
+                          has_distances ? distances.hand_over_rows() : nb::none());
   }
 
   Output<std::int64_t> positions;

@@ -6,7 +6,7 @@ import numpy as np
 
 _Array = np.ndarray[Any, Any]
 _Lists = tuple[_Array, _Array] | None
-_Result = tuple[_Array, _Array, _Array | None, _Array]
+_Result = tuple[_Array, _Array, _Array, _Array | None]  # positions, scores, counts, distances
 
 BLOCK: int
 MAX_BITS: int
@@ -24,11 +24,12 @@ class SearchArguments:
         k: int,
         biased: bool,
         top: float,
-        block: _Lists,
-        allow: _Lists,
-        allowed: tuple[int, _Array] | None,
+        block_per_query: _Lists,
+        allow_per_query: _Lists,
+        allow_all: tuple[int, _Array] | None,
         n_threads: int,
     ) -> None: ...
+    def check_filter(self, n_queries: int, n_codes: int) -> None: ...
 
 class CodeTable:
     n_bits: int

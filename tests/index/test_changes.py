@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError, ParameterError
 from hashgnn.index import CandidateFilter, HammingIndex, InvertedFile, MultiIndexHashing
-from hashgnn.index._arguments import as_matches, search_arguments
+from hashgnn.index._arguments import search_arguments
 from hashgnn.index.stores.code_store import CodeStore
 from hashgnn.index.stores.segments import pack_segments, unpack_rows
-from hashgnn.ranking import IndexLists
+from hashgnn.ranking import IndexLists, Matches
 from hashgnn.testing.index_cases import assert_same, edit_header
 from hashgnn.testing.index_reference import reference_search
 
@@ -69,7 +69,7 @@ def test_changes_across_segments_equal_a_store_built_afresh(
     for candidates in (None, CandidateFilter(allow_all=rng.random(len(packed)) < 0.7)):
         arguments = search_arguments(len(packed), 1, candidates, biased=True, top=top)
         assert_same(
-            as_matches(store.search(queries, 4, arguments)),
+            Matches(*store.search(queries, 4, arguments)),
             reference_search(
                 BinaryCodes(packed),
                 queries,
@@ -154,15 +154,15 @@ def test_truncated_edited_foreign_and_newer_files_are_named(tmp_path: Path) -> N
         ),
         (
             lambda i, q: i.search(q, 5, candidates=CandidateFilter.from_lists(block_per_query=[[50]] * 2)),
-            "block must hold positions from 0 to 49, got 50",
+            "block_per_query must hold positions from 0 to 49, got 50",
         ),
         (
             lambda i, q: i.search(q, 5, candidates=CandidateFilter.from_lists(allow_per_query=[[1]])),
-            "allow must have one list a query, 2, got 1",
+            "allow_per_query must have one list a query, 2, got 1",
         ),
         (
             lambda i, q: i.search(q, 5, candidates=CandidateFilter(allow_all=np.ones(49, bool))),
-            "allowed must have one entry a code, 50, got 49",
+            "allow_all must have one entry a code, 50, got 49",
         ),
         (
             lambda i, q: i.search(
@@ -172,7 +172,7 @@ def test_truncated_edited_foreign_and_newer_files_are_named(tmp_path: Path) -> N
                     block_per_query=IndexLists(np.array([0, 2, 1]), np.zeros(1, np.int32))
                 ),
             ),
-            "block must have an indptr that never falls, it does at 1",
+            "block_per_query must have an indptr that never falls, it does at 1",
         ),
         (
             lambda i, q: i.search(q, 5, candidates=[1]),

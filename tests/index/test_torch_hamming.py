@@ -75,8 +75,8 @@ def test_lists_of_the_wrong_shape_are_one_sentence() -> None:
     queries = BinaryCodes(np.zeros((2, 1), np.uint8))
     indices = np.array([1, 2], np.int32)
     for indptr, sentence in (
-        ([0, 1, 3], "block must have an indptr from 0 to its number of entries, 2"),
-        ([0, 3, 2], "block must have an indptr that never falls, it does at 1"),
+        ([0, 1, 3], "block_per_query must have an indptr from 0 to its number of entries, 2"),
+        ([0, 3, 2], "block_per_query must have an indptr that never falls, it does at 1"),
     ):
         wrong = CandidateFilter(block_per_query=IndexLists(np.array(indptr), indices))
         with pytest.raises(ParameterError, match=sentence):

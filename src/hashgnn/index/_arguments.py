@@ -11,7 +11,7 @@ from hashgnn._checks import check_int, check_matrix
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.ranking import CandidateFilter, IndexLists, Matches
+from hashgnn.ranking import CandidateFilter, IndexLists
 
 _MAX_THREADS = 1024
 _MAX_FLOAT_RANGE = 16384  # values of the scan have 15 bits
@@ -60,21 +60,6 @@ def check_filter(candidates: Any) -> CandidateFilter:
     return candidates
 
 
-def check_lists(name: str, lists: IndexLists, n_queries: int, n_codes: int) -> None:
-    """Check the lists of a filter against a search, in the kernels' words."""
-    indptr, indices = lists.indptr, lists.indices
-    if len(indptr) != n_queries + 1:
-        raise ParameterError(f"{name} must have one list a query, {n_queries}, got {len(indptr) - 1}")
-    if indptr[0] != 0 or indptr[-1] != len(indices):
-        raise ParameterError(f"{name} must have an indptr from 0 to its number of entries, {len(indices)}")
-    if (np.diff(indptr) < 0).any():
-        at = int(np.argmax(np.diff(indptr) < 0))
-        raise ParameterError(f"{name} must have an indptr that never falls, it does at {at}")
-    outside = indices[(indices < 0) | (indices >= n_codes)]
-    if outside.size:
-        raise ParameterError(f"{name} must hold positions from 0 to {n_codes - 1}, got {outside[0]}")
-
-
 def search_arguments(
     k: int, n_threads: Any, candidates: Any, *, biased: bool, top: float | None
 ) -> _native.SearchArguments:
@@ -84,17 +69,11 @@ def search_arguments(
         k=k,
         biased=bool(biased) and top is not None,
         top=0.0 if top is None else top,
-        block=_pair(limits.block_per_query),
-        allow=_pair(limits.allow_per_query),
-        allowed=limits.packed,
+        block_per_query=_pair(limits.block_per_query),
+        allow_per_query=_pair(limits.allow_per_query),
+        allow_all=limits.packed,
         n_threads=check_int("n_threads", n_threads, minimum=1, maximum=_MAX_THREADS),
     )
-
-
-def as_matches(found: tuple[Any, ...]) -> Matches:
-    """Return what a kernel found as a result."""
-    positions, scores, distances, counts = found
-    return Matches(positions, scores, counts, distances)
 
 
 def check_bias_length(bias: ItemBias | None, n_codes: int) -> None:

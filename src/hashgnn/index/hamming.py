@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.index._arguments import as_matches, check_k, check_queries, check_query_bits, search_arguments
+from hashgnn.index._arguments import check_k, check_queries, check_query_bits, search_arguments
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
@@ -67,7 +67,7 @@ class HammingIndex(MutableIndex[CodeStore]):
         arguments = search_arguments(
             check_k(k, len(store)), n_threads, candidates, biased=biased, top=store.top
         )
-        return as_matches(store.search(checked, self._query_bits, arguments))
+        return Matches(*store.search(checked, self._query_bits, arguments))
 
     def _settings(self) -> Mapping[str, int]:
         return {"query_bits": self._query_bits}

@@ -12,7 +12,7 @@ from hashgnn._checks import check_choice, check_int, check_matrix
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ParameterError
-from hashgnn.index._arguments import as_matches, check_k, check_queries, search_arguments
+from hashgnn.index._arguments import check_k, check_queries, search_arguments
 from hashgnn.index._tuning import check_sample, kth_products, smallest_integer, smallest_power
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
@@ -354,7 +354,7 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         n_candidates = min(size * check_int("oversampling", oversampling, minimum=1), len(state))
         arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
         checked = EmbeddedCodes(queries.codes, vectors)
-        return as_matches(state.search(checked, n_candidates, arguments, n_probe=n_probe))
+        return Matches(*state.search(checked, n_candidates, arguments, n_probe=n_probe))
 
     def _settings(self) -> Mapping[str, int]:
         lists = {} if self._n_probe is None else {"n_probe": self._n_probe}

@@ -13,7 +13,6 @@ from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import (
-    as_matches,
     check_bias_length,
     check_k,
     check_queries,
@@ -152,7 +151,7 @@ class InvertedFile(MutableIndex[ListStore]):
         checked = check_queries(queries, state.n_bits)
         size = check_k(k, len(state))
         arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
-        return as_matches(state.search(checked, self._query_bits, arguments, n_probe=n_probe))
+        return Matches(*state.search(checked, self._query_bits, arguments, n_probe=n_probe))
 
     def _settings(self) -> Mapping[str, int]:
         return {"query_bits": self._query_bits, "n_probe": self._n_probe}

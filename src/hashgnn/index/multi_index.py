@@ -11,7 +11,7 @@ from hashgnn import _native
 from hashgnn._checks import check_int
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.index._arguments import as_matches, check_k, check_queries, check_query_bits, search_arguments
+from hashgnn.index._arguments import check_k, check_queries, check_query_bits, search_arguments
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
@@ -146,9 +146,9 @@ class MultiIndexHashing(MutableIndex[HashedStore]):
             check_k(k, len(state)), n_threads, candidates, biased=biased, top=state.top
         )
         if not isinstance(checked, BinaryCodes):
-            return as_matches(state.store.search(checked, self._query_bits, arguments))
-        return as_matches(
-            _native.search_hashed(state.tables, state.store.table, state.extra, checked.packed, arguments)
+            return Matches(*state.store.search(checked, self._query_bits, arguments))
+        return Matches(
+            *_native.search_hashed(state.tables, state.store.table, state.extra, checked.packed, arguments)
         )
 
     def _settings(self) -> Mapping[str, int]:

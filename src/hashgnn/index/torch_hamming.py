@@ -12,10 +12,10 @@ from hashgnn._extras import require
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index._arguments import check_bias_length, check_filter, check_k, check_lists, check_queries
+from hashgnn.index._arguments import check_bias_length, check_filter, check_k, check_queries, search_arguments
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
-from hashgnn.ranking import CandidateFilter, Matches
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 
 _LARGEST_GROUP = 1024
 _NOTHING = -4096.0  # the score of what may not be returned: below every other, and exact in half precision
@@ -147,8 +147,9 @@ class TorchHammingIndex(CandidateIndex):
                 "queries must be BinaryCodes for a TorchHammingIndex, got an array of floats"
             )
         size = check_k(k, len(self))
-        check_int("n_threads", n_threads, minimum=1)
-        limits = _Limits.of(check_filter(candidates), len(codes), len(self), self._torch, self._device)
+        options = search_arguments(size, n_threads, candidates, biased=False, top=None)
+        options.check_filter(len(codes), len(self))
+        limits = _Limits.of(check_filter(candidates), len(self), self._torch, self._device)
         biased = biased and self._penalty is not None
         best = self._best(codes, size, limits, biased=biased)
         values, positions = best // self._n_rows, best % self._n_rows
@@ -229,25 +230,20 @@ class _Limits:
         self._n_codes, self._outside, self._block, self._allow = n_codes, outside, block, allow
 
     @classmethod
-    def of(cls, given: CandidateFilter, n_queries: int, n_codes: int, torch: Any, device: Any) -> _Limits:
-        outside = None
-        if given.allow_all is not None:
-            if len(given.allow_all) != n_codes:
-                raise ParameterError(
-                    f"allowed must have one entry a code, {n_codes}, got {len(given.allow_all)}"
-                )
-            outside = torch.from_numpy(~given.allow_all).to(device)
-        pairs: list[Any] = []
-        for name, lists in (("block", given.block_per_query), ("allow", given.allow_per_query)):
+    def of(cls, candidates: CandidateFilter, n_codes: int, torch: Any, device: Any) -> _Limits:
+        """Return a filter that was checked."""
+
+        def pairs(lists: IndexLists | None) -> Any:
             if lists is None:
-                pairs.append(None)
-                continue
-            check_lists(name, lists, n_queries, n_codes)
-            owner = lists.rows
-            pairs.append(
-                tuple(torch.from_numpy(part).to(device) for part in (owner, lists.indices.astype(np.int64)))
+                return None
+            return tuple(
+                torch.from_numpy(part).to(device) for part in (lists.rows, lists.indices.astype(np.int64))
             )
-        return cls(n_codes, outside, *pairs)
+
+        outside = None
+        if candidates.allow_all is not None:
+            outside = torch.from_numpy(~candidates.allow_all).to(device)
+        return cls(n_codes, outside, pairs(candidates.block_per_query), pairs(candidates.allow_per_query))
 
     def applied(self, scores: Any, block: slice, tile: slice) -> Any:
         """Return scores of a block of queries and a tile of codes with nothing where the filter says so."""

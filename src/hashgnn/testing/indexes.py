@@ -162,10 +162,13 @@ class IndexContract(ABC):
                     lambda: index.search(queries, 5, candidates=no_filter),
                 ),
                 (
-                    "must have one entry a code, 50, got 49",
+                    "allow_all must have one entry a code, 50, got 49",
                     lambda: index.search(queries, 5, candidates=short),
                 ),
-                ("must have one list a query, 2, got 1", lambda: index.search(queries, 5, candidates=few)),
+                (
+                    "allow_per_query must have one list a query, 2, got 1",
+                    lambda: index.search(queries, 5, candidates=few),
+                ),
             ]
             for name in ("block", "allow"):
                 for at in (50, -1):
@@ -173,7 +176,7 @@ class IndexContract(ABC):
                     outside = CandidateFilter.from_lists(**lists)
                     calls.append(
                         (
-                            f"{name}.* must hold positions from 0 to 49, got {at}",
+                            f"{name}_per_query must hold positions from 0 to 49, got {at}",
                             partial(index.search, queries, 5, candidates=outside),
                         )
                     )
