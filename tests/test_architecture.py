@@ -20,6 +20,7 @@ LEVELS = {
         "_json_text",
         "_tensors",
         "_extras",
+        "_frames",
         "_progress",
         "_types",
         "artifact",
