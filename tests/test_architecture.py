@@ -22,6 +22,8 @@ LEVELS = {
         "_extras",
         "_progress",
         "_types",
+        "_registry",
+        "_components",
         "artifact",
     ),
     1: ("codes", "config", "data", "fold_in", "nn", "ranking", "runs"),
