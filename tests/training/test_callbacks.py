@@ -108,7 +108,7 @@ def test_a_callback_can_stop_a_run(in_step: bool, blocks: Interactions) -> None:
 def test_the_epoch_in_which_a_run_is_stopped_is_validated(blocks: Interactions) -> None:
     config = quick("default", **{"optimizer.epochs": 9, "validation.share": 0.2, "validation.every": 4})
     state = train(blocks, config, options=run_options(0, callbacks=[StopAfter(2, in_step=True)]))
-    assert [config.validation_metric in entry for entry in state.training["history"]] == [False, True]
+    assert [config.validation.metric in entry for entry in state.training["history"]] == [False, True]
     assert state.training["best_epoch"] == 2
 
 
@@ -302,7 +302,7 @@ def test_the_loop_trains_any_module() -> None:
         model,
         Squares(),
         run,
-        optimizer=OptimizerConfig(epochs=150, learning_rate=0.5, schedule="cosine"),
+        optimizer=OptimizerConfig(epochs=150, learning_rate=0.5, shared_learning_rate=None, beta2=0.999),
         validation=ValidationConfig(),
         options=run_options(0),
         identity="",
