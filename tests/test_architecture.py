@@ -23,6 +23,8 @@ LEVELS = {
         "_frames",
         "_progress",
         "_types",
+        "_registry",
+        "_components",
         "artifact",
     ),
     1: ("codes", "config", "data", "fold_in", "nn", "ranking", "runs"),

@@ -14,7 +14,7 @@ from hashgnn.data import Interactions
 from hashgnn.recommender import HashGNN
 
 DOCS = Path(__file__).parents[1] / "docs"
-SMALL = {"n_bits": 32, "epochs": 1, "embedding_dim": 16, "teacher_rank": 8, "teacher_k": 10}
+SMALL = {"n_bits": 32, "optimizer.epochs": 1, "embedding_dim": 16, "teacher.rank": 8, "teacher.k": 10}
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ from hashgnn.errors import (
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "Artifact", "open_artifact", "read_artifact", "write_artifact"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 _KIND = "hashgnn"
 _LIBRARIES = ("numpy", "pyarrow", "safetensors", "scipy", "torch")
@@ -53,6 +53,8 @@ class Artifact:
     Attributes
     ----------
     path : Path
+    format_version : int
+        Of the format that it is written in.
     created : str
         Time of writing, UTC, ISO 8601.
     library_versions : dict of str to str
@@ -66,6 +68,7 @@ class Artifact:
     """
 
     path: Path
+    format_version: int
     created: str
     library_versions: dict[str, str]
     document: dict[str, Any]
@@ -205,6 +208,7 @@ def _check(path: Path, raw: bytes, *, verify: bool, n_threads: int = 1) -> Artif
     sizes = {name: int(entry["bytes"]) for name, entry in files.items()}
     return Artifact(
         path=folder,
+        format_version=manifest["format_version"],
         created=manifest["created"],
         library_versions=manifest["library_versions"],
         document={key: value for key, value in manifest.items() if key not in _OWN_KEYS},

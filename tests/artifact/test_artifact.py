@@ -96,8 +96,8 @@ def test_a_changed_file_is_named_with_the_cause(tmp_path: Path) -> None:
 
 def test_a_folder_of_a_later_format_asks_for_a_newer_library(tmp_path: Path) -> None:
     path = write(tmp_path / "v1")
-    edit_manifest(path, format_version=2)
-    with pytest.raises(ArtifactVersionError, match=r"written in format 2, .* install a newer hashgnn$"):
+    edit_manifest(path, format_version=3)
+    with pytest.raises(ArtifactVersionError, match=r"written in format 3, .* install a newer hashgnn$"):
         open_artifact(path)
 
 

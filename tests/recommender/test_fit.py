@@ -10,7 +10,7 @@ from hashgnn.errors import DataError, DataWarning
 from hashgnn.recommender import HashGNN
 from hashgnn.recommender.fitted import as_interactions
 
-SMALL = {"n_bits": 16, "embedding_dim": 8, "epochs": 2, "validation_share": 0.0}
+SMALL = {"n_bits": 16, "embedding_dim": 8, "optimizer.epochs": 2, "validation.share": 0.0}
 
 
 def frame() -> pl.DataFrame:

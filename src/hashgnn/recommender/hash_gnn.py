@@ -40,12 +40,13 @@ class HashGNN(Learned):
 
     Parameters
     ----------
-    n_bits : int, default=128
-        Width of a code, a positive multiple of 8.
+    n_bits : int or None, default=None
+        Width of a code, a positive multiple of 8; ``None`` is the recipe's.
     recipe : str or Path, default="default"
         ``"default"``, ``"paper"``, ``"authors"``, or a TOML file.
     **settings
-        Fields of :class:`~hashgnn.config.ModelConfig` that replace the recipe's.
+        Settings of :class:`~hashgnn.config.ModelConfig` that replace the recipe's. A section is a config
+        object, a mapping or a name, as in ``encoder={"name": "gat", "heads": 2}, optimizer={"epochs": 5}``.
 
     Attributes
     ----------
@@ -56,7 +57,7 @@ class HashGNN(Learned):
     Raises
     ------
     ParameterError
-        If the recipe or a setting is unknown, or a value breaks its rule.
+        If the recipe or a setting is unknown, a setting does not apply, or a value breaks its rule.
     """
 
     @property

@@ -18,8 +18,9 @@ from hashgnn.state import ModelState, load_state, save_state
 class Learned:
     """Settings and a fitted state: made by training or from a folder, saved to one."""
 
-    def __init__(self, n_bits: int = 128, recipe: str | Path = "default", **settings: Any) -> None:
-        self.config: ModelConfig = load_recipe(recipe, n_bits=n_bits, **settings)
+    def __init__(self, n_bits: int | None = None, recipe: str | Path = "default", **settings: Any) -> None:
+        width = {} if n_bits is None else {"n_bits": n_bits}
+        self.config: ModelConfig = load_recipe(recipe, **width, **settings)
         self._fitted: Fitted | None = None
 
     @classmethod
@@ -54,7 +55,7 @@ class Learned:
             A frame has the columns ``user_id`` and ``item_id`` and may have ``weight`` and ``timestamp``.
         valid : the same, optional
             Held-out interactions of the same users, for early stopping; ``None`` cuts
-            ``config.validation_share`` from the training data.
+            ``config.validation.share`` from the training data.
         user_features, item_features : SideFeatures, optional
         device : str, default="auto"
             ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
@@ -231,7 +232,7 @@ class Learned:
         fitted = "not fitted"
         if self._fitted is not None:
             fitted = f"{self.state_.n_users} users, {self.state_.n_items} items"
-        return f"HashGNN(n_bits={self.config.n_bits}, encoder={self.config.encoder!r}, {fitted})"
+        return f"HashGNN(n_bits={self.config.n_bits}, encoder={self.config.encoder.name!r}, {fitted})"
 
     @property
     def _model(self) -> Fitted:

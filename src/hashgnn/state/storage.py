@@ -16,7 +16,7 @@ from hashgnn.artifact import Artifact, read_artifact, write_artifact
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, IdMap
-from hashgnn.fold_in import FOLD_INS, FoldIn, HashProjection, build_fold_in
+from hashgnn.fold_in import HashProjection, build_fold_in, kind_of
 from hashgnn.state.model_state import ModelState
 
 _USERS, _ITEMS = "users.parquet", "items.parquet"
@@ -55,7 +55,7 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         "data_statistics": dict(state.data_statistics),
         "metrics": dict(state.metrics),
         "training": dict(state.training),
-        "fold_in": {"kind": _kind_of(state.fold_in), "params": state.fold_in.params},
+        "fold_in": {"kind": kind_of(state.fold_in), "params": state.fold_in.params},
     }
     with write_artifact(Path(path), document, overwrite=overwrite) as folder:
         pyarrow.parquet.write_table(state.user_ids.to_arrow(), folder / _USERS)
@@ -99,6 +99,7 @@ def load_state(path: str | Path, *, mmap: bool = True, verify: bool = True) -> M
 
 def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
     document = artifact.document
+    read_config = ModelConfig.from_format_1 if artifact.format_version == 1 else ModelConfig.from_dict
 
     def tensors(name: str) -> dict[str, Array]:
         return read_tensors(artifact.file(name), mmap=mmap)[0]
@@ -109,7 +110,7 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
     seen = tensors(_SEEN)
     embeddings = tensors(_EMBEDDINGS)
     return ModelState(
-        config=ModelConfig.from_dict(document["config"]),
+        config=read_config(document["config"]),
         user_ids=user_ids,
         item_ids=item_ids,
         seen=sparse.csr_matrix(
@@ -130,10 +131,6 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
         checksum=artifact.checksum,
         **{side: _read_vocabulary(artifact, name) for side, name in _FEATURES.items()},
     )
-
-
-def _kind_of(rule: FoldIn) -> str:
-    return next(kind for kind, known in FOLD_INS.items() if type(rule) is known)
 
 
 def _read_bias(tensors: dict[str, Array]) -> ItemBias:
