@@ -53,7 +53,7 @@ def fit_baseline(
     n_threads, progress, checkpoint_dir, resume, log_path, callbacks
         For trained baselines; see :class:`hashgnn.runs.RunOptions`.
     **settings
-        Settings of the baseline in place of its defaults; see docs/baselines.md.
+        Settings of the baseline in place of its defaults; see docs/guide/baselines.md.
 
     Returns
     -------

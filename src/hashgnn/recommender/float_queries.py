@@ -19,7 +19,7 @@ class FloatQueries:
     A bit of a code is the sign of its activation ``a = W^T u + b``, and training weighs every bit alike. So the query
     has ``a_k / s_k`` for bit k, where ``s_k`` is the root mean square of that activation over the users (or
     items) of the model: a bit of a code has 1 there. Where that was compared, on held-out interactions of four
-    data sets, it ranked better than ``tanh(a)``, which training relaxes bits with (docs/recipes.md).
+    data sets, it ranked better than ``tanh(a)``, which training relaxes bits with (docs/guide/recipes.md).
 
     Parameters
     ----------

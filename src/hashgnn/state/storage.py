@@ -1,4 +1,4 @@
-"""A model state to a folder and back. The files are described in docs/artifact-format.md."""
+"""A model state to a folder and back. The files are described in docs/reference/artifact-format.md."""
 
 from __future__ import annotations
 
