@@ -1,4 +1,4 @@
-// What one core of this machine can do of what the scans are made of, by which docs/search-measured.md judges them.
+// What one core of this machine can do of what the scans are made of, by which docs/measured/search.md judges them.
 //
 //     c++ -O3 -std=c++20 -march=native benchmarks/roof.cpp -o roof && ./roof
 //

@@ -57,7 +57,9 @@ def main() -> None:
     def fit(data: Any) -> hg.HashGNN:
         return hg.HashGNN(recipe=options.recipe, n_bits=options.bits).fit(data, **run)
 
-    hg.HashGNN(n_bits=8, epochs=1, embedding_dim=8).fit(generate_interactions(60, 40, 600, rng=0), **run)
+    hg.HashGNN(n_bits=8, embedding_dim=8, optimizer={"epochs": 1}).fit(
+        generate_interactions(60, 40, 600, rng=0), **run
+    )
     old = fit(first)
     updated, of_update = _timed(lambda: old.update(new, **run))
     anew, of_fit = _timed(lambda: fit(everything))

@@ -1,46 +1,331 @@
-"""The code of the documents, run as a reader would: block after block, with a saved model at hand."""
+"""The pages, read as a stranger would: code runs, commands can be typed, links lead somewhere, tables are true."""
 
 from __future__ import annotations
 
+import ast
+import os
 import re
+import shutil
+import statistics
 import subprocess
 import sys
+import tomllib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from tests.pages import PAGES, ROOT, blocks, page_name, parse, prose
+from tests.test_architecture import LEVELS
 
-from hashgnn.data import Interactions
+from hashgnn.data import Interactions, generate_interactions, split
 from hashgnn.recommender import HashGNN
 
-DOCS = Path(__file__).parents[1] / "docs"
-SMALL = {"n_bits": 32, "epochs": 1, "embedding_dim": 16, "teacher_rank": 8, "teacher_k": 10}
+SHELL = "sh"
+KINDS = {"python", SHELL, "json", "toml", "text"}
+# Commands of the library that take a moment; the others are parsed, and not run.
+QUICK = {("recommend",), ("similar",), ("inspect",), ("evaluate",), ("data", "list"), ("data", "stats")}
+OTHER_PROGRAMS = {"curl", "export", "ln"}
+
+
+# --- code -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def model() -> HashGNN:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a reader of the pages has it: events, held-out events, titles and a saved model."""
     pytest.importorskip("torch")
-    liked = np.random.default_rng(0).random((60, 200)) < 0.1
-    users, items = np.nonzero(liked)
-    interactions = Interactions.from_arrays([f"u{user}" for user in users], [f"i{item}" for item in items])
-    return HashGNN(**SMALL).fit(interactions, device="cpu", n_threads=1, rng=0, progress=False)
+    folder = tmp_path_factory.mktemp("reader")
+    made = generate_interactions(80, 60, 1500, rng=0)
+    users = [f"u{user}" for user in made.user_ids.ids[made.user_index]]
+    items = [f"i{item}" for item in made.item_ids.ids[made.item_index]]
+    everything = Interactions.from_arrays(users, items, timestamp=made.timestamp)
+    train, held_out = split.random(everything, 0.2, rng=0)
+    for name, part in (("events", everything), ("train", train), ("held_out", held_out)):
+        write_events(folder / f"{name}.parquet", part)
+    shutil.copy(folder / "held_out.parquet", folder / "test.parquet")
+    as_csv = [f"{user},{item}" for user, item in zip(users, items, strict=True)]
+    (folder / "events.csv").write_text("\n".join(["customer,product", *as_csv]), encoding="utf-8")
+    titles = [f"Film {item}" for item in everything.item_ids.ids]
+    years = np.arange(len(titles)) % 60 + 1960
+    table = {
+        "item_id": everything.item_ids.ids,
+        "title": titles,
+        "year": years,
+        "genre": [t[-1] for t in titles],
+    }
+    pq.write_table(pa.table(table), folder / "titles.parquet")
+    model = HashGNN(n_bits=32, epochs=1, embedding_dim=16, teacher_rank=8, teacher_k=10)
+    model.fit(train, device="cpu", n_threads=1, rng=0, progress=False)
+    for saved in ("artifacts/v1", "models/v1"):
+        model.save(folder / saved)
+    (folder / "models/current").symlink_to("v1")
+    return folder
 
 
-@pytest.mark.parametrize("page", ["search.md"])
-def test_the_code_of_a_page_runs(page: str, model: HashGNN, tmp_path: Path) -> None:
-    model.save(tmp_path / "artifacts" / "v1")
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
-    assert blocks
-    (tmp_path / "page.py").write_text("\n".join(blocks), encoding="utf-8")
+def write_events(path: Path, interactions: Interactions) -> None:
+    columns = {
+        "user_id": interactions.user_ids.ids[interactions.user_index],
+        "item_id": interactions.item_ids.ids[interactions.item_index],
+        "timestamp": interactions.timestamp,
+    }
+    pq.write_table(pa.table(columns), path)
+
+
+@pytest.fixture
+def folder(prepared: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared folder, for one page to write into."""
+    shutil.copytree(prepared, tmp_path / "reader", symlinks=True)
+    return tmp_path / "reader"
+
+
+def run(folder: Path, *arguments: str) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False, env=environment
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+WITH_CODE = [page for page in PAGES if any(block.kind == "python" for block in blocks(page))]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=page_name)
+def test_the_code_of_a_page_runs(page: Path, folder: Path) -> None:
+    code = [block for block in blocks(page) if block.kind == "python"]
+    for block in code:
+        compile(block.text, page_name(page), "exec")
+    (folder / "page.py").write_text(
+        "\n".join(block.text for block in code if not block.reason), encoding="utf-8"
+    )
+    run(folder, "page.py")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_a_block_says_what_it_is_and_why_it_is_not_run(page: Path) -> None:
+    assert [block.kind for block in blocks(page) if block.kind not in KINDS] == []
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<!-- not run") == sum(block.reason is not None for block in blocks(page))
+    assert "\n    hashgnn " not in text, "commands belong into a block"
+
+
+# --- commands -------------------------------------------------------------------------------------------------
+
+
+COMMANDS = [
+    (page_name(page), command)
+    for page in PAGES
+    for block in blocks(page)
+    if block.kind == SHELL and not (block.reason or "").startswith("awaits")
+    for command in block.commands
+]
+
+
+def of_program(name: str) -> list[tuple[str, list[str]]]:
+    """Return the pages and the arguments of every command of one program."""
+    return [(page, [*rest]) for page, (program, *rest) in map(split_variables, COMMANDS) if program == name]
+
+
+def split_variables(entry: tuple[str, list[str]]) -> tuple[str, list[str]]:
+    page, command = entry
+    while re.fullmatch(r"[A-Z_]+=.*", command[0]):
+        command = command[1:]
+    return page, command
+
+
+def test_every_command_is_of_a_program_that_is_checked() -> None:
+    assert len(COMMANDS) > 60
+    checked = {"hashgnn", "make", "pip", "python", *OTHER_PROGRAMS}
+    assert [entry for entry in COMMANDS if split_variables(entry)[1][0] not in checked] == []
 
 
 @pytest.mark.parametrize(
-    "page", sorted([*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")]), ids=lambda page: page.name
+    ("page", "arguments"),
+    of_program("hashgnn"),
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
+def test_a_command_of_a_page_can_be_typed(page: str, arguments: list[str]) -> None:
+    parse(arguments)
+
+
+def quick() -> list[list[str]]:
+    run_blocks = [
+        block for page in PAGES for block in blocks(page) if block.kind == SHELL and not block.reason
+    ]
+    distinct = {
+        tuple(rest) for block in run_blocks for program, *rest in block.commands if program == "hashgnn"
+    }
+    return [list(words) for words in sorted(distinct) if words[:1] in QUICK or words[:2] in QUICK]
+
+
+@pytest.mark.parametrize("arguments", quick(), ids=" ".join)
+def test_a_quick_command_of_a_page_runs(arguments: list[str], folder: Path) -> None:
+    run(folder, "-m", "hashgnn", *arguments)
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert [(page, words) for page, words in of_program("make") if words[0] not in targets] == []
+
+
+def test_extras_that_pip_installs_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    installs = of_program("pip")
+    assert installs
+    for page, (verb, target, *_) in installs:
+        match = re.fullmatch(r"(?:\.|hashgnn)(?:\[([\w,]+)\])?", target)
+        assert verb == "install", page
+        assert match, (page, target)
+        assert set((match[1] or "train").split(",")) <= set(extras), page
+
+
+@cache
+def help_of(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+SCRIPTS = of_program("python")
+
+
+@pytest.mark.parametrize(
+    ("page", "arguments"), SCRIPTS, ids=lambda value: value[0] if isinstance(value, list) else value
+)
+def test_a_script_of_a_page_exists_and_has_its_options(page: str, arguments: list[str]) -> None:
+    script, *rest = arguments
+    assert (ROOT / script).is_file()
+    options = {word.partition("=")[0] for word in rest if word.startswith("--")}
+    if options:
+        assert options <= set(re.findall(r"--[a-z-]+", help_of(script)))
+
+
+# --- links ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, made as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_links_of_a_page_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    broken = []
+    for target, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            broken.append(f"{target}#{anchor}")
+    assert broken == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached:
+            reached.add(page)
+            links = re.findall(r"\]\(([^)#:\s]+\.md)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+            waiting += [(page.parent / link).resolve() for link in links]
+    assert set(PAGES) - reached == set()
+
+
+def test_pages_and_scripts_that_the_source_names_exist() -> None:
+    folders = ("src", "tests", "benchmarks", "native", "deploy")
+    files = [
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".cpp", ".hpp"}
+    ]
+    named = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in files
+        for name in re.findall(
+            r"\b(?:docs|benchmarks)/[\w/-]+\.(?:md|py|cpp|png)", path.read_text(encoding="utf-8")
+        )
+    }
+    assert named
+    assert sorted((path, name) for path, name in named if not (ROOT / name).is_file()) == []
+
+
+# --- facts that pages repeat ----------------------------------------------------------------------------------
+
+
+def test_the_levels_of_the_architecture_page_are_those_of_the_test() -> None:
+    text = (ROOT / "docs/reference/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", text, re.MULTILINE)
+    written = {int(level): set(re.findall(r"`(\w+)`", rooms)) for level, rooms in rows}
+    assert written == {level: set(rooms) for level, rooms in LEVELS.items()}
+
+
+@cache
+def sentences_of_the_source() -> tuple[str, ...]:
+    """Return every string of the source, what is filled in being an ellipsis."""
+    found = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+                found.add("".join(map(str, parts)))
+    return tuple(found)
+
+
+TROUBLE = ROOT / "docs/start/troubleshooting.md"
+QUOTED = re.findall(r"^### `(.+)`$", TROUBLE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_troubleshooting_page_quotes_errors() -> None:
+    assert len(QUOTED) >= 15
+
+
+@pytest.mark.parametrize("sentence", QUOTED)
+def test_an_error_of_the_troubleshooting_page_is_one_of_the_library(sentence: str) -> None:
+    assert any(sentence in text for text in sentences_of_the_source())
+
+
+# --- English --------------------------------------------------------------------------------------------------
+
+
+ODD = (
+    r"\bbeside\b|\basked of\b|\btold\b|\balike\b|\bgiven back\b|\bnot kept\b|\btaken apart\b|\btrained apart\b"
+    r"|\bwishes?\b|\bin our hands\b|\btimes as long\b"
+)
+
+
+STYLED = [page for page in PAGES if page.name != "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("page", STYLED, ids=page_name)
+def test_a_page_is_plain_english_in_short_lines(page: Path) -> None:
+    text = prose(page)
+    assert re.findall(rf"^.*(?:{ODD}).*$", text, re.MULTILINE | re.IGNORECASE) == []
+    lines = [line for line in text.splitlines() if not line.startswith("|")]
+    assert [line for line in lines if len(line) > 130] == []
+
+
+def sentences(page: Path) -> list[int]:
+    """Return the words of each sentence of a page; tables, headings and code do not count."""
+    lines = [line for line in prose(page).splitlines() if not re.match(r"[|#]", line)]
+    text = re.sub(r"\n\s*(?:[-*]|\d+\.) ", "\n\n", "\n".join(lines))
+    text = re.sub(r"`[^`]*`", "code", re.sub(r"\]\([^)]*\)", "]", text))
+    return [len(part.split()) for part in re.split(r"(?<=[.:;?!])\s+|\n\n", text) if len(part.split()) > 2]
+
+
+@pytest.mark.parametrize("page", STYLED, ids=page_name)
+def test_sentences_are_short(page: Path) -> None:
+    lengths = sentences(page)
+    if len(lengths) >= 5:
+        assert statistics.median(lengths) <= 18
+        assert sum(length > 25 for length in lengths) <= 0.12 * len(lengths) + 1
+        assert max(lengths) <= 40

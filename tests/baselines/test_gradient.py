@@ -194,7 +194,7 @@ def test_without_validation_interactions_the_last_epoch_is_kept() -> None:
         ({"gradient_clip": -1}, "gradient_clip must be a finite number >= 0, got -1"),
         ({"regularisation": -1}, "regularisation must be a finite number >= 0, got -1"),
         ({"device": "tpu"}, r"device must be 'auto', 'cpu' or 'cuda\[:n\]', got 'tpu'"),
-        ({"encoder_options": {"depth": 3}}, "depth is not an option of any encoder"),
+        ({"encoder_options": {"depth": 3}}, "depth is not a setting of encoder 'mf'; it has none"),
     ],
 )
 def test_settings_out_of_range_raise(settings, sentence) -> None:

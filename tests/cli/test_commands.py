@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 Run = Callable[..., tuple[int, str, str]]
-QUICK = ("--set", "embedding_dim=16", "--set", "teacher_rank=8", "--set", "teacher_k=10", "--threads", "1")
+QUICK = ("--set", "embedding_dim=16", "--set", "teacher.rank=8", "--set", "teacher.k=10", "--threads", "1")
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_a_broken_parquet_is_named(run: Run, tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         (("--bits", "100"), "n_bits must be a positive multiple of 8, got 100"),
-        (("--set", "margn=0.1"), "margn is not a setting; did you mean 'margin'?"),
+        (("--set", "margn=0.1"), "margn is not a setting; did you mean objective.ranking_loss.margin?"),
         (("--set", "margin"), "a setting must be written key=value, got 'margin'"),
         (
             ("--recipe", "papr"),

@@ -1,35 +1,20 @@
-"""What every command says of itself, and whether what is written about it can be typed."""
+"""The help of every command: it has examples, and each of them can be typed."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-import typer.main
+from tests.pages import GROUP, leaves, parse
 
-from hashgnn.cli.app import app
 from hashgnn.config import load_recipe
-
-ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-GROUP: Any = typer.main.get_command(app)
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the names that lead to each command."""
-    if not hasattr(command, "commands"):
-        yield path
-    for name, child in getattr(command, "commands", {}).items():
-        yield from leaves(child, (*path, name))
-
-
-COMMANDS = {" ".join(path): path for path in leaves(GROUP)}
+COMMANDS = {" ".join(path): path for path in leaves()}
 
 
 @pytest.mark.parametrize("path", COMMANDS.values(), ids=COMMANDS)
@@ -65,30 +50,6 @@ def test_the_help_of_valid_says_what_the_recipes_do(run: Run, monkeypatch: pytes
     assert shares == {"default": 0, "paper": 0.1, "authors": 0.1}
 
 
-def typed(text: str) -> Iterator[str]:
-    """Yield the commands in the code blocks of a page."""
-    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            # Some lines hold two commands side by side, or are a shell's.
-            for part in re.split(r" {3,}(?=hashgnn )|\$ (?=hashgnn )", line.split(" | ")[0]):
-                if part.startswith("hashgnn "):
-                    yield part
-
-
-WRITTEN = [
-    *((page.name, command) for page in PAGES for command in typed(page.read_text(encoding="utf-8"))),
-]
-
-
-def test_the_pages_show_commands() -> None:
-    assert len(WRITTEN) > 20
-
-
-@pytest.mark.parametrize(("page", "command"), WRITTEN)
-def test_a_command_that_is_written_down_can_be_typed(page: str, command: str) -> None:
-    parse(shlex.split(command, comments=True)[1:])
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_of_help_can_be_typed(name: str) -> None:
     command = GROUP
@@ -98,13 +59,3 @@ def test_the_examples_of_help_can_be_typed(name: str) -> None:
     assert examples
     for example in examples:
         parse(shlex.split(example))
-
-
-def parse(arguments: list[str]) -> None:
-    """Raise where a command, an option or an argument does not exist, or one that is needed is missing."""
-    command = GROUP
-    while hasattr(command, "commands"):
-        name, *arguments = arguments
-        assert name in command.commands, f"no command {name!r}"
-        command = command.commands[name]
-    command.make_context(command.name, list(arguments)).close()

@@ -18,11 +18,11 @@ from hashgnn.recommender import HashGNN
 SETTINGS = (
     "n_bits=32",
     "embedding_dim=32",
-    "epochs=10",
-    "batch_size=64",
-    "teacher_rank=16",
-    "teacher_k=20",
-    "min_steps=30",
+    "optimizer.epochs=10",
+    "optimizer.batch_size=64",
+    "teacher.rank=16",
+    "teacher.k=20",
+    "objective.min_steps=30",
 )
 
 

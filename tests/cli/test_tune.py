@@ -14,12 +14,12 @@ pytest.importorskip("optuna")
 
 SMALL = [
     "embedding_dim=8",
-    "batch_size=16",
-    "epochs=2",
+    "optimizer.batch_size=16",
+    "optimizer.epochs=2",
     "teacher=none",
-    "observed_target=all",
-    "item_share=1",
-    "validation_metric=recall@5",
+    "objective.observed_target=all",
+    "objective.item_share=1",
+    "validation.metric=recall@5",
 ]
 
 
@@ -41,7 +41,7 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
 
 def test_tune_writes_a_recipe_that_fit_takes(events: Path, tmp_path: Path) -> None:
     space = tmp_path / "space.toml"
-    space.write_text("learning_rate = { low = 0.001, high = 0.1, log = true }\n")
+    space.write_text("optimizer.learning_rate = { low = 0.001, high = 0.1, log = true }\n")
     settings = [word for text in SMALL for word in ("--set", text)]
     recipe = tmp_path / "mine.toml"
     tuned = command(
@@ -56,7 +56,7 @@ def test_tune_writes_a_recipe_that_fit_takes(events: Path, tmp_path: Path) -> No
     assert fitted.returncode == 0, fitted.stderr
     config = json.loads(fitted.stdout)["config"]
     assert (config["n_bits"], config["embedding_dim"]) == (16, 8)
-    assert config["learning_rate"] == document["settings"]["learning_rate"]
+    assert config["optimizer"]["learning_rate"] == document["settings"]["optimizer.learning_rate"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_tune_writes_a_recipe_that_fit_takes(events: Path, tmp_path: Path) -> No
             ["-o", "mine.toml", "--recipe", "best"],
             "recipe must be one of 'default', 'paper', 'authors' or a .toml",
         ),
-        (["-o", "mine.toml", "--set", "epoch=2"], "epoch is not a setting; did you mean 'epochs'?"),
+        (["-o", "mine.toml", "--set", "epoch=2"], "epoch is not a setting; did you mean optimizer.epochs?"),
         (["-o", "mine.toml", "--minutes", "-1"], "minutes must be a finite number > 0, got -1.0"),
     ],
 )

@@ -21,7 +21,7 @@ from hashgnn.serving.store import InteractionStore
 from hashgnn.state.artifact import open_artifact
 
 Run = Callable[..., tuple[int, str, str]]
-QUICK = ("--set", "embedding_dim=16", "--set", "teacher_rank=8", "--set", "teacher_k=10")
+QUICK = ("--set", "embedding_dim=16", "--set", "teacher.rank=8", "--set", "teacher.k=10")
 ALONE = ("--threads", "1", "--quiet")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from hashgnn.config import RECIPES, ModelConfig, load_recipe, parse_setting, save_recipe
 from hashgnn.errors import ParameterError
+from hashgnn.recommender import HashGNN
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -22,29 +23,36 @@ def test_the_paper_and_the_authors_have_no_item_bias_and_the_default_has() -> No
 
 
 def test_a_recipe_file_starts_from_the_recipe_it_names(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text('base = "paper"\nmargin = 0.3\n')
+    (tmp_path / "mine.toml").write_text('base = "paper"\n[objective]\nranking_loss.margin = 0.3\n')
     (tmp_path / "ours.toml").write_text('base = "mine.toml"\nn_bits = 64\n')
-    assert load_recipe(tmp_path / "ours.toml") == load_recipe("paper", margin=0.3, n_bits=64)
+    expected = load_recipe("paper", n_bits=64, **{"objective.ranking_loss.margin": 0.3})
+    assert load_recipe(tmp_path / "ours.toml") == expected
+    (tmp_path / "plain.toml").write_text("n_bits = 64\n")
+    assert load_recipe(tmp_path / "plain.toml") == ModelConfig(n_bits=64)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"n_bits": 100}, "n_bits must be a positive multiple of 8, got 100"),
-        ({"n_bits": "many"}, "n_bits must be a positive multiple of 8, got 'many'"),
-        ({"epochs": 0}, "epochs must be greater than or equal to 1, got 0"),
-        (
-            {"encoder": "transformer"},
-            "encoder must be 'history', 'lightgcn', 'graphsage', 'mf', 'gcn', 'gat', 'ngcf' or 'pinsage', got 'transformer'",
-        ),
-        ({"epoch": 3}, "epoch is not a setting; did you mean 'epochs'?"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a finite number, got nan"),
-    ],
-)
-def test_a_bad_setting_is_named_with_its_rule_and_value(settings: dict[str, object], message: str) -> None:
+def test_a_bad_setting_of_a_file_is_named_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 3\n")
     with pytest.raises(ParameterError) as caught:
-        load_recipe("paper", **settings)
-    assert str(caught.value) == message
+        load_recipe(path)
+    assert str(caught.value) == f"{path}: epochs is not a setting; write optimizer.epochs"
+
+
+def test_the_default_recipe_is_the_config_s_own_defaults() -> None:
+    assert load_recipe() == load_recipe("default") == ModelConfig() == HashGNN().config
+
+
+def test_a_recipe_keeps_its_width_unless_another_is_given() -> None:
+    assert [HashGNN(recipe=name).config.n_bits for name in RECIPES] == [128, 32, 32]
+    assert HashGNN(64, recipe="paper").config == load_recipe("paper", n_bits=64)
+
+
+def test_text_unsets_what_may_be_unset(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[optimizer]\nshared_learning_rate = "none"\n')
+    assert load_recipe(tmp_path / "mine.toml").optimizer.shared_learning_rate is None
+    with pytest.raises(ParameterError, match="optimizer.learning_rate must be a valid number"):
+        ModelConfig(**{"optimizer.learning_rate": "none"})
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:

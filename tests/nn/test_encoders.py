@@ -369,9 +369,10 @@ def test_history_dropout_keeps_the_share_it_should_and_is_off_in_eval() -> None:
 
 @pytest.mark.parametrize("name", sorted(ENCODERS))
 def test_warm_start_is_where_the_tables_begin(name) -> None:
+    options = {"input_table": True} if name == "history" else {}
     tables = np.full((N_USERS, DIM), 2.0, np.float32), np.full((N_ITEMS, DIM), 3.0, np.float32)
     encoder = build_encoder(
-        name, n_users=N_USERS, n_items=N_ITEMS, dim=DIM, rng=generator(), initial=tables, input_table=True
+        name, n_users=N_USERS, n_items=N_ITEMS, dim=DIM, rng=generator(), initial=tables, **options
     )
     p = parameters(encoder)
     starts = {"user_input.table": 2.0, "item_input.table": 3.0, "source": 3.0}
@@ -389,9 +390,11 @@ def test_features_that_the_view_lacks_raise() -> None:
 
 def test_unknown_names_and_options_raise() -> None:
     sizes = {"n_users": 2, "n_items": 2, "dim": 2, "rng": generator()}
-    with pytest.raises(ParameterError, match="encoder must be one of .*'mf', .*, got 'gcn2'"):
+    with pytest.raises(
+        ParameterError, match="encoder must be one of .*'mf', .*, got 'gcn2'; did you mean 'gcn'?"
+    ):
         build_encoder("gcn2", **sizes)
-    with pytest.raises(ParameterError, match="n_heads is not an option of any encoder"):
+    with pytest.raises(TypeError, match="n_heads"):
         build_encoder("mf", **sizes, n_heads=2)
     with pytest.raises(ParameterError, match="aggregator must be one of 'mean', 'gcn', .*, got 'lstm'"):
         build_encoder("graphsage", **sizes, aggregator="lstm")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -79,14 +81,16 @@ LOSSES = {
     "hinge": (lambda p, n: ranking_hinge(p, n, margin=0.3), lambda p, n: numpy_hinge(p, n, 0.3)),
     "bpr": (bpr, numpy_bpr),
     "combined hinge": (
-        lambda p, n: combined(p, n, reconstruction_weight=0.5, ranking_weight=2.0, margin=0.1),
+        lambda p, n: combined(
+            p, n, partial(ranking_hinge, margin=0.1), reconstruction_weight=0.5, ranking_weight=2.0
+        ),
         lambda p, n: 0.5 * numpy_reconstruction(p, n) + 2 * numpy_hinge(p, n, 0.1),
     ),
     "combined bpr": (
-        lambda p, n: combined(p, n, reconstruction_weight=0.1, ranking="bpr"),
+        lambda p, n: combined(p, n, bpr, reconstruction_weight=0.1),
         lambda p, n: 0.1 * numpy_reconstruction(p, n) + numpy_bpr(p, n),
     ),
-    "ranking alone": (lambda p, n: combined(p, n, reconstruction_weight=0, ranking="bpr"), numpy_bpr),
+    "ranking alone": (lambda p, n: combined(p, n, bpr, reconstruction_weight=0), numpy_bpr),
     "bilateral": (lambda p, n: bilateral(p, n, 1.0), lambda p, n: numpy_bilateral(p, n, 1.0)),
     "bilateral, soft": (lambda p, n: bilateral(p, n, 3.0), lambda p, n: numpy_bilateral(p, n, 3.0)),
     "sampled softmax": (

@@ -15,11 +15,11 @@ from hashgnn.recommender import HashGNN
 N_USERS, N_ITEMS = 24, 12
 FORMS = {
     **{name: {"encoder": name} for name in ENCODERS},
-    "graphsage, gcn": {"encoder": "graphsage", "aggregator": "gcn"},
-    "graphsage, concat": {"encoder": "graphsage", "aggregator": "concat"},
-    "graphsage, max": {"encoder": "graphsage", "aggregator": "max"},
-    "gat of one head": {"encoder": "gat", "heads": 1},
-    "pinsage with few neighbours": {"encoder": "pinsage", "n_neighbours": 2},
+    "graphsage, gcn": {"encoder": "graphsage", "encoder.aggregator": "gcn"},
+    "graphsage, concat": {"encoder": "graphsage", "encoder.aggregator": "concat"},
+    "graphsage, max": {"encoder": "graphsage", "encoder.aggregator": "max"},
+    "gat of one head": {"encoder": "gat", "encoder.heads": 1},
+    "pinsage with few neighbours": {"encoder": "pinsage", "encoder.n_neighbours": 2},
 }
 SAMPLED = {name: form for name, form in FORMS.items() if form["encoder"] in ("graphsage", "gat")}
 
@@ -34,19 +34,22 @@ def groups() -> Interactions:
 SMALL = {
     "n_bits": 16,
     "embedding_dim": 8,
-    "guidance_schedule": "constant",
-    "guidance_start": 1.0,
-    "batch_size": 32,
-    "min_steps": 6,
-    "epochs": 20,
-    "learning_rate": 0.02,
-    "ranking_loss": "bpr",
-    "validation_share": 0.0,
+    "relaxation.schedule": "constant",
+    "optimizer.batch_size": 32,
+    "optimizer.epochs": 20,
+    "optimizer.learning_rate": 0.02,
+    "validation.share": 0.0,
+}
+
+
+OBJECTIVES = {
+    "edges": {"objective.ranking_loss": "bpr"},
+    "users": {"objective": "users", "objective.min_steps": 6},
 }
 
 
 def fitted(form: dict, objective: str, **settings: object) -> HashGNN:
-    model = HashGNN(recipe="paper", **{**SMALL, "objective": objective, **form, **settings})
+    model = HashGNN(recipe="paper", **{**SMALL, **OBJECTIVES[objective], **form, **settings})
     return model.fit(groups(), device="cpu", n_threads=1, rng=0, progress=False)
 
 
@@ -73,10 +76,10 @@ def test_encoder_trains_is_saved_loaded_and_folds_in(form, objective, tmp_path) 
 
 @pytest.mark.parametrize("form", SAMPLED.values(), ids=SAMPLED)
 def test_encoders_that_sample_learn_from_samples(form) -> None:
-    state = fitted(form, "edges", fan_outs=[3, 2]).state_
+    state = fitted(form, "edges", **{"encoder.fan_outs": [3, 2]}).state_
     assert own_group_share(state.users.embeddings @ state.items.embeddings.T) > 0.9
 
 
 def test_heads_that_do_not_divide_the_width_raise() -> None:
     with pytest.raises(ParameterError, match="heads must divide embedding_dim=8, got 3"):
-        fitted({"encoder": "gat", "heads": 3}, "edges")
+        fitted({"encoder": "gat", "encoder.heads": 3}, "edges")

@@ -9,7 +9,7 @@ from hashgnn.data import Interactions, as_interactions
 from hashgnn.errors import DataError, DataWarning
 from hashgnn.recommender import HashGNN
 
-SMALL = {"n_bits": 16, "embedding_dim": 8, "epochs": 2, "validation_share": 0.0}
+SMALL = {"n_bits": 16, "embedding_dim": 8, "optimizer.epochs": 2, "validation.share": 0.0}
 
 
 def frame() -> pl.DataFrame:

@@ -247,7 +247,9 @@ def test_settings_are_checked_before_any_data_is_seen() -> None:
         HashGNN(n_bits=100)
     with pytest.raises(ParameterError, match="recipe must be one of"):
         HashGNN(recipe="best")
-    with pytest.raises(ParameterError, match="lerning_rate is not a setting; did you mean 'learning_rate'"):
+    with pytest.raises(
+        ParameterError, match="lerning_rate is not a setting; did you mean optimizer.learning_rate"
+    ):
         HashGNN(lerning_rate=0.1)
 
 

@@ -10,17 +10,29 @@ from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.runs import Callback, Run, RunOptions
 from hashgnn.state import ModelState
 
-QUICK = {"n_bits": 16, "embedding_dim": 16, "epochs": 3, "batch_size": 16, "validation_share": 0.0}
+QUICK = {
+    "n_bits": 16,
+    "embedding_dim": 16,
+    "optimizer.epochs": 3,
+    "optimizer.batch_size": 16,
+    "validation.share": 0.0,
+}
 
 
 def quick(recipe: str, **settings: object) -> ModelConfig:
     """A recipe cut down to a second."""
     small: dict[str, object] = dict(QUICK)
     if recipe == "default":
-        small |= {"teacher_rank": 8, "teacher_k": 3, "min_steps": 4}
+        small |= {"teacher.rank": 8, "teacher.k": 3, "objective.min_steps": 4}
     if recipe == "authors":
-        small |= {"input_dim": 12, "fan_outs": [3, 2], "item_fan_outs": [3], "n_negatives": 2}
-    return load_recipe(recipe, **{**small, **settings})
+        small |= {
+            "encoder.input_dim": 12,
+            "encoder.fan_outs": [3, 2],
+            "encoder.item_fan_outs": [3],
+            "objective.n_negatives": 2,
+        }
+    config = load_recipe(recipe, **small)
+    return config.replace(**settings) if settings else config
 
 
 def run_options(seed: int, **options: Any) -> RunOptions:

@@ -71,7 +71,9 @@ class Fails(Callback):
 
 def test_a_callback_follows_a_run_from_its_settings_to_its_outcome(blocks: Interactions) -> None:
     follower = Follower()
-    config = quick("default", epochs=3, validation_share=0.2, validation_metric="recall@5")
+    config = quick(
+        "default", **{"optimizer.epochs": 3, "validation.share": 0.2, "validation.metric": "recall@5"}
+    )
     state = train(blocks, config, options=run_options(7, callbacks=[follower]))
     best = state.training["best_epoch"]
     assert follower.events == [
@@ -98,15 +100,15 @@ def test_callbacks_do_not_change_what_is_learned(blocks: Interactions, tmp_path:
 def test_a_callback_can_stop_a_run(in_step: bool, blocks: Interactions) -> None:
     follower = Follower()
     options = run_options(0, callbacks=[StopAfter(2, in_step=in_step), follower])
-    state = train(blocks, quick("default", epochs=9), options=options)
+    state = train(blocks, quick("default", **{"optimizer.epochs": 9}), options=options)
     assert (state.training["epochs"], state.training["best_epoch"]) == (2, 2)
     assert follower.events[-1] == ("end", 2, {})
 
 
 def test_the_epoch_in_which_a_run_is_stopped_is_validated(blocks: Interactions) -> None:
-    config = quick("default", epochs=9, validation_share=0.2, validate_every=4)
+    config = quick("default", **{"optimizer.epochs": 9, "validation.share": 0.2, "validation.every": 4})
     state = train(blocks, config, options=run_options(0, callbacks=[StopAfter(2, in_step=True)]))
-    assert [config.validation_metric in entry for entry in state.training["history"]] == [False, True]
+    assert [config.validation.metric in entry for entry in state.training["history"]] == [False, True]
     assert state.training["best_epoch"] == 2
 
 
@@ -142,7 +144,7 @@ def test_a_resumed_run_starts_its_callbacks_where_it_continues(blocks: Interacti
 
 def test_fit_and_update_take_callbacks(blocks: Interactions) -> None:
     first, second = Follower(), Follower()
-    config = quick("default", epochs=3).to_dict()
+    config = quick("default", **{"optimizer.epochs": 3}).to_dict()
     model = HashGNN(**config).fit(blocks, rng=0, device="cpu", n_threads=1, progress=False, callbacks=[first])
     new = Interactions.from_arrays([500, 501], [1, 2])
     model.update(new, rng=0, device="cpu", n_threads=1, progress=False, callbacks=[second])
@@ -185,7 +187,9 @@ def test_a_run_that_had_stopped_early_trains_no_further_when_resumed(
     blocks: Interactions, tmp_path: Path
 ) -> None:
     fitted, valid = split.random(blocks, 0.2, rng=0)
-    config = quick("default", epochs=30, patience=1, learning_rate=0.05)
+    config = quick(
+        "default", **{"optimizer.epochs": 30, "validation.patience": 1, "optimizer.learning_rate": 0.05}
+    )
     first = train(fitted, config, valid=valid, options=run_options(0, checkpoint_dir=tmp_path))
     assert first.training["epochs"] < 30
     follower = Follower()
@@ -202,7 +206,9 @@ def test_a_run_that_had_stopped_early_trains_no_further_when_resumed(
 def test_without_a_terminal_there_is_a_summary_and_no_line_a_moment(
     blocks: Interactions, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = quick("default", epochs=3, validation_share=0.2, validation_metric="recall@5")
+    config = quick(
+        "default", **{"optimizer.epochs": 3, "validation.share": 0.2, "validation.metric": "recall@5"}
+    )
     state = train(blocks, config, options=run_options(0, progress=None))
     out, err = capsys.readouterr()
     assert out == ""
@@ -216,7 +222,7 @@ def test_a_long_run_without_a_terminal_prints_a_line_now_and_then(
     blocks: Interactions, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_report, "_SECONDS_BETWEEN_LINES", 0.0)
-    train(blocks, quick("default", epochs=2), options=run_options(0, progress=True))
+    train(blocks, quick("default", **{"optimizer.epochs": 2}), options=run_options(0, progress=True))
     first, second, last = capsys.readouterr().err.splitlines()
     assert first.startswith("training: epoch 1 of 2, loss ")
     assert second.startswith("training: epoch 2 of 2, loss ")
@@ -224,7 +230,7 @@ def test_a_long_run_without_a_terminal_prints_a_line_now_and_then(
 
 
 def test_a_quiet_run_prints_nothing(blocks: Interactions, capsys: pytest.CaptureFixture[str]) -> None:
-    train(blocks, quick("default", epochs=1), options=run_options(0))
+    train(blocks, quick("default", **{"optimizer.epochs": 1}), options=run_options(0))
     assert capsys.readouterr() == ("", "")
 
 
@@ -232,7 +238,7 @@ def test_on_a_terminal_a_bar_comes_and_goes(
     blocks: Interactions, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    train(blocks, quick("paper", epochs=1), options=run_options(0, progress=None))
+    train(blocks, quick("paper", **{"optimizer.epochs": 1}), options=run_options(0, progress=None))
     err = capsys.readouterr().err
     assert "training" in err
     assert "epochs in" not in err
@@ -296,7 +302,7 @@ def test_the_loop_trains_any_module() -> None:
         model,
         Squares(),
         run,
-        optimizer=OptimizerConfig(epochs=150, learning_rate=0.5, schedule="cosine"),
+        optimizer=OptimizerConfig(epochs=150, learning_rate=0.5, shared_learning_rate=None, beta2=0.999),
         validation=ValidationConfig(),
         options=run_options(0),
         identity="",

@@ -22,7 +22,7 @@ from hashgnn.training.objectives.users import ItemSample
 
 
 def objective(graph: BipartiteGraph, **settings: object) -> EdgeObjective:
-    config = quick("paper", batch_size=100000, **settings)
+    config = quick("paper", **{"optimizer.batch_size": 100000}, **settings)
     view = GraphView.from_scipy(graph.user_item, adjacency=graph.adjacency)
     return EdgeObjective(graph, view, config, np.random.default_rng(0), False)
 
@@ -39,7 +39,7 @@ def skewed() -> Interactions:
 @pytest.mark.parametrize("negatives", ["uniform", "popularity", "in_batch"])
 def test_negatives_come_as_often_as_their_expected_count_says(negatives: str, skewed: Interactions) -> None:
     graph = BipartiteGraph.from_interactions(skewed)
-    edges = objective(graph, negatives=negatives, n_negatives=4)
+    edges = objective(graph, **{"objective.negatives": negatives, "objective.n_negatives": 4})
     drawn, expected = np.zeros((60, 12)), np.zeros((60, 12))
     rng = np.random.default_rng(1)
     rounds = 120
@@ -59,8 +59,8 @@ def test_negatives_come_as_often_as_their_expected_count_says(negatives: str, sk
 
 def test_a_share_of_the_edges_leads_to_the_teacher_s_items_by_their_rank(blocks: Interactions) -> None:
     graph = BipartiteGraph.from_interactions(blocks)
-    settings = {"teacher": "spectral", "teacher_k": 4, "teacher_decay": 2.0, "teacher_rank": 8}
-    edges = objective(graph, teacher_weight=0.25, **settings)
+    settings = {"teacher": "spectral", "teacher.k": 4, "teacher.decay": 2.0, "teacher.rank": 8}
+    edges = objective(graph, **{"teacher.weight": 0.25}, **settings)
     lists = SpectralFilter.fit(graph, rank=8, alpha=0.3, rng=np.random.default_rng(0)).top(4).positions
     rng = np.random.default_rng(2)
     at_rank, n_edges = np.zeros(4), 0
@@ -79,20 +79,35 @@ def test_a_share_of_the_edges_leads_to_the_teacher_s_items_by_their_rank(blocks:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"ranking_loss": "bilateral_softmax", "bilateral_ratio": 2.0},
-        {"ranking_loss": "sampled_softmax"},
-        {"ranking_loss": "sampled_softmax", "negatives": "popularity", "popularity_correction": True},
-        {"ranking_loss": "bpr", "teacher": "spectral", "teacher_k": 3, "teacher_rank": 8},
+        {"objective.ranking_loss": "bilateral_softmax", "objective.ranking_loss.ratio": 2.0},
+        {"objective.ranking_loss": "sampled_softmax"},
+        {
+            "objective.ranking_loss": "sampled_softmax",
+            "objective.negatives": "popularity",
+            "objective.ranking_loss.popularity_correction": True,
+        },
+        {"objective.ranking_loss": "bpr", "teacher": "spectral", "teacher.k": 3, "teacher.rank": 8},
     ],
     ids=lambda settings: " ".join(settings),
 )
 def test_groups_are_learned_by_every_ranking_loss(settings: dict[str, object], blocks: Interactions) -> None:
-    config = quick("paper", reconstruction_weight=0.0, score_scale=0.25, batch_size=64, epochs=40, **settings)
+    config = quick(
+        "paper",
+        **{
+            "objective.reconstruction_weight": 0.0,
+            "objective.score_scale": 0.25,
+            "optimizer.batch_size": 64,
+            "optimizer.epochs": 40,
+        },
+        **settings,
+    )
     assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
 
 
 def test_groups_are_learned_by_the_bilateral_softmax_over_all_items(blocks: Interactions) -> None:
-    config = quick("default", bilateral_ratio=1.5, min_steps=4, epochs=25)
+    config = quick(
+        "default", **{"objective.bilateral_ratio": 1.5, "objective.min_steps": 4, "optimizer.epochs": 25}
+    )
     assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
 
 
@@ -120,7 +135,13 @@ def test_a_sample_of_items_estimates_the_softmax_over_all() -> None:
 def test_what_is_left_out_of_a_history_is_asked_for_and_what_is_shown_is_not(blocks: Interactions) -> None:
     graph = BipartiteGraph.from_interactions(blocks)
     config = quick(
-        "default", observed_target="left_out", history_dropout=0.4, teacher_weight=0.5, teacher_k=4
+        "default",
+        **{
+            "objective.observed_target": "left_out",
+            "encoder.history_dropout": 0.4,
+            "teacher.weight": 0.5,
+            "teacher.k": 4,
+        },
     )
     view = GraphView.from_scipy(graph.user_item)
     users = UserObjective(graph, view, config, np.random.default_rng(0), False)
@@ -143,7 +164,7 @@ def test_what_is_left_out_of_a_history_is_asked_for_and_what_is_shown_is_not(blo
 
 def test_the_teacher_counts_less_where_more_is_known(blocks: Interactions) -> None:
     graph = BipartiteGraph.from_interactions(blocks)
-    config = quick("default", observed_target="all", teacher_count=5.0, teacher_k=4)
+    config = quick("default", **{"objective.observed_target": "all", "teacher.count": 5.0, "teacher.k": 4})
     users = UserObjective(
         graph, GraphView.from_scipy(graph.user_item), config, np.random.default_rng(0), False
     )
@@ -165,7 +186,11 @@ def test_users_of_one_interaction_each_can_be_trained_on_and_saved(tmp_path: Pat
 
 @pytest.mark.parametrize("teacher", ["none", "auto"])
 def test_small_catalogues_train_on_a_sample_of_their_items(teacher: str, blocks: Interactions) -> None:
-    config = quick("default", teacher=teacher, history_dropout=0.1, epochs=6)
+    config = quick(
+        "default",
+        teacher={"name": teacher, **({} if teacher == "none" else {"k": 3, "rank": 8})},
+        **{"encoder.history_dropout": 0.1, "optimizer.epochs": 6},
+    )
     losses = [entry["loss"] for entry in train(blocks, config, options=run_options(0)).training["history"]]
     assert np.isfinite(losses).all()
 
@@ -173,16 +198,21 @@ def test_small_catalogues_train_on_a_sample_of_their_items(teacher: str, blocks:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"item_share": 0.3},
-        {"observed_target": "left_out", "history_dropout": 0.3},
-        {"observed_target": "left_out", "item_share": 0.3, "item_bias": False, "teacher": "chebyshev"},
+        {"objective.item_share": 0.3},
+        {"objective.observed_target": "left_out", "encoder.history_dropout": 0.3},
+        {
+            "objective.observed_target": "left_out",
+            "objective.item_share": 0.3,
+            "item_bias": False,
+            "teacher": {"name": "chebyshev", "k": 3, "rank": 8},
+        },
     ],
     ids=str,
 )
 def test_groups_are_learned_by_what_is_asked_of_users(
     settings: dict[str, object], blocks: Interactions
 ) -> None:
-    config = quick("default", min_steps=4, epochs=25, **settings)
+    config = quick("default", **{"objective.min_steps": 4, "optimizer.epochs": 25}, **settings)
     assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
 
 
@@ -190,16 +220,16 @@ def test_popularity_correction_leaves_popular_items_higher(skewed: Interactions)
     def slope(corrected: bool) -> float:
         config = quick(
             "paper",
-            ranking_loss="sampled_softmax",
-            negatives="popularity",
-            popularity_exponent=1.0,
-            popularity_correction=corrected,
-            reconstruction_weight=0.0,
-            score_scale=0.25,
+            **{
+                "objective.ranking_loss": "sampled_softmax",
+                "objective.negatives": "popularity",
+                "objective.negatives.exponent": 1.0,
+                "objective.ranking_loss.popularity_correction": corrected,
+                "objective.reconstruction_weight": 0.0,
+                "objective.score_scale": 0.25,
+            },
             item_bias=True,
-            batch_size=128,
-            epochs=60,
-            learning_rate=0.03,
+            **{"optimizer.batch_size": 128, "optimizer.epochs": 60, "optimizer.learning_rate": 0.03},
         )
         state = train(skewed, config, options=run_options(0))
         assert state.items.bias is not None
@@ -216,13 +246,12 @@ def test_penalties_even_out_and_part_the_bits(recipe: str, blocks: Interactions)
     def leaning_and_alike(**weights: float) -> tuple[float, float]:
         config = quick(
             recipe,
-            batch_size=64,
-            relaxation="guided",
-            guidance_schedule="constant",
+            **{"optimizer.batch_size": 64},
+            **{"relaxation.schedule": "constant"},
             float_embedding="relaxed",
             item_bias=False,
-            min_steps=4,
-            epochs=30,
+            **({"objective.min_steps": 4} if recipe == "default" else {}),
+            **{"optimizer.epochs": 30},
             **weights,
         )
         state = train(blocks, config, options=run_options(0))
@@ -231,17 +260,18 @@ def test_penalties_even_out_and_part_the_bits(recipe: str, blocks: Interactions)
         return float((z.mean(axis=0) ** 2).mean()), float(np.mean(products[~np.eye(16, dtype=bool)] ** 2))
 
     plain = leaning_and_alike()
-    assert leaning_and_alike(balance_weight=100.0)[0] < 0.5 * plain[0]
-    assert leaning_and_alike(decorrelation_weight=100.0)[1] < 0.5 * plain[1]
+    assert leaning_and_alike(**{"objective.balance_weight": 100.0})[0] < 0.5 * plain[0]
+    assert leaning_and_alike(**{"objective.decorrelation_weight": 100.0})[1] < 0.5 * plain[1]
 
 
-@pytest.mark.parametrize(("relaxation", "levels"), [("guided", [0.75, 0.25]), ("gumbel", [0.25, 0.25])])
+@pytest.mark.parametrize(("relaxation", "strengths"), [("guided", [0.75, 0.25]), ("gumbel", [0.25, 0.25])])
 def test_users_entries_stay_relaxed_down_to_their_floor(
-    relaxation: str, levels: list[float], blocks: Interactions, monkeypatch: pytest.MonkeyPatch
+    relaxation: str, strengths: list[float], blocks: Interactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = BipartiteGraph.from_interactions(blocks)
     view = GraphView.from_scipy(graph.user_item, adjacency=graph.adjacency)
-    config = quick("default", relaxation=relaxation, user_guidance_floor=0.75, teacher="none")
+    floor = {"user_floor": 0.75} if relaxation == "guided" else {}
+    config = quick("default", relaxation={"name": relaxation, **floor}, teacher="none")
     model = build_model(graph, view, config, np.random.default_rng(0))
     users = UserObjective(graph, view, config, np.random.default_rng(0), False)
     seen: list[float] = []
@@ -252,12 +282,12 @@ def test_users_entries_stay_relaxed_down_to_their_floor(
         return codes(self, x, strength, generator, groups)
 
     monkeypatch.setattr(HashModel, "codes", watched)
-    monkeypatch.setattr(type(model.relaxation), "level", lambda *_: 0.25)
+    monkeypatch.setattr(type(model.relaxation), "strength", lambda *_: 0.25)
     batch = next(users.batches(np.random.default_rng(0)))
     assert torch.isfinite(
         users.loss(model, batch, StepPosition(0, 1, 0, 1), torch.Generator().manual_seed(0))
     )
-    assert seen == levels
+    assert seen == strengths
 
 
 def test_where_users_crowd_the_teacher_filters_items() -> None:
@@ -268,10 +298,10 @@ def test_where_users_crowd_the_teacher_filters_items() -> None:
             asked.append(k)
             return super().strongest(scores, k)
 
-    config = quick("default", teacher="spectral")
+    config = quick("default", teacher={"name": "spectral", "k": 3})
     for n_users in (100, 20):
         graph = BipartiteGraph(generate_interactions(n_users, 15, 4 * n_users, rng=0).csr)
-        teacher = build_teacher(graph, config, np.random.default_rng(0), False, Watched())
+        teacher = build_teacher(graph, config.teacher, np.random.default_rng(0), False, Watched())
         assert teacher is not None
         assert teacher.lists.shape == (n_users, 3)
     assert asked == [15]  # of the hundred users, each item once

@@ -22,9 +22,9 @@ each = pytest.mark.parametrize("relaxation", sorted(RELAXATIONS))
 def test_groups_are_learned_through_every_relaxation(
     recipe: str, relaxation: str, blocks: Interactions
 ) -> None:
-    settings = {"min_steps": 4, "epochs": 25}
+    settings = {"objective.min_steps": 4, "optimizer.epochs": 25}
     if recipe == "paper":  # scores of ±16 would hold the sigmoid where it has no slope
-        settings = {"score_scale": 0.25, "batch_size": 64, "epochs": 40}
+        settings = {"objective.score_scale": 0.25, "optimizer.batch_size": 64, "optimizer.epochs": 40}
     state = train(blocks, quick(recipe, relaxation=relaxation, **settings), options=run_options(0))
     assert same_group_share(state) >= 0.95
 
@@ -33,7 +33,7 @@ def test_groups_are_learned_through_every_relaxation(
 def test_a_stopped_run_goes_on_to_the_codes_of_a_whole_one(
     relaxation: str, blocks: Interactions, tmp_path: Path
 ) -> None:
-    config = quick("paper", relaxation=relaxation, epochs=4, batch_size=64)
+    config = quick("paper", relaxation=relaxation, **{"optimizer.epochs": 4, "optimizer.batch_size": 64})
     whole = train(blocks, config, options=run_options(3))
     stopping = run_options(3, checkpoint_dir=tmp_path, callbacks=[InterruptAfter(2)])
     with pytest.raises(KeyboardInterrupt):
@@ -49,9 +49,8 @@ def test_a_stopped_run_goes_on_to_the_codes_of_a_whole_one(
 def test_codes_of_training_of_fold_in_and_of_a_loaded_model_are_the_same(
     relaxation: str, blocks: Interactions, tmp_path: Path
 ) -> None:
-    model = hg.HashGNN(
-        **quick("default", relaxation=relaxation, min_steps=4, epochs=10).to_dict(), recipe="default"
-    )
+    settings = {"objective.min_steps": 4, "optimizer.epochs": 10}
+    model = hg.HashGNN(**quick("default", relaxation=relaxation, **settings).to_dict())
     model.fit(blocks, rng=0, n_threads=1, progress=False)
     model.save(tmp_path / "model")
     loaded = hg.HashGNN.load(tmp_path / "model")
@@ -67,8 +66,3 @@ def test_codes_of_training_of_fold_in_and_of_a_loaded_model_are_the_same(
         assert all(
             np.abs(loaded.state_.projection.arrays[name]).max() > 0.001 for name in thresholds
         )  # they start at 0
-
-
-def test_a_config_without_a_relaxation_is_read_as_guided() -> None:
-    old = {name: value for name, value in quick("paper").to_dict().items() if name != "relaxation"}
-    assert hg.ModelConfig.from_dict(old) == quick("paper")

@@ -29,7 +29,7 @@ from hashgnn.training import RunOptions, train
 folder, recipe, resume = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "resume"
 rng = np.random.default_rng(0)
 interactions = Interactions.from_arrays(rng.integers(0, 300, 6000), rng.integers(0, 200, 6000))
-config = load_recipe(recipe, n_bits=32, embedding_dim=32, epochs=12, batch_size=64, validation_share=0.1, patience=99)
+config = load_recipe(recipe, n_bits=32, embedding_dim=32, **{"optimizer.epochs": 12, "optimizer.batch_size": 64, "validation.share": 0.1, "validation.patience": 99})
 options = RunOptions(seed=7, n_threads=1, progress=False, checkpoint_dir=folder, resume=resume)
 state = train(interactions, config, options=options)
 state.users.codes.save(folder / "users.safetensors")
@@ -74,7 +74,9 @@ def test_a_finished_run_that_is_resumed_trains_no_further(blocks: Interactions, 
 
 
 def test_a_checkpoint_of_another_run_is_refused(blocks: Interactions, tmp_path: Path) -> None:
-    train(blocks, quick("default", epochs=1), options=run_options(0, checkpoint_dir=tmp_path))
+    train(
+        blocks, quick("default", **{"optimizer.epochs": 1}), options=run_options(0, checkpoint_dir=tmp_path)
+    )
     other, _ = split.random(blocks, 0.2, rng=0)
     for data, seed, epochs in ((blocks, 1, 1), (blocks, 0, 2), (other, 0, 1)):
         with pytest.raises(
@@ -82,18 +84,20 @@ def test_a_checkpoint_of_another_run_is_refused(blocks: Interactions, tmp_path: 
         ):
             train(
                 data,
-                quick("default", epochs=epochs),
+                quick("default", **{"optimizer.epochs": epochs}),
                 options=run_options(seed, checkpoint_dir=tmp_path, resume=True),
             )
 
 
 def test_a_truncated_checkpoint_is_named(blocks: Interactions, tmp_path: Path) -> None:
-    train(blocks, quick("default", epochs=1), options=run_options(0, checkpoint_dir=tmp_path))
+    train(
+        blocks, quick("default", **{"optimizer.epochs": 1}), options=run_options(0, checkpoint_dir=tmp_path)
+    )
     path = tmp_path / FILE_NAME
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ArtifactDamagedError, match=FILE_NAME):
         train(
             blocks,
-            quick("default", epochs=1),
+            quick("default", **{"optimizer.epochs": 1}),
             options=run_options(0, checkpoint_dir=tmp_path, resume=True),
         )

@@ -20,7 +20,11 @@ from hashgnn.training.device import resolve_device, threads
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_learns_two_groups(recipe: str, blocks: Interactions) -> None:
-    settings = {"epochs": 30} if recipe == "default" else {"epochs": 60, "learning_rate": 0.01}
+    settings = (
+        {"optimizer.epochs": 30}
+        if recipe == "default"
+        else {"optimizer.epochs": 60, "optimizer.learning_rate": 0.01}
+    )
     state = train(blocks, quick(recipe, **settings), options=run_options(0))
     # Chance gives 0.5; what sampled neighbourhoods reach differs a little between processors.
     assert same_group_share(state) >= 0.9
@@ -35,9 +39,7 @@ def test_every_encoder_trains_under_every_objective(
         "default",
         encoder=encoder,
         objective=objective,
-        epochs=40,
-        learning_rate=0.03,
-        n_layers=2,
+        **{"optimizer.epochs": 40, "optimizer.learning_rate": 0.03},
         item_bias=False,
     )
     assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
@@ -45,7 +47,7 @@ def test_every_encoder_trains_under_every_objective(
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_one_seed_gives_one_model_and_another_seed_another(recipe: str, blocks: Interactions) -> None:
-    config = quick(recipe, history_dropout=0.3)
+    config = quick(recipe, **({"encoder.history_dropout": 0.3} if recipe == "default" else {}))
     first, again, other = (train(blocks, config, options=run_options(seed)) for seed in (1, 1, 2))
     assert first.items.codes == again.items.codes
     assert np.array_equal(first.users.embeddings, again.users.embeddings)
@@ -57,7 +59,14 @@ def test_the_item_bias_moves_at_the_shared_learning_rate(blocks: Interactions) -
     start = 0.6 * np.log(degrees)
 
     def moved(rate: float) -> float:
-        config = quick("default", learning_rate=0.05, shared_learning_rate=rate, epochs=10)
+        config = quick(
+            "default",
+            **{
+                "optimizer.learning_rate": 0.05,
+                "optimizer.shared_learning_rate": rate,
+                "optimizer.epochs": 10,
+            },
+        )
         state = train(blocks, config, options=run_options(0))
         assert state.items.bias is not None
         return float(np.abs(state.items.bias.values() * state.training["scales"]["code"] - start).mean())
@@ -70,11 +79,10 @@ def test_the_item_bias_moves_at_the_shared_learning_rate(blocks: Interactions) -
 def test_the_loss_falls(recipe: str, blocks: Interactions) -> None:
     config = quick(
         recipe,
-        epochs=10,
-        guidance="none",
-        learning_rate_schedule="constant",
-        learning_rate=0.01,
-        item_share=1.0,  # a sample of 24 items makes the loss of a step mostly noise
+        relaxation="ste",
+        optimizer={"epochs": 10, "schedule": "constant", "learning_rate": 0.01},
+        # A sample of 24 items makes the loss of a step mostly noise.
+        objective={"item_share": 1.0} if recipe == "default" else {},
     )
     history = train(blocks, config, options=run_options(0)).training["history"]
     assert history[-1]["loss"] < 0.97 * history[0]["loss"]
@@ -86,13 +94,15 @@ def test_training_changes_no_global_random_state_and_no_thread_count(blocks: Int
     before = torch.rand(1), np.random.random(), torch.get_num_threads()
     torch.manual_seed(5)
     np.random.seed(5)
-    train(blocks, quick("paper", epochs=1), options=run_options(0))
+    train(blocks, quick("paper", **{"optimizer.epochs": 1}), options=run_options(0))
     assert (torch.rand(1), np.random.random(), torch.get_num_threads()) == before
 
 
 def test_the_log_tells_each_epoch_and_the_best_is_kept(blocks: Interactions, tmp_path: Path) -> None:
     fitted, valid = split.random(blocks, 0.2, rng=0)
-    config = quick("default", epochs=8, patience=2, validation_metric="recall@5")
+    config = quick(
+        "default", **{"optimizer.epochs": 8, "validation.patience": 2, "validation.metric": "recall@5"}
+    )
     log = tmp_path / "run.jsonl"
     state = train(fitted, config, valid=valid, options=run_options(0, log_path=log))
     events = [json.loads(line) for line in log.read_text().splitlines()]
@@ -109,7 +119,7 @@ def test_the_log_tells_each_epoch_and_the_best_is_kept(blocks: Interactions, tmp
 
 
 def test_held_back_interactions_count_again_in_the_saved_model(blocks: Interactions) -> None:
-    state = train(blocks, quick("default", validation_share=0.3), options=run_options(0))
+    state = train(blocks, quick("default", **{"validation.share": 0.3}), options=run_options(0))
     assert state.seen.nnz == len(blocks)
     whole = state.fold_in.users((state.seen > 0).astype(np.float32))
     np.testing.assert_allclose(whole, state.users.embeddings, rtol=1e-4, atol=1e-4)
@@ -132,7 +142,11 @@ def test_a_bias_is_learned_towards_popular_items() -> None:
 
 def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(blocks: Interactions) -> None:
     with pytest.raises(TrainingError) as caught:
-        train(blocks, quick("paper", learning_rate=1e30, epochs=20), options=run_options(0))
+        train(
+            blocks,
+            quick("paper", **{"optimizer.learning_rate": 1e30, "optimizer.epochs": 20}),
+            options=run_options(0),
+        )
     message = str(caught.value)
     assert "lower learning_rate (now 1e+30) or set gradient_clip" in message
     assert "in epoch" in message
@@ -142,7 +156,7 @@ def test_a_user_who_has_seen_everything_is_trained_around() -> None:
     users, items = np.nonzero(np.array([[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0]]))
     state = train(
         Interactions.from_arrays(users, items),
-        quick("paper", n_negatives=2),
+        quick("paper", **{"objective.n_negatives": 2}),
         options=run_options(0),
     )
     assert np.isfinite(state.users.embeddings).all()

@@ -37,10 +37,8 @@ NEW = groups(
 
 @pytest.fixture(scope="module", params=["history", "mf"])
 def old(request: pytest.FixtureRequest) -> ModelState:
-    settings: dict[str, object] = {"epochs": EPOCHS, "encoder": request.param}
-    if request.param == "mf":
-        settings |= {"normalization": "degree", "input_table": False, "history_dropout": 0.0}
-    return train(OLD, quick("default", **settings), **RUN)
+    config = quick("default", encoder=request.param, optimizer={"epochs": EPOCHS})
+    return train(OLD, config, **RUN)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +99,12 @@ def test_new_users_and_items_are_learned_as_by_a_full_fit(old: ModelState, updat
 
 def test_what_was_learned_before_is_the_start(old: ModelState) -> None:
     """With hardly a step taken, known items keep their embeddings, and new ones lie with their kind."""
-    still = dataclasses.replace(old, config=old.config.replace(learning_rate=1e-9, shared_learning_rate=1e-9))
+    still = dataclasses.replace(
+        old,
+        config=old.config.replace(
+            **{"optimizer.learning_rate": 1e-9, "optimizer.shared_learning_rate": 1e-9}
+        ),
+    )
     state = update(still, NEW, epochs=1, **RUN)
     np.testing.assert_allclose(state.items.embeddings[:24], old.items.embeddings, atol=1e-5)
     for name, values in old.projection.arrays.items():
@@ -109,7 +112,7 @@ def test_what_was_learned_before_is_the_start(old: ModelState) -> None:
     assert old.items.bias is not None
     assert state.items.bias is not None
     np.testing.assert_allclose(state.items.bias.values()[:24], old.items.bias.values(), atol=1.01)
-    if old.config.encoder == "history":  # mf folds in by a regression over few users, a weak start
+    if old.config.encoder.name == "history":  # mf folds in by a regression over few users, a weak start
         assert share_of_own_kind(state, NEW_USERS) > 0.8
 
 
@@ -136,7 +139,7 @@ def test_held_out_rows_choose_the_epoch(old: ModelState) -> None:
     left = [(u, i) for u in NEW_USERS for i in NEW_ITEMS if u % 2 == i % 2 and (u, i) not in known]
     users, items = zip(*left, strict=True)
     state = update(old, NEW, valid=Interactions.from_arrays(users, items), **RUN)
-    assert set(state.metrics) == {old.config.validation_metric}
+    assert set(state.metrics) == {old.config.validation.metric}
 
 
 def test_wrong_inputs_give_one_sentence_each(old: ModelState) -> None:
@@ -151,7 +154,7 @@ def test_wrong_inputs_give_one_sentence_each(old: ModelState) -> None:
 
 
 def test_an_encoder_that_keeps_no_tables_is_refused() -> None:
-    state = train(OLD, quick("default", encoder="lightgcn", epochs=1), **RUN)
+    state = train(OLD, quick("default", encoder="lightgcn", **{"optimizer.epochs": 1}), **RUN)
     with pytest.raises(
         ParameterError,
         match=r"^encoder must be one of history, mf to train on, got 'lightgcn'; fit anew with all interactions$",
@@ -162,13 +165,13 @@ def test_an_encoder_that_keeps_no_tables_is_refused() -> None:
 def test_a_model_with_side_features_is_refused() -> None:
     rows = {"item_id": OLD.item_ids.ids, "size": np.arange(OLD.n_items, dtype=float)}
     features = SideFeatures.from_frame(pl.DataFrame(rows), id="item_id", numeric=["size"])
-    state = train(OLD, quick("default", epochs=1), item_features=features, **RUN)
+    state = train(OLD, quick("default", **{"optimizer.epochs": 1}), item_features=features, **RUN)
     with pytest.raises(ParameterError, match=r"^the model must have no side features to train on, got some"):
         update(state, NEW, **RUN)
 
 
 def test_relaxed_embeddings_beside_an_input_table_are_refused() -> None:
-    state = train(OLD, quick("default", epochs=1, float_embedding="relaxed"), **RUN)
+    state = train(OLD, quick("default", **{"optimizer.epochs": 1}, float_embedding="relaxed"), **RUN)
     with pytest.raises(
         ParameterError, match=r"^float_embedding must be 'encoder' to train on, got 'relaxed'"
     ):

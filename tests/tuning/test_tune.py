@@ -17,7 +17,7 @@ from hashgnn.tuning import Range, TuneResult, tune
 pytest.importorskip("optuna")
 
 # A step of 1e-6 learns nothing in three epochs, one of .1 finds the two groups.
-SPACE = {"learning_rate": Range(1e-6, 0.1, log=True)}
+SPACE = {"optimizer.learning_rate": Range(1e-6, 0.1, log=True)}
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,20 @@ def blocks() -> Interactions:
 
 
 def base(**settings: object) -> ModelConfig:
-    small = {"n_bits": 16, "embedding_dim": 8, "batch_size": 16, "epochs": 3, "teacher": "none"}
+    small = {
+        "n_bits": 16,
+        "embedding_dim": 8,
+        "optimizer.batch_size": 16,
+        "optimizer.epochs": 3,
+        "teacher": "none",
+    }
     plain = {
-        "observed_target": "all",
-        "item_share": 1.0,
-        "min_steps": 1,
+        "objective.observed_target": "all",
+        "objective.item_share": 1.0,
+        "objective.min_steps": 1,
         "warm_start": False,
-        "learning_rate": 1e-6,
-        "validation_metric": "recall@5",
+        "optimizer.learning_rate": 1e-6,
+        "validation.metric": "recall@5",
     }
     return load_recipe("default", **{**small, **plain, **settings})
 
@@ -62,13 +68,13 @@ def whole(blocks: Interactions, tmp_path_factory: pytest.TempPathFactory) -> tup
 def test_the_first_trial_is_the_recipe_and_the_best_is_better(whole: tuple[Path, TuneResult]) -> None:
     _, found = whole
     first = found.trials[0]
-    assert (first.number, first.state, first.settings) == (0, "complete", {"learning_rate": 1e-6})
+    assert (first.number, first.state, first.settings) == (0, "complete", {"optimizer.learning_rate": 1e-6})
     assert [trial.number for trial in found.trials] == [0, 1, 2]
     assert found.best.value is not None
     assert first.value is not None
     assert found.best.value == max(trial.value or 0 for trial in found.trials if trial.state == "complete")
     assert found.best.value > first.value
-    assert found.config == base(learning_rate=found.best.settings["learning_rate"])
+    assert found.config == base(**{"optimizer.learning_rate": found.best.settings["optimizer.learning_rate"]})
 
 
 def test_the_recipe_file_reads_back_and_fits(whole: tuple[Path, TuneResult], blocks: Interactions) -> None:
@@ -103,7 +109,7 @@ def test_a_search_that_was_killed_in_a_trial_tries_it_again(blocks: Interactions
     search(blocks, path, n_trials=1)
     journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "mine.tune" / "study.jsonl"))
     study = optuna.load_study(study_name="tune", storage=optuna.storages.JournalStorage(journal))
-    study.enqueue_trial({"learning_rate": 0.05})
+    study.enqueue_trial({"optimizer.learning_rate": 0.05})
     study.ask().suggest_float("learning_rate", 1e-6, 0.1, log=True)  # and nothing more: the process is gone
     found = search(blocks, path, n_trials=3)
     states = [(trial.state, trial.settings["learning_rate"]) for trial in found.trials]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hashgnn._checks import check_choice, check_int
+from hashgnn._checks import check_int
 from hashgnn._rng import RngLike
 from hashgnn.baselines.base import EmbeddingBaseline, FilterBaseline, FittedBaseline, PopularityBaseline
 from hashgnn.baselines.registry import BASELINES, Baseline
@@ -53,7 +53,7 @@ def fit_baseline(
     n_threads, progress, checkpoint_dir, resume, log_path, callbacks
         For trained baselines; see :class:`hashgnn.runs.RunOptions`.
     **settings
-        Settings of the baseline in place of its defaults; see docs/baselines.md.
+        Settings of the baseline in place of its defaults; see docs/guide/baselines.md.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def fit_baseline(
     >>> fitted.search_block(np.arange(6), "float", 1, oversampling=1).positions.ravel()
     array([0, 1, 2, 3, 4, 5])
     """
-    check_choice("baseline", name, BASELINES)
+    baseline = BASELINES[name]
     check_int("dim", dim, minimum=1)
     options = RunOptions(
         device=device,
@@ -87,9 +87,7 @@ def fit_baseline(
         log_path=log_path,
         callbacks=callbacks,
     )
-    return BASELINES[name].fit(
-        interactions, dim=dim, rng=rng, valid=valid, options=options, settings=settings
-    )
+    return baseline.fit(interactions, dim=dim, rng=rng, valid=valid, options=options, settings=settings)
 
 
 __all__ = [

@@ -11,6 +11,8 @@ import torch
 
 from hashgnn import _rng
 from hashgnn._checks import check_choice, check_float, check_int
+from hashgnn._components import ENCODERS
+from hashgnn._registry import imported
 from hashgnn._types import Array
 from hashgnn.config.training import OptimizerConfig, ValidationConfig
 from hashgnn.data import Interactions, split
@@ -100,13 +102,16 @@ class EdgeTraining:
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
+            shared_learning_rate=None,
+            schedule="constant",
+            beta2=0.999,
             gradient_clip=self.gradient_clip,
         )
 
     def validation(self, n_items: int) -> ValidationConfig:
         """Return the settings of validation: Recall@50 on a tenth of each user's interactions."""
         metric = f"recall@{min(50, n_items)}"
-        return ValidationConfig(metric=metric, every=self.validate_every, patience=self.patience)
+        return ValidationConfig(share=0.1, metric=metric, every=self.validate_every, patience=self.patience)
 
     def embedding_loss(self) -> EmbeddingLoss:
         """Return the loss and its settings."""
@@ -161,12 +166,18 @@ def train_encoder(
     validation = training.validation(interactions.n_items)
     if valid is None:
         fitted, valid = split.random(interactions, validation.share, rng=_rng.derive(seed, _SPLIT_STREAM))
+    encoder_settings = imported(ENCODERS[name].settings)(**training.encoder_options)
     with prepared(options) as (device, n_threads):
         graph = BipartiteGraph.from_interactions(fitted)
         view = graph_view(graph).to(device)
         start = torch.Generator().manual_seed(int(_rng.derive(seed, _BUILD_STREAM).integers(2**63)))
         encoder = build_encoder(
-            name, n_users=graph.n_users, n_items=graph.n_items, dim=dim, rng=start, **training.encoder_options
+            name,
+            n_users=graph.n_users,
+            n_items=graph.n_items,
+            dim=dim,
+            rng=start,
+            **encoder_settings.options(),
         ).to(device)
         cosine = training.loss == "bsl"
         validator: Validator[Encoder] | None = None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hashgnn._registry import Registry, imported
 from hashgnn._rng import RngLike, as_seed
-from hashgnn.baselines import closed_form, node_embeddings
 from hashgnn.baselines.base import FittedBaseline
 from hashgnn.baselines.trained import TrainedFit
 from hashgnn.data import Interactions
@@ -23,8 +22,8 @@ class Baseline:
     Attributes
     ----------
     name : str
-    function : callable
-        Takes the interactions and, by keyword, ``dim`` and its settings; in addition ``rng``, or ``valid`` and
+    function : str or callable
+        By dotted name or as it is. Takes the interactions and, by keyword, ``dim`` and its settings; in addition ``rng``, or ``valid`` and
         ``options`` where it is trained.
     has_embeddings : bool
         Whether the fitted model has vectors, as a post-hoc binariser needs them.
@@ -33,7 +32,7 @@ class Baseline:
     """
 
     name: str
-    function: Callable[..., FittedBaseline] = field(repr=False)
+    function: str | Callable[..., FittedBaseline] = field(repr=False)
     has_embeddings: bool
     is_trained: bool
 
@@ -48,35 +47,40 @@ class Baseline:
         settings: dict[str, Any],
     ) -> FittedBaseline:
         """Fit; an unknown setting raises :class:`ParameterError`."""
-        parameters = inspect.signature(self.function).parameters.values()
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            known = {p.name for p in parameters} - {"interactions", "dim", "rng"}
+        function: Any = self.function
+        if isinstance(function, str):
+            function = imported(function)
+            known = sorted(function.__kwdefaults__ or ())
             for name in settings:
                 if name not in known:
-                    listed = ", ".join(sorted(known)) or "it has none"
+                    listed = ", ".join(known) or "it has none"
                     raise ParameterError(f"{name} is not a setting of {self.name}; its settings: {listed}")
+        fitted: FittedBaseline
         if self.is_trained:
             seeded = replace(options, seed=as_seed(rng))
-            return self.function(interactions, dim=dim, valid=valid, options=seeded, **settings)
-        return self.function(interactions, dim=dim, rng=rng, **settings)
+            fitted = function(interactions, dim=dim, valid=valid, options=seeded, **settings)
+        else:
+            fitted = function(interactions, dim=dim, rng=rng, **settings)
+        return fitted
 
 
 def _trained(name: str, encoder: str, **defaults: Any) -> Baseline:
     return Baseline(name, TrainedFit(encoder, defaults), has_embeddings=True, is_trained=True)
 
 
-def _registered(*baselines: Baseline) -> dict[str, Baseline]:
-    return {baseline.name: baseline for baseline in baselines}
+def _registered(*baselines: Baseline) -> Registry[Baseline]:
+    return Registry("baseline", {baseline.name: baseline for baseline in baselines})
 
 
+_CLOSED, _NODES = "hashgnn.baselines.closed_form", "hashgnn.baselines.node_embeddings"
 _ONE_LAYER = {"n_layers": 1}
 
-BASELINES: dict[str, Baseline] = _registered(
-    Baseline("popularity", closed_form.popularity, has_embeddings=False, is_trained=False),
-    Baseline("puresvd", closed_form.puresvd, has_embeddings=True, is_trained=False),
-    Baseline("spectral", closed_form.spectral, has_embeddings=True, is_trained=False),
-    Baseline("gf-cf", closed_form.gf_cf, has_embeddings=False, is_trained=False),
-    Baseline("chebycf", closed_form.chebycf, has_embeddings=False, is_trained=False),
+BASELINES = _registered(
+    Baseline("popularity", f"{_CLOSED}:popularity", has_embeddings=False, is_trained=False),
+    Baseline("puresvd", f"{_CLOSED}:puresvd", has_embeddings=True, is_trained=False),
+    Baseline("spectral", f"{_CLOSED}:spectral", has_embeddings=True, is_trained=False),
+    Baseline("gf-cf", f"{_CLOSED}:gf_cf", has_embeddings=False, is_trained=False),
+    Baseline("chebycf", f"{_CLOSED}:chebycf", has_embeddings=False, is_trained=False),
     _trained("mf-bpr", "mf", epochs=24, regularisation=1e-2),
     _trained("lightgcn", "lightgcn", epochs=21, batch_size=32768, learning_rate=0.03),
     _trained(
@@ -111,8 +115,8 @@ BASELINES: dict[str, Baseline] = _registered(
     _trained(
         "pinsage", "pinsage", epochs=24, batch_size=32768, learning_rate=0.02, encoder_options=_ONE_LAYER
     ),
-    Baseline("deepwalk", node_embeddings.deepwalk, has_embeddings=True, is_trained=False),
-    Baseline("node2vec", node_embeddings.node2vec, has_embeddings=True, is_trained=False),
-    Baseline("line", node_embeddings.line, has_embeddings=True, is_trained=False),
-    Baseline("bine", node_embeddings.bine, has_embeddings=True, is_trained=False),
+    Baseline("deepwalk", f"{_NODES}:deepwalk", has_embeddings=True, is_trained=False),
+    Baseline("node2vec", f"{_NODES}:node2vec", has_embeddings=True, is_trained=False),
+    Baseline("line", f"{_NODES}:line", has_embeddings=True, is_trained=False),
+    Baseline("bine", f"{_NODES}:bine", has_embeddings=True, is_trained=False),
 )

@@ -204,7 +204,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any other setting; may be repeated.",
+        help="Any other setting, as in optimizer.epochs=4; hashgnn recipes lists them. May be repeated.",
         rich_help_panel=_SETTINGS,
     ),
 ]

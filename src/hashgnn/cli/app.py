@@ -15,6 +15,7 @@ from hashgnn.cli import (
     fit,
     inspect,
     interactions,
+    recipes,
     recommend,
     serve,
     similar,
@@ -55,6 +56,7 @@ app.add_typer(data.app, name="data")
 app.command("fit")(fit.fit)
 app.command("update")(update.update)
 app.command("tune")(tune.tune)
+app.command("recipes")(recipes.recipes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)

@@ -98,7 +98,7 @@ def fit(
 
       hashgnn fit u.data -o models/ml --format movielens --bits 64 --epochs 10
 
-      hashgnn fit events.csv -o models/v2 --user customer --item product --recipe paper --set margin=0.1
+      hashgnn fit events.csv -o models/v2 --user customer --item product --recipe paper --set optimizer.epochs=4
     """
     out = Output(as_json, quiet)
     folder = RunFolder(output)
@@ -127,11 +127,10 @@ def fit(
 
 
 def _new_model(recipe: str, settings: list[str] | None, bits: int | None, epochs: int | None) -> Any:
-    from hashgnn.config import load_recipe, parse_setting
+    from hashgnn.config import parse_setting
     from hashgnn.recommender import HashGNN
 
     chosen: dict[str, Any] = dict(parse_setting(text) for text in settings or [])
     chosen |= {} if bits is None else {"n_bits": bits}
-    chosen |= {} if epochs is None else {"epochs": epochs}
-    n_bits = load_recipe(recipe, **chosen).n_bits
-    return HashGNN(recipe=recipe, **{**chosen, "n_bits": n_bits})
+    chosen |= {} if epochs is None else {"optimizer.epochs": epochs}
+    return HashGNN(recipe=recipe, **chosen)

@@ -66,7 +66,7 @@ def _print(out: Output, document: dict[str, Any]) -> None:
         ("interactions", document["n_interactions"]),
         ("bits a code", document["n_bits"]),
         ("embedding", f"{document['embedding_dim']} floats, {config['float_embedding']}"),
-        ("encoder", config["encoder"]),
+        ("encoder", config["encoder"]["name"]),
         ("item bias", config["item_bias"]),
     ]
     if "epochs" in training:

@@ -97,7 +97,7 @@ def tune(
     is never read. FILE.tune keeps every trial: after a stop, the same command continues, and with more
     minutes it adds trials. A space file has one line per setting:
 
-      learning_rate = { low = 0.01, high = 0.1, log = true }
+      optimizer.learning_rate = { low = 0.01, high = 0.1, log = true }
 
       relaxation = ["guided", "hashnet"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,42 +14,50 @@ from hashgnn._files import atomic_file
 from hashgnn.config.model_config import ModelConfig
 from hashgnn.errors import ParameterError
 
-RECIPES = ("default", "paper", "authors")
-_PLAIN = "plain"  # no recipe: a file that holds every setting starts from it
+RECIPES = {
+    "default": "our best so far",
+    "paper": "the equations of the paper (Tan et al., WWW 2020)",
+    "authors": "what the authors' public code does",
+}
+"""What each named recipe is."""
+
+_DEFAULT = "default"  # the settings' own defaults, so it has no file
 _MAX_BYTES = 1_000_000
 
 
-def load_recipe(recipe: str | Path = "default", **settings: Any) -> ModelConfig:
+def load_recipe(recipe: str | Path = _DEFAULT, **settings: Any) -> ModelConfig:
     """Return the config of a named recipe or a TOML file, with some settings replaced.
 
     Parameters
     ----------
     recipe : str or Path, default="default"
-        ``"paper"`` (the equations), ``"authors"`` (what the authors' code does), ``"default"`` (our best
-        so far), or the path of a TOML file. A file may name the recipe or file it starts from, as in
-        ``base = "paper"``; ``base = "plain"`` starts from the fields' own defaults.
+        A name of :data:`RECIPES`, or the path of a TOML file. ``"default"`` is ``ModelConfig()``. A file has
+        a table for each section and may name the recipe or file it starts from, as in ``base = "paper"``;
+        otherwise it starts from ``default``. The text ``"none"`` unsets a setting that may be unset.
     **settings
-        Fields of :class:`ModelConfig` that replace the recipe's.
+        Settings that replace the recipe's, as :meth:`ModelConfig.replace` takes them.
 
     Raises
     ------
     ParameterError
-        If the recipe is unknown, the file is no TOML, or a setting breaks its rule.
+        If the recipe is unknown, the file is no TOML, or a setting is unknown, does not apply or breaks its
+        rule.
 
     Examples
     --------
-    >>> load_recipe("paper", n_bits=32).ranking_loss
-    'hinge'
+    >>> load_recipe("paper", n_bits=64, optimizer={"epochs": 3}).objective.ranking_loss
+    Hinge(name='hinge', margin=0.2)
+    >>> load_recipe("paper", **{"objective.ranking_loss": "bpr"}).objective.ranking_loss
+    BPR(name='bpr')
     """
-    return ModelConfig.from_dict({**_read(recipe, depth=0), **settings})
+    config = _read(recipe, depth=0)
+    return config.replace(**settings) if settings else config
 
 
 def save_recipe(config: ModelConfig, path: str | Path) -> None:
     """Write a config as a TOML recipe file that :func:`load_recipe` reads back equal."""
-    lines = [f'base = "{_PLAIN}"']
-    lines += [f"{name} = {_toml(value)}" for name, value in config.to_dict().items() if value is not None]
     with atomic_file(Path(path)) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        temporary.write_text("\n".join(_toml(config.to_dict())).strip() + "\n", encoding="utf-8")
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -57,8 +65,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
     Examples
     --------
-    >>> parse_setting("item_bias=false"), parse_setting("encoder=lightgcn"), parse_setting("fan_outs=[10, 5]")
-    (('item_bias', False), ('encoder', 'lightgcn'), ('fan_outs', [10, 5]))
+    >>> parse_setting("item_bias=false"), parse_setting("encoder=gat"), parse_setting("encoder.fan_outs=[10, 5]")
+    (('item_bias', False), ('encoder', 'gat'), ('encoder.fan_outs', [10, 5]))
     """
     key, equals, value = text.partition("=")
     key, value = key.strip(), value.strip()
@@ -70,12 +78,12 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def _read(recipe: str | Path, depth: int) -> dict[str, Any]:
-    if recipe == _PLAIN:
-        return {}
+def _read(recipe: str | Path, depth: int) -> ModelConfig:
+    if recipe == _DEFAULT:
+        return ModelConfig()
     if recipe in RECIPES:
         text = resources.files(__package__).joinpath("recipes", f"{recipe}.toml").read_text(encoding="utf-8")
-        return tomllib.loads(text)
+        return ModelConfig(**tomllib.loads(text))
     path = Path(recipe)
     if path.suffix != ".toml":
         raise ParameterError(
@@ -93,15 +101,24 @@ def _read(recipe: str | Path, depth: int) -> dict[str, Any]:
         values = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path}: the recipe is not valid TOML, {error}") from None
-    base = values.pop("base", "default")
+    base = values.pop("base", _DEFAULT)
     if not isinstance(base, str):
         raise ParameterError(f"{path}: base must be a recipe's name or path, got {base!r}")
-    parent = base if base in (*RECIPES, _PLAIN) else path.parent / base
-    return {**_read(parent, depth + 1), **values}
+    parent = _read(base if base in RECIPES else path.parent / base, depth + 1)
+    try:
+        return parent.replace(**values)
+    except ParameterError as error:
+        raise ParameterError(f"{path}: {error}") from None
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        raise TypeError("a recipe is flat")
-    # JSON and TOML write strings, numbers, booleans and arrays of them alike.
-    return json.dumps(value)
+def _toml(values: Mapping[str, Any], table: str = "") -> Iterator[str]:
+    """Yield the lines of a table, its plain values first, then the tables in it."""
+    if table:
+        yield f"\n[{table}]"
+    for name, value in values.items():
+        if not isinstance(value, Mapping):
+            # JSON and TOML write strings, numbers, booleans and arrays of them in the same way.
+            yield f"{name} = {json.dumps('none' if value is None else value)}"
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _toml(value, f"{table}.{name}" if table else name)

@@ -5,29 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hashgnn._checks import check_choice
+from hashgnn._components import ENCODERS
+from hashgnn._registry import imported
 from hashgnn._types import Array
 from hashgnn.fold_in.base import FoldIn
-from hashgnn.fold_in.gat import GATFoldIn
-from hashgnn.fold_in.gcn import GCNFoldIn
-from hashgnn.fold_in.graphsage import GraphSAGEFoldIn
-from hashgnn.fold_in.history import HistoryFoldIn
-from hashgnn.fold_in.lightgcn import LightGCNFoldIn
-from hashgnn.fold_in.mf import MFFoldIn
-from hashgnn.fold_in.ngcf import NGCFFoldIn
-from hashgnn.fold_in.pinsage import PinSageFoldIn
 from hashgnn.fold_in.projection import HashMap, HashProjection
-
-FOLD_INS: dict[str, type[FoldIn]] = {
-    "gat": GATFoldIn,
-    "gcn": GCNFoldIn,
-    "graphsage": GraphSAGEFoldIn,
-    "history": HistoryFoldIn,
-    "lightgcn": LightGCNFoldIn,
-    "mf": MFFoldIn,
-    "ngcf": NGCFFoldIn,
-    "pinsage": PinSageFoldIn,
-}
 
 
 def build_fold_in(kind: str, arrays: Mapping[str, Array], params: Mapping[str, Any]) -> FoldIn:
@@ -36,7 +18,7 @@ def build_fold_in(kind: str, arrays: Mapping[str, Array], params: Mapping[str, A
     Parameters
     ----------
     kind : str
-        A key of ``FOLD_INS``.
+        The name of the encoder.
     arrays : mapping of str to ndarray
         float32; memory-mapped arrays are read as they are, not copied.
     params : mapping of str to JSON values
@@ -55,8 +37,13 @@ def build_fold_in(kind: str, arrays: Mapping[str, Array], params: Mapping[str, A
     >>> rule.users(sp.csr_matrix([[1.0, 1.0]])).tolist()
     [[0.5, 0.5]]
     """
-    check_choice("fold_in kind", kind, FOLD_INS)
-    return FOLD_INS[kind](dict(arrays), dict(params))
+    rule: FoldIn = imported(ENCODERS[kind].fold_in)(dict(arrays), dict(params))
+    return rule
 
 
-__all__ = ["FOLD_INS", "FoldIn", "HashMap", "HashProjection", "build_fold_in"]
+def kind_of(rule: FoldIn) -> str:
+    """Return the name of the encoder that a rule belongs to."""
+    return next(kind for kind, row in ENCODERS.items() if type(rule) is imported(row.fold_in))
+
+
+__all__ = ["FoldIn", "HashMap", "HashProjection", "build_fold_in", "kind_of"]

@@ -93,7 +93,7 @@ class CandidateIndex(ABC):
         self._refuse("be changed; build a new one")
 
     def save(self, path: str | Path) -> None:
-        """Write the index to one file, atomically; the format is described in docs/index-format.md."""
+        """Write the index to one file, atomically; the format is described in docs/reference/index-format.md."""
         self._refuse("be saved; save the codes and build it again")
 
     def _refuse(self, what: str) -> NoReturn:
@@ -242,7 +242,7 @@ class MutableIndex(CandidateIndex, Generic[State]):
             self._state = self._state.removed(check_positions(positions, len(self._state)))
 
     def save(self, path: str | Path) -> None:
-        """Write the index to one file, atomically; the format is described in docs/index-format.md."""
+        """Write the index to one file, atomically; the format is described in docs/reference/index-format.md."""
         write_index(Path(path), self.kind, self._state.contents(), self._settings())
 
     @classmethod

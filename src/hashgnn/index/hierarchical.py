@@ -307,7 +307,7 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         >>> sample = EmbeddedCodes(codes, vectors)[:20]
         >>> recall = index.tune(sample, 10, index_recall=0.8)
         >>> index.oversampling, round(recall, 2)
-        (7, 0.82)
+        (7, 0.81)
         """
         requested, state = check_sample(queries, index_recall), self._state
         n_lists = state.store.n_lists if isinstance(state.store, ListStore) else None

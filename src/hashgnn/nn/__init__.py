@@ -6,13 +6,14 @@ from hashgnn.nn.encoders import ENCODERS, Encoder, FullGraphEncoder, build_encod
 from hashgnn.nn.graph_view import GraphView
 from hashgnn.nn.hash_layers import HashLayer
 from hashgnn.nn.losses import (
-    RANKING_LOSSES,
+    RankingLoss,
     SoftmaxWorkspace,
     Targets,
     bilateral_full_softmax,
     bilateral_softmax,
     bit_balance,
     bpr,
+    build_ranking_loss,
     combined,
     decorrelation,
     full_softmax,
@@ -21,7 +22,6 @@ from hashgnn.nn.losses import (
     sampled_softmax,
 )
 from hashgnn.nn.relaxations import (
-    GUIDANCE_KINDS,
     RELAXATIONS,
     GuidanceSchedule,
     Relaxation,
@@ -32,14 +32,13 @@ from hashgnn.nn.relaxations import (
 
 __all__ = [
     "ENCODERS",
-    "GUIDANCE_KINDS",
-    "RANKING_LOSSES",
     "RELAXATIONS",
     "Encoder",
     "FullGraphEncoder",
     "GraphView",
     "GuidanceSchedule",
     "HashLayer",
+    "RankingLoss",
     "Relaxation",
     "SoftmaxWorkspace",
     "Targets",
@@ -48,6 +47,7 @@ __all__ = [
     "bit_balance",
     "bpr",
     "build_encoder",
+    "build_ranking_loss",
     "build_relaxation",
     "combined",
     "decorrelation",

@@ -65,8 +65,8 @@ class HashGNN(Recommender):
 
     Parameters
     ----------
-    n_bits : int, default=128
-        Width of a code, a positive multiple of 8.
+    n_bits : int or None, default=None
+        Width of a code, a positive multiple of 8; ``None`` is the recipe's.
     recipe : str or Path, default="default"
         ``"default"``, ``"paper"``, ``"authors"``, or a TOML file.
     index_recall : float, default=1.0
@@ -74,7 +74,8 @@ class HashGNN(Recommender):
         a million items are put into lists after :meth:`fit` or before :meth:`save`, and a search reads the
         nearest of them (:func:`hashgnn.index.build_index`).
     **settings
-        Fields of :class:`~hashgnn.config.ModelConfig` that replace the recipe's.
+        Settings of :class:`~hashgnn.config.ModelConfig` that replace the recipe's. A section is a config
+        object, a mapping or a name, as in ``encoder={"name": "gat", "heads": 2}, optimizer={"epochs": 5}``.
 
     Attributes
     ----------
@@ -85,13 +86,19 @@ class HashGNN(Recommender):
     Raises
     ------
     ParameterError
-        If the recipe or a setting is unknown, or a value breaks its rule.
+        If the recipe or a setting is unknown, a setting does not apply, or a value breaks its rule.
     """
 
     def __init__(
-        self, n_bits: int = 128, recipe: str | Path = "default", *, index_recall: float = 1.0, **settings: Any
+        self,
+        n_bits: int | None = None,
+        recipe: str | Path = "default",
+        *,
+        index_recall: float = 1.0,
+        **settings: Any,
     ) -> None:
-        self.config: ModelConfig = load_recipe(recipe, n_bits=n_bits, **settings)
+        width = {} if n_bits is None else {"n_bits": n_bits}
+        self.config: ModelConfig = load_recipe(recipe, **width, **settings)
         self.index_recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
         self._model: FittedModel | None = None
 
@@ -130,7 +137,7 @@ class HashGNN(Recommender):
             A frame has the columns ``user_id`` and ``item_id`` and may have ``weight`` and ``timestamp``.
         valid : the same, optional
             Held-out interactions of the same users, for early stopping; ``None`` cuts
-            ``config.validation_share`` from the training data.
+            ``config.validation.share`` from the training data.
         user_features, item_features : SideFeatures, optional
         device : str, default="auto"
             ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
@@ -510,7 +517,7 @@ class HashGNN(Recommender):
         fitted = "not fitted"
         if self._model is not None:
             fitted = f"{self.state_.n_users} users, {self.state_.n_items} items"
-        return f"HashGNN(n_bits={self.config.n_bits}, encoder={self.config.encoder!r}, {fitted})"
+        return f"HashGNN(n_bits={self.config.n_bits}, encoder={self.config.encoder.name!r}, {fitted})"
 
     def _candidates(
         self,

@@ -196,7 +196,7 @@ class FloatQueries:
     weight. So the query has ``a_k / s_k`` for bit k, where ``s_k`` is the root mean square of that activation
     over the users (or items) of the model. The query is then scaled to norm ``sqrt(n_bits)``, that of a code.
     On held-out interactions of four data sets this ranked better than ``tanh(a)``, which training relaxes
-    bits with (docs/recipes.md).
+    bits with (docs/guide/recipes.md).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A folder with a manifest: written whole or not at all, and checked when it is opened.
 
 What the files hold is the business of the writer; here are the manifest, the checksums and the
-versions. The format is described in docs/artifact-format.md.
+versions. The format is described in docs/reference/artifact-format.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model state to a folder and back. The files are described in docs/artifact-format.md."""
+"""A model state to a folder and back. The files are described in docs/reference/artifact-format.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, IdMap
 from hashgnn.errors import DataError, ParameterError
-from hashgnn.fold_in import FOLD_INS, FoldIn, HashProjection, build_fold_in
+from hashgnn.fold_in import HashProjection, build_fold_in, kind_of
 from hashgnn.index import HammingIndex, InvertedFile, load_index
 from hashgnn.state.artifact import Artifact, read_artifact, write_artifact
 from hashgnn.state.indexed_codes import IndexedCodes
@@ -66,7 +66,7 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         "data_statistics": dict(state.data_statistics),
         "metrics": dict(state.metrics),
         "training": dict(state.training),
-        "fold_in": {"kind": _kind_of(state.fold_in), "params": state.fold_in.params},
+        "fold_in": {"kind": kind_of(state.fold_in), "params": state.fold_in.params},
     }
     with write_artifact(Path(path), document, overwrite=overwrite) as folder:
         _write_ids(folder / _USERS, state.users.ids)
@@ -112,6 +112,7 @@ def load_state(path: str | Path, *, mmap: bool = True, verify: bool = False) -> 
 
 def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
     document = artifact.document
+    read_config = ModelConfig.from_format_1 if artifact.format_version == 1 else ModelConfig.from_dict
 
     def tensors(name: str) -> dict[str, Array]:
         return read_tensors(artifact.file(name), mmap=mmap)[0]
@@ -130,7 +131,7 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
     seen = tensors(_SEEN)
     embeddings = tensors(_EMBEDDINGS)
     return ModelState(
-        config=ModelConfig.from_dict(document["config"]),
+        config=read_config(document["config"]),
         users=Side(
             ids=user_ids,
             codes=BinaryCodes.load(artifact.file(_USER_CODES), mmap=mmap),

@@ -9,23 +9,11 @@ import torch
 
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
+from hashgnn.config.encoders import History
 from hashgnn.graph import BipartiteGraph, low_spectrum
 from hashgnn.nn import GraphView, HashLayer, build_encoder, build_relaxation
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.torch_backend import backend_of
-
-# The fields of a config that encoders know by the same name; each encoder takes those it has.
-_ENCODER_FIELDS = (
-    "aggregator",
-    "heads",
-    "history_dropout",
-    "input_dim",
-    "input_table",
-    "item_layers",
-    "n_layers",
-    "n_neighbours",
-    "normalization",
-)
 
 
 def build_model(
@@ -34,7 +22,7 @@ def build_model(
     """Build encoder, hash layer and biases, warm-started where the config asks for it."""
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     encoder = build_encoder(
-        config.encoder,
+        config.encoder.name,
         n_users=graph.n_users,
         n_items=graph.n_items,
         dim=config.embedding_dim,
@@ -42,9 +30,10 @@ def build_model(
         n_user_features=_n_columns(view.user_features),
         n_item_features=_n_columns(view.item_features),
         **(_warm_start(graph, config, rng, view.device) if config.warm_start else {}),
-        **{name: getattr(config, name) for name in _ENCODER_FIELDS},
+        **config.encoder.options(),
     )
-    relaxation = build_relaxation(config)
+    relaxation = build_relaxation(config.relaxation.name, **config.relaxation.options())
+    scale, float_scale = config.objective.scales
     hash_layer = HashLayer(
         config.embedding_dim,
         config.n_bits,
@@ -57,8 +46,8 @@ def build_model(
         encoder,
         hash_layer,
         bias,
-        scale=config.score_scale,
-        float_scale=config.float_scale,
+        scale=scale,
+        float_scale=float_scale,
         relaxation=relaxation,
     )
 
@@ -77,12 +66,12 @@ def _warm_start(
     learned. A graph too small for that many signals has zeros in the rest, and a little noise everywhere
     lets them part.
     """
-    width = config.embedding_dim if config.input_dim is None else config.input_dim
+    width = config.encoder.table_width(config.embedding_dim)
     rank = min(width, graph.n_users, graph.n_items)
     spectrum = low_spectrum(graph, rank, rng=rng, backend=backend_of(device))
     users = _padded(spectrum.user_vectors, width, rng)
     items = _padded(spectrum.item_vectors, width, rng)
-    if config.encoder != "history" or config.normalization != "unit":
+    if not isinstance(config.encoder, History) or config.encoder.normalization != "unit":
         return {"initial": (users, items)}
     source = items / np.sqrt(np.maximum(graph.item_degrees, 1))[:, None]
     lengths = np.maximum(np.linalg.norm(items, axis=1, keepdims=True), 1e-8)

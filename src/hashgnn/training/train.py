@@ -12,7 +12,6 @@ import torch
 
 from hashgnn import _rng
 from hashgnn.config import ModelConfig
-from hashgnn.config.training import OptimizerConfig, ValidationConfig
 from hashgnn.data import Interactions, SideFeatures, split
 from hashgnn.errors import DataError, ParameterError
 from hashgnn.graph import BipartiteGraph
@@ -46,7 +45,7 @@ def train(
 ) -> ModelState:
     """Fit a model.
 
-    Where the config has a ``validation_share`` and no ``valid`` is given, that share of each user's
+    Where the config has a ``validation.share`` and no ``valid`` is given, that share of each user's
     interactions is held out to choose the best epoch. They count again at the end: embeddings and codes
     are made from all interactions, with the parameters of the best epoch.
 
@@ -83,9 +82,9 @@ def train(
     seed = options.seed
     check_data(interactions, valid)
     fitted = interactions
-    if valid is None and config.validation_share > 0:
-        share = config.validation_share
-        fitted, valid = split.random(interactions, share, rng=_rng.derive(seed, _SPLIT_STREAM))
+    validation = config.validation
+    if valid is None and validation.share > 0:
+        fitted, valid = split.random(interactions, validation.share, rng=_rng.derive(seed, _SPLIT_STREAM))
     columns = [
         None if features is None else features.design_matrix(ids)
         for features, ids in ((user_features, interactions.user_ids), (item_features, interactions.item_ids))
@@ -101,7 +100,6 @@ def train(
             lineage = {"lineage": dict(initial.lineage)}
         objective_rng = _rng.derive(seed, _OBJECTIVE_STREAM)
         objective = build_objective(graph, view, config, objective_rng, options.progress)
-        validation = _validation(config)
         validator: Validator[HashModel] | None = None
         if valid is not None and len(valid):
             validator = Validator(
@@ -121,7 +119,7 @@ def train(
             model,
             objective,
             run,
-            optimizer=_optimizer(config),
+            optimizer=config.optimizer,
             validation=validation,
             options=options,
             identity=fingerprint(fitted, valid, described | lineage),
@@ -178,25 +176,3 @@ def check_data(interactions: Interactions, valid: Interactions | None) -> None:
             f"valid must have the id maps of the training data ({interactions.n_users} users, "
             f"{interactions.n_items} items), got {valid.n_users} users and {valid.n_items} items"
         )
-
-
-def _optimizer(config: ModelConfig) -> OptimizerConfig:
-    return OptimizerConfig(
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        shared_learning_rate=config.shared_learning_rate,
-        schedule=config.learning_rate_schedule,
-        beta2=config.beta2,
-        weight_decay=config.weight_decay,
-        gradient_clip=config.gradient_clip,
-    )
-
-
-def _validation(config: ModelConfig) -> ValidationConfig:
-    return ValidationConfig(
-        share=config.validation_share,
-        metric=config.validation_metric,
-        every=config.validate_every,
-        patience=config.patience,
-    )

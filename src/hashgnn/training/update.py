@@ -16,6 +16,7 @@ from scipy import sparse
 
 from hashgnn._checks import check_int
 from hashgnn._types import Array
+from hashgnn.config.encoders import History
 from hashgnn.data import Interactions, add_interactions
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import normalised_sum
@@ -71,7 +72,7 @@ def update(
         If ``new`` holds nothing new, its ids are of another type, or the state cannot be trained on.
     """
     check_can_update(state)
-    share = math.ceil(state.config.epochs * _SHARE_OF_EPOCHS)
+    share = math.ceil(state.config.optimizer.epochs * _SHARE_OF_EPOCHS)
     epochs = share if epochs is None else check_int("epochs", epochs, minimum=1)
     merged = add_interactions(known_interactions(state), new)
     if len(merged) == state.seen.nnz and merged.weight is None:
@@ -89,7 +90,7 @@ def update(
     lineage = _lineage(state, merged) | dict(lineage or {})
     return train(
         merged,
-        state.config.replace(epochs=epochs),
+        state.config.replace(optimizer={"epochs": epochs}),
         valid=valid,
         options=options,
         initial=InitialParameters(_parameters(state, merged), state.config, lineage),
@@ -100,13 +101,15 @@ def check_can_update(state: ModelState) -> None:
     """Raise :class:`ParameterError` unless the parameters of a model can be read back from its state."""
     config = state.config
     remedy = "fit anew with all interactions"
-    if config.encoder not in _ENCODERS:
+    encoder = config.encoder
+    if encoder.name not in _ENCODERS:
         raise ParameterError(
-            f"encoder must be one of {', '.join(_ENCODERS)} to train on, got {config.encoder!r}; {remedy}"
+            f"encoder must be one of {', '.join(_ENCODERS)} to train on, got {encoder.name!r}; {remedy}"
         )
     if state.users.features is not None or state.items.features is not None:
         raise ParameterError(f"the model must have no side features to train on, got some; {remedy}")
-    if config.float_embedding == "relaxed" and (config.encoder == "mf" or config.input_table):
+    keeps_items = isinstance(encoder, History) and not encoder.input_table
+    if config.float_embedding == "relaxed" and not keeps_items:
         raise ParameterError(
             f"float_embedding must be 'encoder' to train on, got 'relaxed', which keeps no tables; {remedy}"
         )
@@ -139,13 +142,14 @@ def _parameters(state: ModelState, merged: Interactions) -> dict[str, Array]:
     history = merged.csr
     users = state.fold_in.users(history[:, : state.n_items])
     found: dict[str, Array] = {}
-    if state.config.encoder == "mf":
+    encoder = state.config.encoder
+    if not isinstance(encoder, History):
         users[: state.n_users] = state.users.embeddings
         found["encoder.user_input.table"] = users
         items = state.items.embeddings
     else:
-        items = state.items.embeddings if state.config.input_table else arrays["item_table"]
-        if state.config.input_table:
+        items = state.items.embeddings if encoder.input_table else arrays["item_table"]
+        if encoder.input_table:
             found["encoder.source"] = _with_new_items(arrays["item_table"], users, history)
         if "linear" in arrays:
             found["encoder.linear"] = arrays["linear"]
@@ -155,8 +159,8 @@ def _parameters(state: ModelState, merged: Interactions) -> dict[str, Array]:
         group = {"weight": "weights", "bias": "biases", "threshold": "thresholds"}[part]
         found[f"hash_layer.{group}.{side}"] = values
     scales = state.training.get("scales", {})
-    code_scale = float(scales.get("code", state.config.score_scale))
-    float_scale = float(scales.get("float", state.config.float_scale))
+    code_scale, float_scale = state.config.objective.scales
+    code_scale, float_scale = float(scales.get("code", code_scale)), float(scales.get("float", float_scale))
     found["log_scale"] = np.array(math.log(code_scale), np.float32)
     found["log_float_scale"] = np.array(math.log(float_scale), np.float32)
     if state.items.bias is not None:

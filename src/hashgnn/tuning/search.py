@@ -111,7 +111,7 @@ def tune(
     output : path
         The recipe file, ``X.toml``; the search is kept in ``X.tune``.
     base : ModelConfig
-        Where it holds a part out (``validation_share`` > 0), a trial's value is that of its best epoch, as a
+        Where it holds a part out (``validation.share`` > 0), a trial's value is that of its best epoch, as a
         fit will choose it; elsewhere that of the last epoch, as a fit will end with it.
     space : mapping of str to Range or Choice
     minutes : float
@@ -122,7 +122,7 @@ def tune(
         Held out, over the same ids; ``None`` holds out a tenth of each user's interactions.
     metric : str or None, default=None
         Of codes against codes, with the item bias where there is one; ``None`` is the recipe's
-        ``validation_metric``.
+        ``validation.metric``.
     rng : int, default=0
         Of the split, the training and the draws.
     n_threads : int, default=1
@@ -152,7 +152,7 @@ def tune(
     seconds = 60 * check_float("minutes", minutes, minimum=0, open_minimum=True)
     most = None if n_trials is None else check_int("n_trials", n_trials, minimum=1)
     seed = check_int("rng", rng, minimum=0)
-    name = str(parse_metric(metric or base.validation_metric))
+    name = str(parse_metric(metric or base.validation.metric))
     fitted, held = train, valid
     if held is None:
         fitted, held = split.random(train, _VALID_SHARE, rng=_rng.derive(seed, _SPLIT_STREAM))
@@ -177,7 +177,7 @@ def tune(
 
 def _identity(base: ModelConfig, space: Space, metric: str, seed: int) -> dict[str, Any]:
     return {
-        "recipe": base.model_dump(mode="json", exclude_defaults=True),
+        "recipe": base.changes(),
         "space": {name: parameter.to_dict() for name, parameter in space.items()},
         "metric": metric,
         "seed": seed,
@@ -211,7 +211,7 @@ class _Search:
         )
         self._states = optuna.trial.TrialState
         if not self._study.trials:
-            own = base.to_dict()
+            own = {name: base.value(name) for name in space}
             start = {name: own[name] for name, parameter in space.items() if parameter.holds(own[name])}
             self._study.enqueue_trial(start)
         for trial in self._study.get_trials(states=(self._states.RUNNING,)):
@@ -240,8 +240,10 @@ class _Search:
 
     def _config(self, settings: Mapping[str, Any]) -> ModelConfig:
         """Return the settings of a trial, which is validated every epoch."""
-        config = self._base.replace(**settings, validation_metric=self._metric, validate_every=1)
-        return config if self._base.validation_share > 0 else config.replace(patience=config.epochs)
+        config = self._base.replace(**settings, validation={"metric": self._metric, "every": 1})
+        if self._base.validation.share > 0:
+            return config
+        return config.replace(validation={"patience": config.optimizer.epochs})
 
     def _follow(
         self, trial: Any, process: TrialProcess, config: ModelConfig, deadline: float
@@ -254,11 +256,11 @@ class _Search:
             reported = part
             for epoch in process.new_epochs():
                 values.append(epoch[self._metric])
-                reached = int(_PARTS * epoch["epoch"] / config.epochs)
+                reached = int(_PARTS * epoch["epoch"] / config.optimizer.epochs)
                 if reached > part:
                     part = reached
                     trial.report(self._value(values), part)
-            if len(values) == config.epochs or (code == DONE and values):
+            if len(values) == config.optimizer.epochs or (code == DONE and values):
                 return {"values": self._value(values)}
             if code is not None:
                 return {"state": self._states.FAIL}
@@ -267,7 +269,7 @@ class _Search:
             time.sleep(_POLL)
 
     def _value(self, values: list[float]) -> float:
-        return max(values) if self._base.validation_share > 0 else values[-1]
+        return max(values) if self._base.validation.share > 0 else values[-1]
 
     def _ended(self) -> tuple[Any, ...]:
         return (self._states.COMPLETE, self._states.PRUNED, self._states.FAIL)

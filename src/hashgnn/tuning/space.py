@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,7 +14,7 @@ from hashgnn.config import ModelConfig
 from hashgnn.errors import ParameterError
 
 SPACES = ("rates", "default", "paper")
-_FIXED = ("n_bits", "validation_share", "validation_metric")  # what is asked for, not what is found
+_FIXED = ("n_bits", "validation.share", "validation.metric")  # what is asked for, not what is found
 
 
 @dataclass(frozen=True)
@@ -95,18 +95,22 @@ def load_space(space: str | Path, base: ModelConfig) -> dict[str, Range | Choice
     Parameters
     ----------
     space : str or Path
-        A name of :data:`SPACES`, or a TOML file with a line a setting: ``{ low = 0.01, high = 0.1, log = true }``
-        for numbers, ``["guided", "ste"]`` for a choice.
+        A name of :data:`SPACES`, or a TOML file with a line for each setting, by its dotted name or in tables:
+        ``optimizer.learning_rate = { low = 0.01, high = 0.1, log = true }`` for numbers,
+        ``relaxation = ["guided", "ste"]`` for a choice.
     base : ModelConfig
         What the settings are put into.
 
     Raises
     ------
     ParameterError
-        If the space is unknown or empty, a line has another form, or a value breaks its setting's rule.
+        If the space is unknown or empty, a line has another form, a setting does not apply to the
+        base, or a value breaks its setting's rule.
     """
     values, where = _read(space)
-    found = {name: _parameter(f"{where}: {name}", name, entry) for name, entry in values.items()}
+    sections = {name for setting in ModelConfig.describe() for name in _parents(setting.name)}
+    entries = _flat(values, sections)
+    found = {name: _parameter(f"{where}: {name}", name, entry) for name, entry in entries}
     if not found:
         raise ParameterError(f"{where}: a space must vary one setting or more, got none")
     for name, parameter in found.items():
@@ -116,6 +120,22 @@ def load_space(space: str | Path, base: ModelConfig) -> dict[str, Range | Choice
             except ParameterError as error:
                 raise ParameterError(f"{where}: {error}") from None
     return found
+
+
+def _parents(name: str) -> Iterator[str]:
+    """Yield the sections that a dotted name lies in."""
+    parts = name.split(".")
+    yield from (".".join(parts[:depth]) for depth in range(1, len(parts)))
+
+
+def _flat(values: Mapping[str, Any], sections: set[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the entries of tables by their dotted names."""
+    for key, entry in values.items():
+        name = prefix + key
+        if isinstance(entry, Mapping) and name in sections:
+            yield from _flat(entry, sections, f"{name}.")
+        else:
+            yield name, entry
 
 
 def _read(space: str | Path) -> tuple[dict[str, Any], str]:

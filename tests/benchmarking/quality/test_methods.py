@@ -26,11 +26,11 @@ def test_the_paper_suite_has_every_baseline_of_the_paper() -> None:
 
 
 def test_an_expression_names_recipe_and_settings() -> None:
-    method = parse_method("mine=paper+relaxation=hashnet+epochs=2")
+    method = parse_method("mine=paper+relaxation=hashnet+optimizer.epochs=2")
     assert (method.name, method.family, method.has_codes) == ("mine", "recipe", True)
-    assert method.source.settings == {"relaxation": "hashnet", "epochs": 2}
-    expected = load_recipe("paper", n_bits=64, relaxation="hashnet", epochs=2)
-    assert method.describe(64)["recipe"] == expected.model_dump(mode="json", exclude_defaults=True)
+    assert method.source.settings == {"relaxation": "hashnet", "optimizer.epochs": 2}
+    expected = load_recipe("paper", n_bits=64, relaxation="hashnet", optimizer={"epochs": 2})
+    assert method.describe(64)["recipe"] == expected.changes()
 
 
 def test_an_expression_names_coder_and_floats() -> None:
@@ -41,7 +41,7 @@ def test_an_expression_names_coder_and_floats() -> None:
 
 
 def test_settings_for_all_reach_what_trains_by_a_recipe_and_nothing_else() -> None:
-    given = {"epochs": 2}
+    given = {"optimizer.epochs": 2}
     assert parse_method("paper").with_settings(given).source.settings == given
     assert parse_method("separate").with_settings(given).settings == given
     for name in ("lsh", "gf-cf"):
@@ -62,7 +62,7 @@ def test_a_float_model_is_the_same_at_every_width() -> None:
             "deflt",
             "a method must be one of 'default', .* or a coder and its floats like 'itq:lightgcn', got 'deflt'",
         ),
-        ("default+epoch=3", "epoch is not a setting; did you mean 'epochs'?"),
+        ("default+epoch=3", "epoch is not a setting; did you mean optimizer.epochs?"),
         ("default+n_bits=8", "n_bits is no setting of a method; give the widths of the comparison"),
         ("default+epochs", "a setting must be written key=value, got 'epochs'"),
         ("zip:lightgcn", "a coder must be one of 'anchor_graph', .*'separate', got 'zip'"),

@@ -20,7 +20,7 @@ from hashgnn.cli import main
 from hashgnn.errors import ParameterError
 from hashgnn.index import scores
 
-TINY = "embedding_dim=16+epochs=20+teacher=none+observed_target=all+item_share=1+min_steps=30+batch_size=16"
+TINY = "embedding_dim=16+optimizer.epochs=20+teacher=none+objective.observed_target=all+objective.item_share=1+objective.min_steps=30+optimizer.batch_size=16"
 METHODS = f"ours=default+{TINY},lsh:spectral+dim=16,floats=spectral+dim=8"
 METRICS = "recall@5,ndcg@5"
 
@@ -132,7 +132,7 @@ def test_a_hash_layer_trained_apart_leaves_the_floats_as_they_are(files: Path, t
     data = load_data_set("groups", files.parent)
     methods = [
         parse_method("floats=spectral+dim=64"),
-        parse_method("separate+batch_size=32+epochs=3:spectral+dim=64"),
+        parse_method("separate+optimizer.batch_size=32+optimizer.epochs=3:spectral+dim=64"),
     ]
     plan = Plan(methods, bits=[16], seeds=[0], metrics=["recall@5"])
     floats, separate = compare_quality(tmp_path, plan, [data], progress=False)

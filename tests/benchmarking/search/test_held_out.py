@@ -15,7 +15,7 @@ from hashgnn.data import Interactions, generate_interactions
 from hashgnn.data import split as splits
 from hashgnn.recommender import HashGNN
 
-SMALL = {"n_bits": 32, "epochs": 2, "embedding_dim": 16, "teacher_rank": 8, "teacher_k": 10}
+SMALL = {"n_bits": 32, "optimizer.epochs": 2, "embedding_dim": 16, "teacher.rank": 8, "teacher.k": 10}
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,11 @@ import pytest
 import torch
 from scipy.special import erf
 
+from hashgnn._registry import imported
 from hashgnn.config import ModelConfig
 from hashgnn.errors import ParameterError
 from hashgnn.nn import RELAXATIONS, build_relaxation
-from hashgnn.nn.relaxations.guidance_schedule import GuidanceSchedule
+from hashgnn.nn.relaxations.guidance_schedule import ConstantGuidance, StepGuidance
 from hashgnn.nn.relaxations.guided import Guided
 from hashgnn.nn.relaxations.gumbel import GumbelBits
 from hashgnn.nn.relaxations.hashnet import TanhContinuation
@@ -40,63 +41,65 @@ def sign(x: np.ndarray) -> np.ndarray:
     return np.where(x >= 0, 1.0, -1.0)
 
 
-def numpy_guided(x: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    return np.where(uniform(x.shape, torch.float32) < level, x, sign(x)), np.ones_like(x)
+def numpy_guided(x: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    return np.where(uniform(x.shape, torch.float32) < strength, x, sign(x)), np.ones_like(x)
 
 
-def numpy_gumbel(x: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+def numpy_gumbel(x: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
     """The softmax over +1 and -1, with the logistic draw that is the difference of their Gumbel draws."""
     draw = uniform(x.shape)
-    plus = np.exp((2 * x + np.log(draw) - np.log(1 - draw)) / level)
+    plus = np.exp((2 * x + np.log(draw) - np.log(1 - draw)) / strength)
     soft = plus / (plus + 1) - 1 / (plus + 1)
-    return soft, 4 / level * plus / (plus + 1) ** 2
+    return soft, 4 / strength * plus / (plus + 1) ** 2
 
 
-def numpy_gumbel_hard(x: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    soft, slope = numpy_gumbel(x, level)
+def numpy_gumbel_hard(x: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    soft, slope = numpy_gumbel(x, strength)
     return sign(soft), slope
 
 
-def numpy_fourier(x: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+def numpy_fourier(x: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
     half = 2 * 0.7
     series = sum(4 / half * np.cos(odd * np.pi * x / half) for odd in (1, 3, 5))
     return sign(x), np.where(np.abs(x) <= 0.7, series, 0.0)
 
 
 CASES = {
-    "ste": (StraightThrough(), lambda x, level: (sign(x), np.ones_like(x))),
-    "learned_threshold": (LearnedThreshold(), lambda x, level: (sign(x), np.ones_like(x))),
+    "ste": (StraightThrough(), lambda x, strength: (sign(x), np.ones_like(x))),
+    "learned_threshold": (LearnedThreshold(), lambda x, strength: (sign(x), np.ones_like(x))),
     "guided": (Guided("bit"), numpy_guided),
     "gumbel": (GumbelBits(), numpy_gumbel),
     "gumbel hard": (GumbelBits(hard=True), numpy_gumbel_hard),
     "hashnet": (
         TanhContinuation(),
-        lambda x, level: (np.tanh(level * x), level / np.cosh(level * x) ** 2),
+        lambda x, strength: (np.tanh(strength * x), strength / np.cosh(strength * x) ** 2),
     ),
     "stochastic": (
         StochasticBits(),
-        lambda x, level: (sign((1 + x) / 2 - uniform(x.shape)), np.ones_like(x)),
+        lambda x, strength: (sign((1 + x) / 2 - uniform(x.shape)), np.ones_like(x)),
     ),
-    "clipped": (ClippedSign(0.7), lambda x, level: (sign(x), (np.abs(x) <= 0.7) / 0.7)),
+    "clipped": (ClippedSign(0.7), lambda x, strength: (sign(x), (np.abs(x) <= 0.7) / 0.7)),
     "gaussian": (
         GaussianSign(0.7),
-        lambda x, level: (sign(x), 2 / np.sqrt(np.pi) / 0.7 * np.exp(-((x / 0.7) ** 2))),
+        lambda x, strength: (sign(x), 2 / np.sqrt(np.pi) / 0.7 * np.exp(-((x / 0.7) ** 2))),
     ),
     "fourier": (FourierSign(0.7, 3), numpy_fourier),
 }
 
 
 def test_every_registered_relaxation_has_a_case() -> None:
-    assert {type(relaxation) for relaxation, _ in CASES.values()} == set(RELAXATIONS.values())
+    assert {type(relaxation) for relaxation, _ in CASES.values()} == {
+        imported(row.implementation) for _, row in RELAXATIONS.items()
+    }
 
 
 @pytest.mark.parametrize(("relaxation", "formula"), CASES.values(), ids=CASES)
-@pytest.mark.parametrize("level", [0.3, 0.9])
-def test_forward_and_gradient_equal_the_formula(relaxation, formula, level, x) -> None:
+@pytest.mark.parametrize("strength", [0.3, 0.9])
+def test_forward_and_gradient_equal_the_formula(relaxation, formula, strength, x) -> None:
     weights = torch.randn(x.shape, generator=generator(2), dtype=torch.float64)
-    result = relaxation(x, level, generator=generator())
+    result = relaxation(x, strength, generator=generator())
     (result * weights).sum().backward()
-    values, slopes = formula(x.detach().numpy(), level)
+    values, slopes = formula(x.detach().numpy(), strength)
     np.testing.assert_allclose(result.detach().numpy(), values, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(x.grad.numpy(), slopes * weights.numpy(), rtol=1e-9, atol=1e-12)
 
@@ -156,50 +159,48 @@ def test_gaussian_slope_is_that_of_the_error_function() -> None:
     ("relaxation", "start", "end"),
     [(GumbelBits(2.0, 0.5), 2.0, 0.5), (TanhContinuation(1.0, 16.0), 1.0, 16.0)],
 )
-def test_levels_go_from_start_to_end_by_equal_factors(relaxation, start, end) -> None:
-    levels = [relaxation.level(epoch, 3, step, 5) for epoch in range(3) for step in range(5)]
-    assert (levels[0], levels[-1]) == pytest.approx((start, end))
-    factors = np.array(levels[1:]) / np.array(levels[:-1])
+def test_strengths_go_from_start_to_end_by_equal_factors(relaxation, start, end) -> None:
+    strengths = [relaxation.strength(epoch, 3, step, 5) for epoch in range(3) for step in range(5)]
+    assert (strengths[0], strengths[-1]) == pytest.approx((start, end))
+    factors = np.array(strengths[1:]) / np.array(strengths[:-1])
     np.testing.assert_allclose(factors, (end / start) ** (1 / 14))
-    assert relaxation.level(0, 1, 0, 1) == start
+    assert relaxation.strength(0, 1, 0, 1) == start
 
 
-def test_config_names_the_relaxation_and_its_options() -> None:
-    config = ModelConfig(
-        gumbel_start=3.0,
-        gumbel_end=0.1,
-        gumbel_hard=True,
-        hashnet_start=2.0,
-        hashnet_end=4.0,
-        surrogate_width=0.25,
-        surrogate_terms=7,
-        guidance="row",
-        guidance_schedule="step",
-    )
-    expected = {
-        "clipped": ClippedSign(0.25),
-        "fourier": FourierSign(0.25, 7),
-        "gaussian": GaussianSign(0.25),
-        "guided": Guided("row", GuidanceSchedule("step")),
-        "gumbel": GumbelBits(3.0, 0.1, True),
-        "hashnet": TanhContinuation(2.0, 4.0),
-        "learned_threshold": LearnedThreshold(),
-        "ste": StraightThrough(),
-        "stochastic": StochasticBits(),
-    }
-    assert set(expected) == set(RELAXATIONS)
-    for name, relaxation in expected.items():
-        assert build_relaxation(config.replace(relaxation=name)) == relaxation
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"name": "clipped", "width": 0.25}, ClippedSign(0.25)),
+        ({"name": "fourier", "width": 0.25, "terms": 7}, FourierSign(0.25, 7)),
+        ({"name": "gaussian", "width": 0.25}, GaussianSign(0.25)),
+        (
+            {"name": "guided", "granularity": "row", "schedule": {"name": "step", "steps": 3}},
+            Guided("row", StepGuidance(steps=3)),
+        ),
+        (
+            {"name": "guided", "schedule": {"name": "constant", "share": 0.3}, "user_floor": 0.2},
+            Guided("bit", ConstantGuidance(0.3), 0.2),
+        ),
+        ({"name": "gumbel", "start": 3.0, "end": 0.1, "hard": True}, GumbelBits(3.0, 0.1, True)),
+        ({"name": "hashnet", "start": 2.0, "end": 4.0}, TanhContinuation(2.0, 4.0)),
+        ({"name": "learned_threshold"}, LearnedThreshold()),
+        ({"name": "ste"}, StraightThrough()),
+        ({"name": "stochastic"}, StochasticBits()),
+    ],
+)
+def test_a_config_gives_the_relaxation_with_its_options(settings, expected) -> None:
+    chosen = ModelConfig(relaxation=settings).relaxation
+    assert build_relaxation(chosen.name, **chosen.options()) == expected
 
 
 def test_bad_options_raise() -> None:
-    with pytest.raises(ParameterError, match="gumbel_end must be a finite number > 0, got 0"):
+    with pytest.raises(ParameterError, match="end must be a finite number > 0, got 0"):
         GumbelBits(1.0, 0.0)
-    with pytest.raises(ParameterError, match="hashnet_start must be a finite number > 0, got -1"):
+    with pytest.raises(ParameterError, match="start must be a finite number > 0, got -1"):
         TanhContinuation(-1.0)
-    with pytest.raises(ParameterError, match="surrogate_width must be a finite number > 0, got 0"):
+    with pytest.raises(ParameterError, match="width must be a finite number > 0, got 0"):
         GaussianSign(0.0)
-    with pytest.raises(ParameterError, match="surrogate_terms must be an integer >= 1, got 0"):
+    with pytest.raises(ParameterError, match="terms must be an integer >= 1, got 0"):
         FourierSign(1.0, 0)
     with pytest.raises(ParameterError, match="relaxation .*, got 'softsign'"):
         ModelConfig.from_dict({"relaxation": "softsign"})

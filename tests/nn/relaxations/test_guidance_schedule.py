@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from hashgnn.config import ModelConfig
 from hashgnn.errors import ParameterError
 from hashgnn.nn import GuidanceSchedule
+from hashgnn.nn.relaxations.guidance_schedule import (
+    ConstantGuidance,
+    EpochGuidance,
+    LinearGuidance,
+    StepGuidance,
+)
 
 
 def values(schedule: GuidanceSchedule, n_epochs: int, n_steps: int) -> list[float]:
@@ -12,23 +17,23 @@ def values(schedule: GuidanceSchedule, n_epochs: int, n_steps: int) -> list[floa
 
 
 def test_linear_schedule_goes_from_start_to_end_in_equal_steps() -> None:
-    assert values(GuidanceSchedule("linear"), 2, 3) == pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])
-    assert values(GuidanceSchedule("linear", start=0.5, end=0.9), 1, 3) == pytest.approx([0.5, 0.7, 0.9])
+    assert values(LinearGuidance(), 2, 3) == pytest.approx([1, 0.8, 0.6, 0.4, 0.2, 0])
+    assert values(LinearGuidance(start=0.5, end=0.9), 1, 3) == pytest.approx([0.5, 0.7, 0.9])
 
 
 def test_step_schedule_has_equal_stairs() -> None:
-    stairs = values(GuidanceSchedule("step", steps=3), 3, 2)
+    stairs = values(StepGuidance(steps=3), 3, 2)
     assert stairs == pytest.approx([1, 1, 0.5, 0.5, 0, 0])
-    assert values(GuidanceSchedule("step", steps=1), 1, 3) == [1.0, 1.0, 1.0]
+    assert values(StepGuidance(steps=1), 1, 3) == [1.0, 1.0, 1.0]
 
 
 def test_schedule_can_reach_its_end_before_the_run_does() -> None:
-    assert values(GuidanceSchedule("linear", until=0.6), 5, 1) == pytest.approx([1, 0.5, 0, 0, 0])
-    assert values(GuidanceSchedule("step", steps=2, until=0.5), 4, 1) == [1, 0, 0, 0]
+    assert values(LinearGuidance(until=0.6), 5, 1) == pytest.approx([1, 0.5, 0, 0, 0])
+    assert values(StepGuidance(steps=2, until=0.5), 4, 1) == [1, 0, 0, 0]
 
 
 def test_epoch_schedule_is_that_of_the_authors() -> None:
-    schedule = GuidanceSchedule("epoch", change=0.02, every=2)
+    schedule = EpochGuidance(change=0.02, every=2)
     by_epoch = [schedule(epoch, 20, 0, 10) for epoch in range(20)]
     assert by_epoch == pytest.approx([1 - 0.02 * (epoch // 2) for epoch in range(20)])
     assert 1 - by_epoch[-1] == pytest.approx(0.18)
@@ -36,27 +41,24 @@ def test_epoch_schedule_is_that_of_the_authors() -> None:
 
 
 def test_epoch_schedule_can_rise_and_stops_at_its_end() -> None:
-    schedule = GuidanceSchedule("epoch", start=0.2, end=0.5, change=0.2, every=1)
+    schedule = EpochGuidance(start=0.2, end=0.5, change=0.2, every=1)
     assert [schedule(epoch, 5, 0, 1) for epoch in range(4)] == pytest.approx([0.2, 0.4, 0.5, 0.5])
 
 
 def test_constant_schedule_stays_at_its_start() -> None:
-    assert set(values(GuidanceSchedule("constant", start=0.3), 3, 3)) == {0.3}
+    assert set(values(ConstantGuidance(0.3), 3, 3)) == {0.3}
 
 
 def test_run_of_one_step_begins_at_the_start() -> None:
-    assert GuidanceSchedule("linear")(0, 1, 0, 1) == 1.0
-
-
-def test_schedule_reads_the_fields_of_a_config() -> None:
-    config = ModelConfig(guidance_schedule="step", guidance_start=0.9, guidance_end=0.1, guidance_until=0.5)
-    assert GuidanceSchedule.from_config(config) == GuidanceSchedule("step", 0.9, 0.1, until=0.5)
+    assert LinearGuidance()(0, 1, 0, 1) == 1.0
 
 
 def test_bad_settings_raise() -> None:
-    with pytest.raises(ParameterError, match="guidance_schedule must be one of .*, got 'cosine'"):
-        GuidanceSchedule("cosine")
-    with pytest.raises(ParameterError, match="guidance_start must be a finite number >= 0 and <= 1, got 1.5"):
-        GuidanceSchedule(start=1.5)
-    with pytest.raises(ParameterError, match="guidance_steps must be an integer >= 1, got 0"):
-        GuidanceSchedule(steps=0)
+    with pytest.raises(ParameterError, match="start must be a finite number >= 0 and <= 1, got 1.5"):
+        LinearGuidance(start=1.5)
+    with pytest.raises(ParameterError, match="share must be a finite number >= 0 and <= 1, got -1"):
+        ConstantGuidance(-1)
+    with pytest.raises(ParameterError, match="change must be a finite number >= 0 and <= 1, got 2"):
+        EpochGuidance(change=2)
+    with pytest.raises(ParameterError, match="steps must be an integer >= 1, got 0"):
+        StepGuidance(steps=0)

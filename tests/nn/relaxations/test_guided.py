@@ -8,6 +8,7 @@ import torch
 from hashgnn.errors import ParameterError
 from hashgnn.nn import guided, sign_ste
 from hashgnn.nn.relaxations.guided import Guided
+from hashgnn.nn.relaxations.hashnet import TanhContinuation
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -57,7 +58,7 @@ def test_rows_of_a_group_share_their_draw() -> None:
 
 def test_guidance_with_bad_input_raises() -> None:
     z = torch.zeros(2, 8)
-    with pytest.raises(ParameterError, match="p must be a finite number >= 0 and <= 1, got 1.2"):
+    with pytest.raises(ParameterError, match="strength must be a finite number >= 0 and <= 1, got 1.2"):
         guided(z, 1.2, generator=generator())
     with pytest.raises(ParameterError, match="granularity must be one of 'bit', 'row', got 'edge'"):
         guided(z, 0.5, granularity="edge", generator=generator())
@@ -65,7 +66,7 @@ def test_guidance_with_bad_input_raises() -> None:
         guided(z, 0.5, generator=generator(), groups=torch.zeros(3, dtype=torch.long))
 
 
-def test_groups_count_for_rows_only_and_no_guidance_is_the_plain_estimator() -> None:
+def test_groups_count_for_rows_only() -> None:
     z = torch.rand(40, 8, generator=generator()) * 2 - 1
     groups = torch.arange(20).repeat(2)
     for granularity in ("bit", "row"):
@@ -73,9 +74,14 @@ def test_groups_count_for_rows_only_and_no_guidance_is_the_plain_estimator() -> 
         shared = groups if granularity == "row" else None
         expected = guided(z, 0.5, granularity=granularity, generator=generator(3), groups=shared)
         assert torch.equal(found, expected)
-    assert torch.equal(Guided("none")(z, 1.0, generator=generator()), sign_ste(z))
 
 
 def test_unknown_granularity_of_guidance_raises() -> None:
-    with pytest.raises(ParameterError, match="guidance must be one of 'none', 'bit', 'row', got 'edge'"):
+    with pytest.raises(ParameterError, match="granularity must be one of 'bit', 'row', got 'edge'"):
         Guided("edge")
+
+
+def test_users_stay_relaxed_down_to_their_floor() -> None:
+    assert [Guided(user_floor=0.7).user_strength(share) for share in (0.0, 0.7, 0.9)] == [0.7, 0.7, 0.9]
+    assert Guided().user_strength(0.1) == 0.5
+    assert TanhContinuation().user_strength(3.0) == 3.0

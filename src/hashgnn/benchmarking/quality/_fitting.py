@@ -19,7 +19,6 @@ from hashgnn.benchmarking.quality._coded_model import CodedModel
 from hashgnn.benchmarking.quality.data_sets import DataSet
 from hashgnn.benchmarking.quality.methods import QUANTISER, SEPARATE, Method, Source, separate_recipe
 from hashgnn.codes.binarisers import ProductQuantizer, cosine_form, fit_binariser
-from hashgnn.config import load_recipe
 from hashgnn.evaluation import Scorer
 from hashgnn.recommender import HashGNN
 from hashgnn.runs import RunOptions
@@ -110,8 +109,7 @@ def _floats(
     if not path.exists():
         started = time.process_time()
         if source.is_recipe:
-            config = load_recipe(source.name, **source.settings)
-            fitted = HashGNN(config.n_bits, source.name, **source.settings)
+            fitted = HashGNN(recipe=source.name, **source.settings)
             fitted.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
             tables = {"users": fitted.state_.users.embeddings, "items": fitted.state_.items.embeddings}
         else:
@@ -150,15 +148,15 @@ def _separate(
     from hashgnn.training import train
     from hashgnn.training.initial_parameters import InitialParameters
 
-    recipe = separate_recipe(method, n_bits)
+    optimizer = separate_recipe(method, n_bits).optimizer
+    step = optimizer.shared_learning_rate or optimizer.learning_rate
     config = separate_recipe(
         method,
         n_bits,
         encoder="mf",
         embedding_dim=users.shape[1],
         float_embedding="encoder",
-        learning_rate=_FROZEN,
-        shared_learning_rate=recipe.shared_learning_rate or recipe.learning_rate,
+        optimizer={"learning_rate": _FROZEN, "shared_learning_rate": step},
     )
     tables = {"encoder.user_input.table": users, "encoder.item_input.table": items}
     state = train(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashgnn._checks import quote_some
+from hashgnn._registry import imported
 from hashgnn.baselines import BASELINES
 from hashgnn.codes.binarisers import BINARISERS
 from hashgnn.config import RECIPES, ModelConfig, load_recipe, parse_setting
@@ -41,7 +42,7 @@ class Source:
         """Return everything that decides what is fitted, in JSON values."""
         if self.is_recipe:
             own = {} if n_bits is None else {"n_bits": n_bits}
-            return {"recipe": _set_in(load_recipe(self.name, **own, **self.settings))}
+            return {"recipe": load_recipe(self.name, **own, **self.settings).changes()}
         return {"baseline": self.name, "settings": dict(self.settings)}
 
 
@@ -94,7 +95,7 @@ class Method:
             return self.source.describe(n_bits if self.has_codes else None)
         own: dict[str, Any] = {"coder": self.coder, "n_bits": n_bits}
         if self.coder == SEPARATE:
-            own["recipe"] = _set_in(load_recipe(_SEPARATE_RECIPE, **self.settings))
+            own["recipe"] = load_recipe(_SEPARATE_RECIPE, **self.settings).changes()
         else:
             own["settings"] = dict(self.settings)
         return {**own, "floats": self.source.describe(None)}
@@ -104,7 +105,7 @@ _NAMED: dict[str, tuple[str, str]] = {
     "default": ("default", "our best so far"),
     "default-hamming": ("default+item_bias=false", "the same without an item bias"),
     "paper": ("paper", "HashGNN: the paper's equations"),
-    "no-ranking": ("paper+ranking_weight=0", "HashGNN_nr: no ranking loss"),
+    "no-ranking": ("paper+objective.ranking_weight=0", "HashGNN_nr: no ranking loss"),
     "plain-ste": ("paper+relaxation=ste", "Hash_ste: straight-through estimator without guidance"),
     "hashnet": ("paper+relaxation=hashnet", "HashNet: tanh of growing steepness"),
     "gumbel": ("paper+relaxation=gumbel", "Hash_gumb: Gumbel-softmax bits"),
@@ -117,14 +118,23 @@ _NAMED: dict[str, tuple[str, str]] = {
     "itq-spectral": ("itq:spectral", "ITQ over the spectral model"),
     "pq-spectral": ("pq:spectral", "product quantisation of the spectral model"),
     "no-teacher": ("default+teacher=none", "default on observed items alone"),
-    "no-guidance": ("default+guidance=none", "default by the plain estimator"),
-    "signed-users": ("default+user_guidance_floor=0", "default whose users' bits all become signs"),
+    "no-guidance": ("default+relaxation=ste", "default by the plain estimator"),
+    "signed-users": ("default+relaxation.user_floor=0", "default whose users' bits all become signs"),
     "no-warm-start": ("default+warm_start=false", "default from random tables"),
-    "one-table": ("default+input_table=false", "default with one table for histories and scored items"),
-    "no-dropout": ("default+history_dropout=0+observed_target=all", "default shown whole histories"),
-    "no-left-out": ("default+observed_target=all", "default trained on the items that it is shown too"),
-    "all-items": ("default+item_share=1", "default by a softmax over all items"),
-    "no-floats": ("default+float_weight=0", "default without the loss of the embeddings"),
+    "one-table": (
+        "default+encoder.input_table=false",
+        "default with one table for histories and scored items",
+    ),
+    "no-dropout": (
+        "default+encoder.history_dropout=0+objective.observed_target=all",
+        "default shown whole histories",
+    ),
+    "no-left-out": (
+        "default+objective.observed_target=all",
+        "default trained on the items that it is shown too",
+    ),
+    "all-items": ("default+objective.item_share=1", "default by a softmax over all items"),
+    "no-floats": ("default+objective.float_weight=0", "default without the loss of the embeddings"),
 }
 
 METHODS = {name: about for name, (_, about) in _NAMED.items()}
@@ -138,7 +148,7 @@ def parse_method(text: str) -> Method:
     ----------
     text : str
         A name of ``METHODS``, a recipe or recipe file, a float baseline; any of the last three with settings
-        (``default+epochs=4``, ``gf-cf+alpha=0.5``); or a coder over the floats of one
+        (``default+optimizer.epochs=4``, ``gf-cf+alpha=0.5``); or a coder over the floats of one
         (``itq:lightgcn``, ``lsh+form=cosine:default``). ``NAME=EXPRESSION`` names it.
 
     Raises
@@ -150,8 +160,8 @@ def parse_method(text: str) -> Method:
     --------
     >>> parse_method("itq+n_iterations=20:lightgcn+dim=128").coder
     'itq'
-    >>> parse_method("mine=default+epochs=4").source.settings
-    {'epochs': 4}
+    >>> parse_method("mine=default+optimizer.epochs=4").source.settings
+    {'optimizer.epochs': 4}
     """
     head, equals, rest = text.partition("=")
     renamed = bool(equals) and not any(mark in head for mark in "+:")
@@ -181,11 +191,6 @@ def separate_recipe(method: Method, n_bits: int, **settings: Any) -> ModelConfig
     return load_recipe(_SEPARATE_RECIPE, n_bits=n_bits, **{**method.settings, **settings})
 
 
-def _set_in(config: ModelConfig) -> dict[str, Any]:
-    """Return the settings that differ from the fields' own defaults: a new field changes no old cell."""
-    return config.model_dump(mode="json", exclude_defaults=True)
-
-
 def _source(text: str) -> Source:
     name, settings = _parts(text)
     if name in BASELINES:
@@ -210,7 +215,7 @@ def _parts(text: str) -> tuple[str, dict[str, Any]]:
 def _check_coder(coder: str, settings: Mapping[str, Any]) -> None:
     known = {"form"}
     if coder in BINARISERS:
-        parameters = inspect.signature(BINARISERS[coder].fit).parameters
+        parameters = inspect.signature(imported(BINARISERS[coder]).fit).parameters
         known |= set(parameters) - {"embeddings", "n_bits", "rng"}
     for name in settings:
         if name not in known:

@@ -11,7 +11,6 @@ from hashgnn.benchmarking.search.workload import Workload
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import (
     CandidateFilter,
-    CandidateIndex,
     EmbeddedCodes,
     HammingIndex,
     HierarchicalIndex,
@@ -27,8 +26,7 @@ def _scanned(
     **breadth: Any,
 ) -> Built:
     def search(rows: Rows, k: int, candidates: CandidateFilter | None = None) -> Array:
-        found: CandidateIndex = index
-        return found.search(queries[rows], k, candidates=candidates, n_threads=n_threads).positions
+        return index.search(queries[rows], k, candidates=candidates, n_threads=n_threads).positions
 
     return Built(search, index.nbytes, compares, search_filtered=search, **breadth)
 

@@ -9,23 +9,19 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_int
+from hashgnn._components import TEACHERS
 from hashgnn._progress import progress
+from hashgnn._registry import imported
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.data import Interactions, split
 from hashgnn.graph.backend import CPU, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter
-from hashgnn.graph.filters.cheby_cf import ChebyshevFilter
-from hashgnn.graph.filters.gf_cf import SpectralFilter
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
 
 _HELD_OUT = 0.2
 _JUDGED_AT = 20
-_FAMILIES: dict[str, type[ChebyshevFilter] | type[SpectralFilter]] = {
-    "chebyshev": ChebyshevFilter,
-    "spectral": SpectralFilter,
-}
 _WEIGHTS = (0.2, 0.05, 1.0, 3.0)  # of the ideal low pass, the authors' first
 _N_TRIED = 2 * len(_WEIGHTS) + 2 + 3
 
@@ -122,9 +118,14 @@ def choose_filter(
             best = best_of([("chebyshev", {**best.settings, "beta": beta})], best)
         size = best.settings["rank"]
         best = best_of([("spectral", {"rank": size, "alpha": alpha}) for alpha in _WEIGHTS[:3]], best)
-    fitted = _FAMILIES[best.family].fit(graph, rng=generator, backend=backend, **best.settings)
+    fitted = filter_class(best.family).fit(graph, rng=generator, backend=backend, **best.settings)
     recall = float(best.recall.mean()) if len(best.recall) else float("nan")
     return FilterChoice(fitted, best.family, best.settings, recall)
+
+
+def filter_class(family: str) -> Any:
+    """Return the class of a filter by its name among the teachers."""
+    return imported(TEACHERS[family].implementation)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class _Trial:
         The filters must differ in the weight of their low pass only: the rest is computed once.
         """
         filters = [
-            _FAMILIES[family].fit(self.graph, spectrum=self.spectrum, **settings)
+            filter_class(family).fit(self.graph, spectrum=self.spectrum, **settings)
             for family, settings in candidates
         ]
         n_users, k = len(self.users), min(_JUDGED_AT, self.graph.n_items)

@@ -1,4 +1,4 @@
-"""An index on disk: one file of named sections that are memory-mapped; see docs/index-format.md."""
+"""An index on disk: one file of named sections that are memory-mapped; see docs/reference/index-format.md."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class InvertedLists:
     n_bits : int
     first_blocks : ndarray of shape (n_lists + 1,), int64
     words : ndarray, uint16
-        Blocks, see docs/index-format.md.
+        Blocks, see docs/reference/index-format.md.
     penalty : ndarray of shape (32 * n_blocks,), uint8, or None
     alive : ndarray of shape (n_blocks,), uint32
         One bit a slot: 0 for slots without a code and for codes that were removed or replaced.

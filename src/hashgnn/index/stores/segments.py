@@ -19,7 +19,7 @@ _LINE = 64  # bytes of a cache line, and of one slice of a block
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Up to ``SEGMENT_SIZE`` codes in blocks of 32, see docs/index-format.md.
+    """Up to ``SEGMENT_SIZE`` codes in blocks of 32, see docs/reference/index-format.md.
 
     Attributes
     ----------

@@ -7,21 +7,23 @@ divided once, here; nothing is left for the caller to divide.
 from hashgnn.nn.losses.bilateral_softmax import bilateral_full_softmax, bilateral_softmax
 from hashgnn.nn.losses.bpr import bpr
 from hashgnn.nn.losses.code_penalties import bit_balance, decorrelation
-from hashgnn.nn.losses.combined import RANKING_LOSSES, combined
+from hashgnn.nn.losses.combined import combined
 from hashgnn.nn.losses.full_softmax import SoftmaxWorkspace, full_softmax
 from hashgnn.nn.losses.ranking_hinge import ranking_hinge
+from hashgnn.nn.losses.ranking_loss import RankingLoss, build_ranking_loss
 from hashgnn.nn.losses.reconstruction import reconstruction_loss
 from hashgnn.nn.losses.sampled_softmax import sampled_softmax
 from hashgnn.nn.losses.targets import Targets
 
 __all__ = [
-    "RANKING_LOSSES",
+    "RankingLoss",
     "SoftmaxWorkspace",
     "Targets",
     "bilateral_full_softmax",
     "bilateral_softmax",
     "bit_balance",
     "bpr",
+    "build_ranking_loss",
     "combined",
     "decorrelation",
     "full_softmax",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from hashgnn._checks import check_float
 from hashgnn.errors import ParameterError
 from hashgnn.nn.losses._scores import check_scores
 from hashgnn.nn.losses.full_softmax import full_softmax
+from hashgnn.nn.losses.ranking_loss import RankingLoss
 from hashgnn.nn.losses.targets import Targets
 
 
@@ -57,6 +59,29 @@ def bilateral_softmax(
     means = _log_means(positive / ratio, 1 / counts[users], users, len(positive))[users]
     others = torch.logsumexp(negative, dim=1) - torch.log(negative.new_tensor(negative.shape[1]))
     return (others - ratio * means).mean()
+
+
+@dataclass(frozen=True)
+class BilateralSoftmax(RankingLoss):
+    """:func:`bilateral_softmax` as a ranking loss of edges.
+
+    Parameters
+    ----------
+    ratio : float > 0, default=1.0
+    """
+
+    ratio: float = 1.0
+
+    def __call__(
+        self,
+        positive: torch.Tensor,
+        negative: torch.Tensor,
+        *,
+        users: torch.Tensor,
+        log_expected: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss of a batch of edges."""
+        return bilateral_softmax(positive, negative, users=users, ratio=self.ratio)
 
 
 def bilateral_full_softmax(

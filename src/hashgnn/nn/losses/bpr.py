@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch.nn import functional
 
 from hashgnn.nn.losses._scores import check_scores
+from hashgnn.nn.losses.ranking_loss import RankingLoss
 
 
 def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
@@ -34,3 +37,19 @@ def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     """
     check_scores(positive, negative)
     return functional.softplus(negative - positive.unsqueeze(1)).sum(dim=1).mean()
+
+
+@dataclass(frozen=True)
+class BPR(RankingLoss):
+    """:func:`bpr` as a ranking loss of edges."""
+
+    def __call__(
+        self,
+        positive: torch.Tensor,
+        negative: torch.Tensor,
+        *,
+        users: torch.Tensor,
+        log_expected: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss of a batch of edges."""
+        return bpr(positive, negative)

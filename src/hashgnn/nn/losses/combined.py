@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
-from hashgnn._checks import check_choice, check_float
-from hashgnn.nn.losses.bilateral_softmax import bilateral_softmax
-from hashgnn.nn.losses.bpr import bpr
-from hashgnn.nn.losses.ranking_hinge import ranking_hinge
+from hashgnn._checks import check_float
 from hashgnn.nn.losses.reconstruction import reconstruction_loss
-from hashgnn.nn.losses.sampled_softmax import sampled_softmax
-
-RANKING_LOSSES: dict[str, Callable[..., torch.Tensor]] = {
-    "bilateral_softmax": bilateral_softmax,
-    "bpr": bpr,
-    "hinge": ranking_hinge,
-    "sampled_softmax": sampled_softmax,
-}
 
 
 def combined(
     positive: torch.Tensor,
     negative: torch.Tensor,
+    ranking: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     *,
     reconstruction_weight: float = 1.0,
     ranking_weight: float = 1.0,
-    ranking: str = "hinge",
-    **options: Any,
 ) -> torch.Tensor:
     """Return ``reconstruction_weight · L_reconstruction + ranking_weight · L_ranking``.
 
@@ -39,12 +26,10 @@ def combined(
         Scores of observed edges.
     negative : Tensor of shape (n_edges, n_negatives)
         Scores of the items sampled for each edge.
+    ranking : callable
+        Takes both and returns the ranking loss, a scalar.
     reconstruction_weight, ranking_weight : float, >= 0
         The paper has 1 and λ; the authors' code 0.1 and 1. A term of weight 0 is not computed.
-    ranking : str, default="hinge"
-        A name of ``RANKING_LOSSES``.
-    **options
-        Of the ranking loss: the hinge's ``margin``, for instance.
 
     Returns
     -------
@@ -56,10 +41,9 @@ def combined(
     """
     check_float("reconstruction_weight", reconstruction_weight, minimum=0)
     check_float("ranking_weight", ranking_weight, minimum=0)
-    check_choice("ranking_loss", ranking, RANKING_LOSSES)
     loss = positive.new_zeros(())
     if reconstruction_weight:
         loss = loss + reconstruction_weight * reconstruction_loss(positive, negative)
     if ranking_weight:
-        loss = loss + ranking_weight * RANKING_LOSSES[ranking](positive, negative, **options)
+        loss = loss + ranking_weight * ranking(positive, negative)
     return loss

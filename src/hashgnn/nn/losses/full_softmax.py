@@ -102,7 +102,7 @@ class SoftmaxWorkspace:
 
     def buffers(self, n_rows: int, n_items: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return two buffers (chunk, n_items), as many of ``n_rows`` as fit."""
-        chunk = max(1, min(n_rows, self._max_bytes // (2 * n_items)))
+        chunk = max(1, min(n_rows, self._max_bytes // (2 * max(n_items, 1))))
         known = self._buffers
         if known is None or known[0].shape != (chunk, n_items) or known[0].device != device:
             one, other = (torch.empty(chunk, n_items, dtype=torch.bfloat16, device=device) for _ in range(2))

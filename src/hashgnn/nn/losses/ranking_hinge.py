@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from hashgnn._checks import check_float
 from hashgnn.nn.losses._scores import check_scores
+from hashgnn.nn.losses.ranking_loss import RankingLoss
 
 
 def ranking_hinge(positive: torch.Tensor, negative: torch.Tensor, *, margin: float = 0.2) -> torch.Tensor:
@@ -38,3 +41,26 @@ def ranking_hinge(positive: torch.Tensor, negative: torch.Tensor, *, margin: flo
     check_float("margin", margin, minimum=0)
     gap = torch.sigmoid(negative) - torch.sigmoid(positive).unsqueeze(1)
     return torch.relu(gap + margin).sum(dim=1).mean()
+
+
+@dataclass(frozen=True)
+class Hinge(RankingLoss):
+    """:func:`ranking_hinge` as a ranking loss of edges.
+
+    Parameters
+    ----------
+    margin : float >= 0, default=0.2
+    """
+
+    margin: float = 0.2
+
+    def __call__(
+        self,
+        positive: torch.Tensor,
+        negative: torch.Tensor,
+        *,
+        users: torch.Tensor,
+        log_expected: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss of a batch of edges."""
+        return ranking_hinge(positive, negative, margin=self.margin)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from hashgnn.errors import ParameterError
 from hashgnn.nn.losses._scores import check_scores
+from hashgnn.nn.losses.ranking_loss import RankingLoss
 
 
 def sampled_softmax(
@@ -61,3 +64,27 @@ def sampled_softmax(
         negative = negative.masked_fill(mask, -torch.inf)
     logits = torch.cat([positive.unsqueeze(1), negative], dim=1)
     return (torch.logsumexp(logits, dim=1) - positive).mean()
+
+
+@dataclass(frozen=True)
+class SampledSoftmax(RankingLoss):
+    """:func:`sampled_softmax` as a ranking loss of edges.
+
+    Parameters
+    ----------
+    popularity_correction : bool, default=False
+        Subtract the log of how often each negative is expected.
+    """
+
+    popularity_correction: bool = False
+
+    def __call__(
+        self,
+        positive: torch.Tensor,
+        negative: torch.Tensor,
+        *,
+        users: torch.Tensor,
+        log_expected: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss of a batch of edges."""
+        return sampled_softmax(positive, negative, log_q=log_expected if self.popularity_correction else None)

@@ -4,38 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from hashgnn._checks import check_choice
+from hashgnn._components import RELAXATIONS
+from hashgnn._registry import imported
 from hashgnn.nn.relaxations.base import Relaxation
-from hashgnn.nn.relaxations.guidance_schedule import GUIDANCE_KINDS, GuidanceSchedule
+from hashgnn.nn.relaxations.guidance_schedule import GuidanceSchedule
 from hashgnn.nn.relaxations.guided import Guided, guided
-from hashgnn.nn.relaxations.gumbel import GumbelBits
-from hashgnn.nn.relaxations.hashnet import TanhContinuation
-from hashgnn.nn.relaxations.ste import LearnedThreshold, StraightThrough, sign_ste
-from hashgnn.nn.relaxations.stochastic import StochasticBits
-from hashgnn.nn.relaxations.surrogates import ClippedSign, FourierSign, GaussianSign
-
-RELAXATIONS: dict[str, type[Relaxation]] = {
-    "clipped": ClippedSign,
-    "fourier": FourierSign,
-    "gaussian": GaussianSign,
-    "guided": Guided,
-    "gumbel": GumbelBits,
-    "hashnet": TanhContinuation,
-    "learned_threshold": LearnedThreshold,
-    "ste": StraightThrough,
-    "stochastic": StochasticBits,
-}
+from hashgnn.nn.relaxations.ste import sign_ste
 
 
-def build_relaxation(config: Any) -> Relaxation:
-    """Return the relaxation that ``config.relaxation`` names, with the options the config has for it."""
-    return RELAXATIONS[check_choice("relaxation", config.relaxation, RELAXATIONS)].from_config(config)
+def build_relaxation(name: str, **options: Any) -> Relaxation:
+    """Build a relaxation by its registered name.
+
+    Parameters
+    ----------
+    name : str
+        A name of ``RELAXATIONS``.
+    **options
+        Its own, as :meth:`Relaxation.from_options` takes them.
+
+    Raises
+    ------
+    ParameterError
+        If the name is unknown, or a value breaks its rule.
+
+    Examples
+    --------
+    >>> build_relaxation("hashnet", end=4.0)
+    TanhContinuation(start=1.0, end=4.0)
+    """
+    relaxation: Relaxation = imported(RELAXATIONS[name].implementation).from_options(**options)
+    return relaxation
 
 
 __all__ = [
-    "GUIDANCE_KINDS",
     "RELAXATIONS",
     "GuidanceSchedule",
+    "Guided",
     "Relaxation",
     "build_relaxation",
     "guided",

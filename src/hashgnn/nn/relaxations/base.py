@@ -27,12 +27,12 @@ class Relaxation(ABC):
     learns_threshold: ClassVar[bool] = False
 
     @classmethod
-    def from_config(cls, config: Any) -> Self:
-        """Return the relaxation with the options that a config has for it."""
-        return cls()
+    def from_options(cls, **options: Any) -> Self:
+        """Return the relaxation from options of plain values."""
+        return cls(**options)
 
-    def level(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
-        """Return the scheduled quantity of one training step: a share, a temperature, a steepness.
+    def strength(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
+        """Return the scheduled strength at one training step: a share, a temperature or a steepness.
 
         Parameters
         ----------
@@ -43,11 +43,15 @@ class Relaxation(ABC):
         """
         return 0.0
 
+    def user_strength(self, strength: float) -> float:
+        """Return the strength for users' codes, where it may differ from that for items' codes."""
+        return strength
+
     @abstractmethod
     def __call__(
         self,
         x: torch.Tensor,
-        level: float,
+        strength: float,
         *,
         generator: torch.Generator,
         groups: torch.Tensor | None = None,
@@ -57,8 +61,8 @@ class Relaxation(ABC):
         Parameters
         ----------
         x : Tensor of shape (n, n_bits)
-        level : float
-            As :meth:`level` gives it.
+        strength : float
+            As :meth:`strength` gives it.
         generator : torch.Generator
             Source of every draw, on the device of ``x``.
         groups : LongTensor of shape (n,), optional

@@ -1,103 +1,26 @@
-"""Schedules of guidance: the share p of code entries that stay relaxed, over training."""
+"""Schedules of guidance: the share of code entries that stay relaxed, over training."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
-from hashgnn._checks import check_choice, check_float, check_int
-
-GUIDANCE_KINDS = ("constant", "linear", "step", "epoch")
-
-
-class GuidanceSettings(Protocol):
-    """The fields of a config that a schedule is made from."""
-
-    @property
-    def guidance_schedule(self) -> str: ...
-    @property
-    def guidance_start(self) -> float: ...
-    @property
-    def guidance_end(self) -> float: ...
-    @property
-    def guidance_steps(self) -> int: ...
-    @property
-    def guidance_change(self) -> float: ...
-    @property
-    def guidance_every(self) -> int: ...
-    @property
-    def guidance_until(self) -> float: ...
+from hashgnn._checks import check_float, check_int
 
 
 @dataclass(frozen=True)
-class GuidanceSchedule:
-    """The share p of relaxed entries as a function of where training stands.
-
-    Parameters
-    ----------
-    kind : {"constant", "linear", "step", "epoch"}
-        ``constant``: always ``start``. ``linear``: from ``start`` at the first step to ``end`` at the last.
-        ``step``: the same line as ``steps`` equal stairs, the first at ``start``, the last at ``end``.
-        ``epoch``: p moves from ``start`` towards ``end`` by ``change`` after every ``every`` epochs and
-        stops there; the authors' code is ``start=1, end=0, change=0.02, every=2``.
-    start, end : float in [0, 1], default=1.0 and 0.0
-    steps : int, default=5
-    change : float in [0, 1], default=0.02
-    every : int, default=2
-    until : float in (0, 1], default=1.0
-        ``linear`` and ``step``: the share of the run after which p is ``end``.
-
-    Raises
-    ------
-    ParameterError
-        If the kind is unknown or a number is out of its range.
+class GuidanceSchedule(ABC):
+    """The share of relaxed entries as a function of where training stands.
 
     References
     ----------
-    Tan et al., WWW 2020, arXiv 2003.01917: p falls from 1 (all continuous) to 0 (pure STE).
-
-    Examples
-    --------
-    >>> schedule = GuidanceSchedule("linear")
-    >>> [schedule(epoch, 3, 0, 1) for epoch in range(3)]
-    [1.0, 0.5, 0.0]
-    >>> round(GuidanceSchedule("epoch")(19, 20, 0, 100), 2)
-    0.82
+    Tan et al., WWW 2020, arXiv 2003.01917: the share p falls from 1 (all continuous) to 0 (pure STE).
     """
 
-    kind: str = "linear"
-    start: float = 1.0
-    end: float = 0.0
-    steps: int = 5
-    change: float = 0.02
-    every: int = 2
-    until: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_choice("guidance_schedule", self.kind, GUIDANCE_KINDS)
-        check_float("guidance_start", self.start, minimum=0, maximum=1)
-        check_float("guidance_end", self.end, minimum=0, maximum=1)
-        check_int("guidance_steps", self.steps, minimum=1)
-        check_float("guidance_change", self.change, minimum=0, maximum=1)
-        check_int("guidance_every", self.every, minimum=1)
-        check_float("guidance_until", self.until, minimum=0, maximum=1, open_minimum=True)
-
-    @classmethod
-    def from_config(cls, config: GuidanceSettings) -> GuidanceSchedule:
-        """Return the schedule that a config's ``guidance_*`` fields name."""
-        return cls(
-            kind=config.guidance_schedule,
-            start=config.guidance_start,
-            end=config.guidance_end,
-            steps=config.guidance_steps,
-            change=config.guidance_change,
-            every=config.guidance_every,
-            until=config.guidance_until,
-        )
-
+    @abstractmethod
     def __call__(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
-        """Return p for one training step.
+        """Return the share, in [0, 1], at one training step.
 
         Parameters
         ----------
@@ -106,15 +29,116 @@ class GuidanceSchedule:
         n_epochs, n_steps : int
             Epochs of the run, steps of an epoch.
         """
-        if self.kind == "constant":
-            return self.start
-        if self.kind == "epoch":
-            moved = min(self.change * (epoch // self.every), abs(self.end - self.start))
-            return self.start + math.copysign(moved, self.end - self.start)
+
+
+@dataclass(frozen=True)
+class ConstantGuidance(GuidanceSchedule):
+    """The same share throughout.
+
+    Parameters
+    ----------
+    share : float in [0, 1], default=1.0
+    """
+
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_float("share", self.share, minimum=0, maximum=1)
+
+    def __call__(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
+        """Return the share."""
+        return self.share
+
+
+@dataclass(frozen=True)
+class LinearGuidance(GuidanceSchedule):
+    """A straight line from ``start`` at the first step to ``end``, where it stays.
+
+    Parameters
+    ----------
+    start, end : float in [0, 1], default=1.0 and 0.0
+    until : float in (0, 1], default=1.0
+        Share of the run after which ``end`` is reached.
+
+    Examples
+    --------
+    >>> schedule = LinearGuidance()
+    >>> [schedule(epoch, 3, 0, 1) for epoch in range(3)]
+    [1.0, 0.5, 0.0]
+    """
+
+    start: float = 1.0
+    end: float = 0.0
+    until: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_float("start", self.start, minimum=0, maximum=1)
+        check_float("end", self.end, minimum=0, maximum=1)
+        check_float("until", self.until, minimum=0, maximum=1, open_minimum=True)
+
+    def __call__(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
+        """Return the share at one step."""
         done, total = epoch * n_steps + step, math.ceil(n_epochs * n_steps * self.until)
-        if self.kind == "linear":
-            share = done / (total - 1) if total > 1 else 0.0
-        else:
-            stair = min(done * self.steps // max(total, 1), self.steps - 1)
-            share = stair / (self.steps - 1) if self.steps > 1 else 0.0
-        return self.start + (self.end - self.start) * min(share, 1.0)
+        return self.start + (self.end - self.start) * min(self._way(done, total), 1.0)
+
+    def _way(self, done: int, total: int) -> float:
+        """Return how far from ``start`` to ``end`` it is, 1 or more once it is there."""
+        return done / (total - 1) if total > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class StepGuidance(LinearGuidance):
+    """The line as equal stairs, the first at ``start``, the last at ``end``.
+
+    Parameters
+    ----------
+    start, end, until : float
+        As for :class:`LinearGuidance`.
+    steps : int, default=5
+        Stairs.
+    """
+
+    steps: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_int("steps", self.steps, minimum=1)
+
+    def _way(self, done: int, total: int) -> float:
+        stair = min(done * self.steps // max(total, 1), self.steps - 1)
+        return stair / (self.steps - 1) if self.steps > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class EpochGuidance(GuidanceSchedule):
+    """From ``start`` towards ``end`` by ``change`` after every ``every`` epochs; it stops at ``end``.
+
+    The authors' code has the defaults.
+
+    Parameters
+    ----------
+    start, end : float in [0, 1], default=1.0 and 0.0
+    change : float in [0, 1], default=0.02
+    every : int, default=2
+
+    Examples
+    --------
+    >>> round(EpochGuidance()(19, 20, 0, 100), 2)
+    0.82
+    """
+
+    start: float = 1.0
+    end: float = 0.0
+    change: float = 0.02
+    every: int = 2
+
+    def __post_init__(self) -> None:
+        check_float("start", self.start, minimum=0, maximum=1)
+        check_float("end", self.end, minimum=0, maximum=1)
+        check_float("change", self.change, minimum=0, maximum=1)
+        check_int("every", self.every, minimum=1)
+
+    def __call__(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
+        """Return the share in one epoch."""
+        moved = min(self.change * (epoch // self.every), abs(self.end - self.start))
+        return self.start + math.copysign(moved, self.end - self.start)

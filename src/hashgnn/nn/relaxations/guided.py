@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
 
 from hashgnn._checks import check_choice, check_float
+from hashgnn._components import GUIDANCE_SCHEDULES
+from hashgnn._registry import imported
 from hashgnn.errors import ParameterError
 from hashgnn.nn.relaxations.base import Relaxation
-from hashgnn.nn.relaxations.guidance_schedule import GuidanceSchedule
-from hashgnn.nn.relaxations.ste import sign_ste, signs
+from hashgnn.nn.relaxations.guidance_schedule import GuidanceSchedule, LinearGuidance
+from hashgnn.nn.relaxations.ste import signs
+
+_USER_FLOOR = 0.5
 
 
 class _Mixture(torch.autograd.Function):
-    """Relaxed codes where a draw is below p, signs elsewhere; the gradient is the identity for both."""
+    """Relaxed codes where a draw is below the share, signs elsewhere; the gradient is the identity for both."""
 
     @staticmethod
-    def forward(ctx: Any, z: torch.Tensor, draws: torch.Tensor, p: float) -> torch.Tensor:
-        relaxed = torch.lt(draws, p, out=torch.empty_like(draws))
+    def forward(ctx: Any, z: torch.Tensor, draws: torch.Tensor, strength: float) -> torch.Tensor:
+        relaxed = torch.lt(draws, strength, out=torch.empty_like(draws))
         return signs(z).lerp(z, relaxed.to(z.dtype).expand_as(z))
 
     @staticmethod
@@ -29,20 +34,20 @@ class _Mixture(torch.autograd.Function):
 
 def guided(
     z: torch.Tensor,
-    p: float,
+    strength: float,
     *,
     granularity: str = "bit",
     generator: torch.Generator,
     groups: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return ``Q * z + (1 - Q) * sign(z)`` with Q ~ Bernoulli(p): STE with guidance.
+    """Return ``Q * z + (1 - Q) * sign(z)`` with Q ~ Bernoulli(strength): STE with guidance.
 
     Parameters
     ----------
     z : Tensor of shape (n, n_bits)
         Relaxed codes.
-    p : float in [0, 1]
-        Share of entries that stay relaxed: 1 returns ``z``, 0 returns ``sign_ste(z)``.
+    strength : float in [0, 1]
+        The paper's p, the share of entries that stay relaxed: 1 returns ``z``, 0 returns ``sign_ste(z)``.
     granularity : {"bit", "row"}, default="bit"
         Draw Q for each entry, or once for each row.
     generator : torch.Generator
@@ -60,7 +65,7 @@ def guided(
     ----------
     Tan et al., WWW 2020, arXiv 2003.01917, the optimisation with guidance.
     """
-    check_float("p", p, minimum=0, maximum=1)
+    check_float("strength", strength, minimum=0, maximum=1)
     check_choice("granularity", granularity, ("bit", "row"))
     n_rows, n_bits = z.shape
     if groups is not None and groups.shape != (n_rows,):
@@ -69,7 +74,7 @@ def guided(
     draws = torch.rand(n_rows, width, generator=generator, device=z.device)
     if groups is not None:
         draws = draws[groups]
-    result: torch.Tensor = _Mixture.apply(z, draws, p)  # type: ignore[no-untyped-call]
+    result: torch.Tensor = _Mixture.apply(z, draws, strength)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -79,37 +84,47 @@ class Guided(Relaxation):
 
     Parameters
     ----------
-    granularity : {"none", "bit", "row"}, default="bit"
-        ``none`` leaves signs alone: the plain estimator.
+    granularity : {"bit", "row"}, default="bit"
     schedule : GuidanceSchedule, optional
         Of the share of relaxed entries; linear from 1 to 0 if left out.
+    user_floor : float in [0, 1], optional
+        Smallest share of users' entries that stay relaxed, for an objective that relaxes users separately;
+        ``None`` is 0.5.
     """
 
     granularity: str = "bit"
-    schedule: GuidanceSchedule = field(default_factory=GuidanceSchedule)
+    schedule: GuidanceSchedule = field(default_factory=LinearGuidance)
+    user_floor: float | None = None
 
     def __post_init__(self) -> None:
-        check_choice("guidance", self.granularity, ("none", "bit", "row"))
+        check_choice("granularity", self.granularity, ("bit", "row"))
+        if self.user_floor is not None:
+            check_float("user_floor", self.user_floor, minimum=0, maximum=1)
 
     @classmethod
-    def from_config(cls, config: Any) -> Self:
-        """Return guidance as the ``guidance*`` fields of a config describe it."""
-        return cls(config.guidance, GuidanceSchedule.from_config(config))
+    def from_options(cls, *, schedule: Mapping[str, Any] | None = None, **options: Any) -> Self:
+        """Return guidance from plain values; a schedule is its ``name`` with its own options."""
+        if schedule is not None:
+            rest = dict(schedule)
+            options["schedule"] = imported(GUIDANCE_SCHEDULES[rest.pop("name")].implementation)(**rest)
+        return cls(**options)
 
-    def level(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
+    def strength(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
         """Return the share of entries that stay relaxed."""
         return self.schedule(epoch, n_epochs, step, n_steps)
+
+    def user_strength(self, strength: float) -> float:
+        """Return the share, or the floor of users where that is larger."""
+        return max(strength, _USER_FLOOR if self.user_floor is None else self.user_floor)
 
     def __call__(
         self,
         x: torch.Tensor,
-        level: float,
+        strength: float,
         *,
         generator: torch.Generator,
         groups: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return the mixture; ``groups`` count where rows are drawn for."""
-        if self.granularity == "none":
-            return sign_ste(x)
         shared = groups if self.granularity == "row" else None
-        return guided(x, level, granularity=self.granularity, generator=generator, groups=shared)
+        return guided(x, strength, granularity=self.granularity, generator=generator, groups=shared)

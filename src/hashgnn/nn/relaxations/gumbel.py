@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 
@@ -40,22 +40,17 @@ class GumbelBits(Relaxation):
     hard: bool = False
 
     def __post_init__(self) -> None:
-        check_float("gumbel_start", self.start, minimum=0, open_minimum=True)
-        check_float("gumbel_end", self.end, minimum=0, open_minimum=True)
+        check_float("start", self.start, minimum=0, open_minimum=True)
+        check_float("end", self.end, minimum=0, open_minimum=True)
 
-    @classmethod
-    def from_config(cls, config: Any) -> Self:
-        """Return the relaxation of a config's ``gumbel_*`` fields."""
-        return cls(config.gumbel_start, config.gumbel_end, config.gumbel_hard)
-
-    def level(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
+    def strength(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
         """Return the temperature."""
         return geometric(self.start, self.end, epoch, n_epochs, step, n_steps)
 
     def __call__(
         self,
         x: torch.Tensor,
-        level: float,
+        strength: float,
         *,
         generator: torch.Generator,
         groups: torch.Tensor | None = None,
@@ -64,5 +59,5 @@ class GumbelBits(Relaxation):
         uniform = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         # The logarithms of 0 and of 1 - 0 must stay finite.
         uniform = uniform.clamp(1e-7, 1 - 1e-7)
-        soft = torch.tanh((x + torch.logit(uniform) / 2) / level)
+        soft = torch.tanh((x + torch.logit(uniform) / 2) / strength)
         return signs(soft) + (soft - soft.detach()) if self.hard else soft

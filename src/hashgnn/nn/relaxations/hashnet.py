@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 
@@ -31,25 +31,20 @@ class TanhContinuation(Relaxation):
     end: float = 10.0
 
     def __post_init__(self) -> None:
-        check_float("hashnet_start", self.start, minimum=0, open_minimum=True)
-        check_float("hashnet_end", self.end, minimum=0, open_minimum=True)
+        check_float("start", self.start, minimum=0, open_minimum=True)
+        check_float("end", self.end, minimum=0, open_minimum=True)
 
-    @classmethod
-    def from_config(cls, config: Any) -> Self:
-        """Return the relaxation of a config's ``hashnet_*`` fields."""
-        return cls(config.hashnet_start, config.hashnet_end)
-
-    def level(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
+    def strength(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
         """Return β."""
         return geometric(self.start, self.end, epoch, n_epochs, step, n_steps)
 
     def __call__(
         self,
         x: torch.Tensor,
-        level: float,
+        strength: float,
         *,
         generator: torch.Generator,
         groups: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return ``tanh(level * x)``; nothing is drawn."""
-        return torch.tanh(level * x)
+        """Return ``tanh(strength * x)``; nothing is drawn."""
+        return torch.tanh(strength * x)

@@ -49,7 +49,7 @@ class StraightThrough(Relaxation):
     def __call__(
         self,
         x: torch.Tensor,
-        level: float,
+        strength: float,
         *,
         generator: torch.Generator,
         groups: torch.Tensor | None = None,

@@ -23,7 +23,7 @@ class StochasticBits(Relaxation):
     def __call__(
         self,
         x: torch.Tensor,
-        level: float,
+        strength: float,
         *,
         generator: torch.Generator,
         groups: torch.Tensor | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 
@@ -40,12 +40,7 @@ class Surrogate(Relaxation):
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        check_float("surrogate_width", self.width, minimum=0, open_minimum=True)
-
-    @classmethod
-    def from_config(cls, config: Any) -> Self:
-        """Return the relaxation of a config's ``surrogate_*`` fields."""
-        return cls(config.surrogate_width)
+        check_float("width", self.width, minimum=0, open_minimum=True)
 
     @abstractmethod
     def slope(self, x: torch.Tensor) -> torch.Tensor:
@@ -54,7 +49,7 @@ class Surrogate(Relaxation):
     def __call__(
         self,
         x: torch.Tensor,
-        level: float,
+        strength: float,
         *,
         generator: torch.Generator,
         groups: torch.Tensor | None = None,
@@ -116,12 +111,7 @@ class FourierSign(Surrogate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_int("surrogate_terms", self.terms, minimum=1)
-
-    @classmethod
-    def from_config(cls, config: Any) -> Self:
-        """Return the relaxation of a config's ``surrogate_*`` fields."""
-        return cls(config.surrogate_width, config.surrogate_terms)
+        check_int("terms", self.terms, minimum=1)
 
     def slope(self, x: torch.Tensor) -> torch.Tensor:
         """Return the factor on the gradient at each entry."""

@@ -116,7 +116,7 @@ class ModelVersion:
             "n_interactions": int(state.seen.nnz),
             "n_bits": state.n_bits,
             "embedding_dim": state.dim,
-            "encoder": state.config.encoder,
+            "encoder": state.config.encoder.name,
             "item_bias": state.items.bias is not None,
             "recipe": state.config.to_dict(),
             "metrics": dict(state.metrics),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from hashgnn._components import OBJECTIVES
+from hashgnn._registry import imported
 from hashgnn.config import ModelConfig
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView
+from hashgnn.training.hash_model import HashModel
 from hashgnn.training.objectives.base import Objective, StepPosition
 from hashgnn.training.objectives.edges import EdgeObjective
 from hashgnn.training.objectives.embeddings import EmbeddingLoss, EmbeddingObjective
@@ -19,11 +22,12 @@ def build_objective(
     config: ModelConfig,
     rng: np.random.Generator,
     progress: bool | None = None,
-) -> EdgeObjective | UserObjective:
+) -> Objective[HashModel]:
     """Return the objective that the config names; ``rng`` is for what it prepares once, the teacher say."""
-    if config.objective == "edges":
-        return EdgeObjective(graph, view, config, rng, progress)
-    return UserObjective(graph, view, config, rng, progress)
+    objective: Objective[HashModel] = imported(OBJECTIVES[config.objective.name].implementation)(
+        graph, view, config, rng, progress
+    )
+    return objective
 
 
 __all__ = [

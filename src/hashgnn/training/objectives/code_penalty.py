@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from hashgnn.config import ModelConfig
+from hashgnn.config.objectives import ObjectiveConfig
 from hashgnn.nn import bit_balance, decorrelation
 from hashgnn.training.hash_model import HashModel
 
 
 def code_penalty(
-    model: HashModel, users: torch.Tensor, items: torch.Tensor, config: ModelConfig
+    model: HashModel, users: torch.Tensor, items: torch.Tensor, config: ObjectiveConfig
 ) -> torch.Tensor | float:
     """Return the weighted penalties on the relaxed codes of a batch's users and items, each side apart.
 
@@ -19,7 +19,7 @@ def code_penalty(
     model : HashModel
     users, items : Tensor of shape (n, dim)
         Embeddings of nodes, each once.
-    config : ModelConfig
+    config : ObjectiveConfig
         Its ``balance_weight`` and ``decorrelation_weight``; 0 where both are.
     """
     penalty: torch.Tensor | float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,8 +13,10 @@ from scipy import sparse
 
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
+from hashgnn.config.objectives import Edges, Popularity
+from hashgnn.config.teachers import FilterTeacherConfig
 from hashgnn.graph import BipartiteGraph, NegativeSampler, sample_neighbours
-from hashgnn.nn import GraphView, combined
+from hashgnn.nn import GraphView, build_ranking_loss, combined
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.objectives.base import StepPosition
 from hashgnn.training.objectives.code_penalty import code_penalty
@@ -71,10 +73,15 @@ class EdgeObjective:
         rng: np.random.Generator,
         progress: bool | None,
     ) -> None:
-        self._graph, self._view, self._config = graph, view, config
-        self._sampler = NegativeSampler(graph, config.negatives, exponent=config.popularity_exponent)
-        self._expected = _expected_counts(graph, config)
-        teacher = build_teacher(graph, config, rng, progress, backend_of(view.device))
+        settings = config.objective
+        assert isinstance(settings, Edges)
+        self._graph, self._view, self._settings = graph, view, settings
+        self._teacher, self._batch_size = config.teacher, config.optimizer.batch_size
+        self._user_fan_outs, self._item_fan_outs = config.encoder.sampled_hops
+        self._sampler = NegativeSampler(graph, settings.negatives.name, **settings.negatives.options())
+        self._ranking = build_ranking_loss(settings.ranking_loss.name, **settings.ranking_loss.options())
+        self._expected = _expected_counts(graph, settings)
+        teacher = build_teacher(graph, config.teacher, rng, progress, backend_of(view.device))
         self._lists = None if teacher is None else teacher.lists
         self.facts = {} if teacher is None else {"teacher": teacher.facts}
         self._edge_users = np.repeat(np.arange(graph.n_users), graph.user_degrees)
@@ -82,26 +89,25 @@ class EdgeObjective:
 
     def n_steps(self) -> int:
         """Return the number of batches in an epoch."""
-        return math.ceil(len(self._edge_users) / self._config.batch_size)
+        return math.ceil(len(self._edge_users) / self._batch_size)
 
     def batches(self, rng: np.random.Generator) -> Iterator[EdgeBatch]:
         """Yield every edge once, in an order drawn from ``rng``."""
         order = rng.permutation(len(self._edge_users))
-        for start in range(0, len(order), self._config.batch_size):
-            yield self._batch(order[start : start + self._config.batch_size], rng)
+        for start in range(0, len(order), self._batch_size):
+            yield self._batch(order[start : start + self._batch_size], rng)
 
     def _batch(self, edges: Array, rng: np.random.Generator) -> EdgeBatch:
         users, items = self._edge_users[edges], self._edge_items[edges]
         if self._lists is not None:
             items = self._taught(self._lists[users], items, rng)
-        negatives = self._sampler.sample(users, items, n_negatives=self._config.n_negatives, rng=rng)
+        negatives = self._sampler.sample(users, items, n_negatives=self._settings.n_negatives, rng=rng)
         usable = (negatives >= 0).all(axis=1)  # nothing can be drawn for a user who has seen everything
         users, items, negatives = users[usable], items[usable], negatives[usable]
         distinct_users, user_places = np.unique(users, return_inverse=True)
         distinct_items, item_places = np.unique(
             np.concatenate([items, negatives.ravel()]), return_inverse=True
         )
-        config = self._config
         item_share, user_share = self._expected
         log_expected = np.log(item_share[negatives] * user_share[users, None]).astype(np.float32)
         return EdgeBatch(
@@ -111,18 +117,17 @@ class EdgeObjective:
             log_expected=torch.from_numpy(log_expected).to(self._view.device),
             distinct_users=self._tensor(distinct_users),
             distinct_items=self._tensor(distinct_items),
-            user_hops=self._hops(distinct_users, config.fan_outs, rng),
-            item_hops=self._hops(
-                distinct_items + self._graph.n_users, config.item_fan_outs or config.fan_outs, rng
-            ),
+            user_hops=self._hops(distinct_users, self._user_fan_outs, rng),
+            item_hops=self._hops(distinct_items + self._graph.n_users, self._item_fan_outs, rng),
         )
 
     def _taught(self, lists: Array, items: Array, rng: np.random.Generator) -> Array:
         """Return the items of edges with a share replaced by draws from the users' lists (n_edges, k)."""
-        weights = np.exp(-np.arange(lists.shape[1]) / self._config.teacher_decay)
+        assert isinstance(self._teacher, FilterTeacherConfig)
+        weights = np.exp(-np.arange(lists.shape[1]) / self._teacher.decay)
         ranks = rng.choice(lists.shape[1], size=len(items), p=weights / weights.sum())
         drawn = lists[np.arange(len(items)), ranks]
-        replaced = (rng.random(len(items)) < self._config.teacher_weight) & (drawn >= 0)
+        replaced = (rng.random(len(items)) < self._teacher.weight) & (drawn >= 0)
         return np.where(replaced, drawn, items)
 
     def _hops(
@@ -150,37 +155,26 @@ class EdgeObjective:
         # authors' code.
         edges = torch.arange(n_edges, device=x.device)
         others = torch.arange(n_edges, n_edges * (1 + n_negatives), device=x.device)
-        strength = model.relaxation.level(*position)
+        strength = model.relaxation.strength(*position)
         codes = model.codes(x, strength, generator, torch.cat([edges, edges, others]))
         h_users, h_items = codes[:n_edges], codes[n_edges : 2 * n_edges]
         h_negatives = codes[2 * n_edges :].view(n_edges, n_negatives, -1)
         positive = (h_users * h_items).sum(dim=1)
         negative = torch.einsum("eb,enb->en", h_users, h_negatives)
         # Not model.scale: the paper's scores have no learned temperature.
-        positive, negative = self._config.score_scale * positive, self._config.score_scale * negative
+        scale = self._settings.score_scale
+        positive, negative = scale * positive, scale * negative
         if model.item_bias is not None:
             bias = model.item_bias[batch.distinct_items]
             positive, negative = positive + bias[batch.items], negative + bias[batch.negatives]
         loss = combined(
             positive,
             negative,
-            reconstruction_weight=self._config.reconstruction_weight,
-            ranking_weight=self._config.ranking_weight,
-            ranking=self._config.ranking_loss,
-            **self._ranking_options(batch),
+            partial(self._ranking, users=batch.users, log_expected=batch.log_expected),
+            reconstruction_weight=self._settings.reconstruction_weight,
+            ranking_weight=self._settings.ranking_weight,
         )
-        return loss + code_penalty(model, users, items, self._config)
-
-    def _ranking_options(self, batch: EdgeBatch) -> dict[str, Any]:
-        """Return what the config and the batch hold for the ranking loss."""
-        config = self._config
-        if config.ranking_loss == "hinge":
-            return {"margin": config.margin}
-        if config.ranking_loss == "bilateral_softmax":
-            return {"users": batch.users, "ratio": config.bilateral_ratio or 1.0}
-        if config.ranking_loss == "sampled_softmax" and config.popularity_correction:
-            return {"log_q": batch.log_expected}
-        return {}
+        return loss + code_penalty(model, users, items, self._settings)
 
     def _embeddings(
         self, model: HashModel, batch: EdgeBatch, generator: torch.Generator
@@ -198,13 +192,14 @@ class EdgeObjective:
         return users, items
 
 
-def _expected_counts(graph: BipartiteGraph, config: ModelConfig) -> tuple[Array, Array]:
+def _expected_counts(graph: BipartiteGraph, config: Edges) -> tuple[Array, Array]:
     """Return a factor an item and one a user whose product says how often a user's draws bring an item.
 
     A user's draws fall on what it has not seen, in proportion to the items' weights. The items of a batch
     come in proportion to their degrees.
     """
-    exponent = {"uniform": 0.0, "popularity": config.popularity_exponent, "in_batch": 1.0}[config.negatives]
+    drawn = config.negatives
+    exponent = drawn.exponent if isinstance(drawn, Popularity) else float(drawn.name == "in_batch")
     weights = np.asarray(graph.item_degrees, np.float64) ** exponent
     seen = sparse.csr_matrix(
         (np.ones(graph.user_item.nnz), graph.user_item.indices, graph.user_item.indptr),

@@ -12,6 +12,9 @@ import torch
 
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
+from hashgnn.config.encoders import History
+from hashgnn.config.objectives import Users
+from hashgnn.config.teachers import FilterTeacherConfig
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
 from hashgnn.training.device import has_fast_bfloat16
@@ -91,17 +94,24 @@ class UserObjective:
         rng: np.random.Generator,
         progress: bool | None,
     ) -> None:
-        self._graph, self._view, self._config = graph, view, config
+        settings, encoder = config.objective, config.encoder
+        assert isinstance(settings, Users)
+        self._graph, self._view, self._settings = graph, view, settings
+        self._left_out: float | None = None
+        if isinstance(encoder, History) and settings.observed_target != "all":
+            self._left_out = encoder.history_dropout
         self._users = np.flatnonzero(graph.user_degrees)
-        smaller = max(_SMALLEST_BATCH, len(self._users) // config.min_steps)
-        self._batch_size = min(config.batch_size, smaller)
+        smaller = max(_SMALLEST_BATCH, len(self._users) // settings.min_steps)
+        self._batch_size = min(config.optimizer.batch_size, smaller)
         self._items = torch.arange(graph.n_users, graph.n_nodes, device=view.device)
         # Where bfloat16 is emulated, or the catalogue small, single precision is the faster one.
         self._workspace = SoftmaxWorkspace() if has_fast_bfloat16(view.device) else None
-        teacher = build_teacher(graph, config, rng, progress, backend_of(view.device))
+        teacher = build_teacher(graph, config.teacher, rng, progress, backend_of(view.device))
         self._lists = None if teacher is None else teacher.lists
         self.facts = {} if teacher is None else {"teacher": teacher.facts}
-        self._list_weights = torch.exp(-torch.arange(config.teacher_k) / config.teacher_decay)
+        if isinstance(config.teacher, FilterTeacherConfig):
+            self._weight, self._count = config.teacher.weight, config.teacher.count
+            self._list_weights = torch.exp(-torch.arange(config.teacher.k) / config.teacher.decay)
 
     def n_steps(self) -> int:
         """Return the number of batches in an epoch."""
@@ -117,7 +127,7 @@ class UserObjective:
         self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
     ) -> torch.Tensor:
         """Return the weighted sum of the softmax losses of codes and embeddings for a batch of users."""
-        config = self._config
+        settings = self._settings
         view, targets, excluded = self._asked(batch, generator)
         sample = self._sample(targets, generator)
         if sample is not None:
@@ -129,27 +139,25 @@ class UserObjective:
         users, items = u[: len(batch)], u[len(batch) :]
         correction = None if sample is None else sample.correction
         loss = torch.zeros((), device=u.device)
-        if config.code_weight > 0:
-            strength = model.relaxation.level(*position)
-            of_users = (
-                max(strength, config.user_guidance_floor) if config.relaxation == "guided" else strength
-            )
-            h_users = model.codes(model.before_codes(users, "user"), of_users, generator)
+        if settings.code_weight > 0:
+            strength = model.relaxation.strength(*position)
+            user_strength = model.relaxation.user_strength(strength)
+            h_users = model.codes(model.before_codes(users, "user"), user_strength, generator)
             h_items = model.codes(model.before_codes(items, "item"), strength, generator)
             bias: torch.Tensor | None = model.item_bias
             if sample is not None:
                 bias = sample.correction if bias is None else bias[sample.items] + sample.correction
             scores = self._softmax(model.scale * h_users, h_items, targets, excluded, bias)
-            loss = loss + config.code_weight * scores
-        if config.float_weight > 0:
+            loss = loss + settings.code_weight * scores
+        if settings.float_weight > 0:
             scores = self._softmax(model.float_scale * users, items, targets, excluded, correction)
-            loss = loss + config.float_weight * scores
-        return loss + code_penalty(model, users, items, config)
+            loss = loss + settings.float_weight * scores
+        return loss + code_penalty(model, users, items, settings)
 
     def _sample(self, targets: Targets, generator: torch.Generator) -> ItemSample | None:
-        if self._config.item_share == 1:
+        if self._settings.item_share == 1:
             return None
-        return ItemSample.draw(targets.columns, len(self._items), self._config.item_share, generator)
+        return ItemSample.draw(targets.columns, len(self._items), self._settings.item_share, generator)
 
     def _softmax(
         self,
@@ -159,7 +167,7 @@ class UserObjective:
         excluded: Pairs | None,
         bias: torch.Tensor | None,
     ) -> torch.Tensor:
-        ratio = self._config.bilateral_ratio
+        ratio = self._settings.bilateral_ratio
         options: dict[str, Any] = {"bias": bias, "excluded": excluded, "workspace": self._workspace}
         if ratio is None:
             return full_softmax(queries, items, targets, **options)
@@ -170,11 +178,11 @@ class UserObjective:
         rows = self._graph.user_item[batch]
         columns = torch.from_numpy(rows.indices.astype(np.int64))
         lengths = torch.from_numpy(np.diff(rows.indptr).astype(np.int64))
-        if self._config.observed_target == "all":
+        if self._left_out is None:
             return self._view, self._moved(self._targets(batch, columns, lengths)), None
         owner = torch.repeat_interleave(torch.arange(len(batch)), lengths)
         draws = torch.rand(len(columns), generator=generator, device=generator.device).cpu()
-        shown = draws >= self._config.history_dropout
+        shown = draws >= self._left_out
         count = torch.bincount(owner[shown], minlength=len(batch))
         weights = torch.from_numpy(rows.data).to(self._view.degrees.dtype)[shown]
         device = self._items.device
@@ -184,16 +192,15 @@ class UserObjective:
 
     def _targets(self, batch: Array, columns: torch.Tensor, lengths: torch.Tensor) -> Targets:
         """Return the mixture of the observed items, given as lists one after another, and the teacher's."""
-        config = self._config
         observed = Targets.from_lists(columns, lengths)
         if self._lists is None:
             return observed
         lists = torch.from_numpy(self._lists[batch])
         ranked = Targets.from_ranked(lists, self._list_weights[: lists.shape[1]].expand(len(batch), -1))
-        if config.teacher_count is None:
-            share = torch.full((len(batch),), config.teacher_weight)
+        if self._count is None:
+            share = torch.full((len(batch),), self._weight)
         else:
-            share = config.teacher_count / (config.teacher_count + lengths)
+            share = self._count / (self._count + lengths)
         # Whoever has nothing left to be predicted, or no list, is asked for the other alone.
         share = torch.where(lengths == 0, 1.0, share)
         return observed.mixed_with(

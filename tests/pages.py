@@ -1,0 +1,84 @@
+"""The pages of the repository, cut into prose and blocks of code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from hashgnn.cli.app import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+GROUP: Any = typer.main.get_command(app)
+_FENCE = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^\n]+?) -->\n+)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def page_name(page: Path) -> str:
+    """Return the path of a page inside the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code of a page.
+
+    Attributes
+    ----------
+    kind : str
+        What stands after the opening fence.
+    text : str
+    reason : str or None
+        Why the block is not run, from the comment ``<!-- not run: reason -->`` above it.
+    """
+
+    kind: str
+    text: str
+    reason: str | None
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The words of each command line of a block of shell commands."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        words = [shlex.split(line.split(" | ")[0], comments=True) for line in lines]
+        return [command for command in words if command]
+
+
+@cache
+def blocks(page: Path) -> tuple[Block, ...]:
+    """Return the blocks of code of a page, in order."""
+    found = _FENCE.finditer(page.read_text(encoding="utf-8"))
+    return tuple(Block(match["kind"], match["text"], match["reason"]) for match in found)
+
+
+def prose(page: Path) -> str:
+    """Return a page without its blocks of code, comments and pictures."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    return re.sub(r"<!--.*?-->|^!\[.*?\]\(.*?\)$|<img[^>]*>", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def leaves(command: Any = GROUP, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the names that lead to each command."""
+    if not hasattr(command, "commands"):
+        yield path
+    for name, child in getattr(command, "commands", {}).items():
+        yield from leaves(child, (*path, name))
+
+
+def parse(arguments: list[str]) -> None:
+    """Raise where a command, an option or an argument does not exist, or one that is needed is missing."""
+    command = GROUP
+    while hasattr(command, "commands"):
+        name, *arguments = arguments
+        assert name in command.commands, f"no command {name!r}"
+        command = command.commands[name]
+    command.make_context(command.name, list(arguments)).close()
