@@ -181,10 +181,6 @@ def _read_ids_1(path: Path) -> IdMap:
     return IdMap.from_arrow(pyarrow.parquet.ParquetFile(path).read())
 
 
-def _kind_of(rule: FoldIn) -> str:
-    return next(kind for kind, known in FOLD_INS.items() if type(rule) is known)
-
-
 def _read_bias_1(tensors: dict[str, Array]) -> ItemBias:
     return ItemBias(tensors["penalty"], float(tensors["top"][0]))
 
