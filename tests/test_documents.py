@@ -57,7 +57,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "genre": [t[-1] for t in titles],
     }
     pq.write_table(pa.table(table), folder / "titles.parquet")
-    model = HashGNN(n_bits=32, epochs=1, embedding_dim=16, teacher_rank=8, teacher_k=10)
+    settings = {"optimizer": {"epochs": 1}, "teacher": {"rank": 8, "k": 10}}
+    model = HashGNN(n_bits=32, embedding_dim=16, **settings)
     model.fit(train, device="cpu", n_threads=1, rng=0, progress=False)
     for saved in ("artifacts/v1", "models/v1"):
         model.save(folder / saved)
