@@ -44,7 +44,7 @@ def test_lists_are_those_of_the_processor(
     graph: BipartiteGraph,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hashgnn.training.torch_backend._BLOCK_BYTES", 4 * 200 * 70)  # several blocks
+    monkeypatch.setattr("hashgnn.training.torch_backend._DEVICE_BLOCK_BYTES", 4 * 200 * 70)  # several blocks
     fitted = family.fit(graph, rank=20, alpha=0.3, rng=0)
     for kept in (None, 100):
         here = fitted.top(10, filter_seen=filter_seen, kept=kept).positions
