@@ -17,6 +17,7 @@ LEVELS = {
         "_checks",
         "_rng",
         "_files",
+        "_frames",
         "_json_text",
         "_tensors",
         "_extras",
