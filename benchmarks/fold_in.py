@@ -28,6 +28,7 @@ import hashgnn as hg
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import IdMap, read_interactions
 from hashgnn.errors import DataWarning
+from hashgnn.state import Side
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def main() -> None:
         folder / "split_bgch_test.parquet",
         user_ids=train.user_ids,
         item_ids=train.item_ids,
-        on_unknown="drop",
+        on_unknown="skip",
     ).csr
     result = {
         "side": options.side,
@@ -115,16 +116,18 @@ def _items(train: hg.Interactions, test: Any, options: argparse.Namespace) -> di
 def _grown(model: hg.HashGNN, new: Any, seen: Any, ids: IdMap) -> hg.HashGNN:
     """Return the model with folded-in items behind its own."""
     state = model.state_
-    bias = state.item_bias
+    bias = state.items.bias
     if bias is not None:
         bias = ItemBias(np.concatenate([bias.penalty, new.bias.penalty]), bias.top)
     grown = replace(
         state,
-        item_ids=ids,
+        items=Side(
+            ids=ids,
+            codes=BinaryCodes(np.vstack([state.items.codes.packed, new.codes.packed])),
+            embeddings=np.vstack([state.items.embeddings, new.embeddings]),
+            bias=bias,
+        ),
         seen=seen,
-        item_codes=BinaryCodes(np.vstack([state.item_codes.packed, new.codes.packed])),
-        item_embeddings=np.vstack([state.item_embeddings, new.embeddings]),
-        item_bias=bias,
     )
     return hg.HashGNN.from_state(grown)
 

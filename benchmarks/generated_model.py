@@ -19,7 +19,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import IdMap
 from hashgnn.fold_in import HashProjection, build_fold_in
-from hashgnn.state import ModelState, save_state
+from hashgnn.state import ModelState, Side, save_state
 
 CENTRES, SPREAD = 300, 0.7
 FIRST_ITEM, FIRST_USER = 10_000_000, 1
@@ -51,14 +51,18 @@ def generated_state(
         config=ModelConfig(
             n_bits=n_bits, item_bias=True, encoder="history", embedding_dim=dim, float_embedding="encoder"
         ),
-        user_ids=IdMap(np.arange(FIRST_USER, FIRST_USER + n_users)),
-        item_ids=IdMap(np.arange(FIRST_ITEM, FIRST_ITEM + n_items)),
+        users=Side(
+            ids=IdMap(np.arange(FIRST_USER, FIRST_USER + n_users)),
+            codes=BinaryCodes.from_signs(projection.users(users)),
+            embeddings=users,
+        ),
+        items=Side(
+            ids=IdMap(np.arange(FIRST_ITEM, FIRST_ITEM + n_items)),
+            codes=BinaryCodes.from_signs(projection.items(table)),
+            embeddings=table,
+            bias=ItemBias.from_values(generator.gamma(1.0, 3.0, n_items)),
+        ),
         seen=seen,
-        user_codes=BinaryCodes.from_signs(projection.users(users)),
-        item_codes=BinaryCodes.from_signs(projection.items(table)),
-        item_bias=ItemBias.from_values(generator.gamma(1.0, 3.0, n_items)),
-        user_embeddings=users,
-        item_embeddings=table,
         fold_in=rule,
         projection=projection,
         data_statistics={"n_interactions": int(seen.nnz), "generated": True},

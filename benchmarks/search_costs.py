@@ -84,7 +84,7 @@ def main() -> None:
         "1,000 items allowed a query": scan(allow_per_query=lists(min(1000, n // 2))),
     }
     if options.model:
-        learned = HashGNN.load(options.model).state_.item_bias
+        learned = HashGNN.load(options.model).state_.items.bias
         if learned is None:
             parser.error(
                 f"--model must have an item bias, {options.model} has none; fit it with item_bias=true"

@@ -45,7 +45,7 @@ def main() -> None:
         folder / "split_bgch_test.parquet",
         user_ids=everything.user_ids,
         item_ids=everything.item_ids,
-        on_unknown="drop",
+        on_unknown="skip",
     )
     rng = np.random.default_rng(options.seed)
     users = rng.permutation(everything.n_users)[: everything.n_users // 10]
@@ -64,7 +64,7 @@ def main() -> None:
     updated, of_update = _timed(lambda: old.update(new, **run))
     anew, of_fit = _timed(lambda: fit(everything))
     histories = [everything.item_ids.ids[row.indices].tolist() for row in everything.csr]
-    known = set(old.state_.item_ids.ids.tolist())
+    known = set(old.state_.items.ids.ids.tolist())
     histories = [[item for item in history if item in known] for history in histories]
     _, of_fold_in = _timed(lambda: old.fold_in_users(histories))
     ids = everything.user_ids.ids.tolist()

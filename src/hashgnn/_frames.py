@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from hashgnn._checks import check_choice
 
-Frame = Literal["pandas", "polars", "pyarrow"]
-FRAMES: tuple[Frame, ...] = ("pandas", "polars", "pyarrow")
+FrameLibrary = Literal["pandas", "polars", "pyarrow"]
+FRAMES: tuple[FrameLibrary, ...] = ("pandas", "polars", "pyarrow")
 
 
-def to_frame(table: pa.Table, backend: Frame) -> Any:
+def to_frame(table: pa.Table, backend: FrameLibrary) -> Any:
     """Return a table as a data frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
     check_choice("backend", backend, FRAMES)
     return nw.from_arrow(nw.from_native(table), backend=backend).to_native()

@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Hashable, Iterable
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, Any]
+
+Id: TypeAlias = Hashable
+"""An external id: a whole number, text, or any other hashable object."""
+
+Ids: TypeAlias = Iterable[Id]
+"""External ids: a list, an array or a column of a data frame."""
+
+IdLists: TypeAlias = Iterable[Ids]
+"""Lists of external ids, one a row."""
+
+OnUnknown: TypeAlias = Literal["error", "skip", "popular", "fold_in"]
+"""What to do with an id that is not in the training data."""
+
+ON_UNKNOWN: tuple[str, ...] = get_args(OnUnknown)
+
+
+class Frame(Protocol):
+    """A data frame of pandas, polars or pyarrow."""
+
+    @property
+    def columns(self) -> Any:
+        """The columns, or their names."""

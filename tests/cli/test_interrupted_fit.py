@@ -79,7 +79,7 @@ def test_a_stopped_run_resumes_to_the_model_of_an_undisturbed_one(tmp_path: Path
             _, said = process.communicate()
         assert (process.returncode, sentence in said) == (code, True), said
     one, other = (HashGNN.load(folder / "v1").state_ for folder in (whole, broken))
-    assert one.user_codes == other.user_codes
-    assert one.item_codes == other.item_codes
-    np.testing.assert_array_equal(one.item_embeddings, other.item_embeddings)
+    assert one.users.codes == other.users.codes
+    assert one.items.codes == other.items.codes
+    np.testing.assert_array_equal(one.items.embeddings, other.items.embeddings)
     assert sorted(path.name for path in broken.iterdir()) == ["events.parquet", "v1", "v1.log.jsonl"]

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hashgnn.artifact import open_artifact
 from hashgnn.cli import main
 from hashgnn.cli.update import next_version
 from hashgnn.recommender import HashGNN
 from hashgnn.serving.store import InteractionStore
+from hashgnn.state.artifact import open_artifact
 
 Run = Callable[..., tuple[int, str, str]]
 QUICK = ("--set", "embedding_dim=16", "--set", "teacher.rank=8", "--set", "teacher.k=10")
@@ -80,7 +80,7 @@ def test_the_cycle_from_store_to_next_version_counts_everything_once(
         }
         assert digests(v1) == before
         model = HashGNN.load(v2)
-        assert "fresh" in model.state_.item_ids
+        assert "fresh" in model.state_.items.ids
         assert model.state_.training["lineage"] == document["lineage"]
         assert {
             item[1:].isdigit() and int(item[1:]) < 12 for item in model.recommend([100], k=5).lists()[0]

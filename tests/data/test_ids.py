@@ -164,6 +164,48 @@ def test_a_foreign_table_is_no_id_map(table: pa.Table) -> None:
         IdMap.from_arrow(table)
 
 
+@given(kinds.filter(bool), st.randoms(use_true_random=False))
+def test_ids_are_found_in_a_table_as_in_memory(ids: list[Any], random: Any) -> None:
+    known = ids[: len(ids) // 2 + 1]
+    stored = IdMap.from_arrow(IdMap(known).to_arrow())
+    asked = [random.choice(ids) for _ in range(20)]
+    expected = [known.index(value) if value in known else -1 for value in asked]
+    assert stored.index_of(asked, on_unknown="skip").tolist() == expected
+    assert stored.at(np.array([[0, len(known) - 1]])).tolist() == [[known[0], known[-1]]]
+    assert len(stored) == len(known)
+    assert "ids" not in vars(stored) or stored.kind != "str"  # no text became an object of its own
+    assert stored == IdMap(known)
+
+
+@pytest.mark.parametrize("n", [10, 10_000])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_few_and_many_texts_are_found_in_a_table(n: int, in_order: bool) -> None:
+    ids = [f"é{number:07d}" for number in range(20_000)]
+    if not in_order:
+        np.random.default_rng(0).shuffle(ids)
+    table = IdMap(ids).to_arrow()
+    assert ("order" in table.column_names) == (not in_order)
+    stored = IdMap.from_arrow(table)
+    index = np.random.default_rng(1).integers(0, len(ids), n)
+    assert stored.index_of([ids[place] for place in index]).tolist() == index.tolist()
+    assert stored.index_of(["é", "", "zz", "\ud800"], on_unknown="skip").tolist() == [-1] * 4
+    assert stored.at(np.array([3, -1])).tolist() == [ids[3], None]
+
+
+@pytest.mark.parametrize("ids", [[1, 1], [3, 2, 3], ["a", "a"], ["b", "a", "b"]])
+def test_a_table_with_an_id_twice_is_no_id_map(ids: list[Any]) -> None:
+    kind = "int" if ids[0] in (1, 3) else "str"
+    with pytest.raises(DataError, match="must hold each id once"):
+        IdMap.from_arrow(pa.table({"id": ids}).replace_schema_metadata({"id_kind": kind}))
+
+
+def test_a_table_whose_order_is_wrong_is_no_id_map() -> None:
+    for order in ([0, 1], [1, 1], [0, 2], [-1, 0]):
+        table = pa.table({"id": ["b", "a"], "order": pa.array(order, pa.int32())})
+        with pytest.raises(DataError, match="order"):
+            IdMap.from_arrow(table.replace_schema_metadata({"id_kind": "str"}))
+
+
 def test_ids_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         IdMap([1, 2]).ids[0] = 5

@@ -184,17 +184,17 @@ def test_aligning_to_known_ids_drops_and_counts_or_raises() -> None:
     train = Interactions.from_frame(pl.DataFrame(ROWS))
     later = pl.DataFrame({"user_id": ["u1", "u9"], "item_id": [7, 7]})
     with pytest.raises(
-        UnknownIdError, match="1 of 2 user ids are not in the training data: 'u9'; pass on_unknown=\"drop\""
+        UnknownIdError, match="1 of 2 user ids are not in the training data: 'u9'; pass on_unknown=\"skip\""
     ):
         Interactions.from_frame(later, user_ids=train.user_ids, item_ids=train.item_ids)
     with pytest.warns(DataWarning, match="1 of 2 rows have a user or item that is not in the training data"):
         test = Interactions.from_frame(
-            later, user_ids=train.user_ids, item_ids=train.item_ids, on_unknown="drop"
+            later, user_ids=train.user_ids, item_ids=train.item_ids, on_unknown="skip"
         )
     assert (test.n_users, test.n_items, len(test)) == (2, 2, 1)
     with pytest.raises(DataError, match="none of the 1 rows has a user and an item of the training data"):
         Interactions.from_frame(
-            later[1:], user_ids=train.user_ids, item_ids=train.item_ids, on_unknown="drop"
+            later[1:], user_ids=train.user_ids, item_ids=train.item_ids, on_unknown="skip"
         )
 
 

@@ -63,7 +63,7 @@ def own_group_share(scores: np.ndarray) -> float:
 def test_encoder_trains_is_saved_loaded_and_folds_in(form, objective, tmp_path) -> None:
     model = fitted(form, objective)
     state = model.state_
-    assert own_group_share(state.user_embeddings @ state.item_embeddings.T) > 0.9
+    assert own_group_share(state.users.embeddings @ state.items.embeddings.T) > 0.9
     model.save(tmp_path / "model")
     loaded = HashGNN.load(tmp_path / "model")
     assert loaded.config == model.config
@@ -77,7 +77,7 @@ def test_encoder_trains_is_saved_loaded_and_folds_in(form, objective, tmp_path) 
 @pytest.mark.parametrize("form", SAMPLED.values(), ids=SAMPLED)
 def test_encoders_that_sample_learn_from_samples(form) -> None:
     state = fitted(form, "edges", **{"encoder.fan_outs": [3, 2]}).state_
-    assert own_group_share(state.user_embeddings @ state.item_embeddings.T) > 0.9
+    assert own_group_share(state.users.embeddings @ state.items.embeddings.T) > 0.9
 
 
 def test_heads_that_do_not_divide_the_width_raise() -> None:

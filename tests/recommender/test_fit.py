@@ -5,10 +5,9 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from hashgnn.data import Interactions
+from hashgnn.data import Interactions, as_interactions
 from hashgnn.errors import DataError, DataWarning
 from hashgnn.recommender import HashGNN
-from hashgnn.recommender.fitted import as_interactions
 
 SMALL = {"n_bits": 16, "embedding_dim": 8, "optimizer.epochs": 2, "validation.share": 0.0}
 
@@ -27,7 +26,7 @@ def test_a_frame_and_its_interactions_fit_to_the_same_model() -> None:
     other = HashGNN(**SMALL).fit(
         Interactions.from_frame(events), device="cpu", n_threads=1, rng=3, progress=False
     )
-    assert one.state_.item_codes == other.state_.item_codes
+    assert one.state_.items.codes == other.state_.items.codes
     users = events["user_id"].unique(maintain_order=True)
     assert one.recommend(users, k=3).lists() == other.recommend(users, k=3).lists()
     known = set(events["item_id"].to_list())

@@ -21,7 +21,7 @@ from hashgnn.testing.states import random_state
 @pytest.mark.parametrize("float_embedding", ["encoder", "relaxed"])
 def test_a_trained_users_history_folds_in_to_the_users_own_code(float_embedding: str) -> None:
     model = HashGNN.from_state(random_state(float_embedding=float_embedding))
-    seen = seen_ids(model)
+    seen = seen_ids(model.state_.users.ids, model.state_.items.ids, model.state_.seen)
     users = [user for user in seen if seen[user]]
     folded = model.fold_in_users([sorted(seen[user]) for user in users])
     trained = model.encode(user_ids=users)
@@ -109,7 +109,7 @@ def test_side_features_of_new_users_and_items_enter_their_embeddings(tmp_path: P
         histories = [["i1"], ["new"], ["i2", "i3"]]
         recs = model.recommend_for_history(histories, user_features=FILMS, search="float", on_unknown="skip")
         users = model.fold_in_users([["i1"], ["i2", "i3"]], user_features=FILMS[[0, 2]])
-        expected = users.embeddings @ model.state_.item_embeddings.T
+        expected = users.embeddings @ model.state_.items.embeddings.T
         np.testing.assert_allclose(
             recs.scores[:, 0],
             [max(np.delete(expected[0], 1)), max(np.delete(expected[1], [2, 3]))],
@@ -129,9 +129,9 @@ def test_encode_gives_the_trained_codes_in_the_order_asked() -> None:
     state = random_state()
     model = HashGNN.from_state(state)
     encoded = model.encode(item_ids=["i3", "i1"])
-    assert encoded.codes == state.item_codes[[3, 1]]
-    np.testing.assert_array_equal(encoded.embeddings, state.item_embeddings[[3, 1]])
-    assert model.encode(user_ids=["u2"]).codes == state.user_codes[[2]]
+    assert encoded.codes == state.items.codes[[3, 1]]
+    np.testing.assert_array_equal(encoded.embeddings, state.items.embeddings[[3, 1]])
+    assert model.encode(user_ids=["u2"]).codes == state.users.codes[[2]]
     with pytest.raises(UnknownIdError, match="'new'; use fold_in_items for new ones"):
         model.encode(item_ids=["new"])
     for arguments in ({}, {"user_ids": ["u1"], "item_ids": ["i1"]}):
@@ -146,12 +146,12 @@ def on_a_line(
     seen = sparse.csr_matrix(np.arange(15)[:, None] < np.array(n_users), dtype=np.float32)
     bits = intercept + slope * np.log1p(n_users)
     state = random_state(15, len(n_users))
-    return replace(state, seen=seen, item_bias=ItemBias.from_values(bits))
+    return replace(state, seen=seen, items=replace(state.items, bias=ItemBias.from_values(bits)))
 
 
 def test_a_new_item_has_the_bias_of_trained_items_with_as_many_users() -> None:
     model = HashGNN.from_state(on_a_line(-6, 4 / np.log(2)))  # four bits for each doubling of 1 + users
-    users = model.state_.user_ids.ids.tolist()
+    users = model.state_.users.ids.ids.tolist()
     folded = model.fold_in_items([users[:1], users[:3], users[:7], users[:15], []])
     assert folded.bias is not None
     trained = model.encode(item_ids=["i1", "i2", "i3", "i4"]).bias
@@ -163,7 +163,7 @@ def test_a_new_item_has_the_bias_of_trained_items_with_as_many_users() -> None:
 
 def test_no_new_item_is_favoured_more_than_any_trained_one() -> None:
     model = HashGNN.from_state(on_a_line(-6, 4 / np.log(2), n_users=(0, 1, 3, 3)))
-    users = model.state_.user_ids.ids.tolist()
+    users = model.state_.users.ids.ids.tolist()
     folded = model.fold_in_items([users[:3], users])
     assert folded.bias is not None
     assert folded.bias.values().tolist() == [2, 2]
@@ -171,7 +171,7 @@ def test_no_new_item_is_favoured_more_than_any_trained_one() -> None:
 
 def test_where_all_items_have_as_many_users_a_new_one_has_the_mean_bias() -> None:
     state = on_a_line(0, 0, n_users=(3, 3, 3, 3))
-    state = replace(state, item_bias=ItemBias.from_values(np.array([8.0, 0, 0, 0])))
+    state = replace(state, items=replace(state.items, bias=ItemBias.from_values(np.array([8.0, 0, 0, 0]))))
     folded = HashGNN.from_state(state).fold_in_items([["u1"], []])
     assert folded.bias is not None
     assert folded.bias.values().tolist() == [2, 2]
@@ -181,10 +181,10 @@ def test_a_new_item_is_found_by_biased_search_once_it_is_in_the_index() -> None:
     model = HashGNN.from_state(on_a_line(-6, 4 / np.log(2)))
     state = model.state_
     new = model.fold_in_items([["u0", "u1", "u2"], ["u4"]])
-    index = HammingIndex(state.item_codes, state.item_bias)
+    index = HammingIndex(state.items.codes, state.items.bias)
     assert index.add(new.codes, new.bias).tolist() == [8, 9]
-    found = index.search(state.user_codes, 10, biased=True)
-    scores = state.n_bits - 2.0 * state.user_codes.distances(new.codes) + new.bias.values()
+    found = index.search(state.users.codes, 10, biased=True)
+    scores = state.n_bits - 2.0 * state.users.codes.distances(new.codes) + new.bias.values()
     for row in range(15):
         by_position = dict(zip(found.positions[row].tolist(), found.scores[row].tolist(), strict=True))
         assert [by_position[8], by_position[9]] == scores[row].tolist()

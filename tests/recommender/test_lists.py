@@ -82,6 +82,31 @@ def test_lists_are_for_many_items_of_which_some_may_be_missed(
     assert isinstance(HashGNN.load(tmp_path / "v1", index_recall=0.9).item_index, HammingIndex)
 
 
+def test_lists_are_saved_and_used_as_they_are(
+    state: ModelState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = HashGNN.from_state(state, index_recall=0.9)
+    listed.save(tmp_path / "v1")
+    with monkeypatch.context() as patch:
+        patch.setattr("hashgnn.recommender.fitted_model.build_index", None)  # nothing is built
+        loaded = HashGNN.load(tmp_path / "v1")
+        assert (loaded.index_recall, loaded.item_index.n_probe) == (0.9, listed.item_index.n_probe)
+        for way in loaded.search_ways:
+            one, other = (model.search_block(USERS, way, 20) for model in (loaded, listed))
+            np.testing.assert_array_equal(one.positions, other.positions)
+        loaded.save(tmp_path / "v2")
+        assert (tmp_path / "v2" / "item_index.hgx").read_bytes() == (
+            tmp_path / "v1" / "item_index.hgx"
+        ).read_bytes()
+    assert loaded.state_.items.codes == state.items.codes
+    exact = HashGNN.load(tmp_path / "v1", index_recall=1.0)
+    assert isinstance(exact.item_index, HammingIndex)
+    np.testing.assert_array_equal(
+        exact.search_block(USERS, "biased", 20).positions,
+        HashGNN.from_state(state).search_block(USERS, "biased", 20).positions,
+    )
+
+
 def test_a_share_that_is_none_is_refused_before_anything_is_searched(state: ModelState) -> None:
     with pytest.raises(ParameterError, match="index_recall must be a finite number > 0 and <= 1, got 0"):
         HashGNN.from_state(state, index_recall=0)

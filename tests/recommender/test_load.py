@@ -62,4 +62,4 @@ def test_a_damaged_model_is_not_loaded(tmp_path: Path) -> None:
         file.seek(-1, 2)
         file.write(b"\x99")
     with pytest.raises(ArtifactDamagedError, match=r"checksum of embeddings\.safetensors does not match"):
-        HashGNN.load(tmp_path / "v1")
+        HashGNN.load(tmp_path / "v1", verify=True)

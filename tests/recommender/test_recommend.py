@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,23 +18,23 @@ from hashgnn.testing.states import random_state
 
 def oracle(state: ModelState, user: int, way: str, k: int, oversampling: int = 5) -> list[tuple[int, float]]:
     """Rank all unseen items of one user in plain Python, by the definition of each way."""
-    query = state.user_codes.signs()[user].astype(float)
-    signs = state.item_codes.signs().astype(float)
-    bias = np.zeros(state.n_items) if state.item_bias is None else state.item_bias.values().astype(float)
-    floats = (state.item_embeddings @ state.user_embeddings[user]).astype(float)
+    query = state.users.codes.signs()[user].astype(float)
+    signs = state.items.codes.signs().astype(float)
+    bias = np.zeros(state.n_items) if state.items.bias is None else state.items.bias.values().astype(float)
+    floats = (state.items.embeddings @ state.users.embeddings[user]).astype(float)
     layer = state.projection.arrays
     activations = (
-        np.arctanh(np.clip(state.user_embeddings.astype(float), 2**-20 - 1, 1 - 2**-20))
+        np.arctanh(np.clip(state.users.embeddings.astype(float), 2**-20 - 1, 1 - 2**-20))
         if state.config.float_embedding == "relaxed"
-        else state.user_embeddings.astype(float) @ layer["shared_weight"] + layer["shared_bias"]
+        else state.users.embeddings.astype(float) @ layer["shared_weight"] + layer["shared_bias"]
     )
     asked = activations[user] / np.sqrt((activations**2).mean(axis=0))  # every bit of one spread
     asked *= np.sqrt(state.n_bits) / np.linalg.norm(asked)  # as long as a code
     step = np.abs(asked).max() / 15
     levels = 2 * np.rint((asked / step + 15) / 2) - 15  # sixteen of them
     lowered = np.zeros(state.n_items)
-    if state.item_bias is not None:
-        lowered = (np.rint(256 / step) * state.item_bias.penalty) // 256
+    if state.items.bias is not None:
+        lowered = (np.rint(256 / step) * state.items.bias.penalty) // 256
     scores = {
         "hamming": signs @ query,
         "biased": signs @ query + bias,
@@ -87,8 +88,8 @@ def test_a_model_without_bias_has_no_biased_search() -> None:
 def test_seen_items_never_leak(seed: int, density: float, k: int, way: str, oversampling: int) -> None:
     state = random_state(5, 12, n_bits=8, dim=3, density=density, coarse=True, rng=seed)
     model = HashGNN.from_state(state)
-    seen = seen_ids(model)
-    users = state.user_ids.ids.tolist()
+    seen = seen_ids(model.state_.users.ids, model.state_.items.ids, model.state_.seen)
+    users = state.users.ids.ids.tolist()
     recs = model.recommend(users, k=k, search=way, oversampling=oversampling)
     for user, found, count in zip(users, recs.lists(), recs.counts, strict=True):
         assert not set(found) & seen[user]
@@ -102,9 +103,12 @@ def test_equal_scores_come_in_the_order_of_the_items(way: str) -> None:
     tied = ModelState(
         **{
             **vars(state),
-            "item_codes": state.item_codes[twins],
-            "item_embeddings": state.item_embeddings[twins],
-            "item_bias": None if state.item_bias is None else state.item_bias[np.array(twins)],
+            "items": replace(
+                state.items,
+                codes=state.items.codes[twins],
+                embeddings=state.items.embeddings[twins],
+                bias=None if state.items.bias is None else state.items.bias[np.array(twins)],
+            ),
         }
     )
     model = HashGNN.from_state(tied)
@@ -144,10 +148,10 @@ def test_unknown_users_are_an_error_skipped_or_given_popular_items() -> None:
     )
     plain = model.recommend(["u0", "u3"], k=2)
     skipped = model.recommend(asked, k=2, on_unknown="skip")
-    assert skipped.user_ids.tolist() == ["u0", "u3"]
+    assert skipped.query_ids.tolist() == ["u0", "u3"]
     assert skipped.lists() == plain.lists()
     popular = model.recommend(asked, k=2, on_unknown="popular")
-    assert popular.user_ids.tolist() == asked
+    assert popular.query_ids.tolist() == asked
     first, second = plain.lists()
     assert popular.lists() == [["i1", "i3"], first, ["i1", "i3"], second, ["i1", "i3"]]
     assert popular.scores[0].tolist() == [3.0, 2.0]
@@ -187,7 +191,7 @@ def test_integer_ids_come_back_as_integers_padded_with_minus_one() -> None:
     model = HashGNN.from_state(random_state([10, 20], [7, 5, 3], density=0.0))
     recs = model.recommend([20, 10], k=3, allow=[[5], [3, 7]])
     assert recs.ids.dtype == np.int64
-    assert recs.user_ids.tolist() == [20, 10]
+    assert recs.query_ids.tolist() == [20, 10]
     assert recs.ids[0].tolist() == [5, -1, -1]
     assert recs.counts.tolist() == [1, 2]
     table = recs.to_frame("polars")
@@ -199,7 +203,7 @@ def test_integer_ids_come_back_as_integers_padded_with_minus_one() -> None:
 def test_ids_of_several_types_are_answered_but_make_no_table() -> None:
     model = HashGNN.from_state(random_state(["u1", ("shop", 7)], 6))
     recs = model.recommend([("shop", 7), "u1"], k=2)
-    assert recs.user_ids.tolist() == [("shop", 7), "u1"]
+    assert recs.query_ids.tolist() == [("shop", 7), "u1"]
     with pytest.raises(
         DataError, match=r"user_id holds ids that no table column can hold together; use lists"
     ):

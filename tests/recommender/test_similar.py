@@ -11,9 +11,9 @@ from hashgnn.testing.states import random_state
 def test_similar_items_are_the_nearest_by_code_or_cosine() -> None:
     state = random_state(item_ids=25)
     model = HashGNN.from_state(state)
-    distances = state.item_codes.distances(state.item_codes)
-    lengths = np.linalg.norm(state.item_embeddings, axis=1)
-    cosines = state.item_embeddings @ state.item_embeddings.T / np.outer(lengths, lengths)
+    distances = state.items.codes.distances(state.items.codes)
+    lengths = np.linalg.norm(state.items.embeddings, axis=1)
+    cosines = state.items.embeddings @ state.items.embeddings.T / np.outer(lengths, lengths)
     for item in range(25):
         others = [other for other in range(25) if other != item]
         by_code = sorted(others, key=lambda other: (distances[item, other], other))
@@ -39,7 +39,7 @@ def test_one_id_and_a_list_of_one_are_the_same() -> None:
 
 def test_similar_users_are_the_nearest_users() -> None:
     state = random_state(user_ids=15)
-    distances = state.user_codes.distances(state.user_codes)[4]
+    distances = state.users.codes.distances(state.users.codes)[4]
     expected = sorted((user for user in range(15) if user != 4), key=lambda user: (distances[user], user))
     found = HashGNN.from_state(state).similar_users("u4", k=5, search="hamming")
     assert found.lists() == [[f"u{user}" for user in expected[:5]]]
@@ -49,7 +49,9 @@ def test_similar_users_are_the_nearest_users() -> None:
 
 def test_what_cannot_be_asked_is_said() -> None:
     model = HashGNN.from_state(random_state())
-    with pytest.raises(ParameterError, match="got 'biased'; alike items are compared without a bias"):
+    with pytest.raises(
+        ParameterError, match="got 'biased'; similar users and items are compared without a bias"
+    ):
         model.similar_items("i1", search="biased")
     with pytest.raises(UnknownIdError, match=r"1 of 1 item ids are not in the training data: 'new'"):
         model.similar_items("new")

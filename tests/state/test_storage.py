@@ -17,24 +17,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashgnn import artifact
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError, StorageError
-from hashgnn.state import ModelState, load_state, save_state
+from hashgnn.index import HammingIndex
+from hashgnn.state import ModelState, artifact, load_state, save_state
 from hashgnn.testing.states import random_state
 
 
 def assert_same(one: ModelState, other: ModelState) -> None:
     assert one.config == other.config
-    for side in ("user", "item"):
-        assert getattr(one, f"{side}_ids").ids.tolist() == getattr(other, f"{side}_ids").ids.tolist()
-        assert getattr(one, f"{side}_codes") == getattr(other, f"{side}_codes")
-        np.testing.assert_array_equal(
-            getattr(one, f"{side}_embeddings"), getattr(other, f"{side}_embeddings")
-        )
-    assert (one.item_bias is None) == (other.item_bias is None)
-    if one.item_bias is not None and other.item_bias is not None:
-        np.testing.assert_array_equal(one.item_bias.values(), other.item_bias.values())
+    for side, expected in ((one.users, other.users), (one.items, other.items)):
+        assert side.ids.ids.tolist() == expected.ids.ids.tolist()
+        assert side.codes == expected.codes
+        np.testing.assert_array_equal(side.embeddings, expected.embeddings)
+    assert (one.items.bias is None) == (other.items.bias is None)
+    if one.items.bias is not None and other.items.bias is not None:
+        np.testing.assert_array_equal(one.items.bias.values(), other.items.bias.values())
     np.testing.assert_array_equal(one.seen.toarray(), other.seen.toarray())
     history = one.seen[:3]
     np.testing.assert_array_equal(
@@ -53,7 +51,6 @@ def test_a_state_is_read_back_equal(tmp_path: Path, mmap: bool, item_bias: bool)
     state = random_state(item_bias=item_bias)
     save_state(state, tmp_path / "v1")
     assert_same(load_state(tmp_path / "v1", mmap=mmap), state)
-    assert (tmp_path / "v1" / "item_bias.safetensors").exists() == item_bias
 
 
 def test_a_mapped_state_reads_its_tables_from_the_files(tmp_path: Path) -> None:
@@ -66,15 +63,42 @@ def test_a_mapped_state_reads_its_tables_from_the_files(tmp_path: Path) -> None:
         return array is not None
 
     for table in (
-        state.user_embeddings,
-        state.item_embeddings,
-        state.item_codes.packed,
+        state.users.embeddings,
+        state.items.embeddings,
+        state.users.codes.packed,
         state.seen.indices,
         state.seen.indptr,
     ):
         assert maps_a_file(table)
         assert not table.flags.writeable
-    assert not maps_a_file(load_state(tmp_path / "v1", mmap=False).item_embeddings)
+    assert not maps_a_file(load_state(tmp_path / "v1", mmap=False).items.embeddings)
+
+
+def test_item_codes_are_searched_where_they_lie_in_the_file(tmp_path: Path) -> None:
+    state = random_state(5, 3000, n_bits=16)
+    save_state(state, tmp_path / "v1")
+    loaded = load_state(tmp_path / "v1")
+    assert isinstance(loaded.items.index, HammingIndex)
+    segment = loaded.items.index.snapshot().segments[0]
+    for array in (segment.words, segment.penalty):
+        assert not array.flags.owndata
+        assert not array.flags.writeable
+    assert "_all" not in vars(loaded.items.codes)
+    rows = np.array([2999, 0, 7])
+    assert loaded.items.codes[rows] == state.items.codes[rows]
+    assert loaded.items.codes[::500] == state.items.codes[::500]
+    assert "_all" not in vars(loaded.items.codes)  # some rows were unpacked, not all
+    assert loaded.items.codes == state.items.codes
+    with pytest.raises(ParameterError, match=r"got 3; use codes\[3:4\]"):
+        loaded.items.codes[3]
+
+
+def test_other_codes_or_another_bias_leave_the_index_behind(tmp_path: Path) -> None:
+    save_state(random_state(5, 9, n_bits=16), tmp_path / "v1")
+    items = load_state(tmp_path / "v1").items
+    assert items.index is not None
+    assert replace(items, codes=items.codes[:]).index is None
+    assert replace(items, bias=items.bias[:]).index is None
 
 
 @settings(max_examples=150, deadline=None)
@@ -88,11 +112,11 @@ def test_any_damage_to_any_file_is_an_error(data: st.DataObject, saved: Path) ->
     try:
         (saved / name).write_bytes(whole[:at] if cut else whole[:at] + flipped + whole[at + 1 :])
         with pytest.raises(ArtifactError) as caught:
-            load_state(saved)
+            load_state(saved, verify=True)
         assert str(caught.value).startswith(f"{saved}: ")
         assert "\n" not in str(caught.value)
         with suppress(ArtifactError):  # sizes alone cannot tell; but whatever fails must fail clearly
-            load_state(saved, verify=False)
+            load_state(saved)
     finally:
         (saved / name).write_bytes(whole)
 
@@ -107,9 +131,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_swapped_for_that_of_another_model_is_an_error(tmp_path: Path) -> None:
     save_state(random_state(rng=1), tmp_path / "v1")
     save_state(random_state(rng=2), tmp_path / "v2")
-    shutil.copy(tmp_path / "v2" / "item_codes.safetensors", tmp_path / "v1")
-    with pytest.raises(ArtifactDamagedError, match=r"checksum of item_codes\.safetensors does not match"):
-        load_state(tmp_path / "v1")
+    shutil.copy(tmp_path / "v2" / "item_index.hgx", tmp_path / "v1")
+    with pytest.raises(ArtifactDamagedError, match=r"checksum of item_index\.hgx does not match"):
+        load_state(tmp_path / "v1", verify=True)
 
 
 def test_parts_that_do_not_fit_together_are_an_error_even_with_right_checksums(tmp_path: Path) -> None:
@@ -120,8 +144,9 @@ def test_parts_that_do_not_fit_together_are_an_error_even_with_right_checksums(t
         for file in path.iterdir():
             if file.name != artifact.MANIFEST:
                 shutil.copy(file, folder)
-        BinaryCodes(np.zeros((8, 2), np.uint8)).save(folder / "item_codes.safetensors")
-    with pytest.raises(ArtifactDamagedError, match="length of item_codes must be 9, got 8; the folder was"):
+        codes = BinaryCodes(np.zeros((8, 2), np.uint8))
+        HammingIndex(codes, ItemBias(np.zeros(8, np.uint8), 0.0)).save(folder / "item_index.hgx")
+    with pytest.raises(ArtifactDamagedError, match="codes must have one row an id, 9, got 8; the folder was"):
         load_state(tmp_path / "v2")
     with artifact.write_artifact(
         tmp_path / "v3", {**document, "config": {"n_bits": 16, "colour": 1}}
@@ -134,19 +159,31 @@ def test_parts_that_do_not_fit_together_are_an_error_even_with_right_checksums(t
 
 
 def changed(state: ModelState, **parts: Any) -> ModelState:
-    return replace(state, **parts)
+    """Return a state with other parts: ``seen``, ``users__codes`` and so on."""
+    for name, part in parts.items():
+        side, _, field = name.partition("__")
+        state = replace(state, **{side: replace(getattr(state, side), **{field: part}) if field else part})
+    return state
 
 
 def test_a_state_whose_parts_do_not_fit_is_refused() -> None:
     state = random_state(5, 9, n_bits=16, dim=4)
     short = BinaryCodes(np.zeros((8, 2), np.uint8))
     for parts, said in (
-        ({"item_codes": short}, "length of item_codes must be 9, got 8"),
-        ({"user_codes": BinaryCodes(np.zeros((5, 1), np.uint8))}, "n_bits of user_codes must be 16, got 8"),
-        ({"item_bias": None}, "presence of item_bias must be True, got False"),
-        ({"item_bias": ItemBias(np.zeros(3, np.uint8), 0.0)}, "length of item_bias must be 9, got 3"),
-        ({"user_embeddings": np.zeros((5, 3), np.float32)}, r"shape of user_embeddings must be \(5, 4\)"),
-        ({"item_embeddings": np.zeros((9, 4))}, "dtype of item_embeddings must be float32, got float64"),
+        ({"items__codes": short}, "codes must have one row an id, 9, got 8"),
+        (
+            {"users__codes": BinaryCodes(np.zeros((5, 1), np.uint8))},
+            "n_bits of users.codes must be 16, got 8",
+        ),
+        ({"items__bias": None}, "presence of items.bias must be True, got False"),
+        ({"users__bias": ItemBias(np.zeros(5, np.uint8), 0.0)}, "users.bias must be None: only items have"),
+        ({"items__bias": ItemBias(np.zeros(3, np.uint8), 0.0)}, "bias must have one value an id, 9, got 3"),
+        ({"users__embeddings": np.zeros((5, 3), np.float32)}, "width of users.embeddings must be 4, got 3"),
+        (
+            {"items__embeddings": np.zeros((8, 4), np.float32)},
+            r"embeddings must have one row an id, 9, got \(8",
+        ),
+        ({"items__embeddings": np.zeros((9, 4))}, "embeddings must have dtype float32, got float64"),
         ({"seen": state.seen[:4]}, r"shape of seen must be \(5, 9\), got \(4, 9\)"),
     ):
         with pytest.raises(ParameterError, match=said):
@@ -175,10 +212,10 @@ def test_broken_seen_lists_are_refused(indptr: list[int], indices: list[int], sa
 
 def test_a_state_with_nan_is_not_saved(tmp_path: Path) -> None:
     state = random_state()
-    table = state.item_embeddings.copy()
+    table = state.items.embeddings.copy()
     table[3, 1] = np.nan
-    with pytest.raises(ParameterError, match="item_embeddings must be finite, got NaN or infinity in row 3"):
-        save_state(changed(state, item_embeddings=table), tmp_path / "v1")
+    with pytest.raises(ParameterError, match="items.embeddings must be finite, got NaN or infinity in row 3"):
+        save_state(changed(state, items__embeddings=table), tmp_path / "v1")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -278,6 +315,6 @@ def test_a_kill_during_save_leaves_one_of_the_two_models(tmp_path: Path) -> None
             time.sleep(rng.uniform(0.0, 0.2))
             writer.send_signal(signal.SIGKILL)
         loaded = load_state(path)
-        expected = [state for state in states if state.item_codes == loaded.item_codes]
+        expected = [state for state in states if state.items.codes == loaded.items.codes]
         assert len(expected) == 1
         assert_same(loaded, expected[0])

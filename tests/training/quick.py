@@ -53,9 +53,9 @@ class InterruptAfter(Callback):
 
 def same_group_share(state: ModelState) -> float:
     """Share of each user's nearest unseen item by code that lies in the user's own group."""
-    scores = state.user_codes.signs().astype(int) @ state.item_codes.signs().astype(int).T
-    if state.item_bias is not None:
-        scores = scores + state.item_bias.values()
+    scores = state.users.codes.signs().astype(int) @ state.items.codes.signs().astype(int).T
+    if state.items.bias is not None:
+        scores = scores + state.items.bias.values()
     scores = np.where(state.seen.toarray() > 0, -np.inf, scores)
-    users, items = state.user_ids.ids // 20, state.item_ids.ids // 12
+    users, items = state.users.ids.ids // 20, state.items.ids.ids // 12
     return float((items[scores.argmax(axis=1)] == users).mean())

@@ -29,4 +29,4 @@ def test_recipes_give_the_codes_they_always_gave(case: str, blocks: Interactions
     state = train(blocks, config, options=run_options(11))
     expected = np.frombuffer(bytes.fromhex(GOLDEN[case]), np.uint8).reshape(24, 2)
     # Another processor may round a value near 0 to the other side.
-    assert np.bitwise_count(state.item_codes.packed ^ expected).sum() <= 8
+    assert np.bitwise_count(state.items.codes.packed ^ expected).sum() <= 8

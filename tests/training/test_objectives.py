@@ -232,8 +232,10 @@ def test_popularity_correction_leaves_popular_items_higher(skewed: Interactions)
             **{"optimizer.batch_size": 128, "optimizer.epochs": 60, "optimizer.learning_rate": 0.03},
         )
         state = train(skewed, config, options=run_options(0))
-        assert state.item_bias is not None
-        bits = state.user_codes.signs().astype(float) @ state.item_codes.signs().T + state.item_bias.values()
+        assert state.items.bias is not None
+        bits = (
+            state.users.codes.signs().astype(float) @ state.items.codes.signs().T + state.items.bias.values()
+        )
         return float(np.polyfit(np.log(state.seen.sum(axis=0).A1), bits.mean(axis=0), 1)[0])
 
     assert slope(True) > slope(False) + 0.5
@@ -253,7 +255,7 @@ def test_penalties_even_out_and_part_the_bits(recipe: str, blocks: Interactions)
             **weights,
         )
         state = train(blocks, config, options=run_options(0))
-        z = state.item_embeddings.astype(float)
+        z = state.items.embeddings.astype(float)
         products = z.T @ z / len(z)
         return float((z.mean(axis=0) ** 2).mean()), float(np.mean(products[~np.eye(16, dtype=bool)] ** 2))
 

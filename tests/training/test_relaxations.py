@@ -41,8 +41,8 @@ def test_a_stopped_run_goes_on_to_the_codes_of_a_whole_one(
     resumed = train(blocks, config, options=run_options(3, checkpoint_dir=tmp_path, resume=True))
     assert resumed.training["history"][0]["loss"] == whole.training["history"][0]["loss"]
     assert [e["loss"] for e in resumed.training["history"]] == [e["loss"] for e in whole.training["history"]]
-    assert np.array_equal(resumed.user_embeddings, whole.user_embeddings)
-    assert (resumed.user_codes, resumed.item_codes) == (whole.user_codes, whole.item_codes)
+    assert np.array_equal(resumed.users.embeddings, whole.users.embeddings)
+    assert (resumed.users.codes, resumed.items.codes) == (whole.users.codes, whole.items.codes)
 
 
 @each
@@ -56,8 +56,8 @@ def test_codes_of_training_of_fold_in_and_of_a_loaded_model_are_the_same(
     loaded = hg.HashGNN.load(tmp_path / "model")
     for state in (model.state_, loaded.state_):
         z = state.projection.users(state.fold_in.users((state.seen > 0).astype(np.float32)))
-        assert BinaryCodes.from_signs(z) == state.user_codes
-        assert BinaryCodes.from_signs(state.projection.items(state.item_embeddings)) == state.item_codes
+        assert BinaryCodes.from_signs(z) == state.users.codes
+        assert BinaryCodes.from_signs(state.projection.items(state.items.embeddings)) == state.items.codes
     thresholds = [name for name in loaded.state_.projection.arrays if name.endswith("_threshold")]
     assert sorted(thresholds) == (
         ["item_threshold", "user_threshold"] if relaxation == "learned_threshold" else []

@@ -32,8 +32,8 @@ interactions = Interactions.from_arrays(rng.integers(0, 300, 6000), rng.integers
 config = load_recipe(recipe, n_bits=32, embedding_dim=32, **{"optimizer.epochs": 12, "optimizer.batch_size": 64, "validation.share": 0.1, "validation.patience": 99})
 options = RunOptions(seed=7, n_threads=1, progress=False, checkpoint_dir=folder, resume=resume)
 state = train(interactions, config, options=options)
-state.user_codes.save(folder / "users.safetensors")
-state.item_codes.save(folder / "items.safetensors")
+state.users.codes.save(folder / "users.safetensors")
+state.items.codes.save(folder / "items.safetensors")
 """
 
 
@@ -70,7 +70,7 @@ def test_a_finished_run_that_is_resumed_trains_no_further(blocks: Interactions, 
     first = train(blocks, config, options=run_options(0, checkpoint_dir=tmp_path))
     again = train(blocks, config, options=run_options(0, checkpoint_dir=tmp_path, resume=True))
     assert again.training["history"] == first.training["history"]
-    assert np.array_equal(again.user_embeddings, first.user_embeddings)
+    assert np.array_equal(again.users.embeddings, first.users.embeddings)
 
 
 def test_a_checkpoint_of_another_run_is_refused(blocks: Interactions, tmp_path: Path) -> None:

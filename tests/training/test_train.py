@@ -49,9 +49,9 @@ def test_every_encoder_trains_under_every_objective(
 def test_one_seed_gives_one_model_and_another_seed_another(recipe: str, blocks: Interactions) -> None:
     config = quick(recipe, **({"encoder.history_dropout": 0.3} if recipe == "default" else {}))
     first, again, other = (train(blocks, config, options=run_options(seed)) for seed in (1, 1, 2))
-    assert first.item_codes == again.item_codes
-    assert np.array_equal(first.user_embeddings, again.user_embeddings)
-    assert not np.array_equal(first.user_embeddings, other.user_embeddings)
+    assert first.items.codes == again.items.codes
+    assert np.array_equal(first.users.embeddings, again.users.embeddings)
+    assert not np.array_equal(first.users.embeddings, other.users.embeddings)
 
 
 def test_the_item_bias_moves_at_the_shared_learning_rate(blocks: Interactions) -> None:
@@ -68,8 +68,8 @@ def test_the_item_bias_moves_at_the_shared_learning_rate(blocks: Interactions) -
             },
         )
         state = train(blocks, config, options=run_options(0))
-        assert state.item_bias is not None
-        return float(np.abs(state.item_bias.values() * state.training["scales"]["code"] - start).mean())
+        assert state.items.bias is not None
+        return float(np.abs(state.items.bias.values() * state.training["scales"]["code"] - start).mean())
 
     assert moved(1e-9) < 0.13  # what rounding to steps of two bits leaves
     assert moved(0.05) > 2 * moved(1e-9)
@@ -122,13 +122,13 @@ def test_held_back_interactions_count_again_in_the_saved_model(blocks: Interacti
     state = train(blocks, quick("default", **{"validation.share": 0.3}), options=run_options(0))
     assert state.seen.nnz == len(blocks)
     whole = state.fold_in.users((state.seen > 0).astype(np.float32))
-    np.testing.assert_allclose(whole, state.user_embeddings, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(whole, state.users.embeddings, rtol=1e-4, atol=1e-4)
 
 
 def test_folding_in_a_known_history_gives_the_user_its_own_code(blocks: Interactions) -> None:
     state = train(blocks, quick("default"), options=run_options(0))
     z = state.projection.users(state.fold_in.users((state.seen > 0).astype(np.float32)))
-    assert np.array_equal(z >= 0, state.user_codes.signs() > 0)
+    assert np.array_equal(z >= 0, state.users.codes.signs() > 0)
 
 
 def test_a_bias_is_learned_towards_popular_items() -> None:
@@ -136,8 +136,8 @@ def test_a_bias_is_learned_towards_popular_items() -> None:
     likely = np.linspace(0.02, 0.6, 30)
     users, items = np.nonzero(rng.random((200, 30)) < likely)
     state = train(Interactions.from_arrays(users, items), quick("default"), options=run_options(0))
-    assert state.item_bias is not None
-    assert np.corrcoef(state.item_bias.values(), state.seen.sum(axis=0).A1)[0, 1] > 0.7
+    assert state.items.bias is not None
+    assert np.corrcoef(state.items.bias.values(), state.seen.sum(axis=0).A1)[0, 1] > 0.7
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_a_remedy(blocks: Interactions) -> None:
@@ -159,7 +159,7 @@ def test_a_user_who_has_seen_everything_is_trained_around() -> None:
         quick("paper", **{"objective.n_negatives": 2}),
         options=run_options(0),
     )
-    assert np.isfinite(state.user_embeddings).all()
+    assert np.isfinite(state.users.embeddings).all()
 
 
 @pytest.mark.parametrize(

@@ -48,15 +48,15 @@ def updated(old: ModelState) -> ModelState:
 
 def share_of_own_kind(state: ModelState, users: np.ndarray, k: int = 5) -> float:
     """Share of the best unseen items by embedding that are of a user's own kind."""
-    rows = state.user_ids.index_of(users)
-    scores = state.user_embeddings[rows] @ state.item_embeddings.T
+    rows = state.users.ids.index_of(users)
+    scores = state.users.embeddings[rows] @ state.items.embeddings.T
     scores[state.seen[rows].toarray() > 0] = -np.inf
     best = np.argsort(-scores, axis=1)[:, :k]
     ranked = np.isfinite(np.take_along_axis(scores, best, axis=1))
-    same = state.item_ids.ids[best] % 2 == users[:, None] % 2
+    same = state.items.ids.ids[best] % 2 == users[:, None] % 2
     # A user has seen most of the own kind; only so many are left to find.
-    left = (state.item_ids.ids[None, :] % 2 == users[:, None] % 2).sum(axis=1) - (
-        (state.seen[rows].toarray() > 0) & (state.item_ids.ids[None, :] % 2 == users[:, None] % 2)
+    left = (state.items.ids.ids[None, :] % 2 == users[:, None] % 2).sum(axis=1) - (
+        (state.seen[rows].toarray() > 0) & (state.items.ids.ids[None, :] % 2 == users[:, None] % 2)
     ).sum(axis=1)
     return float((same & ranked).sum() / np.minimum(left, k).sum())
 
@@ -106,20 +106,20 @@ def test_what_was_learned_before_is_the_start(old: ModelState) -> None:
         ),
     )
     state = update(still, NEW, epochs=1, **RUN)
-    np.testing.assert_allclose(state.item_embeddings[:24], old.item_embeddings, atol=1e-5)
+    np.testing.assert_allclose(state.items.embeddings[:24], old.items.embeddings, atol=1e-5)
     for name, values in old.projection.arrays.items():
         np.testing.assert_allclose(state.projection.arrays[name], values, atol=1e-6)
-    assert old.item_bias is not None
-    assert state.item_bias is not None
-    np.testing.assert_allclose(state.item_bias.values()[:24], old.item_bias.values(), atol=1.01)
+    assert old.items.bias is not None
+    assert state.items.bias is not None
+    np.testing.assert_allclose(state.items.bias.values()[:24], old.items.bias.values(), atol=1.01)
     if old.config.encoder.name == "history":  # mf folds in by a regression over few users, a weak start
         assert share_of_own_kind(state, NEW_USERS) > 0.8
 
 
 def test_the_same_seed_gives_the_same_model(old: ModelState, updated: ModelState) -> None:
     again = update(old, NEW, **RUN)
-    assert again.item_codes == updated.item_codes
-    np.testing.assert_array_equal(again.user_embeddings, updated.user_embeddings)
+    assert again.items.codes == updated.items.codes
+    np.testing.assert_array_equal(again.users.embeddings, updated.users.embeddings)
 
 
 def test_the_old_state_stays_as_it_is(old: ModelState, updated: ModelState) -> None:
@@ -182,4 +182,4 @@ def test_a_model_that_learned_more_may_miss_as_much_as_before(old: ModelState) -
     model = HashGNN.from_state(old, index_recall=0.9)
     newer = model.update(NEW, epochs=1, **FIT)
     assert newer.state_.n_items > model.state_.n_items
-    assert newer._model.index_recall == 0.9
+    assert newer.index_recall == 0.9

@@ -88,11 +88,11 @@ Oversampling = Annotated[
 ]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", help="Threads of the search.")]
 IndexRecall = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--index-recall",
         metavar="X",
-        help="Share of the exact best by code to find; below 1, millions of items are searched in lists.",
+        help="Share of the exact best by code to find, if not as saved; below 1, millions of items lie in lists.",
     ),
 ]
 

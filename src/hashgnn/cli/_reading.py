@@ -12,7 +12,7 @@ from hashgnn.cli._output import Output
 from hashgnn.errors import ParameterError
 
 
-def open_model(path: Path, *, index_recall: float = 1.0) -> Any:
+def open_model(path: Path, *, index_recall: float | None = None) -> Any:
     """Return the :class:`~hashgnn.recommender.HashGNN` saved in a folder; torch is not imported."""
     from hashgnn.recommender import HashGNN
 
@@ -45,7 +45,7 @@ def read_interactions(path: Path, columns: Columns, out: Output, *, like: Any = 
     from hashgnn.data import read_interactions as read
 
     known = (
-        {} if like is None else {"user_ids": like.user_ids, "item_ids": like.item_ids, "on_unknown": "drop"}
+        {} if like is None else {"user_ids": like.user_ids, "item_ids": like.item_ids, "on_unknown": "skip"}
     )
     interactions = read(
         path,

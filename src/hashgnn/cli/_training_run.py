@@ -147,4 +147,4 @@ def _report(out: Output, folder: RunFolder, model: Any) -> None:
         f"{folder.model}: {document['epochs']} epochs in {document['seconds']:.1f} seconds"
         + (f", best epoch {document['best_epoch']} with {found} on held-out interactions" if found else "")
     )
-    out.note(f"next: hashgnn recommend {folder.model} --users {state.user_ids.ids[0]}")
+    out.note(f"next: hashgnn recommend {folder.model} --users {state.users.ids.ids[0]}")

@@ -51,7 +51,7 @@ def evaluate(
             "--served", help="Measure the lists that the model returns, approximate index included."
         ),
     ] = False,
-    index_recall: IndexRecall = 1.0,
+    index_recall: IndexRecall = None,
     oversampling: Oversampling = 5,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the intervals' resamples.")] = 0,
     as_json: Json = False,
@@ -78,7 +78,7 @@ def evaluate(
     out = Output(as_json, quiet)
     wanted = comma_list("--metrics", metrics) if metrics else _at_cuts(k)
     ways = comma_list("--search", search) if search else None
-    if index_recall < 1 and not served:
+    if index_recall is not None and index_recall < 1 and not served:
         raise ParameterError(
             f"--index-recall must be 1 where quality is measured exactly, got {index_recall:g}; add --served"
         )
@@ -105,7 +105,7 @@ def evaluate(
             progress=out.progress,
         )
     if out.as_json:
-        out.document({**result.to_dict(), "index_recall": index_recall})
+        out.document({**result.to_dict(), "index_recall": loaded.index_recall if served else 1.0})
         return
     out.table(*result.table(), title=result.summary)
 

@@ -20,16 +20,16 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
 
       hashgnn inspect models/v1 --json
     """
-    from hashgnn.artifact import open_artifact
     from hashgnn.codes.health import code_health
+    from hashgnn.state.artifact import open_artifact
 
     out = Output(as_json, quiet)
     artifact = open_artifact(model, verify=False)  # loading compares the checksums
     loaded = open_model(model)
     state = loaded.state_
     health = {
-        "user_codes": code_health(state.user_codes).summary(),
-        "item_codes": code_health(state.item_codes).summary(),
+        "user_codes": code_health(state.users.codes).summary(),
+        "item_codes": code_health(state.items.codes).summary(),
     }
     document: dict[str, Any] = {
         "path": model,

@@ -74,7 +74,7 @@ def recommend(
     block: Block = None,
     block_file: BlockFile = None,
     on_unknown: OnUnknown = "error",
-    index_recall: IndexRecall = 1.0,
+    index_recall: IndexRecall = None,
     threads: Threads = 1,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -102,8 +102,8 @@ def recommend(
     if output is not None and output.suffix != ".parquet":
         raise ParameterError(f"--output must be a .parquet file, got {str(output)!r}")
     loaded = open_model(model, index_recall=index_recall)
-    user_ids, item_ids = loaded.state_.user_ids, loaded.state_.item_ids
-    if index_recall < 1:
+    user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
+    if loaded.index_recall < 1:
         out.note(f"index of {len(item_ids):,} items …")
         out.note(repr(loaded.item_index))
     options = {

@@ -58,7 +58,7 @@ def serve(
             rich_help_panel=_MODEL,
         ),
     ] = 1.0,
-    index_recall: IndexRecall = 1.0,
+    index_recall: IndexRecall = None,
     threads: Annotated[
         int, typer.Option(metavar="N", help="Concurrent searches per worker.", rich_help_panel=_LIMITS)
     ] = 2,

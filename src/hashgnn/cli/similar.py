@@ -38,10 +38,10 @@ def similar(
     options = {"k": k, "search": search, "oversampling": oversampling, "n_threads": threads}
     with out.warnings_as_notes():
         if item is not None:
-            ids = typed_ids("item", comma_list("--item", item), loaded.state_.item_ids)
+            ids = typed_ids("item", comma_list("--item", item), loaded.state_.items.ids)
             found = loaded.similar_items(ids, **options)
         else:
             assert user is not None
-            ids = typed_ids("user", comma_list("--user", user), loaded.state_.user_ids)
+            ids = typed_ids("user", comma_list("--user", user), loaded.state_.users.ids)
             found = loaded.similar_users(ids, **options)
     print_ranked(out, [found], {"k": k, "search": search})

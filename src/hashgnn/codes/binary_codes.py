@@ -43,9 +43,9 @@ class BinaryCodes:
     array([[ 1, -1, -1, -1, -1, -1, -1,  1]], dtype=int8)
     """
 
-    __slots__ = ("n_bits", "packed")
+    __slots__ = ("_packed", "n_bits")
 
-    packed: np.ndarray[Any, np.dtype[np.uint8]]
+    _packed: np.ndarray[Any, np.dtype[np.uint8]]
     n_bits: int
 
     def __init__(self, packed: Array, n_bits: int | None = None) -> None:
@@ -62,11 +62,16 @@ class BinaryCodes:
         contiguous = np.ascontiguousarray(array)
         view = contiguous.view()
         view.flags.writeable = False
-        object.__setattr__(self, "packed", view)
+        object.__setattr__(self, "_packed", view)
         object.__setattr__(self, "n_bits", width)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"BinaryCodes is immutable; {name} cannot be set")
+
+    @property
+    def packed(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Packed bits, shape (n, n_bits // 8), uint8."""
+        return self._packed
 
     @classmethod
     def from_signs(cls, values: Array) -> BinaryCodes:
@@ -105,7 +110,7 @@ class BinaryCodes:
         if not isinstance(rows, slice) or not chosen.flags.c_contiguous:
             return BinaryCodes(chosen, self.n_bits)
         codes = BinaryCodes.__new__(BinaryCodes)  # a view of what was checked before, and read-only like it
-        object.__setattr__(codes, "packed", chosen)
+        object.__setattr__(codes, "_packed", chosen)
         object.__setattr__(codes, "n_bits", self.n_bits)
         return codes
 
@@ -127,8 +132,9 @@ class BinaryCodes:
         if others.n_bits != self.n_bits:
             raise ParameterError(f"others must have n_bits={self.n_bits}, got {others.n_bits}")
         result = np.zeros((len(self), len(others)), np.int32)
+        mine, theirs = self.packed, others.packed
         for column in range(self.n_bits // 8):
-            differing = self.packed[:, column, None] ^ others.packed[None, :, column]
+            differing = mine[:, column, None] ^ theirs[None, :, column]
             result += np.bitwise_count(differing)
         return result
 

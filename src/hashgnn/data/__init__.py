@@ -5,15 +5,17 @@ from hashgnn.data._adding import add_interactions
 from hashgnn.data.features import FeatureVocabulary, SideFeatures
 from hashgnn.data.generate import checkerboard, generate_interactions
 from hashgnn.data.ids import IdMap
-from hashgnn.data.interactions import Interactions
+from hashgnn.data.interactions import Interactions, InteractionsLike, as_interactions
 from hashgnn.data.readers import read_interactions, read_table
 
 __all__ = [
     "FeatureVocabulary",
     "IdMap",
     "Interactions",
+    "InteractionsLike",
     "SideFeatures",
     "add_interactions",
+    "as_interactions",
     "checkerboard",
     "generate_interactions",
     "read_interactions",

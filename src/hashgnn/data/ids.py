@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from hashgnn._checks import check_choice, quote_some
 from hashgnn._types import Array
 from hashgnn.data import _id_encoding
+from hashgnn.data._sorted_texts import SortedTexts, indices, integers
 from hashgnn.errors import DataError, ParameterError, UnknownIdError
 
 _NOUNS = {"int": "integers", "str": "text", "other": "hashable objects"}
@@ -57,16 +58,30 @@ class IdMap:
         else:
             array = array.astype(object)
             self.kind = "str" if all(isinstance(value, str) for value in array) else "other"
-        view = array.view()
-        view.flags.writeable = False
-        self.ids: Array = view
+        self._keep(array)
         if self.kind == "int":
-            ordered = self._sorted[0]
+            ordered = array if self._order is None else array[self._order]
             repeated = np.flatnonzero(ordered[1:] == ordered[:-1])
             if len(repeated):
                 raise DataError(f"ids must differ, got {int(ordered[repeated[0]])} twice")
         else:
             self._check_objects()
+
+    def _keep(self, ids: Array) -> None:
+        view = ids.view()
+        view.flags.writeable = False
+        self.ids = view
+        self._n = len(ids)
+        self._texts: SortedTexts | None = None
+
+    @cached_property
+    def ids(self) -> Array:
+        """External ids in index order, shape (n,), int64 or object; read-only."""
+        assert self._texts is not None  # else they were set when the map was made
+        objects = np.empty(self._n, object)
+        objects[:] = self._texts.array.to_pylist()
+        objects.flags.writeable = False
+        return objects
 
     @classmethod
     def factorize(cls, values: pa.Array | pa.ChunkedArray | Array | list[Any]) -> tuple[IdMap, Array]:
@@ -105,7 +120,7 @@ class IdMap:
         return cls(list(index)), codes
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self._n
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdMap):
@@ -115,11 +130,27 @@ class IdMap:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        shown = ", ".join(map(repr, self.ids[:3].tolist())) + (", …" if len(self) > 3 else "")
+        shown = ", ".join(map(repr, self.at(np.arange(min(3, len(self)))).tolist())) + (
+            ", …" if len(self) > 3 else ""
+        )
         return f"IdMap({len(self)} ids: {shown})" if shown else "IdMap(0 ids)"
 
     def __contains__(self, value: object) -> bool:
         return bool(self.index_of([value], on_unknown="skip")[0] >= 0) if self._fits(value) else False
+
+    def at(self, index: Array) -> Array:
+        """Return the ids at some indices, an array of the same shape, int64 or object.
+
+        Index -1 gives -1 where ids are whole numbers, else ``None``.
+        """
+        result: Array = np.empty(index.shape, np.int64 if self.kind == "int" else object)
+        known = index >= 0
+        if self._texts is None:
+            result[known] = self.ids[index[known]]
+        else:
+            result[known] = self._texts.array.take(indices(index[known])).to_pylist()
+        result[~known] = -1 if self.kind == "int" else None
+        return result
 
     def index_of(self, values: Any, *, on_unknown: str = "error", noun: str = "ids") -> Array:
         """Return the index of each id.
@@ -156,53 +187,86 @@ class IdMap:
         return index
 
     def to_arrow(self) -> pa.Table:
-        """Return a table with one column ``id``, for parquet; :meth:`from_arrow` reads it back equal.
+        """Return a table with a column ``id``; :meth:`from_arrow` reads it back equal.
+
+        Integers and text that are not ascending have a column ``order`` too: the indices in ascending order
+        of the ids, int32. A reader finds an id by binary search, without a table of its own.
 
         Raises
         ------
         DataError
             If an id is of a type that has no written form.
         """
-        if self.kind == "other":
-            column = pa.array([_id_encoding.encode(value) for value in self.ids], pa.string())
+        if self._texts is not None:
+            column = self._texts.array
+        elif self.kind == "other":
+            column = pa.array([_id_encoding.encode(value) for value in self.ids], pa.large_string())
         else:
             try:
-                column = pa.array(self.ids, pa.int64() if self.kind == "int" else pa.string())
+                column = pa.array(self.ids, pa.int64() if self.kind == "int" else pa.large_string())
             except UnicodeEncodeError:
                 raise DataError(
                     "ids must be text that UTF-8 can hold to be saved, got lone surrogates"
                 ) from None
-        return pa.table({"id": column}).replace_schema_metadata({"id_kind": self.kind})
+        columns = {"id": column}
+        if self.kind != "other" and not _ascends(column):
+            columns["order"] = pc.sort_indices(column).cast(pa.int32())
+        return pa.table(columns).replace_schema_metadata({"id_kind": self.kind})
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> IdMap:
         """Read a table written by :meth:`to_arrow`.
 
+        Integers and text stay in the memory of the table, which may be a mapped file. Text becomes Python
+        objects where it is read: :meth:`at` makes those of some indices, ``ids`` all of them.
+
         Raises
         ------
         DataError
-            If the table is no id map.
+            If the table is no id map, or an id comes twice.
         """
         kind = (table.schema.metadata or {}).get(b"id_kind", b"").decode()
-        types = {"int": pa.int64(), "str": pa.string(), "other": pa.string()}
-        if table.column_names != ["id"] or kind not in types or table.schema.field("id").type != types[kind]:
+        text = (pa.string(), pa.large_string())
+        types = {"int": (pa.int64(),), "str": text, "other": text}
+        if "id" not in table.column_names or table.schema.field("id").type not in types.get(kind, ()):
             raise DataError(f"an id map must have one column 'id' of a known kind, got {table.schema.names}")
         if table["id"].null_count:
             raise DataError(f"an id map must have no empty ids, got {table['id'].null_count}")
+        if kind == "other":
+            values = table["id"].to_pylist()
+            array = np.empty(len(values), object)
+            array[:] = [_id_encoding.decode(value) for value in values]
+            return cls(array)
+        column, order = _whole(table["id"]), _read_order(table)
+        if kind == "str":
+            column.validate(full=True)  # offsets of a damaged file would lead anywhere
+            column = column.cast(pa.large_string())
+        if order is None and not _ascends(column):
+            order = integers(pc.sort_indices(column).cast(pa.int32()))
+        return cls._of_column(kind, column, order)
+
+    @classmethod
+    def _of_column(cls, kind: str, column: pa.Array, order: Array | None) -> IdMap:
+        ids = cls.__new__(cls)
+        ids.kind = kind
         if kind == "int":
-            return cls(table["id"].to_numpy())
-        values = table["id"].to_pylist()
-        array = np.empty(len(values), object)
-        array[:] = values if kind == "str" else [_id_encoding.decode(value) for value in values]
-        return cls(array)
+            ids._keep(integers(column))
+            ids._order = order
+            ordered = ids.ids if order is None else ids.ids[order]
+            are_distinct = bool((ordered[1:] > ordered[:-1]).all())
+        else:
+            ids._n, ids._texts = len(column), SortedTexts(column, order)
+            are_distinct = ids._texts.are_distinct
+        if not are_distinct:
+            raise DataError("an id map must hold each id once, and in the written order")
+        return ids
 
     @cached_property
-    def _sorted(self) -> tuple[Array, Array | None]:
-        """Integer ids in ascending order, and the permutation that made them so; ``None`` if they were."""
+    def _order(self) -> Array | None:
+        """Indices of integer ids in ascending order; ``None`` if that is their own order."""
         if (self.ids[1:] >= self.ids[:-1]).all():
-            return self.ids, None
-        order = np.argsort(self.ids, kind="stable")
-        return self.ids[order], order
+            return None
+        return np.argsort(self.ids, kind="stable")
 
     @cached_property
     def _places(self) -> dict[Any, int]:
@@ -235,7 +299,8 @@ class IdMap:
         if isinstance(values, pa.Array | pa.ChunkedArray):
             text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
             if text and self.kind == "str" and not values.null_count:
-                places = pc.index_in(values, value_set=pa.array(self.ids, values.type)).fill_null(-1)
+                known = pa.array(self.ids) if self._texts is None else self._texts.array
+                places = pc.index_in(values, value_set=known.cast(values.type)).fill_null(-1)
                 return np.asarray(places.to_numpy()).astype(np.int64)
             whole = pa.types.is_integer(values.type) and not values.null_count
             values = values.to_numpy(zero_copy_only=False) if whole else values.to_pylist()
@@ -246,7 +311,7 @@ class IdMap:
     def _int_index(self, values: Any, noun: str) -> Array:
         whole = isinstance(values, np.ndarray) and values.dtype.kind in "iu"
         array = values if whole else _as_array(list(values))
-        if array.size == 0 or (len(self.ids) == 0 and array.dtype.kind in "iu"):
+        if array.size == 0 or (len(self) == 0 and array.dtype.kind in "iu"):
             return np.full(array.size, -1, np.int64)
         if array.dtype.kind not in "iu":
             for value in array:
@@ -257,9 +322,9 @@ class IdMap:
                 [self._int_index([v], noun)[0] if abs(v) < 2**63 else -1 for v in array], np.int64
             )
         wanted = array.astype(np.int64)
-        ordered, order = self._sorted
-        places = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-        found = ordered[places] == wanted
+        order = self._order
+        places = np.minimum(np.searchsorted(self.ids, wanted, sorter=order), len(self) - 1)
+        found = self.ids[places if order is None else order[places]] == wanted
         if array.dtype.kind == "u":
             found &= array <= np.iinfo(np.int64).max  # larger ones have wrapped around
         index: Array = np.where(found, places if order is None else order[places], -1).astype(np.int64)
@@ -270,11 +335,38 @@ class IdMap:
             for value in listed:
                 if not isinstance(value, str):
                     raise self._refuse(value, noun)
+        if self._texts is not None:
+            return self._texts.positions(listed)
         get = self._places.get
         try:
             return np.fromiter((get(value, -1) for value in listed), np.int64, len(listed))
         except TypeError as error:
             raise ParameterError(f"an id must be hashable, {error}") from None
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, without a copy where it is in one piece."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    combined = column.combine_chunks()
+    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
+
+
+def _ascends(column: pa.Array) -> bool:
+    return len(column) < 2 or bool(pc.all(pc.less_equal(column[:-1], column[1:])).as_py())
+
+
+def _read_order(table: pa.Table) -> Array | None:
+    """Return the column ``order`` of a written map, checked to be a permutation."""
+    if "order" not in table.column_names:
+        return None
+    column = _whole(table["order"])
+    if column.type != pa.int32() or column.null_count:
+        raise DataError(f"the order of an id map must be int32 without nulls, got {column.type}")
+    order = integers(column)
+    if len(order) and (order.min() < 0 or order.max() >= len(order)):
+        raise DataError("the order of an id map must hold its indices")
+    return order
 
 
 def _as_array(values: list[Any]) -> Array:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_choice, check_int
-from hashgnn._types import Array
+from hashgnn._types import Array, Frame
 from hashgnn.data import _columns
 from hashgnn.data._k_core import k_core
 from hashgnn.data._merging import merge
@@ -95,8 +95,8 @@ class Interactions:
             are incomplete are left out, with a warning.
         user_ids, item_ids : IdMap or None, default=None
             Known ids to align to, of a training set for instance.
-        on_unknown : {"error", "drop"}, default="error"
-            What to do with rows whose user or item is not among the known ids; ``"drop"`` leaves them out
+        on_unknown : {"error", "skip"}, default="error"
+            What to do with rows whose user or item is not among the known ids; ``"skip"`` leaves them out
             and warns with their number.
 
         Raises
@@ -197,7 +197,7 @@ class Interactions:
         item_ids: IdMap | None,
         on_unknown: str,
     ) -> Interactions:
-        check_choice("on_unknown", on_unknown, ("error", "drop"))
+        check_choice("on_unknown", on_unknown, ("error", "skip"))
         if len(users) == 0:
             raise DataError("interactions must not be empty, got 0 rows")
         user_ids, user_index = _indexed(users, user_ids, on_unknown, "user ids")
@@ -308,10 +308,29 @@ def _indexed(values: Any, known: IdMap | None, on_unknown: str, noun: str) -> tu
     if known is None:
         return IdMap.factorize(values)
     try:
-        return known, known.index_of(
-            values, on_unknown="skip" if on_unknown == "drop" else "error", noun=noun
-        )
+        return known, known.index_of(values, on_unknown=on_unknown, noun=noun)
     except UnknownIdError as error:
-        raise UnknownIdError(f'{error}; pass on_unknown="drop" to leave them out') from None
+        raise UnknownIdError(f'{error}; pass on_unknown="skip" to leave them out') from None
     except ParameterError as error:  # text where the known ids are integers, or the other way round
         raise DataError(str(error)) from None
+
+
+InteractionsLike: TypeAlias = Interactions | Frame | sp.csr_matrix
+
+
+def as_interactions(data: InteractionsLike, like: Interactions | None = None) -> Interactions:
+    """Return interactions from what a user may have: the object, a sparse matrix or a data frame.
+
+    Parameters
+    ----------
+    data : Interactions, data frame or sparse matrix
+    like : Interactions, optional
+        Gives the known ids; rows of others are left out, with a warning that counts them.
+    """
+    if isinstance(data, Interactions):
+        return data
+    user_ids, item_ids = (None, None) if like is None else (like.user_ids, like.item_ids)
+    if sp.issparse(data):
+        return Interactions.from_csr(data, user_ids=user_ids, item_ids=item_ids)
+    on_unknown = "error" if like is None else "skip"
+    return Interactions.from_frame(data, user_ids=user_ids, item_ids=item_ids, on_unknown=on_unknown)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hashgnn._frames import Frame, to_frame
+from hashgnn._frames import FrameLibrary, to_frame
 from hashgnn._types import Array
 from hashgnn.evaluation import _html
 
@@ -105,7 +105,7 @@ class EvaluationResult:
         ends = self.intervals.get(way, {}).get(name)
         return value if ends is None else f"{value} [{ends[0]:.4f}, {ends[1]:.4f}]"
 
-    def to_frame(self, backend: Frame = "pandas") -> Any:
+    def to_frame(self, backend: FrameLibrary = "pandas") -> Any:
         """Return a data frame with a row for each search way and metric.
 
         Its columns are ``search``, ``metric``, ``value``, ``expected``, ``low`` and ``high`` (ends of the

@@ -9,7 +9,7 @@ from hashgnn._components import ENCODERS
 from hashgnn._registry import imported
 from hashgnn._types import Array
 from hashgnn.fold_in.base import FoldIn
-from hashgnn.fold_in.projection import HashProjection
+from hashgnn.fold_in.projection import HashMap, HashProjection
 
 
 def build_fold_in(kind: str, arrays: Mapping[str, Array], params: Mapping[str, Any]) -> FoldIn:
@@ -46,4 +46,4 @@ def kind_of(rule: FoldIn) -> str:
     return next(kind for kind, row in ENCODERS.items() if type(rule) is imported(row.fold_in))
 
 
-__all__ = ["FoldIn", "HashProjection", "build_fold_in", "kind_of"]
+__all__ = ["FoldIn", "HashMap", "HashProjection", "build_fold_in", "kind_of"]

@@ -13,6 +13,46 @@ from hashgnn.errors import ParameterError
 _WITHIN = np.float32(1 - 2.0**-20)  # of (-1, 1): tanh in float32 reaches 1, whose inverse is infinite
 
 
+class HashMap:
+    """The hash layer of one side: embeddings to relaxed codes ``z = tanh(W^T u + b) - t``.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (dim, n_bits), float32
+    bias, threshold : ndarray of shape (n_bits,), float32
+    """
+
+    def __init__(self, weight: Array, bias: Array, threshold: Array) -> None:
+        self._weight, self._bias, self._threshold = weight, bias, threshold
+        self._offset: Array = np.arctanh(np.clip(threshold, -_WITHIN, _WITHIN))
+
+    def __call__(self, embeddings: Array) -> Array:
+        """Return the relaxed codes (n, n_bits) float32 of embeddings (n, dim)."""
+        z = self._linear(embeddings)
+        np.tanh(z, out=z)
+        z -= self._threshold
+        return z
+
+    def activations(self, embeddings: Array) -> Array:
+        """Return ``W^T u + b - atanh(t)`` (n, n_bits) float32 of embeddings (n, dim): its signs are the bits."""
+        a = self._linear(embeddings)
+        a -= self._offset
+        return a
+
+    def activations_of_relaxed(self, relaxed: Array) -> Array:
+        """Return the activations (n, n_bits) float32 of relaxed codes (n, n_bits), as exactly as float32 allows."""
+        z = check_matrix("relaxed", relaxed, dtype=np.float32, n_columns=len(self._bias))
+        a: Array = np.arctanh(np.clip(z + self._threshold, -_WITHIN, _WITHIN))
+        a -= self._offset
+        return a
+
+    def _linear(self, embeddings: Array) -> Array:
+        u = check_matrix("embeddings", embeddings, dtype=np.float32, n_columns=len(self._weight))
+        a: Array = u @ self._weight
+        a += self._bias
+        return a
+
+
 class HashProjection:
     """Map embeddings to relaxed codes ``z = tanh(W^T u + b) - t``; the code is the sign of z, sign(0) = +1.
 
@@ -25,6 +65,8 @@ class HashProjection:
     Attributes
     ----------
     dim, n_bits : int
+    users, items : HashMap
+        The layer of each side; one for both where the arrays are shared.
 
     Raises
     ------
@@ -39,76 +81,33 @@ class HashProjection:
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
-        sides = ("shared", "shared") if "shared_weight" in arrays else ("user", "item")
-        missing = [
-            f"{side}_{part}"
-            for side in sides
-            for part in ("weight", "bias")
-            if f"{side}_{part}" not in arrays
-        ]
+        names = ("shared",) if "shared_weight" in arrays else ("user", "item")
+        needed = [f"{name}_{part}" for name in names for part in ("weight", "bias")]
+        missing = [name for name in needed if name not in arrays]
         if missing:
             raise ParameterError(f"the hash layer needs the array {missing[0]}, got {', '.join(arrays)}")
-        self.dim, self.n_bits = (int(n) for n in np.shape(arrays[f"{sides[0]}_weight"]))
+        self.dim, self.n_bits = (int(n) for n in np.shape(arrays[f"{names[0]}_weight"]))
         self._arrays = dict(arrays)
-        self._layers = {}
-        for name, side in zip(("user", "item"), sides, strict=True):
-            weight = check_matrix(
-                f"{side}_weight",
-                arrays[f"{side}_weight"],
-                dtype=np.float32,
-                n_rows=self.dim,
-                n_columns=self.n_bits,
-            )
-            bias, threshold = (
-                np.asarray(arrays.get(f"{side}_{part}", np.zeros(self.n_bits)), np.float32)
-                for part in ("bias", "threshold")
-            )
-            for part, values in (("bias", bias), ("threshold", threshold)):
-                if values.shape != (self.n_bits,):
-                    raise ParameterError(
-                        f"{side}_{part} must have shape ({self.n_bits},), got {values.shape}"
-                    )
-            self._layers[name] = (weight, bias, threshold)
+        maps = [self._map(name) for name in names]
+        self.users, self.items = maps[0], maps[-1]
 
     @property
     def arrays(self) -> dict[str, Array]:
         """The arrays that the layer was built from, as an artifact keeps them."""
         return dict(self._arrays)
 
-    def users(self, embeddings: Array) -> Array:
-        """Return the relaxed codes (n, n_bits) float32 of user embeddings (n, dim)."""
-        return self._relaxed("user", embeddings)
+    def _map(self, name: str) -> HashMap:
+        weight = check_matrix(
+            f"{name}_weight",
+            self._arrays[f"{name}_weight"],
+            dtype=np.float32,
+            n_rows=self.dim,
+            n_columns=self.n_bits,
+        )
+        return HashMap(weight, self._vector(f"{name}_bias"), self._vector(f"{name}_threshold"))
 
-    def items(self, embeddings: Array) -> Array:
-        """Return the relaxed codes (n, n_bits) float32 of item embeddings (n, dim)."""
-        return self._relaxed("item", embeddings)
-
-    def activations(self, side: str, embeddings: Array) -> Array:
-        """Return ``W^T u + b - atanh(t)`` (n, n_bits) float32 of embeddings (n, dim): bits are its signs, too."""
-        a = self._linear(side, embeddings)
-        a -= self._offset(side)
-        return a
-
-    def activations_of(self, side: str, relaxed: Array) -> Array:
-        """Return the activations (n, n_bits) float32 of relaxed codes (n, n_bits), within what float32 tells apart."""
-        z = check_matrix("relaxed", relaxed, dtype=np.float32, n_columns=self.n_bits)
-        a: Array = np.arctanh(np.clip(z + self._layers[side][2], -_WITHIN, _WITHIN))
-        a -= self._offset(side)
-        return a
-
-    def _relaxed(self, side: str, embeddings: Array) -> Array:
-        z = self._linear(side, embeddings)
-        np.tanh(z, out=z)
-        z -= self._layers[side][2]
-        return z
-
-    def _linear(self, side: str, embeddings: Array) -> Array:
-        u = check_matrix("embeddings", embeddings, dtype=np.float32, n_columns=self.dim)
-        weight, bias, _ = self._layers[side]
-        a: Array = u @ weight
-        a += bias
-        return a
-
-    def _offset(self, side: str) -> Array:
-        offset: Array = np.arctanh(np.clip(self._layers[side][2], -_WITHIN, _WITHIN))
-        return offset
+    def _vector(self, name: str) -> Array:
+        values = np.asarray(self._arrays.get(name, np.zeros(self.n_bits)), np.float32)
+        if values.shape != (self.n_bits,):
+            raise ParameterError(f"{name} must have shape ({self.n_bits},), got {values.shape}")
+        return values

@@ -1,8 +1,18 @@
-"""``HashGNN``, the recommender, and what it answers with."""
+"""``HashGNN``, the recommender, the base of every recommender, and what they answer with."""
 
-from hashgnn.recommender.encoded import Encoded
+from hashgnn.recommender.base import Recommender
+from hashgnn.recommender.fitted_model import FittedModel
 from hashgnn.recommender.hash_gnn import HashGNN
+from hashgnn.recommender.queries import EncodedEntities, Queries
 from hashgnn.recommender.recommendations import Recommendations
-from hashgnn.recommender.search_space import SEARCH_WAYS
+from hashgnn.recommender.search_ways import SEARCH_WAYS
 
-__all__ = ["SEARCH_WAYS", "Encoded", "HashGNN", "Recommendations"]
+__all__ = [
+    "SEARCH_WAYS",
+    "EncodedEntities",
+    "FittedModel",
+    "HashGNN",
+    "Queries",
+    "Recommendations",
+    "Recommender",
+]

@@ -1,66 +1,44 @@
-"""Which items each row may get: seen items, allow and block lists, brought together."""
+"""Which items each row may get: seen items, allow and block lists, as one filter."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from hashgnn.data import IdMap
-from hashgnn.errors import ParameterError
+from hashgnn._types import Array
 from hashgnn.ranking import CandidateFilter, IndexLists
-from hashgnn.recommender.id_lists import as_list, look_up, look_up_lists
-from hashgnn.recommender.rows import Rows
+from hashgnn.recommender.queries import Queries
 
 
-def make_filters(
-    ids: IdMap, rows: Rows, excluded: IndexLists | None, allow: Any, block: Any, *, strict: bool
+def candidate_filter(
+    n_items: int,
+    queries: Queries,
+    *,
+    filter_seen: bool = True,
+    allow: Array | IndexLists | None = None,
+    block: Array | IndexLists | None = None,
 ) -> CandidateFilter:
-    """Bring seen items, an allow list and a block list together.
+    """Return the filter of some queries.
 
     Parameters
     ----------
-    ids : IdMap
-        Of the items.
-    rows : Rows
-        One list a row is aligned with what was asked, rows left out included.
-    excluded : IndexLists of length n_rows, or None
-        Seen items.
-    allow, block : list of ids, list of lists of ids, or None
-        One for all rows, or one a row.
-    strict : bool
-        Unknown ids in ``allow`` are an error. In ``block`` they are not: they cannot be recommended.
+    n_items : int
+    queries : Queries
+    filter_seen : bool, default=True
+        Leave out what each row has seen.
+    allow, block : ndarray of item indices, or IndexLists of length ``queries.n_requested``, optional
+        Only these items, or none of these: one array for all rows, or one list for each row of the request.
     """
-    remedy = "remove them from allow, or pass another on_unknown" if strict else None
-    allowed = only = None
-    if allow is not None:
-        if per_row(allow):
-            only = _of_rows(ids, "allow", allow, rows, remedy)
-        else:
-            index = look_up(ids, "item", as_list("allow", allow), remedy=remedy)
-            allowed = np.zeros(len(ids), bool)
-            allowed[index[index >= 0]] = True
-    if block is not None:
-        if per_row(block):
-            blocked = _of_rows(ids, "block", block, rows, None)
-            excluded = blocked if excluded is None else excluded.union(blocked)
-        else:
-            index = look_up(ids, "item", as_list("block", block), remedy=None)
-            allowed = np.ones(len(ids), bool) if allowed is None else allowed
-            allowed[index[index >= 0]] = False
-    return CandidateFilter(excluded, only, allowed)
-
-
-def per_row(lists: Any) -> bool:
-    """Tell a list of lists from a list of ids; a tuple is an id, as a tuple may be one."""
-    return (
-        isinstance(lists, list | tuple)
-        and len(lists) > 0
-        and all(isinstance(entry, list | set | frozenset | np.ndarray) for entry in lists)
-    )
-
-
-def _of_rows(ids: IdMap, name: str, lists: Any, rows: Rows, remedy: str | None) -> IndexLists:
-    if len(lists) != rows.n_asked:
-        raise ParameterError(f"{name} must have one list a row, {rows.n_asked}, got {len(lists)}")
-    return look_up_lists(ids, "item", name, lists, remedy=remedy)[rows.places]
+    excluded = queries.seen if filter_seen else None
+    allow_all = allow_per_query = None
+    if isinstance(allow, IndexLists):
+        allow_per_query = allow[queries.places]
+    elif allow is not None:
+        allow_all = np.zeros(n_items, bool)
+        allow_all[allow] = True
+    if isinstance(block, IndexLists):
+        blocked = block[queries.places]
+        excluded = blocked if excluded is None else excluded.union(blocked)
+    elif block is not None and len(block):
+        allow_all = np.ones(n_items, bool) if allow_all is None else allow_all
+        allow_all[block] = False
+    return CandidateFilter(excluded, allow_per_query, allow_all)

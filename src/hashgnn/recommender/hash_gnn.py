@@ -1,19 +1,43 @@
-"""``HashGNN``: what users hold."""
+"""``HashGNN``: the recommender that finds items by learned hash codes."""
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
-from hashgnn._types import Array
-from hashgnn.errors import ParameterError
+import numpy as np
+
+from hashgnn._checks import check_float, quote_some
+from hashgnn._extras import require
+from hashgnn._rng import RngLike, as_seed
+from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
+from hashgnn.config import ModelConfig, load_recipe
+from hashgnn.data import InteractionsLike, SideFeatures, as_interactions
+from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
 from hashgnn.index import HammingIndex, InvertedFile
-from hashgnn.ranking import Matches
-from hashgnn.recommender.encoded import Encoded
-from hashgnn.recommender.learned import Learned
+from hashgnn.ranking import CandidateFilter, Matches
+from hashgnn.recommender.base import Recommender
+from hashgnn.recommender.filters import candidate_filter
+from hashgnn.recommender.fitted_model import FittedModel
+from hashgnn.recommender.id_lookup import (
+    as_list,
+    as_list_of_ids,
+    feature_columns,
+    id_array,
+    look_up,
+    look_up_choice,
+    look_up_interactions,
+    look_up_lists,
+)
+from hashgnn.recommender.queries import EncodedEntities, Queries
 from hashgnn.recommender.recommendations import Recommendations
+from hashgnn.runs import Callback, RunOptions
+from hashgnn.state import ModelState, load_state, save_state
 
 
-class HashGNN(Learned):
+class HashGNN(Recommender):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
@@ -26,9 +50,10 @@ class HashGNN(Learned):
     ============== ==================================================== ==============================
     hamming        n_bits - 2 * distance of the codes                   16 bytes
     biased         the same + the item bias                             17 bytes
-    asymmetric     float query (what the bits are the signs of, each    17 bytes
-                   over its spread, as long as a code, in sixteen
-                   levels) · signs of the item code + item bias
+    asymmetric     float query (the activations of the hash layer,      17 bytes
+                   normalised per bit, scaled to the norm of a code
+                   and quantised to 4 bits) · signs of the item code
+                   + item bias
     hierarchical   the best ``k * oversampling`` by biased code          17 bytes; floats of those few
                    (hamming, where there is no bias), re-ranked by
                    the inner product of the embeddings
@@ -44,6 +69,10 @@ class HashGNN(Learned):
         Width of a code, a positive multiple of 8; ``None`` is the recipe's.
     recipe : str or Path, default="default"
         ``"default"``, ``"paper"``, ``"authors"``, or a TOML file.
+    index_recall : float, default=1.0
+        Share of the exact best items by code that a search shall find, in ``(0, 1]``. Below 1, more than half
+        a million items are put into lists after :meth:`fit` or before :meth:`save`, and a search reads the
+        nearest of them (:func:`hashgnn.index.build_index`).
     **settings
         Settings of :class:`~hashgnn.config.ModelConfig` that replace the recipe's. A section is a config
         object, a mapping or a name, as in ``encoder={"name": "gat", "heads": 2}, optimizer={"epochs": 5}``.
@@ -60,206 +89,396 @@ class HashGNN(Learned):
         If the recipe or a setting is unknown, a setting does not apply, or a value breaks its rule.
     """
 
+    def __init__(
+        self,
+        n_bits: int | None = None,
+        recipe: str | Path = "default",
+        *,
+        index_recall: float = 1.0,
+        **settings: Any,
+    ) -> None:
+        width = {} if n_bits is None else {"n_bits": n_bits}
+        self.config: ModelConfig = load_recipe(recipe, **width, **settings)
+        self.index_recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
+        self._model: FittedModel | None = None
+
+    @classmethod
+    def from_state(cls, state: ModelState, *, index_recall: float | None = None) -> Self:
+        """Return a model that holds a state made elsewhere; ``index_recall`` as for :meth:`load`."""
+        model = cls.__new__(cls)
+        model.config = state.config
+        model._model = FittedModel(state, index_recall)
+        model.index_recall = model._model.index_recall
+        return model
+
+    def fit(
+        self,
+        train: InteractionsLike,
+        *,
+        valid: InteractionsLike | None = None,
+        user_features: SideFeatures | None = None,
+        item_features: SideFeatures | None = None,
+        device: str = "auto",
+        n_threads: int | None = None,
+        rng: RngLike = None,
+        progress: bool | None = None,
+        checkpoint_dir: str | Path | None = None,
+        resume: bool = False,
+        log_path: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
+        """Learn codes and embeddings from interactions; this object changes.
+
+        :meth:`update` goes on from a fitted model and returns another.
+
+        Parameters
+        ----------
+        train : Interactions, data frame or sparse matrix
+            A frame has the columns ``user_id`` and ``item_id`` and may have ``weight`` and ``timestamp``.
+        valid : the same, optional
+            Held-out interactions of the same users, for early stopping; ``None`` cuts
+            ``config.validation.share`` from the training data.
+        user_features, item_features : SideFeatures, optional
+        device : str, default="auto"
+            ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        n_threads : int, optional
+        rng : int, numpy Generator or None
+            With the same seed, device and thread count, two fits are equal.
+        progress : bool, optional
+            ``False`` prints nothing; otherwise stderr gets a bar on a terminal, and lines where it is none.
+        checkpoint_dir : path, optional
+            Where to write a checkpoint each epoch.
+        resume : bool, default=False
+            Go on from the checkpoint there.
+        log_path : path, optional
+            Where to append a JSON line an epoch.
+        callbacks : sequence of hashgnn.runs.Callback, default=()
+            What follows the run, such as an experiment tracker; it may stop it.
+
+        Returns
+        -------
+        Self
+            This object, fitted.
+
+        Raises
+        ------
+        DataError
+            If the interactions are not usable.
+        TrainingError
+            If the loss is no longer a number.
+        CallbackError
+            If a callback fails.
+        MissingExtraError
+            If torch is not installed.
+        """
+        require("torch", extra="train", purpose="fit")
+        from hashgnn.training import train as run
+
+        interactions = as_interactions(train)
+        state = run(
+            interactions,
+            self.config,
+            valid=None if valid is None else as_interactions(valid, like=interactions),
+            user_features=user_features,
+            item_features=item_features,
+            options=RunOptions(
+                seed=as_seed(rng),
+                device=device,
+                n_threads=n_threads,
+                progress=progress,
+                checkpoint_dir=checkpoint_dir,
+                resume=resume,
+                log_path=log_path,
+                callbacks=callbacks,
+            ),
+        )
+        state.check_finite()
+        self._model = FittedModel(state, self.index_recall)
+        return self
+
+    def update(
+        self,
+        new: InteractionsLike,
+        *,
+        epochs: int | None = None,
+        valid: InteractionsLike | None = None,
+        lineage: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        n_threads: int | None = None,
+        rng: RngLike = None,
+        progress: bool | None = None,
+        checkpoint_dir: str | Path | None = None,
+        resume: bool = False,
+        log_path: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
+        """Return a model that has also learned from new interactions; this one stays as it is.
+
+        Users and items that are new are added behind the known ones. Training goes on from what this model
+        has learned, over its own interactions and the new ones.
+
+        Parameters
+        ----------
+        new : Interactions, data frame or sparse matrix
+            As for :meth:`fit`; the row and column numbers of a matrix are its ids.
+        epochs : int, optional
+            ``None`` is a third of the model's own, rounded up.
+        lineage : mapping, optional
+            JSON values to keep in ``state_.training["lineage"]``, which also names the parent's checksum.
+        valid, device, n_threads, rng, progress, checkpoint_dir, resume, log_path, callbacks
+            As for :meth:`fit`.
+
+        Raises
+        ------
+        DataError
+            If the interactions are not usable.
+        ParameterError
+            If they hold nothing new, their ids are of another type, or this model cannot be trained on: it
+            has side features, or an encoder other than ``history`` and ``mf``.
+        """
+        require("torch", extra="train", purpose="update")
+        from hashgnn.training import update as run
+
+        interactions = as_interactions(new)
+        state = run(
+            self.state_,
+            interactions,
+            epochs=epochs,
+            valid=None if valid is None else as_interactions(valid),
+            lineage=lineage,
+            options=RunOptions(
+                seed=as_seed(rng),
+                device=device,
+                n_threads=n_threads,
+                progress=progress,
+                checkpoint_dir=checkpoint_dir,
+                resume=resume,
+                log_path=log_path,
+                callbacks=callbacks,
+            ),
+        )
+        state.check_finite()
+        return type(self).from_state(state, index_recall=self.index_recall)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model and its item index to a folder, which appears whole or not at all.
+
+        The index is made first where it was not yet: with ``index_recall`` below 1, lists of many items are
+        clustered and tuned here, and not when the model is loaded.
+
+        Parameters
+        ----------
+        path : str or Path
+        overwrite : bool, default=False
+            Replace a saved model at ``path``. A folder that is something else is never replaced.
+
+        Raises
+        ------
+        ArtifactError
+            If something that may not be replaced stands at ``path``.
+        StorageError
+            If writing failed, as on a full disk; ``path`` is as it was.
+        """
+        save_state(self.fitted.indexed_state, path, overwrite=overwrite)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, mmap: bool = True, verify: bool = False, index_recall: float | None = None
+    ) -> Self:
+        """Open a saved model; torch is not needed.
+
+        Parameters
+        ----------
+        path : str or Path
+        mmap : bool, default=True
+            Leave the arrays on disk, shared between processes, until they are used.
+        verify : bool, default=False
+            Compare the checksum of every file, which reads them all. ``False`` compares the checksum of the
+            manifest and the sizes of the files.
+        index_recall : float, optional
+            Share of the exact best items by code that a search shall find, in ``(0, 1]``. ``None`` is what
+            the model was saved with. Another value builds an index when it is first searched; below 1, more
+            than half a million items are put into lists, which takes seconds
+            (:func:`hashgnn.index.build_index`).
+
+        Raises
+        ------
+        ParameterError
+            If ``index_recall`` is out of its range.
+        ArtifactError
+            If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
+        """
+        return cls.from_state(load_state(path, mmap=mmap, verify=verify), index_recall=index_recall)
+
+    @property
+    def fitted(self) -> FittedModel:
+        """The model in internal indices, which answers.
+
+        Raises
+        ------
+        NotFittedError
+            If neither :meth:`fit` nor :meth:`load` was called.
+        """
+        if self._model is None:
+            raise NotFittedError("HashGNN is not fitted; call fit() or load() first")
+        return self._model
+
+    @property
+    def state_(self) -> ModelState:
+        """What was fitted or loaded."""
+        return self.fitted.state
+
+    @property
+    def user_ids(self) -> Array:
+        """External ids of the users of the training data, in index order, shape (n_users,)."""
+        return self.state_.users.ids.ids
+
+    @property
+    def item_ids(self) -> Array:
+        """External ids of the items of the training data, in index order, shape (n_items,)."""
+        return self.state_.items.ids.ids
+
     @property
     def search_ways(self) -> tuple[str, ...]:
         """The search ways of this model; ``biased`` is among them if it has an item bias."""
-        return self._model.items_for_users.ways
+        return self.fitted.items_for_users.names
 
     @property
     def item_index(self) -> HammingIndex | InvertedFile:
-        """The index over the items' codes that searches use, built when it is first asked for.
+        """The index over the items' codes that searches use.
 
         It is shared with the model, which stays as it is: do not add to it, make one of your own.
         """
-        return self._model.item_index
+        return self.fitted.item_index
 
     def recommend(
         self,
-        user_ids: Any,
+        user_ids: Ids,
         k: int = 10,
         *,
         search: str = "hierarchical",
         filter_seen: bool = True,
-        allow: Any = None,
-        block: Any = None,
-        on_unknown: str = "error",
+        allow: Ids | IdLists | None = None,
+        block: Ids | IdLists | None = None,
+        since_training: InteractionsLike | None = None,
+        on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         n_threads: int = 1,
     ) -> Recommendations:
-        """Rank items for users of the training data.
-
-        Parameters
-        ----------
-        user_ids : list of n ids
-        k : int, default=10
-            Results a user, at most the number of items.
-        search : str, default="hierarchical"
-            A search way of :attr:`search_ways`.
-        filter_seen : bool, default=True
-            Leave out what the user interacted with in training.
-        allow, block : list of item ids, or list of n lists of item ids, optional
-            Only these items, or none of these; one list for all users, or one for each. Ids in ``block`` that
-            the model does not know are ignored; in ``allow`` they are an error unless ``on_unknown`` differs.
-        on_unknown : {"error", "skip", "popular"}, default="error"
-            A user who is not in the training data: raise, leave the row out, or give the items that most
-            users have interacted with, the score being the number of those users.
-        oversampling : int, default=5
-            Hierarchical search re-ranks ``k * oversampling`` candidates.
-        n_threads : int, default=1
-            Threads of the search over codes; products of floats use those of NumPy's BLAS.
-
-        Returns
-        -------
-        Recommendations
-            One row a user, in the order asked.
-
-        Raises
-        ------
-        UnknownIdError
-            If a user is unknown and ``on_unknown="error"``.
-        ParameterError
-            If another argument breaks its rule.
-
-        Warns
-        -----
-        ResultWarning
-            If nothing is left to recommend to some users; their ``counts`` are 0.
-        """
-        model = self._model
-        options = model.items_for_users.options(k, search, oversampling, n_threads)
-        rows = model.rows_of_users(user_ids, on_unknown)
-        return model.answer(rows, options, filter_seen, allow, block, strict=on_unknown == "error")
+        fitted, state = self.fitted, self.state_
+        options = fitted.items_for_users.options(k, search, oversampling, n_threads)
+        users = as_list("user_ids", user_ids)
+        remedy = 'pass on_unknown="skip" or use recommend_for_history' if on_unknown == "error" else None
+        index = look_up(state.users.ids, "user", users, remedy=remedy)
+        new = None
+        if since_training is not None:
+            new = look_up_interactions(state.items.ids, users, since_training)
+        queries = fitted.queries_of_users(index, since_training=new, on_unknown=on_unknown)
+        candidates = self._candidates(queries, filter_seen, allow, block, on_unknown)
+        found = fitted.recommend(queries, options, candidates)
+        query_ids = id_array([users[place] for place in queries.places], like=state.users.ids)
+        _warn_of_empty_rows(found, query_ids)
+        return Recommendations.from_matches(found, query_ids, state.items.ids)
 
     def recommend_for_history(
         self,
-        histories: Any,
+        histories: IdLists,
         k: int = 10,
         *,
-        user_features: Any = None,
+        user_features: Frame | None = None,
         search: str = "hierarchical",
         filter_seen: bool = True,
-        allow: Any = None,
-        block: Any = None,
-        on_unknown: str = "error",
+        allow: Ids | IdLists | None = None,
+        block: Ids | IdLists | None = None,
+        on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         n_threads: int = 1,
     ) -> Recommendations:
-        """Rank items for users by what they have interacted with: fold-in, no retraining.
-
-        Parameters
-        ----------
-        histories : list of n lists of item ids
-        user_features : data frame of n rows, optional
-            Side features of the same users, in the columns that the model was fitted with.
-        on_unknown : {"error", "skip", "popular"}, default="error"
-            Items that are not in the training data: raise, or leave them out of the history. A history in
-            which nothing is left is an error, left out of the answer, or gets popular items.
-        k, search, filter_seen, allow, block, oversampling, n_threads
-            As in :meth:`recommend`.
-
-        Returns
-        -------
-        Recommendations
-            ``query_ids`` are the places of the rows in ``histories``; in a table, the column ``history``.
-
-        Raises
-        ------
-        UnknownIdError
-            If an item is unknown and ``on_unknown="error"``.
-        ParameterError
-            If a history is empty and ``on_unknown="error"``, or another argument breaks its rule.
-        """
-        model = self._model
-        options = model.items_for_users.options(k, search, oversampling, n_threads)
-        rows = model.rows_of_histories(histories, on_unknown, user_features)
-        return model.answer(rows, options, filter_seen, allow, block, strict=on_unknown == "error")
+        fitted, state = self.fitted, self.state_
+        options = fitted.items_for_users.options(k, search, oversampling, n_threads)
+        rows = as_list("histories", histories)
+        features = feature_columns("user_features", state.users.features, user_features, rows)
+        remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
+        lists = look_up_lists(state.items.ids, "item", "histories", rows, remedy=remedy)
+        queries = fitted.queries_of_histories(lists, features=features, on_unknown=on_unknown)
+        candidates = self._candidates(queries, filter_seen, allow, block, on_unknown)
+        found = fitted.recommend(queries, options, candidates)
+        _warn_of_empty_rows(found, queries.places)
+        return Recommendations.from_matches(found, queries.places, state.items.ids, ("history", "item_id"))
 
     def similar_items(
         self,
-        item_ids: Any,
+        item_ids: Id | Ids,
         k: int = 10,
         *,
         search: str = "hierarchical",
         oversampling: int = 5,
         n_threads: int = 1,
     ) -> Recommendations:
-        """Rank the items most alike to some items, which are themselves left out.
-
-        No item bias is added, and floats are compared by cosine: popularity does not make things alike.
-
-        Parameters
-        ----------
-        item_ids : an item id, or list of n ids
-        k : int, default=10
-        search : {"hamming", "asymmetric", "hierarchical", "float"}, default="hierarchical"
-        oversampling, n_threads
-            As in :meth:`recommend`.
-
-        Returns
-        -------
-        Recommendations
-            One row an item; a table of them has the columns ``item_id`` and ``similar_item_id``.
-
-        Raises
-        ------
-        UnknownIdError
-            If an item is unknown.
-        """
-        return self._model.similar("item", item_ids, k, search, oversampling, n_threads)
+        ids = self.state_.items.ids
+        options = self.fitted.items_for_items.options(k, search, oversampling, n_threads)
+        items = as_list_of_ids("item_ids", item_ids, ids)
+        index = look_up(ids, "item", items, remedy="similar_items knows those of the training data only")
+        found = self.fitted.similar_items(index, options)
+        columns = ("item_id", "similar_item_id")
+        return Recommendations.from_matches(found, id_array(items, like=ids), ids, columns)
 
     def similar_users(
         self,
-        user_ids: Any,
+        user_ids: Id | Ids,
         k: int = 10,
         *,
         search: str = "hierarchical",
         oversampling: int = 5,
         n_threads: int = 1,
     ) -> Recommendations:
-        """Rank the users most alike to some users; as :meth:`similar_items`."""
-        return self._model.similar("user", user_ids, k, search, oversampling, n_threads)
+        ids = self.state_.users.ids
+        options = self.fitted.users_for_users.options(k, search, oversampling, n_threads)
+        users = as_list_of_ids("user_ids", user_ids, ids)
+        index = look_up(ids, "user", users, remedy="similar_users knows those of the training data only")
+        found = self.fitted.similar_users(index, options)
+        columns = ("user_id", "similar_user_id")
+        return Recommendations.from_matches(found, id_array(users, like=ids), ids, columns)
 
-    def encode(self, *, user_ids: Any = None, item_ids: Any = None) -> Encoded:
-        """Return the codes and embeddings of users or of items of the training data.
+    def encode(self, *, user_ids: Ids | None = None, item_ids: Ids | None = None) -> EncodedEntities:
+        users, items = self.state_.users, self.state_.items
+        if user_ids is not None and item_ids is None:
+            listed = as_list("user_ids", user_ids)
+            index = look_up(users.ids, "user", listed, remedy="use fold_in_users for new ones")
+            return EncodedEntities.of(users, index)
+        if item_ids is not None and user_ids is None:
+            listed = as_list("item_ids", item_ids)
+            index = look_up(items.ids, "item", listed, remedy="use fold_in_items for new ones")
+            return EncodedEntities.of(items, index)
+        raise ParameterError("encode needs either user_ids or item_ids, got both or none")
 
-        Parameters
-        ----------
-        user_ids, item_ids : list of n ids
-            One of the two.
+    def fold_in_users(
+        self, histories: IdLists | None = None, *, user_features: Frame | None = None
+    ) -> EncodedEntities:
+        state = self.state_
+        if histories is None and user_features is None:
+            raise ParameterError("fold_in_users needs histories or user_features, got neither")
+        rows = None if histories is None else as_list("histories", histories)
+        features = feature_columns("user_features", state.users.features, user_features, rows)
+        if rows is None and features is not None:
+            rows = [[]] * features.shape[0]
+        remedy = "fold-in needs items of the training data"
+        lists = look_up_lists(state.items.ids, "item", "histories", rows or [], remedy=remedy)
+        return self.fitted.fold_in_users(lists, features)
 
-        Raises
-        ------
-        UnknownIdError
-            If an id is unknown; see :meth:`fold_in_users` and :meth:`fold_in_items`.
-        """
-        if (user_ids is None) == (item_ids is None):
-            raise ParameterError("encode needs either user_ids or item_ids, got both or none")
-        side = "item" if user_ids is None else "user"
-        return self._model.encode(side, item_ids if user_ids is None else user_ids)
-
-    def fold_in_users(self, histories: Any, *, user_features: Any = None) -> Encoded:
-        """Return codes and embeddings of new users from the items they interacted with.
-
-        Parameters
-        ----------
-        histories : list of n lists of item ids
-            An empty list leaves the side features alone to speak.
-        user_features : data frame of n rows, optional
-        """
-        return self._model.fold_in("user", histories, user_features)
-
-    def fold_in_items(self, audiences: Any = None, *, item_features: Any = None) -> Encoded:
-        """Return codes, embeddings and bias of new items from their users, their side features, or both.
-
-        The bias is that of trained items with as many users; without users it is the mean. It has the top of
-        the trained ones, so that ``index.add(new.codes, new.bias)`` takes it.
-
-        Parameters
-        ----------
-        audiences : list of n lists of user ids, optional
-        item_features : data frame of n rows, optional
-        """
-        return self._model.fold_in("item", audiences, item_features)
+    def fold_in_items(
+        self, audiences: IdLists | None = None, *, item_features: Frame | None = None
+    ) -> EncodedEntities:
+        state = self.state_
+        if audiences is None and item_features is None:
+            raise ParameterError("fold_in_items needs audiences or item_features, got neither")
+        rows = None if audiences is None else as_list("audiences", audiences)
+        features = feature_columns("item_features", state.items.features, item_features, rows)
+        if rows is None and features is not None:
+            rows = [[]] * features.shape[0]
+        remedy = "fold-in needs users of the training data"
+        lists = look_up_lists(state.users.ids, "user", "audiences", rows or [], remedy=remedy)
+        return self.fitted.fold_in_items(lists, features)
 
     def score_block(self, user_index: Array, search: str, k: int = 10, *, oversampling: int = 5) -> Array:
         """Return the score of every item for some users, for evaluation.
@@ -278,20 +497,64 @@ class HashGNN(Learned):
             Higher is better, -inf where an item is no candidate. Seen items are scored like others, except
             by hierarchical search.
         """
-        return self._model.score_block(user_index, search, k, oversampling)
+        ways = self.fitted.items_for_users
+        options = ways.options(k, search, oversampling)
+        queries = self._queries_of_index(user_index)
+        candidates = CandidateFilter(block_per_query=queries.seen if search == "hierarchical" else None)
+        return ways.scores(queries.entities, options, candidates)
 
     def search_block(
         self, user_index: Array, search: str, k: int = 10, *, oversampling: int = 5, n_threads: int = 1
     ) -> Matches:
-        """Return the best unseen items of some users as positions: what :meth:`recommend` does inside.
-
-        Returns
-        -------
-        Matches
-            ``positions`` (b, k) int64, ``scores`` (b, k) float32 and ``counts`` (b,) int64.
-        """
-        return self._model.search_block(user_index, search, k, oversampling, n_threads)
+        options = self.fitted.items_for_users.options(k, search, oversampling, n_threads)
+        queries = self._queries_of_index(user_index)
+        return self.fitted.recommend(queries, options, CandidateFilter(block_per_query=queries.seen))
 
     def bytes_per_item(self, search: str) -> float:
-        """Return how many bytes of each item a search way needs: code, bias, float32 embedding."""
-        return self._model.items_for_users.bytes_per_entry(search)
+        return self.fitted.items_for_users.bytes_per_item(search)
+
+    def __repr__(self) -> str:
+        fitted = "not fitted"
+        if self._model is not None:
+            fitted = f"{self.state_.n_users} users, {self.state_.n_items} items"
+        return f"HashGNN(n_bits={self.config.n_bits}, encoder={self.config.encoder.name!r}, {fitted})"
+
+    def _candidates(
+        self,
+        queries: Queries,
+        filter_seen: bool,
+        allow: Ids | IdLists | None,
+        block: Ids | IdLists | None,
+        on_unknown: OnUnknown,
+    ) -> CandidateFilter:
+        ids, n = self.state_.items.ids, queries.n_requested
+        remedy = "remove them from allow, or pass another on_unknown" if on_unknown == "error" else None
+        return candidate_filter(
+            len(ids),
+            queries,
+            filter_seen=filter_seen,
+            allow=look_up_choice(ids, "allow", allow, n, remedy=remedy),
+            block=look_up_choice(ids, "block", block, n, remedy=None),
+        )
+
+    def _queries_of_index(self, user_index: Array) -> Queries:
+        index = np.asarray(user_index)
+        if index.ndim != 1 or index.dtype.kind not in "iu":
+            raise ParameterError(
+                f"user_index must be a 1-d array of integers, got {index.dtype} {index.shape}"
+            )
+        n_users = self.state_.n_users
+        if index.size and not 0 <= index.min() <= index.max() < n_users:
+            raise ParameterError(f"user_index must be in [0, {n_users}), got others")
+        return self.fitted.queries_of_users(index.astype(np.int64, copy=False))
+
+
+def _warn_of_empty_rows(found: Matches, query_ids: Array) -> None:
+    if not found.counts.all():
+        without = query_ids[found.counts == 0].tolist()
+        warnings.warn(
+            f"{len(without)} of {len(query_ids)} users have no item left to recommend: "
+            f"{quote_some(without)}; their counts are 0",
+            ResultWarning,
+            stacklevel=3,
+        )

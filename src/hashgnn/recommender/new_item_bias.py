@@ -8,7 +8,6 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.codes import ItemBias
-from hashgnn.state import ModelState
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,24 @@ class NewItemBias:
     top: float
 
     @classmethod
-    def fit(cls, state: ModelState) -> NewItemBias | None:
-        """Return the line of a model, or ``None`` where the model has no item bias."""
-        if state.item_bias is None:
+    def fit(cls, bias: ItemBias | None, n_users: Array) -> NewItemBias | None:
+        """Return the line through trained items, or ``None`` where there is no item bias.
+
+        Parameters
+        ----------
+        bias : ItemBias of length n_items, or None
+        n_users : ndarray of shape (n_items,), int64
+            Users of each item.
+        """
+        if bias is None:
             return None
-        bits = state.item_bias.values().astype(np.float64)
-        users = np.log1p(np.bincount(state.seen.indices, minlength=state.n_items))
+        bits = bias.values().astype(np.float64)
+        users = np.log1p(n_users)
         spread = users - users.mean()
         total = float(spread @ spread)
         slope = float(spread @ bits) / total if total else 0.0
         mean = float(bits.mean())
-        return cls(mean - slope * float(users.mean()), slope, mean, state.item_bias.top)
+        return cls(mean - slope * float(users.mean()), slope, mean, bias.top)
 
     def of(self, n_users: Array) -> ItemBias:
         """Return the bias of new items with these numbers of users, shape (n,)."""

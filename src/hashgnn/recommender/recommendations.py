@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from hashgnn._checks import check_choice
+from hashgnn._frames import FrameLibrary, to_frame
 from hashgnn._types import Array
+from hashgnn.data import IdMap
 from hashgnn.errors import DataError
-
-FRAMES = ("pandas", "polars", "pyarrow")
+from hashgnn.ranking import Matches
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +25,8 @@ class Recommendations:
     Attributes
     ----------
     query_ids : ndarray of shape (n,)
-        What the rows answer: user ids; item ids of ``similar_items``; places in the list of histories.
+        What each row answers: a user id; an item id for ``similar_items``; the place in the list of
+        histories for ``recommend_for_history``.
     ids : ndarray of shape (n, k)
         External ids. Integer ids are padded with -1, all others (dtype object) with ``None``.
     scores : ndarray of shape (n, k), float32
@@ -52,10 +52,22 @@ class Recommendations:
     counts: Array
     columns: tuple[str, str] = ("user_id", "item_id")
 
-    @property
-    def user_ids(self) -> Array:
-        """The same as ``query_ids``: the users that the rows answer."""
-        return self.query_ids
+    @classmethod
+    def from_matches(
+        cls, found: Matches, query_ids: Array, ids: IdMap, columns: tuple[str, str] = ("user_id", "item_id")
+    ) -> Recommendations:
+        """Return matches with external ids in the place of positions.
+
+        Parameters
+        ----------
+        found : Matches of n rows
+        query_ids : ndarray of shape (n,)
+        ids : IdMap
+            Of what was found.
+        columns : tuple of str
+        """
+        result = ids.at(found.positions)
+        return cls(query_ids, result, found.scores, found.counts, columns)
 
     def __len__(self) -> int:
         return len(self.query_ids)
@@ -89,7 +101,7 @@ class Recommendations:
             }
         )
 
-    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
+    def to_frame(self, backend: FrameLibrary = "pandas") -> Any:
         """Return the table of :meth:`to_arrow` as a data frame.
 
         Parameters
@@ -97,8 +109,7 @@ class Recommendations:
         backend : {"pandas", "polars", "pyarrow"}, default="pandas"
             A library that is installed.
         """
-        check_choice("backend", backend, FRAMES)
-        return nw.from_arrow(nw.from_native(self.to_arrow()), backend=backend).to_native()
+        return to_frame(self.to_arrow(), backend)
 
 
 def _id_column(name: str, ids: Array) -> pa.Array:

@@ -27,9 +27,9 @@ class ServiceSettings(BaseModel):
         Parquet file of item metadata, and its column of item ids.
     interactions : Path or None
         File of the store of new interactions; without one the service keeps none.
-    index_recall : float
-        Share of the exact best items by code that a search finds; below 1, millions of items are searched in
-        lists, which are built when a version is opened.
+    index_recall : float or None
+        Share of the exact best items by code that a search finds; None takes what each version was saved with.
+        Another value builds an index when a version is opened.
     n_threads : int
         Searches that run at the same time.
     queue : int
@@ -62,7 +62,7 @@ class ServiceSettings(BaseModel):
     items: Path | None = None
     item_id: str = "item_id"
     interactions: Path | None = None
-    index_recall: Annotated[float, Field(gt=0, le=1)] = 1.0
+    index_recall: Annotated[float, Field(gt=0, le=1)] | None = None
     n_threads: Positive = 2
     queue: Annotated[int, Field(ge=0)] = 64
     time_limit: Seconds = 10.0

@@ -1,6 +1,8 @@
-"""What a fitted model is: one frozen object, and the folder it is saved in."""
+"""What a fitted model is: one frozen object of two sides, and the folder it is saved in."""
 
+from hashgnn.state.indexed_codes import IndexedCodes
 from hashgnn.state.model_state import ModelState
+from hashgnn.state.side import Side
 from hashgnn.state.storage import load_state, save_state
 
-__all__ = ["ModelState", "load_state", "save_state"]
+__all__ = ["IndexedCodes", "ModelState", "Side", "load_state", "save_state"]

@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from hashgnn._types import Array
-from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
-from hashgnn.data import FeatureVocabulary, IdMap
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in import FoldIn, HashProjection
-
-_BLOCK_ROWS = 65536
+from hashgnn.state.side import Side
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,22 +23,16 @@ class ModelState:
     ----------
     config : ModelConfig
         The hyper-parameters it was trained with.
-    user_ids, item_ids : IdMap
-        External ids in index order.
+    users, items : Side
+        Ids, codes, embeddings and features; of items also the bias, where ``config.item_bias`` is set.
     seen : csr_matrix of shape (n_users, n_items), float32
         The training interactions, columns ascending in each row. ``filter_seen`` leaves these out.
-    user_codes, item_codes : BinaryCodes of shape (n_users, n_bits) and (n_items, n_bits)
-    item_bias : ItemBias of length n_items, or None
-        Present where ``config.item_bias`` is set.
-    user_embeddings, item_embeddings : ndarray of shape (n_users, d) and (n_items, d), float32
-        What float search and re-ranking multiply: the encoder's output, or its relaxation in (-1, 1), as
-        ``config.float_embedding`` says.
     fold_in : FoldIn
         The encoder's rule for users and items unseen in training.
     projection : HashProjection
         The hash layer: encoder's output to relaxation.
-    user_features, item_features : FeatureVocabulary or None
-        How side features become columns, where the model was trained with some.
+    index_recall : float, default=1.0
+        Share of the exact best items by code that a search shall find.
     data_statistics, metrics, training : mapping
         JSON values: of the training data, of the validation, of the run.
     checksum : str or None
@@ -55,47 +45,37 @@ class ModelState:
     """
 
     config: ModelConfig
-    user_ids: IdMap
-    item_ids: IdMap
+    users: Side
+    items: Side
     seen: sparse.csr_matrix
-    user_codes: BinaryCodes
-    item_codes: BinaryCodes
-    item_bias: ItemBias | None
-    user_embeddings: Array
-    item_embeddings: Array
     fold_in: FoldIn
     projection: HashProjection
-    user_features: FeatureVocabulary | None = None
-    item_features: FeatureVocabulary | None = None
+    index_recall: float = 1.0
     data_statistics: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     checksum: str | None = None
 
     def __post_init__(self) -> None:
-        for side, n in (("user", self.n_users), ("item", self.n_items)):
-            codes: BinaryCodes = getattr(self, f"{side}_codes")
-            _must_equal(f"n_bits of {side}_codes", codes.n_bits, self.config.n_bits)
-            _must_equal(f"length of {side}_codes", len(codes), n)
-            embeddings: Array = getattr(self, f"{side}_embeddings")
-            _must_equal(f"dtype of {side}_embeddings", embeddings.dtype.name, "float32")
-            _must_equal(f"shape of {side}_embeddings", embeddings.shape, (n, self.dim))
+        for name, side in (("users", self.users), ("items", self.items)):
+            _must_equal(f"n_bits of {name}.codes", side.codes.n_bits, self.config.n_bits)
+        _must_equal("width of users.embeddings", self.users.dim, self.items.dim)
         if self.config.float_embedding == "relaxed":
             _must_equal("width of relaxed embeddings", self.dim, self.config.n_bits)
-        _must_equal("presence of item_bias", self.item_bias is not None, self.config.item_bias)
-        if self.item_bias is not None:
-            _must_equal("length of item_bias", len(self.item_bias), self.n_items)
+        _must_equal("presence of items.bias", self.items.bias is not None, self.config.item_bias)
+        if self.users.bias is not None:
+            raise ParameterError("users.bias must be None: only items have a bias")
         _check_seen(self.seen, (self.n_users, self.n_items))
 
     @property
     def n_users(self) -> int:
         """Number of users known from training."""
-        return len(self.user_ids)
+        return len(self.users)
 
     @property
     def n_items(self) -> int:
         """Number of items in the catalogue."""
-        return len(self.item_ids)
+        return len(self.items)
 
     @property
     def n_bits(self) -> int:
@@ -105,17 +85,12 @@ class ModelState:
     @property
     def dim(self) -> int:
         """Width of the embeddings that float search multiplies."""
-        return int(self.item_embeddings.shape[-1])
+        return self.items.dim
 
     def check_finite(self) -> None:
         """Raise :class:`ParameterError` if an embedding is NaN or infinite; reads them all."""
-        for name in ("user_embeddings", "item_embeddings"):
-            table: Array = getattr(self, name)
-            for start in range(0, len(table), _BLOCK_ROWS):
-                finite = np.isfinite(table[start : start + _BLOCK_ROWS]).all(axis=1)
-                if not finite.all():
-                    row = start + int(np.flatnonzero(~finite)[0])
-                    raise ParameterError(f"{name} must be finite, got NaN or infinity in row {row}")
+        self.users.check_finite("users.embeddings")
+        self.items.check_finite("items.embeddings")
 
 
 def _must_equal(what: str, value: object, expected: object) -> None:

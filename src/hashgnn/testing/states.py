@@ -13,7 +13,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, IdMap
 from hashgnn.fold_in import HashProjection, build_fold_in
-from hashgnn.state import ModelState
+from hashgnn.state import ModelState, Side
 
 
 def random_state(
@@ -25,6 +25,7 @@ def random_state(
     item_bias: bool = True,
     float_embedding: str = "encoder",
     density: float = 0.2,
+    seen: sparse.csr_matrix | None = None,
     coarse: bool = False,
     features: FeatureVocabulary | None = None,
     rng: RngLike = 0,
@@ -43,6 +44,8 @@ def random_state(
     float_embedding : {"encoder", "relaxed"}
     density : float
         Share of all pairs that were seen.
+    seen : csr_matrix of shape (n_users, n_items), float32, optional
+        The pairs that were seen, instead of random ones.
     coarse : bool, default=False
         Vectors of few distinct values, so that ties are common.
     features : FeatureVocabulary, optional
@@ -60,7 +63,8 @@ def random_state(
     table = generator.normal(size=(len(items), dim)).astype(np.float32)
     if coarse:
         table = np.sign(table)
-    seen = sparse.csr_matrix(generator.random((len(users), len(items))) < density, dtype=np.float32)
+    drawn = generator.random((len(users), len(items))) < density
+    seen = sparse.csr_matrix(drawn, dtype=np.float32) if seen is None else seen
     weight = generator.normal(size=(dim, n_bits)).astype(np.float32)
     projection = HashProjection({"shared_weight": weight, "shared_bias": np.zeros(n_bits, np.float32)})
     arrays = {
@@ -69,17 +73,16 @@ def random_state(
         "item_mean": table.mean(axis=0),
     }
     if features is not None:
-        for side in ("user", "item"):
-            shape = (features.n_columns, dim)
-            arrays[f"{side}_projection"] = generator.normal(size=shape).astype(np.float32)
+        for name in ("user_projection", "item_projection"):
+            arrays[name] = generator.normal(size=(features.n_columns, dim)).astype(np.float32)
     rule = build_fold_in(
         "history",
         arrays,
         {"normalization": "degree", "degree_exponent": 0.5, "map_exponent": 0.5},
     )
-    outputs = {"user": rule.users(seen), "item": table}
-    relaxed = {"user": projection.users(outputs["user"]), "item": projection.items(table)}
-    embeddings = outputs if float_embedding == "encoder" else relaxed
+    user_table = rule.users(seen)
+    relaxed_users, relaxed_items = projection.users(user_table), projection.items(table)
+    keeps_relaxed = float_embedding == "relaxed"
     config = ModelConfig(
         n_bits=n_bits,
         item_bias=item_bias,
@@ -90,18 +93,22 @@ def random_state(
     bias = ItemBias.from_values(generator.normal(scale=4.0, size=len(items)))
     return ModelState(
         config=config,
-        user_ids=IdMap(users),
-        item_ids=IdMap(items),
+        users=Side(
+            ids=IdMap(users),
+            codes=BinaryCodes.from_signs(relaxed_users),
+            embeddings=relaxed_users if keeps_relaxed else user_table,
+            features=features,
+        ),
+        items=Side(
+            ids=IdMap(items),
+            codes=BinaryCodes.from_signs(relaxed_items),
+            embeddings=relaxed_items if keeps_relaxed else table,
+            bias=bias if item_bias else None,
+            features=features,
+        ),
         seen=seen,
-        user_codes=BinaryCodes.from_signs(relaxed["user"]),
-        item_codes=BinaryCodes.from_signs(relaxed["item"]),
-        item_bias=bias if item_bias else None,
-        user_embeddings=embeddings["user"],
-        item_embeddings=embeddings["item"],
         fold_in=rule,
         projection=projection,
-        user_features=features,
-        item_features=features,
         data_statistics={"n_interactions": int(seen.nnz)},
         metrics={"recall@20": 0.5},
         training={"epochs": 0, "seconds": 0.0},

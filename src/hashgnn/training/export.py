@@ -14,7 +14,7 @@ from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, Interactions
 from hashgnn.fold_in import HashProjection, build_fold_in
 from hashgnn.nn import GraphView
-from hashgnn.state import ModelState
+from hashgnn.state import ModelState, Side
 from hashgnn.training.hash_model import HashModel
 
 _BLOCK_ROWS = 65536
@@ -52,18 +52,22 @@ def export_state(
     bits = model.bias_in_bits()
     return ModelState(
         config=config,
-        user_ids=interactions.user_ids,
-        item_ids=interactions.item_ids,
+        users=Side(
+            ids=interactions.user_ids,
+            codes=BinaryCodes.from_signs(z_users),
+            embeddings=z_users if relaxed else users,
+            features=user_features,
+        ),
+        items=Side(
+            ids=interactions.item_ids,
+            codes=BinaryCodes.from_signs(z_items),
+            embeddings=z_items if relaxed else items,
+            bias=None if bits is None else ItemBias.from_values(bits),
+            features=item_features,
+        ),
         seen=interactions.csr,
-        user_codes=BinaryCodes.from_signs(z_users),
-        item_codes=BinaryCodes.from_signs(z_items),
-        item_bias=None if bits is None else ItemBias.from_values(bits),
-        user_embeddings=z_users if relaxed else users,
-        item_embeddings=z_items if relaxed else items,
         fold_in=build_fold_in(kind, arrays, params),
         projection=projection,
-        user_features=user_features,
-        item_features=item_features,
         data_statistics=dict(provenance.data_statistics),
         metrics=dict(provenance.metrics),
         training=dict(provenance.training),

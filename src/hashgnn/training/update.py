@@ -85,7 +85,7 @@ def update(
             valid.item_ids.ids[valid.item_index],
             user_ids=merged.user_ids,
             item_ids=merged.item_ids,
-            on_unknown="drop",
+            on_unknown="skip",
         )
     lineage = _lineage(state, merged) | dict(lineage or {})
     return train(
@@ -106,7 +106,7 @@ def check_can_update(state: ModelState) -> None:
         raise ParameterError(
             f"encoder must be one of {', '.join(_ENCODERS)} to train on, got {encoder.name!r}; {remedy}"
         )
-    if state.user_features is not None or state.item_features is not None:
+    if state.users.features is not None or state.items.features is not None:
         raise ParameterError(f"the model must have no side features to train on, got some; {remedy}")
     keeps_items = isinstance(encoder, History) and not encoder.input_table
     if config.float_embedding == "relaxed" and not keeps_items:
@@ -120,7 +120,9 @@ def known_interactions(state: ModelState) -> Interactions:
     users = np.repeat(np.arange(state.n_users, dtype=np.int32), np.diff(state.seen.indptr))
     weights = np.asarray(state.seen.data)
     plain = bool((weights == 1).all())
-    return Interactions(state.user_ids, state.item_ids, users, state.seen.indices, None if plain else weights)
+    return Interactions(
+        state.users.ids, state.items.ids, users, state.seen.indices, None if plain else weights
+    )
 
 
 def _lineage(state: ModelState, merged: Interactions) -> dict[str, Any]:
@@ -142,11 +144,11 @@ def _parameters(state: ModelState, merged: Interactions) -> dict[str, Array]:
     found: dict[str, Array] = {}
     encoder = state.config.encoder
     if not isinstance(encoder, History):
-        users[: state.n_users] = state.user_embeddings
+        users[: state.n_users] = state.users.embeddings
         found["encoder.user_input.table"] = users
-        items = state.item_embeddings
+        items = state.items.embeddings
     else:
-        items = state.item_embeddings if encoder.input_table else arrays["item_table"]
+        items = state.items.embeddings if encoder.input_table else arrays["item_table"]
         if encoder.input_table:
             found["encoder.source"] = _with_new_items(arrays["item_table"], users, history)
         if "linear" in arrays:
@@ -161,8 +163,8 @@ def _parameters(state: ModelState, merged: Interactions) -> dict[str, Array]:
     code_scale, float_scale = float(scales.get("code", code_scale)), float(scales.get("float", float_scale))
     found["log_scale"] = np.array(math.log(code_scale), np.float32)
     found["log_float_scale"] = np.array(math.log(float_scale), np.float32)
-    if state.item_bias is not None:
-        found["item_bias"] = _grown_bias(state.item_bias.values() * code_scale, history)
+    if state.items.bias is not None:
+        found["item_bias"] = _grown_bias(state.items.bias.values() * code_scale, history)
     return found
 
 

@@ -287,12 +287,12 @@ def test_unknown_ids_and_ids_of_another_type_name_the_file(tmp_path: Path) -> No
         read_interactions(path, **known)
     assert str(caught.value) == (
         f"{path}: 1 of 2 user ids are not in the training data: 'u7'; "
-        'pass on_unknown="drop" to leave them out'
+        'pass on_unknown="skip" to leave them out'
     )
     with pytest.warns(DataWarning, match="1 of 2 rows"):
-        assert len(read_interactions(path, **known, on_unknown="drop")) == 1
+        assert len(read_interactions(path, **known, on_unknown="skip")) == 1
     with pytest.raises(DataError) as wrong:
-        read_interactions(path, user_ids=IdMap([1, 2]), item_ids=IdMap([1]), on_unknown="drop")
+        read_interactions(path, user_ids=IdMap([1, 2]), item_ids=IdMap([1]), on_unknown="skip")
     assert str(wrong.value) == f"{path}: user ids of this data are integers, got 'u1' of type str"
 
 

@@ -77,7 +77,7 @@ def test_encode_gives_codes_and_embeddings(client: httpx.Client, model: HashGNN)
     assert answer["n_bits"] == 32
     assert bytes.fromhex(known["code"]) == encoded.codes.packed[0].tobytes()
     assert known["embedding"] == pytest.approx(encoded.embeddings[0].tolist(), rel=1e-6)
-    assert known["item_bias"] == model.state_.item_bias.values()[5]
+    assert known["item_bias"] == model.state_.items.bias.values()[5]
     assert unknown == {"code": None, "embedding": None, "known": False, "item_bias": None}
     folded = client.post("/v1/encode", json={"histories": [["i1", "i2"], []]}).json()["results"]
     assert bytes.fromhex(folded[0]["code"]) == model.fold_in_users([["i1", "i2"]]).codes.packed[0].tobytes()

@@ -44,7 +44,7 @@ def answered_by(client: httpx.Client) -> str:
 
 
 def damage(folder: Path) -> None:
-    file = folder / "item_codes.safetensors"
+    file = folder / "item_index.hgx"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)

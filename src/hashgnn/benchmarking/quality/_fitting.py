@@ -111,7 +111,7 @@ def _floats(
         if source.is_recipe:
             fitted = HashGNN(recipe=source.name, **source.settings)
             fitted.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
-            tables = {"users": fitted.state_.user_embeddings, "items": fitted.state_.item_embeddings}
+            tables = {"users": fitted.state_.users.embeddings, "items": fitted.state_.items.embeddings}
         else:
             model = _baseline(source, data, width, seed, options)
             tables = {"users": model.user_embeddings, "items": model.item_embeddings}

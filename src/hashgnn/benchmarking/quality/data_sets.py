@@ -143,7 +143,7 @@ def _pairs(folder: Path) -> Iterator[tuple[str, Path, Path]]:
 
 def _paired(name: str, train: Path, test: Path) -> DataSet:
     first = read_interactions(train)
-    second = read_interactions(test, user_ids=first.user_ids, item_ids=first.item_ids, on_unknown="drop")
+    second = read_interactions(test, user_ids=first.user_ids, item_ids=first.item_ids, on_unknown="skip")
     return DataSet(name, first, second, f"{train.name} and {test.name}")
 
 

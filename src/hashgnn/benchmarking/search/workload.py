@@ -13,8 +13,8 @@ from hashgnn.data import Interactions
 from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.index.scores import to_code_length
 from hashgnn.recommender import HashGNN
-from hashgnn.recommender.encoded import trained
-from hashgnn.recommender.float_queries import FloatQueries
+from hashgnn.recommender.queries import EncodedEntities
+from hashgnn.recommender.search_ways import FloatQueries
 
 _BLOCK = 1 << 17
 _ITEMS_A_CLUSTER = 1000
@@ -90,15 +90,15 @@ def model_workload(model: HashGNN, test: Interactions, *, rng: int | np.random.G
     judged = held_out(state.seen, test)
     order = as_generator(rng).permutation(len(judged.users))
     users = judged.users[order]
-    queries = trained(state, "user", users)
+    queries = EncodedEntities.of(state.users, users)
     return Workload(
-        np.ascontiguousarray(state.item_embeddings),
+        np.ascontiguousarray(state.items.embeddings),
         queries.embeddings,
-        state.item_codes,
+        state.items.codes,
         queries.codes,
-        FloatQueries(state, "user")(queries),
-        state.item_bias,
-        learned_bias=state.item_bias is not None,
+        FloatQueries.of_users(state)(queries),
+        state.items.bias,
+        learned_bias=state.items.bias is not None,
         held_out=HeldOut(users, judged.seen[order], judged.relevant[order]),
     )
 

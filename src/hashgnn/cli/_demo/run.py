@@ -106,9 +106,9 @@ def _content(
         },
         configuration=state.config.to_dict(),
         history=state.training["history"],
-        health={"items": code_health(state.item_codes), "users": code_health(state.user_codes)},
+        health={"items": code_health(state.items.codes), "users": code_health(state.users.codes)},
         distances=sample_distances(
-            state.user_codes, state.item_codes, test.user_index, test.item_index, rng=_SEED
+            state.users.codes, state.items.codes, test.user_index, test.item_index, rng=_SEED
         ),
         examples=examples,
         commands=["hashgnn demo"],

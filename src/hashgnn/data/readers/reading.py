@@ -42,7 +42,7 @@ def read_interactions(
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
     user_ids, item_ids : IdMap or None, default=None
         Known ids to align to.
-    on_unknown : {"error", "drop"}, default="error"
+    on_unknown : {"error", "skip"}, default="error"
         See :meth:`Interactions.from_frame`.
 
     Returns
@@ -61,7 +61,7 @@ def read_interactions(
     Ids in a text file are integers where every one is written as such, else text: ``007`` stays ``"007"``.
     Aligned to known ids that are text, they are text.
     """
-    check_choice("on_unknown", on_unknown, ("error", "drop"))
+    check_choice("on_unknown", on_unknown, ("error", "skip"))
     source = open_source(Path(path), format)
     asked = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     try:

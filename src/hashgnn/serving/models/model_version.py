@@ -14,17 +14,15 @@ from typing import Any
 import numpy as np
 
 from hashgnn._types import Array
-from hashgnn.artifact import open_artifact
 from hashgnn.codes import BinaryCodes
 from hashgnn.codes.health import CodeHealth, code_health
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError
-from hashgnn.ranking import CandidateFilter
-from hashgnn.recommender.encoded import trained
-from hashgnn.recommender.fitted import Fitted
-from hashgnn.serving.models.answering import Answerer
+from hashgnn.ranking import CandidateFilter, IndexLists
+from hashgnn.recommender import FittedModel
 from hashgnn.serving.models.item_metadata import FILE_NAME, ItemMetadata, Texts
 from hashgnn.serving.wire.json_ids import IdReader, IdWriter
 from hashgnn.state import ModelState, load_state
+from hashgnn.state.artifact import open_artifact
 
 _HEALTH_CODES = 100_000
 _METADATA_ID = "item_id"
@@ -40,7 +38,7 @@ class ModelVersion:
         Where it lies, links resolved.
     created : str
         When it was saved, UTC, ISO 8601.
-    fitted : Fitted
+    fitted : FittedModel
     metadata : ItemMetadata or None
     loaded : float
         When it was opened, seconds since 1970.
@@ -48,7 +46,7 @@ class ModelVersion:
 
     folder: Path
     created: str
-    fitted: Fitted
+    fitted: FittedModel
     metadata: ItemMetadata | None
     loaded: float = field(default_factory=time.time)
 
@@ -73,24 +71,19 @@ class ModelVersion:
         return datetime.fromisoformat(self.created).timestamp()
 
     @cached_property
-    def answerer(self) -> Answerer:
-        """What ranks items."""
-        return Answerer(self.fitted)
-
-    @cached_property
     def users(self) -> IdReader:
         """Finds users by the ids in a request."""
-        return IdReader(self.state.user_ids, "user")
+        return IdReader(self.state.users.ids, "user")
 
     @cached_property
     def items(self) -> IdReader:
         """Finds items by the ids in a request."""
-        return IdReader(self.state.item_ids, "item")
+        return IdReader(self.state.items.ids, "item")
 
     @cached_property
     def item_ids(self) -> IdWriter:
         """Writes the ids of items into a response."""
-        return IdWriter(self.state.item_ids)
+        return IdWriter(self.state.items.ids)
 
     def find_items(self, query: str, limit: int) -> Array:
         """Return the positions of items whose metadata or id holds the words of a query, at most ``limit``.
@@ -99,7 +92,7 @@ class ModelVersion:
         gives the most popular items.
         """
         if not query:
-            return self.answerer.popular[:limit]
+            return self.fitted.popular_order[:limit]
         holds, begins = (self.metadata or self._id_texts).search(query)
         if not len(holds) and self.metadata is not None:
             holds, begins = self._id_texts.search(query)
@@ -110,7 +103,7 @@ class ModelVersion:
 
     def describe(self) -> dict[str, Any]:
         """Return what ``GET /v1/model`` says of a version."""
-        state, space = self.state, self.answerer.items_for_users
+        state, ways = self.state, self.fitted.items_for_users
         health = self._code_health
         return {
             "version": self.name,
@@ -124,7 +117,7 @@ class ModelVersion:
             "n_bits": state.n_bits,
             "embedding_dim": state.dim,
             "encoder": state.config.encoder.name,
-            "item_bias": state.item_bias is not None,
+            "item_bias": state.items.bias is not None,
             "recipe": state.config.to_dict(),
             "metrics": dict(state.metrics),
             "data_statistics": dict(state.data_statistics),
@@ -134,20 +127,20 @@ class ModelVersion:
                 name: [round(share, 4) for share in of_table.balance.tolist()]
                 for name, of_table in health.items()
             },
-            "search_ways": list(space.ways),
-            "bytes_per_item": {way: space.bytes_per_entry(way) for way in space.ways},
+            "search_ways": list(ways.names),
+            "bytes_per_item": {way: ways.bytes_per_item(way) for way in ways.names},
             "metadata_columns": [] if self.metadata is None else self.metadata.columns,
         }
 
     @cached_property
     def _id_texts(self) -> Texts:
         """The ids as text, to search where there is no metadata."""
-        return Texts([str(value) for value in self.state.item_ids.ids.tolist()])
+        return Texts([str(value) for value in self.state.items.ids.ids.tolist()])
 
     @cached_property
     def _code_health(self) -> dict[str, CodeHealth]:
         """Health of the codes of users and of items, of an even sample where there are very many."""
-        tables = {"user_codes": self.state.user_codes, "item_codes": self.state.item_codes}
+        tables = {"user_codes": self.state.users.codes, "item_codes": self.state.items.codes}
         return {name: code_health(_sample(codes)) for name, codes in tables.items() if len(codes)}
 
 
@@ -157,7 +150,7 @@ def open_version(
     items: Path | None = None,
     item_id: str = _METADATA_ID,
     verify: bool = True,
-    index_recall: float = 1.0,
+    index_recall: float | None = None,
     n_threads: int = 1,
 ) -> ModelVersion:
     """Open a saved model, compare its checksums and try it out.
@@ -171,8 +164,8 @@ def open_version(
         Its column of item ids.
     verify : bool, default=True
         Compare the checksum of every file; ``False`` compares the sizes.
-    index_recall : float, default=1.0
-        As for :meth:`HashGNN.load`; lists are built here.
+    index_recall : float, optional
+        As for :meth:`HashGNN.load`; where another than the saved index is needed, it is built here.
     n_threads : int, default=1
         Threads that compare checksums, in addition to the one that opens.
 
@@ -188,7 +181,7 @@ def open_version(
         # Comparing checksums takes about as long as all the rest; a damaged file fails either way.
         verified = background.submit(open_artifact, folder, verify=verify, n_threads=n_threads)
         try:
-            fitted = Fitted(load_state(folder, verify=False), index_recall)
+            fitted = FittedModel(load_state(folder, verify=False), index_recall)
             metadata = _read_metadata(folder, items, item_id, fitted.state)
             _self_test(path, fitted)
         except HashGNNError:
@@ -205,10 +198,10 @@ def _read_metadata(folder: Path, items: Path | None, item_id: str, state: ModelS
     source = folder / FILE_NAME if items is None else items
     if items is None and not source.exists():
         return None
-    return ItemMetadata.read(source, item_id, state.item_ids)
+    return ItemMetadata.read(source, item_id, state.items.ids)
 
 
-def _self_test(path: Path, fitted: Fitted) -> None:
+def _self_test(path: Path, fitted: FittedModel) -> None:
     """Search for the best item of a user by every way that reads codes, and fold in a history.
 
     This also builds the index, so that no request has to wait for it.
@@ -217,14 +210,14 @@ def _self_test(path: Path, fitted: Fitted) -> None:
     if not state.n_items:
         raise ArtifactError(f"{path}: holds no items, so there is nothing to recommend")
     try:
-        space = fitted.items_for_users
+        ways = fitted.items_for_users
         if state.n_users:
-            queries = trained(state, "user", np.zeros(1, np.int64))
+            queries = fitted.queries_of_users(np.zeros(1, np.int64))
             for way in ("hamming", "hierarchical"):
-                found = space.search(queries, space.options(1, way), CandidateFilter())
+                found = fitted.recommend(queries, ways.options(1, way), CandidateFilter())
                 if not (found.counts == 1).all() or not np.isfinite(found.scores).all():
                     raise ArtifactDamagedError(f"{path}: its self-test by {way} search gave no finite score")
-        folded = Answerer(fitted).of_histories([np.zeros(1, np.int64)]).encoded
+        folded = fitted.fold_in_users(IndexLists.from_rows([[0]]))
         if not np.isfinite(folded.embeddings).all():
             raise ArtifactDamagedError(f"{path}: its self-test by fold-in gave no finite embedding")
     except ArtifactError:
@@ -235,7 +228,7 @@ def _self_test(path: Path, fitted: Fitted) -> None:
 
 def _drop_pages(state: ModelState) -> None:
     """Release the pages of the tables that opening has read once; those in use are read again from the cache."""
-    tables = [state.user_embeddings, state.item_embeddings, *state.fold_in.arrays.values()]
+    tables = [state.users.embeddings, state.items.embeddings, *state.fold_in.arrays.values()]
     for table in tables:
         owner: Any = table
         while isinstance(owner, np.ndarray):

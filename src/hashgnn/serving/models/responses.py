@@ -8,7 +8,7 @@ from typing import Any
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
 from hashgnn.ranking import Matches
-from hashgnn.recommender.encoded import Encoded
+from hashgnn.recommender import EncodedEntities
 from hashgnn.serving.models.item_metadata import ItemMetadata
 from hashgnn.serving.wire.json_ids import IdWriter
 
@@ -59,20 +59,18 @@ def similar_rows(items: Sequence[Any], lists: list[bytes]) -> list[bytes]:
     return [b'{"item":%b,"items":%b}' % (dumps(item), row) for item, row in zip(items, lists, strict=True)]
 
 
-def encoded_rows(encoded: Encoded, known: Array, bias: Array | None) -> list[dict[str, Any]]:
+def encoded_rows(encoded: EncodedEntities, known: Array) -> list[dict[str, Any]]:
     """Return codes and embeddings as JSON values.
 
     Parameters
     ----------
-    encoded : Encoded
+    encoded : EncodedEntities
         Of the entries that are known, in order.
     known : ndarray of shape (n,), bool
         The result has one object for each; its values are null where this is false.
-    bias : ndarray of float, or None
-        In bits, as long as ``encoded``.
     """
     codes, embeddings = encoded.codes.packed, encoded.embeddings
-    biases = None if bias is None else bias.tolist()
+    biases = None if encoded.bias is None else encoded.bias.values().tolist()
     rows: list[dict[str, Any]] = []
     place = 0
     for is_known in known.tolist():

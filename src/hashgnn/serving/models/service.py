@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from hashgnn._json_text import dumps
-from hashgnn._types import Array
 from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.index import InvertedFile
-from hashgnn.recommender.search_space import SearchOptions, SearchSpace
+from hashgnn.ranking import IndexLists
+from hashgnn.recommender import EncodedEntities, Queries
+from hashgnn.recommender.filters import candidate_filter
+from hashgnn.recommender.queries import POPULAR
+from hashgnn.recommender.search_ways import SearchOptions, SearchWays
 from hashgnn.serving.models import responses
 from hashgnn.serving.models.admission import RequestQueue
-from hashgnn.serving.models.answering import POPULAR, Queries
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
 from hashgnn.serving.models.reload_requests import ReloadMailbox
@@ -116,9 +118,7 @@ class Service:
         if users is not None:
             rows = self._rows_of_users(active, request, users, check)
         else:
-            known = [version.items.known(history) for history in histories or ()]
-            queries = version.answerer.of_histories(known)
-            rows = self._rows(version, request, queries, range(len(known)), None, check)
+            rows = self._rows_of_histories(version, request, histories or [], check)
         milliseconds = (time.perf_counter() - started) * 1000
         return responses.ranked_response(version.name, request.search, milliseconds, rows)
 
@@ -131,8 +131,8 @@ class Service:
         if (index < 0).any():
             place = int(np.flatnonzero(index < 0)[0])
             raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
-        options = _search_options(version.answerer.items_for_items, request)
-        found = version.answerer.similar(index, options, check)
+        options = _search_options(version.fitted.items_for_items, request)
+        found = version.fitted.similar_items(index, options, check)
         self._count(version, request.search, len(items), "item")
         lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
         rows = responses.similar_rows(items, lists)
@@ -141,23 +141,26 @@ class Service:
 
     def encode(self, request: EncodeRequest) -> bytes:
         """Answer ``POST /v1/encode``."""
-        version, bias = self.active.current, None
+        version = self.active.current
         if request.items is not None:
             index = version.items.positions(request.items)
             known = index >= 0
-            encoded, bias = version.answerer.of_items(index[known])
+            encoded = EncodedEntities.of(version.state.items, index[known])
         else:
             if request.users is not None:
-                index = version.users.positions(request.users)
-                queries = version.answerer.of_users(index, self._new_items(version, request.users), "fold_in")
+                index, since = (
+                    version.users.positions(request.users),
+                    self._since_training(version, request.users),
+                )
+                queries = version.fitted.queries_of_users(index, since_training=since, on_unknown="fold_in")
             else:
-                histories = [version.items.known(history) for history in request.histories or ()]
-                queries = version.answerer.of_histories(histories)
-            known, encoded = queries.source != POPULAR, queries.encoded
+                lists = IndexLists.from_rows([version.items.known(row) for row in request.histories or ()])
+                queries = version.fitted.queries_of_histories(lists, on_unknown="fold_in")
+            known, encoded = queries.source != POPULAR, queries.entities
         document = {
             "model_version": version.name,
             "n_bits": version.state.n_bits,
-            "results": responses.encoded_rows(encoded, known, bias),
+            "results": responses.encoded_rows(encoded, known),
         }
         return dumps(document)
 
@@ -272,19 +275,33 @@ class Service:
     ) -> dict[int, bytes]:
         """Return the rows that one version gives to users, by their places in the list."""
         index = version.users.positions(users)
-        places: Sequence[int] = range(len(users))
-        if request.on_unknown in ("error", "skip") and (index < 0).any():
-            if request.on_unknown == "error":
-                place = int(np.flatnonzero(index < 0)[0])
-                raise RequestError(
-                    Reason.UNKNOWN_ID, f"users[{place}] is not a user of the model; pass another on_unknown"
-                )
-            places = np.flatnonzero(index >= 0).tolist()
-            users, index = [users[place] for place in places], index[places]
-            if not users:
-                return {}
-        queries = version.answerer.of_users(index, self._new_items(version, users), request.on_unknown)
-        return dict(zip(places, self._rows(version, request, queries, users, name, check), strict=True))
+        if request.on_unknown == "error" and (index < 0).any():
+            place = int(np.flatnonzero(index < 0)[0])
+            raise RequestError(
+                Reason.UNKNOWN_ID, f"users[{place}] is not a user of the model; pass another on_unknown"
+            )
+        queries = version.fitted.queries_of_users(
+            index, since_training=self._since_training(version, users), on_unknown=request.on_unknown
+        )
+        rows = self._rows(version, request, queries, users, name, check)
+        return dict(zip(queries.places.tolist(), rows, strict=True))
+
+    def _rows_of_histories(
+        self, version: ModelVersion, request: RecommendRequest, histories: list[list[Any]], check: Check
+    ) -> list[bytes]:
+        """Return the rows of new users, named by their places in the request."""
+        index = [version.items.positions(history) for history in histories]
+        if request.on_unknown == "error":
+            for place, items in enumerate(index):
+                if not len(items) or (items < 0).any():
+                    raise RequestError(
+                        Reason.UNKNOWN_ID,
+                        f"histories[{place}] must name items of the model only, and at least one; "
+                        "pass another on_unknown",
+                    )
+        lists = IndexLists.from_rows([items[items >= 0] for items in index])
+        queries = version.fitted.queries_of_histories(lists, on_unknown=request.on_unknown)
+        return self._rows(version, request, queries, range(len(histories)), None, check)
 
     def _rows(
         self,
@@ -296,26 +313,37 @@ class Service:
         check: Check,
     ) -> list[bytes]:
         """Rank items for queries of one version and return their rows of the response."""
-        found = version.answerer.recommend(
+        fitted, allow = version.fitted, None
+        options = _search_options(fitted.items_for_users, request)
+        if request.allow is not None:
+            allow = version.items.positions(request.allow)
+            if request.on_unknown == "error" and (allow < 0).any():
+                place = int(np.flatnonzero(allow < 0)[0])
+                raise RequestError(
+                    Reason.UNKNOWN_ID, f"allow[{place}] is not an item of the model; pass another on_unknown"
+                )
+            allow = allow[allow >= 0]
+        candidates = candidate_filter(
+            version.state.n_items,
             queries,
-            _search_options(version.answerer.items_for_users, request),
             filter_seen=request.filter_seen,
-            allow=None if request.allow is None else version.items.known(request.allow),
+            allow=allow,
             block=version.items.known(request.block) if request.block else None,
-            check=check,
         )
-        self._count(version, request.search, len(queries.encoded), "user")
+        found = fitted.recommend(queries, options, candidates, check)
+        self._count(version, request.search, len(queries.entities), "user")
         lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
-        return responses.recommended_rows(users, queries.source_names, lists, name)
+        chosen = [users[place] for place in queries.places.tolist()]
+        return responses.recommended_rows(chosen, queries.source_names, lists, name)
 
-    def _new_items(self, version: ModelVersion, users: Sequence[Any]) -> list[Array] | None:
+    def _since_training(self, version: ModelVersion, users: Sequence[Any]) -> IndexLists | None:
         """Return the known items that users have interacted with since the training; None without any."""
         if self.store is None or not self.store.count:
             return None
         histories = [self.store.history(user) for user in users]
         if not any(histories):
             return None
-        return [version.items.known(history, strict=False) for history in histories]
+        return IndexLists.from_rows([version.items.known(history, strict=False) for history in histories])
 
     def _check_results(self, n_rows: int, k: int) -> None:
         if n_rows * k > self.settings.result_limit:
@@ -362,9 +390,9 @@ def new_service(settings: ServiceSettings) -> Service:
     return Service(settings, InteractionStore.open(settings.interactions))
 
 
-def _search_options(space: SearchSpace, request: RecommendRequest | SimilarItemsRequest) -> SearchOptions:
+def _search_options(ways: SearchWays, request: RecommendRequest | SimilarItemsRequest) -> SearchOptions:
     """Return checked options; ``k`` is at most the number of items."""
     try:
-        return space.options(min(request.k, len(space)), request.search, request.oversampling)
+        return ways.options(min(request.k, len(ways)), request.search, request.oversampling)
     except ParameterError as error:
         raise RequestError(Reason.INVALID, str(error)) from None

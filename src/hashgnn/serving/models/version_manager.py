@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from hashgnn.artifact import MANIFEST
 from hashgnn.errors import ArtifactError, HashGNNError
 from hashgnn.serving.wire.schemas import ReloadRequest
+from hashgnn.state.artifact import MANIFEST
 
 CURRENT = "current"
 

@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from hashgnn._types import OnUnknown
+
 MAX_K = 1000
 MAX_BATCH = 1024
 MAX_HISTORY = 10_000
@@ -52,7 +54,6 @@ Oversampling = Annotated[
 ]
 Search = Literal["hamming", "biased", "asymmetric", "hierarchical", "float"]
 SimilarSearch = Literal["hamming", "asymmetric", "hierarchical", "float"]
-OnUnknown = Literal["error", "skip", "popular", "fold_in"]
 
 
 def _exactly_one(*names: str) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashgnn import _files, artifact
-from hashgnn.artifact import MANIFEST, open_artifact, read_artifact, write_artifact
+from hashgnn import _files
 from hashgnn.errors import (
     ArtifactDamagedError,
     ArtifactError,
@@ -21,6 +20,8 @@ from hashgnn.errors import (
     ParameterError,
     StorageError,
 )
+from hashgnn.state import artifact
+from hashgnn.state.artifact import MANIFEST, open_artifact, read_artifact, write_artifact
 
 DOCUMENT = {"config": {"n_bits": 8, "name": "é"}, "metrics": {"recall@20": np.float32(0.5)}}
 
@@ -240,7 +241,7 @@ SYSTEM_CALLS = """
 import os, signal, sys
 from pathlib import Path
 from hashgnn import _files
-from hashgnn.artifact import read_artifact, write_artifact
+from hashgnn.state.artifact import read_artifact, write_artifact
 
 path = Path(sys.argv[1])
 if sys.argv[2] != "exchange":
@@ -301,7 +302,7 @@ def test_a_crash_before_any_system_call_leaves_the_old_or_the_new_model(
 REWRITE = """
 import sys
 from pathlib import Path
-from hashgnn.artifact import write_artifact
+from hashgnn.state.artifact import write_artifact
 
 content = 0
 while True:

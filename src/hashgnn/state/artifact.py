@@ -54,7 +54,7 @@ class Artifact:
     ----------
     path : Path
     format_version : int
-        Of the format that it is written in.
+        That it was written in, from 1 to ``FORMAT_VERSION``.
     created : str
         Time of writing, UTC, ISO 8601.
     library_versions : dict of str to str
@@ -158,14 +158,14 @@ def read_artifact(path: Path, read: Callable[[Artifact], T], *, verify: bool = T
     ``read`` about what it found becomes :class:`ArtifactDamagedError`.
     """
     while True:
-        raw = _manifest_bytes(path)
+        mark = _mark(path)
         try:
-            result = _read(_check(path, raw, verify=verify), read)
+            result = _read(_check(path, _manifest_bytes(path), verify=verify), read)
         except ArtifactError:
-            if raw == _manifest_bytes(path):
+            if _mark(path) == mark:
                 raise
         else:
-            if raw == _manifest_bytes(path):
+            if _mark(path) == mark:
                 return result
 
 
@@ -180,6 +180,15 @@ def _read(artifact: Artifact, read: Callable[[Artifact], T]) -> T:
         raise ArtifactDamagedError(
             f"{artifact.path}: its files do not fit together, {error}; the folder was edited"
         ) from error
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """Return what tells a manifest from that of a folder that took its place; None where there is none."""
+    try:
+        status = ((set_aside(path) or path) / MANIFEST).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _manifest_bytes(path: Path) -> bytes:

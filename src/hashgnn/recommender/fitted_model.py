@@ -1,0 +1,306 @@
+"""``FittedModel``: what a fitted model answers, in internal indices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from hashgnn._checks import check_choice, check_float
+from hashgnn._types import ON_UNKNOWN, Array, OnUnknown
+from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.errors import ParameterError, UnknownIdError
+from hashgnn.index import HammingIndex, InvertedFile, build_index
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches
+from hashgnn.recommender.new_item_bias import NewItemBias
+from hashgnn.recommender.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
+from hashgnn.recommender.search_ways import FloatQueries, SearchOptions, SearchWays
+from hashgnn.state import IndexedCodes, ModelState
+
+Check: TypeAlias = Callable[[], None]
+
+_TUNING_USERS = 64
+_CHECKED_ROWS = 64  # searched between two calls of ``check``
+
+
+class FittedModel:
+    """A model state made ready to answer. Read-only, so safe to use from many threads.
+
+    This is the one way from queries to matches: the library, the service, the command line and evaluation
+    all use it. Users and items go by internal index. What is built on first use is built from the state
+    alone, so two threads that build it at the same time build the same.
+
+    Parameters
+    ----------
+    state : ModelState
+    index_recall : float, optional
+        Share of the exact best items by code that a search shall find, in ``(0, 1]``; ``None`` takes that of
+        the state. Below 1, many items lie in lists of which a search reads the nearest.
+
+    Raises
+    ------
+    ParameterError
+        If ``index_recall`` is out of its range.
+    """
+
+    def __init__(self, state: ModelState, index_recall: float | None = None) -> None:
+        self.state = state
+        share = state.index_recall if index_recall is None else index_recall
+        self.index_recall = check_float("index_recall", share, minimum=0, maximum=1, open_minimum=True)
+        self.seen = IndexLists.from_matrix(state.seen)
+
+    @cached_property
+    def item_index(self) -> HammingIndex | InvertedFile:
+        """The codes of the items, ready to be searched: the index of the artifact, or one made from the codes."""
+        saved, users = self.state.items.index, self.state.users.codes
+        if saved is not None and self.index_recall == self.state.index_recall:
+            return saved
+        index = build_index(
+            self.state.items.codes,
+            item_bias=self.state.items.bias,
+            index_recall=self.index_recall,
+            queries=users[:: max(1, len(users) // _TUNING_USERS)] if len(users) else None,
+        )
+        assert isinstance(index, HammingIndex | InvertedFile)
+        return index
+
+    @property
+    def indexed_state(self) -> ModelState:
+        """The state with its items in ``item_index``, as it is saved."""
+        codes = IndexedCodes(self.item_index)
+        items = replace(self.state.items, codes=codes, bias=codes.bias)
+        return replace(self.state, items=items, index_recall=self.index_recall)
+
+    @cached_property
+    def items_for_users(self) -> SearchWays:
+        """The items, to be recommended to users."""
+        queries = FloatQueries.of_users(self.state)
+        return SearchWays(self.state.items, self.item_index, queries, similar=False)
+
+    @cached_property
+    def items_for_items(self) -> SearchWays:
+        """The items, to be compared with items."""
+        queries = FloatQueries.of_items(self.state)
+        return SearchWays(self.state.items, self.item_index, queries, similar=True)
+
+    @cached_property
+    def users_for_users(self) -> SearchWays:
+        """The users, to be compared with users."""
+        queries = FloatQueries.of_users(self.state)
+        return SearchWays(self.state.users, HammingIndex(self.state.users.codes), queries, similar=True)
+
+    @cached_property
+    def popularity(self) -> Array:
+        """Users who interacted with each item, (n_items,) int64."""
+        return np.bincount(self.state.seen.indices, minlength=self.state.n_items)
+
+    @cached_property
+    def popular_order(self) -> Array:
+        """Items from the most to the least popular, (n_items,) int64; ties go to the smaller index."""
+        return np.argsort(-self.popularity, kind="stable")
+
+    @cached_property
+    def new_item_bias(self) -> NewItemBias | None:
+        """The bias of items that are folded in; ``None`` where the model has no item bias."""
+        return NewItemBias.fit(self.state.items.bias, self.popularity)
+
+    def queries_of_users(
+        self,
+        user_index: Array,
+        *,
+        since_training: IndexLists | None = None,
+        on_unknown: OnUnknown = "error",
+    ) -> Queries:
+        """Return one row for each user.
+
+        A user with interactions since the training is folded in from all that is known of them, seen in
+        training or since; the others have their trained code.
+
+        Parameters
+        ----------
+        user_index : ndarray of shape (n,), int64
+            -1 for a user who is not in the training data.
+        since_training : IndexLists of length n, optional
+            Items that each user interacted with since the training.
+        on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
+            A user who is not in the training data: raise, leave the row out, answer with popular items, or
+            fold in the interactions since the training (popular items where there are none).
+
+        Raises
+        ------
+        UnknownIdError
+            If a user is unknown and ``on_unknown="error"``.
+        """
+        check_choice("on_unknown", on_unknown, ON_UNKNOWN)
+        known = user_index >= 0
+        if on_unknown == "error" and not known.all():
+            raise UnknownIdError(f"{int((~known).sum())} of {len(known)} users are not in the training data")
+        places = np.flatnonzero(known) if on_unknown == "skip" else np.arange(len(known))
+        index, known, seen = user_index[places], known[places], self.seen[user_index[places]]
+        source = np.where(known, MODEL, POPULAR).astype(np.int8)
+        if since_training is not None and len(since_training.indices):
+            new = since_training[places]
+            folds = new.lengths > 0
+            source[folds if on_unknown == "fold_in" else folds & known] = HISTORY
+            seen = seen.union(new)
+        trained, folded = np.flatnonzero(source == MODEL), np.flatnonzero(source == HISTORY)
+        parts = []
+        if len(trained) or not len(folded):
+            parts.append((trained, EncodedEntities.of(self.state.users, index[trained])))
+        if len(folded):
+            parts.append((folded, self.fold_in_users(seen[folded])))
+        return Queries(source, interleave(parts, self.state.n_bits), seen, places, len(user_index))
+
+    def queries_of_histories(
+        self, histories: IndexLists, *, features: Any = None, on_unknown: OnUnknown = "error"
+    ) -> Queries:
+        """Return one row for each history: what a new user interacted with, folded in.
+
+        Parameters
+        ----------
+        histories : IndexLists of length n
+        features : sparse matrix of shape (n, n_columns), optional
+            Side features of the same users.
+        on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
+            An empty history: raise, leave the row out, or answer with popular items (the last two).
+
+        Raises
+        ------
+        ParameterError
+            If a history is empty and ``on_unknown="error"``.
+        """
+        check_choice("on_unknown", on_unknown, ON_UNKNOWN)
+        known = histories.lengths > 0
+        if on_unknown == "error" and not known.all():
+            row = int(np.flatnonzero(~known)[0])
+            raise ParameterError(
+                f'each of histories must name an item, history {row} is empty; pass on_unknown="popular"'
+            )
+        places = np.flatnonzero(known) if on_unknown == "skip" else np.arange(len(histories))
+        source = np.where(known[places], HISTORY, POPULAR).astype(np.int8)
+        some = None if features is None else features[known]
+        entities = self.fold_in_users(histories[np.flatnonzero(known)], some)
+        return Queries(source, entities, histories[places], places, len(histories))
+
+    def recommend(
+        self,
+        queries: Queries,
+        options: SearchOptions,
+        candidates: CandidateFilter,
+        check: Check | None = None,
+    ) -> Matches:
+        """Rank items for each query.
+
+        Parameters
+        ----------
+        queries : Queries
+        options : SearchOptions
+            Of :meth:`SearchWays.options` of ``items_for_users``.
+        candidates : CandidateFilter of as many queries
+            What each may get.
+        check : callable, optional
+            Called between blocks of rows; what it raises ends the search.
+
+        Returns
+        -------
+        Matches
+            Scores of the search way. Popular items are scored by the number of their users.
+        """
+        personal = np.flatnonzero(queries.source != POPULAR)
+        if len(personal) == len(queries):
+            return _search(self.items_for_users, queries.entities, options, candidates, check)
+        result = Matches.empty(len(queries), options.k)
+        found = _search(self.items_for_users, queries.entities, options, candidates[personal], check)
+        result.positions[personal], result.scores[personal] = found.positions, found.scores
+        result.counts[personal] = found.counts
+        for row in np.flatnonzero(queries.source == POPULAR).tolist():
+            if check is not None:
+                check()
+            best = self._most_popular(options.k, candidates[np.array([row])])
+            result.positions[row, : len(best)] = best
+            result.scores[row, : len(best)] = self.popularity[best]
+            result.counts[row] = len(best)
+        return result
+
+    def similar_items(self, index: Array, options: SearchOptions, check: Check | None = None) -> Matches:
+        """Rank the items most similar to some items, which are themselves left out.
+
+        ``options`` are of :meth:`SearchWays.options` of ``items_for_items``.
+        """
+        queries = EncodedEntities.of(self.state.items, index)
+        return _search(self.items_for_items, queries, options, _all_but(index), check)
+
+    def similar_users(self, index: Array, options: SearchOptions, check: Check | None = None) -> Matches:
+        """Rank the users most similar to some users; as :meth:`similar_items`."""
+        queries = EncodedEntities.of(self.state.users, index)
+        return _search(self.users_for_users, queries, options, _all_but(index), check)
+
+    def fold_in_users(self, histories: IndexLists, features: Any = None) -> EncodedEntities:
+        """Return codes and embeddings of new users from their items, their side features, or both.
+
+        Parameters
+        ----------
+        histories : IndexLists of length n
+        features : sparse matrix of shape (n, n_columns), optional
+        """
+        output = self.state.fold_in.users(histories.matrix(self.state.n_items), features)
+        return self._encoded(output, self.state.projection.users(output))
+
+    def fold_in_items(self, audiences: IndexLists, features: Any = None) -> EncodedEntities:
+        """Return codes, embeddings and bias of new items from their users, their side features, or both.
+
+        Parameters
+        ----------
+        audiences : IndexLists of length n
+        features : sparse matrix of shape (n, n_columns), optional
+        """
+        output = self.state.fold_in.items(audiences.matrix(self.state.n_users), features)
+        line = self.new_item_bias
+        bias = None if line is None else line.of(audiences.lengths)
+        return self._encoded(output, self.state.projection.items(output), bias)
+
+    def _encoded(self, output: Array, relaxed: Array, bias: ItemBias | None = None) -> EncodedEntities:
+        keeps_relaxed = self.state.config.float_embedding == "relaxed"
+        return EncodedEntities(BinaryCodes.from_signs(relaxed), relaxed if keeps_relaxed else output, bias)
+
+    def _most_popular(self, k: int, candidates: CandidateFilter) -> Array:
+        """Return the most popular items that one query may get, at most ``k``."""
+        order = self.popular_order
+        if candidates.allow_all is not None:
+            order = order[candidates.allow_all[order]]
+        if candidates.allow_per_query is not None:
+            order = order[np.isin(order, candidates.allow_per_query.indices)]
+        if candidates.block_per_query is not None:
+            blocked = candidates.block_per_query.indices
+            order = order[: k + len(blocked)]
+            order = order[~np.isin(order, blocked)]
+        return order[:k]
+
+
+def _search(
+    ways: SearchWays,
+    queries: EncodedEntities,
+    options: SearchOptions,
+    candidates: CandidateFilter,
+    check: Check | None,
+) -> Matches:
+    if check is None:
+        return ways.search(queries, options, candidates)
+    check()
+    n = len(queries)
+    if n <= _CHECKED_ROWS:
+        return ways.search(queries, options, candidates)
+    parts = []
+    for start in range(0, n, _CHECKED_ROWS):
+        rows = np.arange(start, min(start + _CHECKED_ROWS, n))
+        parts.append(ways.search(queries[rows], options, candidates[rows]))
+        check()
+    return Matches.concatenate(parts)
+
+
+def _all_but(index: Array) -> CandidateFilter:
+    """Return a filter that leaves each query itself out."""
+    return CandidateFilter(block_per_query=IndexLists(np.arange(len(index) + 1), index))
