@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -26,7 +27,15 @@ from hashgnn.recommender import HashGNN
 SHELL = "sh"
 KINDS = {"python", SHELL, "json", "toml", "text"}
 # Commands of the library that take a moment; the others are parsed, and not run.
-QUICK = {("recommend",), ("similar",), ("inspect",), ("evaluate",), ("data", "list"), ("data", "stats")}
+QUICK = {
+    ("recommend",),
+    ("similar",),
+    ("inspect",),
+    ("evaluate",),
+    ("data", "list"),
+    ("data", "stats"),
+    ("recipes",),
+}
 OTHER_PROGRAMS = {"curl", "export", "ln"}
 
 
@@ -119,7 +128,7 @@ COMMANDS = [
     (page_name(page), command)
     for page in PAGES
     for block in blocks(page)
-    if block.kind == SHELL and not (block.reason or "").startswith("awaits")
+    if block.kind == SHELL
     for command in block.commands
 ]
 
@@ -266,6 +275,11 @@ def test_the_levels_of_the_architecture_page_are_those_of_the_test() -> None:
     rows = re.findall(r"^\| (\d+) \| (.+?) \|", text, re.MULTILINE)
     written = {int(level): set(re.findall(r"`(\w+)`", rooms)) for level, rooms in rows}
     assert written == {level: set(rooms) for level, rooms in LEVELS.items()}
+
+
+def test_the_page_of_settings_is_made_from_the_config() -> None:
+    made = runpy.run_path(str(ROOT / "docs/reference/make_settings.py"))
+    assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "run docs/reference/make_settings.py"
 
 
 @cache
