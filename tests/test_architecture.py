@@ -21,7 +21,6 @@ LEVELS = {
         "_json_text",
         "_tensors",
         "_extras",
-        "_frames",
         "_progress",
         "_types",
         "_registry",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -26,7 +27,15 @@ from hashgnn.recommender import HashGNN
 SHELL = "sh"
 KINDS = {"python", SHELL, "json", "toml", "text"}
 # Commands of the library that take a moment; the others are parsed, and not run.
-QUICK = {("recommend",), ("similar",), ("inspect",), ("evaluate",), ("data", "list"), ("data", "stats")}
+QUICK = {
+    ("recommend",),
+    ("similar",),
+    ("inspect",),
+    ("evaluate",),
+    ("data", "list"),
+    ("data", "stats"),
+    ("recipes",),
+}
 OTHER_PROGRAMS = {"curl", "export", "ln"}
 
 
@@ -57,7 +66,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "genre": [t[-1] for t in titles],
     }
     pq.write_table(pa.table(table), folder / "titles.parquet")
-    model = HashGNN(n_bits=32, epochs=1, embedding_dim=16, teacher_rank=8, teacher_k=10)
+    settings = {"optimizer": {"epochs": 1}, "teacher": {"rank": 8, "k": 10}}
+    model = HashGNN(n_bits=32, embedding_dim=16, **settings)
     model.fit(train, device="cpu", n_threads=1, rng=0, progress=False)
     for saved in ("artifacts/v1", "models/v1"):
         model.save(folder / saved)
@@ -118,7 +128,7 @@ COMMANDS = [
     (page_name(page), command)
     for page in PAGES
     for block in blocks(page)
-    if block.kind == SHELL and not (block.reason or "").startswith("awaits")
+    if block.kind == SHELL
     for command in block.commands
 ]
 
@@ -265,6 +275,11 @@ def test_the_levels_of_the_architecture_page_are_those_of_the_test() -> None:
     rows = re.findall(r"^\| (\d+) \| (.+?) \|", text, re.MULTILINE)
     written = {int(level): set(re.findall(r"`(\w+)`", rooms)) for level, rooms in rows}
     assert written == {level: set(rooms) for level, rooms in LEVELS.items()}
+
+
+def test_the_page_of_settings_is_made_from_the_config() -> None:
+    made = runpy.run_path(str(ROOT / "docs/reference/make_settings.py"))
+    assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "run docs/reference/make_settings.py"
 
 
 @cache

@@ -46,7 +46,7 @@ def test_the_help_of_valid_says_what_the_recipes_do(run: Run, monkeypatch: pytes
     monkeypatch.setenv("COLUMNS", "400")
     _, out, _ = run("fit", "--help")
     assert "default holds nothing out and keeps the last epoch, paper and authors hold out a tenth" in out
-    shares = {name: load_recipe(name).validation_share for name in ("default", "paper", "authors")}
+    shares = {name: load_recipe(name).validation.share for name in ("default", "paper", "authors")}
     assert shares == {"default": 0, "paper": 0.1, "authors": 0.1}
 
 

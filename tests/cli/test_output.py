@@ -42,6 +42,8 @@ def test_every_line_has_the_prefix(capsys: pytest.CaptureFixture[str]) -> None:
     lines = (printed.out + printed.err).splitlines()
     assert len(lines) == 7
     assert all(line.startswith("[made up]") for line in lines)
+    assert out.progress is False  # lines of the library have no prefix
+    assert out.with_prefix("").progress is None
 
 
 def test_quiet_keeps_results_and_drops_notes(capsys: pytest.CaptureFixture[str]) -> None:

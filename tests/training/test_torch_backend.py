@@ -42,13 +42,12 @@ def test_lists_are_those_of_the_processor(
     family: type[ChebyshevFilter] | type[SpectralFilter],
     filter_seen: bool,
     graph: BipartiteGraph,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hashgnn.training.torch_backend._BLOCK_BYTES", 4 * 200 * 70)  # several blocks
+    backend = TorchBackend(DEVICE, block_bytes=4 * 200 * 70)  # several blocks
     fitted = family.fit(graph, rank=20, alpha=0.3, rng=0)
     for kept in (None, 100):
         here = fitted.top(10, filter_seen=filter_seen, kept=kept).positions
-        there = fitted.top(10, filter_seen=filter_seen, kept=kept, backend=TorchBackend(DEVICE)).positions
+        there = fitted.top(10, filter_seen=filter_seen, kept=kept, backend=backend).positions
         assert there.dtype == np.int64
         assert (here == there).mean() > 0.99  # sums are rounded otherwise
 

@@ -110,9 +110,11 @@ def test_a_search_that_was_killed_in_a_trial_tries_it_again(blocks: Interactions
     journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "mine.tune" / "study.jsonl"))
     study = optuna.load_study(study_name="tune", storage=optuna.storages.JournalStorage(journal))
     study.enqueue_trial({"optimizer.learning_rate": 0.05})
-    study.ask().suggest_float("learning_rate", 1e-6, 0.1, log=True)  # and nothing more: the process is gone
+    study.ask().suggest_float(
+        "optimizer.learning_rate", 1e-6, 0.1, log=True
+    )  # and nothing more: the process is gone
     found = search(blocks, path, n_trials=3)
-    states = [(trial.state, trial.settings["learning_rate"]) for trial in found.trials]
+    states = [(trial.state, trial.settings["optimizer.learning_rate"]) for trial in found.trials]
     assert states[1:] == [("failed", 0.05), ("complete", 0.05)]
 
 

@@ -38,8 +38,12 @@ class Output:
 
     @property
     def progress(self) -> bool | None:
-        """What the library's ``progress=`` takes: no bar, or one where stderr is a terminal."""
-        return False if self.quiet else None
+        """What the library's ``progress=`` takes: ``None`` reports on stderr, ``False`` is silent.
+
+        Lines of the library have no prefix. Where every line must have one, only a bar on a terminal is shown.
+        """
+        silent = self.quiet or (self.prefix != "" and not sys.stderr.isatty())
+        return False if silent else None
 
     def with_prefix(self, prefix: str) -> Output:
         """Return the same output with another prefix."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hashgnn._checks import check_choice, check_float, check_int
+from hashgnn._checks import check_float, check_int
+from hashgnn._registry import Registry
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactError, ParameterError
 from hashgnn.index.base import CandidateIndex, MutableIndex
@@ -26,13 +27,14 @@ _TUNING_K = 100
 
 @dataclass(frozen=True)
 class _Request:
-    """What :func:`build_index` was called with, after ``kind`` was chosen."""
+    """What :func:`build_index` was called with."""
 
     codes: BinaryCodes
     item_bias: ItemBias | None
     index_recall: float
     queries: BinaryCodes | None
     n_threads: int
+    scan_limit: int
     options: Mapping[str, Any]
 
 
@@ -63,17 +65,25 @@ def _hnsw(request: _Request) -> CandidateIndex:
     return FaissBinaryHNSW(request.codes, **request.options)
 
 
+def _auto(request: _Request) -> CandidateIndex:
+    scans = request.index_recall == 1 or len(request.codes) <= request.scan_limit
+    return _exact(request) if scans else _inverted_file(request)
+
+
 # A new kind of index has a row here, and one in the second table where it can be saved.
-_BUILDERS: dict[str, Callable[[_Request], CandidateIndex]] = {
-    "exact": _exact,
-    "multi-index": _multi_index,
-    "inverted-file": _inverted_file,
-    "hnsw": _hnsw,
-}
+INDEXES: Registry[Callable[[_Request], CandidateIndex]] = Registry(
+    "kind",
+    {
+        "auto": _auto,
+        "exact": _exact,
+        "multi-index": _multi_index,
+        "inverted-file": _inverted_file,
+        "hnsw": _hnsw,
+    },
+)
 _SAVED: dict[str, type[MutableIndex[Any]]] = {
     index.kind: index for index in (HammingIndex, MultiIndexHashing, InvertedFile, HierarchicalIndex)
 }
-KINDS = ("auto", *_BUILDERS)
 
 
 def build_index(
@@ -115,12 +125,10 @@ def build_index(
     >>> build_index(BinaryCodes(np.zeros((3, 2), np.uint8)))
     HammingIndex(n=3, n_bits=16, item_bias=False)
     """
-    check_choice("kind", kind, KINDS)
+    build = INDEXES[kind]
     recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
     limit = check_int("scan_limit", SCAN_LIMIT if scan_limit is None else scan_limit, minimum=0)
-    if kind == "auto":
-        kind = "exact" if recall == 1 or len(codes) <= limit else "inverted-file"
-    return _BUILDERS[kind](_Request(codes, item_bias, recall, queries, n_threads, options))
+    return build(_Request(codes, item_bias, recall, queries, n_threads, limit, options))
 
 
 def load_index(path: str | Path, *, verify: bool = False) -> MutableIndex[Any]:

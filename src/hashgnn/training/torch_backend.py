@@ -60,11 +60,17 @@ class TorchBackend(_Torch):
     """Arrays are torch tensors on one device; sums are rounded otherwise than on the processor.
 
     Among equal scores the order is the device's own. What belongs to the last filter stays on the device.
+
+    Parameters
+    ----------
+    device : torch.device
+    block_bytes : int, default=268435456
+        Dense float32 scores held on the device at a time.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, block_bytes: int = _DEVICE_BLOCK_BYTES) -> None:
         super().__init__()
-        self._device = device
+        self._device, self._block_bytes = device, block_bytes
         self._filter: Filter | None = None
 
     def sparse(self, matrix: sp.csr_matrix) -> torch.Tensor:
@@ -86,7 +92,7 @@ class TorchBackend(_Torch):
         return basis, triangle
 
     def block_size(self, n_items: int) -> int:
-        return rows_per_block(n_items, _DEVICE_BLOCK_BYTES)
+        return rows_per_block(n_items, self._block_bytes)
 
     def spread(self, fitted: Filter, rows: sp.csr_matrix) -> torch.Tensor:
         self._keep(fitted)
