@@ -10,7 +10,6 @@ from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.recommender import EncodedEntities, FittedModel, Queries
-from hashgnn.recommender.filters import candidate_filter
 from hashgnn.testing.states import random_state
 
 SEEN = np.array([[0, 1, 0, 1, 0], [0, 1, 0, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]], np.float32)
@@ -58,7 +57,7 @@ def test_popular_items_obey_every_filter(fitted: FittedModel) -> None:
     options = fitted.items_for_users.options(3, "biased")
 
     def found(**lists: object) -> list[list[int]]:
-        candidates = candidate_filter(5, queries, **lists)  # type: ignore[arg-type]
+        candidates = queries.candidates(5, **lists)  # type: ignore[arg-type]
         return fitted.recommend(queries, options, candidates).lists()
 
     assert found() == [[1, 3, 2]] * 2
@@ -66,7 +65,7 @@ def test_popular_items_obey_every_filter(fitted: FittedModel) -> None:
     assert found(block=np.array([1])) == [[3, 2, 0]] * 2
     assert found(allow=IndexLists.from_rows([[4, 3], []])) == [[3, 4], []]
     assert found(block=IndexLists.from_rows([[1, 3], [2]])) == [[2, 0, 4], [1, 3, 0]]
-    scores = fitted.recommend(queries, options, candidate_filter(5, queries)).scores
+    scores = fitted.recommend(queries, options, queries.candidates(5)).scores
     assert scores.tolist() == [[3.0, 2.0, 1.0]] * 2
 
 

@@ -19,7 +19,6 @@ from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
 from hashgnn.recommender.base import Recommender
-from hashgnn.recommender.filters import candidate_filter
 from hashgnn.recommender.fitted_model import FittedModel
 from hashgnn.recommender.id_lookup import (
     as_list,
@@ -529,9 +528,8 @@ class HashGNN(Recommender):
     ) -> CandidateFilter:
         ids, n = self.state_.items.ids, queries.n_requested
         remedy = "remove them from allow, or pass another on_unknown" if on_unknown == "error" else None
-        return candidate_filter(
+        return queries.candidates(
             len(ids),
-            queries,
             filter_seen=filter_seen,
             allow=look_up_choice(ids, "allow", allow, n, remedy=remedy),
             block=look_up_choice(ids, "block", block, n, remedy=None),

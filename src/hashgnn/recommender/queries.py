@@ -9,7 +9,7 @@ import numpy as np
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index import EmbeddedCodes
-from hashgnn.ranking import IndexLists
+from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.state import Side
 
 MODEL, HISTORY, POPULAR = 0, 1, 2
@@ -76,6 +76,40 @@ class Queries:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def candidates(
+        self,
+        n_items: int,
+        *,
+        filter_seen: bool = True,
+        allow: Array | IndexLists | None = None,
+        block: Array | IndexLists | None = None,
+    ) -> CandidateFilter:
+        """Return what each row may get: seen items, an allow list and a block list as one filter.
+
+        Parameters
+        ----------
+        n_items : int
+        filter_seen : bool, default=True
+            Leave out what each row has seen.
+        allow, block : ndarray of item indices, or IndexLists of length ``n_requested``, optional
+            Only these items, or none of these: one array for all rows, or one list for each row of the
+            request.
+        """
+        excluded = self.seen if filter_seen else None
+        allow_all = allow_per_query = None
+        if isinstance(allow, IndexLists):
+            allow_per_query = allow[self.places]
+        elif allow is not None:
+            allow_all = np.zeros(n_items, bool)
+            allow_all[allow] = True
+        if isinstance(block, IndexLists):
+            blocked = block[self.places]
+            excluded = blocked if excluded is None else excluded.union(blocked)
+        elif block is not None and len(block):
+            allow_all = np.ones(n_items, bool) if allow_all is None else allow_all
+            allow_all[block] = False
+        return CandidateFilter(excluded, allow_per_query, allow_all)
 
     @property
     def source_names(self) -> list[str]:

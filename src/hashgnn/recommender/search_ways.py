@@ -65,9 +65,10 @@ class SearchWays:
     ) -> None:
         self._side, self._index, self._float_queries, self._similar = side, index, float_queries, similar
         self._bias = None if similar else side.bias
+        self._n = len(side)
 
     def __len__(self) -> int:
-        return len(self._side)
+        return self._n
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
 from hashgnn.recommender import EncodedEntities, Queries
-from hashgnn.recommender.filters import candidate_filter
 from hashgnn.recommender.queries import POPULAR
 from hashgnn.recommender.search_ways import SearchOptions, SearchWays
 from hashgnn.serving.models import responses
@@ -323,9 +322,8 @@ class Service:
                     Reason.UNKNOWN_ID, f"allow[{place}] is not an item of the model; pass another on_unknown"
                 )
             allow = allow[allow >= 0]
-        candidates = candidate_filter(
-            version.state.n_items,
-            queries,
+        candidates = queries.candidates(
+            len(fitted.items_for_users),
             filter_seen=request.filter_seen,
             allow=allow,
             block=version.items.known(request.block) if request.block else None,
@@ -354,7 +352,7 @@ class Service:
             )
 
     def _count(self, version: ModelVersion, search: str, n_queries: int, source: str) -> None:
-        self.metrics.scanned.labels(search).inc(n_queries * version.state.n_items)
+        self.metrics.scanned.labels(search).inc(n_queries * len(version.fitted.items_for_users))
         self.metrics.rows.labels(source).inc(n_queries)
 
     def _open(self, path: Path) -> ModelVersion:
