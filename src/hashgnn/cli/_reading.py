@@ -38,15 +38,18 @@ def read_interactions(path: Path, columns: Columns, out: Output, *, like: Any = 
     path : Path
     columns : Columns
     out : Output
-    like : object with ``user_ids`` and ``item_ids``, or None
-        Interactions or a model's state whose ids the rows are aligned to; rows of other users and items
+    like : Interactions, ModelState or None
+        Whose ids the rows are aligned to; rows of other users and items
         are left out, and counted in a warning.
     """
+    from hashgnn.data import Interactions
     from hashgnn.data import read_interactions as read
 
-    known = (
-        {} if like is None else {"user_ids": like.user_ids, "item_ids": like.item_ids, "on_unknown": "skip"}
-    )
+    known: dict[str, Any] = {}
+    if like is not None:
+        aligned = isinstance(like, Interactions)
+        users, items = (like.user_ids, like.item_ids) if aligned else (like.users.ids, like.items.ids)
+        known = {"user_ids": users, "item_ids": items, "on_unknown": "skip"}
     interactions = read(
         path,
         format=columns.file_format,
