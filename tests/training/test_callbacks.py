@@ -92,8 +92,8 @@ def test_callbacks_do_not_change_what_is_learned(blocks: Interactions, tmp_path:
         1, callbacks=[Follower()], checkpoint_dir=tmp_path, log_path=tmp_path / "log", progress=None
     )
     one, other = (train(blocks, config, options=options) for options in (run_options(1), followed))
-    assert np.array_equal(one.user_embeddings, other.user_embeddings)
-    assert one.item_codes == other.item_codes
+    assert np.array_equal(one.users.embeddings, other.users.embeddings)
+    assert one.items.codes == other.items.codes
 
 
 @pytest.mark.parametrize("in_step", [False, True])
@@ -125,7 +125,7 @@ def test_a_callback_that_fails_ends_the_run_with_its_name(blocks: Interactions, 
     resumed = train(blocks, quick("default"), options=run_options(0, checkpoint_dir=tmp_path, resume=True))
     whole = train(blocks, quick("default"), options=run_options(0))
     assert [e["loss"] for e in resumed.training["history"]] == [e["loss"] for e in whole.training["history"]]
-    assert np.array_equal(resumed.item_embeddings, whole.item_embeddings)
+    assert np.array_equal(resumed.items.embeddings, whole.items.embeddings)
 
 
 def test_a_resumed_run_starts_its_callbacks_where_it_continues(blocks: Interactions, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_run_that_had_stopped_early_trains_no_further_when_resumed(
     again = train(fitted, config, valid=valid, options=options)
     assert again.training["history"] == first.training["history"]
     assert follower.losses == []
-    assert np.array_equal(again.user_embeddings, first.user_embeddings)
+    assert np.array_equal(again.users.embeddings, first.users.embeddings)
 
 
 # --- progress and log

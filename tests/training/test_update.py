@@ -62,8 +62,8 @@ def share_of_own_kind(state: ModelState, users: np.ndarray, k: int = 5) -> float
 
 
 def test_ids_grow_and_known_ones_keep_their_places(old: ModelState, updated: ModelState) -> None:
-    assert updated.user_ids.ids.tolist() == [*range(100, 140), *range(20)]
-    assert updated.item_ids.ids.tolist() == [*range(100, 124), *range(8)]
+    assert updated.users.ids.ids.tolist() == [*range(100, 140), *range(20)]
+    assert updated.items.ids.ids.tolist() == [*range(100, 124), *range(8)]
     assert updated.seen.nnz > max(old.seen.nnz, len(NEW))
     old_pairs = (old.seen > 0).toarray()
     assert (updated.seen[:40, :24].toarray()[old_pairs] == 1).all()
@@ -90,7 +90,7 @@ def test_new_users_and_items_are_learned_as_by_a_full_fit(old: ModelState, updat
     assert share_of_own_kind(updated, NEW_USERS) > 0.9  # chance gives 0.5
     assert share_of_own_kind(updated, np.arange(100, 140)) > 0.9
     anew = train(
-        Interactions.from_csr(updated.seen, user_ids=updated.user_ids, item_ids=updated.item_ids),
+        Interactions.from_csr(updated.seen, user_ids=updated.users.ids, item_ids=updated.items.ids),
         old.config,
         **RUN,
     )

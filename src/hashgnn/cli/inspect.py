@@ -24,7 +24,7 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
     from hashgnn.state.artifact import open_artifact
 
     out = Output(as_json, quiet)
-    artifact = open_artifact(model, verify=False)  # loading compares the checksums
+    artifact = open_artifact(model)  # compares the checksums, which loading does not
     loaded = open_model(model)
     state = loaded.state_
     health = {
