@@ -139,19 +139,19 @@ class FittedModel:
         if on_unknown == "error" and not known.all():
             raise UnknownIdError(f"{int((~known).sum())} of {len(known)} users are not in the training data")
         places = np.flatnonzero(known) if on_unknown == "skip" else np.arange(len(known))
-        index, known, seen = user_index[places], known[places], self.seen[user_index[places]]
-        source = np.where(known, MODEL, POPULAR).astype(np.int8)
-        if since_training is not None and len(since_training.indices):
-            new = since_training[places]
-            folds = new.lengths > 0
-            source[folds if on_unknown == "fold_in" else folds & known] = HISTORY
-            seen = seen.union(new)
+        index, known = user_index[places], known[places]
+        source, seen = np.where(known, np.int8(MODEL), np.int8(POPULAR)), self.seen[index]
+        if since_training is None or not len(since_training.indices):
+            entities = EncodedEntities.of(self.state.users, index[known])
+            return Queries(source, entities, seen, places, len(user_index))
+        new = since_training[places]
+        folds = new.lengths > 0
+        source[folds if on_unknown == "fold_in" else folds & known] = HISTORY
+        seen = seen.union(new)
         trained, folded = np.flatnonzero(source == MODEL), np.flatnonzero(source == HISTORY)
-        parts = []
-        if len(trained) or not len(folded):
+        parts = [(folded, self.fold_in_users(seen[folded]))]
+        if len(trained):
             parts.append((trained, EncodedEntities.of(self.state.users, index[trained])))
-        if len(folded):
-            parts.append((folded, self.fold_in_users(seen[folded])))
         return Queries(source, interleave(parts, self.state.n_bits), seen, places, len(user_index))
 
     def queries_of_histories(
@@ -213,9 +213,10 @@ class FittedModel:
         if len(personal) == len(queries):
             return _search(self.items_for_users, queries.entities, options, candidates, check)
         result = Matches.empty(len(queries), options.k)
-        found = _search(self.items_for_users, queries.entities, options, candidates[personal], check)
-        result.positions[personal], result.scores[personal] = found.positions, found.scores
-        result.counts[personal] = found.counts
+        if len(personal):
+            found = _search(self.items_for_users, queries.entities, options, candidates[personal], check)
+            result.positions[personal], result.scores[personal] = found.positions, found.scores
+            result.counts[personal] = found.counts
         for row in np.flatnonzero(queries.source == POPULAR).tolist():
             if check is not None:
                 check()

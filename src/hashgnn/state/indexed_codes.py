@@ -52,7 +52,14 @@ class IndexedCodes(BinaryCodes):
             raise ParameterError(
                 f"rows must be a slice or an array, got {rows}; use codes[{rows}:{rows + 1}]"
             )
-        return self.index.codes(np.arange(len(self))[rows])
+        if isinstance(rows, slice):
+            return self.index.codes(np.arange(*rows.indices(len(self))))
+        positions = np.asarray(rows)
+        if positions.dtype == bool:
+            return self.index.codes(np.flatnonzero(positions))
+        if positions.size and positions.min() < 0:
+            positions = np.where(positions < 0, positions + len(self), positions)
+        return self.index.codes(positions)
 
     @cached_property
     def _all(self) -> BinaryCodes:
