@@ -230,7 +230,10 @@ def test_a_bad_option_of_fit_is_named_before_anything_is_written(
             "1 of 2 item ids are not in the training data: 'nothing'; pass --on-unknown skip to leave them out",
         ),
         (("--users", "1", "--allow", "nothing"), "or pass another --on-unknown"),
-        (("--users", "1", "--on-unknown", "drop"), "on_unknown must be one of 'error', 'skip', 'popular'"),
+        (
+            ("--users", "1", "--on-unknown", "drop"),
+            "on_unknown must be one of 'error', 'skip', 'popular', 'fold_in'",
+        ),
         ((), "recommend needs one of --users, --users-file, --history and --all, got 0 of them"),
         (("--users", "1", "--all"), "recommend needs one of"),
         (("--all",), "--all needs a file to write, -o FILE.parquet"),

@@ -30,7 +30,9 @@ class Columns:
     file_format: str | None = None
 
 
-def read_interactions(path: Path, columns: Columns, out: Output, *, like: Any = None) -> Any:
+def read_interactions(
+    path: Path, columns: Columns, out: Output, *, known: tuple[Any, Any] | None = None
+) -> Any:
     """Return the :class:`~hashgnn.data.Interactions` of a file.
 
     Parameters
@@ -38,15 +40,15 @@ def read_interactions(path: Path, columns: Columns, out: Output, *, like: Any = 
     path : Path
     columns : Columns
     out : Output
-    like : object with ``user_ids`` and ``item_ids``, or None
-        Interactions or a model's state whose ids the rows are aligned to; rows of other users and items
-        are left out, and counted in a warning.
+    known : pair of IdMap, or None
+        Ids of users and of items that the rows are aligned to. Rows of other users and items are left out,
+        and counted in a warning.
     """
     from hashgnn.data import read_interactions as read
 
-    known = (
-        {} if like is None else {"user_ids": like.user_ids, "item_ids": like.item_ids, "on_unknown": "skip"}
-    )
+    aligned: dict[str, Any] = {}
+    if known is not None:
+        aligned = {"user_ids": known[0], "item_ids": known[1], "on_unknown": "skip"}
     interactions = read(
         path,
         format=columns.file_format,
@@ -54,7 +56,7 @@ def read_interactions(path: Path, columns: Columns, out: Output, *, like: Any = 
         item=columns.item,
         weight=columns.weight,
         timestamp=columns.time,
-        **known,
+        **aligned,
     )
     merged = f", {interactions.n_merged:,} repeated rows merged" if interactions.n_merged else ""
     out.note(
@@ -100,6 +102,11 @@ def listed_ids(side: str, option: str, text: str | None, path: Path | None, know
         return None
     named = comma_list(option, text) if text is not None else []
     return typed_ids(side, [*named, *(id_lines(path) if path is not None else [])], known)
+
+
+def known_ids(model: Any) -> tuple[Any, Any]:
+    """Return the ids of a model's users and of its items."""
+    return model.state_.users.ids, model.state_.items.ids
 
 
 def typed_ids(side: str, texts: Sequence[str], known: Any) -> list[Any]:

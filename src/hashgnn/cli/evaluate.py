@@ -21,7 +21,7 @@ from hashgnn.cli._options import (
     comma_list,
 )
 from hashgnn.cli._output import Output
-from hashgnn.cli._reading import Columns, read_interactions
+from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions
 from hashgnn.errors import ParameterError
 
 _NAMES = ("recall", "ndcg")
@@ -71,7 +71,6 @@ def evaluate(
 
       hashgnn evaluate models/v1 --test held_out.parquet --served --index-recall 0.95
     """
-    from hashgnn.cli._reading import open_model
     from hashgnn.evaluation import evaluate as measure
     from hashgnn.evaluation.metrics import parse_metrics
 
@@ -89,10 +88,10 @@ def evaluate(
         check_choice("search", way, loaded.search_ways)
     columns = Columns(user, item, file_format=file_format)
     with out.warnings_as_notes():
-        held_out = read_interactions(test, columns, out, like=loaded.state_)
+        held_out = read_interactions(test, columns, out, known=known_ids(loaded))
         masked: Any = loaded.state_.seen
         if train is not None:
-            masked = read_interactions(train, columns, out, like=loaded.state_).csr
+            masked = read_interactions(train, columns, out, known=known_ids(loaded)).csr
         result = measure(
             loaded,
             masked,

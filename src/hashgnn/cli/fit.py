@@ -110,7 +110,9 @@ def fit(
         fit_model = partial(
             model.fit,
             interactions,
-            valid=None if valid is None else read_interactions(valid, columns, out, like=interactions),
+            valid=None
+            if valid is None
+            else read_interactions(valid, columns, out, known=(interactions.user_ids, interactions.item_ids)),
             user_features=read_features("user", user_features, user_columns, user),
             item_features=read_features("item", item_features, item_columns, item),
         )

@@ -122,7 +122,11 @@ def tune(
     columns = Columns(user, item, file_format=file_format)
     with out.warnings_as_notes():
         interactions = read_interactions(train, columns, out)
-        held = None if valid is None else read_interactions(valid, columns, out, like=interactions)
+        held = (
+            None
+            if valid is None
+            else read_interactions(valid, columns, out, known=(interactions.user_ids, interactions.item_ids))
+        )
     found = search(
         interactions,
         output,

@@ -130,9 +130,9 @@ def _workload(model: Path | None, test: Path | None, seed: int, out: Output) -> 
     if model is None or test is None:
         return None
     from hashgnn.benchmarking import model_workload
-    from hashgnn.cli._reading import Columns, open_model, read_interactions
+    from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions
 
     loaded = open_model(model)
     with out.warnings_as_notes():
-        held_out = read_interactions(test, Columns(), out, like=loaded.state_)
+        held_out = read_interactions(test, Columns(), out, known=known_ids(loaded))
         return model_workload(loaded, held_out, rng=seed)
