@@ -42,6 +42,8 @@ class IndexLists:
     indices: Array
 
     def __post_init__(self) -> None:
+        if _is_ready(self.indptr, np.int64) and _is_ready(self.indices, np.int32) and len(self.indptr):
+            return  # made by the library, some of them for every request
         for name in ("indptr", "indices"):
             array = np.asarray(getattr(self, name))
             if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -114,3 +116,12 @@ class IndexLists:
         """Return a matrix of ones with this pattern, float32."""
         ones = np.ones(len(self.indices), np.float32)
         return sparse.csr_matrix((ones, self.indices, self.indptr), shape=(len(self), n_columns))
+
+
+def _is_ready(array: Any, dtype: type[np.generic]) -> bool:
+    return (
+        isinstance(array, np.ndarray)
+        and array.dtype == dtype
+        and array.ndim == 1
+        and array.flags.c_contiguous
+    )

@@ -274,7 +274,7 @@ class FittedModel:
             order = order[candidates.allow_all[order]]
         if candidates.allow_per_query is not None:
             order = order[np.isin(order, candidates.allow_per_query.indices)]
-        if candidates.block_per_query is not None:
+        if candidates.block_per_query is not None and len(candidates.block_per_query.indices):
             blocked = candidates.block_per_query.indices
             order = order[: k + len(blocked)]
             order = order[~np.isin(order, blocked)]

@@ -27,6 +27,7 @@ from hashgnn.index.stores.segments import (
 )
 
 _SECTIONS = ("words", "penalty", "alive")
+_FEW = 32  # rows that are unpacked one by one: below that NumPy takes longer to begin
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +153,11 @@ class CodeStore:
         """Return the codes of some positions, or of all, as packed rows; a copy."""
         if positions is not None:
             packed = np.empty((len(positions), self.n_bits // 8), np.uint8)
+            if len(positions) <= _FEW:
+                for place, position in enumerate(positions.tolist()):
+                    number, row = divmod(position, self.segment_size)
+                    _native.unpack(self.segments[number].words, row, packed[place : place + 1])
+                return BinaryCodes(packed, self.n_bits)
             for number, chosen, rows in self._by_segment(positions):
                 packed[chosen] = unpack_rows(self.segments[number].words, self.n_bits, rows)
             return BinaryCodes(packed, self.n_bits)
