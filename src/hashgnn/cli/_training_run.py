@@ -142,9 +142,8 @@ def _report(out: Output, folder: RunFolder, model: Any) -> None:
     if out.as_json:
         out.document(document)
         return
-    found = ", ".join(f"{name} {value:.4f}" for name, value in document["metrics"].items())
     out.note(
-        f"{folder.model}: {document['epochs']} epochs in {document['seconds']:.1f} seconds"
-        + (f", best epoch {document['best_epoch']} with {found} on held-out interactions" if found else "")
+        f"{folder.model}: saved after {document['epochs']} epochs and {document['seconds']:.1f} seconds; "
+        f"{state.n_users:,} users and {state.n_items:,} items, codes of {state.n_bits} bits"
     )
     out.note(f"next: hashgnn recommend {folder.model} --users {state.users.ids.ids[0]}")
