@@ -1,4 +1,4 @@
-"""``python -m hashgnn.tuning FOLDER NUMBER``: one trial of a search, as the search starts it."""
+"""``python -m hashgnn.tuning FOLDER NUMBER``: one trial of a study, as the study starts it."""
 
 import sys
 

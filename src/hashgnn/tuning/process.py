@@ -1,4 +1,4 @@
-"""The process of a trial, and what its log says so far."""
+"""The process of a trial, and the epochs in its log so far."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from hashgnn.tuning.run_folder import SearchFolder
+from hashgnn.tuning.study_folder import StudyFolder
 
 
 class TrialProcess:
@@ -15,12 +15,12 @@ class TrialProcess:
 
     Parameters
     ----------
-    folder : SearchFolder
+    folder : StudyFolder
     number : int
     n_threads : int
     """
 
-    def __init__(self, folder: SearchFolder, number: int, n_threads: int) -> None:
+    def __init__(self, folder: StudyFolder, number: int, n_threads: int) -> None:
         self._folder, self._number, self._errors = folder, number, folder.errors_of(number)
         self._n_read = 0
         environment = {**os.environ, "OMP_NUM_THREADS": str(n_threads)}
@@ -31,7 +31,7 @@ class TrialProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env=environment,
-                start_new_session=True,  # Ctrl-C is for the search, which ends the trial
+                start_new_session=True,  # Ctrl-C is for the study, which ends the trial
             )
 
     def __enter__(self) -> TrialProcess:

@@ -1,4 +1,4 @@
-"""Search spaces: which settings vary, and between what."""
+"""Search spaces: the settings that vary, and their ranges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hashgnn.config import ModelConfig
 from hashgnn.errors import ParameterError
 
 SPACES = ("rates", "default", "paper")
-_FIXED = ("n_bits", "validation.share", "validation.metric")  # what is asked for, not what is found
+_FIXED = ("n_bits", "validation.share", "validation.metric")  # given by the caller, never searched for
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Range:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def suggest(self, trial: Any, name: str) -> Any:
-        """Ask an Optuna trial for a value."""
+        """Return a value drawn by an Optuna trial."""
         if self.is_integer:
             return trial.suggest_int(name, self.low, self.high, log=self.log)
         return trial.suggest_float(name, self.low, self.high, log=self.log)
@@ -50,7 +50,7 @@ class Range:
         return is_number and self.low <= value <= self.high
 
     def ends(self) -> tuple[Any, ...]:
-        """Return the values that the setting's own rule is held against."""
+        """Return the values to check against the setting's own rule."""
         return self.low, self.high
 
     def to_dict(self) -> Any:
@@ -70,7 +70,7 @@ class Choice:
     values: tuple[Any, ...]
 
     def suggest(self, trial: Any, name: str) -> Any:
-        """Ask an Optuna trial for a value."""
+        """Return a value drawn by an Optuna trial."""
         return trial.suggest_categorical(name, self.values)
 
     def holds(self, value: Any) -> bool:
@@ -78,7 +78,7 @@ class Choice:
         return value in self.values
 
     def ends(self) -> tuple[Any, ...]:
-        """Return the values that the setting's own rule is held against."""
+        """Return the values to check against the setting's own rule."""
         return self.values
 
     def to_dict(self) -> Any:
@@ -90,7 +90,7 @@ Space = Mapping[str, Range | Choice]
 
 
 def load_space(space: str | Path, base: ModelConfig) -> dict[str, Range | Choice]:
-    """Read a search space and hold it against the settings' own rules.
+    """Read a search space and check it against the settings' own rules.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def load_space(space: str | Path, base: ModelConfig) -> dict[str, Range | Choice
         ``optimizer.learning_rate = { low = 0.01, high = 0.1, log = true }`` for numbers,
         ``relaxation = ["guided", "ste"]`` for a choice.
     base : ModelConfig
-        What the settings are put into.
+        The config that the settings are applied to.
 
     Raises
     ------

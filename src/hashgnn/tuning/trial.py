@@ -1,7 +1,7 @@
 """One trial in a process of its own: ``python -m hashgnn.tuning FOLDER NUMBER``.
 
-A process can be ended in the middle of an epoch, when its trial is not worth going on with or the time is
-up; what it found so far is in its log. It ends by itself when the search that started it is gone.
+A process can be stopped within an epoch, when its trial is pruned or the time is up. Its results so far are
+in its log. It ends by itself when the study that started it is gone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hashgnn._extras import require
 from hashgnn.config import ModelConfig
 from hashgnn.errors import HashGNNError, TrainingError
 from hashgnn.runs import RunOptions
-from hashgnn.tuning.run_folder import SearchFolder
+from hashgnn.tuning.study_folder import StudyFolder
 
 DONE, BAD_INPUT, DIVERGED = 0, 2, 3
 
@@ -27,7 +27,7 @@ def run_trial(folder: str, number: str) -> int:
     require("torch", extra="train", purpose="tuning")
     from hashgnn.training import train
 
-    place = SearchFolder(Path(folder))
+    place = StudyFolder(Path(folder))
     given = json.loads(place.config_of(int(number)).read_text(encoding="utf-8"))
     fitted, valid = place.read_parts()
     try:
@@ -53,7 +53,7 @@ def run_trial(folder: str, number: str) -> int:
 
 
 def _end_with_parent() -> None:
-    """Wait until the other end of standard input is closed, as it is when the search has ended or was killed."""
+    """Wait until the other end of standard input is closed, as it is when the study has ended or was killed."""
     while os.read(0, 1):
         pass
     os._exit(1)

@@ -17,8 +17,8 @@ from hashgnn.data import Interactions, split
 from hashgnn.errors import ParameterError, TrainingError
 from hashgnn.evaluation import parse_metric
 from hashgnn.tuning.process import TrialProcess
-from hashgnn.tuning.run_folder import SearchFolder
 from hashgnn.tuning.space import Space
+from hashgnn.tuning.study_folder import StudyFolder
 from hashgnn.tuning.trial import BAD_INPUT, DONE
 
 _VALID_SHARE = 0.1
@@ -42,7 +42,7 @@ class TrialResult:
     value : float or None
         The metric on validation; of a pruned trial the last one seen.
     settings : dict
-        What the space varied.
+        The values of the space's settings.
     seconds : float
     epochs : int
         That were trained.
@@ -58,7 +58,7 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class TuneResult:
-    """The outcome of a search.
+    """The outcome of a study.
 
     Attributes
     ----------
@@ -100,16 +100,16 @@ def tune(
     """Search for the settings of a recipe that are best on held-out training interactions.
 
     Trial 0 is the recipe as it stands; the others are drawn by Optuna's tree-structured Parzen estimator.
-    A trial is given up where at that point half of the others were better. The folder beside the recipe file
-    keeps everything, so that a killed search goes on with the same call, and one with more minutes adds
-    trials. Nothing global is seeded.
+    A trial is pruned where at that point half of the others were better. The folder next to the recipe file
+    keeps everything: the same call resumes a killed study, and a call with more minutes adds trials.
+    Nothing global is seeded.
 
     Parameters
     ----------
     train : Interactions
         Never the test part.
     output : path
-        The recipe file, ``X.toml``; the search is kept in ``X.tune``.
+        The recipe file, ``X.toml``; the study is kept in ``X.tune``.
     base : ModelConfig
         Where it holds a part out (``validation.share`` > 0), a trial's value is that of its best epoch, as a
         fit will choose it; elsewhere that of the last epoch, as a fit will end with it.
@@ -156,21 +156,21 @@ def tune(
     fitted, held = train, valid
     if held is None:
         fitted, held = split.random(train, _VALID_SHARE, rng=_rng.derive(seed, _SPLIT_STREAM))
-    folder = SearchFolder(path.with_suffix(".tune"))
+    folder = StudyFolder(path.with_suffix(".tune"))
     folder.open(_identity(base, space, name, seed), fitted, held)
-    search = _Search(
+    study = _Study(
         optuna, folder, base, space, name, seed, check_int("n_threads", n_threads, minimum=1), device
     )
-    spent = search.spent()
+    spent = study.spent()
     with progress_bar("Tuning, seconds", int(seconds), enabled=progress) as advance:
         advance(int(spent))
-        while spent < seconds and (most is None or search.n_ended() < most):
-            ended = search.run_trial(seconds - spent)
+        while spent < seconds and (most is None or study.n_ended() < most):
+            ended = study.run_trial(seconds - spent)
             if on_trial is not None:
                 on_trial(ended)
-            spent = search.spent()
-            advance(round(ended.seconds), note=search.note())
-    result = search.result()
+            spent = study.spent()
+            advance(round(ended.seconds), note=study.note())
+    result = study.result()
     save_recipe(result.config, path)
     return result
 
@@ -184,13 +184,13 @@ def _identity(base: ModelConfig, space: Space, metric: str, seed: int) -> dict[s
     }
 
 
-class _Search:
+class _Study:
     """The study of one folder."""
 
     def __init__(
         self,
         optuna: Any,
-        folder: SearchFolder,
+        folder: StudyFolder,
         base: ModelConfig,
         space: Space,
         metric: str,
@@ -215,7 +215,7 @@ class _Search:
             start = {name: own[name] for name, parameter in space.items() if parameter.holds(own[name])}
             self._study.enqueue_trial(start)
         for trial in self._study.get_trials(states=(self._states.RUNNING,)):
-            # Its process went away with the search that was killed.
+            # Its process ended with the study that was killed.
             self._study.tell(trial.number, state=self._states.FAIL)
             self._study.enqueue_trial(trial.params)
 
@@ -223,7 +223,7 @@ class _Search:
         """Run one trial, at most so long."""
         number = len(self._study.get_trials(deepcopy=False, states=self._ended()))
         seed = int(_rng.derive(self._seed, _SAMPLER_STREAM, number).integers(2**31))
-        # A sampler of its own for each trial: what is drawn depends on the trials before, not on this process.
+        # A sampler of its own for each trial: draws depend on the earlier trials, not on this process.
         self._study.sampler = self._optuna.samplers.TPESampler(seed=seed, n_startup_trials=5)
         trial = self._study.ask()
         settings = {name: parameter.suggest(trial, name) for name, parameter in self._space.items()}
@@ -248,7 +248,7 @@ class _Search:
     def _follow(
         self, trial: Any, process: TrialProcess, config: ModelConfig, deadline: float
     ) -> dict[str, Any]:
-        """Watch a trial until it has ended or is given up; return what Optuna is to be told."""
+        """Watch a trial until it has ended or is given up; return its outcome for Optuna."""
         values: list[float] = []
         part = 0
         while True:
@@ -315,6 +315,6 @@ class _Search:
         )
 
     def _seconds(self, trial: Any) -> float:
-        """Return what a trial took; one that a kill interrupted took as long as its log reaches."""
+        """Return the seconds of a trial; of a killed one, the seconds that its log covers."""
         logged = self._folder.epochs_of(trial.number)
         return float(trial.user_attrs.get(_SECONDS, logged[-1]["seconds"] if logged else 0.0))

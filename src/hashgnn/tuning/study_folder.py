@@ -1,4 +1,4 @@
-"""The folder of a search: what is searched, the split, the study and a log for each trial."""
+"""The folder of a study: recipe and space, the split, Optuna's journal and a log for each trial."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class SearchFolder:
-    """Where a search keeps what a later call goes on from.
+class StudyFolder:
+    """The files of a study, from which a later call resumes.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class SearchFolder:
         return self.path / "trials" / f"{number:04}.jsonl"
 
     def errors_of(self, number: int) -> Path:
-        """What the process of a trial said."""
+        """The error output of the process of a trial."""
         return self.path / "trials" / f"{number:04}.txt"
 
     def epochs_of(self, number: int) -> list[dict[str, Any]]:
@@ -61,7 +61,7 @@ class SearchFolder:
         return [event for event in map(json.loads, lines) if event["event"] == "epoch"]
 
     def open(self, identity: Mapping[str, Any], fitted: Interactions, valid: Interactions) -> None:
-        """Make the folder, or check that it is of the same search.
+        """Make the folder, or check that it belongs to the same study.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class SearchFolder:
         return fitted, Interactions(fitted.user_ids, fitted.item_ids, valid.user_index, valid.item_index)
 
     def write_trial(self, number: int, config: ModelConfig, seed: int, n_threads: int, device: str) -> None:
-        """Write what the process of a trial is to do, and forget an earlier log of it."""
+        """Write the settings for the process of a trial, and remove an earlier log of it."""
         self.log_of(number).unlink(missing_ok=True)
         document = {"config": config.to_dict(), "seed": seed, "n_threads": n_threads, "device": device}
         with atomic_file(self.config_of(number)) as temporary:
