@@ -12,7 +12,7 @@ from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn._types import Array
 from hashgnn.errors import ArtifactError, ParameterError
 
-# Written beside the bytes, so that a reader of the file need not know this library's convention.
+# Written with the bytes, so that a reader of the file need not know this library's convention.
 _LAYOUT = {"bit_order": "big", "sign_convention": "bit 1 is +1, bit 0 is -1"}
 
 

@@ -15,7 +15,7 @@ _DEAD_SHARE = 0.01  # a bit with one value in 99 % of the codes tells next to no
 
 @dataclass(frozen=True)
 class CodeHealth:
-    """What :func:`code_health` finds.
+    """The result of :func:`code_health`.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ class ItemBias:
     penalty : ndarray of shape (n_items,), uint8
         Bits added to each item's distance. Zero is the most favoured.
     top : float
-        The bias of an item whose penalty is zero. It moves all scores alike and changes no order.
+        The bias of an item whose penalty is zero. It shifts all scores equally and changes no order.
     """
 
     __slots__ = ("penalty", "top")
@@ -114,8 +114,8 @@ def widen_items(codes: BinaryCodes, bias: ItemBias, n_extra: int | None = None) 
     if len(bias) != len(codes):
         raise ParameterError(f"bias must have one value an item, {len(codes)}, got {len(bias)}")
     largest = int(bias.penalty.max(initial=0))
-    least = max(8, -(-largest // 8) * 8)
-    extra = check_int("n_extra", least if n_extra is None else n_extra, minimum=8, multiple_of=8)
+    smallest = max(8, -(-largest // 8) * 8)
+    extra = check_int("n_extra", smallest if n_extra is None else n_extra, minimum=8, multiple_of=8)
     if extra < largest:
         raise ParameterError(f"n_extra must be at least the largest penalty, {largest}, got {extra}")
     ones = np.arange(extra)[None, :] < (extra - bias.penalty.astype(np.int64))[:, None]

@@ -21,7 +21,7 @@ class GraphSAGEFoldIn(FoldIn):
     """The encoder's own layers, over the neighbours' stored layers and whole neighbourhoods.
 
     A new node enters with the mean id embedding of its side, plus its features; and its neighbours' layers
-    do not know of it. Apart from these two the rule is the encoder's, weight for weight.
+    do not know of it. Except for these two the rule is the encoder's, weight for weight.
     """
 
     def _prepare(self) -> tuple[int, int, int]:

@@ -12,8 +12,8 @@ class HistoryFoldIn(FoldIn):
     """Users: the encoder's own sum, exactly. Items: the map of the audience that was fitted at export.
 
     ``u = d^-e · (Σ_j w_j y_j) A + f W_u``, or with the sum scaled to length ``sqrt(dim)``;
-    ``v = c^-1/2 · Σ_u w_u (U B)_u + f W_i``. A new user's embedding equals what the trained encoder gives to
-    a user with that history. An item without audience has the mean id embedding.
+    ``v = c^-1/2 · Σ_u w_u (U B)_u + f W_i``. A new user's embedding equals the trained encoder's
+    embedding of a user with that history. An item without audience has the mean id embedding.
     """
 
     def _prepare(self) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ _COLUMNS = 32  # histories filtered at a time: they stay in the processor's cach
 
 
 class Filter(Protocol):
-    """What a backend needs of a graph filter; see :class:`hashgnn.graph.GraphFilter`."""
+    """The parts of a graph filter that a backend needs; see :class:`hashgnn.graph.GraphFilter`."""
 
     @property
     def graph(self) -> BipartiteGraph: ...
@@ -67,7 +67,7 @@ class Backend:
         return rows_per_block(n_items)
 
     def spread(self, fitted: Filter, rows: sp.csr_matrix) -> Any:
-        """Return what histories (n, n_items) reach over the graph, (n, n_items)."""
+        """Return histories (n, n_items) propagated over the graph, (n, n_items)."""
         before, after = fitted.scales
         result = np.empty(rows.shape, np.float32)
         # Two hops from a history reach most of the catalogue, so the columns are dense.
@@ -86,7 +86,7 @@ class Backend:
         return found
 
     def low_pass(self, fitted: Filter, rows: sp.csr_matrix) -> Any:
-        """Return what the ideal low pass adds for histories, (n, n_items)."""
+        """Return the ideal low-pass part of the scores of histories, (n, n_items)."""
         queries = np.float32(fitted.low_pass_weight) * (rows @ fitted.history_table)
         return queries @ fitted.item_table.T
 

@@ -1,4 +1,4 @@
-"""Negative sampling: items that stand for what a user did not choose."""
+"""Negative sampling: items that stand for the choices that a user did not make."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class NegativeSampler:
     Parameters
     ----------
     graph : BipartiteGraph
-        Says what each user has seen, and how popular each item is.
+        The seen items of each user, and the popularity of each item.
     kind : {"uniform", "popularity", "in_batch"}, default="uniform"
         Every item equally often; in proportion to ``degree ** exponent``; or the positives of the same batch,
         each as often as it occurs there.
@@ -35,7 +35,7 @@ class NegativeSampler:
 
     Notes
     -----
-    Forbidden draws are drawn again, at most 8 times. What is still forbidden then belongs to users who
+    Forbidden draws are drawn again, at most 8 times. Draws that are still forbidden then belong to users who
     have seen nearly everything; it is drawn from the exact list of permitted items, in blocks of bounded
     memory. So the distribution is that of the permitted items, exactly, and the cost is bounded.
 

@@ -20,7 +20,7 @@ def random_walks(
     q: float = 1.0,
     rng: RngLike = None,
 ) -> Array:
-    """Walk from each start; every neighbour of a node is equally likely, apart from node2vec's bias.
+    """Walk from each start; every neighbour of a node is equally likely, except for node2vec's bias.
 
     Deterministic for one ``rng``. The next node has a probability proportional to ``1/p`` if the walk came from
     it, and to ``1/q`` if not. In a bipartite graph no two neighbours of a node are joined, so node2vec's third

@@ -16,7 +16,7 @@ from hashgnn.nn import _sparse
 
 @dataclass(frozen=True)
 class GraphView:
-    """The graph as tensors: what every encoder is given, and never changes.
+    """The graph as tensors: the input of every encoder, never changed by it.
 
     Nodes are users ``0 .. n_users-1``, then items ``n_users .. n_nodes-1``.
 

@@ -25,7 +25,7 @@ class HashLayer(nn.Module):
         One projection for all nodes, or one for users and one for items.
     rng : torch.Generator
         Source of the random orthogonal start; both sides of ``per_side`` start equal, so that an inner
-        product of embeddings is what the codes first stand for.
+        product of embeddings is what the codes approximate first.
     rotation : ndarray of shape (dim, n_bits), optional
         A start that replaces the random one, an ITQ rotation for instance.
     gain : float, default=1.0

@@ -71,7 +71,7 @@ class AnchorGraphBinariser(Binariser):
         rng : int, numpy.random.Generator or None, default=None
             Draws the start of k-means.
         n_anchors : int or None, default=None
-            More than there are eigenvectors asked for, at most n; ``None`` takes 300, or twice the bits
+            More than the number of eigenvectors, at most n; ``None`` takes 300, or twice the bits
             where that is more, and no more than n.
         n_nearest : int, default=3
         n_layers : {1, 2}, default=1
@@ -158,7 +158,7 @@ def _second_cuts(weights: sparse.csr_matrix, y: Array) -> tuple[Array, Array]:
     """Return the thresholds b⁺, b⁻ of each eigenvector's second bit.
 
     The second bit is the sign of ``f = y - b⁺`` where y is positive and of ``f = b⁻ - y`` elsewhere. Of all
-    pairs with ``Σ f = 0`` the one is taken for which f is smoothest over the graph, ``fᵀ (I - A) f`` least.
+    pairs with ``Σ f = 0`` it takes the one whose f is smoothest over the graph: minimal ``fᵀ (I - A) f``.
     One of the two follows from the other, and f is linear in it: ``f = g + b⁺ h``. Where no edge crosses
     between the sides, all pairs are as smooth, and each side is cut at its mean.
     """

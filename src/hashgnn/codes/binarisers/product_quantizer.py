@@ -19,7 +19,7 @@ _CENTRES = 256  # one byte names one
 class ProductQuantizer:
     """One byte a part of the embedding: the nearest of 256 centres that k-means finds for that part.
 
-    Scores are inner products of a float query with what the bytes stand for, so a search costs floats
+    Scores are inner products of a float query with the decoded bytes, so a search costs floats
     where Hamming distance costs bits.
 
     Parameters
@@ -95,7 +95,7 @@ class ProductQuantizer:
         return np.ascontiguousarray(parts.reshape(len(codes), -1)[:, : self.dim])
 
     def scores(self, queries: Array, codes: Array) -> Array:
-        """Return inner products (n_queries, n) of float queries with what codes (n, n_bytes) stand for."""
+        """Return inner products (n_queries, n) of float queries with decoded codes (n, n_bytes)."""
         floats = check_matrix("queries", queries, dtype=np.float32, n_columns=self.dim)
         result: Array = floats @ self.decode(codes).T
         return result

@@ -1,4 +1,4 @@
-"""``GraphFilter``: what every closed-form filter offers, scores of histories and ranked lists."""
+"""``GraphFilter``: the base of closed-form filters: scores of histories and ranked lists."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class GraphFilter(ABC):
 
     @abstractmethod
     def spread(self, columns: Any, forward: Any, back: Any) -> Any:
-        """Return what signals on the items become, (n_items, n).
+        """Return filtered signals on the items, (n_items, n).
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class GraphFilter(ABC):
         return Matches.concatenate(parts or [Matches.empty(0, k)])
 
     def _reached(self, kept: int, backend: Backend, advance: Callable[[int], object]) -> sp.csr_matrix:
-        """Return what a history of one item reaches, for each item, without all but the strongest entries."""
+        """Return the filtered history of each single item; only the strongest entries are kept."""
         n_items = self.graph.n_items
         kept, n_block = min(kept, n_items), backend.block_size(n_items)
         columns = np.empty((n_items, kept), np.int32)

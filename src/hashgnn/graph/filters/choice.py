@@ -35,7 +35,7 @@ class FilterChoice:
     filter : GraphFilter
     family : {"chebyshev", "spectral"}
     settings : mapping
-        What was given to the family's ``fit``: ``rank``, ``alpha`` and, for chebyshev, ``beta``.
+        The arguments of the family's ``fit``: ``rank``, ``alpha`` and, for chebyshev, ``beta``.
     recall : float
         Recall@20 on the held-out interactions; NaN where there was nothing to choose by.
     """
@@ -70,7 +70,7 @@ def choose_filter(
     n_judged : int, default=1000
         Users whose held-out items are looked for, spread evenly over all.
     rng : int, numpy.random.Generator or None, default=None
-        Draws what is held out.
+        Draws the held-out part.
     show_progress : bool, default=False
     backend : Backend, default=CPU
         Where the products run.

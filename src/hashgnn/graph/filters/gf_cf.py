@@ -89,7 +89,7 @@ class SpectralFilter(GraphFilter):
 
     @cached_property
     def scales(self) -> tuple[Array, Array]:
-        """Ones: the linear filter is what it is."""
+        """Ones: the linear filter has no scales."""
         ones = np.ones(self.graph.n_items, np.float32)
         return ones, ones
 

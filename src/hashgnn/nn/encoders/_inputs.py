@@ -1,4 +1,4 @@
-"""What a node enters an encoder with: its id embedding plus its side features times a learned matrix."""
+"""The input of an encoder: a node's id embedding plus its side features times a learned matrix."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class SideInput(nn.Module):
         return self.table if projected is None else self.table + projected
 
     def mean(self) -> Array:
-        """Return the mean id embedding (dim,): what stands for an id that training did not know."""
+        """Return the mean id embedding (dim,): the input of an id that training did not know."""
         return to_numpy(self.table.detach().double().mean(dim=0))
 
 

@@ -1,4 +1,4 @@
-"""What an encoder derives from a graph once and keeps as long as it is asked for the same graph."""
+"""Values that an encoder derives from a graph once and caches until the graph changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class OncePerGraph(Generic[T]):
-    """Call ``function(view)``, and give back the same result while the view's edges are the same tensor."""
+    """Cache of ``function(view)``, valid as long as the view's edges are the same tensor."""
 
     def __init__(self, function: Callable[[GraphView], T]) -> None:
         self._function = function

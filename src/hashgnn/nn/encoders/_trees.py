@@ -13,7 +13,7 @@ from hashgnn.nn import _sparse
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """The nodes of one level of the trees, with what was drawn for each.
+    """The nodes of one level of the trees, with the neighbours drawn for each.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ def over_trees(
 def check_depth(n_hops: int, sides: tuple[tuple[str, int, bool], ...]) -> None:
     """Raise :class:`ParameterError` unless every side present has as many hops as layers.
 
-    ``sides`` holds (name, layers, whether nodes of it are asked for).
+    ``sides`` holds (name, layers, whether nodes of it are requested).
     """
     for side, layers, present in sides:
         if present and n_hops != layers:

@@ -20,9 +20,9 @@ FoldInExport = tuple[str, dict[str, Array], dict[str, Any]]
 class Encoder(nn.Module, ABC):
     """A graph view and node ids in, embeddings out.
 
-    Nodes are users ``0 .. n_users-1``, then items. What the contract asks of every encoder, and
-    ``hashgnn.testing.encoders`` checks: a node's embedding does not depend on the others it is asked with,
-    nor on the order of edges, nor on how nodes are numbered; isolated nodes get finite embeddings; every
+    Nodes are users ``0 .. n_users-1``, then items. Every encoder keeps a contract, which
+    ``hashgnn.testing.encoders`` checks. A node's embedding does not depend on the other nodes of the call,
+    nor on the order of edges, nor on how nodes are numbered. Isolated nodes get finite embeddings. Every
     parameter gets a gradient.
 
     Attributes
@@ -51,7 +51,7 @@ class Encoder(nn.Module, ABC):
         nodes : LongTensor of shape (n,)
             On the view's device; users and items may be mixed, and a node may come twice.
         generator : torch.Generator, optional
-            Source of what is dropped in training mode; needed only by an encoder that drops something.
+            Source of dropout in training mode; needed only by an encoder with dropout.
 
         Returns
         -------
@@ -60,7 +60,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def export_fold_in(self, view: GraphView) -> FoldInExport:
-        """Return what ``hashgnn.fold_in.build_fold_in`` needs: the rule's name, its arrays and its parameters."""
+        """Return the arguments of ``hashgnn.fold_in.build_fold_in``: the rule's name, arrays and parameters."""
 
     @torch.no_grad()
     def encode_all(self, view: GraphView, *, block: int = 65536) -> torch.Tensor:

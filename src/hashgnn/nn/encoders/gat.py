@@ -1,4 +1,4 @@
-"""``gat``: graph attention, each neighbour weighed by what it and the node are."""
+"""``gat``: graph attention: a neighbour's weight depends on its own state and the node's."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class GATEncoder(LayeredEncoder):
     ) -> torch.Tensor:
         """Return the embeddings of some nodes; see :class:`Encoder`.
 
-        Without ``view.sampled`` the whole graph is computed, whatever the number of nodes asked for.
+        Without ``view.sampled`` the whole graph is computed, whatever the number of requested nodes.
 
         Raises
         ------

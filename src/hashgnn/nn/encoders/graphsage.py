@@ -43,8 +43,8 @@ class GraphSAGEEncoder(FullGraphEncoder):
         Hops of an item; ``None`` is ``n_layers``. The authors have 2 and 1.
     aggregator : {"mean", "gcn", "concat", "max"}, default="mean"
     input_dim : int, optional
-        Width of the id embeddings, which then pass ``act(x W + b)`` to ``dim``, users and items apart (the
-        authors: 120 to 68); ``None`` has no such layer.
+        Width of the id embeddings, which then pass ``act(x W + b)`` to ``dim``, separately for users and
+        items (the authors: 120 to 68); ``None`` has no such layer.
 
     References
     ----------
@@ -93,7 +93,7 @@ class GraphSAGEEncoder(FullGraphEncoder):
     ) -> torch.Tensor:
         """Return the embeddings of some nodes; see :class:`Encoder`.
 
-        Without ``view.sampled`` the whole graph is computed, whatever the number of nodes asked for.
+        Without ``view.sampled`` the whole graph is computed, whatever the number of requested nodes.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class GraphSAGEEncoder(FullGraphEncoder):
         self.check_view(view)
         users, items = self._layers(view)
         if self.aggregator == "max":
-            # What the maximum is taken over is stored, not what it is made from.
+            # The inputs of the maximum are stored, not the arrays they are computed from.
             users, items = (
                 [self._pooled(k, x) for k, x in enumerate(layers[: len(self.weights)])]
                 for layers in (users, items)

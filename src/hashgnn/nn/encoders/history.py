@@ -34,8 +34,8 @@ class HistoryEncoder(Encoder):
     initial : pair of ndarray, optional
         User and item tables, of which the item table is the start of T (and of S).
     history_dropout : float in [0, 1), default=0
-        Share of a user's items that are left out at random in training, for each user of each call. What is
-        left is normalised as if it were the whole history, as a new user's short history would be.
+        Share of a user's items that are left out at random in training, for each user of each call. The
+        rest is normalised like a whole history, as a new user's short history would be.
     normalization : {"degree", "unit"}, default="degree"
         Scale of a user's sum. ``unit`` makes users differ in direction only, so that no long history weighs
         more in the loss, and how popular items are stays with the items.
@@ -84,7 +84,7 @@ class HistoryEncoder(Encoder):
     ) -> torch.Tensor:
         """Return the embeddings of some nodes; see :class:`Encoder`.
 
-        Cost follows the histories of the users asked for, not the whole graph.
+        Cost follows the histories of the requested users, not the whole graph.
 
         Raises
         ------
@@ -125,7 +125,9 @@ class HistoryEncoder(Encoder):
         if view.histories is not None:
             columns, values, lengths = view.histories
             if len(lengths) != len(index):
-                raise ParameterError(f"histories must be of the {len(index)} users asked, got {len(lengths)}")
+                raise ParameterError(
+                    f"histories must be of the {len(index)} requested users, got {len(lengths)}"
+                )
         else:
             columns, values, lengths = _sparse.take_rows(view.user_item, index)
         owner = torch.repeat_interleave(torch.arange(len(index), device=index.device), lengths)

@@ -59,7 +59,7 @@ class InputEncoder(FullGraphEncoder):
         )
 
     def _exported_inputs(self) -> dict[str, Array]:
-        """Return what a fold-in rule needs to let a new node enter."""
+        """Return the arrays that a fold-in rule needs for a new node."""
         return {
             "user_mean": self.user_input.mean(),
             "item_mean": self.item_input.mean(),

@@ -29,7 +29,7 @@ class PinSageEncoder(InputEncoder):
     ReLU and the weights are shared by users and items. An item's neighbourhood has the ``n_neighbours``
     items that two-step walks item → user → item visit most. A user's walk visits one of its items, and from
     there with probability 1/2 one of that item's neighbourhood. Visits are computed, not drawn. A batch
-    costs the layers of all items and of the users asked for.
+    costs the layers of all items and of the requested users.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class PinSageEncoder(InputEncoder):
     def _items(
         self, view: GraphView, around: WalkNeighbourhoods
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Return z^0, z^1, … of all items, and what each layer pools."""
+        """Return z^0, z^1, … of all items, and the inputs of each layer's pooling."""
         items, pooled = [self.item_input.all(view.item_features)], []
         for k in range(self.n_layers):
             pooled.append(functional.relu(items[k] @ self.pool_weights[k] + self.pool_biases[k]))
@@ -102,7 +102,7 @@ class PinSageEncoder(InputEncoder):
         return items, pooled
 
     def _user_tables(self, around: WalkNeighbourhoods, pooled: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Return for each layer one row an item: what a user gains by it, and in the last column the weight."""
+        """Return one row per item for each layer: its contribution to a user; the last column is the weight."""
         weighted = (torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1) for rows in pooled)
         return [rows + _FURTHER * around.gather(rows) for rows in weighted]
 
@@ -115,7 +115,7 @@ class PinSageEncoder(InputEncoder):
 
     @torch.no_grad()
     def export_fold_in(self, view: GraphView) -> FoldInExport:
-        """Return the ``pinsage`` rule: the weights, what each item gives a user, and each user an item."""
+        """Return the ``pinsage`` rule: the weights, and the contributions of items to users and of users to items."""
         self.check_view(view)
         around = self._neighbourhoods(view)
         pooled = self._items(view, around)[1]

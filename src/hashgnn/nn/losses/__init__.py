@@ -1,6 +1,6 @@
 """Losses: tensors of scores or embeddings in, one scalar out.
 
-Every loss is a sum over what belongs to one observed edge (or one user) and a mean over edges (or users),
+Every loss is a sum over the terms of one observed edge (or one user) and a mean over edges (or users),
 divided once, here; nothing is left for the caller to divide.
 """
 

@@ -32,7 +32,7 @@ def bilateral_softmax(
         The edges of one user have one number, below n_edges.
     ratio : float > 0, default=1.0
         τ₁ / τ₂, the temperature of the positives over that of the negatives; the larger it is, the more
-        alike a user's positives count.
+        equally a user's positives count.
 
     Returns
     -------
@@ -120,10 +120,10 @@ def bilateral_full_softmax(
         scores = scores + bias[columns]
     weights = targets.weights.to(scores.dtype)
     totals = torch.zeros(targets.n_rows, dtype=scores.dtype, device=scores.device).index_add(0, rows, weights)
-    asked = totals > 0
+    has_targets = totals > 0
     means = _log_means(scores / ratio, weights / totals[rows].clamp_min(1e-30), rows, targets.n_rows)
     # The plain loss takes the mean of the targets' scores; in its place comes the log of a mean of exponentials.
-    gain = (weights * scores).sum() - ratio * (totals * means.masked_fill(~asked, 0.0)).sum()
+    gain = (weights * scores).sum() - ratio * (totals * means.masked_fill(~has_targets, 0.0)).sum()
     return plain + gain / targets.n_rows
 
 

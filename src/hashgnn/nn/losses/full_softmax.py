@@ -31,12 +31,12 @@ def full_softmax(
         One row a user, already multiplied by any scale (the inverse temperature).
     items : Tensor of shape (n_items, dim)
     targets : Targets
-        What each row should reproduce: its observed items, a teacher's list, or a mixture.
+        The distribution of each row: its observed items, a teacher's list, or a mixture.
     bias : Tensor of shape (n_items,), optional
         Added to the scores.
     excluded : pair of LongTensor of shape (n_pairs,), optional
-        Rows, ascending, and columns of the scores that are left out of the softmax: what a user has seen
-        already and will not be recommended is not to be pushed down either. No target may be among them.
+        Rows, ascending, and columns of the scores that are left out of the softmax. Items that a user
+        has seen are never recommended, so their scores need not be lowered. No target may be excluded.
     chunk : int, default=512
         Rows whose scores are held at once.
     workspace : SoftmaxWorkspace, optional
@@ -57,8 +57,9 @@ def full_softmax(
 
     Notes
     -----
-    Memory is O(chunk · n_items): the gradient is formed beside the loss and the scores are never kept. The
-    scores are computed once, so a step costs three matrix products. Second derivatives are not offered.
+    Memory is O(chunk · n_items): the gradient is computed together with the loss, and the scores are not
+    stored. The scores are computed once, so a step costs three matrix products. There are no second
+    derivatives.
     """
     n_rows, dim = queries.shape
     check_int("chunk", chunk, minimum=1)
@@ -74,10 +75,10 @@ def full_softmax(
         shapes = tuple(excluded[0].shape), tuple(excluded[1].shape)
         raise ParameterError(f"excluded must hold rows and columns of one length, got shapes {shapes}")
     if excluded is not None:
-        # A row that asks for nothing could have every item excluded, and a softmax over none is no number.
-        asks = torch.zeros(n_rows, dtype=torch.bool, device=excluded[0].device)
-        asks[targets.rows[targets.weights > 0]] = True
-        kept = asks[excluded[0]]
+        # In a row without targets every item may be excluded, and a softmax over no items is NaN.
+        has_targets = torch.zeros(n_rows, dtype=torch.bool, device=excluded[0].device)
+        has_targets[targets.rows[targets.weights > 0]] = True
+        kept = has_targets[excluded[0]]
         excluded = excluded[0][kept], excluded[1][kept]
     if workspace is not None:
         half: torch.Tensor = _HalfSoftmax.apply(  # type: ignore[no-untyped-call]
@@ -149,8 +150,8 @@ class _HalfSoftmax(torch.autograd.Function):
             total -= (weights * p[place].float().clamp_min(_TINY).log()).sum()
             if not with_gradient:
                 continue
-            asked = torch.zeros(len(rows), device=q.device).index_add_(0, place[0], weights)
-            p.mul_(asked.unsqueeze(1).bfloat16())
+            row_weights = torch.zeros(len(rows), device=q.device).index_add_(0, place[0], weights)
+            p.mul_(row_weights.unsqueeze(1).bfloat16())
             p.index_put_(place, -weights.bfloat16(), accumulate=True)
             torch.mm(p, v, out=d_queries[start : start + chunk])
             d_items += p.T @ rows

@@ -1,4 +1,4 @@
-"""``RankingLoss``: the contract of what ranks observed items above sampled ones, chosen by name."""
+"""``RankingLoss``: the contract of losses that rank observed items above sampled ones."""
 
 from __future__ import annotations
 

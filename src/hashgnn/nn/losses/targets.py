@@ -1,4 +1,4 @@
-"""Sparse target distributions over items, one row a user: what the full softmax is asked to reproduce."""
+"""Sparse target distributions over items, one row per user, for the full softmax."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Targets:
     rows, columns : LongTensor of shape (n_entries,)
         An entry may come twice; its weights add up.
     weights : Tensor of shape (n_entries,)
-        Non-negative. A row that sums to 1 is a distribution; an empty row asks for nothing.
+        Non-negative. A row that sums to 1 is a distribution; an empty row has no target.
     """
 
     n_rows: int

@@ -1,4 +1,4 @@
-"""The contract of relaxations: what training takes for the code of a node."""
+"""The contract of relaxations: continuous stand-ins for codes in training."""
 
 from __future__ import annotations
 

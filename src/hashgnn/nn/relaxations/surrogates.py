@@ -99,7 +99,7 @@ class FourierSign(Surrogate):
     ----------
     width : float > 0, default=1.0
     terms : int, default=4
-        Terms of the series; more make the slope higher and narrower, with ripples beside it.
+        Terms of the series; more make the slope higher and narrower, with ripples on both sides.
 
     References
     ----------
