@@ -1,4 +1,4 @@
-"""What data frames hold beside plain text and numbers, and the limits of a vocabulary."""
+"""Data frame values other than plain text and numbers, and the limits of a vocabulary."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from hashgnn.data import checkerboard, generate_interactions, split
 from hashgnn.errors import ParameterError
 
 
-def test_each_user_has_interactions_and_the_sum_is_as_asked() -> None:
+def test_each_user_has_interactions_and_the_sum_is_as_requested() -> None:
     found = generate_interactions(300, 400, 6000, rng=0)
     assert (found.n_users, found.n_items) == (300, 400)
     assert 0.98 * 6000 <= len(found) <= 6000

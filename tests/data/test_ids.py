@@ -59,7 +59,7 @@ def test_unknown_ids_are_counted_and_named_or_become_minus_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "asked", "message"),
+    ("ids", "requested", "message"),
     [
         ([1, 2], ["1"], "ids of this data are integers, got '1' of type str"),
         ([1, 2], [1.5], "ids of this data are integers, got 1.5 of type float"),
@@ -72,24 +72,24 @@ def test_unknown_ids_are_counted_and_named_or_become_minus_one() -> None:
     ],
 )
 def test_an_id_of_the_wrong_type_is_refused_and_not_called_unknown(
-    ids: list[Any], asked: list[Any], message: str
+    ids: list[Any], requested: list[Any], message: str
 ) -> None:
     with pytest.raises(ParameterError) as caught:
-        IdMap(ids).index_of(asked, on_unknown="skip")
+        IdMap(ids).index_of(requested, on_unknown="skip")
     assert str(caught.value) == message
 
 
 @given(kinds.filter(bool), st.randoms(use_true_random=False))
-def test_ids_are_found_alike_in_lists_arrays_and_arrow(ids: list[Any], random: Any) -> None:
+def test_ids_are_found_equally_in_lists_arrays_and_arrow(ids: list[Any], random: Any) -> None:
     known = ids[: len(ids) // 2 + 1]
     id_map = IdMap(known)
-    asked = [random.choice(ids) for _ in range(20)]
-    expected = [known.index(value) if value in known else -1 for value in asked]
-    objects = np.empty(len(asked), object)
-    objects[:] = asked
-    forms = [asked, objects, tuple(asked)]
+    requested = [random.choice(ids) for _ in range(20)]
+    expected = [known.index(value) if value in known else -1 for value in requested]
+    objects = np.empty(len(requested), object)
+    objects[:] = requested
+    forms = [requested, objects, tuple(requested)]
     if id_map.kind != "other":
-        column = pa.array(asked, pa.int64() if id_map.kind == "int" else pa.string())
+        column = pa.array(requested, pa.int64() if id_map.kind == "int" else pa.string())
         forms += [column, pa.chunked_array([column, column[:0]]), column.to_pandas()]
     for form in forms:
         assert id_map.index_of(form, on_unknown="skip").tolist() == expected
@@ -168,9 +168,9 @@ def test_a_foreign_table_is_no_id_map(table: pa.Table) -> None:
 def test_ids_are_found_in_a_table_as_in_memory(ids: list[Any], random: Any) -> None:
     known = ids[: len(ids) // 2 + 1]
     stored = IdMap.from_arrow(IdMap(known).to_arrow())
-    asked = [random.choice(ids) for _ in range(20)]
-    expected = [known.index(value) if value in known else -1 for value in asked]
-    assert stored.index_of(asked, on_unknown="skip").tolist() == expected
+    requested = [random.choice(ids) for _ in range(20)]
+    expected = [known.index(value) if value in known else -1 for value in requested]
+    assert stored.index_of(requested, on_unknown="skip").tolist() == expected
     assert stored.at(np.array([[0, len(known) - 1]])).tolist() == [[known[0], known[-1]]]
     assert len(stored) == len(known)
     assert "ids" not in vars(stored) or stored.kind != "str"  # no text became an object of its own

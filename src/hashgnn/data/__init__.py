@@ -1,4 +1,4 @@
-"""Interactions and what belongs to them: ids, readers, splits, side features."""
+"""Interactions, with their ids, readers, splits and side features."""
 
 from hashgnn.data import split
 from hashgnn.data._adding import add_interactions

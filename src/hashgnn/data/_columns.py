@@ -44,18 +44,18 @@ def as_frame(frame: Any) -> nw.DataFrame[Any]:
     return wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
 
 
-def resolve(names: Sequence[str], **asked: str | None) -> dict[str, str | None]:
+def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | None]:
     """Return the column of each role; weights and timestamps may have none.
 
     Raises
     ------
     DataError
-        If the column of users or items, or one that was asked for, is missing, or one has two roles.
+        If the column of users or items, or one that was requested for, is missing, or one has two roles.
     """
     found: dict[str, str | None] = {}
-    for role, name in asked.items():
+    for role, name in requested.items():
         # A weight or time that nobody named gives way to whoever named its column.
-        taken = asked.values() if role in ("weight", "timestamp") else ()
+        taken = requested.values() if role in ("weight", "timestamp") else ()
         usual = next((alias for alias in ALIASES[role] if alias in names and alias not in taken), None)
         if (name is not None and name not in names) or (
             usual is None and role in ("user", "item") and not name
@@ -85,7 +85,7 @@ def column(frame: nw.DataFrame[Any], name: str, role: str) -> nw.Series[Any]:
 def id_column(series: nw.Series[Any], name: str) -> Column | Array | list[Any]:
     """Return ids as int64, an Arrow text array, or a list of objects; empty ids are refused by row.
 
-    Whole numbers that a frame keeps as floats (as pandas does beside a missing value) become integers.
+    Whole numbers that a frame keeps as floats (as pandas does with a missing value) become integers.
     """
     try:
         values = series.to_arrow()

@@ -34,7 +34,9 @@ def text(value: Any) -> str:
         return value
     if isinstance(value, bool | int | np.integer | np.bool_):
         return str(value)
-    if isinstance(value, float) and value.is_integer():  # pandas keeps whole numbers beside missing ones so
+    if (
+        isinstance(value, float) and value.is_integer()
+    ):  # pandas stores integers with missing values as floats
         return str(int(value))
     raise TypeError
 
@@ -72,9 +74,7 @@ def scores(numbers: Array, name: str, mean: float, deviation: float) -> Array:
     far = np.abs(scores) > np.finfo(np.float32).max
     if far.any():
         row = int(far.argmax())
-        raise DataError(
-            f"{name} is too far from what the vocabulary was made from, got {numbers[row]} in row {row + 1}"
-        )
+        raise DataError(f"{name} is too far from the training values, got {numbers[row]} in row {row + 1}")
     return scores
 
 

@@ -14,7 +14,7 @@ _MAX_DEPTH = 16
 
 
 def encode(value: Any) -> str:
-    """Return JSON that names the type beside the value, for instance ``["uuid", "…"]``."""
+    """Return JSON that holds the type and the value, for instance ``["uuid", "…"]``."""
     text = json.dumps(_pack(value, 0))
     if decode(text) != value:  # a time finer than microseconds, for instance
         raise _no_written_form(value)

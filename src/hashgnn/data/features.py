@@ -63,7 +63,7 @@ class FeatureVocabulary:
         Raises
         ------
         DataError
-            If a column is missing or holds something else than what it was made from.
+            If a column is missing or its values are of another type than in training.
 
         Warns
         -----
@@ -118,7 +118,7 @@ class FeatureVocabulary:
 
     @classmethod
     def from_dict(cls, values: Any) -> FeatureVocabulary:
-        """Read what :meth:`to_dict` wrote.
+        """Read the output of :meth:`to_dict`.
 
         Raises
         ------

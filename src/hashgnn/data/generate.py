@@ -40,11 +40,11 @@ def generate_interactions(
     n_items : int >= 4
     n_interactions : int
         From two a user to half of all pairs. Each user has two or more, so that one can be held out. A user
-        who draws the same items again and again ends with fewer than meant, so the result may hold a little
+        may draw the same items repeatedly and end with fewer than intended, so the result may hold a little
         less.
     n_clusters : int >= 1, default=20
     popularity : float >= 0, default=0.8
-        The item of popularity rank r is drawn in proportion to r^-popularity; 0 makes all alike.
+        The item of popularity rank r is drawn in proportion to r^-popularity; 0 makes all items equally likely.
     rng : int, numpy.random.Generator or None, default=None
 
     Returns

@@ -161,7 +161,7 @@ class IdMap:
         on_unknown : {"error", "skip"}, default="error"
             ``"skip"`` gives -1 for an id that the map does not hold.
         noun : str, default="ids"
-            What a message calls the ids, ``"user ids"`` for instance.
+            Name of the ids in messages, ``"user ids"`` for instance.
 
         Returns
         -------

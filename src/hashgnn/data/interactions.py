@@ -1,4 +1,4 @@
-"""``Interactions``: who did something with what, in internal indices beside external ids."""
+"""``Interactions``: pairs of users and items, as internal indices with their external ids."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Interactions:
             of ``item_id``, ``item``, ``itemId``, ``movieId`` that is present.
         weight, timestamp : str or None, default=None
             Columns of weights and times; ``None`` takes ``weight`` and ``timestamp`` or ``time`` where
-            they are present. A rating is a weight only where you say so. Times that were not asked for and
+            they are present. A rating is a weight only where you say so. Times that were not requested and
             are incomplete are left out, with a warning.
         user_ids, item_ids : IdMap or None, default=None
             Known ids to align to, of a training set for instance.
@@ -319,7 +319,7 @@ InteractionsLike: TypeAlias = Interactions | Frame | sp.csr_matrix
 
 
 def as_interactions(data: InteractionsLike, like: Interactions | None = None) -> Interactions:
-    """Return interactions from what a user may have: the object, a sparse matrix or a data frame.
+    """Convert the supported inputs to interactions: the object itself, a sparse matrix or a data frame.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def random(interactions: Interactions, test_size: float = 0.2, *, rng: RngLike =
     ----------
     interactions : Interactions
     test_size : float in (0, 1), default=0.2
-        Share of each user's rows. What is not a whole row is rounded up or down by chance, so that the
+        Share of each user's rows. A fraction of a row is rounded up or down by chance, so that the
         share holds on average; at least one row of a user stays in training.
     rng : int, numpy.random.Generator or None, default=None
 
@@ -74,7 +74,7 @@ def temporal_per_user(interactions: Interactions, test_size: float = 0.2, *, rng
 
 
 def temporal(interactions: Interactions, test_size: float = 0.2) -> Pair:
-    """Cut at one moment: what happened at or after it is the test part.
+    """Cut at one moment: interactions at or after it are the test part.
 
     The moment is chosen so that the test part is as near ``test_size`` of the rows as equal times allow.
     Users and items that appear only later keep their place in the id maps, without training rows.

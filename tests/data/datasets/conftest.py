@@ -14,26 +14,26 @@ import pytest
 
 @dataclass
 class FileServer:
-    """What the server holds, how it behaves, and what it was asked.
+    """The files of the server, its faults, and the requests it got.
 
     ``faults`` are used up, one a request: ``"cut"`` ends after half of the bytes, ``"damage"`` changes
-    the first byte, ``"stall"`` answers nothing for a while, ``"shifted"`` sends another range than asked
-    for, ``"redirect"`` leads to an unsafe address; a number is an HTTP status.
+    the first byte, ``"stall"`` answers nothing for a while, ``"shifted"`` sends another range than
+    requested, ``"redirect"`` leads to an unsafe address; a number is an HTTP status.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     faults: list[str | int] = field(default_factory=list)
     knows_ranges: bool = True
     states_length: bool = True
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
 
 
 def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked_range = self.headers.get("Range")
-            server.asked.append((self.path, asked_range))
+            requested_range = self.headers.get("Range")
+            server.requests.append((self.path, requested_range))
             fault = server.faults.pop(0) if server.faults else None
             body = server.files.get(self.path)
             if fault == "stall":
@@ -48,8 +48,8 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
                 self.send_error(fault if isinstance(fault, int) else 404)
                 return
             start = 0
-            if asked_range and server.knows_ranges:
-                start = int(re.fullmatch(r"bytes=(\d+)-", asked_range)[1])  # type: ignore[index]
+            if requested_range and server.knows_ranges:
+                start = int(re.fullmatch(r"bytes=(\d+)-", requested_range)[1])  # type: ignore[index]
                 if start >= len(body):
                     self.send_error(416)
                     return

@@ -38,10 +38,10 @@ def test_a_file_is_fetched_whole(server: Any, file: RemoteFile, tmp_path: Path, 
     assert names(tmp_path) == ["f.bin"]
 
 
-def test_a_file_that_is_there_is_not_asked_for_again(server: Any, file: RemoteFile, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_requested_again(server: Any, file: RemoteFile, tmp_path: Path) -> None:
     download(file, tmp_path)
     download(file, tmp_path)
-    assert server.asked == [("/f.bin", None)]
+    assert server.requests == [("/f.bin", None)]
 
 
 def test_a_damaged_file_in_the_cache_is_replaced(server: Any, file: RemoteFile, tmp_path: Path) -> None:
@@ -52,13 +52,13 @@ def test_a_damaged_file_in_the_cache_is_replaced(server: Any, file: RemoteFile, 
 def test_a_transfer_goes_on_where_an_earlier_one_ended(server: Any, file: RemoteFile, tmp_path: Path) -> None:
     (tmp_path / "f.bin.part").write_bytes(BODY[:1234])
     assert download(file, tmp_path).read_bytes() == BODY
-    assert server.asked == [("/f.bin", "bytes=1234-")]
+    assert server.requests == [("/f.bin", "bytes=1234-")]
 
 
 def test_a_transfer_that_is_cut_off_goes_on_by_itself(server: Any, file: RemoteFile, tmp_path: Path) -> None:
     server.faults = ["cut"]
     assert download(file, tmp_path).read_bytes() == BODY
-    assert server.asked == [("/f.bin", None), ("/f.bin", "bytes=100000-")]
+    assert server.requests == [("/f.bin", None), ("/f.bin", "bytes=100000-")]
 
 
 def test_a_server_without_ranges_sends_the_file_anew(server: Any, file: RemoteFile, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_wrong_bytes_are_thrown_away_and_fetched_once_more(
 ) -> None:
     server.faults = ["damage"]
     assert download(file, tmp_path).read_bytes() == BODY
-    assert server.asked == [("/f.bin", None)] * 2
+    assert server.requests == [("/f.bin", None)] * 2
 
 
 def test_a_part_of_another_file_does_not_spoil_the_fetch(
@@ -95,7 +95,7 @@ def test_a_part_of_another_file_does_not_spoil_the_fetch(
 def test_a_part_longer_than_the_file_is_thrown_away(server: Any, file: RemoteFile, tmp_path: Path) -> None:
     (tmp_path / "f.bin.part").write_bytes(b"x" * 300_000)
     assert download(file, tmp_path).read_bytes() == BODY
-    assert server.asked == [("/f.bin", "bytes=300000-"), ("/f.bin", None)]
+    assert server.requests == [("/f.bin", "bytes=300000-"), ("/f.bin", None)]
 
 
 def test_an_answer_with_another_range_is_not_appended(server: Any, file: RemoteFile, tmp_path: Path) -> None:

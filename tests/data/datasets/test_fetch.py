@@ -66,10 +66,10 @@ def test_a_set_is_fetched_with_its_split_on_common_id_maps(tiny: Any, tmp_path: 
 
 def test_what_was_fetched_once_needs_no_network(server: Any, tiny: Any, tmp_path: Path) -> None:
     first = fetch("tiny", cache_dir=tmp_path)
-    asked = list(server.asked)
+    requests = list(server.requests)
     server.files.clear()
     assert pairs(fetch("tiny", cache_dir=tmp_path).interactions) == pairs(first.interactions)
-    assert server.asked == asked
+    assert server.requests == requests
 
 
 def test_the_next_route_is_taken_where_one_fails(
@@ -96,11 +96,11 @@ def test_when_every_route_fails_the_error_names_each(
     assert "HTTP 404; pip download no-such-set==1.0 failed: " in message
 
 
-def test_a_mirror_is_the_only_place_asked(server: Any, tiny: Any, tmp_path: Path) -> None:
+def test_a_mirror_is_the_only_server_contacted(server: Any, tiny: Any, tmp_path: Path) -> None:
     server.files |= {"/mirror/train.txt": TRAIN, "/mirror/test.txt": TEST}
     loaded = fetch("tiny", cache_dir=tmp_path, base_url=f"{server.url}/mirror/")
     assert loaded.source == f"{server.url}/mirror"
-    assert [path for path, _ in server.asked] == ["/mirror/train.txt", "/mirror/test.txt"]
+    assert [path for path, _ in server.requests] == ["/mirror/train.txt", "/mirror/test.txt"]
 
 
 def test_other_counts_than_the_published_are_refused(

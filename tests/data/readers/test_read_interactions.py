@@ -128,7 +128,7 @@ def test_times_may_be_written_as_iso_8601(tmp_path: Path) -> None:
     assert found.timestamp.tolist() == [1_000_000, 2_000_000]
 
 
-def test_incomplete_times_are_left_out_unless_they_were_asked_for(tmp_path: Path) -> None:
+def test_incomplete_times_are_left_out_unless_they_were_requested(tmp_path: Path) -> None:
     path = write(tmp_path, "events.csv", "user_id,item_id,timestamp\n1,1,5\n2,1,\n")
     with pytest.warns(DataWarning, match="timestamp is empty in 1 of 2 rows; times are left out"):
         assert read_interactions(path).timestamp is None
@@ -237,7 +237,7 @@ BAD_LINES: dict[str, tuple[str, str, str]] = {
     "a suffix that says nothing": (
         "events.log",
         "1 2\n",
-        ": the format cannot be told from the suffix '.log'; name one of 'parquet', 'csv', 'tsv', "
+        ": the format does not follow from the suffix '.log'; name one of 'parquet', 'csv', 'tsv', "
         "'recbole', 'movielens', 'adjacency' with format=",
     ),
 }

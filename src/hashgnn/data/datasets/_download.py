@@ -43,7 +43,7 @@ class RemoteFile:
 
 
 class _InterruptedError(Exception):
-    """The transfer ended early; what came is kept and another attempt goes on from there."""
+    """The transfer ended early; the bytes received are kept, and another attempt resumes from there."""
 
 
 class _RefusedError(Exception):
@@ -61,7 +61,7 @@ def download(
 ) -> Path:
     """Fetch a file into ``folder`` unless it is there undamaged, and return its path.
 
-    The bytes go to a ``.part`` file beside the target. A transfer that was cut off goes on where it
+    The bytes go to a ``.part`` file next to the target. An interrupted transfer resumes where it
     ended, in the same call or a later one, where the server allows it. The file gets its name only after
     its checksum has matched; one that does not match is thrown away and fetched once more.
 
@@ -77,7 +77,7 @@ def download(
     Raises
     ------
     FetchError
-        If no address gave the right bytes; the message gives each address and what it answered.
+        If no address gave the right bytes; the message gives each address and its answer.
     StorageError
         If the file could not be written.
     """
@@ -101,7 +101,7 @@ def download(
                     sync(part)
                     part.replace(target)
                 return target
-            reason = f"the {remote.checksum.kind} checksum of what came does not match"
+            reason = f"the {remote.checksum.kind} checksum of the received file does not match"
             part.unlink()
         reasons.append(f"{url}: {reason}")
     raise FetchError(f"{remote.name} could not be fetched: {'; '.join(reasons)}")
@@ -121,13 +121,13 @@ def _transfer(url: str, part: Path, remote: RemoteFile, timeout: float, show_pro
             resumed = response.status == 206 and _range_start(response) == start
             if response.status == 206 and not resumed:
                 part.unlink()
-                raise _InterruptedError("the server sent another range than was asked for")
+                raise _InterruptedError("the server sent another range than requested")
             _receive(response, part, start if resumed else 0, remote, show_progress)
     except (StorageError, _InterruptedError, _RefusedError):
         raise
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and start:  # what is here is no beginning of the file
+        if error.code == 416 and start:  # the partial file is no prefix of the file
             part.unlink()
             raise _InterruptedError("the server has no bytes after those already here") from None
         raise _RefusedError(f"HTTP {error.code}") from None

@@ -61,7 +61,7 @@ def download_package(package: PackageFile, folder: Path, *, time_limit: float = 
             raise FetchError(f"pip download {package.requirement} failed: {said.removeprefix('ERROR: ')}")
         if not package.checksum.matches(wheel):
             raise FetchError(
-                f"{package.name}: the {package.checksum.kind} checksum of what pip brought does not match"
+                f"{package.name}: the {package.checksum.kind} checksum of the file that pip fetched does not match"
             )
         with storage_errors(folder):
             return wheel.replace(folder / package.name)

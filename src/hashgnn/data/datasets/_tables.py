@@ -1,4 +1,4 @@
-"""What a data set's files hold, before ids are numbered."""
+"""The tables of a data set, read from its files before ids are numbered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The named data sets: where each lies, what it must hold, and on what terms it may be used."""
+"""The named data sets: sources, expected contents and terms of use."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Route:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is known about a data set before it is fetched.
+    """The catalogue entry of a data set, known before it is fetched.
 
     Attributes
     ----------
     name, description, licence : str
     n_users, n_items, n_interactions, n_test : int
-        Published counts; what was read must have them. ``n_interactions`` includes the ``n_test``
+        Published counts; the data read must match them. ``n_interactions`` includes the ``n_test``
         held-out rows.
     routes : tuple of Route
         Tried in this order.
@@ -168,7 +168,7 @@ DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in _ALL}
 
 
 def list_datasets() -> list[Dataset]:
-    """Return what is known about each named data set, fetching nothing.
+    """Return the catalogue entry of each named data set, without a download.
 
     Examples
     --------

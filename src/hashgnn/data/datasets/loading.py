@@ -68,7 +68,7 @@ def fetch(
 ) -> LoadedDataset:
     """Fetch a public data set, or take it from the cache.
 
-    Files are held against pinned checksums each time, cached or not, and what was read against the
+    Files are checked against pinned checksums each time, cached or not, and the data against the
     published counts. A damaged file in the cache is fetched again.
 
     Parameters
@@ -82,7 +82,7 @@ def fetch(
     timeout : float, default=10.0
         Seconds to wait for a connection and for each block of bytes.
     base_url : str or None, default=None
-        A mirror that has the files right under this address; nothing else is asked then.
+        A mirror with the files directly under this address; then no other server is contacted.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def fetch(
     ParameterError
         If there is no data set of this name.
     FetchError
-        If no source gave the right files; the message says what each one answered.
+        If no source gave the right files; the message gives each source and its answer.
     StorageError
         If the cache cannot be written.
     """
@@ -103,7 +103,7 @@ def fetch(
     folder = cache_folder(cache_dir) / "datasets" / dataset.name
     with locked(folder):
         reasons = []
-        # What is here already needs no network, whichever source it came from.
+        # Cached files need no network, whichever source they came from.
         for route in sorted(routes, key=lambda route: not _is_cached(route, folder)):
             try:
                 paths = [_bring(file, folder, timeout, progress) for file in route.files]

@@ -1,4 +1,4 @@
-"""What is known of a file before its rows are read, and the way back from a row to its line."""
+"""The columns and the format of a file, and the line of each of its rows."""
 
 from __future__ import annotations
 

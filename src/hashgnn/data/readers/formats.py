@@ -33,7 +33,7 @@ _BY_SUFFIX = {
 
 
 def open_source(path: Path, format: str | None) -> Source:
-    """Look at the head of a file and return what reads the rest; ``None`` goes by the suffix.
+    """Inspect the head of a file and return a reader of the rest; ``None`` decides by the suffix.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def open_source(path: Path, format: str | None) -> Source:
         format = _BY_SUFFIX.get(path.suffix.lower())
         if format is None:
             raise DataError(
-                f"{path}: the format cannot be told from the suffix {path.suffix!r}; "
+                f"{path}: the format does not follow from the suffix {path.suffix!r}; "
                 f"name one of {quote_some(FORMATS, len(FORMATS))} with format="
             )
     check_choice("format", format, FORMATS)

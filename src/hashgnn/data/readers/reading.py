@@ -63,9 +63,9 @@ def read_interactions(
     """
     check_choice("on_unknown", on_unknown, ("error", "skip"))
     source = open_source(Path(path), format)
-    asked = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
+    requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     try:
-        named = _columns.resolve(source.names, **asked)
+        named = _columns.resolve(source.names, **requested)
         table = _load(source, [name for name in dict.fromkeys(named.values()) if name is not None])
         if source.as_text:
             table = _typed(source, table, named, {"user": user_ids, "item": item_ids})
