@@ -44,7 +44,7 @@ def test_where_there_is_no_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
-def test_only_a_gpu_is_asked_for_one_order_of_sums_and_only_inside(
+def test_only_a_gpu_is_set_to_deterministic_sums_and_only_inside(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is as it was when the test is over

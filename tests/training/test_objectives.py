@@ -132,7 +132,7 @@ def test_a_sample_of_items_estimates_the_softmax_over_all() -> None:
     assert certain.correction.abs().max() == 0
 
 
-def test_what_is_left_out_of_a_history_is_asked_for_and_what_is_shown_is_not(blocks: Interactions) -> None:
+def test_targets_are_the_items_left_out_of_the_input_history(blocks: Interactions) -> None:
     graph = BipartiteGraph.from_interactions(blocks)
     config = quick(
         "default",
@@ -146,18 +146,18 @@ def test_what_is_left_out_of_a_history_is_asked_for_and_what_is_shown_is_not(blo
     view = GraphView.from_scipy(graph.user_item)
     users = UserObjective(graph, view, config, np.random.default_rng(0), False)
     batch = np.arange(graph.n_users)
-    shown_view, targets, shown = users._asked(batch, torch.Generator().manual_seed(1))
-    asked = np.zeros((graph.n_users, graph.n_items))
-    np.add.at(asked, (targets.rows.numpy(), targets.columns.numpy()), targets.weights.numpy())
-    was_shown = np.zeros(asked.shape, bool)
+    shown_view, targets, shown = users._batch_targets(batch, torch.Generator().manual_seed(1))
+    probability = np.zeros((graph.n_users, graph.n_items))
+    np.add.at(probability, (targets.rows.numpy(), targets.columns.numpy()), targets.weights.numpy())
+    was_shown = np.zeros(probability.shape, bool)
     was_shown[shown[0].numpy(), shown[1].numpy()] = True
     seen = graph.user_item.toarray() > 0
-    assert not (was_shown & (asked > 0)).any()
-    assert ((asked > 0) | was_shown)[seen].all()
+    assert not (was_shown & (probability > 0)).any()
+    assert ((probability > 0) | was_shown)[seen].all()
     assert was_shown.sum() / seen.sum() == pytest.approx(0.6, abs=0.08)
-    np.testing.assert_allclose(asked.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-6)
     left = (seen & ~was_shown).any(axis=1)
-    np.testing.assert_allclose((asked * seen).sum(axis=1)[left], 0.5, atol=1e-6)
+    np.testing.assert_allclose((probability * seen).sum(axis=1)[left], 0.5, atol=1e-6)
     assert shown_view.histories is not None
     assert shown_view.histories[0].tolist() == shown[1].tolist()
 
@@ -168,11 +168,11 @@ def test_the_teacher_counts_less_where_more_is_known(blocks: Interactions) -> No
     users = UserObjective(
         graph, GraphView.from_scipy(graph.user_item), config, np.random.default_rng(0), False
     )
-    _, targets, _ = users._asked(np.arange(graph.n_users), torch.Generator())
-    asked = np.zeros((graph.n_users, graph.n_items))
-    np.add.at(asked, (targets.rows.numpy(), targets.columns.numpy()), targets.weights.numpy())
+    _, targets, _ = users._batch_targets(np.arange(graph.n_users), torch.Generator())
+    probability = np.zeros((graph.n_users, graph.n_items))
+    np.add.at(probability, (targets.rows.numpy(), targets.columns.numpy()), targets.weights.numpy())
     known = np.asarray((graph.user_item > 0).sum(axis=1)).ravel()
-    share = (asked * (graph.user_item.toarray() == 0)).sum(axis=1)
+    share = (probability * (graph.user_item.toarray() == 0)).sum(axis=1)
     np.testing.assert_allclose(share, 5 / (5 + known), atol=1e-6)
 
 
@@ -209,9 +209,7 @@ def test_small_catalogues_train_on_a_sample_of_their_items(teacher: str, blocks:
     ],
     ids=str,
 )
-def test_groups_are_learned_by_what_is_asked_of_users(
-    settings: dict[str, object], blocks: Interactions
-) -> None:
+def test_groups_are_learned_by_a_user_objective(settings: dict[str, object], blocks: Interactions) -> None:
     config = quick("default", **{"objective.min_steps": 4, "optimizer.epochs": 25}, **settings)
     assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
 
@@ -243,7 +241,7 @@ def test_popularity_correction_leaves_popular_items_higher(skewed: Interactions)
 
 @pytest.mark.parametrize("recipe", ["default", "paper"])
 def test_penalties_even_out_and_part_the_bits(recipe: str, blocks: Interactions) -> None:
-    def leaning_and_alike(**weights: float) -> tuple[float, float]:
+    def imbalance_and_correlation(**weights: float) -> tuple[float, float]:
         config = quick(
             recipe,
             **{"optimizer.batch_size": 64},
@@ -259,9 +257,9 @@ def test_penalties_even_out_and_part_the_bits(recipe: str, blocks: Interactions)
         products = z.T @ z / len(z)
         return float((z.mean(axis=0) ** 2).mean()), float(np.mean(products[~np.eye(16, dtype=bool)] ** 2))
 
-    plain = leaning_and_alike()
-    assert leaning_and_alike(**{"objective.balance_weight": 100.0})[0] < 0.5 * plain[0]
-    assert leaning_and_alike(**{"objective.decorrelation_weight": 100.0})[1] < 0.5 * plain[1]
+    plain = imbalance_and_correlation()
+    assert imbalance_and_correlation(**{"objective.balance_weight": 100.0})[0] < 0.5 * plain[0]
+    assert imbalance_and_correlation(**{"objective.decorrelation_weight": 100.0})[1] < 0.5 * plain[1]
 
 
 @pytest.mark.parametrize(("relaxation", "strengths"), [("guided", [0.75, 0.25]), ("gumbel", [0.25, 0.25])])
@@ -291,11 +289,11 @@ def test_users_entries_stay_relaxed_down_to_their_floor(
 
 
 def test_where_users_crowd_the_teacher_filters_items() -> None:
-    asked: list[int | None] = []
+    requested: list[int | None] = []
 
     class Watched(Backend):
         def strongest(self, scores, k):
-            asked.append(k)
+            requested.append(k)
             return super().strongest(scores, k)
 
     config = quick("default", teacher={"name": "spectral", "k": 3})
@@ -304,4 +302,4 @@ def test_where_users_crowd_the_teacher_filters_items() -> None:
         teacher = build_teacher(graph, config.teacher, np.random.default_rng(0), False, Watched())
         assert teacher is not None
         assert teacher.lists.shape == (n_users, 3)
-    assert asked == [15]  # of the hundred users, each item once
+    assert requested == [15]  # of the hundred users, each item once

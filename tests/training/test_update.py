@@ -170,7 +170,7 @@ def test_a_model_with_side_features_is_refused() -> None:
         update(state, NEW, **RUN)
 
 
-def test_relaxed_embeddings_beside_an_input_table_are_refused() -> None:
+def test_relaxed_embeddings_with_an_input_table_are_refused() -> None:
     state = train(OLD, quick("default", **{"optimizer.epochs": 1}, float_embedding="relaxed"), **RUN)
     with pytest.raises(
         ParameterError, match=r"^float_embedding must be 'encoder' to train on, got 'relaxed'"

@@ -82,7 +82,7 @@ def _warm_start(
 
 
 def _padded(vectors: Array, width: int, rng: np.random.Generator) -> Array:
-    """Return singular vectors as a table of deviation 0.1 and the asked width."""
+    """Return singular vectors as a table of standard deviation 0.1 and the requested width."""
     table = 0.001 * rng.standard_normal((len(vectors), width), np.float32)
     table[:, : vectors.shape[1]] += 0.1 * vectors / (float(vectors.std()) or 1.0)
     return table

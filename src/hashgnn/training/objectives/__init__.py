@@ -1,4 +1,4 @@
-"""What a run minimises."""
+"""Objectives: the losses that a run minimises."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def build_objective(
     rng: np.random.Generator,
     progress: bool | None = None,
 ) -> Objective[HashModel]:
-    """Return the objective that the config names; ``rng`` is for what it prepares once, the teacher say."""
+    """Return the objective that the config names; ``rng`` is for its preparation, such as a teacher."""
     objective: Objective[HashModel] = imported(OBJECTIVES[config.objective.name].implementation)(
         graph, view, config, rng, progress
     )

@@ -1,4 +1,4 @@
-"""``Objective``: what a run minimises."""
+"""``Objective``: the loss that a run minimises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ M_contra = TypeVar("M_contra", bound=nn.Module, contravariant=True)
 
 
 class StepPosition(NamedTuple):
-    """Where a step stands in its run, counted from 0; what schedules depend on."""
+    """Position of a step in its run, counted from 0; schedules depend on it."""
 
     epoch: int
     n_epochs: int
@@ -27,14 +27,14 @@ class Objective(Protocol[M_contra]):
     Attributes
     ----------
     facts : mapping
-        JSON values about what it was built with, kept with the outcome.
+        JSON values about how it was built, saved with the result.
     mixed_precision : bool
         Whether products may be rounded to bfloat16 on a GPU.
     """
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """JSON values about what it was built with."""
+        """JSON values about how it was built."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What a config asks of codes beside the scores they give."""
+"""Penalties on codes: bit balance and decorrelation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hashgnn.training.hash_model import HashModel
 def code_penalty(
     model: HashModel, users: torch.Tensor, items: torch.Tensor, config: ObjectiveConfig
 ) -> torch.Tensor | float:
-    """Return the weighted penalties on the relaxed codes of a batch's users and items, each side apart.
+    """Return the weighted penalties on the relaxed codes of a batch's users and items, each side separately.
 
     Parameters
     ----------

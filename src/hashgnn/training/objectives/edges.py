@@ -195,7 +195,7 @@ class EdgeObjective:
 def _expected_counts(graph: BipartiteGraph, config: Edges) -> tuple[Array, Array]:
     """Return a factor an item and one a user whose product says how often a user's draws bring an item.
 
-    A user's draws fall on what it has not seen, in proportion to the items' weights. The items of a batch
+    A user's draws fall on unseen items, in proportion to the items' weights. The items of a batch
     come in proportion to their degrees.
     """
     drawn = config.negatives

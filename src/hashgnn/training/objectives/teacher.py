@@ -1,4 +1,4 @@
-"""The teacher: ranked lists of a closed-form model that a run is asked to reproduce."""
+"""The teacher: ranked lists of a closed-form model, used as training targets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CROWDED, _KEPT = 3, 1000
 
 @dataclass(frozen=True)
 class Teacher:
-    """What a teacher says of each user, and who it is.
+    """The ranked list of each user, and the name of the teacher.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ def build_teacher(
     progress: bool | None,
     backend: Backend,
 ) -> Teacher | None:
-    """Fit the teacher and ask it for its lists; ``None`` where there is none or it has no weight."""
+    """Fit the teacher and compute its lists; ``None`` where there is none or it has no weight."""
     if not isinstance(config, FilterTeacherConfig) or (config.weight == 0 and config.count is None):
         return None
     shown = progress is not False

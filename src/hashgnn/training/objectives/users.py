@@ -49,11 +49,13 @@ class ItemSample:
     correction: torch.Tensor
 
     @classmethod
-    def draw(cls, asked: torch.Tensor, n_items: int, share: float, generator: torch.Generator) -> ItemSample:
-        """Take every item of ``asked`` and each other item with probability ``share``."""
-        device = asked.device
+    def draw(
+        cls, required: torch.Tensor, n_items: int, share: float, generator: torch.Generator
+    ) -> ItemSample:
+        """Take every item of ``required`` and each other item with probability ``share``."""
+        device = required.device
         certain = torch.zeros(n_items, dtype=torch.bool, device=device)
-        certain[asked] = True
+        certain[required] = True
         drawn = torch.rand(n_items, generator=generator, device=generator.device).to(device) < share
         items = torch.nonzero(certain | drawn)[:, 0]
         place = torch.full((n_items,), -1, device=device)
@@ -63,7 +65,7 @@ class ItemSample:
     def places(self, targets: Targets, excluded: Pairs | None) -> tuple[Targets, Pairs | None]:
         """Return targets and excluded pairs with places in the sample for columns; pairs outside it go."""
         columns = self.place[targets.columns]
-        assert bool((columns >= 0).all()), "what is asked for is in the sample"
+        assert bool((columns >= 0).all()), "every target is in the sample"
         inside = Targets(targets.n_rows, targets.rows, columns, targets.weights)
         if excluded is None:
             return inside, None
@@ -75,12 +77,13 @@ class UserObjective:
     """Cross-entropy of a user's target distribution against the softmax over all items.
 
     The target is ``(1 - w) · uniform(observed items) + w · teacher``, the teacher's weights falling with
-    rank. Observed are all items of the user, or those that were left out of the history that the encoder is
-    shown; then what it is shown takes no part in the softmax. It is asked of the codes, with scores
-    ``scale · h_u · h_i + bias_i``, and of the embeddings, ``float_scale · u_u · u_i``, with weights of their own.
+    rank. Observed are all items of the user, or those that were left out of the encoder's input history. In
+    the second case the items of the input are excluded from the softmax. The loss has two terms with weights
+    of their own: of the codes, with scores ``scale · h_u · h_i + bias_i``, and of the embeddings, with scores
+    ``float_scale · u_u · u_i``.
 
-    With ``item_share`` below 1 the softmax runs over the items that the batch asks for and a sample of the
-    others, each drawn with that probability and counted as ``1 / item_share`` items: an unbiased estimate of
+    With ``item_share`` below 1 the softmax runs over the targets of the batch and a sample of the
+    other items, each drawn with that probability and counted as ``1 / item_share`` items: an unbiased estimate of
     the sum over all items, at a fraction of its cost.
     """
 
@@ -128,7 +131,7 @@ class UserObjective:
     ) -> torch.Tensor:
         """Return the weighted sum of the softmax losses of codes and embeddings for a batch of users."""
         settings = self._settings
-        view, targets, excluded = self._asked(batch, generator)
+        view, targets, excluded = self._batch_targets(batch, generator)
         sample = self._sample(targets, generator)
         if sample is not None:
             targets, excluded = sample.places(targets, excluded)
@@ -173,8 +176,10 @@ class UserObjective:
             return full_softmax(queries, items, targets, **options)
         return bilateral_full_softmax(queries, items, targets, ratio=ratio, **options)
 
-    def _asked(self, batch: Array, generator: torch.Generator) -> tuple[GraphView, Targets, Pairs | None]:
-        """Return what the encoder is shown of a batch, what it is asked for, and what is out of the question."""
+    def _batch_targets(
+        self, batch: Array, generator: torch.Generator
+    ) -> tuple[GraphView, Targets, Pairs | None]:
+        """Return the encoder's input for a batch, the targets, and the excluded pairs."""
         rows = self._graph.user_item[batch]
         columns = torch.from_numpy(rows.indices.astype(np.int64))
         lengths = torch.from_numpy(np.diff(rows.indptr).astype(np.int64))
@@ -201,7 +206,7 @@ class UserObjective:
             share = torch.full((len(batch),), self._weight)
         else:
             share = self._count / (self._count + lengths)
-        # Whoever has nothing left to be predicted, or no list, is asked for the other alone.
+        # A user without held-out items, or without a list, has the other part as the whole target.
         share = torch.where(lengths == 0, 1.0, share)
         return observed.mixed_with(
             ranked, torch.where(torch.from_numpy(self._lists[batch, 0] < 0), 0.0, share)
