@@ -19,5 +19,5 @@ def communities() -> Interactions:
 
 
 def held_out(users: np.ndarray) -> np.ndarray:
-    """Return the one item of its community that each user lacks."""
+    """Return the one unseen item of its community for each user."""
     return 8 * (users // 12) + users % 8

@@ -80,7 +80,7 @@ def test_evaluation_reads_a_baseline_as_it_is() -> None:
     train = communities()
     users = np.arange(N_USERS)
     test = sp.csr_matrix((np.ones(N_USERS), (users, held_out(users))), shape=(N_USERS, N_ITEMS))
-    # Two vectors, one a community: a third would be one of many alike, and which is a matter of the processor.
+    # Two vectors, one a community: a third would be one of many equal ones, and the choice depends on the processor.
     model = fit_baseline("spectral", train, dim=2, rng=0)
     report = hg.evaluate(model, train.csr, test, metrics=["recall@1"], n_timed=2, rng=0)
     assert report.metrics["float"]["recall@1"] == 1.0

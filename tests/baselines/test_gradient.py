@@ -25,7 +25,7 @@ def validation() -> Interactions:
 
 
 def spied(values: list[float], monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
-    """Let validation return these values, and keep the item embeddings it was asked about."""
+    """Let validation return these values, and keep the item embeddings that it received."""
     seen: list[np.ndarray] = []
 
     class Told:
@@ -54,7 +54,7 @@ def test_training_stops_when_validation_no_longer_rises(monkeypatch: pytest.Monk
     assert len(seen) == 3
 
 
-def test_validation_is_asked_every_few_epochs_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_runs_every_few_epochs_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = spied([0.1, 0.2, 0.3], monkeypatch)
     fit_baseline("mf-bpr", communities(), dim=4, rng=0, **{**QUICK, "epochs": 5, "validate_every": 2})
     assert len(seen) == 3

@@ -256,7 +256,7 @@ def test_a_file_of_unknown_format_names_the_option(run: Run, tmp_path: Path) -> 
     assert err.endswith(" with --format\n")
 
 
-def test_a_remedy_names_no_option_that_the_command_lacks(files: Path, run: Run) -> None:
+def test_a_remedy_names_only_options_of_the_command(files: Path, run: Run) -> None:
     code, _, err = run("similar", files / "model", "--item", "nothing")
     assert code == 2
     assert "--on-unknown" not in err
@@ -276,7 +276,7 @@ def test_json_is_all_that_a_command_prints_to_stdout(files: Path, run: Run, tmp_
         assert json.loads(out)
 
 
-def test_a_model_that_stands_is_not_overwritten_unasked(files: Path, run: Run) -> None:
+def test_an_existing_model_is_not_overwritten_without_the_option(files: Path, run: Run) -> None:
     code, _, err = run("fit", files / "train.parquet", "-o", files / "model", "--quiet")
     assert code == 2
     assert "holds a saved model; pass --overwrite to replace it" in err

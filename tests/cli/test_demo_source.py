@@ -50,10 +50,10 @@ def test_where_nothing_can_be_fetched_the_reason_is_said_and_data_are_generated(
 
 
 def test_offline_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked(name: str, **options: object) -> LoadedDataset:
-        raise AssertionError("the network was asked")
+    def no_fetch(name: str, **options: object) -> LoadedDataset:
+        raise AssertionError("the network was used")
 
-    monkeypatch.setattr(source, "fetch", asked)
+    monkeypatch.setattr(source, "fetch", no_fetch)
     monkeypatch.setattr(source, "generate", lambda rng: generate(20, 60, rng=rng))
     assert source.load_source(OUT, offline=True).is_generated
 

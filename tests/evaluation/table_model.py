@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 class TableModel:
-    """Scores of each search way as a table (n_users, n_items); remembers what it was asked."""
+    """Scores of each search way as a table (n_users, n_items); records the requests."""
 
     def __init__(self, tables: Mapping[str, Array]) -> None:
         self.tables = tables

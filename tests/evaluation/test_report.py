@@ -115,7 +115,7 @@ def test_the_page_holds_what_was_found(tmp_path):
     assert texts.count("held out") == 2  # the title that was, and the legend
 
 
-def test_figures_have_names_that_begin_alike_and_sentences_have_room(tmp_path):
+def test_names_of_a_figure_share_a_prefix_and_sentences_have_room(tmp_path):
     split = "the last fifth of each user's interactions"
     page = Page(written(tmp_path, content(data={"users": 943, "split": split})))
     names = page.text_in("dt")

@@ -41,7 +41,7 @@ def test_history_of_a_trained_user_gives_its_embedding(options, features) -> Non
 
 @pytest.mark.parametrize("options", HISTORY_FORMS.values(), ids=HISTORY_FORMS)
 def test_history_of_a_user_outside_the_graph_gives_what_training_would(options) -> None:
-    """The encoder is asked for a graph that has the new users too; the rule has never seen them."""
+    """The encoder encodes a graph with the new users too; the rule has never seen them."""
     case = EncoderCase("history", options, features=False)
     new = sp.csr_matrix(np.random.default_rng(9).random((3, N_ITEMS)) * (np.arange(N_ITEMS) % 3 == 0))
     encoder = build_encoder(

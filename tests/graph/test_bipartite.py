@@ -91,7 +91,7 @@ def test_edge_order_in_the_input_does_not_matter() -> None:
     assert shuffled.indices.tolist() == [2, 0, 1]  # the caller's matrix stays as it was
 
 
-def test_interactions_count_as_ones_unless_weights_are_asked_for() -> None:
+def test_interactions_count_as_ones_unless_weights_are_requested() -> None:
     interactions = SimpleNamespace(csr=sp.csr_matrix(np.array([[5.0, 0], [2, 3]], np.float32)))
     assert BipartiteGraph.from_interactions(interactions).user_item.data.tolist() == [1, 1, 1]
     weighted = BipartiteGraph.from_interactions(interactions, weighted=True)

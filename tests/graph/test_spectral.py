@@ -15,7 +15,7 @@ def test_leading_triplets_equal_those_of_the_dense_decomposition(
     shape: tuple[int, int], dtype: type, tolerance: float
 ) -> None:
     rng = np.random.default_rng(0)
-    # Well apart singular values, so that single vectors, not only subspaces, can be compared.
+    # Well separated singular values, so that single vectors, not only subspaces, can be compared.
     left, _, right = np.linalg.svd(rng.standard_normal(shape), full_matrices=False)
     dense = (left * 0.7 ** np.arange(40)) @ right
     u, s, v = truncated_svd(sp.csr_matrix(dense.astype(dtype)), 5, rng=1, n_iterations=6)

@@ -44,7 +44,7 @@ def test_one_seed_gives_one_set_of_walks() -> None:
     first = random_walks(graph, starts, 6, p=2.0, rng=3)
     assert np.array_equal(first, random_walks(graph, starts, 6, p=2.0, rng=3))
     assert not np.array_equal(first, random_walks(graph, starts, 6, p=2.0, rng=4))
-    assert len(np.unique(first, axis=0)) > 1  # repeats of a start walk apart
+    assert len(np.unique(first, axis=0)) > 1  # repeats of a start take different walks
 
 
 def test_a_walk_that_may_not_turn_back_does_so_only_at_a_dead_end() -> None:

@@ -50,7 +50,7 @@ def clustered(n: int, seed: int) -> BinaryCodes:
     return BinaryCodes.from_signs(centres[rng.integers(0, 60, n)] + 0.5 * rng.standard_normal((n, 64)))
 
 
-def test_tune_reaches_the_asked_index_recall() -> None:
+def test_tune_reaches_the_requested_index_recall() -> None:
     codes, queries = clustered(20_000, 0), clustered(40, 1)
     index = InvertedFile(codes, n_lists=64)
     reached = index.tune(queries, 50, index_recall=0.95)

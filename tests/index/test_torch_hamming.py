@@ -57,7 +57,7 @@ def test_tiles_blocks_and_groups_change_nothing(device: str, packed: bool) -> No
 
 
 @pytest.mark.parametrize("k", [1, 10, 100, 1000])
-def test_a_group_is_near_the_size_that_sorts_least(k: int) -> None:
+def test_a_group_is_near_the_size_with_the_smallest_sort(k: int) -> None:
     n = 1_000_000
     sorted_codes = {2**i: n / 2**i + k * 2**i for i in range(3, 11)}
     size = torch_hamming._group_size(n, k)

@@ -381,7 +381,7 @@ def test_warm_start_is_where_the_tables_begin(name) -> None:
     }
 
 
-def test_features_that_the_view_lacks_raise() -> None:
+def test_features_missing_in_the_view_raise() -> None:
     bare = EncoderCase("mf", features=False).view()
     for name in ENCODERS:
         with pytest.raises(ParameterError, match=r"_features must have shape \(1[37], [34]\), got none"):

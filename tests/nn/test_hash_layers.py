@@ -43,7 +43,7 @@ def test_start_follows_the_generator_and_a_given_rotation() -> None:
     np.testing.assert_array_equal(layer.weights["item"].detach(), 2 * rotation)
 
 
-def test_both_sides_start_equal_and_train_apart() -> None:
+def test_both_sides_start_equal_and_train_separately() -> None:
     layer = HashLayer(8, 8, mode="per_side", rng=generator())
     assert torch.equal(layer.weights["user"], layer.weights["item"])
     layer(torch.ones(1, 8), "user").sum().backward()

@@ -317,7 +317,7 @@ def test_a_row_that_asks_for_nothing_may_have_every_item_excluded(workspace) -> 
     excluded = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 1, 2, 3, 0])
     loss = full_softmax(queries, items, targets, excluded=excluded, workspace=workspace)
     loss.backward()
-    assert loss.item() == pytest.approx(np.log(3) / 2, rel=0.01)  # three items left, all alike
+    assert loss.item() == pytest.approx(np.log(3) / 2, rel=0.01)  # three items left, with equal scores
     assert not queries.grad[0].any()
     assert torch.isfinite(items.grad).all()
 

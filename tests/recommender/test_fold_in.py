@@ -125,7 +125,7 @@ def test_features_of_another_number_of_rows_are_refused() -> None:
         model.fold_in_items([["u1"]], item_features=FILMS)
 
 
-def test_encode_gives_the_trained_codes_in_the_order_asked() -> None:
+def test_encode_gives_the_trained_codes_in_the_requested_order() -> None:
     state = random_state()
     model = HashGNN.from_state(state)
     encoded = model.encode(item_ids=["i3", "i1"])

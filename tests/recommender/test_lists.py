@@ -29,7 +29,7 @@ def _few_items_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("way", ["hamming", "biased", "asymmetric", "hierarchical"])
-def test_about_as_many_of_the_best_are_found_as_was_asked_for(state: ModelState, way: str) -> None:
+def test_the_requested_index_recall_is_about_reached(state: ModelState, way: str) -> None:
     exact = HashGNN.from_state(state).search_block(USERS, way, 100)
     found = HashGNN.from_state(state, index_recall=0.9).search_block(USERS, way, 100)
     assert (found.counts == 100).all()

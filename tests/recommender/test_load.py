@@ -49,7 +49,7 @@ def test_a_loaded_model_goes_on_while_its_folder_is_replaced(tmp_path: Path) -> 
     assert HashGNN.load(path).recommend(users).lists() == second.recommend(users).lists()
 
 
-def test_saving_over_a_model_is_asked_for(tmp_path: Path) -> None:
+def test_overwriting_a_model_must_be_requested(tmp_path: Path) -> None:
     model = HashGNN.from_state(random_state())
     model.save(str(tmp_path / "v1"))
     with pytest.raises(ArtifactError, match="holds a saved model; pass overwrite=True to replace it"):

@@ -28,10 +28,10 @@ def oracle(state: ModelState, user: int, way: str, k: int, oversampling: int = 5
         if state.config.float_embedding == "relaxed"
         else state.users.embeddings.astype(float) @ layer["shared_weight"] + layer["shared_bias"]
     )
-    asked = activations[user] / np.sqrt((activations**2).mean(axis=0))  # every bit of one spread
-    asked *= np.sqrt(state.n_bits) / np.linalg.norm(asked)  # as long as a code
-    step = np.abs(asked).max() / 15
-    levels = 2 * np.rint((asked / step + 15) / 2) - 15  # sixteen of them
+    query = activations[user] / np.sqrt((activations**2).mean(axis=0))  # every bit of one spread
+    query *= np.sqrt(state.n_bits) / np.linalg.norm(query)  # as long as a code
+    step = np.abs(query).max() / 15
+    levels = 2 * np.rint((query / step + 15) / 2) - 15  # sixteen of them
     lowered = np.zeros(state.n_items)
     if state.items.bias is not None:
         lowered = (np.rint(256 / step) * state.items.bias.penalty) // 256
@@ -139,24 +139,24 @@ def test_unknown_users_are_an_error_skipped_or_given_popular_items() -> None:
         np.array([[0, 1, 0, 1, 0], [0, 1, 0, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]], np.float32)
     )
     model = HashGNN.from_state(ModelState(**{**vars(state), "seen": seen}))
-    asked = ["u9", "u0", "u7", "u3", "u9"]
+    requested = ["u9", "u0", "u7", "u3", "u9"]
     with pytest.raises(UnknownIdError) as caught:
-        model.recommend(asked, k=2)
+        model.recommend(requested, k=2)
     assert str(caught.value) == (
         "3 of 5 user ids are not in the training data: 'u9', 'u7'; "
         'pass on_unknown="skip" or use recommend_for_history'
     )
     plain = model.recommend(["u0", "u3"], k=2)
-    skipped = model.recommend(asked, k=2, on_unknown="skip")
+    skipped = model.recommend(requested, k=2, on_unknown="skip")
     assert skipped.query_ids.tolist() == ["u0", "u3"]
     assert skipped.lists() == plain.lists()
-    popular = model.recommend(asked, k=2, on_unknown="popular")
-    assert popular.query_ids.tolist() == asked
+    popular = model.recommend(requested, k=2, on_unknown="popular")
+    assert popular.query_ids.tolist() == requested
     first, second = plain.lists()
     assert popular.lists() == [["i1", "i3"], first, ["i1", "i3"], second, ["i1", "i3"]]
     assert popular.scores[0].tolist() == [3.0, 2.0]
     blocked = model.recommend(
-        asked, k=2, on_unknown="popular", block=[["i1"], [], ["i3"], [], ["i0"]]
+        requested, k=2, on_unknown="popular", block=[["i1"], [], ["i3"], [], ["i0"]]
     ).lists()
     assert [blocked[0], blocked[2], blocked[4]] == [["i3", "i2"], ["i1", "i2"], ["i1", "i3"]]
 
@@ -296,14 +296,14 @@ def test_many_threads_get_the_answers_of_one() -> None:
         way: HashGNN.from_state(model.state_).recommend(users, search=way).lists()
         for way in model.search_ways
     }
-    alike = HashGNN.from_state(model.state_).similar_items(["i1", "i2"]).lists()
+    expected = HashGNN.from_state(model.state_).similar_items(["i1", "i2"]).lists()
     wrong: list[str] = []
 
     def ask(way: str) -> None:
         for _ in range(5):
             if model.recommend(users, search=way).lists() != expected[way]:
                 wrong.append(way)
-            if model.similar_items(["i1", "i2"]).lists() != alike:
+            if model.similar_items(["i1", "i2"]).lists() != expected:
                 wrong.append("similar_items")
 
     threads = [threading.Thread(target=ask, args=(way,)) for way in model.search_ways * 2]

@@ -47,7 +47,7 @@ def test_similar_users_are_the_nearest_users() -> None:
     assert found.scores[0].tolist() == [32 - 2 * distances[user] for user in expected[:5]]
 
 
-def test_what_cannot_be_asked_is_said() -> None:
+def test_a_wrong_request_is_an_error() -> None:
     model = HashGNN.from_state(random_state())
     with pytest.raises(
         ParameterError, match="got 'biased'; similar users and items are compared without a bias"

@@ -1,4 +1,4 @@
-"""The contract of callbacks, without a training run: order, errors, and who is told of them."""
+"""The contract of callbacks, without a training run: order, errors, and which callbacks see them."""
 
 from __future__ import annotations
 

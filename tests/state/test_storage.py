@@ -227,7 +227,7 @@ def test_a_disk_that_fills_up_at_any_write_leaves_the_old_model(
     real = os.fsync
 
     def save_with_failure_at(fails_at: int) -> tuple[int, bool]:
-        """Return how many times the disk was asked to keep something, and whether the save failed."""
+        """Return the number of calls that sync to the disk, and whether the save failed."""
         n_calls = 0
 
         def fsync(descriptor: int) -> None:

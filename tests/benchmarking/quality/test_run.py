@@ -108,7 +108,7 @@ def test_a_code_learns_the_groups_and_a_report_reads_what_is_there(
     assert code == 0
     assert "ours against the others, recall@5, test t, p adjusted by Holm's method" in printed
     rows = {row["method"]: row for row in figures(folder)}
-    # Each user lacks about 5 of its group's 12 items, so finding them all is all that can be asked.
+    # About 5 of its group's 12 items are unseen by each user, so finding them all is the optimum.
     assert float(rows["ours"]["recall@5"]) > 0.75
     assert not list(folder.glob("plots/*"))
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_measured_is_left_out_and_said(
     )
 
 
-def test_a_hash_layer_trained_apart_leaves_the_floats_as_they_are(files: Path, tmp_path: Path) -> None:
+def test_a_hash_layer_trained_separately_leaves_the_floats_as_they_are(files: Path, tmp_path: Path) -> None:
     data = load_data_set("groups", files.parent)
     methods = [
         parse_method("floats=spectral+dim=64"),

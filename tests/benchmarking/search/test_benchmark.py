@@ -55,7 +55,7 @@ def test_rows_hold_ratios_and_exact_engines_find_everything() -> None:
 
 
 @pytest.mark.parametrize("peer", EXACT_PEERS + APPROXIMATE_PEERS)
-def test_exact_peers_find_everything_and_approximate_ones_what_was_asked(peer: str) -> None:
+def test_exact_peers_find_everything_and_approximate_ones_reach_the_target(peer: str) -> None:
     pytest.importorskip(peer.split("-")[0])
     rows = benchmark_search(n_items=2000, n_bits=64, k=10, n_queries=8, peers=[peer], n_rounds=1, engines=[])
     found = next(row for row in rows if row["engine"] == peer)
@@ -79,13 +79,13 @@ def test_inverted_files_of_faiss_look_no_further_than_they_must(peer: str) -> No
 
 def test_threads_that_build_are_not_those_that_search(monkeypatch: pytest.MonkeyPatch) -> None:
     faiss = pytest.importorskip("faiss")
-    asked: list[int] = []
-    monkeypatch.setattr(faiss, "omp_set_num_threads", asked.append)
+    requested: list[int] = []
+    monkeypatch.setattr(faiss, "omp_set_num_threads", requested.append)
     rows = benchmark_search(
         n_items=500, n_bits=32, k=10, n_build_threads=3, n_rounds=1, peers=["faiss-hnsw"], engines=["hamming"]
     )
-    assert asked[0] == 3
-    assert set(asked[1:]) == {1}
+    assert requested[0] == 3
+    assert set(requested[1:]) == {1}
     assert {(row["threads"], row["build_threads"]) for row in rows} == {(1, 3)}
 
 
@@ -168,16 +168,16 @@ def test_k_beyond_a_workload_is_refused() -> None:
 
 def test_engines_of_a_gpu_take_part_where_there_is_one() -> None:
     torch = pytest.importorskip("torch")
-    asked = {"n_items": 3000, "n_bits": 64, "k": 10, "n_queries": 8, "n_rounds": 1}
+    requested = {"n_items": 3000, "n_bits": 64, "k": 10, "n_queries": 8, "n_rounds": 1}
     if not torch.cuda.is_available():
-        rows = benchmark_search(**asked, engines=["hamming", "gpu-hamming"], peers=["gpu-matmul"])
+        rows = benchmark_search(**requested, engines=["hamming", "gpu-hamming"], peers=["gpu-matmul"])
         assert [row["engine"] for row in rows] == ["hamming"]
         with pytest.raises(
             ParameterError, match="engines must name one that can run here, got 'gpu-hamming'"
         ):
-            benchmark_search(**asked, engines=["gpu-hamming"], peers=["gpu-matmul"])
+            benchmark_search(**requested, engines=["gpu-hamming"], peers=["gpu-matmul"])
         return
-    rows = benchmark_search(**asked, engines=["gpu-hamming"], peers=["gpu-matmul"])
+    rows = benchmark_search(**requested, engines=["gpu-hamming"], peers=["gpu-matmul"])
     assert [row["engine"] for row in rows] == ["gpu-hamming", "gpu-matmul"]
     assert rows[0]["index_recall"] == 1
     assert rows[1]["index_recall"] >= 0.98  # half precision

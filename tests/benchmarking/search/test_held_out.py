@@ -46,7 +46,10 @@ def test_recall_end_to_end_is_that_of_the_evaluation(
     recall = {row["engine"]: row["recall@20"] for row in rows}
     assert recall["hamming"] == pytest.approx(report["hamming"]["recall@20"])
     assert recall["biased"] == pytest.approx(report["biased"]["recall@20"])
-    for name in ("numpy-matmul", "faiss-flat-ip"):  # asked for more, and what was seen left out after
+    for name in (
+        "numpy-matmul",
+        "faiss-flat-ip",
+    ):  # more items are requested, and seen ones are removed after
         assert recall[name] == pytest.approx(report["float"]["recall@20"])
     # The same scores by another engine; ties at the cut may fall differently.
     assert recall["faiss-binary-flat-widened"] == pytest.approx(recall["biased"], abs=0.03)

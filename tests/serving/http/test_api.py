@@ -42,12 +42,12 @@ def test_histories_are_folded_in(client: httpx.Client, model: HashGNN) -> None:
 
 
 def test_an_unknown_user_gets_popular_items_or_a_problem(client: httpx.Client, model: HashGNN) -> None:
-    asked = {"users": ["u1", "stranger"], "k": 3, "on_unknown": "popular"}
-    rows = client.post("/v1/recommend", json=asked).json()["results"]
+    body = {"users": ["u1", "stranger"], "k": 3, "on_unknown": "popular"}
+    rows = client.post("/v1/recommend", json=body).json()["results"]
     wanted = model.recommend(["u1", "stranger"], 3, on_unknown="popular")
     assert [ids(row) for row in rows] == wanted.lists()
     assert [row["source"] for row in rows] == ["model", "popular"]
-    refused = client.post("/v1/recommend", json={**asked, "on_unknown": "error"})
+    refused = client.post("/v1/recommend", json={**body, "on_unknown": "error"})
     assert refused.status_code == 404
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["detail"] == "users[1] is not a user of the model; pass another on_unknown"
@@ -55,8 +55,8 @@ def test_an_unknown_user_gets_popular_items_or_a_problem(client: httpx.Client, m
 
 def test_lists_limit_every_row(client: httpx.Client, model: HashGNN) -> None:
     allow, block = ["i1", "i2", "i3", "i4"], ["i2"]
-    asked = {"users": ["u1", "stranger"], "k": 9, "allow": allow, "block": block}
-    rows = client.post("/v1/recommend", json={**asked, "filter_seen": False}).json()["results"]
+    body = {"users": ["u1", "stranger"], "k": 9, "allow": allow, "block": block}
+    rows = client.post("/v1/recommend", json={**body, "filter_seen": False}).json()["results"]
     wanted = model.recommend(
         ["u1", "stranger"], 9, allow=allow, block=block, filter_seen=False, on_unknown="popular"
     )

@@ -79,8 +79,8 @@ def test_the_document_names_every_route(client: httpx.Client) -> None:
         "/metrics",
     }
     recommend = document["paths"]["/v1/recommend"]["post"]
-    asked = recommend["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    fields = document["components"]["schemas"][asked.rsplit("/", 1)[1]]["properties"]
+    body_ref = recommend["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    fields = document["components"]["schemas"][body_ref.rsplit("/", 1)[1]]["properties"]
     assert set(fields) == {
         "users",
         "histories",

@@ -18,14 +18,14 @@ def test_the_dashboard_asks_for_metrics_that_the_service_has(client: httpx.Clien
     client.post("/v1/recommend", json={"users": ["u1"], "k": 3})
     known = set(re.findall(r"^# TYPE (\w+)", client.get("/metrics").text, re.MULTILINE))
     board = json.loads((DEPLOY / "grafana-dashboard.json").read_text())
-    asked = {
+    queried = {
         name
         for panel in board["panels"]
         for target in panel["targets"]
         for name in re.findall(r"hashgnn_\w+", target["expr"])
     }
-    assert len(asked) >= 9
-    assert {name.removesuffix("_bucket") for name in asked} <= known
+    assert len(queried) >= 9
+    assert {name.removesuffix("_bucket") for name in queried} <= known
 
 
 def test_the_unit_and_the_container_use_options_that_exist() -> None:

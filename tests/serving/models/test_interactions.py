@@ -24,8 +24,8 @@ def model(model_folder: Path) -> HashGNN:
     return HashGNN.load(model_folder)
 
 
-def recommended(client: httpx.Client, **asked: Any) -> list[dict[str, Any]]:
-    answer = client.post("/v1/recommend", json={"k": 8, **asked})
+def recommended(client: httpx.Client, **options: Any) -> list[dict[str, Any]]:
+    answer = client.post("/v1/recommend", json={"k": 8, **options})
     assert answer.status_code == 200, answer.text
     return [{**row, "items": [item["id"] for item in row["items"]]} for row in answer.json()["results"]]
 
@@ -63,7 +63,7 @@ def test_seen_items_may_come_again_where_they_are_not_filtered(client: httpx.Cli
     assert "i3" in recommended(client, users=["new"], k=30, filter_seen=False)[0]["items"]
 
 
-def test_what_is_done_with_the_unknown_is_as_asked(client: httpx.Client) -> None:
+def test_unknown_ids_are_handled_as_requested(client: httpx.Client) -> None:
     tell(client, ("new", "i3"))
     (row,) = recommended(client, users=["new"], on_unknown="popular")
     assert (row["source"], "i3" in row["items"]) == ("popular", False)

@@ -117,8 +117,8 @@ def test_two_versions_share_the_users(client: httpx.Client) -> None:
     users = [f"u{n}" for n in range(20)]
 
     def second_half(share: float) -> set[str]:
-        asked = {"version": "v1", "next_version": "v2", "share": share}
-        assert client.post("/admin/reload", json=asked, headers=TOKEN).json()["share"] == share
+        body = {"version": "v1", "next_version": "v2", "share": share}
+        assert client.post("/admin/reload", json=body, headers=TOKEN).json()["share"] == share
         rows = client.post("/v1/recommend", json={"users": users, "k": 3}).json()["results"]
         assert [row["user"] for row in rows] == users
         return {row["user"] for row in rows if row.get("model_version") == "v2"}

@@ -95,7 +95,7 @@ def serve(model_folder: Path, titles: Path) -> Iterator[Callable[..., Served]]:
 
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a page; at the end no script has failed and no other host was asked."""
+    """Open a page; at the end no script has failed and no other host was contacted."""
     with contextlib.ExitStack() as stack:
 
         def opened(served: Served, *, refused: bool = False, **options: Any) -> Any:
@@ -104,17 +104,17 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
             context.set_default_timeout(PATIENCE)
             page = context.new_page()
             wrong: list[str] = []
-            asked: set[str] = set()
+            requested: set[str] = set()
 
             def check() -> None:
                 faults = [text for text in wrong if not (refused and text.startswith(REFUSED))]
                 assert faults == []
-                assert {url for url in asked if not url.startswith((served.url, "data:"))} == set()
+                assert {url for url in requested if not url.startswith((served.url, "data:"))} == set()
 
             stack.callback(check)
             page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
             page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on("request", lambda request: asked.add(request.url))
+            page.on("request", lambda request: requested.add(request.url))
             page.goto(served.url)
             return page
 
@@ -261,7 +261,9 @@ def test_a_search_that_finds_nothing_says_so(serve: Callable[..., Served], visit
     expect(finds(page)).to_have_count(0)
 
 
-def test_a_refusal_is_told_and_can_be_mended(serve: Callable[..., Served], visit: Callable[..., Any]) -> None:
+def test_a_refusal_is_shown_and_can_be_corrected(
+    serve: Callable[..., Served], visit: Callable[..., Any]
+) -> None:
     page = visit(serve(result_limit=10), refused=True)
     pick(page, "The Number 3")
     answered(page)
@@ -273,7 +275,7 @@ def test_a_refusal_is_told_and_can_be_mended(serve: Callable[..., Served], visit
     assert len(ids_of(page, "hamming")) == 5
 
 
-def test_a_service_that_is_away_is_told_and_asked_again(
+def test_an_unreachable_service_is_reported_and_retried(
     serve: Callable[..., Served], visit: Callable[..., Any]
 ) -> None:
     served = serve()
@@ -289,7 +291,7 @@ def test_a_service_that_is_away_is_told_and_asked_again(
     expect(page.locator('.column[data-way="float"] li button')).to_have_count(5)
 
 
-def test_a_key_is_asked_for_where_one_is_needed(
+def test_a_key_is_requested_where_one_is_needed(
     serve: Callable[..., Served], visit: Callable[..., Any]
 ) -> None:
     page = visit(serve(api_keys=("secret",)), refused=True)

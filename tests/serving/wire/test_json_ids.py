@@ -1,4 +1,4 @@
-"""Ids between JSON and a model: types are kept apart, unknown ids are found."""
+"""Ids between JSON and a model: types stay distinct, unknown ids are found."""
 
 from __future__ import annotations
 
