@@ -1,4 +1,4 @@
-"""Loading interactions from files, beside pandas and SciPy doing the same by hand.
+"""Loading interactions from files, compared with the same by hand in pandas and SciPy.
 
     python benchmarks/data_loading.py [--interactions 10000000] [--json]
 
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _table(n: int, n_users: int, n_items: int, *, is_text: bool) -> pa.Table:
-    """Return rows in random order; users alike, items with a long tail."""
+    """Return rows in random order; users uniform, items with a long tail."""
     rng = np.random.default_rng(SEED)
     users = pa.array(rng.integers(0, n_users, n))
     items = pa.array((n_items * rng.random(n) ** 3).astype(np.int64))

@@ -4,7 +4,7 @@
 
 A tenth of the users (or items) is held out. One model is trained without them, and their training histories
 (or audiences) are folded in; another is trained with everybody. Users: both recommend to the same users;
-Recall@20 is over the same held-out interactions. Items: the folded-in ones stand beside the trained ones, with
+Recall@20 is over the same held-out interactions. Items: the folded-in ones are ranked together with the trained ones, with
 the bias that fold-in gives and with the mean bias, and Recall@20 is over the held-out interactions with them.
 """
 

@@ -90,13 +90,13 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=128)
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     started = time.perf_counter()
-    state = generated_state(asked.items, asked.users, n_bits=asked.bits, dim=asked.dim, rng=asked.seed)
-    save_state(state, asked.folder, overwrite=True)
-    size = sum(file.stat().st_size for file in asked.folder.iterdir())
+    state = generated_state(args.items, args.users, n_bits=args.bits, dim=args.dim, rng=args.seed)
+    save_state(state, args.folder, overwrite=True)
+    size = sum(file.stat().st_size for file in args.folder.iterdir())
     print(
-        f"{asked.folder}: {state.n_items:,} items, {size / 1e6:,.0f} MB, {time.perf_counter() - started:.1f} s"
+        f"{args.folder}: {state.n_items:,} items, {size / 1e6:,.0f} MB, {time.perf_counter() - started:.1f} s"
     )
 
 

@@ -4,7 +4,7 @@
     python benchmarks/serving_load.py models/million/v1 --second models/million/v2 --json load.json
 
 The load is open: requests are due at times drawn beforehand (exponential gaps), whether or not earlier ones
-were answered, and a latency counts from the moment a request was due. Single users are asked for with k=100.
+were answered, and a latency counts from the moment a request was due. Single users are requested with k=100.
 The highest sustained rate is the last one of a rising series at which the p99 stays below --limit
 milliseconds and every request is answered 200.
 """
@@ -79,9 +79,9 @@ class Connection(asyncio.Protocol):
 
 @dataclass
 class Run:
-    """What a load gave."""
+    """The measurements of one load."""
 
-    asked: float
+    requested_rps: float
     seconds: float
     latencies: np.ndarray
     statuses: list[int]
@@ -91,7 +91,7 @@ class Run:
         p50, p99, worst = np.percentile(self.latencies, [50, 99, 100]) * 1000
         failed = sum(status != 200 for status in self.statuses)
         return {
-            "asked_rps": round(self.asked, 1),
+            "requested_rps": round(self.requested_rps, 1),
             "rps": round(len(self.statuses) / self.seconds, 1),
             "p50_ms": round(float(p50), 2),
             "p99_ms": round(float(p99), 2),
@@ -203,12 +203,12 @@ class Service:
                 (("resident", "VmRSS"), ("own", "RssAnon"), ("proportional", "Pss"))}  # fmt: skip
 
     def reload(self, version: str) -> float:
-        """Ask for another version and return the seconds it took."""
+        """Switch to another version and return the seconds that took."""
         body = json.dumps({"version": version}).encode()
         headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
-        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}/admin/reload", body, headers)
+        message = urllib.request.Request(f"http://127.0.0.1:{self.port}/admin/reload", body, headers)
         begun = time.perf_counter()
-        with urllib.request.urlopen(asked, timeout=120) as answer:  # noqa: S310 - our own address
+        with urllib.request.urlopen(message, timeout=120) as answer:  # noqa: S310 - our own address
             assert json.load(answer)["version"] == version
         return time.perf_counter() - begun
 
@@ -229,13 +229,13 @@ def user_requests(model: Path, batch: int, k: int, search: str, seed: int) -> li
     ]
 
 
-def highest_rate(service: Service, requests: list[bytes], asked: Any) -> list[dict[str, Any]]:
+def highest_rate(service: Service, requests: list[bytes], args: Any) -> list[dict[str, Any]]:
     """Raise the rate until the limit is passed twice in a row; return every run."""
-    rows, missed, rate = [], 0, float(asked.first_rate)
+    rows, missed, rate = [], 0, float(args.first_rate)
     while missed < 2:
-        run = asyncio.run(open_load(service.port, requests, rate, asked.seconds, seed=int(rate)))
+        run = asyncio.run(open_load(service.port, requests, rate, args.seconds, seed=int(rate)))
         row = run.summary()
-        row["sustained"] = row["p99_ms"] < asked.limit and not row["failed"]
+        row["sustained"] = row["p99_ms"] < args.limit and not row["failed"]
         missed = 0 if row["sustained"] else missed + 1
         rows.append(row)
         show(row)
@@ -246,7 +246,7 @@ def highest_rate(service: Service, requests: list[bytes], asked: Any) -> list[di
 async def load_with_reloads(
     service: Service, requests: list[bytes], rate: float, names: list[str]
 ) -> dict[str, Any]:
-    """Reload ten times while single users are asked for."""
+    """Reload ten times under requests for single users."""
     took: list[float] = []
 
     async def reload() -> None:
@@ -288,49 +288,49 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS), help="of the table; empty leaves it out")
     parser.add_argument("--serve", default="--no-log-requests", help="options of hashgnn serve")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     found: dict[str, Any] = {
-        "model": asked.model.name,
+        "model": args.model.name,
         "machine": f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}",
         "load_average": [round(value, 2) for value in os.getloadavg()],
-        "k": asked.k,
+        "k": args.k,
     }
-    service = Service(asked.model, asked.serve.split())
+    service = Service(args.model, args.serve.split())
     try:
         found["start_to_ready_s"] = round(service.start_seconds, 2)
         found["memory_mb_at_start"] = service.memory()
         show(found)
-        requests = user_requests(asked.model, 1, asked.k, asked.search, 0)
+        requests = user_requests(args.model, 1, args.k, args.search, 0)
         asyncio.run(open_load(service.port, requests, 50, 1.0, seed=0))  # pages of the tables come in
-        print(f"single users, {asked.search}: rising rates")
-        found["rates"] = highest_rate(service, requests, asked)
+        print(f"single users, {args.search}: rising rates")
+        found["rates"] = highest_rate(service, requests, args)
         sustained = [row for row in found["rates"] if row["sustained"]]
         found["highest_sustained"] = sustained[-1] if sustained else None
-        if asked.second is not None and sustained:
+        if args.second is not None and sustained:
             print("ten reloads at half that rate")
-            names = [asked.model.name, asked.second.name]
-            half = sustained[-1]["asked_rps"] / 2
+            names = [args.model.name, args.second.name]
+            half = sustained[-1]["requested_rps"] / 2
             found["reloads"] = asyncio.run(load_with_reloads(service, requests, half, names))
             found["reloads"]["memory_mb_afterwards"] = service.memory()
             show(found["reloads"])
         found["table"] = []
         print(f"as fast as {ALONE} connections go")
-        for way in filter(None, asked.ways.split(",")):
+        for way in filter(None, args.ways.split(",")):
             for batch in BATCHES:
                 run = asyncio.run(
-                    closed_load(service.port, user_requests(asked.model, batch, asked.k, way, 1), ALONE, 2.0)
+                    closed_load(service.port, user_requests(args.model, batch, args.k, way, 1), ALONE, 2.0)
                 )
                 row = {"search": way, "batch": batch, **run.summary()}
                 row["users_per_second"] = round(row["rps"] * batch)
-                del row["asked_rps"]
+                del row["requested_rps"]
                 found["table"].append(row)
                 show(row)
         found["memory_mb_at_end"] = service.memory()
         show(found["memory_mb_at_end"])
     finally:
         found["exit_code"] = service.stop()
-    if asked.json is not None:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+    if args.json is not None:
+        args.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

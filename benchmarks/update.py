@@ -100,8 +100,8 @@ def _timed(run: Callable[[], Any]) -> tuple[Any, float]:
     return run(), time.perf_counter() - started
 
 
-def _lists(recommend: Callable[..., Any], asked: list[Any], search: str) -> list[list[Any]]:
-    return list(recommend(asked, k=20, search=search).lists())
+def _lists(recommend: Callable[..., Any], requested: list[Any], search: str) -> list[list[Any]]:
+    return list(recommend(requested, k=20, search=search).lists())
 
 
 def _recalls(lists: list[list[Any]], test: Any, users: Array, items: Array) -> dict[str, float]:
