@@ -8,7 +8,7 @@
 namespace hashgnn {
 namespace {
 
-// What one query finds in the lists; positions come in no order.
+// The hits of one query in the lists; positions come in no order.
 class Finder {
  public:
   Finder(const Queries& queries, std::int64_t query, const Filters& filters, const SearchPlan& plan,

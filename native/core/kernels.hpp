@@ -17,7 +17,7 @@ struct ScanJob {
   const std::uint16_t* far;       // second halves, read only where the first leave a code within reach
   int n_slices;
   std::int64_t n_blocks;          // at least 1
-  std::int64_t first_block;       // number of the first block, as told to `hit`
+  std::int64_t first_block;       // number of the first block, as passed to `hit`
   const std::uint8_t* penalty;    // 32 a block, or null
   const std::uint32_t* candidates;  // a bit a code, or null: all; codes without a bit are never hit
   std::uint32_t last_candidates;  // the same for the last block, which may have fewer than 32 codes
@@ -25,7 +25,7 @@ struct ScanJob {
   int n_queries;
   int n_planes;
   const std::uint16_t* penalty_scale;  // a query, or null: the penalty counts as it is
-  const std::uint16_t* least_far;  // a query, or null: what the second half of any code adds at least
+  const std::uint16_t* least_far;  // per query, or null: minimum that the second half of any code adds
   std::uint32_t* limits;          // a query: 16 bits, twice
   HitFunction hit;
   void* context;
@@ -41,7 +41,7 @@ struct Kernels {
   float (*dot_i8)(const float* query, const std::int8_t* row, std::int64_t width);
 };
 
-// Kernels of one instruction set, or null where it was not compiled in or the processor lacks it.
+// Kernels of one instruction set, or null where it was not compiled in or the processor has no support.
 const Kernels* avx512_kernels();
 const Kernels* avx2_kernels();
 const Kernels* neon_kernels();

@@ -11,9 +11,9 @@ struct Queries {
   int n_bits = 0;
   int n_planes = 1;
   std::vector<std::uint32_t> words;        // (n_queries, n_planes, n_slices)
-  std::vector<std::uint16_t> penalty_scale;  // a query; empty: penalties count as they are
-  std::vector<float> step;                 // a query; empty: 1. Points of score for half a unit of value
-  std::vector<std::uint16_t> least_far;    // a query; empty: 0. What the second half of any code adds at least
+  std::vector<std::uint16_t> penalty_scale;  // per query; empty: penalties count as they are
+  std::vector<float> step;                 // per query; empty: 1. Points of score for half a unit of value
+  std::vector<std::uint16_t> least_far;    // per query; empty: 0. Minimum that the second half of any code adds
 
   // What a penalty of the table adds to a value of a query.
   std::uint32_t bias_of(std::uint32_t penalty, std::int64_t query) const {

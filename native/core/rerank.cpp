@@ -7,7 +7,7 @@
 namespace hashgnn {
 namespace {
 
-constexpr std::size_t kAhead = 12;  // rows asked for before they are needed: they lie anywhere in memory
+constexpr std::size_t kAhead = 12;  // rows prefetched before they are needed: they lie anywhere in memory
 
 void fetch(const char* row, std::size_t n_bytes) {
   for (std::size_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(row + at);

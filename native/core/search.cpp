@@ -22,7 +22,7 @@ std::uint32_t max_value(const Table& table, const Queries& queries, const Search
   return queries.value_range() + most;
 }
 
-// Collects what the scan finds for a group of consecutive queries.
+// Collects the hits of the scan for a group of consecutive queries.
 class Group {
  public:
   Group(const Filters& filters, std::int64_t first_query, std::int64_t n_queries, std::int64_t k,
@@ -171,7 +171,7 @@ void search_all(const Search& search, const Table& table, const Queries& queries
   const std::int64_t n_blocks = blocks_of(table.n_codes);
   const std::int64_t most = group_size(queries, plan, slices_of(table.n_bits));
   // Several groups a thread, so that a thread that is held up does not hold up the call, while they stay large
-  // enough for what is done once a group: codes are read, and on some processors prepared, for all its queries.
+  // enough for the work done once per group: codes are read, and on some processors prepared, for all its queries.
   const std::int64_t of_thread = (queries.n_queries + plan.n_threads - 1) / plan.n_threads;
   const std::int64_t share = plan.n_threads == 1 ? most : std::max(of_thread / 4, std::min(of_thread, kQueriesOfGroup));
   if (queries.n_queries >= 4 * plan.n_threads || n_blocks < 2 * kMinBlocksOfThread || plan.n_threads == 1) {

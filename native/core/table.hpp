@@ -39,11 +39,11 @@ struct Lists {
   const std::int32_t* end(std::int64_t query) const { return indices + indptr[query + 1]; }
 };
 
-// Which codes a query may get. All three must agree.
+// The candidates of a query. All three must agree.
 struct Filters {
-  Lists block;                             // codes that a query may not get
-  Lists allow;                             // the only codes that a query may get
-  const std::uint32_t* allowed = nullptr;  // a bit a code: codes that any query may get
+  Lists block;                             // per query: the excluded codes
+  Lists allow;                             // per query: the only candidates
+  const std::uint32_t* allowed = nullptr;  // a bit per code: candidates of any query
 };
 
 inline bool has_bit(const std::uint32_t* bits, std::int64_t i) { return ((bits[i / 32] >> (i % 32)) & 1u) != 0; }

@@ -20,7 +20,7 @@ TopK::TopK(std::int64_t k, std::uint32_t max_value, Order order)
   hits_.reserve(std::min<std::size_t>(capacity_, 4096));
 }
 
-// Drops what has fallen out of the best k.
+// Drops entries outside the best k.
 void TopK::compact() {
   const auto n_at_limit = static_cast<std::ptrdiff_t>(k_ - below_);
   hits_.erase(order_ == Order::any ? end_of_smallest(n_at_limit) : end_of_first(n_at_limit), hits_.end());
@@ -45,7 +45,7 @@ std::vector<Hit>::iterator TopK::end_of_smallest(std::ptrdiff_t n_at_limit) {
 }
 
 std::vector<Hit> TopK::take() {
-  // A counting sort keeps the order of equal values. What has fallen out of the best k is left out.
+  // A counting sort keeps the order of equal values. Entries outside the best k are left out.
   std::vector<std::uint32_t> ends(limit_ + 2, 0);  // of each value, once the hits have been placed
   for (const Hit& hit : hits_)
     if (hit.value <= limit_) ++ends[hit.value + 1];

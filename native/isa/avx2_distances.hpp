@@ -176,7 +176,7 @@ inline __attribute__((always_inline)) void search_left(const ScanJob& job, int q
   distances_far<kThird>(far, n_third, tile, 0, left);
   distances_far<kFar - kThird>(far + 16 * n_third, n_far * kHalves - n_third, tile, n_third, left);
   if (left.units == 0) return;
-  const __m256i was = start.value;  // the sums began here; what is told on the way moves the limit
+  const __m256i was = start.value;  // the sums began here; hits on the way move the limit
   for (; left.units != 0; left.units &= left.units - 1) {
     const int b = std::countr_zero(left.units);
     report_sums(job, query, tile.block(b), left.sums[b].value, was, tables.rest(query), tile.near_parts(b));
@@ -215,7 +215,7 @@ void scan_group_distances(const ScanJob& job, int first, int end) {
   const DistanceTables tables(job, first, end);
   std::vector<Halves> starts;
   for (int query = first; query < end; ++query) starts.push_back(start_for(job, query));
-  starts.push_back(starts.back());  // beside the last of an odd number
+  starts.push_back(starts.back());  // pairs with the last of an odd number
   DistanceTile tile(job);
   for (std::int64_t block = 0; block < job.n_blocks; block += tile.most_blocks()) {
     const int n_blocks = static_cast<int>(std::min<std::int64_t>(tile.most_blocks(), job.n_blocks - block));

@@ -33,7 +33,7 @@ struct TableQuery {
   }
 };
 
-// What RunScan asks of a query, see scan.hpp.
+// The interface of a query in RunScan, see scan.hpp.
 template <int Slices>
 class ValueQuery : public ScaledQuery<Avx2> {
  public:

@@ -171,7 +171,7 @@ struct SpreadQuery {
 
 enum class Codes { all, all_biased, some };  // all are candidates, without or with penalties, or some are, either way
 
-// What a scan by runs asks of a query: what adds the values of its first and of its second slices, where codes start, and
+// The interface of a query in a scan by runs: what adds the values of its first and of its second slices, where codes start, and
 // below which limit their first halves have to be.
 template <class Isa, int Slices>
 class CodeQuery {
@@ -264,8 +264,8 @@ class PlanesQuery : public ScaledQuery<Isa> {
 
 // One query against runs of blocks: the first halves of all, in the order of memory, then the second halves of those
 // that have a code within reach. They are marked by bits: no processor foresees which they are, so a branch a block would
-// cost more than the comparison. Their memory is asked for a run ahead.
-constexpr int kRun = 32;  // what two runs leave and what is asked for ahead stay in the first-level cache
+// cost more than the comparison. Their memory is prefetched a run ahead.
+constexpr int kRun = 32;  // results of two runs and prefetched memory stay in the first-level cache
 constexpr int kAhead = 2048;  // words: a page, which the processor's own prefetch does not look beyond
 template <class Isa, int Slices, class Query>
 class RunScan {
