@@ -32,8 +32,8 @@ def check_int(
     except TypeError:
         raise ParameterError(f"{name} must be {noun}, got {value!r}") from None
     if number % multiple_of or (minimum is not None and number < minimum):
-        least = "" if minimum is None or minimum == multiple_of > 1 else f" >= {minimum}"
-        raise ParameterError(f"{name} must be {noun}{least}, got {number}")
+        bound = "" if minimum is None or minimum == multiple_of > 1 else f" >= {minimum}"
+        raise ParameterError(f"{name} must be {noun}{bound}, got {number}")
     if maximum is not None and number > maximum:
         raise ParameterError(f"{name} must be at most {maximum}, got {number}")
     return number

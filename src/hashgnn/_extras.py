@@ -1,4 +1,4 @@
-"""Optional dependencies: one way to ask for them, one error when they are missing."""
+"""Optional dependencies: one way to import them, one error when they are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: write beside the target, fsync, rename."""
+"""Files that appear whole or not at all: write next to the target, fsync, rename."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _sync_entries(folder: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; when the block ends well it replaces ``path``.
+    """Yield a temporary path next to ``path``; when the block ends well it replaces ``path``.
 
     On any error the temporary file is removed and ``path`` stays as it was. An ``OSError`` (a full
     disk, a missing permission) becomes :class:`~hashgnn.errors.StorageError`.
@@ -69,7 +69,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``; when the block ends well it takes its place.
+    """Yield a temporary folder next to ``path``; when the block ends well it takes its place.
 
     A folder already at ``path`` is exchanged with the new one in a single step where the system can
     (Linux, macOS), so that a crash or a reader finds the old or the new one at any moment. Elsewhere it is
@@ -83,7 +83,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             try:
                 yield temporary
             except StorageError as error:
-                # A file of the hidden folder failed; the sentence is to name the folder that was asked for.
+                # A file of the hidden folder failed; the message must name the requested folder.
                 raise error.__cause__ if isinstance(error.__cause__, OSError) else error from None
             for child in temporary.rglob("*"):
                 sync(child)
@@ -106,7 +106,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Return the old folder that a crash of :func:`atomic_directory` left beside a missing ``path``."""
+    """Return the old folder that a crash of :func:`atomic_directory` left next to a missing ``path``."""
     return None if path.exists() else next(iter(_old_folders(path)), None)
 
 

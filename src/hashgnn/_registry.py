@@ -1,4 +1,4 @@
-"""``Registry``: what can be chosen by name. Encoders, losses, baselines, indexes: each kind has one."""
+"""``Registry``: choices by name. Encoders, losses, baselines and indexes have one each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Registry(Generic[Row]):
     """Names of one kind, and a row for each.
 
     A row says where the thing lives, as ``"package.module:name"``; :func:`imported` fetches it. So a
-    registry can be read, and a name be checked, without an import of what it stands for, torch least of all.
+    registry can be read, and a name be checked, without importing the thing itself or torch.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Component:
     settings : str
         The class of its settings, in ``hashgnn.config``.
     implementation : str
-        What does the work; empty where the choice is that nothing does.
+        The class or function that does the work; empty for a choice without any.
     fold_in : str
         Of an encoder: its rule for users and items unseen in training.
     """
@@ -90,6 +90,6 @@ class Component:
 
 
 def imported(dotted: str) -> Any:
-    """Return what ``"package.module:name"`` stands for."""
+    """Return the object at ``"package.module:name"``."""
     module, _, name = dotted.partition(":")
     return getattr(importlib.import_module(module), name)

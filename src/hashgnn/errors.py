@@ -19,7 +19,7 @@
     HashGNNWarning (UserWarning)
     ├── DataWarning                      something in the data was repaired, and counted
     ├── ResultWarning                    some rows of a result are empty, and counted
-    └── TrainingWarning                  training went on, but not as asked
+    └── TrainingWarning                  training went on, but not as requested
 """
 
 from __future__ import annotations
@@ -114,4 +114,4 @@ class ResultWarning(HashGNNWarning):
 
 
 class TrainingWarning(HashGNNWarning):
-    """Training went on, but not as asked."""
+    """Training went on, but not as requested."""

@@ -29,7 +29,7 @@ from hashgnn.training.validation import Validator, embedding_scorer
 
 # The places of the stages among the streams derived from the seed.
 _SPLIT_STREAM, _BUILD_STREAM, _EPOCH_STREAM = 0, 1, 2
-_MAX_VALIDATED = 2000  # users: enough to tell epochs apart, in a fraction of a second
+_MAX_VALIDATED = 2000  # users: enough to distinguish epochs, in a fraction of a second
 
 
 @dataclass(frozen=True)

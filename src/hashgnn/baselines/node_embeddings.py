@@ -165,7 +165,7 @@ def _both_ways(graph: BipartiteGraph) -> Any:
 
 
 def _counts(walks: Iterator[Array], offsets: range, n_nodes: int) -> Any:
-    """Return how often two nodes of a walk lie at most so far apart, symmetric (n_nodes, n_nodes)."""
+    """Return how often two nodes occur within the offsets of each other in a walk, symmetric (n_nodes, n_nodes)."""
     total = sp.csr_matrix((n_nodes, n_nodes))
     for block in walks:
         left = np.concatenate([block[:, :-offset].ravel() for offset in offsets])

@@ -150,7 +150,7 @@ FORMER_NAMES: dict[str, str] = {
 def from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return flat settings by their dotted names; what did not apply to the model is left out.
 
-    Settings that a manifest lacks have what they were when it was written.
+    Settings that are missing in a manifest get the defaults of the time when it was written.
     """
     encoder, objective = values.get("encoder", "graphsage"), values.get("objective", "edges")
     relaxation, teacher = values.get("relaxation", "guided"), values.get("teacher", "none")

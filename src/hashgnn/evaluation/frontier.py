@@ -1,4 +1,4 @@
-"""The frontier of bits, latency and quality: what each byte and millisecond buys."""
+"""The frontier of bits, latency and quality: which settings no other setting dominates."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def frontier_rows(
     Raises
     ------
     ParameterError
-        If the result lacks the metric, the times or the bytes.
+        If the metric, the times or the bytes are missing in the result.
     """
     rows = []
     for way, values in result.metrics.items():

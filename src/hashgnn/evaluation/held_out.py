@@ -1,4 +1,4 @@
-"""Which users are evaluated, on which items, and what is masked."""
+"""The evaluated users, their held-out items and the masked items."""
 
 from __future__ import annotations
 

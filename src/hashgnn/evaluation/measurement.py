@@ -90,7 +90,7 @@ def evaluate(
     Raises
     ------
     ParameterError
-        If an argument breaks its rule, ``train`` and ``test`` do not fit together, or the model lacks a
+        If an argument breaks its rule, ``train`` and ``test`` do not fit together, or the model has no
         method that this measurement needs.
     DataError
         If no user has a held-out item, or what the model returns is NaN or of the wrong shape.

@@ -200,7 +200,7 @@ class FittedModel:
         options : SearchOptions
             Of :meth:`SearchWays.options` of ``items_for_users``.
         candidates : CandidateFilter of as many queries
-            What each may get.
+            The candidates of each query.
         check : callable, optional
             Called between blocks of rows; what it raises ends the search.
 
@@ -268,7 +268,7 @@ class FittedModel:
         return EncodedEntities(BinaryCodes.from_signs(relaxed), relaxed if keeps_relaxed else output, bias)
 
     def _most_popular(self, k: int, candidates: CandidateFilter) -> Array:
-        """Return the most popular items that one query may get, at most ``k``."""
+        """Return the most popular candidates of one query, at most ``k``."""
         order = self.popular_order
         if candidates.allow_all is not None:
             order = order[candidates.allow_all[order]]

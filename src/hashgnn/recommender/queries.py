@@ -85,7 +85,7 @@ class Queries:
         allow: Array | IndexLists | None = None,
         block: Array | IndexLists | None = None,
     ) -> CandidateFilter:
-        """Return what each row may get: seen items, an allow list and a block list as one filter.
+        """Return one filter for each row, from seen items, an allow list and a block list.
 
         Parameters
         ----------

@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Artifact:
-    """An opened folder whose manifest, and files where asked, were found whole.
+    """An opened folder whose manifest, and files where requested, are intact.
 
     Attributes
     ----------
@@ -212,7 +212,7 @@ def _check(path: Path, raw: bytes, *, verify: bool, n_threads: int = 1) -> Artif
     manifest = _parse(path, raw)
     folder, files = set_aside(path) or path, manifest["files"]
     with ThreadPoolExecutor(n_threads, thread_name_prefix="checksums") as threads:
-        # Results come in the order of the manifest, so it is always the same fault that is told.
+        # Results come in the order of the manifest, so the same fault is reported each time.
         list(threads.map(lambda name: _check_file(path, folder / name, files[name], verify=verify), files))
     sizes = {name: int(entry["bytes"]) for name, entry in files.items()}
     return Artifact(

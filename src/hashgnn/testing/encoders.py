@@ -92,7 +92,7 @@ class EncoderCase:
 
 
 def check_shape_and_determinism(case: EncoderCase) -> None:
-    """Embeddings have one row a node asked for, and asking twice gives the same."""
+    """Embeddings have one row per requested node, and a repeated call gives the same."""
     encoder, view = case.encoder(), case.view()
     nodes = torch.tensor([N_USERS + 3, 2, 0, N_USERS + 3, N_USERS + N_ITEMS - 1])
     first = encoder(view, nodes)
@@ -102,7 +102,7 @@ def check_shape_and_determinism(case: EncoderCase) -> None:
 
 
 def check_batch_equals_single(case: EncoderCase) -> None:
-    """A node's embedding does not depend on the nodes that it is asked with."""
+    """A node's embedding does not depend on the other nodes of the call."""
     encoder, view = case.encoder(), case.view()
     nodes = torch.arange(view.n_nodes).flip(0)
     batch = encoder(view, nodes)

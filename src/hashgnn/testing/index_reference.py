@@ -85,7 +85,7 @@ def reference_asymmetric(
 
 
 def kept_mask(n_queries: int, n_codes: int, candidates: CandidateFilter | None, alive: Array | None) -> Array:
-    """Return which codes each query may get, shape (n_queries, n_codes), bool."""
+    """Return the candidates of each query, shape (n_queries, n_codes), bool."""
     kept = np.ones((n_queries, n_codes), bool)
     if alive is not None:
         kept &= alive

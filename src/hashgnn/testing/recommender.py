@@ -58,7 +58,7 @@ class RecommenderContract(ABC):
             for user, found in zip(users, recs.lists(), strict=True):
                 assert sorted(found) == sorted(everything - seen[user]), way
 
-    def test_seen_items_are_ranked_with_the_others_where_asked(self) -> None:
+    def test_seen_items_are_ranked_with_the_others_on_request(self) -> None:
         model = self.make(interactions_of("str"))
         users = model.user_ids.tolist()
         for way in model.search_ways:
@@ -138,13 +138,13 @@ class RecommenderContract(ABC):
     def test_an_unknown_user_is_skipped_gets_popular_items_or_is_folded_in(self) -> None:
         model = self.make(interactions_of("str"))
         user, items = model.user_ids.tolist()[0], model.item_ids.tolist()
-        asked = ["nobody", user, "no one"]
-        assert model.recommend(asked, on_unknown="skip").query_ids.tolist() == [user]
-        popular = model.recommend(asked, k=4, on_unknown="popular")
+        requested = ["nobody", user, "no one"]
+        assert model.recommend(requested, on_unknown="skip").query_ids.tolist() == [user]
+        popular = model.recommend(requested, k=4, on_unknown="popular")
         assert popular.lists()[0] == popular.lists()[2]
         assert popular.lists()[1] == model.recommend([user], k=4).lists()[0]
         since = pa.table({"user_id": ["nobody"] * 3, "item_id": items[:3]})
-        folded = model.recommend(asked, k=4, on_unknown="fold_in", since_training=since)
+        folded = model.recommend(requested, k=4, on_unknown="fold_in", since_training=since)
         assert folded.lists()[0] == model.recommend_for_history([items[:3]], k=4).lists()[0]
         assert folded.lists()[2] == popular.lists()[2]
 

@@ -71,7 +71,7 @@ def load_data_set(text: str, folder: str | Path | None = None, *, progress: bool
     Returns
     -------
     DataSet
-        Test rows of users and items that the training part lacks are left out, with a warning.
+        Test rows of users and items outside the training part are left out, with a warning.
 
     Raises
     ------

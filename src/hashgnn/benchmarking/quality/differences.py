@@ -114,7 +114,7 @@ def differences(
 
 
 def _ways(kind: str, own: Result, other: Result) -> tuple[str, str] | None:
-    """Return the search ways that stand for a kind, or ``None`` where one lacks it or nothing new is said."""
+    """Return the search ways that stand for a kind, or ``None`` where one has none or the pair adds nothing."""
     ways = []
     for result in (own, other):
         wanted = KINDS[kind]

@@ -44,7 +44,7 @@ class Built:
     set_breadth : callable of int, or None
         How far an approximate search looks: lists, or nodes of a graph. None: there is nothing to set.
     breadths : tuple of int
-        Least and largest breadth worth a try.
+        Smallest and largest breadth worth a try.
     set_candidates : callable of int, or None
         How many candidates are re-ranked by floats. None: there is nothing to set.
     candidates : int or None

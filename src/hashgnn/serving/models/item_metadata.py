@@ -39,7 +39,7 @@ class Texts:
         """
         words = query.lower().split()
         lines, places = self._lines, np.arange(len(self._lines))
-        for word in sorted(set(words), key=len, reverse=True):  # the longest leaves least to look through
+        for word in sorted(set(words), key=len, reverse=True):  # the longest leaves the fewest lines
             kept = np.flatnonzero(np.asarray(pc.match_substring(lines, word)))
             lines, places = lines.take(pa.array(kept)), places[kept]
         begins = np.asarray(pc.starts_with(lines, " ".join(words)))

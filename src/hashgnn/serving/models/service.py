@@ -272,7 +272,7 @@ class Service:
         name: str | None,
         check: Check,
     ) -> dict[int, bytes]:
-        """Return the rows that one version gives to users, by their places in the list."""
+        """Return the rows of users by one version, keyed by their places in the list."""
         index = version.users.positions(users)
         if request.on_unknown == "error" and (index < 0).any():
             place = int(np.flatnonzero(index < 0)[0])

@@ -32,7 +32,7 @@ async function ask(path, signal, options = {}) {
     answer = await fetch(path, { ...options, headers, signal: late.signal });
     text = await answer.text();
   } catch {
-    if (signal?.aborted) throw new DOMException("another question was asked", "AbortError");
+    if (signal?.aborted) throw new DOMException("a newer request replaced this one", "AbortError");
     const detail = late.signal.aborted ? "The service took too long." : "The service cannot be reached.";
     throw new Problem(0, detail);
   } finally {

@@ -12,10 +12,10 @@ const HEALTH = [
 const AGES = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]];
 
 export function showCard(model) {
-  const beside = model.next_version ? [["Next", `${model.next_version}, ${number(100 * model.next_share)} % of users`]] : [];
+  const next = model.next_version ? [["Next", `${model.next_version}, ${number(100 * model.next_share)} % of users`]] : [];
   const about = facts([
     ["Version", model.version],
-    ...beside,
+    ...next,
     ["Saved", ago(model.age_seconds)],
     ["Encoder", model.encoder],
     ["Users", number(model.n_users)],

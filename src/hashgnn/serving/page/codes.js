@@ -30,7 +30,7 @@ function cells(bits, { row, label, differs = [], order = [...bits.keys()], stret
   return picture;
 }
 
-/** Show the query's code beside the picks; without one, as many empty cells as a code has. */
+/** Show the query's code next to the picks; without one, as many empty cells as a code has. */
 export function showOwn(code, n_bits, caption) {
   const bits = code ? bitsOf(code) : new Array(n_bits).fill(0);
   const label = code ? `Your code, ${n_bits} bits` : "No code yet";

@@ -8,11 +8,11 @@ const PAUSE = 120; // ms after the last key
 /** Turn the search field into a combobox. `find(query, limit, signal)` looks, `pick(item)` takes. */
 export function searchField({ find, pick, isPicked, failed }) {
   const field = byId("query"), popup = byId("popup"), list = byId("found"), nothing = byId("nothing");
-  let finds = [], active = -1, timer, asked;
+  let finds = [], active = -1, timer, pending;
 
   function close() {
     clearTimeout(timer);
-    asked?.abort();
+    pending?.abort();
     popup.hidden = true;
     field.setAttribute("aria-expanded", "false");
     field.removeAttribute("aria-activedescendant");
@@ -66,8 +66,8 @@ export function searchField({ find, pick, isPicked, failed }) {
   }
 
   async function look() {
-    asked?.abort();
-    const mine = (asked = new AbortController());
+    pending?.abort();
+    const mine = (pending = new AbortController());
     const query = field.value.trim();
     try {
       const found = await find(query, LIMIT, mine.signal);

@@ -125,7 +125,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log; processes that start together may get in each other's way for a moment."""
+    """Switch to the write-ahead log; processes that start together may block each other for a moment."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
