@@ -19,7 +19,7 @@ struct ScanJob {
   std::int64_t n_blocks;          // at least 1
   std::int64_t first_block;       // number of the first block, as passed to `hit`
   const std::uint8_t* penalty;    // 32 a block, or null
-  const std::uint32_t* candidates;  // a bit a code, or null: all; codes without a bit are never hit
+  const std::uint32_t* candidates;  // a bit per code, or null: all; codes without a bit are never hit
   std::uint32_t last_candidates;  // the same for the last block, which may have fewer than 32 codes
   const std::uint32_t* queries;   // (n_queries, n_planes, n_slices): 16 bits, twice
   int n_queries;

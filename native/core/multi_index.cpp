@@ -120,7 +120,7 @@ class HashTables::Seeker {
   std::int64_t query_;
   const Filters& filters_;
   const SearchPlan& plan_;
-  std::vector<std::uint64_t>& seen_;  // a bit a position, all 0 between searches
+  std::vector<std::uint64_t>& seen_;  // a bit per position, all 0 between searches
   std::vector<std::int32_t> looked_at_;
   std::int64_t budget_;               // look-ups and comparisons left before the scan is cheaper
   TopK collector_;

@@ -11,7 +11,7 @@ namespace hashgnn {
 struct Segment {
   const std::uint16_t* words;
   const std::uint8_t* penalty;    // 32 a block, or null
-  const std::uint32_t* alive;     // a bit a code, or null: all
+  const std::uint32_t* alive;     // a bit per code, or null: all
   std::int64_t first;
   std::int64_t n_codes;
 };

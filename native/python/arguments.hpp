@@ -38,7 +38,7 @@ class CheckedLists {
   Lists view_;
 };
 
-// A mask of codes: how many it is for, and a bit a code.
+// A mask of codes: how many it is for, and a bit per code.
 using Mask = std::pair<std::int64_t, Array<std::uint32_t, 1>>;
 
 const std::uint32_t* checked_mask(const std::optional<Mask>& mask, std::int64_t n_codes);

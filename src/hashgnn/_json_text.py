@@ -12,7 +12,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 
 def dumps(value: Any) -> bytes:
-    """Return compact JSON text in UTF-8; :func:`plain` converts what is not a JSON value.
+    """Return compact JSON text in UTF-8; :func:`plain` converts other values.
 
     Examples
     --------

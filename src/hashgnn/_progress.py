@@ -26,7 +26,7 @@ def progress(description: str, total: int | None, *, enabled: bool | None = None
     Parameters
     ----------
     description : str
-        What is being done.
+        Name of the work.
     total : int or None
         Steps in all; ``None`` shows a moving bar.
     enabled : bool or None, default=None

@@ -19,7 +19,7 @@ IdLists: TypeAlias = Iterable[Ids]
 """Lists of external ids, one a row."""
 
 OnUnknown: TypeAlias = Literal["error", "skip", "popular", "fold_in"]
-"""What to do with an id that is not in the training data."""
+"""Treatment of an id that is not in the training data."""
 
 ON_UNKNOWN: tuple[str, ...] = get_args(OnUnknown)
 

@@ -114,7 +114,7 @@ def test_a_score_beyond_float32_is_named_and_not_zero() -> None:
     narrow = FeatureVocabulary({}, {"x": (0.0, 1e-12)})
     with pytest.raises(DataError) as caught:
         narrow.encode([{"x": 1e28}])
-    message = "x is too far from what the vocabulary was made from, got 1e+28 in row 1"
+    message = "x is too far from the training values, got 1e+28 in row 1"
     assert str(caught.value) == message
 
 

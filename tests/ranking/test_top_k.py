@@ -49,7 +49,7 @@ def test_ranking_refuses_nan_wherever_it_stands():
 
 
 def test_blocks_are_ranked_as_the_whole_is():
-    n_columns = BLOCK_BYTES // (4 * 2)  # two rows a block
+    n_columns = BLOCK_BYTES // (4 * 2)  # two rows per block
     blocks = []
 
     def score(rows):

@@ -181,7 +181,7 @@ def test_unknown_ids_in_an_allow_list_are_an_error_and_in_a_block_list_are_not()
 @pytest.mark.parametrize("name", ["allow", "block"])
 def test_lists_of_the_wrong_length_are_refused(name: str) -> None:
     model = HashGNN.from_state(random_state())
-    with pytest.raises(ParameterError, match=f"{name} must have one list a row, 2, got 1"):
+    with pytest.raises(ParameterError, match=f"{name} must have one list per row, 2, got 1"):
         model.recommend(["u0", "u1"], **{name: [["i1"]]})
     with pytest.raises(ParameterError, match=f"{name} must be a list, got 'i1'"):
         model.recommend(["u0", "u1"], **{name: "i1"})

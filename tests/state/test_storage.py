@@ -146,7 +146,9 @@ def test_parts_that_do_not_fit_together_are_an_error_even_with_right_checksums(t
                 shutil.copy(file, folder)
         codes = BinaryCodes(np.zeros((8, 2), np.uint8))
         HammingIndex(codes, ItemBias(np.zeros(8, np.uint8), 0.0)).save(folder / "item_index.hgx")
-    with pytest.raises(ArtifactDamagedError, match="codes must have one row an id, 9, got 8; the folder was"):
+    with pytest.raises(
+        ArtifactDamagedError, match="codes must have one row per id, 9, got 8; the folder was"
+    ):
         load_state(tmp_path / "v2")
     with artifact.write_artifact(
         tmp_path / "v3", {**document, "config": {"n_bits": 16, "colour": 1}}
@@ -170,18 +172,18 @@ def test_a_state_whose_parts_do_not_fit_is_refused() -> None:
     state = random_state(5, 9, n_bits=16, dim=4)
     short = BinaryCodes(np.zeros((8, 2), np.uint8))
     for parts, said in (
-        ({"items__codes": short}, "codes must have one row an id, 9, got 8"),
+        ({"items__codes": short}, "codes must have one row per id, 9, got 8"),
         (
             {"users__codes": BinaryCodes(np.zeros((5, 1), np.uint8))},
             "n_bits of users.codes must be 16, got 8",
         ),
         ({"items__bias": None}, "presence of items.bias must be True, got False"),
         ({"users__bias": ItemBias(np.zeros(5, np.uint8), 0.0)}, "users.bias must be None: only items have"),
-        ({"items__bias": ItemBias(np.zeros(3, np.uint8), 0.0)}, "bias must have one value an id, 9, got 3"),
+        ({"items__bias": ItemBias(np.zeros(3, np.uint8), 0.0)}, "bias must have one value per id, 9, got 3"),
         ({"users__embeddings": np.zeros((5, 3), np.float32)}, "width of users.embeddings must be 4, got 3"),
         (
             {"items__embeddings": np.zeros((8, 4), np.float32)},
-            r"embeddings must have one row an id, 9, got \(8",
+            r"embeddings must have one row per id, 9, got \(8",
         ),
         ({"items__embeddings": np.zeros((9, 4))}, "embeddings must have dtype float32, got float64"),
         ({"seen": state.seen[:4]}, r"shape of seen must be \(5, 9\), got \(4, 9\)"),

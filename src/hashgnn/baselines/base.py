@@ -1,4 +1,4 @@
-"""``FittedBaseline``: what every baseline is after fitting, ready for ``hashgnn.evaluate``."""
+"""``FittedBaseline``: the base of fitted baselines, ready for ``hashgnn.evaluate``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FittedBaseline(Scorer, Retriever, ABC):
 
     @property
     def has_embeddings(self) -> bool:
-        """Whether scores are inner products of stored vectors: what a post-hoc binariser needs."""
+        """Whether scores are inner products of stored vectors, as a post-hoc binariser needs."""
         return self.item_embeddings is not None
 
     @abstractmethod
@@ -78,7 +78,7 @@ class EmbeddingBaseline(FittedBaseline):
     Parameters
     ----------
     interactions : Interactions
-        What it was fitted on.
+        The training interactions.
     users, items : ndarray of shape (n_users, d) and (n_items, d)
         Finite.
     """
@@ -106,7 +106,7 @@ class FilterBaseline(FittedBaseline):
     Parameters
     ----------
     interactions : Interactions
-        What it was fitted on.
+        The training interactions.
     graph_filter : GraphFilter
         Over the graph of these interactions.
     """

@@ -1,4 +1,4 @@
-"""The command line: ``hashgnn``. One file a command; what is heavy is imported when a command runs."""
+"""The command line: ``hashgnn``. One file per command; heavy modules are imported when a command runs."""
 
 from hashgnn.cli.app import app, main
 

@@ -1,4 +1,4 @@
-"""How every command ends: results on stdout, one sentence on stderr for what went wrong, an exit code."""
+"""The end of every command: results on stdout, errors as one sentence on stderr, an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OK, BROKEN, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 class Group(TyperGroup):
-    """The root of the commands, which turns what they raise into an exit code.
+    """The root of the commands, which turns their exceptions into an exit code.
 
     ==== ======================================================================
     code when
@@ -112,7 +112,7 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _reader_left() -> int:
-    # What is still buffered has no reader; without this the interpreter would complain at its end.
+    # Buffered output has no reader; without this the interpreter would report an error at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN
 

@@ -71,7 +71,7 @@ def _seed(value: int) -> int:
     return value
 
 
-# What a command prints.
+# Output of a command.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, with numbers not rounded.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -1,4 +1,4 @@
-"""What commands print and write: results to stdout or a file, notes, warnings and progress to stderr."""
+"""Output of the commands: results to stdout or a file; notes, warnings and progress to stderr."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from hashgnn._json_text import plain
 from hashgnn.errors import HashGNNWarning
 
-_WIDE = 1000  # columns of what is not a terminal: a table in a file or pipe is never cut
+_WIDE = 1000  # columns of a file or pipe: a table there is never cut
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Output:
 
     @property
     def progress(self) -> bool | None:
-        """What the library's ``progress=`` takes: ``None`` reports on stderr, ``False`` is silent.
+        """The library's ``progress=`` argument: ``None`` reports on stderr, ``False`` is silent.
 
         Lines of the library have no prefix. Where every line must have one, only a bar on a terminal is shown.
         """
@@ -55,7 +55,7 @@ class Output:
             self._print(text, sys.stderr)
 
     def document(self, value: Mapping[str, Any]) -> None:
-        """Print one JSON document to stdout; what is not a finite number becomes null."""
+        """Print one JSON document to stdout; NaN and infinity become null."""
         print(json.dumps(plain(value), allow_nan=False))
 
     def line(self, text: str = "") -> None:
@@ -150,7 +150,7 @@ def _documents(found: Any) -> list[dict[str, Any]]:
 
 
 def write_ranked(blocks: Iterable[Any], path: Path) -> dict[str, Any]:
-    """Write blocks of recommendations to one parquet file, and return what was written."""
+    """Write blocks of recommendations to one parquet file, and return a summary of it."""
     import pyarrow.parquet
 
     from hashgnn._files import atomic_file

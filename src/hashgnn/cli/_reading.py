@@ -1,4 +1,4 @@
-"""What a command line names, opened: saved models, interactions, side features, ids."""
+"""Inputs of the command line: saved models, interactions, side features, ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def open_model(path: Path, *, index_recall: float | None = None) -> Any:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a file hold what, and its format; ``None`` takes what the reader finds."""
+    """The columns of a file by their role, and its format; ``None`` lets the reader decide."""
 
     user: str | None = None
     item: str | None = None

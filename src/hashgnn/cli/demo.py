@@ -1,4 +1,4 @@
-"""``hashgnn demo``: real data, a trained model, its quality, what it recommends, a report."""
+"""``hashgnn demo``: real data, a trained model, its quality, its recommendations, a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hashgnn inspect``: what a saved model holds, and how good its codes look."""
+"""``hashgnn inspect``: the contents of a saved model, and the health of its codes."""
 
 from __future__ import annotations
 

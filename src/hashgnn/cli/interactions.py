@@ -1,4 +1,4 @@
-"""``hashgnn interactions``: what a service has recorded, for the next version of a model."""
+"""``hashgnn interactions``: recorded interactions of a service, for the next version of a model."""
 
 from __future__ import annotations
 

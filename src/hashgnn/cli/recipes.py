@@ -62,7 +62,7 @@ def recipes(
 
 
 def _show(out: Output, recipe: str, config: Any) -> None:
-    """Print the settings of a config, those of what it chooses only, one table a section."""
+    """Print the settings of a config, those of what it chooses only, one table per section."""
     settings = [one for one in type(config).describe() if _applies(config, one)]
     if out.as_json:
         described = [{**asdict(one), "value": config.value(one.name)} for one in settings]
@@ -83,7 +83,7 @@ def _explain(out: Output, config: Any, name: str) -> None:
     """Print one setting, or all of a section, for every choice that has it."""
     found = [one for one in type(config).describe() if one.name == name or one.name.startswith(f"{name}.")]
     if not found:
-        config.value(name)  # raises, with what is close
+        config.value(name)  # raises, and suggests similar names
     if out.as_json:
         out.document({"setting": name, "settings": [asdict(one) for one in found]})
     else:
@@ -91,12 +91,12 @@ def _explain(out: Output, config: Any, name: str) -> None:
 
 
 def _applies(config: Any, setting: Any) -> bool:
-    """Return whether a setting belongs to what a config has chosen."""
+    """Return whether a setting belongs to a component that a config has chosen."""
     return setting.owner in ("", *_owners(config))
 
 
 def _owners(section: Any) -> Iterable[str]:
-    """Yield what a config has chosen, in the words that settings name their owners with."""
+    """Yield the chosen components of a config, by the names of owners in settings."""
     for name in type(section).model_fields:
         value = getattr(section, name)
         if hasattr(value, "describe"):

@@ -12,11 +12,11 @@ from hashgnn.codes.binary_codes import BinaryCodes
 from hashgnn.errors import ParameterError
 
 _STEP = 2.0  # one differing bit costs two points of score
-_MAX_PENALTY = 255  # one byte an item
+_MAX_PENALTY = 255  # one byte per item
 
 
 class ItemBias:
-    """A bias ``b_i = top - 2 * penalty_i`` for each item, one byte an item.
+    """A bias ``b_i = top - 2 * penalty_i`` for each item, one byte per item.
 
     A search scores ``(n_bits - 2 * distance) + b_i``; in steps of two the bias is a small integer
     added to the distance: ``n_bits + top - 2 * (distance + penalty_i)``.
@@ -112,7 +112,7 @@ def widen_items(codes: BinaryCodes, bias: ItemBias, n_extra: int | None = None) 
     3
     """
     if len(bias) != len(codes):
-        raise ParameterError(f"bias must have one value an item, {len(codes)}, got {len(bias)}")
+        raise ParameterError(f"bias must have one value per item, {len(codes)}, got {len(bias)}")
     largest = int(bias.penalty.max(initial=0))
     smallest = max(8, -(-largest // 8) * 8)
     extra = check_int("n_extra", smallest if n_extra is None else n_extra, minimum=8, multiple_of=8)

@@ -15,7 +15,7 @@ FanOuts = tuple[Count, ...]
 
 
 class EncoderConfig(Section):
-    """What all encoders have in common."""
+    """The base of the settings of encoders."""
 
     registry: ClassVar[Registry[Component] | None] = ENCODERS
     name: str

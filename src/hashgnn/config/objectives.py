@@ -12,7 +12,7 @@ from hashgnn.config.section import Count, Positive, Section, Weight
 
 
 class RankingLossConfig(Section):
-    """What all ranking losses have in common."""
+    """The base of the settings of ranking losses."""
 
     registry: ClassVar[Registry[Component] | None] = RANKING_LOSSES
     name: str
@@ -81,7 +81,7 @@ class InBatch(NegativesConfig):
 
 
 class ObjectiveConfig(Section):
-    """What all objectives have in common."""
+    """The base of the settings of objectives."""
 
     registry: ClassVar[Registry[Component] | None] = OBJECTIVES
     name: str

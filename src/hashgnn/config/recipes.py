@@ -19,7 +19,7 @@ RECIPES = {
     "paper": "the equations of the paper (Tan et al., WWW 2020)",
     "authors": "what the authors' public code does",
 }
-"""What each named recipe is."""
+"""A description of each named recipe."""
 
 _DEFAULT = "default"  # the settings' own defaults, so it has no file
 _MAX_BYTES = 1_000_000

@@ -59,7 +59,7 @@ class EpochGuidance(GuidanceScheduleConfig):
 
 
 class RelaxationConfig(Section):
-    """What all relaxations have in common."""
+    """The base of the settings of relaxations."""
 
     registry: ClassVar[Registry[Component] | None] = RELAXATIONS
     name: str

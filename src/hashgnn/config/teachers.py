@@ -12,7 +12,7 @@ from hashgnn.config.section import Count, Positive, Section, Share, Weight
 
 
 class TeacherConfig(Section):
-    """What all teachers have in common."""
+    """The base of the settings of teachers."""
 
     registry: ClassVar[Registry[Component] | None] = TEACHERS
     name: str

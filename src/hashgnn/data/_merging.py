@@ -10,7 +10,7 @@ from hashgnn._types import Array
 def merge(
     user_index: Array, item_index: Array, n_items: int, weights: Array | None, times: Array | None
 ) -> tuple[Array, Array, Array | None, Array | None]:
-    """Return users, items, weights and times, one row a pair: weights added, the latest time kept.
+    """Return users, items, weights and times, one row per pair: weights added, the latest time kept.
 
     Parameters
     ----------

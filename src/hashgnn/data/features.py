@@ -172,7 +172,7 @@ class SideFeatures:
         min_count: int = 1,
         max_categories: int | None = None,
     ) -> SideFeatures:
-        """Read a pandas, polars or Arrow frame with one row an id.
+        """Read a pandas, polars or Arrow frame with one row per id.
 
         Parameters
         ----------

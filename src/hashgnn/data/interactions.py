@@ -172,7 +172,7 @@ class Interactions:
         item_ids = IdMap(np.arange(csr.shape[1])) if item_ids is None else item_ids
         if csr.shape != (len(user_ids), len(item_ids)):
             raise DataError(
-                f"matrix must have a row a user and a column an item, ({len(user_ids)}, {len(item_ids)}), "
+                f"matrix must have a row per user and a column per item, ({len(user_ids)}, {len(item_ids)}), "
                 f"got {csr.shape}; is it transposed?"
             )
         if csr.nnz == 0:

@@ -28,7 +28,7 @@ class QueryTime:
 
 
 def time_queries(model: Retriever, users: Array, search: str, k: int, *, oversampling: int) -> QueryTime:
-    """Time ``model.search_block`` for some users. What the model builds on first use is not counted.
+    """Time ``model.search_block`` for some users. Structures built on first use are not counted.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``EvaluationResult``: what an evaluation found."""
+"""``EvaluationResult``: the metrics of an evaluation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class EvaluationResult:
     user_index : ndarray of shape (n_users,), int64
         The users evaluated, ascending.
     bytes_per_item : mapping of str to float
-        What a search reads of an item; empty where the model does not say.
+        Bytes of an item that a search reads; empty where the model does not report them.
     milliseconds_per_query : mapping of str to float
         Median latency of a query of one user; empty where nothing was timed.
     milliseconds_per_query_in_batch : mapping of str to float
@@ -79,7 +79,7 @@ class EvaluationResult:
 
     @property
     def summary(self) -> str:
-        """What was measured, in one line."""
+        """A summary of the measurement, in one line."""
         how = "as served" if self.served else "every item ranked by its exact score"
         ranges = f", {100 * self.confidence:g} % intervals over users" if self.intervals else ""
         return f"{self.n_users:,} users, {self.n_items:,} items, {how}{ranges}"
@@ -135,7 +135,7 @@ class EvaluationResult:
         return to_frame(pa.table({**labels, **numbers}), backend)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold: all but the values of single users."""
+        """Return JSON values: everything except the values of single users."""
         return {
             "n_users": self.n_users,
             "n_items": self.n_items,

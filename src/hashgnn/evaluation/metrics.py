@@ -45,7 +45,7 @@ class Metric(ABC):
 
 
 class UserMetric(Metric):
-    """A metric that each user has a value of; what is reported is the mean.
+    """A metric with one value per user; the mean is reported.
 
     Examples
     --------

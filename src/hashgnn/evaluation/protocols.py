@@ -1,4 +1,4 @@
-"""What evaluation needs of a model: scores of every item, or ranked lists, or both."""
+"""The interface of a model in evaluation: scores of every item, or ranked lists, or both."""
 
 from __future__ import annotations
 

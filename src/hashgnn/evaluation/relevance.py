@@ -1,4 +1,4 @@
-"""Which ranked items are relevant, and what ties leave to chance."""
+"""Relevance of ranked items, and the effect of ties."""
 
 from __future__ import annotations
 

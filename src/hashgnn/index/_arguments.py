@@ -79,7 +79,7 @@ def search_arguments(
 def check_bias_length(bias: ItemBias | None, n_codes: int) -> None:
     """Check that an item bias has a value for each code."""
     if bias is not None and len(bias) != n_codes:
-        raise ParameterError(f"item_bias must have one value a code, {n_codes}, got {len(bias)}")
+        raise ParameterError(f"item_bias must have one value per code, {n_codes}, got {len(bias)}")
 
 
 def new_penalties(
@@ -116,7 +116,7 @@ def check_positions(positions: Any, n_codes: int, *, distinct_for: int | None = 
         raise ParameterError(f"positions must be from 0 to {n_codes - 1}, got {int(outside[0])}")
     if distinct_for is not None:
         if len(rows) != distinct_for:
-            raise ParameterError(f"codes must have one row a position, {len(rows)}, got {distinct_for}")
+            raise ParameterError(f"codes must have one row per position, {len(rows)}, got {distinct_for}")
         if repeated := len(rows) - len(np.unique(rows)):
             raise ParameterError(f"positions must be distinct, got {repeated} that repeat another")
     return rows

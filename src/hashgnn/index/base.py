@@ -136,7 +136,7 @@ class IndexState(Protocol):
         """Return the bytes that searches read."""
 
     def contents(self) -> Contents:
-        """Return what a file holds of the state."""
+        """Return the sections of a file for the state."""
 
 
 State = TypeVar("State", bound=IndexState)
@@ -155,7 +155,7 @@ class MutableIndex(CandidateIndex, Generic[State]):
     Attributes
     ----------
     kind : str
-        What the header of a saved file calls this kind of index.
+        Name of this kind of index in the header of a saved file.
     """
 
     kind: ClassVar[str]
@@ -167,7 +167,7 @@ class MutableIndex(CandidateIndex, Generic[State]):
 
     @abstractmethod
     def _settings(self) -> Mapping[str, int]:
-        """Return what a saved file holds besides the state."""
+        """Return the sections of a saved file besides the state."""
 
     @abstractmethod
     def _restore(self, saved: SavedIndex) -> None:

@@ -27,7 +27,7 @@ _TUNING_K = 100
 
 @dataclass(frozen=True)
 class _Request:
-    """What :func:`build_index` was called with."""
+    """The arguments of :func:`build_index`."""
 
     codes: BinaryCodes
     item_bias: ItemBias | None

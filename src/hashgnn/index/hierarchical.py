@@ -36,7 +36,7 @@ class EmbeddedStore:
     rows : ndarray of shape (n_codes, width), float32, float16 or int8
         The embedding of each position.
     scale : ndarray of shape (n_codes,), float32, or None
-        What a row of int8 is multiplied by.
+        Scale of an int8 row.
     """
 
     store: CodeStore | ListStore
@@ -66,7 +66,7 @@ class EmbeddedStore:
         return cls(store, rows.reshape(n_codes, width), scale)
 
     def contents(self) -> Contents:
-        """Return what a file holds of codes and embeddings."""
+        """Return the sections of a file for codes and embeddings."""
         values, sections = self.store.contents()
         embeddings = {f"embeddings.{self.dtype}": [self.rows]}
         if self.scale is not None:

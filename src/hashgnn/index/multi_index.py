@@ -78,7 +78,7 @@ class HashedStore:
         return self.store.nbytes() + int(self.tables.n_bytes)
 
     def contents(self) -> Contents:
-        """Return what a file holds: the codes. Tables are made again from them."""
+        """Return the sections of a file: the codes. Tables are rebuilt from them."""
         return self.store.contents()
 
     def _extra_with(self, positions: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 
-# Raised with every change of what a search way scores: results before and after it must not be compared.
+# Raised with every change of the scores of a search way: results across it are not comparable.
 SCORING = 2
 
 _SMALLEST_BIASED_STEP = np.float32(1 / 128)

@@ -23,7 +23,7 @@ _SMALL = 1 << 19  # places that fit a key of 32 bits together with a distance; t
 
 
 class TorchHammingIndex(CandidateIndex):
-    """Exact search by products of signs, which is what a GPU does best.
+    """Exact search by products of signs, the fastest operation of a GPU.
 
     The score of a code is ``n_bits - 2 · (distance + penalty)``, a whole number within ±2048, so half precision
     holds it exactly. The best ``k`` lie in the ``k`` groups of neighbouring codes with the best tops, so only the
@@ -37,7 +37,7 @@ class TorchHammingIndex(CandidateIndex):
         Where torch keeps the codes and multiplies.
     packed : bool, default=False
         Keep one bit for each bit and unpack a tile of codes at a time, which slows single queries and small
-        batches. Otherwise signs are kept, two bytes a bit on a GPU and four elsewhere.
+        batches. Otherwise signs are kept, two bytes per bit on a GPU and four elsewhere.
     codes_per_tile, queries_per_block : int, default=1048576, 256
         What is multiplied at once: smaller ones take less memory. A tile is a multiple of 1,024 codes.
 

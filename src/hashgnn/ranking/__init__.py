@@ -1,4 +1,4 @@
-"""What may be ranked and what a ranking returns: one filter, one result and one top-k for the whole library."""
+"""Candidates and results of a ranking: one filter, one result and one top-k for the whole library."""
 
 from hashgnn.ranking.candidate_filter import CandidateFilter
 from hashgnn.ranking.index_lists import IndexLists

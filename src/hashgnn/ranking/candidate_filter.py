@@ -20,9 +20,9 @@ class CandidateFilter:
     Parameters
     ----------
     block_per_query : IndexLists of n_queries rows, or None, default=None
-        Positions that a query may not return, such as the items that a user has seen: one list a query.
+        Positions that a query may not return, such as the items that a user has seen: one list per query.
     allow_per_query : IndexLists of n_queries rows, or None, default=None
-        The only positions that a query may return: one list a query.
+        The only positions that a query may return: one list per query.
     allow_all : ndarray of shape (n_codes,), bool, or None, default=None
         Positions that any query may return. Packed when the filter is made: a filter that many searches
         share packs its mask once, and does not follow later changes of the array.
@@ -101,7 +101,7 @@ class CandidateFilter:
         return chosen
 
     def mask(self, scores: Array) -> None:
-        """Set what may not be returned to -inf, in place.
+        """Set scores of all but the candidates to -inf, in place.
 
         Parameters
         ----------

@@ -108,7 +108,7 @@ class IndexLists:
         return IndexLists(indptr, self.indices[places])
 
     def union(self, other: IndexLists) -> IndexLists:
-        """Return lists that hold what either holds, row by row."""
+        """Return the union of two lists, row by row."""
         mine, theirs = (np.split(lists.indices, lists.indptr[1:-1]) for lists in (self, other))
         return IndexLists.from_rows([np.concatenate(pair) for pair in zip(mine, theirs, strict=True)])
 

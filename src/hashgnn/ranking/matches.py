@@ -1,4 +1,4 @@
-"""``Matches``: what every search, model, baseline and evaluation returns."""
+"""``Matches``: the result of every search, model, baseline and evaluation."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def top_k(scores: Array, k: int) -> Matches:
     Parameters
     ----------
     scores : ndarray of shape (n, m), float32 or float64
-        -inf marks what is no candidate.
+        -inf marks entries that are no candidates.
     k : int
         ``1 <= k <= m``.
 
@@ -103,9 +103,9 @@ def count_ties(scores: Array, found: Matches) -> Array:
     Parameters
     ----------
     scores : ndarray of shape (n, m)
-        What was ranked.
+        The ranked scores.
     found : Matches
-        What :func:`top_k` returned for it.
+        The result of :func:`top_k` for them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""``HashGNN``, the recommender, the base of every recommender, and what they answer with."""
+"""``HashGNN``, the base of every recommender, and their results."""
 
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.fitted_model import FittedModel

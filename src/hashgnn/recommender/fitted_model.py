@@ -1,4 +1,4 @@
-"""``FittedModel``: what a fitted model answers, in internal indices."""
+"""``FittedModel``: the queries of a fitted model, in internal indices."""
 
 from __future__ import annotations
 

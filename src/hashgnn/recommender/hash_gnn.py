@@ -56,7 +56,7 @@ class HashGNN(Recommender):
     hierarchical   the best ``k * oversampling`` by biased code          17 bytes; floats of those few
                    (hamming, where there is no bias), re-ranked by
                    the inner product of the embeddings
-    float          inner product of the embeddings, over all items      4 bytes a dimension
+    float          inner product of the embeddings, over all items      4 bytes per dimension
     ============== ==================================================== ==============================
 
     ``hierarchical`` is the default: it keeps nearly all of the quality of ``float`` at nearly the cost of
@@ -80,7 +80,7 @@ class HashGNN(Recommender):
     ----------
     config : ModelConfig
     state_ : ModelState
-        What was fitted or loaded.
+        The fitted or loaded state.
 
     Raises
     ------
@@ -324,7 +324,7 @@ class HashGNN(Recommender):
 
     @property
     def state_(self) -> ModelState:
-        """What was fitted or loaded."""
+        """The fitted or loaded state."""
         return self.fitted.state
 
     @property

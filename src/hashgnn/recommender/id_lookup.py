@@ -1,4 +1,4 @@
-"""What a user writes, external ids and side features, as arrays."""
+"""Conversion of user input, external ids and side features, to arrays."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def look_up_lists(ids: IdMap, noun: str, name: str, lists: IdLists, *, remedy: s
 def look_up_choice(
     ids: IdMap, name: str, choice: Ids | IdLists | None, n_rows: int, *, remedy: str | None
 ) -> Array | IndexLists | None:
-    """Return a list of items for all rows as an index array, or one list a row as lists of indices.
+    """Return a list of items for all rows as an index array, or one list per row as lists of indices.
 
     Unknown ids are left out, or an error with a remedy. A tuple is an id, as a tuple may be one.
     """
@@ -79,7 +79,7 @@ def look_up_choice(
         return index[index >= 0]
     lists = as_list(name, choice)
     if len(lists) != n_rows:
-        raise ParameterError(f"{name} must have one list a row, {n_rows}, got {len(lists)}")
+        raise ParameterError(f"{name} must have one list per row, {n_rows}, got {len(lists)}")
     return look_up_lists(ids, "item", name, lists, remedy=remedy)
 
 

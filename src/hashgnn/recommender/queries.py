@@ -24,7 +24,7 @@ class EncodedEntities(EmbeddedCodes):
     ----------
     codes : BinaryCodes of shape (n, n_bits)
     embeddings : ndarray of shape (n, d), float32
-        What float search and re-ranking multiply.
+        The vectors of float search and re-ranking.
     bias : ItemBias of length n, or None
         Of items, where the model has an item bias. That of a folded-in item depends on its number of users.
     """
@@ -33,7 +33,7 @@ class EncodedEntities(EmbeddedCodes):
 
     @classmethod
     def of(cls, side: Side, index: Array) -> EncodedEntities:
-        """Return what training gave to the users or items at some indices."""
+        """Return the trained codes and embeddings of users or items at some indices."""
         bias = None if side.bias is None else side.bias[index]
         return cls(side.codes[index], np.ascontiguousarray(side.embeddings[index]), bias)
 
@@ -44,7 +44,7 @@ class EncodedEntities(EmbeddedCodes):
 
 @dataclass(frozen=True, eq=False)
 class Queries:
-    """The rows of an answer: where each comes from, and what its user has seen.
+    """The rows of a request: the source of each, and the seen items of its user.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Queries:
     entities : EncodedEntities
         Of the rows that are not ``POPULAR``, in their order.
     seen : IndexLists of length n
-        What each row has interacted with.
+        The seen items of each row.
     places : ndarray of shape (n,), int64
         Place of each row in the request; ``on_unknown="skip"`` leaves some out.
     n_requested : int
@@ -69,7 +69,7 @@ class Queries:
 
     @classmethod
     def of_entities(cls, entities: EncodedEntities, seen: IndexLists | None = None) -> Queries:
-        """Return one row for each code and embedding, with what it may not get, if anything."""
+        """Return one row for each code and embedding, with its excluded items, if any."""
         n = len(entities)
         nothing = IndexLists(np.zeros(n + 1, np.int64), np.empty(0, np.int32))
         return cls(np.full(n, MODEL, np.int8), entities, nothing if seen is None else seen, np.arange(n), n)
@@ -91,7 +91,7 @@ class Queries:
         ----------
         n_items : int
         filter_seen : bool, default=True
-            Leave out what each row has seen.
+            Leave out the seen items of each row.
         allow, block : ndarray of item indices, or IndexLists of length ``n_requested``, optional
             Only these items, or none of these: one array for all rows, or one list for each row of the
             request.

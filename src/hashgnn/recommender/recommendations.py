@@ -1,4 +1,4 @@
-"""``Recommendations``: ranked items in external ids, one row a user."""
+"""``Recommendations``: ranked items in external ids, one row per user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hashgnn.ranking import Matches
 
 @dataclass(frozen=True, eq=False)
 class Recommendations:
-    """What a query gives: for each row, the best first, in external ids.
+    """The result of a query: for each row, the best first, in external ids.
 
     A row has fewer than ``k`` results where fewer candidates exist. Only the first ``counts[row]`` entries
     of a row are results; the rest is padding.
@@ -63,7 +63,7 @@ class Recommendations:
         found : Matches of n rows
         query_ids : ndarray of shape (n,)
         ids : IdMap
-            Of what was found.
+            Of the results.
         columns : tuple of str
         """
         result = ids.at(found.positions)

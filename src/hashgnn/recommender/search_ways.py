@@ -1,4 +1,4 @@
-"""``SearchWays``: one side of a model as what is searched, by every search way."""
+"""``SearchWays``: search of one side of a model, by every search way."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SearchWays:
     Parameters
     ----------
     side : Side
-        What is searched.
+        The side to search.
     index : HammingIndex or InvertedFile
         Over the codes of ``side``, with its bias where there is one.
     float_queries : FloatQueries
@@ -76,7 +76,7 @@ class SearchWays:
         return tuple(way for way in SEARCH_WAYS if way != "biased" or self._bias is not None)
 
     def options(self, k: int, search: str, oversampling: int = 5, n_threads: int = 1) -> SearchOptions:
-        """Check what a user requests.
+        """Check the options of a request.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class SearchWays:
         return scores
 
     def bytes_per_item(self, search: str) -> float:
-        """Return what a search reads of one entry, in bytes."""
+        """Return the bytes of one entry that a search reads."""
         codes = 0 if search == "float" else self._side.codes.n_bits / 8
         bias = 1 if self._bias is not None and search not in ("hamming", "float") else 0
         floats = 4 * self._side.dim if search in ("hierarchical", "float") else 0
@@ -191,7 +191,7 @@ class SearchWays:
 
 
 class FloatQueries:
-    """Turn users or items into what asymmetric search multiplies with the signs of codes.
+    """Turn users or items into the query vectors that asymmetric search multiplies with signs of codes.
 
     A bit of a code is the sign of its activation ``a = W^T u + b``, and training gives every bit the same
     weight. So the query has ``a_k / s_k`` for bit k, where ``s_k`` is the root mean square of that activation

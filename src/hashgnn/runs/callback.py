@@ -37,7 +37,7 @@ class Callback:
     """
 
     def on_start(self, run: Run) -> None:
-        """Take note of ``run.config``, ``run.seed`` and ``run.facts``; open what the other hooks write to."""
+        """Take note of ``run.config``, ``run.seed`` and ``run.facts``; open outputs of the other hooks."""
 
     def on_step(self, run: Run) -> None:
         """Take note of ``run.loss``, at ``run.global_step``. It runs often; keep it short."""
@@ -46,10 +46,10 @@ class Callback:
         """Take note of ``run.metrics``, the entry of epoch ``run.epoch``."""
 
     def on_end(self, run: Run) -> None:
-        """Take note of ``run.best_epoch`` and ``run.best_metrics``; close what was opened."""
+        """Take note of ``run.best_epoch`` and ``run.best_metrics``; close opened outputs."""
 
     def on_error(self, run: Run, error: BaseException) -> None:
-        """Close what was opened: the run ends with ``error``, which may be a ``KeyboardInterrupt``."""
+        """Close opened outputs: the run ends with ``error``, which may be a ``KeyboardInterrupt``."""
 
 
 class CallbackList:

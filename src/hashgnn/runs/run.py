@@ -39,7 +39,7 @@ class Run:
     Attributes
     ----------
     name : str
-        What is trained, for people: ``"training"``, or the name of a baseline.
+        Name of the run in reports: ``"training"``, or the name of a baseline.
     config : mapping
         The settings, JSON values.
     seed : int

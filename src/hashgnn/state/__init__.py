@@ -1,4 +1,4 @@
-"""What a fitted model is: one frozen object of two sides, and the folder it is saved in."""
+"""The state of a fitted model: one frozen object of two sides, and the folder it is saved in."""
 
 from hashgnn.state.indexed_codes import IndexedCodes
 from hashgnn.state.model_state import ModelState

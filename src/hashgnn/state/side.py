@@ -56,13 +56,13 @@ class Side:
     def __post_init__(self) -> None:
         n = len(self.ids)
         if len(self.codes) != n:
-            raise ParameterError(f"codes must have one row an id, {n}, got {len(self.codes)}")
+            raise ParameterError(f"codes must have one row per id, {n}, got {len(self.codes)}")
         if self.embeddings.dtype != np.float32:
             raise ParameterError(f"embeddings must have dtype float32, got {self.embeddings.dtype}")
         if self.embeddings.ndim != 2 or len(self.embeddings) != n:
-            raise ParameterError(f"embeddings must have one row an id, {n}, got {self.embeddings.shape}")
+            raise ParameterError(f"embeddings must have one row per id, {n}, got {self.embeddings.shape}")
         if self.bias is not None and len(self.bias) != n:
-            raise ParameterError(f"bias must have one value an id, {n}, got {len(self.bias)}")
+            raise ParameterError(f"bias must have one value per id, {n}, got {len(self.bias)}")
 
     @property
     def index(self) -> HammingIndex | InvertedFile | None:
@@ -85,7 +85,7 @@ class Side:
         Parameters
         ----------
         name : str
-            What a message calls the table, such as ``"users.embeddings"``.
+            Name of the table in messages, such as ``"users.embeddings"``.
         """
         for start in range(0, len(self), _BLOCK_ROWS):
             finite = np.isfinite(self.embeddings[start : start + _BLOCK_ROWS]).all(axis=1)

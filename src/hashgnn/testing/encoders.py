@@ -1,4 +1,4 @@
-"""The contract of encoders: what each registered one must pass.
+"""The contract of encoders, which each registered one must pass.
 
 Run every check of ``ENCODER_CHECKS`` over every encoder::
 

@@ -1,4 +1,4 @@
-"""What an index must return, in plain NumPy: every value computed, every code sorted."""
+"""The expected results of an index, in plain NumPy: every value computed, every code sorted."""
 
 from __future__ import annotations
 

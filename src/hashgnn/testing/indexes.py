@@ -27,7 +27,7 @@ _GENERATED = settings(max_examples=40, deadline=None, suppress_health_check=[Hea
 
 
 class IndexContract(ABC):
-    """What every index must do, but for what it does not support.
+    """The contract of every index, except for unsupported features.
 
     Attributes
     ----------
@@ -321,7 +321,7 @@ class IndexContract(ABC):
             load_index(path)
 
     def _index(self, case: Case) -> tuple[CandidateIndex, Case]:
-        """Return an index, and the case without what it does not support."""
+        """Return an index, and the case without unsupported features."""
         unsupported = self.build(case.codes[:1]).unsupported
         if "item bias" in unsupported:
             case = replace(case, bias=None)

@@ -42,11 +42,11 @@ def interactions_of(kind: str) -> Interactions:
 
 
 class RecommenderContract(ABC):
-    """What every recommender must do, whatever it learned, by its public verbs alone."""
+    """The contract of every recommender, by its public methods alone."""
 
     @abstractmethod
     def make(self, interactions: Interactions) -> Recommender:
-        """Return a recommender that knows these users and items, and what each has seen."""
+        """Return a recommender that knows these users and items, and the seen items of each user."""
 
     def test_nothing_seen_is_recommended_and_all_else_is(self) -> None:
         interactions = interactions_of("str")
@@ -206,7 +206,7 @@ class RecommenderContract(ABC):
 
 
 class SavedRecommenderContract(RecommenderContract):
-    """What a recommender must do that can be saved, too."""
+    """The contract of a recommender that can be saved."""
 
     @abstractmethod
     def save(self, model: Any, path: Path) -> None:
@@ -238,7 +238,7 @@ def recommend_all(model: Recommender, users: list[Any], way: str, **settings: An
 
 
 def seen_ids(user_ids: IdMap, item_ids: IdMap, seen: sparse.csr_matrix) -> dict[Any, set[Any]]:
-    """Return the external ids of what each user has seen."""
+    """Return the external ids of the seen items of each user."""
     items = item_ids.ids
     return {
         user: set(items[seen.indices[seen.indptr[row] : seen.indptr[row + 1]]].tolist())

@@ -1,4 +1,4 @@
-"""Model states made without training, for tests of what is built on a fitted model."""
+"""Model states made without training, for tests that need a fitted model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where training runs: device, threads and precision. None of it changes what is learned by design."""
+"""Where training runs: device, threads and precision. By design, none of it changes the learned model."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _BLOCK_ROWS = 65536
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a state says about where it came from; JSON values."""
+    """The provenance of a state; JSON values."""
 
     data_statistics: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -39,7 +39,7 @@ def export_state(
     user_features: FeatureVocabulary | None = None,
     item_features: FeatureVocabulary | None = None,
 ) -> ModelState:
-    """Encode every node of ``view`` and gather what recommending needs.
+    """Encode every node of ``view`` and gather the arrays for recommending.
 
     Codes come from the NumPy hash layer that fold-in uses, so that a code does not depend on which of the
     two made it.

@@ -69,17 +69,17 @@ class HashModel(nn.Module):
         return bits
 
     def before_codes(self, u: torch.Tensor, side: str) -> torch.Tensor:
-        """Return what :meth:`codes` takes for embeddings ``u`` (n, dim) of one ``side``."""
+        """Return the input of :meth:`codes` for embeddings ``u`` (n, dim) of one ``side``."""
         return self.hash_layer.project(u, side) if self.relaxation.before_tanh else self.hash_layer(u, side)
 
     def codes(
         self, x: torch.Tensor, strength: float, generator: torch.Generator, groups: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return what training takes for the codes of rows ``x``, at a strength of the relaxation."""
+        """Return the relaxed codes of rows ``x``, at a strength of the relaxation."""
         return self.relaxation(x, strength, generator=generator, groups=groups)
 
     def tables(self) -> list[nn.Parameter]:
-        """Return the parameters that have a row a user or item, which ``learning_rate`` is for.
+        """Return the parameters that have a row per user or item, which ``learning_rate`` is for.
 
         The item bias is not among them: it has a good start. If it learned as fast, it would absorb
         popularity, and the codes would not.

@@ -1,4 +1,4 @@
-"""``InitialParameters``: what a run continues from, where it does not begin anew."""
+"""``InitialParameters``: the fitted parameters from which a run continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spectra and filters on a torch device: what comes before training, where training runs."""
+"""Spectra and filters on a torch device, for the preparation of training on the same device."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Matrix:
 
 
 class _Torch(Backend):
-    """What multiplies by torch; the matrices of the last graph are kept."""
+    """Products in torch; the matrices of the last graph are cached."""
 
     def __init__(self) -> None:
         self._graph: BipartiteGraph | None = None

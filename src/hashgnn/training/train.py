@@ -52,7 +52,7 @@ def train(
     Parameters
     ----------
     interactions : Interactions
-        The training data. What it holds is what recommending leaves out as seen.
+        The training data. Its items are the seen items that recommending leaves out.
     config : ModelConfig
     valid : Interactions or None, default=None
         Held-out interactions over the same ids, for early stopping.

@@ -116,7 +116,7 @@ def check_can_update(state: ModelState) -> None:
 
 
 def known_interactions(state: ModelState) -> Interactions:
-    """Return what a state was trained on; times are not kept."""
+    """Return the training data of a state, without times."""
     users = np.repeat(np.arange(state.n_users, dtype=np.int32), np.diff(state.seen.indptr))
     weights = np.asarray(state.seen.data)
     plain = bool((weights == 1).all())

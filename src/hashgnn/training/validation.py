@@ -28,7 +28,7 @@ class VectorScorer:
     ----------
     users, items : Tensor of shape (n_users, d) and (n_items, d)
     ways : mapping of str to callable
-        Search ways: what is done to the vectors before they are multiplied.
+        Search ways: the transformation of the vectors before the product.
     bias : Tensor of shape (n_items,) or None
         Added to the scores.
     """

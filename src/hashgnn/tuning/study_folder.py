@@ -47,7 +47,7 @@ class StudyFolder:
         return self.path / "trials" / f"{number:04}.json"
 
     def log_of(self, number: int) -> Path:
-        """The training log of a trial, a line an epoch."""
+        """The training log of a trial, a line per epoch."""
         return self.path / "trials" / f"{number:04}.jsonl"
 
     def errors_of(self, number: int) -> Path:

@@ -181,4 +181,4 @@ def test_engines_of_a_gpu_take_part_where_there_is_one() -> None:
     assert [row["engine"] for row in rows] == ["gpu-hamming", "gpu-matmul"]
     assert rows[0]["index_recall"] == 1
     assert rows[1]["index_recall"] >= 0.98  # half precision
-    assert rows[0]["bytes_per_item"] == pytest.approx(128, rel=0.03)  # two bytes a bit
+    assert rows[0]["bytes_per_item"] == pytest.approx(128, rel=0.03)  # two bytes per bit

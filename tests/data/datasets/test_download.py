@@ -109,7 +109,7 @@ def test_bytes_that_never_match_are_an_error(server: Any, tmp_path: Path) -> Non
     with pytest.raises(FetchError) as caught:
         download(remote(f"{server.url}/f.bin", body=b"other"), tmp_path)
     assert str(caught.value) == (
-        f"f.bin could not be fetched: {server.url}/f.bin: the sha256 checksum of what came does not match"
+        f"f.bin could not be fetched: {server.url}/f.bin: the sha256 checksum of the received file does not match"
     )
     assert names(tmp_path) == []
 

@@ -101,7 +101,7 @@ def test_a_wheel_is_taken_with_pip_and_not_installed(shelf: Path, tmp_path: Path
 def test_a_wheel_with_other_bytes_is_refused(shelf: Path, tmp_path: Path) -> None:
     package = wheel_at(shelf, "1 2 3")
     wheel_at(shelf, "1 2 4")
-    with pytest.raises(FetchError, match="checksum of what pip brought does not match"):
+    with pytest.raises(FetchError, match="checksum of the file that pip fetched does not match"):
         download_package(package, tmp_path)
     assert [child.name for child in tmp_path.iterdir()] == ["shelf"]
 

@@ -68,7 +68,7 @@ def test_a_very_long_field_is_left_out() -> None:
         ({"key": ["a"]}, "item metadata must have the id column 'id', found key"),
         (
             {"id": ["a", "a"], "t": ["1", "2"]},
-            "item metadata must have one row an item, got several for some",
+            "item metadata must have one row per item, got several for some",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Fitting the method of a cell: the model to evaluate, and what its training took."""
+"""Fitting the method of a cell: the model to evaluate, and the cost of its training."""
 
 from __future__ import annotations
 

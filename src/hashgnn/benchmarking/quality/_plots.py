@@ -23,7 +23,7 @@ _FAINT = "#8a8a8a"
 
 
 def draw_plots(results: Sequence[Result], metric: str, folder: Path) -> list[Path]:
-    """Draw what the results can show, for each data set. Each plot is a file that appears whole or not at all.
+    """Draw the plots that the results allow, for each data set. Each file appears whole or not at all.
 
     ========== =====================================================================================
     plot       drawn

@@ -1,4 +1,4 @@
-"""Cells: one method fitted and evaluated once, and the files that hold what was found."""
+"""Cells: one method fitted and evaluated once, and the files of results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _USER = "user_index"
 
 @dataclass(frozen=True)
 class Cell:
-    """What is fitted and evaluated, by everything that decides the result.
+    """One fit and evaluation, identified by everything that decides the result.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def digest(value: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a cell found.
+    """The result of a cell.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Methods by name or expression: what is fitted in a cell of a comparison."""
+"""Methods by name or expression, fitted in the cells of a comparison."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ _NAMED: dict[str, tuple[str, str]] = {
 }
 
 METHODS = {name: about for name, (_, about) in _NAMED.items()}
-"""What each named method is; a recipe's and a baseline's name are methods too."""
+"""A description of each named method; a recipe's and a baseline's name are methods too."""
 
 
 def parse_method(text: str) -> Method:

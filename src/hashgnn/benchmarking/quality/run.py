@@ -28,7 +28,7 @@ _CELLS, _FLOATS, _MANIFEST = "cells", "floats", "manifest.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared.
+    """The methods, data sets and widths of a comparison.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ _FLOATS = ("mf-bpr", "graphsage", "line", "bine", "gf-cf", "chebycf")
 
 @dataclass(frozen=True)
 class Suite:
-    """What a suite compares, where nothing else is given.
+    """The defaults of a suite.
 
     Attributes
     ----------

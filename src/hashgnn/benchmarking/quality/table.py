@@ -133,7 +133,7 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def as_csv(rows: Sequence[Row], metrics: Sequence[str]) -> str:
-    """Return the table with numbers that are not rounded, one column a metric and one its deviation."""
+    """Return the table with numbers that are not rounded, one column per metric and one its deviation."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     spread = [f"{metric} deviation" for metric in metrics]

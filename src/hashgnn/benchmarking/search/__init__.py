@@ -1,4 +1,4 @@
-"""Searches timed side by side, with what they find."""
+"""Latency and index recall of searches, measured side by side."""
 
 from hashgnn.benchmarking.search.benchmark import ENGINES, PEERS, benchmark_search
 from hashgnn.benchmarking.search.machine import machine

@@ -1,4 +1,4 @@
-"""What a user would take instead for codes: each peer as its own documentation sets it up."""
+"""Other libraries that search codes, each set up as its own documentation recommends."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def faiss_search(index: Any, queries: Array, n_threads: int) -> Any:
 
 
 def faiss_breadth(part: Any, name: str) -> Any:
-    """Return what sets how far an approximate faiss index looks."""
+    """Return a function that sets the breadth of an approximate faiss index."""
     return lambda value: setattr(part, name, value)
 
 

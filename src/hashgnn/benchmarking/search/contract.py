@@ -1,4 +1,4 @@
-"""What an engine of a measurement is."""
+"""The contract of an engine in a measurement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hashgnn.index import CandidateFilter
 
 Rows = slice | Array
 
-INDEX_RECALL = 0.95  # what approximate searches are tuned to
+INDEX_RECALL = 0.95  # target of the tuning of approximate searches
 N_CANDIDATES = 500  # re-ranked by floats where their number is not tuned
 
 

@@ -1,4 +1,4 @@
-"""What a user would take instead for floats: the road that is there today."""
+"""Other libraries that search float embeddings, the common way today."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def has_gpu() -> bool:
 
 
 def gpu_name() -> str:
-    """Return what torch calls its first GPU."""
+    """Return the name of torch's first GPU."""
     name: str = _torch().cuda.get_device_name(0)
     return name
 
@@ -43,7 +43,7 @@ def _hamming(data: Workload, *, packed: bool) -> Built:
     def search(rows: Rows, k: int, candidates: CandidateFilter | None = None) -> Array:
         return index.search(data.query_codes[rows], k, candidates=candidates).positions
 
-    search(slice(0, 1), 1)  # the first call loads what later ones use
+    search(slice(0, 1), 1)  # the first call loads kernels that later calls use
     return Built(search, index.nbytes, "codes", search_filtered=search)
 
 

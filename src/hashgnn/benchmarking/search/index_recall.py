@@ -1,4 +1,4 @@
-"""What an engine finds: its share of the exact results, and of what users took to later."""
+"""The quality of an engine: its index recall, and its recall of held-out items."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SLACK = 1e-5  # sums of floats differ by their order, relative to the largest
 
 
 class Tuned(NamedTuple):
-    """What an engine was set to; None where there is nothing to set."""
+    """The settings of an engine; None where there is nothing to set."""
 
     breadth: int | None
     candidates: int | None

@@ -1,4 +1,4 @@
-"""What a measurement was taken on, in words."""
+"""A description of the machine of a measurement."""
 
 from __future__ import annotations
 

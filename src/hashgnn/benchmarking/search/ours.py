@@ -60,7 +60,7 @@ def _inverted(data: Workload, k: int, threads: Threads) -> Built:
 
 
 def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str, Any]:
-    """Return what sets how many lists a search looks into."""
+    """Return a function that sets the number of lists that a search scans."""
     return {"set_breadth": partial(setattr, index, "n_probe"), "breadths": (1, n_lists)}
 
 

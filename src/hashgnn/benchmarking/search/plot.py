@@ -1,4 +1,4 @@
-"""What each millisecond and each byte buys, drawn."""
+"""Plots of quality against latency and size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is searched in a measurement: embeddings, and the codes made of them."""
+"""The data of a measurement: embeddings, and the codes made from them."""
 
 from __future__ import annotations
 

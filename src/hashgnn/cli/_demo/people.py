@@ -1,4 +1,4 @@
-"""Three users of the demo: what they had liked, and what is recommended to them."""
+"""Three users of the demo: the films they liked, and the recommendations for them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def compare(
     rated : Interactions
         The training data with its ratings.
     test : Interactions
-        What was held out: a recommended title that is in it was indeed chosen later.
+        The held-out items: a recommended title among them was indeed chosen later.
     titles : mapping of item id to str
     search : str
     """

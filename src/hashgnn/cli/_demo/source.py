@@ -1,4 +1,4 @@
-"""What the demo trains on: MovieLens-100K, or generated data where there is no network."""
+"""The data of the demo: MovieLens-100K, or generated data where there is no network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GENERATED_PREFIX = "[generated data] "
 
 @dataclass(frozen=True)
 class Source:
-    """Interactions with weights and timestamps, and what the items are called.
+    """Interactions with weights and timestamps, and the titles of the items.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ def load_source(out: Output, *, offline: bool) -> Source:
         try:
             loaded = fetch(NAME, progress=out.progress)
         except (FetchError, StorageError) as error:
-            # What is generated is named in every line, this one included.
+            # Every line says that the data are generated, this one included.
             out.with_prefix(GENERATED_PREFIX).note(f"{error}; using generated data instead")
         else:
             titles = loaded.item_titles
@@ -59,7 +59,7 @@ def load_source(out: Output, *, offline: bool) -> Source:
 
 
 def as_implicit(interactions: Any) -> Any:
-    """Return interactions of weight one: that somebody rated a film at all is what is learned from."""
+    """Return interactions of weight one: the model learns from the fact of a rating, not its value."""
     from dataclasses import replace
 
     return replace(interactions, weight=None)

@@ -75,7 +75,7 @@ class AnchorGraphBinariser(Binariser):
             where that is more, and no more than n.
         n_nearest : int, default=3
         n_layers : {1, 2}, default=1
-            1: a bit an eigenvector. 2: half as many eigenvectors, with a second bit for each that cuts its
+            1: a bit per eigenvector. 2: half as many eigenvectors, with a second bit for each that cuts its
             positive and its negative side again.
         n_iterations : int >= 0, default=10
             Of k-means.

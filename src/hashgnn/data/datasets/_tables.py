@@ -22,7 +22,7 @@ class Tables:
     test : pyarrow.Table or None
         The held-out rows, where the publisher has split; ``interactions`` then holds the training rows.
     items : pyarrow.Table or None
-        Columns item_id, title, year (null where unknown), genres; one row an item.
+        Columns item_id, title, year (null where unknown), genres; one row per item.
     """
 
     interactions: pa.Table

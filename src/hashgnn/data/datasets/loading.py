@@ -32,7 +32,7 @@ class LoadedDataset:
         The publisher's split, on the id maps of ``interactions``; ``None`` where there is none.
     items : pyarrow.Table or None
         Columns item_id (int64), title (string), year (int16, null where unknown), genres (list of
-        string); one row an item of the publisher's list, rated or not.
+        string); one row per item of the publisher's list, rated or not.
     source : str
         Where the files came from.
     licence : str

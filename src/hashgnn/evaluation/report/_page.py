@@ -20,7 +20,7 @@ _NAMES = {
     "float": "floats against floats, every item",
 }
 _FIGURE = 12  # characters that fit into the room of one figure
-# The page may load nothing, from anywhere: what it shows is in it.
+# The page is self-contained and may load nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 

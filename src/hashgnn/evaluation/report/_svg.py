@@ -43,7 +43,7 @@ def drawing(name: str, label: str) -> Iterator[Drawing]:
     name : str
         Tells its ids from those of other figures on the page.
     label : str
-        What it shows, in words, for those who cannot see it.
+        Text alternative, for readers who cannot see it.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def _as_html(figure: Any, label: str) -> Html:
     svg = buffer.getvalue()
     box = re.search(r'viewBox="[^"]*"', svg)
     assert box is not None
-    body = svg[svg.index("</defs>") + len("</defs>") :].strip()  # what comes before is a prolog and a style
+    body = svg[svg.index("</defs>") + len("</defs>") :].strip()  # before it come a prolog and a style
     for name, stand_in in _COLOURS.items():
         body = body.replace(stand_in, f"var(--{name})")
     body = re.sub(r'<g id="[^"]*"', "<g", body)  # the same in every figure, and ids must be unique on a page

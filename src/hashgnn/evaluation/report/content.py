@@ -1,4 +1,4 @@
-"""What a report shows."""
+"""The contents of a report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Recommended:
 
 @dataclass(frozen=True)
 class Example:
-    """A user: what the training data says of the user, and what is recommended.
+    """A user: items of the training data, and recommended items.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class ReportContent:
-    """What a report shows. What is left empty is left out of the page.
+    """The contents of a report. Empty parts are left out of the page.
 
     Attributes
     ----------
@@ -49,20 +49,20 @@ class ReportContent:
     generated : bool, default=False
         Whether the data were made up; the page then says so in its title, and wherever it shows results.
     data : mapping of str to object
-        What is known of the data by name: source, counts.
+        Facts about the data by name: source, counts.
     configuration : mapping of str to object
         Settings of the model.
     history : sequence of mapping of str to float
         An entry an epoch: ``epoch``, ``loss``, and a validation metric such as ``recall@20`` where it was
         measured.
     health : mapping of str to CodeHealth
-        By what the codes belong to: ``items``, ``users``.
+        By side: ``items``, ``users``.
     distances : DistanceSample or None
     examples : sequence of Example
     commands : sequence of str
-        What was run, to be run again.
+        The command that reproduces the run.
     versions : mapping of str to str
-        Of the library and of what it stands on.
+        Of the library and of its dependencies.
     """
 
     title: str

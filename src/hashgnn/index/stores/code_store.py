@@ -82,7 +82,7 @@ class CodeStore:
         return cls(n_bits, tuple(parts), None if top is None else float(top))
 
     def contents(self) -> Contents:
-        """Return what a file holds of the codes."""
+        """Return the sections of a file for the codes."""
         assert self.segment_size == SEGMENT_SIZE
         parts = {name: self._parts(name) for name in _SECTIONS}
         return Contents(

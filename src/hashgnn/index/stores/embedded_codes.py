@@ -42,7 +42,7 @@ class EmbeddedCodes:
         shape = np.shape(self.embeddings)
         if len(shape) != 2 or shape[0] != len(self.codes):
             raise ParameterError(
-                f"embeddings must have shape ({len(self.codes)}, width), a row a code, got {shape}"
+                f"embeddings must have shape ({len(self.codes)}, width), a row per code, got {shape}"
             )
 
     @property

@@ -34,7 +34,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {  # by the last part of a name
 
 
 class Contents(NamedTuple):
-    """What is written to a file.
+    """The contents of an index file.
 
     Attributes
     ----------

@@ -214,7 +214,7 @@ class ListStore:
         )
 
     def contents(self) -> Contents:
-        """Return what a file holds of the lists."""
+        """Return the sections of a file for the lists."""
         return Contents(
             {"n_bits": self.n_bits, "n_codes": self.n_codes, "n_lists": self.n_lists, "top": self.top},
             {

@@ -37,7 +37,7 @@ class Segment:
     n_codes: int
 
     def arguments(self) -> tuple[Array, Array | None, Array | None, int]:
-        """Return what the kernels take."""
+        """Return the arguments of the kernels."""
         return self.words, self.penalty, self.alive, self.n_codes
 
     def grown(self, packed: Array, penalty: Array | None, n_bits: int) -> Segment:

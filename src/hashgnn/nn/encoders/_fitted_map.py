@@ -1,7 +1,7 @@
 """Nodes from their neighbours, where an encoder has no rule of its own for a new node.
 
 Over the training graph, the id embedding of a node is regressed on the normalised sum of its neighbours'
-embeddings: ``T_i ≈ d_i^-1/2 (Σ_j w_ij y_j) B``. The sum is linear, so ``y B`` is stored, one row a neighbour.
+embeddings: ``T_i ≈ d_i^-1/2 (Σ_j w_ij y_j) B``. The sum is linear, so ``y B`` is stored, one row per neighbour.
 """
 
 from __future__ import annotations

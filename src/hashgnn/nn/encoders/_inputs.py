@@ -117,7 +117,7 @@ def by_side(
     users: Callable[[torch.Tensor], torch.Tensor],
     items: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """Return one row a node: ``users(user_index)`` and ``items(item_index)`` put back in the nodes' order."""
+    """Return one row per node: ``users(user_index)`` and ``items(item_index)`` put back in the nodes' order."""
     is_item = nodes >= n_users
     user_places = torch.nonzero(~is_item)[:, 0]
     item_places = torch.nonzero(is_item)[:, 0]

@@ -59,7 +59,7 @@ def over_trees(
     Raises
     ------
     ParameterError
-        If a hop has not one row a parent.
+        If a hop has not one row per parent.
     """
     n_parents = len(nodes)
     for number, hop in enumerate(hops):

@@ -82,7 +82,7 @@ class GATEncoder(LayeredEncoder):
         Raises
         ------
         ParameterError
-            If ``view.sampled`` has not one array a layer, or an array not one row a parent.
+            If ``view.sampled`` has not one array per layer, or an array not one row per parent.
         """
         if view.sampled is None:
             return super().forward(view, nodes)

@@ -98,7 +98,7 @@ class GraphSAGEEncoder(FullGraphEncoder):
         Raises
         ------
         ParameterError
-            If ``view.sampled`` does not fit the nodes: one array a hop of their side, one row a parent.
+            If ``view.sampled`` does not fit the nodes: one array per hop of their side, one row per parent.
         """
         self.check_view(view)
         if view.sampled is None:

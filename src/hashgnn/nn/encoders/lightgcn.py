@@ -68,7 +68,7 @@ class LightGCNEncoder(FullGraphEncoder):
 
     @torch.no_grad()
     def export_fold_in(self, view: GraphView) -> FoldInExport:
-        """Return the ``lightgcn`` rule: one row a neighbour, ``d_j^-1/2 · Σ_{l<L} e_j^l``.
+        """Return the ``lightgcn`` rule: one row per neighbour, ``d_j^-1/2 · Σ_{l<L} e_j^l``.
 
         To it is added its image by the fitted map, which stands for the id embedding of a new node.
         """

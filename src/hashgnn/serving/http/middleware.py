@@ -1,4 +1,4 @@
-"""What happens to every request: its id, key, size limit, metrics, log line, and errors that nobody handled."""
+"""Middleware of every request: id, key, size limit, metrics, log line and unhandled errors."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def _rows_of_items(column: pa.ChunkedArray, item_ids: IdMap) -> Array:
     rows = np.full(len(item_ids), -1, np.int64)
     rows[known[places]] = places
     if len(np.unique(known[places])) != len(places):
-        raise DataError("item metadata must have one row an item, got several for some")
+        raise DataError("item metadata must have one row per item, got several for some")
     return rows
 
 

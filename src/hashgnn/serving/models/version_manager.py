@@ -24,7 +24,7 @@ _CHECKSUM = re.compile(rb'"checksum": "([0-9a-f]{64})"\s*\}\s*\Z')
 
 
 class Version(Protocol):
-    """What the manager has to know of a version."""
+    """The interface of a version to its manager."""
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class Version(Protocol):
 
     @property
     def mark(self) -> tuple[str, str]:
-        """What :func:`folder_mark` returns for its folder while that holds this version."""
+        """The value of :func:`folder_mark` while the folder holds this version."""
 
 
 V = TypeVar("V", bound=Version)

@@ -19,7 +19,7 @@ _TYPES = {"int": pa.int64(), "str": pa.string()}
 
 @dataclass(frozen=True)
 class Export:
-    """What an export wrote.
+    """The result of an export.
 
     Attributes
     ----------

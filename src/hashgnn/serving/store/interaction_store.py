@@ -122,7 +122,7 @@ class InteractionStore:
 
     @property
     def identity(self) -> str:
-        """What exports and the models trained on them know this store by."""
+        """The id of this store in exports and in the models trained on them."""
         return str(self._read("SELECT value FROM about WHERE name = 'store'")[0][0])
 
     def export(self, path: str | Path, *, after: int = 0) -> Export:

@@ -1,1 +1,1 @@
-"""What crosses the boundary of the service: requests, ids, errors and log lines. Knows no other part of it."""
+"""The wire format of the service: requests, ids, errors and log lines. Independent of its other parts."""

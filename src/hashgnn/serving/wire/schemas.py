@@ -116,7 +116,7 @@ class ScoredItem(BaseModel):
 
     id: Id
     score: float
-    metadata: dict[str, Any] | None = Field(description="What is known of the item, or null.")
+    metadata: dict[str, Any] | None = Field(description="Metadata of the item, or null.")
 
 
 class RecommendedRow(BaseModel):
@@ -199,7 +199,7 @@ class EncodeResponse(BaseModel):
 
 
 class Item(BaseModel):
-    """An item and what is known of it."""
+    """An item and its metadata."""
 
     id: Id
     metadata: dict[str, Any] | None
@@ -212,7 +212,7 @@ class ItemsResponse(BaseModel):
 
 
 class ModelResponse(BaseModel):
-    """What the service answers from."""
+    """The model that answers, and its data."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -264,7 +264,7 @@ class InteractionsRequest(_Request):
 
 
 class InteractionsResponse(BaseModel):
-    """What was stored: an interaction that is acknowledged survives a crash."""
+    """Counts of stored interactions; an acknowledged interaction survives a crash."""
 
     accepted: int
     unknown_items: int = Field(
@@ -285,7 +285,7 @@ class ReloadRequest(_Request):
 
 
 class ReloadResponse(BaseModel):
-    """What the service answers from after a reload."""
+    """The active versions after a reload."""
 
     version: str
     next_version: str | None

@@ -1,4 +1,4 @@
-"""``ProgressReport``: what a person sees of a run."""
+"""``ProgressReport``: the progress bar of a run."""
 
 from __future__ import annotations
 

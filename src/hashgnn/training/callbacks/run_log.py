@@ -40,7 +40,7 @@ class RunLog(Callback):
             path.open("a").close()
 
     def on_start(self, run: Run) -> None:
-        """Open the file and write what the run was given."""
+        """Open the file and write the inputs of the run."""
         self.create(self._path)
         with storage_errors(self._path):
             self._file = self._path.open("a", encoding="utf-8")
@@ -65,7 +65,7 @@ class RunLog(Callback):
         self._close()
 
     def on_error(self, run: Run, error: BaseException) -> None:
-        """Write what ended the run."""
+        """Write the error that ended the run."""
         try:
             self._write("error", run, error=f"{type(error).__name__}: {error}")
         finally:
