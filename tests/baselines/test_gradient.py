@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from blocks import N_ITEMS, N_USERS, communities, held_out
+from tests.baselines.blocks import N_ITEMS, N_USERS, communities, held_out
 
 import hashgnn.baselines.gradient as gradient
 from hashgnn.baselines import BASELINES, fit_baseline

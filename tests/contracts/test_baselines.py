@@ -1,4 +1,4 @@
-"""What every registered baseline must do."""
+"""Every registered baseline passes the same tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from blocks import N_ITEMS, N_USERS, communities, held_out
+from tests.baselines.blocks import N_ITEMS, N_USERS, communities, held_out
 
 import hashgnn as hg
 from hashgnn.baselines import BASELINES, EmbeddingBaseline, FittedBaseline, fit_baseline

@@ -1,4 +1,4 @@
-"""What every binariser keeps to, whatever its method."""
+"""Every binariser passes the same tests."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Recommenders in each of their forms pass the contract suite."""
+
 from __future__ import annotations
 
 from pathlib import Path

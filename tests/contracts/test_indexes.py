@@ -1,3 +1,5 @@
+"""Every index passes the contract suite."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What every rule and the projection refuse."""
+"""Fold-in: every rule and the projection reject wrong input."""
 
 from __future__ import annotations
 
