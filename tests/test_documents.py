@@ -10,6 +10,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tokenize
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -345,3 +346,76 @@ def test_sentences_are_short(page: Path) -> None:
         assert statistics.median(lengths) <= 18
         assert sum(length > 25 for length in lengths) <= 0.12 * len(lengths) + 1
         assert max(lengths) <= 40
+
+
+# Words that came from the source as names, in docstrings, in comments or in messages, and are gone.
+ODD_IN_SOURCE = rf"{ODD}|\basked\b|\blacks\b|\bheld against\b|\bmay get\b|\bapart\b|\bout of the question\b"
+WORDS = {
+    tokenize.NAME,
+    tokenize.COMMENT,
+    tokenize.STRING,
+    getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING),
+}
+ROOMS = sorted(path for path in (ROOT / "src/hashgnn").iterdir() if path.suffix in {"", ".py"})
+
+
+def odd_words(path: Path) -> list[str]:
+    """Return the lines of a source file that hold a word of the old manner, in a name or in prose."""
+    with path.open("rb") as file:
+        tokens = [token for token in tokenize.tokenize(file.readline) if token.type in WORDS]
+    texts = [(token.start[0], re.sub(r"[_\s]+", " ", token.string)) for token in tokens]
+    return [
+        f"{path.name}:{line}: {found[0]}"
+        for line, text in texts
+        for found in re.finditer(ODD_IN_SOURCE, text, re.IGNORECASE)
+    ]
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: path.name)
+def test_the_source_is_plain_english(room: Path) -> None:
+    files = [room] if room.suffix else sorted(room.rglob("*.py"))
+    assert [found for path in files for found in odd_words(path)] == []
+
+
+def test_a_word_of_the_old_manner_is_found_in_a_name_and_in_prose(tmp_path: Path) -> None:
+    for text in (
+        "n_asked = 1",
+        "# It lies beside the file.",
+        '"""Return what\nrows may\nget."""',
+        'f"{n} told"',
+    ):
+        path = tmp_path / "odd.py"
+        path.write_text(text + "\n", encoding="utf-8")
+        assert re.search(ODD_IN_SOURCE, "".join(odd_words(path)))
+
+
+@cache
+def docstrings() -> dict[str, str]:
+    """Return the prose of each docstring of the source, up to its first section, code and tables left out."""
+    found = {}
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
+                text := ast.get_docstring(node)
+            ):
+                prose_of_node = re.split(r"\n[A-Z]\w+\n-+\n", text)[0]
+                blocks_of_node = [
+                    part for part in prose_of_node.split("\n\n") if not re.search(r"==|──|^ ", part)
+                ]
+                name = getattr(node, "name", "")
+                found[f"{path.relative_to(ROOT)} {name}"] = "\n\n".join(blocks_of_node)
+    return found
+
+
+def test_a_docstring_begins_with_the_thing() -> None:
+    assert [name for name, text in docstrings().items() if re.match(r"What\b", text)] == []
+
+
+def test_sentences_of_docstrings_are_short() -> None:
+    lengths = {}
+    for name, text in docstrings().items():
+        plain = re.sub(r"``[^`]*``|:\w+:`[^`]*`", "code", text)
+        for sentence in re.split(r"(?<=[.:;?!])\s+|\n\n", plain):
+            lengths[name, sentence] = len(sentence.split())
+    assert {key: length for key, length in lengths.items() if length > 30} == {}
+    assert sum(length > 25 for length in lengths.values()) <= 0.005 * len(lengths)

@@ -71,9 +71,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary folder next to ``path``; when the block ends well it takes its place.
 
-    A folder already at ``path`` is exchanged with the new one in a single step where the system can
-    (Linux, macOS), so that a crash or a reader finds the old or the new one at any moment. Elsewhere it is
-    moved aside first, under a name that :func:`set_aside` finds, and removed only after the new one stands.
+    On Linux and macOS an existing folder is exchanged with the new one in a single step. A crash or a
+    reader then finds either the old or the new one, at any moment. Elsewhere the old one is moved aside first, under a name that :func:`set_aside` finds, and removed only after the new one stands.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

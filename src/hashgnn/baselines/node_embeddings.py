@@ -103,7 +103,7 @@ def line(
     """LINE: the pairs are the edges themselves, factorised.
 
     In a bipartite graph first- and second-order proximity factorise the same matrix between users and items,
-    up to a factor, so there is one embedding for both.
+    up to a factor. So there is one embedding for both.
 
     References
     ----------

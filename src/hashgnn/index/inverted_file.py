@@ -33,7 +33,7 @@ class InvertedFile(MutableIndex[ListStore]):
 
     A search may miss codes that lie in other lists. :meth:`tune` chooses ``n_probe`` for a requested index
     recall, and ``n_probe=n_lists`` is exact. Where filters leave fewer than ``k`` codes in these lists,
-    the search goes on to further lists, until it has ``k`` codes or has seen all lists. Ties go to the
+    the search continues with further lists, until it has ``k`` codes or no list is left. Ties go to the
     smaller position among the codes that were scanned.
 
     Codes that are added or updated go to one more list, which every query scans. When that list has grown

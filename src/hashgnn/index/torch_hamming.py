@@ -26,8 +26,8 @@ class TorchHammingIndex(CandidateIndex):
     """Exact search by products of signs, the fastest operation of a GPU.
 
     The score of a code is ``n_bits - 2 · (distance + penalty)``, a whole number within ±2048, so half precision
-    holds it exactly. The best ``k`` lie in the ``k`` groups of neighbouring codes with the best tops, so only the
-    tops and those groups are sorted, never a whole row of scores.
+    holds it exactly. The best ``k`` lie in the ``k`` groups of neighbouring codes with the best maxima. So only
+    these maxima and groups are sorted, never a whole row of scores.
 
     Parameters
     ----------

@@ -195,7 +195,7 @@ class RecommenderContract(ABC):
         with pytest.raises(UnknownIdError, match="1 of 2 user ids are not in the training data: 'nobody'"):
             model.recommend([user, "nobody"])
 
-    def test_a_user_who_may_get_nothing_has_no_results_and_a_warning(self) -> None:
+    def test_a_user_without_candidates_has_no_results_and_a_warning(self) -> None:
         model = self.make(interactions_of("str"))
         users = model.user_ids.tolist()[:2]
         items = model.item_ids.tolist()

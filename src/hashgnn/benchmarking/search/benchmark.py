@@ -44,9 +44,9 @@ def benchmark_search(
     """Measure our searches and their peers side by side.
 
     The engines take turns in every round, so that a change of the machine's pace meets all of them.
-    Approximate ones, ours and others, are first set to look as far, in powers of two, and to re-rank as many
-    candidates, as it takes to find .95 of the exact best ``k`` by what they compare. ``hierarchical``, which
-    scans, re-ranks 500.
+    Approximate ones, ours and others, are tuned first: to an index recall of .95 at ``k``, by their own scores.
+    The tuning sets the breadth, in powers of two, and the number of candidates to re-rank. ``hierarchical``,
+    which scans, re-ranks 500.
 
     Parameters
     ----------

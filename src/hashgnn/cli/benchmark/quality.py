@@ -160,8 +160,8 @@ def quality(
         oversampling=oversampling,
     )
     named = [method.name for method in plan.methods]
-    held_against = reference or (chosen.reference if chosen.reference in named else named[0])
-    _known("--reference", held_against, named)
+    reference_method = reference or (chosen.reference if chosen.reference in named else named[0])
+    _known("--reference", reference_method, named)
     failed: list[dict[str, str]] = []
 
     def note_failed(cell: Any, error: Exception) -> None:
@@ -191,7 +191,7 @@ def quality(
     if not results:
         reason = failed[0]["reason"] if failed else "run it without --no-fit"
         raise ParameterError(f"{folder}: holds no cell of this comparison; {reason}")
-    summary = summarise_quality(results, plan.metrics, held_against, test=test)
+    summary = summarise_quality(results, plan.metrics, reference_method, test=test)
     summary = write_summary(summary, results, folder, plots=not no_plots)
     if as_json:
         counts = {"n_cells": n_cells, "n_measured": len(results), "failed": failed}
@@ -199,7 +199,7 @@ def quality(
         return
     out.table(*summary.table())
     if summary.tests:
-        title = f"\n{held_against} against the others, {plan.metrics[0]}, test {test}, p adjusted by Holm's method"
+        title = f"\n{reference_method} against the others, {plan.metrics[0]}, test {test}, p adjusted by Holm's method"
         out.table(*summary.test_table(), title=title)
     out.note(f"{folder}: table.md, table.csv, tests.md, summary.json, {len(summary.plots)} plots")
 

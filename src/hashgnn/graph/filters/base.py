@@ -21,8 +21,9 @@ from hashgnn.ranking import Matches
 class GraphFilter(ABC):
     """A recommender without training: a history goes through a filter of the graph, scores come out.
 
-    The scores of a history row ``r`` are what it reaches over the graph, :meth:`spread` between two
-    :attr:`scales`, and what an ideal low pass adds, ``low_pass_weight · (r @ history_table) @ item_table.T``.
+    The scores of a history row ``r`` have two parts. One is ``r`` propagated over the graph: :meth:`spread`
+    between two :attr:`scales`. The other is an ideal low pass,
+    ``low_pass_weight · (r @ history_table) @ item_table.T``.
 
     Attributes
     ----------

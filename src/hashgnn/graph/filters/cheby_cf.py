@@ -25,8 +25,8 @@ _NARROWEST = 1e-3  # width of the band that is left to the polynomial, at least
 class ChebyshevFilter(GraphFilter):
     """ChebyCF: ``r D^-beta (h(P) + alpha V V') D^beta`` for a history row ``r``, with ``P = S'S``.
 
-    ``S`` is the normalised user-item matrix, ``V`` its leading right singular vectors, D the items'
-    degrees, and h a polynomial whose response is 1 at the lowest frequency, 0 at the highest and flat at
+    ``S`` is the normalised user-item matrix, ``V`` its leading right singular vectors, and D the items'
+    degrees. The response of the polynomial h is 1 at the lowest frequency, 0 at the highest and flat at
     1/2 between. There is nothing to train, and an unseen user is scored like any other.
 
     Attributes

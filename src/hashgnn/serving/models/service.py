@@ -190,7 +190,7 @@ class Service:
         except ParameterError as error:
             raise RequestError(Reason.INVALID, str(error)) from None
         except StorageError as error:
-            log(_WARNING, "interactions not kept", detail=str(error))  # its sentence names a path
+            log(_WARNING, "interactions not stored", detail=str(error))  # its sentence names a path
             raise RequestError(
                 Reason.UNAVAILABLE, "the interactions could not be kept", retry_after=5
             ) from None

@@ -83,8 +83,8 @@ class UserObjective:
     ``float_scale · u_u · u_i``.
 
     With ``item_share`` below 1 the softmax runs over the targets of the batch and a sample of the
-    other items, each drawn with that probability and counted as ``1 / item_share`` items: an unbiased estimate of
-    the sum over all items, at a fraction of its cost.
+    other items. Each is drawn with that probability and counts as ``1 / item_share`` items. This is an unbiased
+    estimate of the sum over all items, at a fraction of its cost.
     """
 
     mixed_precision = True
