@@ -348,7 +348,7 @@ def test_sentences_are_short(page: Path) -> None:
         assert max(lengths) <= 40
 
 
-# Words that came from the source as names, in docstrings, in comments or in messages, and are gone.
+# Words that were names in the source, or stood in its docstrings, comments and messages, and are gone.
 ODD_IN_SOURCE = rf"{ODD}|\basked\b|\blacks\b|\bheld against\b|\bmay get\b|\bapart\b|\bout of the question\b"
 WORDS = {
     tokenize.NAME,
@@ -356,7 +356,8 @@ WORDS = {
     tokenize.STRING,
     getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING),
 }
-ROOMS = sorted(path for path in (ROOT / "src/hashgnn").iterdir() if path.suffix in {"", ".py"})
+PACKAGE = ROOT / "src/hashgnn"
+ROOMS = sorted([*PACKAGE.glob("*.py"), *(file.parent for file in PACKAGE.glob("*/__init__.py"))])
 
 
 def odd_words(path: Path) -> list[str]:
@@ -389,21 +390,20 @@ def test_a_word_of_the_old_manner_is_found_in_a_name_and_in_prose(tmp_path: Path
         assert re.search(ODD_IN_SOURCE, "".join(odd_words(path)))
 
 
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 @cache
 def docstrings() -> dict[str, str]:
     """Return the prose of each docstring of the source, up to its first section, code and tables left out."""
     found = {}
     for path in sorted((ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (
-                text := ast.get_docstring(node)
-            ):
-                prose_of_node = re.split(r"\n[A-Z]\w+\n-+\n", text)[0]
-                blocks_of_node = [
-                    part for part in prose_of_node.split("\n\n") if not re.search(r"==|──|^ ", part)
-                ]
-                name = getattr(node, "name", "")
-                found[f"{path.relative_to(ROOT)} {name}"] = "\n\n".join(blocks_of_node)
+            if not isinstance(node, DOCUMENTED) or (text := ast.get_docstring(node)) is None:
+                continue
+            parts = re.split(r"\n[A-Z]\w+\n-+\n", text)[0].split("\n\n")
+            place = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
+            found[place] = "\n\n".join(part for part in parts if not re.search(r"==|──|^ ", part))
     return found
 
 
