@@ -1,4 +1,4 @@
-"""Interactions added to others: the known ids keep their indices, new ones follow."""
+"""Union of two sets of interactions: known ids keep their indices, new ids follow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hashgnn.data.interactions import Interactions
 
 
 def add_interactions(known: Interactions, new: Interactions) -> Interactions:
-    """Return both together, a pair once.
+    """Return the union, each pair once.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def add_interactions(known: Interactions, new: Interactions) -> Interactions:
 
 
 def _grown(known: IdMap, new: IdMap, noun: str) -> tuple[IdMap, Array]:
-    """Return a map of both, and the place in it of each id of ``new``."""
+    """Return a map of both, and the index in it of each id of ``new``."""
     places = known.index_of(new.ids, on_unknown="skip", noun=noun)
     added = np.flatnonzero(places < 0)
     places[added] = len(known) + np.arange(len(added))

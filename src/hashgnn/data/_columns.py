@@ -1,4 +1,4 @@
-"""From the columns of any data frame to checked NumPy arrays."""
+"""Conversion of data frame columns to checked NumPy arrays."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | No
     Raises
     ------
     DataError
-        If the column of users or items, or one that was requested for, is missing, or one has two roles.
+        If the column of users or items, or a requested column, is missing, or one has two roles.
     """
     found: dict[str, str | None] = {}
     for role, name in requested.items():

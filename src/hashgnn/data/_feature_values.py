@@ -1,4 +1,4 @@
-"""From the values of feature columns, as any data frame gives them, to categories and numbers."""
+"""Conversion of feature columns of any data frame to categories and numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def categories(values: list[Any], name: str) -> list[list[str]]:
 
 
 def text(value: Any) -> str:
-    """Return one category as text; a TypeError where it is of a kind that cannot be one."""
+    """Return one category as text; a value of an unsupported type is a TypeError."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | np.integer | np.bool_):
@@ -57,7 +57,7 @@ def numbers(values: list[Any], name: str) -> Array:
 
 
 def mean_and_deviation(column: Array) -> tuple[float, float]:
-    """Return both of the numbers that are there; a deviation of 1 where all are the same."""
+    """Return mean and standard deviation of the present numbers; 1 as deviation where all are equal."""
     present = column[~np.isnan(column)]
     if len(present) == 0:
         return 0.0, 1.0

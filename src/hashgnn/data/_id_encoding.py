@@ -1,4 +1,4 @@
-"""Ids that are neither whole numbers nor text, as text that reads back to the same object."""
+"""Ids that are neither whole numbers nor text, encoded as text that decodes to the same object."""
 
 from __future__ import annotations
 

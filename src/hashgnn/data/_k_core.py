@@ -8,7 +8,7 @@ from hashgnn._types import Array
 
 
 def k_core(user_index: Array, item_index: Array, user_k: int, item_k: int) -> Array:
-    """Return which edges lie in the largest part with ``user_k`` edges a user and ``item_k`` an item.
+    """Return a mask of the largest part with ``user_k`` edges per user and ``item_k`` per item.
 
     Users and items below their number are taken away until none is left; the result is the same whatever
     the order.

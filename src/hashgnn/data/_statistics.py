@@ -1,4 +1,4 @@
-"""How a set of interactions is made up, in numbers."""
+"""Statistics of a set of interactions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _QUANTILES = {"minimum": 0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.
 def describe(
     user_index: Array, item_index: Array, n_users: int, n_items: int, timestamp: Array | None
 ) -> dict[str, Any]:
-    """Return counts, density, the span of time, and how interactions spread over users and items."""
+    """Return counts, density, time range, and the distribution of interactions over users and items."""
     per_user = np.bincount(user_index, minlength=n_users)
     per_item = np.bincount(item_index, minlength=n_items)
     timed = timestamp is not None and len(timestamp) > 0
@@ -40,7 +40,7 @@ def _spread(counts: Array) -> dict[str, float]:
 
 
 def _head_share(counts: Array) -> float:
-    """Return the share of all interactions that the most popular tenth of the items has."""
+    """Return the share of interactions on the most popular tenth of the items."""
     total = int(counts.sum())
     head = np.sort(counts)[::-1][: max(len(counts) // 10, 1)]
     return float(head.sum() / total) if total else 0.0

@@ -22,7 +22,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class FeatureVocabulary:
-    """How rows become columns: one for each category seen, and two for each number.
+    """The encoding of rows as columns: one for each category seen, two for each number.
 
     A category is 1 where the row has it; a list of categories is several ones. A number becomes its
     standard score by the table the vocabulary was made from, and a second column is 1 where it is missing.
@@ -54,7 +54,7 @@ class FeatureVocabulary:
         Parameters
         ----------
         frame : data frame, or list of dict
-            In a list, a key that some rows lack is a missing value there.
+            In a list, a key that is absent in a row is a missing value there.
 
         Returns
         -------
@@ -152,7 +152,7 @@ class SideFeatures:
     Parameters
     ----------
     ids : IdMap
-        The ids that have features, a row each.
+        The ids that have features, one per row.
     matrix : csr_matrix of shape (n, n_columns), float32
     vocabulary : FeatureVocabulary
     """

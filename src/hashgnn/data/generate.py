@@ -1,4 +1,4 @@
-"""Interactions made up by a known rule, for benchmarks, examples and tests."""
+"""Generated interactions with known structure, for benchmarks, examples and tests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def generate_interactions(
     n_users : int >= 1
     n_items : int >= 4
     n_interactions : int
-        From two a user to half of all pairs. Each user has two or more, so that one can be held out. A user
+        Between two per user and half of all pairs. Each user has two or more, so that one can be held out. A user
         may draw the same items repeatedly and end with fewer than intended, so the result may hold a little
         less.
     n_clusters : int >= 1, default=20

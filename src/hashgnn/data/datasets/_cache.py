@@ -1,4 +1,4 @@
-"""Where fetched files are kept, and the lock that lets two processes share that place."""
+"""The cache folder of fetched files, and the lock under which processes share it."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from hashgnn._files import sha256_file
 
 @dataclass(frozen=True)
 class Checksum:
-    """A digest to hold a file against.
+    """The expected digest of a file.
 
     Attributes
     ----------
     kind : {"sha256", "md5", "git-blob"}
         ``git-blob`` is the id git gives to the file's content: SHA-1 over a short header and the bytes.
-        MD5 and SHA-1 show damage; only SHA-256 also withstands a forger.
+        MD5 and SHA-1 show damage; only SHA-256 also detects forgery.
     digest : str
         Lower-case hex digits.
     """

@@ -30,7 +30,7 @@ class RemoteFile:
     name : str
         Its name in the cache.
     urls : tuple of str
-        Where it lies; tried in this order.
+        Addresses, tried in this order.
     checksum : Checksum
     max_bytes : int
         More than this is refused, whatever the server says.
@@ -47,7 +47,7 @@ class _InterruptedError(Exception):
 
 
 class _RefusedError(Exception):
-    """An address will not give the file; another one may."""
+    """A server refused the file; another address may have it."""
 
 
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):
@@ -63,7 +63,7 @@ def download(
 
     The bytes go to a ``.part`` file next to the target. An interrupted transfer resumes where it
     ended, in the same call or a later one, where the server allows it. The file gets its name only after
-    its checksum has matched; one that does not match is thrown away and fetched once more.
+    its checksum has matched; one that does not match is deleted and fetched once more.
 
     Parameters
     ----------

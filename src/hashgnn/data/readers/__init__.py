@@ -1,4 +1,4 @@
-"""Files of interactions, in the forms that recommender data comes in."""
+"""Readers of interaction files, in the usual formats of recommender data."""
 
 from hashgnn.data.readers.formats import FORMATS
 from hashgnn.data.readers.reading import read_interactions, read_table

@@ -1,4 +1,4 @@
-"""Text files with one interaction a line: CSV, TSV, RecBole atomic files, MovieLens."""
+"""Text files with one interaction per line: CSV, TSV, RecBole atomic files, MovieLens."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Source:
-    """A file whose head was looked at.
+    """An opened file whose head was inspected.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Source:
         From a row, counted from 0, to its line in a text file, counted from 1; ``None`` where a file has
         no lines. Slow: for messages.
     as_text : bool, default=False
-        Whether every column comes as text, to be made numbers of by the caller.
+        Whether every column is text, which the caller converts to numbers.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Source:
     as_text: bool = False
 
     def place(self, row: int) -> str:
-        """Return where a row stands, for a message."""
+        """Return the place of a row, for a message."""
         if self.line_of is None:
             return f"{self.path}, row {row + 1}"
         return f"{self.path}, line {self.line_of(row)}"

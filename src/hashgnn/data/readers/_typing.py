@@ -1,4 +1,4 @@
-"""From columns of text to numbers, where every entry is written as one."""
+"""Conversion of text columns to numbers, where every entry is a number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TIMES = (pa.timestamp("us"), pa.timestamp("us", "UTC"))
 
 
 def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return int64 where every entry is a whole number as one writes it, else the text as it was.
+    """Return int64 where every entry is a whole number in canonical form, else the text unchanged.
 
     ``007`` and ``+7`` could be read as 7 too, but are other ids.
     """

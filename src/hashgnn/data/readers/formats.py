@@ -1,4 +1,4 @@
-"""Which reader takes which file."""
+"""The formats of interaction files, and the reader of each."""
 
 from __future__ import annotations
 

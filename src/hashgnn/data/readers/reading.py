@@ -37,7 +37,7 @@ def read_interactions(
     format : str or None, default=None
         ``"parquet"``; ``"csv"``, ``"tsv"`` (with a header); ``"recbole"`` (atomic ``.inter``);
         ``"movielens"`` (``ratings.dat`` with ``::``, ``u.data`` with tabs); ``"adjacency"`` (a user and its
-        items on each line, as NGCF and LightGCN write them). ``None`` goes by the suffix.
+        items on each line, as NGCF and LightGCN write them). ``None`` decides by the suffix.
     user, item, weight, timestamp : str or None, default=None
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
     user_ids, item_ids : IdMap or None, default=None
