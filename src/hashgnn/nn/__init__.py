@@ -1,4 +1,4 @@
-"""Neural parts: tensors in, tensors out. Needs torch."""
+"""Neural networks: encoders, hash layers, relaxations and losses. Needs torch."""
 
 from hashgnn.nn._sparse import from_scipy as sparse_from_scipy
 from hashgnn.nn._sparse import times as sparse_times

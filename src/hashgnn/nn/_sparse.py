@@ -63,8 +63,8 @@ def move(matrix: torch.Tensor, device: torch.device | str | None, dtype: torch.d
 def times(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Return ``matrix @ x`` for a CSR ``matrix`` (n, m) and a dense ``x`` (m, dim) of its dtype; no gradient passes.
 
-    On a processor the rows are bags of embeddings: their kernel fetches rows of ``x`` before it needs them,
-    and takes a sixth to a half of the time of torch's sparse product on graphs of a million edges.
+    On a CPU the rows are bags of embeddings, whose kernel prefetches rows of ``x``. On graphs of a million
+    edges it takes a sixth to a half of the time of torch's sparse product.
     """
     if x.device.type != "cpu":
         return matrix @ x.detach()

@@ -33,10 +33,10 @@ class GraphView:
     sampled : tuple of LongTensor, or None
         Neighbours drawn for the nodes of one ``forward`` call: hop ``l`` has shape (n_parents, fan_out_l),
         its parents are the nodes (hop 0) or the flattened hop before, and -1 stands for "none". Encoders
-        that do not sample let it be.
+        that do not sample ignore it.
     histories : tuple of three Tensors, or None
-        Columns, weights and lengths that stand for the histories of the users of one ``forward`` call, in
-        their order: part of each is kept back to be predicted. Only the ``history`` encoder reads it.
+        Columns, weights and lengths of the input histories of the users of one ``forward`` call, in
+        their order. The rest of each history is to be predicted. Only the ``history`` encoder reads it.
 
     Examples
     --------
@@ -117,7 +117,7 @@ class GraphView:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors lie."""
+        """The device of the tensors."""
         return self.degrees.device
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> GraphView:

@@ -13,7 +13,7 @@ SIDES = ("user", "item")
 
 
 class HashLayer(nn.Module):
-    """Map embeddings to relaxed codes ``z = tanh(W^T u + b)`` in (-1, 1)^n_bits, less a threshold if learned.
+    """Map embeddings to relaxed codes ``z = tanh(W^T u + b)`` in (-1, 1)^n_bits, minus a threshold if learned.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ class SideInput(nn.Module):
 def start_table(
     side: str, n_nodes: int, dim: int, rng: torch.Generator, initial: Array | None
 ) -> torch.Tensor:
-    """Return the start of an id table: the one given, or a small normal one."""
+    """Return the start of an id table: the given one, or small normal values."""
     if initial is None:
         return normal(n_nodes, dim, rng)
     start = check_matrix(f"initial {side} table", initial, dtype=np.float32, n_rows=n_nodes, n_columns=dim)

@@ -1,4 +1,4 @@
-"""Layers over sampled neighbourhoods: the drawn neighbours of nodes, and theirs, as one tree a node."""
+"""Layers over sampled neighbourhoods: one tree per node, of its drawn neighbours and theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gat``: graph attention: a neighbour's weight depends on its own state and the node's."""
+"""``gat``: graph attention, where a neighbour's weight depends on its own state and the node's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GATEncoder(LayeredEncoder):
     """``x_i^(k+1) = act(Σ_j α_ij W x_j)`` over the neighbours and the node itself, in several heads.
 
     In a head, ``α_ij = softmax_j(leaky(a·W x_i + b·W x_j))``. Heads have ``dim / heads`` columns each and stand
-    side by side. act is the ELU, and the identity after the last layer. Weights of edges are not looked at.
+    side by side. act is the ELU, and the identity after the last layer. Edge weights are ignored.
     W, a and b are shared by users and items. With ``view.sampled`` the drawn neighbours stand for the
     neighbourhood.
 

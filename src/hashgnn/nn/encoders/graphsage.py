@@ -21,7 +21,7 @@ _SLOPE = 0.2  # of the leaky ReLU; TensorFlow's default, which the authors' code
 
 
 class GraphSAGEEncoder(FullGraphEncoder):
-    """Layer by layer, each node takes in its neighbours.
+    """In each layer, each node aggregates its neighbours.
 
     ``mean`` (the HashGNN paper): ``x_i^k = act(MEAN(x_i^{k-1}, x_j^{k-1} for j in N(i)) W^k)``; ``gcn`` is
     GraphSAGE's name for the same.

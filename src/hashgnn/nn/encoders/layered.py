@@ -1,4 +1,4 @@
-"""Encoders that start from id embeddings and features and go layer after layer over the graph."""
+"""Encoders of several layers over the graph, on id embeddings and features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mf``: matrix factorisation, one free vector a node and no graph: the control."""
+"""``mf``: matrix factorisation, one free vector per node and no graph: the control."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hashgnn.nn.graph_view import GraphView
 
 
 class MFEncoder(Encoder):
-    """``u = P_u + f_u W_u`` and ``v = T_i + f_i W_i``: nothing is passed along edges.
+    """``u = P_u + f_u W_u`` and ``v = T_i + f_i W_i``: no message passing.
 
     Parameters
     ----------

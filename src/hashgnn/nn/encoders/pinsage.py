@@ -22,7 +22,7 @@ _FLOOR = 1e-12
 
 
 class PinSageEncoder(InputEncoder):
-    """Items take in the items that walks from them visit most, users all items that their walks visit.
+    """Items aggregate the items that walks from them visit most, users all items that their walks visit.
 
     ``n_i = Σ_j α_ij act(z_j Q + q)``, with importance α the share of visits; then
     ``z_i = unit(act(concat(z_i, n_i) W + w))``, in each layer; at the end ``G_1 act(G_2 z + g)``. act is the
@@ -72,7 +72,7 @@ class PinSageEncoder(InputEncoder):
     def forward(
         self, view: GraphView, nodes: torch.Tensor, *, generator: torch.Generator | None = None
     ) -> torch.Tensor:
-        """Return the embeddings of some nodes; see :class:`Encoder`. ``view.sampled`` is not looked at."""
+        """Return the embeddings of some nodes; see :class:`Encoder`. ``view.sampled`` is ignored."""
         self.check_view(view)
         around = self._neighbourhoods(view)
         items, pooled = self._items(view, around)

@@ -1,7 +1,7 @@
-"""Losses: tensors of scores or embeddings in, one scalar out.
+"""Losses: functions from tensors of scores or embeddings to one scalar.
 
 Every loss is a sum over the terms of one observed edge (or one user) and a mean over edges (or users),
-divided once, here; nothing is left for the caller to divide.
+so the caller divides nothing.
 """
 
 from hashgnn.nn.losses.bilateral_softmax import bilateral_full_softmax, bilateral_softmax

@@ -1,4 +1,4 @@
-"""The one shape rule of the losses over sampled negatives."""
+"""The check of shapes that losses over sampled negatives share."""
 
 from __future__ import annotations
 

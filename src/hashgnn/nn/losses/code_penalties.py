@@ -1,4 +1,4 @@
-"""Penalties on codes: bits should be used evenly, and say different things."""
+"""Penalties on codes: bits should be balanced and uncorrelated."""
 
 from __future__ import annotations
 

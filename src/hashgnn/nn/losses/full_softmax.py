@@ -28,7 +28,7 @@ def full_softmax(
     Parameters
     ----------
     queries : Tensor of shape (n_rows, dim)
-        One row a user, already multiplied by any scale (the inverse temperature).
+        One row per user, already multiplied by any scale (the inverse temperature).
     items : Tensor of shape (n_items, dim)
     targets : Targets
         The distribution of each row: its observed items, a teacher's list, or a mixture.
@@ -38,7 +38,7 @@ def full_softmax(
         Rows, ascending, and columns of the scores that are left out of the softmax. Items that a user
         has seen are never recommended, so their scores need not be lowered. No target may be excluded.
     chunk : int, default=512
-        Rows whose scores are held at once.
+        Rows whose scores are in memory at once.
     workspace : SoftmaxWorkspace, optional
         Computes scores and gradients in bfloat16, in buffers that outlive the call: several times faster
         where the processor has bfloat16 products, with a relative error of about 1/256 in each gradient
@@ -92,9 +92,9 @@ def full_softmax(
 
 
 class SoftmaxWorkspace:
-    """Two bfloat16 buffers for scores and probabilities, kept from step to step.
+    """Two bfloat16 buffers for scores and probabilities, reused in each step.
 
-    A softmax over a large catalogue moves so much memory that fresh pages cost more than the arithmetic.
+    In a softmax over a large catalogue, the allocation of fresh pages costs more than the arithmetic.
     """
 
     def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:

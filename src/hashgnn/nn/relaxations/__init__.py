@@ -1,4 +1,4 @@
-"""Relaxations: soft stand-ins for the sign, through which codes are trained."""
+"""Relaxations: differentiable approximations of the sign, through which codes are trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of relaxations: continuous stand-ins for codes in training."""
+"""The contract of relaxations: differentiable approximations of codes in training."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 
 class Relaxation(ABC):
-    """A stand-in for the sign that gradients can pass: frozen options and a rule.
+    """A differentiable approximation of the sign: frozen options and a rule.
 
-    The code that is saved and searched is always the sign of the hash layer's output, sign(0) = +1; a
-    relaxation changes only what the loss sees on the way there.
+    The code that is saved and searched is always the sign of the hash layer's output, sign(0) = +1. A
+    relaxation changes only the input of the loss in training.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Relaxation(ABC):
         generator: torch.Generator,
         groups: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return the stand-in for the codes of rows ``x`` (n, n_bits).
+        """Return the relaxed codes of rows ``x`` (n, n_bits).
 
         Parameters
         ----------

@@ -11,7 +11,7 @@ from hashgnn._checks import check_float, check_int
 
 @dataclass(frozen=True)
 class GuidanceSchedule(ABC):
-    """The share of relaxed entries as a function of where training stands.
+    """The share of relaxed entries as a function of the training step.
 
     References
     ----------
@@ -82,20 +82,20 @@ class LinearGuidance(GuidanceSchedule):
         return self.start + (self.end - self.start) * min(self._way(done, total), 1.0)
 
     def _way(self, done: int, total: int) -> float:
-        """Return how far from ``start`` to ``end`` it is, 1 or more once it is there."""
+        """Return the progress from ``start`` to ``end``, 1 or more after the end."""
         return done / (total - 1) if total > 1 else 0.0
 
 
 @dataclass(frozen=True)
 class StepGuidance(LinearGuidance):
-    """The line as equal stairs, the first at ``start``, the last at ``end``.
+    """The line in equal steps, the first at ``start``, the last at ``end``.
 
     Parameters
     ----------
     start, end, until : float
         As for :class:`LinearGuidance`.
     steps : int, default=5
-        Stairs.
+        Number of steps.
     """
 
     steps: int = 5

@@ -80,7 +80,7 @@ def guided(
 
 @dataclass(frozen=True)
 class Guided(Relaxation):
-    """Signs, but for a share of the entries that stay as they are; see :func:`guided`.
+    """Signs, except for a share of the entries that stay relaxed; see :func:`guided`.
 
     Parameters
     ----------

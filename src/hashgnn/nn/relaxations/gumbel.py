@@ -25,7 +25,7 @@ class GumbelBits(Relaxation):
     start, end : float > 0, default=1.0 and 0.2
         Temperature at the first and the last step; it falls by equal factors.
     hard : bool, default=False
-        Hand on the sign of the draw and keep the gradient of the soft value.
+        Return the sign of the draw, with the gradient of the soft value.
 
     References
     ----------

@@ -62,8 +62,8 @@ class StraightThrough(Relaxation):
 class LearnedThreshold(StraightThrough):
     """``sign(tanh(a) - t)`` with a threshold t for each bit, learned through the same estimator.
 
-    The threshold belongs to the hash layer and is saved with it. Its gradient is not damped by tanh, as
-    that of the bias is.
+    The threshold belongs to the hash layer and is saved with it. Its gradient is not damped by tanh,
+    unlike that of the bias.
 
     References
     ----------

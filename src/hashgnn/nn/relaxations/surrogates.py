@@ -1,4 +1,4 @@
-"""The sign with a shaped gradient: wide enough to pass something, narrow enough to be that of a step."""
+"""The sign with a shaped gradient: wide enough to pass a gradient, narrow enough to approximate a step."""
 
 from __future__ import annotations
 
