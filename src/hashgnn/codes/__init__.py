@@ -1,4 +1,4 @@
-"""Binary codes: packed bits, the item bias that travels with them, and their health."""
+"""Binary codes: packed bits, their item bias, and their health."""
 
 from hashgnn.codes.binary_codes import BinaryCodes
 from hashgnn.codes.health import CodeHealth, code_health

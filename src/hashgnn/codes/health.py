@@ -1,4 +1,4 @@
-"""Code health: are the bits used, and do they say different things?"""
+"""Code health: balance, entropy, correlation and collisions of the bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The item bias, in bits, and the same thing written as extra bits."""
+"""The item bias, in bits, and its encoding as extra bits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ItemBias:
     Parameters
     ----------
     penalty : ndarray of shape (n_items,), uint8
-        Bits added to each item's distance. Zero is the most favoured.
+        Bits added to each item's distance. Zero is the largest bias.
     top : float
         The bias of an item whose penalty is zero. It shifts all scores equally and changes no order.
     """
@@ -97,7 +97,7 @@ def widen_items(codes: BinaryCodes, bias: ItemBias, n_extra: int | None = None) 
     codes : BinaryCodes of shape (n_items, n_bits)
     bias : ItemBias of length n_items
     n_extra : int or None, default=None
-        Extra bits, a multiple of 8 and at least the largest penalty. ``None`` takes the least.
+        Extra bits, a multiple of 8 and at least the largest penalty. ``None`` takes the smallest.
 
     Returns
     -------

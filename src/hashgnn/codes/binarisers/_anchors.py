@@ -1,4 +1,4 @@
-"""Anchors: a few centres, and rows as weights over the nearest of them."""
+"""Anchors: a few cluster centres, and each row as weights over its nearest ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BLOCK_ROWS = 8192
 
 
 def k_means(rows: Array, n_centres: int, *, n_iterations: int, rng: np.random.Generator) -> Array:
-    """Return ``n_centres`` means of rows (n, dim) after so many of Lloyd's iterations.
+    """Return ``n_centres`` means of rows (n, dim) after ``n_iterations`` of Lloyd's algorithm.
 
     The start is that many rows at random. A centre that no row is nearest to stays where it is.
     """

@@ -139,7 +139,7 @@ def _weights(rows: Array, anchors: Array, n_nearest: int, bandwidth: float) -> s
 def _loadings(weights: sparse.csr_matrix, n_vectors: int) -> Array:
     """Return ``√n Λ^-1/2 V Σ^-1/2`` for the leading eigenpairs of ``Λ^-1/2 Zᵀ Z Λ^-1/2`` after the first.
 
-    The first is the constant one, whose sign says nothing.
+    The first is constant, so its sign carries no information.
     """
     sizes = np.asarray(weights.sum(axis=0)).ravel()
     scale = np.where(sizes > 0, 1 / np.sqrt(np.where(sizes > 0, sizes, 1.0)), 0.0)

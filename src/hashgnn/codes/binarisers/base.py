@@ -1,4 +1,4 @@
-"""The contract of binarisers: float embeddings in, codes out, with nothing trained end to end."""
+"""The contract of binarisers: maps from float embeddings to codes, without end-to-end training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLOCK_ROWS = 16384
 class Binariser(ABC):
     """A fitted map from embeddings to codes: arrays and a rule, frozen.
 
-    Users and items that are to be compared go through one binariser. It is fitted on rows of either or
+    Users and items to be compared are encoded by the same binariser. It is fitted on rows of either or
     both; :func:`~hashgnn.codes.binarisers.cosine_form` first turns inner products into cosines, which is
     what the published methods approximate.
     """
@@ -116,7 +116,7 @@ def check_fit(embeddings: Array, n_bits: int, *, widest: str | None = None) -> t
     embeddings : ndarray of shape (n, dim), n >= 1
     n_bits : int
     widest : str, optional
-        Name of a method that makes no more bits than the embeddings are wide.
+        Name of a method whose ``n_bits`` is limited by the width of the embeddings.
     """
     rows = check_matrix("embeddings", embeddings, dtype=np.float64)
     if 0 in rows.shape:

@@ -1,4 +1,4 @@
-"""From inner products to cosines, so that methods made for angles can stand under a recommender."""
+"""Conversion of inner products to cosines, for methods that approximate angles."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hashgnn.codes.binarisers.base import LinearBinariser, check_fit
 
 @dataclass(frozen=True, eq=False)
 class LshBinariser(LinearBinariser):
-    """One bit a random hyperplane through the origin: on which side of it a row lies.
+    """One bit per random hyperplane through the origin: the side on which a row lies.
 
     Two rows at the angle θ agree in a bit with probability ``1 - θ/π``.
 

@@ -1,4 +1,4 @@
-"""Product quantisation, by faiss: not bits to compare, but the rival at equal bytes."""
+"""Product quantisation by faiss: no binary codes, but the alternative at equal bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CENTRES = 256  # one byte names one
 
 
 class ProductQuantizer:
-    """One byte a part of the embedding: the nearest of 256 centres that k-means finds for that part.
+    """One byte per part of the embedding: the nearest of 256 centres that k-means finds for that part.
 
     Scores are inner products of a float query with the decoded bytes, so a search costs floats
     where Hamming distance costs bits.
@@ -38,7 +38,7 @@ class ProductQuantizer:
 
     @classmethod
     def fit(cls, embeddings: Array, *, n_bits: int, rng: RngLike = None) -> Self:
-        """Return a quantizer of ``n_bits // 8`` bytes a row; needs faiss, the extra ``benchmark``.
+        """Return a quantizer of ``n_bits // 8`` bytes per row; needs faiss, the extra ``benchmark``.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class ProductQuantizer:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes a row."""
+        """Bytes per row."""
         return len(self.centres)
 
     def encode(self, embeddings: Array) -> Array:

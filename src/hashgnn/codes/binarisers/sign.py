@@ -16,7 +16,7 @@ from hashgnn.errors import ParameterError
 
 @dataclass(frozen=True, eq=False)
 class SignBinariser(LinearBinariser):
-    """One bit a coordinate: its sign.
+    """One bit per coordinate: its sign.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class SignBinariser(LinearBinariser):
 
 @dataclass(frozen=True, eq=False)
 class PcaSignBinariser(LinearBinariser):
-    """One bit a principal axis: on which side of the mean a row lies."""
+    """One bit per principal axis: the side of the mean on which a row lies."""
 
     @classmethod
     def fit(cls, embeddings: Array, *, n_bits: int, rng: RngLike = None, center: bool = True) -> Self:
