@@ -1,4 +1,4 @@
-"""``FoldIn``: the contract of the rules, and the checks that all share."""
+"""``FoldIn``: the contract of fold-in rules, and their shared checks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FoldIn(ABC):
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """The arrays that the rule was built from, as an artifact keeps them."""
+        """The arrays that the rule was built from, as they are saved in an artifact."""
         return dict(self._arrays)
 
     @property
@@ -72,7 +72,7 @@ class FoldIn(ABC):
         Parameters
         ----------
         audience : sparse matrix of shape (n, n_users)
-            Weights of each new item's interactions; an empty row leaves the features alone to speak.
+            Weights of each new item's interactions; for an empty row only the features count.
         features : sparse or dense matrix of shape (n, n_columns), optional
 
         Returns

@@ -20,8 +20,8 @@ _BLOCK_ENTRIES = 4 << 20  # numbers gathered at a time
 class GraphSAGEFoldIn(FoldIn):
     """The encoder's own layers, over the neighbours' stored layers and whole neighbourhoods.
 
-    A new node enters with the mean id embedding of its side, plus its features; and its neighbours' layers
-    do not know of it. Except for these two the rule is the encoder's, weight for weight.
+    A new node enters with the mean id embedding of its side, plus its features. Its neighbours' layers
+    do not depend on it. Except for these two differences the rule equals the encoder.
     """
 
     def _prepare(self) -> tuple[int, int, int]:
@@ -79,7 +79,7 @@ class GraphSAGEFoldIn(FoldIn):
 
 
 def _total(edges: Any, table: Array) -> Array:
-    """Return the sum of the neighbours' rows, whatever the weights of the edges."""
+    """Return the sum of the neighbours' rows, without edge weights."""
     pattern = sp.csr_matrix((np.ones_like(edges.data), edges.indices, edges.indptr), shape=edges.shape)
     total: Array = pattern @ table
     return total

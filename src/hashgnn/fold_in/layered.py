@@ -15,7 +15,7 @@ from hashgnn.fold_in.base import FoldIn
 class LayeredFoldIn(FoldIn):
     """A new node enters with the mean id embedding of its side, plus its features, and passes the layers.
 
-    Its neighbours' layers do not know of it. Except for these two a rule is the encoder's, weight for weight.
+    Its neighbours' layers do not depend on it. Except for these two differences a rule equals the encoder.
     """
 
     def _prepare(self) -> tuple[int, int, int]:

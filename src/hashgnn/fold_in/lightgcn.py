@@ -12,7 +12,7 @@ class LightGCNFoldIn(FoldIn):
     """One sum over the neighbours' stored rows ``y_j + y_j B`` with ``y_j = d_j^-1/2 Σ_{l<L} e_j^l``.
 
     ``e = 1/(L+1) · (f W + d^-1/2 Σ_j w_j row_j)``. B is fitted at export: it maps the sum of a node's y to its
-    id embedding, which a new node does not have. The stored rows do not know of the new node: degrees and
+    id embedding, which a new node does not have. The stored rows do not depend on the new node: degrees and
     layers of its neighbours stay those of training. With both taken into account the rule is exact.
     """
 

@@ -14,7 +14,7 @@ from hashgnn.fold_in.layered import LayeredFoldIn
 class PinSageFoldIn(LayeredFoldIn):
     """The encoder's layers, over the contribution of each item to a user, or of each user to an item.
 
-    A new user's walks are those of the encoder. A new item takes in all items that two-step walks from it
+    A new user's walks are those of the encoder. A new item aggregates all items that two-step walks from it
     visit, where the encoder keeps the most visited ones.
     """
 

@@ -93,7 +93,7 @@ class HashProjection:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """The arrays that the layer was built from, as an artifact keeps them."""
+        """The arrays that the layer was built from, as they are saved in an artifact."""
         return dict(self._arrays)
 
     def _map(self, name: str) -> HashMap:

@@ -1,4 +1,4 @@
-"""Where the large products of spectra and filters run: on the processor, or on the device of a subclass."""
+"""The backend of the large products of spectra and filters: the CPU, or the device of a subclass."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Filter(Protocol):
 
 
 class Backend:
-    """NumPy and SciPy on the processor.
+    """NumPy and SciPy on the CPU.
 
     Arrays that its methods return are its own kind; ``@``, ``*``, ``+`` and slices work among them, and
     :meth:`to_numpy` brings one back.

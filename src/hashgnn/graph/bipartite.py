@@ -13,7 +13,7 @@ from hashgnn.errors import ParameterError
 
 
 class HasUserItemMatrix(Protocol):
-    """Anything that offers its interactions as a user-item CSR matrix, as ``Interactions`` does."""
+    """The interface of interactions as a user-item CSR matrix, such as ``Interactions``."""
 
     @property
     def csr(self) -> sp.csr_matrix:
@@ -175,9 +175,9 @@ class BipartiteGraph:
         )
 
     def has_edges(self, users: Array, items: Array) -> Array:
-        """Say for each pair ``(users[j], items[j])`` whether it is an edge, bool of the same shape.
+        """Return for each pair ``(users[j], items[j])`` whether it is an edge, bool of the same shape.
 
-        Both are int arrays of one shape with entries in range. Cost: one binary search a pair.
+        Both are int arrays of one shape with entries in range. Cost: one binary search per pair.
         """
         users, items = np.broadcast_arrays(users, items)
         if not users.size:

@@ -16,7 +16,7 @@ _BLOCK_ENTRIES = 1 << 21
 
 
 class NegativeSampler:
-    """Draw items for users, in one vectorised call a batch.
+    """Draw items for users, in one vectorised call per batch.
 
     Draws are independent, so an item may come twice for one row. The row's own positive, where given, is
     never drawn; with ``exclude_seen`` neither is any item the user has an edge to. A slot for which no
@@ -135,7 +135,7 @@ class NegativeSampler:
         return drawn.reshape(len(rows), n_negatives)
 
     def _forbidden(self, users: Array, positives: Array | None, rows: Array, items: Array) -> Array:
-        """Say for each drawn item whether its row may not have it."""
+        """Return for each drawn item whether it is forbidden in its row."""
         result = np.zeros(len(items), bool) if positives is None else items == positives[rows]
         if self.exclude_seen:
             result |= self.graph.has_edges(users[rows], items)

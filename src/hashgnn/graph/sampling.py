@@ -21,9 +21,9 @@ def sample_neighbours(
     rng: RngLike = None,
     replace: bool = False,
 ) -> tuple[Array, ...]:
-    """Sample a tree of neighbours: some of each node, some of each of those, and so on.
+    """Sample a tree of neighbours: some neighbours of each node, some of each of those, and so on.
 
-    Every neighbour of a node is equally likely, whatever the edge weights. Deterministic for one ``rng``.
+    Every neighbour of a node is equally likely, independent of edge weights. Deterministic for one ``rng``.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def sample_neighbours(
     Returns
     -------
     tuple of ndarray, int64
-        One array a hop. Row ``j`` of hop ``l``, shape (n_parents, fan_outs[l]), holds the neighbours of
+        One array per hop. Row ``j`` of hop ``l``, shape (n_parents, fan_outs[l]), holds the neighbours of
         entry ``j`` of the hop before, flattened (of ``nodes`` for the first hop). -1 stands for none and
         comes after the neighbours of a row; the order within a row has no other meaning.
 

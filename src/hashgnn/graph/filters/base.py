@@ -1,4 +1,4 @@
-"""``GraphFilter``: the base of closed-form filters: scores of histories and ranked lists."""
+"""``GraphFilter``: the base of closed-form filters, with scores of histories and ranked lists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hashgnn.ranking import Matches
 
 
 class GraphFilter(ABC):
-    """A recommender without training: a history goes through a filter of the graph, scores come out.
+    """A recommender without training: it scores items by a graph filter of the user's history.
 
     The scores of a history row ``r`` have two parts. One is ``r`` propagated over the graph: :meth:`spread`
     between two :attr:`scales`. The other is an ideal low pass,
@@ -68,7 +68,7 @@ class GraphFilter(ABC):
         Parameters
         ----------
         histories : sparse matrix of shape (n, n_items)
-            One row a user, of training or not. An empty row scores 0 everywhere.
+            One row per user, of training or not. An empty row scores 0 everywhere.
 
         Returns
         -------

@@ -37,7 +37,7 @@ class ChebyshevFilter(GraphFilter):
     coefficients : ndarray of shape (degree + 1,), float64
         Of the polynomial q below, in Chebyshev polynomials over ``[0, band]``.
     band : float
-        Upper end of the eigenvalues of P that V leaves over.
+        Largest eigenvalue of P outside V.
     beta : float
 
     Notes

@@ -28,7 +28,7 @@ _N_TRIED = 2 * len(_WEIGHTS) + 2 + 3
 
 @dataclass(frozen=True)
 class FilterChoice:
-    """A filter fitted on a whole graph, and why it was chosen.
+    """A filter fitted on a whole graph, and the recall by which it was chosen.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class FilterChoice:
     settings : mapping
         The arguments of the family's ``fit``: ``rank``, ``alpha`` and, for chebyshev, ``beta``.
     recall : float
-        Recall@20 on the held-out interactions; NaN where there was nothing to choose by.
+        Recall@20 on the held-out interactions; NaN where no interaction was held out.
     """
 
     filter: GraphFilter
@@ -68,7 +68,7 @@ def choose_filter(
     rank : int, default=512
         Vectors of the low pass, at most; a quarter of them is tried too. Small graphs have fewer.
     n_judged : int, default=1000
-        Users whose held-out items are looked for, spread evenly over all.
+        Users for whom recall is measured, spread evenly over all.
     rng : int, numpy.random.Generator or None, default=None
         Draws the held-out part.
     show_progress : bool, default=False
@@ -81,7 +81,7 @@ def choose_filter(
 
     Notes
     -----
-    Costs the singular vectors of two graphs and five times what ``n_judged`` users reach over the graph.
+    Costs the singular vectors of two graphs and five times the scores of ``n_judged`` users.
 
     Examples
     --------

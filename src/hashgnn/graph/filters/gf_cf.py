@@ -89,7 +89,7 @@ class SpectralFilter(GraphFilter):
 
     @cached_property
     def scales(self) -> tuple[Array, Array]:
-        """Ones: the linear filter has no scales."""
+        """Ones: the linear filter needs no scales."""
         ones = np.ones(self.graph.n_items, np.float32)
         return ones, ones
 
