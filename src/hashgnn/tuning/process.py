@@ -11,7 +11,7 @@ from hashgnn.tuning.study_folder import StudyFolder
 
 
 class TrialProcess:
-    """A running trial; use it in a ``with`` block, whose end ends the process.
+    """A running trial, a context manager that ends the process on exit.
 
     Parameters
     ----------

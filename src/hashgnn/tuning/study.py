@@ -23,7 +23,7 @@ from hashgnn.tuning.trial import BAD_INPUT, DONE
 
 _VALID_SHARE = 0.1
 _SPLIT_STREAM, _SAMPLER_STREAM = 0, 1
-_PARTS = 10  # of a trial, after each of which it may be given up
+_PARTS = 10  # of a trial, after each of which it may be pruned
 _POLL = 0.05  # seconds between two looks at a trial's log
 _NAME = "tune"
 _SECONDS = "seconds"
@@ -38,7 +38,7 @@ class TrialResult:
     number : int
         From 0, the recipe as it stands.
     state : {"complete", "pruned", "failed"}
-        Pruned: given up because half of the others were better at that point, or because the time was up.
+        Pruned: stopped because half of the others were better at that point, or because the time was up.
     value : float or None
         The metric on validation; of a pruned trial the last one seen.
     settings : dict
@@ -115,9 +115,9 @@ def tune(
         fit will choose it; elsewhere that of the last epoch, as a fit will end with it.
     space : mapping of str to Range or Choice
     minutes : float
-        For all trials, those of earlier calls included; the trial that runs when they are spent is given up.
+        For all trials, those of earlier calls included; the trial that runs when they are spent is stopped.
     n_trials : int or None, default=None
-        At most so many in all.
+        Maximum number of trials in all.
     valid : Interactions or None, default=None
         Held out, over the same ids; ``None`` holds out a tenth of each user's interactions.
     metric : str or None, default=None
@@ -140,7 +140,7 @@ def tune(
     MissingExtraError
         If Optuna or torch is not installed.
     ParameterError
-        If an argument breaks its rule, or the folder holds another search.
+        If an argument breaks its rule, or the folder holds another study.
     TrainingError
         If no trial ended within the minutes.
     """
@@ -220,7 +220,7 @@ class _Study:
             self._study.enqueue_trial(trial.params)
 
     def run_trial(self, seconds: float) -> TrialResult:
-        """Run one trial, at most so long."""
+        """Run one trial for at most ``seconds``."""
         number = len(self._study.get_trials(deepcopy=False, states=self._ended()))
         seed = int(_rng.derive(self._seed, _SAMPLER_STREAM, number).integers(2**31))
         # A sampler of its own for each trial: draws depend on the earlier trials, not on this process.
@@ -248,7 +248,7 @@ class _Study:
     def _follow(
         self, trial: Any, process: TrialProcess, config: ModelConfig, deadline: float
     ) -> dict[str, Any]:
-        """Watch a trial until it has ended or is given up; return its outcome for Optuna."""
+        """Watch a trial until it has ended or is pruned; return its outcome for Optuna."""
         values: list[float] = []
         part = 0
         while True:
@@ -287,7 +287,7 @@ class _Study:
         return sum(self._seconds(trial) for trial in self._trials())
 
     def note(self) -> str:
-        """Return the best so far, in words."""
+        """Return the best value so far, as text."""
         whole = [trial.value for trial in self._trials() if trial.state == self._states.COMPLETE]
         return f"{self._metric} {max(whole):.4f}" if whole else ""
 

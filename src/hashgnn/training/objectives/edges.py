@@ -55,8 +55,8 @@ class EdgeBatch:
 class EdgeObjective:
     """``L = w_reconstruction · L_reconstruction + λ · L_ranking`` over batches of edges.
 
-    With a teacher, a share of the edges lead to an item drawn from the user's list instead, the higher its
-    rank the likelier.
+    With a teacher, a share of the edges lead to an item drawn from the user's list instead. Items of higher
+    rank are more likely.
 
     References
     ----------
@@ -193,7 +193,7 @@ class EdgeObjective:
 
 
 def _expected_counts(graph: BipartiteGraph, config: Edges) -> tuple[Array, Array]:
-    """Return a factor an item and one a user whose product says how often a user's draws bring an item.
+    """Return a factor per item and one per user; their product is the expected count of an item in a user's draws.
 
     A user's draws fall on unseen items, in proportion to the items' weights. The items of a batch
     come in proportion to their degrees.

@@ -38,10 +38,10 @@ class ItemSample:
     items : LongTensor of shape (n_sampled,)
         Item indices, ascending, each once.
     place : LongTensor of shape (n_items,)
-        Where each item stands in ``items``; -1 for those left out.
+        Position of each item in ``items``; -1 for those left out.
     correction : Tensor of shape (n_sampled,)
         Added to the scores: ``-log(share)`` for an item that was drawn, which so counts for ``1 / share`` items,
-        and 0 for one that is there for certain.
+        and 0 for one that is always included.
     """
 
     items: torch.Tensor
@@ -63,7 +63,7 @@ class ItemSample:
         return cls(items, place, torch.where(certain[items], 0.0, -math.log(share)))
 
     def places(self, targets: Targets, excluded: Pairs | None) -> tuple[Targets, Pairs | None]:
-        """Return targets and excluded pairs with places in the sample for columns; pairs outside it go."""
+        """Return targets and excluded pairs by position in the sample; excluded pairs outside it are dropped."""
         columns = self.place[targets.columns]
         assert bool((columns >= 0).all()), "every target is in the sample"
         inside = Targets(targets.n_rows, targets.rows, columns, targets.weights)
