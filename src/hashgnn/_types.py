@@ -16,7 +16,10 @@ Ids: TypeAlias = Iterable[Id]
 """External ids: a list, an array or a column of a data frame."""
 
 IdLists: TypeAlias = Iterable[Ids]
-"""Lists of external ids, one a row."""
+"""Lists of external ids, one per row."""
+
+SideName: TypeAlias = Literal["user", "item"]
+"""The side of the graph that a node is on."""
 
 OnUnknown: TypeAlias = Literal["error", "skip", "popular", "fold_in"]
 """Treatment of an id that is not in the training data."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hashgnn._types import SideName
 from hashgnn.cli._options import comma_list, id_lines
 from hashgnn.cli._output import Output
 from hashgnn.errors import ParameterError
@@ -66,7 +67,7 @@ def read_interactions(
     return interactions
 
 
-def read_features(side: str, path: Path | None, columns: str | None, id_column: str | None) -> Any:
+def read_features(side: SideName, path: Path | None, columns: str | None, id_column: str | None) -> Any:
     """Return the :class:`~hashgnn.data.SideFeatures` of a table of users or items, or ``None`` without a file.
 
     Columns of numbers are numeric, all others categories; without names every column but the id is used.
@@ -96,7 +97,9 @@ def read_features(side: str, path: Path | None, columns: str | None, id_column: 
     return SideFeatures.from_frame(table, id=key, categorical=categorical, numeric=numeric)
 
 
-def listed_ids(side: str, option: str, text: str | None, path: Path | None, known: Any) -> list[Any] | None:
+def listed_ids(
+    side: SideName, option: str, text: str | None, path: Path | None, known: Any
+) -> list[Any] | None:
     """Return the ids of ``--option A,B`` and of ``--option-file FILE`` together; ``None`` without either."""
     if text is None and path is None:
         return None
@@ -109,7 +112,7 @@ def known_ids(model: Any) -> tuple[Any, Any]:
     return model.state_.users.ids, model.state_.items.ids
 
 
-def typed_ids(side: str, texts: Sequence[str], known: Any) -> list[Any]:
+def typed_ids(side: SideName, texts: Sequence[str], known: Any) -> list[Any]:
     """Convert ids from text to the type of a model's ids.
 
     Text stays text where the ids are text, and becomes an integer where they are integers. Other ids, such
@@ -142,7 +145,7 @@ def typed_ids(side: str, texts: Sequence[str], known: Any) -> list[Any]:
     return [printed.get(text, text) for text in texts]
 
 
-def _integer(side: str, text: str) -> int:
+def _integer(side: SideName, text: str) -> int:
     try:
         return int(text)
     except ValueError:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_matrix
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 from hashgnn.errors import ParameterError
 
 _FLOOR = 1e-12  # the encoder's: a sum shorter than this stays near 0 instead of being blown up
@@ -96,7 +96,7 @@ class FoldIn(ABC):
     @abstractmethod
     def _items(self, audience: Any, projected: Array | None) -> Array: ...
 
-    def _side(self, side: str, name: str, edges: Any, n_columns: int, features: Any) -> Array:
+    def _side(self, side: SideName, name: str, edges: Any, n_columns: int, features: Any) -> Array:
         matrix = sp.csr_matrix(edges, dtype=np.float32)
         if matrix.shape[1] != n_columns:
             raise ParameterError(f"{name} must have {n_columns} columns, got {matrix.shape[1]}")
@@ -110,7 +110,7 @@ class FoldIn(ABC):
         rule = self._users if side == "user" else self._items
         return np.ascontiguousarray(rule(matrix, projected), dtype=np.float32)
 
-    def _project(self, side: str, features: Any, n_rows: int) -> Array | None:
+    def _project(self, side: SideName, features: Any, n_rows: int) -> Array | None:
         """Return ``features @ W`` (n_rows, width), or ``None`` where there are no features."""
         if features is None:
             return None

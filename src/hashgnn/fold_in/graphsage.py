@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_choice
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import FoldIn
 from hashgnn.fold_in.layered import leaky
@@ -56,7 +56,7 @@ class GraphSAGEFoldIn(FoldIn):
     def _items(self, audience: Any, projected: Array | None) -> Array:
         return self._layers("item", audience, projected)
 
-    def _layers(self, side: str, edges: Any, projected: Array | None) -> Array:
+    def _layers(self, side: SideName, edges: Any, projected: Array | None) -> Array:
         counts = np.diff(edges.indptr).astype(np.float32)[:, None]
         x: Array = np.tile(self._means[side], (edges.shape[0], 1))
         if projected is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import FoldIn
 
@@ -49,7 +49,7 @@ class LayeredFoldIn(FoldIn):
     def _items(self, audience: Any, projected: Array | None) -> Array:
         return self._layers("item", audience, projected)
 
-    def _layers(self, side: str, edges: Any, projected: Array | None) -> Array:
+    def _layers(self, side: SideName, edges: Any, projected: Array | None) -> Array:
         x: Array = np.tile(self._means[side], (edges.shape[0], 1))
         if projected is not None:
             x += projected

@@ -11,8 +11,8 @@ from hashgnn.fold_in.base import FoldIn, from_neighbours
 class MFFoldIn(FoldIn):
     """Both sides: the linear map from neighbours to id embedding that was fitted at export.
 
-    ``u = d^-1/2 Σ_j w_j (v B)_j + f W_u``, and the same for items. The encoder is not inductive, so a trained
-    node's own embedding is approached, not met. A node without edges has the mean id embedding of its side.
+    ``u = d^-1/2 Σ_j w_j (v B)_j + f W_u``, and the same for items. The encoder is not inductive, so the rule
+    only approximates a trained node's own embedding. A node without edges has the mean id embedding of its side.
     """
 
     def _prepare(self) -> tuple[int, int, int]:

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from hashgnn._checks import check_bits, check_choice, check_float, check_int, check_matrix
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 
-SIDES = ("user", "item")
+SIDES: tuple[SideName, ...] = ("user", "item")
 
 
 class HashLayer(nn.Module):
@@ -72,17 +72,17 @@ class HashLayer(nn.Module):
             {name: nn.Parameter(torch.zeros(self.n_bits)) for name in names if threshold}
         )
 
-    def forward(self, u: torch.Tensor, side: str) -> torch.Tensor:
+    def forward(self, u: torch.Tensor, side: SideName) -> torch.Tensor:
         """Return the relaxed codes (n, n_bits) of embeddings ``u`` (n, dim) of one ``side``."""
         z = torch.tanh(self.project(u, side))
         return z - self.thresholds[self._name(side)] if self.thresholds else z
 
-    def project(self, u: torch.Tensor, side: str) -> torch.Tensor:
+    def project(self, u: torch.Tensor, side: SideName) -> torch.Tensor:
         """Return ``W^T u + b``, the relaxed codes before tanh and threshold."""
         name = self._name(side)
         return torch.addmm(self.biases[name], u, self.weights[name])
 
-    def _name(self, side: str) -> str:
+    def _name(self, side: SideName) -> str:
         check_choice("side", side, SIDES)
         return "shared" if self.mode == "shared" else side
 

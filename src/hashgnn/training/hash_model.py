@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 from hashgnn.nn import Encoder, GraphView, HashLayer, Relaxation
 
 
@@ -68,7 +68,7 @@ class HashModel(nn.Module):
         bits: Array = (self.item_bias / self.scale).detach().float().cpu().numpy()
         return bits
 
-    def before_codes(self, u: torch.Tensor, side: str) -> torch.Tensor:
+    def before_codes(self, u: torch.Tensor, side: SideName) -> torch.Tensor:
         """Return the input of :meth:`codes` for embeddings ``u`` (n, dim) of one ``side``."""
         return self.hash_layer.project(u, side) if self.relaxation.before_tanh else self.hash_layer(u, side)
 

@@ -21,8 +21,8 @@ class Binariser(ABC):
     """A fitted map from embeddings to codes: arrays and a rule, frozen.
 
     Users and items to be compared are encoded by the same binariser. It is fitted on rows of either or
-    both; :func:`~hashgnn.codes.binarisers.cosine_form` first turns inner products into cosines, which is
-    what the published methods approximate.
+    both; :func:`~hashgnn.codes.binarisers.cosine_form` first turns inner products into cosines, which
+    the published methods approximate.
     """
 
     @classmethod

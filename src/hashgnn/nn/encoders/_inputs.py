@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hashgnn._checks import check_matrix
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
 
@@ -29,7 +29,7 @@ class FeatureMap(nn.Module):
     rng : torch.Generator
     """
 
-    def __init__(self, side: str, n_nodes: int, dim: int, n_features: int, rng: torch.Generator) -> None:
+    def __init__(self, side: SideName, n_nodes: int, dim: int, n_features: int, rng: torch.Generator) -> None:
         super().__init__()
         self.side, self.shape = side, (n_nodes, n_features)
         self.weight = nn.Parameter(normal(n_features, dim, rng)) if n_features else None
@@ -61,7 +61,7 @@ class SideInput(nn.Module):
 
     def __init__(
         self,
-        side: str,
+        side: SideName,
         n_nodes: int,
         dim: int,
         n_features: int,
@@ -89,7 +89,7 @@ class SideInput(nn.Module):
 
 
 def start_table(
-    side: str, n_nodes: int, dim: int, rng: torch.Generator, initial: Array | None
+    side: SideName, n_nodes: int, dim: int, rng: torch.Generator, initial: Array | None
 ) -> torch.Tensor:
     """Return the start of an id table: the given one, or small normal values."""
     if initial is None:

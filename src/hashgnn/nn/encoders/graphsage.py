@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from hashgnn._checks import check_choice, check_int
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 from hashgnn.nn import _sparse
 from hashgnn.nn.encoders._inputs import SideInput, by_side, glorot, to_numpy
 from hashgnn.nn.encoders._trees import Neighbourhood, check_depth, over_trees
@@ -157,7 +157,7 @@ class GraphSAGEEncoder(FullGraphEncoder):
             lambda index: self._dense("item", self.item_input(view.item_features, index)),
         )
 
-    def _dense(self, side: str, x: torch.Tensor) -> torch.Tensor:
+    def _dense(self, side: SideName, x: torch.Tensor) -> torch.Tensor:
         if side not in self.dense_weights:
             return x
         return functional.leaky_relu(x @ self.dense_weights[side] + self.dense_biases[side], _SLOPE)
