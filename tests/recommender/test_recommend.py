@@ -28,10 +28,10 @@ def oracle(state: ModelState, user: int, way: str, k: int, oversampling: int = 5
         if state.config.float_embedding == "relaxed"
         else state.users.embeddings.astype(float) @ layer["shared_weight"] + layer["shared_bias"]
     )
-    query = activations[user] / np.sqrt((activations**2).mean(axis=0))  # every bit of one spread
-    query *= np.sqrt(state.n_bits) / np.linalg.norm(query)  # as long as a code
-    step = np.abs(query).max() / 15
-    levels = 2 * np.rint((query / step + 15) / 2) - 15  # sixteen of them
+    activation = activations[user] / np.sqrt((activations**2).mean(axis=0))  # every bit of one spread
+    activation *= np.sqrt(state.n_bits) / np.linalg.norm(activation)  # as long as a code
+    step = np.abs(activation).max() / 15
+    levels = 2 * np.rint((activation / step + 15) / 2) - 15  # sixteen of them
     lowered = np.zeros(state.n_items)
     if state.items.bias is not None:
         lowered = (np.rint(256 / step) * state.items.bias.penalty) // 256
@@ -296,14 +296,14 @@ def test_many_threads_get_the_answers_of_one() -> None:
         way: HashGNN.from_state(model.state_).recommend(users, search=way).lists()
         for way in model.search_ways
     }
-    expected = HashGNN.from_state(model.state_).similar_items(["i1", "i2"]).lists()
+    expected_similar = HashGNN.from_state(model.state_).similar_items(["i1", "i2"]).lists()
     wrong: list[str] = []
 
     def ask(way: str) -> None:
         for _ in range(5):
             if model.recommend(users, search=way).lists() != expected[way]:
                 wrong.append(way)
-            if model.similar_items(["i1", "i2"]).lists() != expected:
+            if model.similar_items(["i1", "i2"]).lists() != expected_similar:
                 wrong.append("similar_items")
 
     threads = [threading.Thread(target=ask, args=(way,)) for way in model.search_ways * 2]
