@@ -14,6 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hashgnn.index import InvertedFile, build
+from hashgnn.recommender import HashGNN
+
 Run = Callable[..., tuple[int, str, str]]
 QUICK = ("--set", "embedding_dim=16", "--set", "teacher.rank=8", "--set", "teacher.k=10", "--threads", "1")
 
@@ -337,3 +340,18 @@ def test_benchmark_search_names_its_engines_and_their_ratios(run: Run) -> None:
     )  # fmt: skip
     assert code == 0
     assert [row["engine"] for row in json.loads(out)["rows"]] == ["hamming"]
+
+
+def test_fit_saves_a_model_with_the_index_that_was_requested(
+    files: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "SCAN_LIMIT", 10)
+    command = ("fit", files / "train.parquet", "--bits", "16", "--epochs", "1", *QUICK)
+    code, _, said = run(*command, "-o", tmp_path / "lists", "--index-recall", "0.9")
+    assert code == 0, said
+    model = HashGNN.load(tmp_path / "lists")
+    assert model.index_recall == 0.9
+    assert isinstance(model.item_index, InvertedFile)
+    assert model.item_index is model.state_.items.index  # mapped, not made
+    code, _, said = run(*command, "-o", tmp_path / "other", "--index-recall", "2")
+    assert (code, said) == (2, "hashgnn: index_recall must be a finite number > 0 and <= 1, got 2.0\n")

@@ -39,6 +39,16 @@ def test_a_union_holds_what_either_holds(pairs):
     assert as_lists(one.union(other)) == [sorted({*left, *right}) for left, right in pairs]
 
 
+def test_a_union_of_no_rows_has_no_rows():
+    nothing = IndexLists.from_rows([])
+    assert len(nothing.union(nothing)) == 0
+
+
+def test_a_union_needs_as_many_rows():
+    with pytest.raises(ParameterError, match="lists must have as many rows, 1, got 2"):
+        IndexLists.from_rows([[1]]).union(IndexLists.from_rows([[1], [2]]))
+
+
 def test_a_matrix_and_its_lists_are_the_same_pattern():
     matrix = sparse.csr_matrix(np.array([[0, 2.5, 0], [0, 0, 0], [1, 0, 3]], np.float32))
     lists = IndexLists.from_matrix(matrix)

@@ -51,6 +51,15 @@ def test_an_unknown_user_is_an_error_where_that_is_wanted(fitted: FittedModel) -
         fitted.queries_of_users(np.array([0]), on_unknown="guess")  # type: ignore[arg-type]
 
 
+def test_where_all_users_are_skipped_nobody_is_answered(fitted: FittedModel) -> None:
+    since = IndexLists.from_rows([[1, 2], []])
+    queries = fitted.queries_of_users(np.array([-1, -1]), since_training=since, on_unknown="skip")
+    assert len(queries) == len(queries.seen) == 0
+    options = fitted.items_for_users.options(3, "hierarchical")
+    candidates = queries.candidates(5, block=IndexLists.from_rows([[0], [1]]))
+    assert fitted.recommend(queries, options, candidates).lists() == []
+
+
 def test_popular_items_obey_every_filter(fitted: FittedModel) -> None:
     # Items 1, 3, 2 have 3, 2 and 1 users; 0 and 4 have none.
     queries = fitted.queries_of_users(np.array([-1, -1]), on_unknown="popular")

@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -312,3 +313,13 @@ def test_many_threads_get_the_answers_of_one() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize("on_unknown", ["skip", "popular", "fold_in"])
+def test_no_interactions_since_the_training_change_nothing(on_unknown) -> None:
+    model = HashGNN.from_state(random_state())
+    empty = pa.table({"user_id": pa.array([], pa.string()), "item_id": pa.array([], pa.string())})
+    plain = model.recommend(["u3", "stranger"], 4, on_unknown=on_unknown).lists()
+    for frame in (empty, empty.to_pandas()):
+        found = model.recommend(["u3", "stranger"], 4, on_unknown=on_unknown, since_training=frame)
+        assert found.lists() == plain

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hashgnn.errors import CallbackError, ParameterError, StorageError
@@ -139,3 +141,10 @@ def test_run_options_out_of_range_raise() -> None:
 
 def test_two_options_without_a_seed_draw_different_ones() -> None:
     assert RunOptions().seed != RunOptions().seed
+
+
+def test_one_callback_alone_is_refused_and_so_is_an_iterator() -> None:
+    wrong: list[Any] = [Callback(), iter([Callback()])]
+    for callbacks in wrong:
+        with pytest.raises(ParameterError, match="callbacks must be a list, got <"):
+            RunOptions(callbacks=callbacks)

@@ -78,6 +78,15 @@ def fit(
         ),
     ] = None,
     settings: Settings = None,
+    index_recall: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            help="Share of the exact best by code that searches shall find; below 1, millions of items are "
+            "saved in lists.",
+            rich_help_panel="Settings",
+        ),
+    ] = 1.0,
     seed: Seed = 0,
     device: Device = "auto",
     threads: TrainingThreads = None,
@@ -105,7 +114,7 @@ def fit(
     folder.check(overwrite=overwrite, resume=resume)
     columns = Columns(user, item, weight, time, file_format)
     with out.warnings_as_notes():
-        model = _new_model(recipe, settings, bits, epochs)
+        model = _new_model(recipe, settings, bits, epochs, index_recall)
         interactions = read_interactions(train, columns, out)
         fit_model = partial(
             model.fit,
@@ -128,11 +137,13 @@ def fit(
         )
 
 
-def _new_model(recipe: str, settings: list[str] | None, bits: int | None, epochs: int | None) -> Any:
+def _new_model(
+    recipe: str, settings: list[str] | None, bits: int | None, epochs: int | None, index_recall: float
+) -> Any:
     from hashgnn.config import parse_setting
     from hashgnn.recommender import HashGNN
 
     chosen: dict[str, Any] = dict(parse_setting(text) for text in settings or [])
     chosen |= {} if bits is None else {"n_bits": bits}
     chosen |= {} if epochs is None else {"optimizer.epochs": epochs}
-    return HashGNN(recipe=recipe, **chosen)
+    return HashGNN(recipe=recipe, index_recall=index_recall, **chosen)

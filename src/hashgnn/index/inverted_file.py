@@ -13,7 +13,6 @@ from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import (
-    check_bias_length,
     check_k,
     check_queries,
     check_query_bits,
@@ -25,6 +24,7 @@ from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import SavedIndex
 from hashgnn.index.stores.list_store import ListStore
+from hashgnn.index.stores.penalties import check_bias_length
 from hashgnn.ranking import CandidateFilter, Matches
 
 

@@ -12,9 +12,10 @@ from hashgnn._extras import require
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
-from hashgnn.index._arguments import check_bias_length, check_filter, check_k, check_queries, search_arguments
+from hashgnn.index._arguments import check_filter, check_k, check_queries, search_arguments
 from hashgnn.index.base import CandidateIndex
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
+from hashgnn.index.stores.penalties import check_bias_length
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 
 _LARGEST_GROUP = 1024

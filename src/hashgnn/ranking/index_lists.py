@@ -108,7 +108,11 @@ class IndexLists:
         return IndexLists(indptr, self.indices[places])
 
     def union(self, other: IndexLists) -> IndexLists:
-        """Return the union of two lists, row by row."""
+        """Return the union of both lists, row by row."""
+        if len(self) != len(other):
+            raise ParameterError(f"lists must have as many rows, {len(self)}, got {len(other)}")
+        if not len(self):  # np.split gives one part at least
+            return self
         mine, theirs = (np.split(lists.indices, lists.indptr[1:-1]) for lists in (self, other))
         return IndexLists.from_rows([np.concatenate(pair) for pair in zip(mine, theirs, strict=True)])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,10 @@ def look_up_interactions(ids: IdMap, user_ids: list[Any], interactions: Interact
     user_ids : list of n ids
         In the order of the lists; users without interactions get an empty one.
     interactions : Interactions or data frame
+        May be empty, as right after the training.
     """
+    if isinstance(interactions, Sized) and not sparse.issparse(interactions) and not len(interactions):
+        return IndexLists.from_rows([[]] * len(user_ids))
     data = as_interactions(interactions)
     rows = IndexLists.from_matrix(data.csr)[data.user_ids.index_of(user_ids, on_unknown="skip")]
     index = ids.index_of(data.item_ids.ids, on_unknown="skip")[rows.indices]

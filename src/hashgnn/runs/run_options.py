@@ -58,6 +58,8 @@ class RunOptions:
             check_int("n_threads", self.n_threads, minimum=1)
         if self.resume and self.checkpoint_dir is None:
             raise ParameterError("checkpoint_dir must be given with resume=True, got None")
+        if not isinstance(self.callbacks, Sequence):  # an iterator would be used up by the check
+            raise ParameterError(f"callbacks must be a list, got {self.callbacks!r}")
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise ParameterError(

@@ -99,3 +99,8 @@ def test_interactions_outlive_the_service(model_folder: Path, tmp_path: Path, op
         tell(client, ("new", "i3"))
     for client in open_client(settings):
         assert recommended(client, users=["new"])[0]["source"] == "history"
+
+
+def test_where_all_users_are_skipped_no_row_is_answered(client: httpx.Client) -> None:
+    tell(client, ("new", "i3"))
+    assert recommended(client, users=["new", "nobody"], on_unknown="skip") == []

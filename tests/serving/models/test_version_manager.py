@@ -130,6 +130,14 @@ def test_two_versions_share_the_users(client: httpx.Client) -> None:
     assert second_half(0.0) == set()
 
 
+def test_an_unknown_user_is_named_by_the_place_in_the_request(client: httpx.Client) -> None:
+    client.post("/admin/reload", json={"version": "v1", "next_version": "v2", "share": 0.5}, headers=TOKEN)
+    users = [f"u{n}" for n in range(20)]
+    answer = client.post("/v1/recommend", json={"users": [*users, "stranger"], "on_unknown": "error"})
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "users[20] is not a user of the model; pass another on_unknown"
+
+
 def test_rows_of_the_second_version_are_its_own(client: httpx.Client) -> None:
     users = [f"u{n}" for n in range(20)]
     client.post("/admin/reload", json={"version": "v1", "next_version": "v2", "share": 0.5}, headers=TOKEN)

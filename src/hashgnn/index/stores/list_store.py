@@ -12,9 +12,9 @@ from hashgnn import _native
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError
-from hashgnn.index._arguments import new_penalties
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import Contents, SavedIndex
+from hashgnn.index.stores.penalties import new_penalties
 from hashgnn.index.stores.segments import (
     Segment,
     aligned,

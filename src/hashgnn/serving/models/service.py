@@ -252,16 +252,15 @@ class Service:
     ) -> list[bytes]:
         """Return the rows of users in the order of the request; two versions may share them."""
         if active.next_version is None:
-            return list(self._rows_by_place(active.current, request, users, None, check).values())
+            places: Sequence[int] = range(len(users))
+            return list(self._rows_by_place(active.current, request, users, places, None, check).values())
         versions = [active.of_user(user) for user in users]
         rows: dict[int, bytes] = {}
         for version in (active.current, active.next_version):
             places = [place for place, chosen in enumerate(versions) if chosen is version]
             if places:
                 name = None if version is active.current else version.name
-                chosen = [users[place] for place in places]
-                found = self._rows_by_place(version, request, chosen, name, check)
-                rows |= {places[place]: row for place, row in found.items()}
+                rows |= self._rows_by_place(version, request, users, places, name, check)
         return [rows[place] for place in sorted(rows)]
 
     def _rows_by_place(
@@ -269,21 +268,23 @@ class Service:
         version: ModelVersion,
         request: RecommendRequest,
         users: list[Any],
+        places: Sequence[int],
         name: str | None,
         check: Check,
     ) -> dict[int, bytes]:
-        """Return the rows of users by one version, keyed by their places in the list."""
-        index = version.users.positions(users)
+        """Return the rows of the users at some places of the request by one version, keyed by place."""
+        chosen = [users[place] for place in places]
+        index = version.users.positions(chosen)
         if request.on_unknown == "error" and (index < 0).any():
-            place = int(np.flatnonzero(index < 0)[0])
+            place = places[int(np.flatnonzero(index < 0)[0])]
             raise RequestError(
                 Reason.UNKNOWN_ID, f"users[{place}] is not a user of the model; pass another on_unknown"
             )
         queries = version.fitted.queries_of_users(
-            index, since_training=self._since_training(version, users), on_unknown=request.on_unknown
+            index, since_training=self._since_training(version, chosen), on_unknown=request.on_unknown
         )
-        rows = self._rows(version, request, queries, users, name, check)
-        return dict(zip(queries.places.tolist(), rows, strict=True))
+        rows = self._rows(version, request, queries, chosen, name, check)
+        return {places[row]: found for row, found in zip(queries.places.tolist(), rows, strict=True)}
 
     def _rows_of_histories(
         self, version: ModelVersion, request: RecommendRequest, histories: list[list[Any]], check: Check
