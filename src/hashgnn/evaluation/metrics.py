@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hashgnn._checks import check_int, quote_some
+from hashgnn._registry import Registry
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.evaluation.relevance import Judged, Ties
@@ -229,9 +230,13 @@ class Coverage(CatalogueMetric):
         return float((counts > 0).mean())
 
 
-METRICS: dict[str, type[Metric]] = {
-    kind.name: kind for kind in (Recall, Precision, HitRate, NDCG, AveragePrecision, ReciprocalRank, Coverage)
-}
+METRICS: Registry[type[Metric]] = Registry(
+    "metric",
+    {
+        kind.name: kind
+        for kind in (Recall, Precision, HitRate, NDCG, AveragePrecision, ReciprocalRank, Coverage)
+    },
+)
 """Every metric of the library by name.
 
 Their expected values are exact: McSherry, Najork, *Computing Information Retrieval Performance Measures

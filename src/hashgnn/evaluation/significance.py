@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_choice, check_int, quote_some
+from hashgnn._registry import Registry
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
@@ -209,8 +210,6 @@ def _bootstrap(differences: Array, n_resamples: int, rng: RngLike) -> float:
     return (as_large + 1) / (n_resamples + 1)
 
 
-_P_VALUES: dict[str, Callable[[Array, int, RngLike], float]] = {
-    "t": _t,
-    "wilcoxon": _wilcoxon,
-    "bootstrap": _bootstrap,
-}
+_P_VALUES: Registry[Callable[[Array, int, RngLike], float]] = Registry(
+    "test", {"t": _t, "wilcoxon": _wilcoxon, "bootstrap": _bootstrap}
+)

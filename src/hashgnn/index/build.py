@@ -81,9 +81,10 @@ INDEXES: Registry[Callable[[_Request], CandidateIndex]] = Registry(
         "hnsw": _hnsw,
     },
 )
-_SAVED: dict[str, type[MutableIndex[Any]]] = {
-    index.kind: index for index in (HammingIndex, MultiIndexHashing, InvertedFile, HierarchicalIndex)
-}
+SAVED_INDEXES: Registry[type[MutableIndex[Any]]] = Registry(
+    "kind of a saved index",
+    {index.kind: index for index in (HammingIndex, MultiIndexHashing, InvertedFile, HierarchicalIndex)},
+)
 
 
 def build_index(
@@ -159,8 +160,8 @@ def load_index(path: str | Path, *, verify: bool = False) -> MutableIndex[Any]:
     HammingIndex(n=3, n_bits=16, item_bias=False)
     """
     kind = read_kind(Path(path))
-    if kind not in _SAVED:
+    if kind not in SAVED_INDEXES:
         raise ArtifactError(
-            f"{path}: it holds an index of the kind {kind!r}, this library knows {', '.join(map(repr, _SAVED))}"
+            f"{path}: it holds an index of the kind {kind!r}, this library knows {', '.join(map(repr, SAVED_INDEXES))}"
         )
-    return _SAVED[kind].load(path, verify=verify)
+    return SAVED_INDEXES[kind].load(path, verify=verify)
