@@ -50,7 +50,7 @@ class ModelConfig(Section):
     --------
     >>> config = ModelConfig(n_bits=64, encoder={"name": "gat", "heads": 2}, optimizer={"epochs": 5})
     >>> config.encoder
-    GAT(fan_outs=(), item_fan_outs=(), name='gat', n_layers=2, heads=2)
+    GAT(name='gat', fan_outs=(), item_fan_outs=(), n_layers=2, heads=2)
     >>> config.replace(**{"optimizer.epochs": 6, "encoder": "lightgcn"}).encoder
     LightGCN(name='lightgcn', n_layers=2)
     """

@@ -30,6 +30,7 @@ def build_fold_in(kind: str, arrays: Mapping[str, Array], params: Mapping[str, A
 
     Examples
     --------
+    >>> import numpy as np
     >>> import scipy.sparse as sp
     >>> tables = {"item_table": np.eye(2, dtype=np.float32), "user_table": np.eye(2, dtype=np.float32),
     ...           "item_mean": np.zeros(2, np.float32)}

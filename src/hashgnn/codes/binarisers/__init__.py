@@ -32,6 +32,7 @@ def fit_binariser(
 
     Examples
     --------
+    >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(100, 16))
     >>> fit_binariser("itq", rows, n_bits=8, rng=0, n_iterations=5).encode(rows)
     BinaryCodes(n=100, n_bits=8)
