@@ -33,3 +33,10 @@ class Frame(Protocol):
     @property
     def columns(self) -> Any:
         """The columns, or their names."""
+
+
+class ArrowStream(Protocol):
+    """A table of any library that hands out its columns through Arrow's C stream interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return a capsule that holds the stream."""

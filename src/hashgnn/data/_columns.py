@@ -34,17 +34,44 @@ class RowError(DataError):
 
 
 def as_frame(frame: Any) -> nw.DataFrame[Any]:
-    """Wrap a pandas, polars or Arrow frame; a lazy one is collected."""
+    """Wrap a data frame, or read an Arrow table, batch, reader, dataset or stream; a lazy frame is collected.
+
+    Raises
+    ------
+    DataError
+        If it is none of these, cannot be read, or two columns have one name.
+    """
     try:
-        wrapped = nw.from_native(frame)
-    except TypeError:
-        raise DataError(
-            f"frame must be a pandas, polars or Arrow data frame, got {type(frame).__name__}"
-        ) from None
+        try:
+            wrapped = nw.from_native(frame)
+        except TypeError:
+            frame = _arrow_table(frame)
+            wrapped = nw.from_native(frame)
+    except nw.exceptions.DuplicateError:
+        names = frame.column_names if isinstance(frame, pa.Table) else list(frame.columns)
+        repeated = next(name for place, name in enumerate(names) if name in names[:place])
+        raise DataError(f"a column name must come once, got {repeated!r} twice") from None
     return wrapped.collect() if isinstance(wrapped, nw.LazyFrame) else wrapped
 
 
-def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | None]:
+def _arrow_table(frame: Any) -> pa.Table:
+    """Read what Arrow can read: a batch, a reader, a dataset or scanner, an object with the stream interface."""
+    kind = type(frame)
+    has_stream = hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__arrow_c_array__")
+    is_dataset = kind.__module__.startswith("pyarrow.") and hasattr(kind, "to_table")
+    if isinstance(frame, type) or not (has_stream or is_dataset):
+        raise DataError(f"frame must be a pandas, polars or Arrow data frame, got {kind.__name__}")
+    try:
+        table = frame.to_table() if is_dataset else pa.table(frame)
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0].partition(". Detail:")[0].removeprefix("Invalid: ")[:200]
+        raise DataError(f"frame cannot be read as an Arrow table, {reason}") from None
+    if not isinstance(table, pa.Table):
+        raise DataError(f"frame must hold columns, got a {type(table).__name__}")
+    return table
+
+
+def resolve(names: Sequence[str], **asked: str | None) -> dict[str, str | None]:
     """Return the column of each role; weights and timestamps may have none.
 
     Raises

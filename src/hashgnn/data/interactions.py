@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_choice, check_int
-from hashgnn._types import Array, Frame
+from hashgnn._types import Array, ArrowStream, Frame
 from hashgnn.data import _columns
 from hashgnn.data._k_core import k_core
 from hashgnn.data._merging import merge
@@ -85,7 +85,8 @@ class Interactions:
 
         Parameters
         ----------
-        frame : data frame
+        frame : data frame, or anything with ``__arrow_c_stream__``
+            An Arrow record batch, reader or dataset too. A reader is read to its end.
         user, item : str or None, default=None
             Columns of the external ids; ``None`` takes the first of ``user_id``, ``user``, ``userId`` and
             of ``item_id``, ``item``, ``itemId``, ``movieId`` that is present.
@@ -315,7 +316,7 @@ def _indexed(values: Any, known: IdMap | None, on_unknown: str, noun: str) -> tu
         raise DataError(str(error)) from None
 
 
-InteractionsLike: TypeAlias = Interactions | Frame | sp.csr_matrix
+InteractionsLike: TypeAlias = Interactions | Frame | ArrowStream | sp.csr_matrix
 
 
 def as_interactions(data: InteractionsLike, like: Interactions | None = None) -> Interactions:
@@ -323,7 +324,7 @@ def as_interactions(data: InteractionsLike, like: Interactions | None = None) ->
 
     Parameters
     ----------
-    data : Interactions, data frame or sparse matrix
+    data : Interactions, data frame, Arrow stream or sparse matrix
     like : Interactions, optional
         Gives the known ids; rows of others are left out, with a warning that counts them.
     """
