@@ -237,8 +237,8 @@ BAD_LINES: dict[str, tuple[str, str, str]] = {
     "a suffix that says nothing": (
         "events.log",
         "1 2\n",
-        ": the format does not follow from the suffix '.log'; name one of 'parquet', 'csv', 'tsv', "
-        "'recbole', 'movielens', 'adjacency' with format=",
+        ": the format cannot be told from the suffix '.log'; name one of 'parquet', 'csv', 'tsv', "
+        "'jsonl', 'arrow', 'recbole', 'movielens', 'adjacency' with format=",
     ),
 }
 
@@ -263,7 +263,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.csv: cannot be read, No such file or directory"):
         read_interactions(tmp_path / "gone.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match=r"folder\.csv: is a folder, not a file"):
+    with pytest.raises(DataError, match=r"folder\.csv: the folder holds no files"):
         read_interactions(tmp_path / "folder.csv")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from hashgnn.data.readers._location import Location
 from hashgnn.data.readers._source import Source
 from hashgnn.errors import DataError
 
@@ -15,7 +15,7 @@ _ALLOWED = b"0123456789 \t\n"
 _MAX_DIGITS = 18  # every such number fits into 64 bits
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Location) -> Source:
     """Read the file; a user without items is a line of one number and gives no row."""
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     if b"\r" in content:
@@ -37,10 +37,10 @@ def open_source(path: Path) -> Source:
     def load(names: Sequence[str]) -> pa.Table:
         return pa.table({name: columns[name] for name in names})
 
-    return Source(path, list(columns), load, line_of=lambda row: int(line[row]) + 1)
+    return Source(path.name, list(columns), load, line_of=lambda row: int(line[row]) + 1)
 
 
-def _bad_number(path: Path, content: bytes) -> DataError:
+def _bad_number(path: Location, content: bytes) -> DataError:
     for number, line in enumerate(content.split(b"\n"), start=1):
         for field in line.split():
             if not field.isdigit() or len(field) > _MAX_DIGITS:

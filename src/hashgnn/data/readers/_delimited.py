@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
 from hashgnn._checks import quote_some
-from hashgnn.data.readers._source import Source
-from hashgnn.errors import DataError
+from hashgnn.data.readers._location import Location
+from hashgnn.data.readers._source import Source, check_names
+from hashgnn.errors import DataError, ParameterError
 
 _MOVIELENS_COLUMNS = ["user_id", "item_id", "rating", "timestamp"]
 _COLONS = b"::"
 _NO_MARKS = bytes(set(range(256)) - set(b'"\n\r'))
+_DELIMITERS = ",;\t|"
 _END = "\0the end"  # a line behind the last one, to see whether it is inside quotes
 
 # From a file to the first line and the fields of each row that is not blank.
-Rows = Callable[[Path], Iterator[tuple[int, list[str]]]]
+Rows = Callable[[Location], Iterator[tuple[int, list[str]]]]
 
 
-def open_csv(path: Path) -> Source:
-    """Open a CSV file with a header line; fields may be in double quotes."""
-    return _open(path, ",", _quoted_rows)
+def open_csv(path: Location, delimiter: str | None = None) -> Source:
+    """Open a CSV file with a header line; fields may be in double quotes.
+
+    Without a delimiter it is the one of comma, semicolon, tab and bar that cuts the header into the most
+    columns; the first of these where two cut alike.
+    """
+    if delimiter is None:
+        counts = [_n_columns(path, mark) for mark in _DELIMITERS]
+        delimiter = _DELIMITERS[counts.index(max(counts))]
+    elif len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0 ':
+        raise ParameterError(f"delimiter must be one ASCII character other than a quote, got {delimiter!r}")
+    return _open(path, delimiter, partial(_quoted_rows, delimiter=delimiter), quoted=True)
 
 
-def open_tsv(path: Path) -> Source:
+def open_tsv(path: Location) -> Source:
     """Open a tab-separated file with a header line."""
     return _open(path, "\t", _rows_of_tabs)
 
 
-def open_recbole(path: Path) -> Source:
+def open_recbole(path: Location) -> Source:
     """Open a RecBole atomic file: tabs, and a type behind each column's name, as in ``user_id:token``."""
     line, header = _header(path, _rows_of_tabs)
     for name in header:
@@ -45,9 +57,9 @@ def open_recbole(path: Path) -> Source:
     return _open(path, "\t", _rows_of_tabs, names=[name.rpartition(":")[0] for name in header])
 
 
-def open_movielens(path: Path) -> Source:
+def open_movielens(path: Location) -> Source:
     """Open ``ratings.dat`` (``::``) or ``u.data`` (tabs): user, item, rating, time, without a header."""
-    with path.open("rb") as file:
+    with path.open() as file:
         colons = _COLONS in file.readline(1000)
     if not colons:
         return _source(path, "\t", _rows_of_tabs, _MOVIELENS_COLUMNS, header_line=0)
@@ -59,47 +71,57 @@ def open_movielens(path: Path) -> Source:
     return _source(path, "\t", _rows_of_colons, _MOVIELENS_COLUMNS, header_line=0, content=content)
 
 
-def _open(path: Path, delimiter: str, rows: Rows, names: list[str] | None = None) -> Source:
+def _open(
+    path: Location, delimiter: str, rows: Rows, names: list[str] | None = None, *, quoted: bool = False
+) -> Source:
     header_line, header = _header(path, rows)
     names = header if names is None else names
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise DataError(f"{path}, line {header_line}: a column name must come once, got {repeated!r} twice")
-    return _source(path, delimiter, rows, names, header_line=header_line)
+    check_names(f"{path}, line {header_line}", names)
+    return _source(path, delimiter, rows, names, header_line=header_line, quoted=quoted)
 
 
-def _header(path: Path, rows: Rows) -> tuple[int, list[str]]:
+def _header(path: Location, rows: Rows) -> tuple[int, list[str]]:
     for number, fields in rows(path):
         return number, [field.strip() for field in fields]
     raise DataError(f"{path}: the file holds no rows")
 
 
+def _n_columns(path: Location, delimiter: str) -> int:
+    try:
+        return len(_header(path, partial(_quoted_rows, delimiter=delimiter))[1])
+    except DataError:  # the delimiter that is taken shows it again
+        return 0
+
+
 def _source(
-    path: Path,
+    path: Location,
     delimiter: str,
     rows: Rows,
     names: list[str],
     *,
     header_line: int,
     content: bytes | None = None,
+    quoted: bool = False,
 ) -> Source:
     def load(columns: Sequence[str]) -> pa.Table:
-        spans_lines = delimiter == "," and _has_quotes_over_lines(path)
+        spans_lines, has_blanks = _scan(path, delimiter) if quoted else (False, False)
+        whole = _without_blanks(path.read_bytes(), delimiter) if has_blanks else content
+        options = {
+            "read_options": pyarrow.csv.ReadOptions(column_names=names, skip_rows=header_line),
+            "parse_options": pyarrow.csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if quoted else False,
+                newlines_in_values=spans_lines,
+            ),
+            "convert_options": pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=list(columns),
+                strings_can_be_null=False,
+            ),
+        }
         try:
-            return pyarrow.csv.read_csv(
-                path if content is None else pa.BufferReader(content),
-                read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=header_line),
-                parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=delimiter,
-                    quote_char='"' if delimiter == "," else False,
-                    newlines_in_values=spans_lines,
-                ),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    include_columns=list(columns),
-                    strings_can_be_null=False,
-                ),
-            )
+            with path.open() if whole is None else pa.BufferReader(whole) as file:
+                return pyarrow.csv.read_csv(file, **options)
         except pa.ArrowInvalid as error:
             _name_the_line(path, rows, names)
             reason = str(error).splitlines()[0][:200]
@@ -109,10 +131,11 @@ def _source(
         numbers = (number for number, _ in rows(path) if number > header_line)
         return next(islice(numbers, row, None))
 
-    return Source(path, names, load, line_of, as_text=True)
+    decimal_comma = quoted and delimiter == ";"
+    return Source(path.name, names, load, line_of, as_text=True, decimal_comma=decimal_comma)
 
 
-def _name_the_line(path: Path, rows: Rows, names: list[str]) -> None:
+def _name_the_line(path: Location, rows: Rows, names: list[str]) -> None:
     for number, fields in rows(path):
         if len(fields) != len(names):
             raise DataError(
@@ -121,32 +144,52 @@ def _name_the_line(path: Path, rows: Rows, names: list[str]) -> None:
             )
 
 
-def _has_quotes_over_lines(path: Path) -> bool:
-    """Return whether a line may end inside quotes.
+def _scan(path: Location, delimiter: str) -> tuple[bool, bool]:
+    """Return whether a line may end inside quotes, and whether a blank follows a delimiter outside of them.
 
     Raises
     ------
     DataError
         If a quoted field is still open where the file ends; it would swallow the rows behind it.
     """
-    n_quotes, found = 0, False
-    with path.open("rb") as file:
+    n_quotes, found, has_blanks = 0, False, False
+    mark, last = delimiter.encode(), b""
+    with path.open() as file:
         while block := file.read(1 << 18):  # small enough for the processor's cache
             n_here = block.count(b'"')
             if (n_here or n_quotes % 2) and not found:
                 is_quote = np.frombuffer(block.translate(None, _NO_MARKS), np.uint8) == ord('"')
                 is_inside = np.bitwise_xor.accumulate(is_quote.view(np.uint8)) != n_quotes % 2
                 found = bool((is_inside & ~is_quote).any())
+            if not has_blanks and mark + b" " in last + block:
+                has_blanks = not (n_here or n_quotes % 2) or _has_blanks(last + block, mark, n_quotes % 2)
             n_quotes += n_here
+            last = block[-1:] if block[-1:] == mark else b""
     if n_quotes % 2:  # or a quote that is a character of its field, as in 5" disk
-        for _ in _quoted_rows(path):
+        for _ in _quoted_rows(path, delimiter):
             pass
-    return found
+    return found, has_blanks
 
 
-def _quoted_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _has_blanks(block: bytes, mark: bytes, inside: int) -> bool:
+    letters = np.frombuffer(block, np.uint8)
+    is_quote = (letters == ord('"')).view(np.uint8)
+    is_outside = np.bitwise_xor.accumulate(is_quote) == inside
+    follows = (letters[:-1] == mark[0]) & (letters[1:] == ord(" "))
+    return bool((follows & is_outside[:-1]).any())
+
+
+def _without_blanks(content: bytes, delimiter: str) -> bytes:
+    """Leave off the blanks behind a delimiter, outside of quoted fields."""
+    mark, quoted = re.escape(delimiter.encode()), b'"(?:[^"]|"")*"'
+    start = b"(?:\\A|(?<=[\r\n" + mark + b"]))"
+    pattern = b"(" + start + quoted + b")|(" + mark + b") +(" + quoted + b")?"
+    return re.sub(pattern, rb"\1\2\3", content)
+
+
+def _quoted_rows(path: Location, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     lines = (text + "\n" for _, text in _lines(path))
-    reader = csv.reader(chain(lines, [_END]))
+    reader = csv.reader(chain(lines, [_END]), delimiter=delimiter, skipinitialspace=True)
     while True:
         number = reader.line_num + 1
         try:
@@ -164,17 +207,17 @@ def _quoted_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, fields
 
 
-def _rows_of_tabs(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows_of_tabs(path: Location) -> Iterator[tuple[int, list[str]]]:
     return ((number, text.split("\t")) for number, text in _lines(path) if text)
 
 
-def _rows_of_colons(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows_of_colons(path: Location) -> Iterator[tuple[int, list[str]]]:
     return ((number, text.split(_COLONS.decode())) for number, text in _lines(path) if text)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Location) -> Iterator[tuple[int, str]]:
     """Yield number and text of every line."""
-    with path.open("rb") as file:
+    with path.open() as file:
         # bytes.splitlines knows the line ends that pyarrow knows: LF, CR LF, and CR alone.
         pieces = (piece for line in file for piece in line.splitlines())
         for number, piece in enumerate(pieces, start=1):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
+
+from hashgnn.errors import DataError
+
+MAX_COLUMNS = 10_000
 
 
 @dataclass(frozen=True)
 class Source:
-    """An opened file whose head was inspected.
+    """A file, or several of one form, whose head was looked at.
 
     Attributes
     ----------
-    path : Path
+    name : str
+        What messages call it.
     names : sequence of str
         Its columns.
     load : callable
@@ -24,17 +28,45 @@ class Source:
         From a row, counted from 0, to its line in a text file, counted from 1; ``None`` where a file has
         no lines. Slow: for messages.
     as_text : bool, default=False
-        Whether every column is text, which the caller converts to numbers.
+        Whether every column comes as text, to be made numbers of by the caller.
+    decimal_comma : bool, default=False
+        Whether numbers in text may be written with a comma, as ``4,5``.
+    partition : set of str
+        Columns that come from the names of folders, as text.
+    place_of : callable or None
+        From a row to where it stands; ``None`` uses ``line_of``.
     """
 
-    path: Path
+    name: str
     names: Sequence[str]
     load: Callable[[Sequence[str]], pa.Table]
     line_of: Callable[[int], int] | None = None
     as_text: bool = False
+    decimal_comma: bool = False
+    partition: Set[str] = frozenset()
+    place_of: Callable[[int], str] | None = None
 
     def place(self, row: int) -> str:
-        """Return the place of a row, for a message."""
+        """Return where a row stands, for a message."""
+        if self.place_of is not None:
+            return self.place_of(row)
         if self.line_of is None:
-            return f"{self.path}, row {row + 1}"
-        return f"{self.path}, line {self.line_of(row)}"
+            return f"{self.name}, row {row + 1}"
+        return f"{self.name}, line {self.line_of(row)}"
+
+
+def check_names(place: str, names: Sequence[str]) -> None:
+    """Refuse the names of columns where one comes twice or there are too many.
+
+    Raises
+    ------
+    DataError
+        With ``place`` as its first words.
+    """
+    if len(names) > MAX_COLUMNS:
+        raise DataError(f"{place}: a table must have at most {MAX_COLUMNS} columns, got {len(names)}")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DataError(f"{place}: a column name must come once, got {name!r} twice")
+        seen.add(name)

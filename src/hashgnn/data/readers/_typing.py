@@ -8,16 +8,27 @@ import pyarrow.compute as pc
 _TIMES = (pa.timestamp("us"), pa.timestamp("us", "UTC"))
 
 
-def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return int64 where every entry is a whole number in canonical form, else the text unchanged.
+def whole_numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray:
+    """Return int64 where every entry is a whole number as one writes it, else the text as it was.
 
-    ``007`` and ``+7`` could be read as 7 too, but are other ids.
+    Blanks around a number and a fraction of zeros, as in ``7.0``, are no part of it. ``007`` and ``+7`` could
+    be read as 7 too, but are other ids.
     """
+    text = column
     try:
-        numbers = column.cast(pa.int64())
+        numbers = text.cast(pa.int64())
     except pa.ArrowInvalid:
-        return column
-    return numbers if pc.all(pc.equal(numbers.cast(pa.string()), column)).as_py() else column
+        text = _without_fraction(column, decimal_comma)
+        try:
+            numbers = text.cast(pa.int64())
+        except pa.ArrowInvalid:
+            return column
+    return numbers if pc.all(pc.equal(numbers.cast(pa.string()), text)).as_py() else column
+
+
+def _without_fraction(column: pa.ChunkedArray, decimal_comma: bool) -> pa.ChunkedArray:
+    sign = "[.,]" if decimal_comma else "[.]"
+    return pc.replace_substring_regex(pc.utf8_trim_whitespace(column), rf"^(-?[0-9]+){sign}0*$", r"\1")
 
 
 def zeros_lead(column: pa.ChunkedArray) -> bool:
@@ -25,18 +36,22 @@ def zeros_lead(column: pa.ChunkedArray) -> bool:
     return bool(pc.any(pc.match_substring_regex(column, "^0[0-9]")).as_py())
 
 
-def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | int:
+def numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray | int:
     """Return int64 or float64, null where an entry is empty; or the row of the first that is no number."""
-    return _cast(column, (pa.int64(), pa.float64()))
+    return _cast(_with_points(column, decimal_comma), (pa.int64(), pa.float64()))
 
 
-def times(column: pa.ChunkedArray) -> pa.ChunkedArray | int:
+def times(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray | int:
     """Return numbers or, where they are written as ISO 8601, times; or the row of the first that is neither."""
-    found = _cast(column, (pa.int64(), pa.float64()))
+    found = numbers(column, decimal_comma)
     if not isinstance(found, int):
         return found
     as_times = _cast(column, _TIMES)
     return found if isinstance(as_times, int) else as_times
+
+
+def _with_points(column: pa.ChunkedArray, decimal_comma: bool) -> pa.ChunkedArray:
+    return pc.replace_substring(column, ",", ".", max_replacements=1) if decimal_comma else column
 
 
 def _cast(column: pa.ChunkedArray, kinds: tuple[pa.DataType, ...]) -> pa.ChunkedArray | int:

@@ -1,18 +1,25 @@
-"""The formats of interaction files, and the reader of each."""
+"""Which reader takes which file, and several files as one table."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from hashgnn._checks import check_choice, quote_some
-from hashgnn.data.readers import _adjacency, _delimited, _parquet
-from hashgnn.data.readers._source import Source
-from hashgnn.errors import DataError
+from hashgnn.data.readers import _adjacency, _delimited, _json_lines, _parquet
+from hashgnn.data.readers._location import Location, locate, readable
+from hashgnn.data.readers._source import Source, check_names
+from hashgnn.errors import DataError, ParameterError
 
 _READERS = {
     "parquet": _parquet.open_source,
     "csv": _delimited.open_csv,
     "tsv": _delimited.open_tsv,
+    "jsonl": _json_lines.open_source,
+    "arrow": _parquet.open_arrow,
     "recbole": _delimited.open_recbole,
     "movielens": _delimited.open_movielens,
     "adjacency": _adjacency.open_source,
@@ -23,6 +30,12 @@ _BY_SUFFIX = {
     ".pq": "parquet",
     ".csv": "csv",
     ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
     ".inter": "recbole",
     ".item": "recbole",
     ".user": "recbole",
@@ -32,28 +45,105 @@ _BY_SUFFIX = {
 }
 
 
-def open_source(path: Path, format: str | None) -> Source:
-    """Inspect the head of a file and return a reader of the rest; ``None`` decides by the suffix.
+def open_source(source: Any, format: str | None, delimiter: str | None = None) -> Source:
+    """Look at the head of a file, or of each file of a folder or pattern, and return what reads the rest.
+
+    Parameters
+    ----------
+    source : str, path or binary file object
+    format : str or None
+        ``None`` goes by the suffix.
+    delimiter : str or None
+        Of CSV; ``None`` looks at the header.
 
     Raises
     ------
     DataError
-        If the file is missing, empty, or its head is not of the format.
+        If a file is missing, empty, or its head is not of the format.
     """
+    if format is not None:
+        check_choice("format", format, FORMATS)
+    name, files = locate(source)
     if format is None:
-        format = _BY_SUFFIX.get(path.suffix.lower())
-        if format is None:
-            raise DataError(
-                f"{path}: the format does not follow from the suffix {path.suffix!r}; "
-                f"name one of {quote_some(FORMATS, len(FORMATS))} with format="
+        files, format = _of_one_format(name, files)
+    if delimiter is not None and format != "csv":
+        raise ParameterError(f"delimiter must be None for the format {format!r}, got {delimiter!r}")
+    sources = []
+    for file in files:
+        with readable(file):
+            with file.open() as opened:
+                if not opened.read(1):
+                    raise DataError(f"{file}: the file is empty")
+            found = _READERS[format](file) if delimiter is None else _delimited.open_csv(file, delimiter)
+        sources.append(_with_partition(found, file.partition) if file.partition else found)
+    return sources[0] if len(sources) == 1 else _joined(name, sources)
+
+
+def _of_one_format(name: str, files: list[Location]) -> tuple[list[Location], str]:
+    known = [file for file in files if file.suffix in _BY_SUFFIX]
+    formats = list(dict.fromkeys(_BY_SUFFIX[file.suffix] for file in known))
+    if not formats:
+        suffix = repr(files[0].suffix) if len(files) == 1 else "of any file"
+        raise DataError(
+            f"{name}: the format cannot be told from the suffix {suffix}; "
+            f"name one of {quote_some(FORMATS, len(FORMATS))} with format="
+        )
+    if len(formats) > 1:
+        raise DataError(
+            f"{name}: files must be of one format, got {quote_some(formats)}; "
+            f"choose some with a pattern, as *{known[0].suffix}"
+        )
+    return known, formats[0]
+
+
+def _with_partition(source: Source, partition: dict[str, str | None]) -> Source:
+    """Add the columns that the names of folders hold; a column of the file itself comes first."""
+    added = {name: value for name, value in partition.items() if name not in source.names}
+    names = [*source.names, *added]
+    check_names(source.name, names)
+
+    def load(columns: Sequence[str]) -> pa.Table:
+        inner = [name for name in columns if name not in added] or list(source.names[:1])
+        table = source.load(inner)
+        for name in columns:
+            if name in added:
+                constant = pa.array([added[name]], pa.string()).take(
+                    pa.array(np.zeros(table.num_rows, np.int64))
+                )
+                table = table.append_column(name, constant)
+        return table.select(list(columns))
+
+    return Source(source.name, names, load, source.line_of, source.as_text, source.decimal_comma, set(added))
+
+
+def _joined(name: str, sources: list[Source]) -> Source:
+    """Return several files as one table of the columns that all of them have."""
+    names = [column for column in sources[0].names if all(column in other.names for other in sources)]
+    partition = {column for source in sources for column in source.partition}
+    lengths: list[int] = []
+
+    def load(columns: Sequence[str]) -> pa.Table:
+        tables = []
+        for source in sources:
+            with readable(source.name):
+                tables.append(source.load(columns))
+        lengths[:] = [table.num_rows for table in tables]
+        try:
+            return pa.concat_tables(tables, promote_options="permissive")
+        except pa.ArrowException:
+            column = next(
+                column for column in columns if len({table.schema.field(column).type for table in tables}) > 1
             )
-    check_choice("format", format, FORMATS)
-    try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise DataError(f"{path}: is a folder, not a file")
-        if size == 0:
-            raise DataError(f"{path}: the file is empty")
-        return _READERS[format](path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read, {error.strerror or error}") from None
+            kinds = list(dict.fromkeys(str(table.schema.field(column).type) for table in tables))
+            raise DataError(
+                f"{name}: {column} must be of one type in all files, got {quote_some(kinds)}"
+            ) from None
+
+    def place(row: int) -> str:
+        ends = np.cumsum(lengths)
+        which = int(np.searchsorted(ends, row, side="right"))
+        return sources[which].place(row - int(ends[which] - lengths[which]))
+
+    first = sources[0]
+    comma = any(source.decimal_comma for source in sources)
+    return Source(name, names, load, None, first.as_text, comma, partition, place)

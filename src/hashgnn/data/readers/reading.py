@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from typing import IO, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,15 +13,19 @@ from hashgnn.data import _columns
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions
 from hashgnn.data.readers import _typing
+from hashgnn.data.readers._location import readable
 from hashgnn.data.readers._source import Source
 from hashgnn.data.readers.formats import open_source
 from hashgnn.errors import DataError, UnknownIdError
 
+Readable: TypeAlias = str | os.PathLike[str] | IO[bytes]
+
 
 def read_interactions(
-    path: str | Path,
+    path: Readable,
     *,
     format: str | None = None,
+    delimiter: str | None = None,
     user: str | None = None,
     item: str | None = None,
     weight: str | None = None,
@@ -29,15 +34,22 @@ def read_interactions(
     item_ids: IdMap | None = None,
     on_unknown: str = "error",
 ) -> Interactions:
-    """Read interactions from a file.
+    """Read interactions from a file, or from the files of a folder or a pattern.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or binary file object
+        A file, compressed or not (gzip, bzip2, xz, Zstandard); a folder; a pattern such as
+        ``"events/*.parquet"``; an address such as ``"s3://bucket/events.csv"``. ``~`` is the home folder.
+        Folders named ``day=2024-05-01`` give a column ``day``.
     format : str or None, default=None
-        ``"parquet"``; ``"csv"``, ``"tsv"`` (with a header); ``"recbole"`` (atomic ``.inter``);
+        ``"parquet"``; ``"csv"``, ``"tsv"`` (with a header); ``"jsonl"`` (a JSON object on each line);
+        ``"arrow"`` (Arrow IPC, Feather); ``"recbole"`` (atomic ``.inter``);
         ``"movielens"`` (``ratings.dat`` with ``::``, ``u.data`` with tabs); ``"adjacency"`` (a user and its
-        items on each line, as NGCF and LightGCN write them). ``None`` decides by the suffix.
+        items on each line, as NGCF and LightGCN write them). ``None`` goes by the suffix.
+    delimiter : str or None, default=None
+        What stands between the fields of CSV. ``None`` takes the one of comma, semicolon, tab and ``|`` that
+        cuts the header into the most columns. With ``;`` numbers may have a decimal comma.
     user, item, weight, timestamp : str or None, default=None
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
     user_ids, item_ids : IdMap or None, default=None
@@ -62,12 +74,12 @@ def read_interactions(
     Aligned to known ids that are text, they are text.
     """
     check_choice("on_unknown", on_unknown, ("error", "skip"))
-    source = open_source(Path(path), format)
-    requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
+    source = open_source(path, format, delimiter)
+    asked = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     try:
         named = _columns.resolve(source.names, **requested)
         table = _load(source, [name for name in dict.fromkeys(named.values()) if name is not None])
-        if source.as_text:
+        if source.as_text or source.partition:
             table = _typed(source, table, named, {"user": user_ids, "item": item_ids})
         return Interactions.from_frame(
             table,
@@ -82,13 +94,13 @@ def read_interactions(
     except _columns.RowError as error:
         raise DataError(f"{source.place(error.row)}: {error.problem}") from None
     except UnknownIdError as error:
-        raise UnknownIdError(f"{path}: {error}") from None
+        raise UnknownIdError(f"{source.name}: {error}") from None
     except DataError as error:
         message = str(error)
-        raise DataError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+        raise DataError(message if message.startswith(source.name) else f"{source.name}: {message}") from None
 
 
-def read_table(path: str | Path, *, format: str | None = None) -> pa.Table:
+def read_table(path: Readable, *, format: str | None = None, delimiter: str | None = None) -> pa.Table:
     """Read a file of side features as an Arrow table.
 
     Columns of a text file are integers or numbers where every entry is written as one, else text; an empty
@@ -96,8 +108,8 @@ def read_table(path: str | Path, *, format: str | None = None) -> pa.Table:
 
     Parameters
     ----------
-    path : str or Path
-    format : str or None, default=None
+    path : str, Path or binary file object
+    format, delimiter : str or None, default=None
         As in :func:`read_interactions`.
 
     Raises
@@ -105,20 +117,23 @@ def read_table(path: str | Path, *, format: str | None = None) -> pa.Table:
     DataError
         If the file is missing, empty, broken, or a line has the wrong number of fields.
     """
-    source = open_source(Path(path), format)
+    source = open_source(path, format, delimiter)
     table = _load(source, list(source.names))
-    if not source.as_text:
-        return table
-    return pa.table({name: _inferred(table[name]) for name in table.column_names})
+    return pa.table(
+        {
+            name: _inferred(table[name], source.decimal_comma)
+            if source.as_text or name in source.partition
+            else table[name]
+            for name in table.column_names
+        }
+    )
 
 
 def _load(source: Source, columns: list[str]) -> pa.Table:
-    try:
+    with readable(source.name):
         table = source.load(columns)
-    except OSError as error:
-        raise DataError(f"{source.path}: cannot be read, {error.strerror or error}") from None
     if table.num_rows == 0:
-        raise DataError(f"{source.path}: the file holds no rows")
+        raise DataError(f"{source.name}: the file holds no rows")
     return table
 
 
@@ -126,14 +141,19 @@ def _typed(
     source: Source, table: pa.Table, named: dict[str, str | None], known: dict[str, IdMap | None]
 ) -> pa.Table:
     for role, name in named.items():
-        if name is None:
+        if name is None or not (source.as_text or name in source.partition):
             continue
         column, place = table[name], table.column_names.index(name)
         if role in known:
             ids = known[role]
-            found = column if ids is not None and ids.kind != "int" else _typing.whole_numbers(column)
+            found = (
+                column
+                if ids is not None and ids.kind != "int"
+                else _typing.whole_numbers(column, source.decimal_comma)
+            )
         else:
-            found = _typing.times(column) if role == "timestamp" else _typing.numbers(column)
+            convert = _typing.times if role == "timestamp" else _typing.numbers
+            found = convert(column, source.decimal_comma)
             if isinstance(found, int):
                 rule = "a number or an ISO 8601 time" if role == "timestamp" else "a number"
                 raise _columns.RowError(found, f"{name} must be {rule}, got {column[found].as_py()[:40]!r}")
@@ -141,11 +161,11 @@ def _typed(
     return table
 
 
-def _inferred(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _inferred(column: pa.ChunkedArray, decimal_comma: bool) -> pa.ChunkedArray:
     filled = pc.if_else(pc.equal(pc.binary_length(column), 0), None, column)
-    whole = _typing.whole_numbers(filled)
+    whole = _typing.whole_numbers(filled, decimal_comma)
     if whole is not filled:
         return whole
-    found = _typing.numbers(column)
+    found = _typing.numbers(column, decimal_comma)
     is_text = isinstance(found, int) or found.null_count == len(found) or _typing.zeros_lead(filled)
     return filled if is_text else found

@@ -1,0 +1,79 @@
+"""JSON lines: an object with the columns as keys on each line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from hashgnn.data.readers._location import Location
+from hashgnn.data.readers._source import Source, check_names
+from hashgnn.errors import DataError
+
+_N_HEAD = 1000  # lines whose keys are the columns
+
+
+def open_source(path: Location) -> Source:
+    """Look at the first lines; a key that a line lacks is empty there."""
+    names = list(dict.fromkeys(key for _, row in islice(_rows(path), _N_HEAD) for key in row))
+    check_names(path.name, names)
+
+    def load(columns: Sequence[str]) -> pa.Table:
+        lists: dict[str, list[Any]] = {name: [] for name in columns}
+        for _, row in _rows(path):
+            for name, values in lists.items():
+                values.append(row.get(name))
+        return pa.table({name: _column(path, name, values) for name, values in lists.items()})
+
+    def line_of(row: int) -> int:
+        return _line_of(path, row)
+
+    return Source(path.name, names, load, line_of)
+
+
+def _line_of(path: Location, row: int) -> int:
+    return next(islice(_rows(path), row, None))[0]
+
+
+def _rows(path: Location) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open() as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except UnicodeDecodeError:
+                raise DataError(f"{path}, line {number}: must be UTF-8 text") from None
+            except (ValueError, RecursionError):
+                raise DataError(f"{path}, line {number}: must be one JSON object on one line") from None
+            if not isinstance(row, dict):
+                raise DataError(f"{path}, line {number}: must be a JSON object, got a {type(row).__name__}")
+            yield number, row
+
+
+def _column(path: Location, name: str, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except OverflowError:  # whole numbers beyond 64 bits; an id may be one
+        return pa.array([None if value is None else str(value) for value in values])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        kinds = {row: _kind(value) for row, value in enumerate(values) if value is not None}
+        first = next(iter(kinds.values()))
+        row = next((row for row, kind in kinds.items() if kind != first), 0)
+        raise DataError(
+            f"{path}, line {_line_of(path, row)}: {name} must be of one kind, "
+            f"got {kinds[row]} in a column of {first}"
+        ) from None
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "booleans"
+    if isinstance(value, int | float):
+        return "numbers"
+    return "text" if isinstance(value, str) else f"{type(value).__name__}s"
