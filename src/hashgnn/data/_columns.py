@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from hashgnn._checks import quote_some
 from hashgnn._types import Array
+from hashgnn.data import _times
 from hashgnn.errors import DataError
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
@@ -64,7 +65,12 @@ def _arrow_table(frame: Any) -> pa.Table:
     try:
         table = frame.to_table() if is_dataset else pa.table(frame)
     except (pa.ArrowException, OSError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0].partition(". Detail:")[0].removeprefix("Invalid: ")[:200]
+        reason = (
+            (str(error) or type(error).__name__)
+            .splitlines()[0]
+            .partition(". Detail:")[0]
+            .removeprefix("Invalid: ")[:200]
+        )
         raise DataError(f"frame cannot be read as an Arrow table, {reason}") from None
     if not isinstance(table, pa.Table):
         raise DataError(f"frame must hold columns, got a {type(table).__name__}")
@@ -142,7 +148,7 @@ def id_values(values: Any, name: str) -> Column | Array | list[Any]:
 
 def weight_column(series: nw.Series[Any], name: str) -> Array:
     """Return weights as float32; each must be a finite number above zero."""
-    values = _arrow(series, name)
+    values = _plain_kind(_arrow(series, name))
     _refuse_empty(values, name)
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         raise DataError(f"{name} must be numbers, got {values.type}")
@@ -163,14 +169,41 @@ def check_weights(weights: Array, name: str) -> Array:
 
 
 def n_empty(series: nw.Series[Any]) -> int:
-    """Return how many values are missing or not a number."""
-    values = series.to_arrow()
-    return int(pc.sum(values.is_null(nan_is_null=True)).as_py() or 0)
+    """Return how many values are missing, blank or not a number."""
+    values = _plain_kind(series.to_arrow())
+    missing = _times.trimmed(values).is_null() if _is_text(values.type) else values.is_null(nan_is_null=True)
+    return int(pc.sum(missing).as_py() or 0)
 
 
 def timestamp_column(series: nw.Series[Any], name: str) -> Array:
-    """Return timestamps as int64: numbers as given, dates and times as microseconds since 1970 (UTC)."""
-    values = _arrow(series, name)
+    """Return timestamps as int64: numbers as given, dates and times as microseconds since 1970 (UTC).
+
+    Text is numbers or ISO 8601; see :func:`~hashgnn.data._times.read_times`.
+    """
+    return _timestamps(_arrow(series, name), name)
+
+
+def time_values(values: Any, name: str) -> Array:
+    """Return timestamps of an array or sequence as :func:`timestamp_column` does those of a frame."""
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return _timestamps(values, name)
+    array = np.asarray(values)
+    if array.dtype.kind in "OUM" and array.ndim == 1:
+        try:
+            return _timestamps(pa.array(array if array.dtype.kind == "M" else array.tolist()), name)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            raise DataError(f"{name} must be numbers, dates or times, got mixed types") from None
+    return check_timestamps(array, name)
+
+
+def _timestamps(values: Column, name: str) -> Array:
+    values = _plain_kind(values)
+    if _is_text(values.type):
+        found = _times.read_times(values, name)
+        if isinstance(found, int):
+            shown = str(values[found].as_py())[:40]
+            raise RowError(found, f"{name} must be a number or an ISO 8601 time, got {shown!r}")
+        values = found
     _refuse_empty(values, name)
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -196,6 +229,25 @@ def check_timestamps(timestamps: Array, name: str) -> Array:
         rule = ">= 0" if timestamps[row] < 0 else "a number below 2**63"
         raise RowError(row, f"{name} must be {rule}, got {timestamps[row]}")
     return timestamps.astype(np.int64)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _plain_kind(values: Column) -> Column:
+    """Return a column without its wrapping: categories as their values, decimals as numbers."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values, kind = values.cast(kind.value_type), kind.value_type
+    if pa.types.is_string_view(kind):
+        return values.cast(pa.large_string())
+    if pa.types.is_decimal(kind):
+        try:
+            return values.cast(pa.int64())
+        except pa.ArrowInvalid:  # it has a fraction, or more than 64 bits
+            return values.cast(pa.float64())
+    return values
 
 
 def _arrow(series: nw.Series[Any], name: str) -> Column:

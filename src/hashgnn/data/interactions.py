@@ -145,7 +145,7 @@ class Interactions:
             if values is not None and len(values) != len(users):
                 raise DataError(f"{name} must be as long as users, {len(users)}, got {len(values)}")
         weights = None if weight is None else _columns.check_weights(np.asarray(weight), "weight")
-        times = None if timestamp is None else _columns.check_timestamps(np.asarray(timestamp), "timestamp")
+        times = None if timestamp is None else _columns.time_values(timestamp, "timestamp")
         return cls._from_columns(users, items, weights, times, user_ids, item_ids, on_unknown)
 
     @classmethod

@@ -123,7 +123,10 @@ def test_times_may_be_written_as_iso_8601(tmp_path: Path) -> None:
     path = write(
         tmp_path, "e.csv", "user_id,item_id,time\n1,1,1970-01-01T00:00:01\n1,2,1970-01-01 00:00:02\n"
     )
-    found = read_interactions(path)
+    with pytest.warns(
+        DataWarning, match="time has no time zone in 2 of 2 rows, as '1970-01-01T00:00:01'; they"
+    ):
+        found = read_interactions(path)
     assert found.timestamp is not None
     assert found.timestamp.tolist() == [1_000_000, 2_000_000]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_TIMES = (pa.timestamp("us"), pa.timestamp("us", "UTC"))
+from hashgnn.data._times import cast_text, read_times
 
 
 def whole_numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray:
@@ -38,42 +38,14 @@ def zeros_lead(column: pa.ChunkedArray) -> bool:
 
 def numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray | int:
     """Return int64 or float64, null where an entry is empty; or the row of the first that is no number."""
-    return _cast(_with_points(column, decimal_comma), (pa.int64(), pa.float64()))
+    return cast_text(_with_points(column, decimal_comma), (pa.int64(), pa.float64()))
 
 
-def times(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray | int:
-    """Return numbers or, where they are written as ISO 8601, times; or the row of the first that is neither."""
+def times(column: pa.ChunkedArray, name: str, decimal_comma: bool = False) -> pa.ChunkedArray | int:
+    """Return numbers or times as :func:`~hashgnn.data._times.read_times` does."""
     found = numbers(column, decimal_comma)
-    if not isinstance(found, int):
-        return found
-    as_times = _cast(column, _TIMES)
-    return found if isinstance(as_times, int) else as_times
+    return read_times(column, name) if isinstance(found, int) else found
 
 
 def _with_points(column: pa.ChunkedArray, decimal_comma: bool) -> pa.ChunkedArray:
     return pc.replace_substring(column, ",", ".", max_replacements=1) if decimal_comma else column
-
-
-def _cast(column: pa.ChunkedArray, kinds: tuple[pa.DataType, ...]) -> pa.ChunkedArray | int:
-    trimmed = pc.utf8_trim_whitespace(column)
-    filled = pc.if_else(pc.equal(pc.binary_length(trimmed), 0), None, trimmed)
-    for kind in kinds:
-        try:
-            return filled.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-    return _first_that_fails(filled, kinds[-1])
-
-
-def _first_that_fails(column: pa.ChunkedArray, kind: pa.DataType) -> int:
-    """Return the first row that cannot be cast, by halving."""
-    low, high = 0, len(column)  # the first failure lies in [low, high)
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            column.slice(low, middle - low).cast(kind)
-        except pa.ArrowInvalid:
-            high = middle
-        else:
-            low = middle
-    return low

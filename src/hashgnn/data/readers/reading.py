@@ -152,8 +152,10 @@ def _typed(
                 else _typing.whole_numbers(column, source.decimal_comma)
             )
         else:
-            convert = _typing.times if role == "timestamp" else _typing.numbers
-            found = convert(column, source.decimal_comma)
+            if role == "timestamp":
+                found = _typing.times(column, name, source.decimal_comma)
+            else:
+                found = _typing.numbers(column, source.decimal_comma)
             if isinstance(found, int):
                 rule = "a number or an ISO 8601 time" if role == "timestamp" else "a number"
                 raise _columns.RowError(found, f"{name} must be {rule}, got {column[found].as_py()[:40]!r}")
