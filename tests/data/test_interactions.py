@@ -72,7 +72,10 @@ def test_ids_of_any_hashable_kind_are_kept() -> None:
         ({"weight": [1.0, 1.0, -1.0, 1.0]}, "weight must be finite and > 0, got -1.0 in row 3"),
         ({"weight": ["a", "b", "c", "d"]}, "weight must be numbers, got"),
         ({"timestamp": [1, 2, 3, -4]}, "timestamp must be >= 0, got -4 in row 4"),
-        ({"timestamp": ["a", "b", "c", "d"]}, "timestamp must be a number or an ISO 8601 time, got 'a' in row 1"),
+        (
+            {"timestamp": ["a", "b", "c", "d"]},
+            "timestamp must be a number or an ISO 8601 time, got 'a' in row 1",
+        ),
     ],
 )
 @pytest.mark.parametrize("make", [pl.DataFrame, pa.table])

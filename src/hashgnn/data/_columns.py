@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from hashgnn._checks import quote_some
 from hashgnn._types import Array
 from hashgnn.data import _times
+from hashgnn.data._whole_ids import as_whole, is_nan, is_number
 from hashgnn.errors import DataError
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
@@ -120,6 +121,8 @@ def id_column(series: nw.Series[Any], name: str) -> Column | Array | list[Any]:
 
     Whole numbers that a frame keeps as floats (as pandas does with a missing value) become integers.
     """
+    if series.dtype == nw.Object:  # polars would hand out the addresses of the objects
+        return _objects(series.to_list(), name)
     try:
         values = series.to_arrow()
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
@@ -232,7 +235,7 @@ def check_timestamps(timestamps: Array, name: str) -> Array:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _plain_kind(values: Column) -> Column:
@@ -275,7 +278,21 @@ def _arrow_ids(values: Column, name: str) -> Column | Array | list[Any]:
         return _numpy(values)
     if pa.types.is_floating(kind):
         return _whole(_numpy(values), name)
+    if pa.types.is_decimal(kind):
+        return _decimals(values, name)
     return _objects(values.to_pylist(), name)
+
+
+def _decimals(values: Column, name: str) -> Column | Array:
+    """Return decimals without a fraction as int64, or as text where one has more than 64 bits."""
+    try:
+        return _numpy(values.cast(pa.int64()))
+    except pa.ArrowInvalid:
+        whole = [as_whole(value) for value in values.to_pylist()]
+    if None in whole:
+        row = whole.index(None)
+        raise RowError(row, f"{name} must be whole numbers or text, got {values[row].as_py()}")
+    return pa.array([str(value) for value in whole], pa.large_string())
 
 
 def _whole(numbers: Array, name: str) -> Array:
@@ -296,12 +313,16 @@ def _refuse_empty(values: Column, name: str) -> None:
 
 def _objects(values: list[Any], name: str) -> list[Any]:
     for row, value in enumerate(values):
-        if value is None or value == "" or (isinstance(value, float) and value != value):
+        if value is None or (isinstance(value, str | bytes) and not value) or is_nan(value):
             raise RowError(row, f"{name} is empty")
         try:
             hash(value)
         except TypeError:
             raise RowError(row, f"{name} must be hashable, got a {type(value).__name__}") from None
+    if all(is_number(value) for value in values):
+        for row, value in enumerate(values):
+            if as_whole(value) is None:
+                raise RowError(row, f"{name} must be whole numbers or text, got {value}")
     return values
 
 

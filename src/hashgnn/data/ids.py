@@ -14,6 +14,7 @@ from hashgnn._checks import check_choice, quote_some
 from hashgnn._types import Array
 from hashgnn.data import _id_encoding
 from hashgnn.data._sorted_texts import SortedTexts, indices, integers
+from hashgnn.data._whole_ids import as_whole, as_whole_numbers
 from hashgnn.errors import DataError, ParameterError, UnknownIdError
 
 _NOUNS = {"int": "integers", "str": "text", "other": "hashable objects"}
@@ -286,7 +287,7 @@ class IdMap:
 
     def _fits(self, value: object) -> bool:
         if self.kind == "int":
-            return isinstance(value, int | np.integer) and not isinstance(value, bool | np.bool_)
+            return as_whole(value) is not None
         return isinstance(value, str) if self.kind == "str" else True
 
     def _refuse(self, value: Any, noun: str) -> ParameterError:
@@ -310,7 +311,7 @@ class IdMap:
 
     def _int_index(self, values: Any, noun: str) -> Array:
         whole = isinstance(values, np.ndarray) and values.dtype.kind in "iu"
-        array = values if whole else _as_array(list(values))
+        array = values if whole else _as_array(values.tolist() if isinstance(values, np.ndarray) else values)
         if array.size == 0 or (len(self) == 0 and array.dtype.kind in "iu"):
             return np.full(array.size, -1, np.int64)
         if array.dtype.kind not in "iu":
@@ -370,12 +371,13 @@ def _read_order(table: pa.Table) -> Array | None:
 
 
 def _as_array(values: list[Any]) -> Array:
-    """Return int64 for whole numbers, else objects; tuples stay single ids."""
-    if values and all(isinstance(v, int | np.integer) and not isinstance(v, bool | np.bool_) for v in values):
+    """Return int64 for whole numbers, ``7.0`` too, else objects; tuples stay single ids."""
+    whole = as_whole_numbers(values) if values else None
+    if whole is not None:
         try:
-            return np.array(values, np.int64)
+            return np.array(whole, np.int64)
         except OverflowError:
-            pass
+            values = whole
     array = np.empty(len(values), object)
     array[:] = [value.item() if isinstance(value, np.generic) else value for value in values]
     return array

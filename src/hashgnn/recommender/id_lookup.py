@@ -11,6 +11,7 @@ from scipy import sparse
 from hashgnn._checks import quote_some
 from hashgnn._types import Array, Frame, Id, IdLists, Ids
 from hashgnn.data import FeatureVocabulary, IdMap, InteractionsLike, as_interactions
+from hashgnn.data._whole_ids import as_whole_numbers
 from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.ranking import IndexLists
 
@@ -106,8 +107,9 @@ def look_up_interactions(ids: IdMap, user_ids: list[Any], interactions: Interact
 
 def id_array(values: list[Any], *, like: IdMap) -> Array:
     """Return ids as the id map keeps them; as objects where one does not fit, as an unknown one may."""
-    if like.kind == "int" and all(type(value) is int for value in values):
-        return np.array(values, np.int64)
+    whole = as_whole_numbers(values) if like.kind == "int" else None
+    if whole is not None and all(abs(value) < 2**63 for value in whole):
+        return np.array(whole, np.int64)
     result = np.empty(len(values), object)
     result[:] = values
     return result
