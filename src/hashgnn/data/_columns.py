@@ -78,7 +78,7 @@ def _arrow_table(frame: Any) -> pa.Table:
     return table
 
 
-def resolve(names: Sequence[str], **asked: str | None) -> dict[str, str | None]:
+def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | None]:
     """Return the column of each role; weights and timestamps may have none.
 
     Raises

@@ -311,7 +311,7 @@ def test_file_objects(tmp_path: Path) -> None:
     check(read_interactions(io.BytesIO(CSV.encode()), format="csv"))
     check(read_interactions(io.BytesIO(gzip.compress(CSV.encode())), format="csv"))
     check(read_interactions(io.BytesIO(_bytes_of(pa.parquet.write_table)), format="parquet"))
-    with pytest.raises(DataError, match="the file object: the format cannot be told from the suffix ''"):
+    with pytest.raises(DataError, match="the file object: the format does not follow from the suffix ''"):
         read_interactions(io.BytesIO(CSV.encode()))
     with (
         (tmp_path / "e.csv").open() as text,

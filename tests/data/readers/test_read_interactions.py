@@ -240,7 +240,7 @@ BAD_LINES: dict[str, tuple[str, str, str]] = {
     "a suffix that says nothing": (
         "events.log",
         "1 2\n",
-        ": the format cannot be told from the suffix '.log'; name one of 'parquet', 'csv', 'tsv', "
+        ": the format does not follow from the suffix '.log'; name one of 'parquet', 'csv', 'tsv', "
         "'jsonl', 'arrow', 'recbole', 'movielens', 'adjacency' with format=",
     ),
 }

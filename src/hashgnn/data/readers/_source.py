@@ -14,7 +14,7 @@ MAX_COLUMNS = 10_000
 
 @dataclass(frozen=True)
 class Source:
-    """A file, or several of one form, whose head was looked at.
+    """An opened file, or several of one format, whose head was inspected.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Source:
         From a row, counted from 0, to its line in a text file, counted from 1; ``None`` where a file has
         no lines. Slow: for messages.
     as_text : bool, default=False
-        Whether every column comes as text, to be made numbers of by the caller.
+        Whether every column is text, which the caller converts to numbers.
     decimal_comma : bool, default=False
         Whether numbers in text may be written with a comma, as ``4,5``.
     partition : set of str
@@ -47,7 +47,7 @@ class Source:
     place_of: Callable[[int], str] | None = None
 
     def place(self, row: int) -> str:
-        """Return where a row stands, for a message."""
+        """Return the place of a row, for a message."""
         if self.place_of is not None:
             return self.place_of(row)
         if self.line_of is None:

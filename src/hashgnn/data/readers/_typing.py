@@ -9,7 +9,7 @@ from hashgnn.data._times import cast_text, read_times
 
 
 def whole_numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray:
-    """Return int64 where every entry is a whole number as one writes it, else the text as it was.
+    """Return int64 where every entry is a whole number in canonical form, else the text unchanged.
 
     Blanks around a number and a fraction of zeros, as in ``7.0``, are no part of it. ``007`` and ``+7`` could
     be read as 7 too, but are other ids.

@@ -1,4 +1,4 @@
-"""Which reader takes which file, and several files as one table."""
+"""The formats of interaction files, the reader of each, and several files as one table."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _BY_SUFFIX = {
 
 
 def open_source(source: Any, format: str | None, delimiter: str | None = None) -> Source:
-    """Look at the head of a file, or of each file of a folder or pattern, and return what reads the rest.
+    """Inspect the head of a file, or of each file of a folder or pattern, and return a reader of the rest.
 
     Parameters
     ----------
     source : str, path or binary file object
     format : str or None
-        ``None`` goes by the suffix.
+        ``None`` decides by the suffix.
     delimiter : str or None
         Of CSV; ``None`` looks at the header.
 
@@ -85,7 +85,7 @@ def _of_one_format(name: str, files: list[Location]) -> tuple[list[Location], st
     if not formats:
         suffix = repr(files[0].suffix) if len(files) == 1 else "of any file"
         raise DataError(
-            f"{name}: the format cannot be told from the suffix {suffix}; "
+            f"{name}: the format does not follow from the suffix {suffix}; "
             f"name one of {quote_some(FORMATS, len(FORMATS))} with format="
         )
     if len(formats) > 1:

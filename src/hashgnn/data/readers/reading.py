@@ -46,7 +46,7 @@ def read_interactions(
         ``"parquet"``; ``"csv"``, ``"tsv"`` (with a header); ``"jsonl"`` (a JSON object on each line);
         ``"arrow"`` (Arrow IPC, Feather); ``"recbole"`` (atomic ``.inter``);
         ``"movielens"`` (``ratings.dat`` with ``::``, ``u.data`` with tabs); ``"adjacency"`` (a user and its
-        items on each line, as NGCF and LightGCN write them). ``None`` goes by the suffix.
+        items on each line, as NGCF and LightGCN write them). ``None`` decides by the suffix.
     delimiter : str or None, default=None
         What stands between the fields of CSV. ``None`` takes the one of comma, semicolon, tab and ``|`` that
         cuts the header into the most columns. With ``;`` numbers may have a decimal comma.
@@ -75,7 +75,7 @@ def read_interactions(
     """
     check_choice("on_unknown", on_unknown, ("error", "skip"))
     source = open_source(path, format, delimiter)
-    asked = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
+    requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     try:
         named = _columns.resolve(source.names, **requested)
         table = _load(source, [name for name in dict.fromkeys(named.values()) if name is not None])
