@@ -174,7 +174,7 @@ FileFormat = Annotated[
     typer.Option(
         "--format",
         metavar="NAME",
-        help="parquet, csv, tsv, recbole, movielens or adjacency; default: by the suffix.",
+        help="parquet, csv, tsv, jsonl, arrow, recbole, movielens or adjacency; default: by the suffix.",
         rich_help_panel=_COLUMNS,
     ),
 ]

@@ -36,7 +36,7 @@ def cast_text(column: Column, kinds: tuple[pa.DataType, ...]) -> Column | int:
 
 
 def read_times(column: Column, name: str) -> Column | int:
-    """Return numbers or times of text; or the row of the first entry that is neither or unlike those before it.
+    """Return numbers or times of text; or the row of the first entry that is neither or of another kind than those before it.
 
     Times without a zone are taken as UTC, with one warning. Dates are the start of their day in UTC. Digits
     behind the microseconds are left off.

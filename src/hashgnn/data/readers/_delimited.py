@@ -30,8 +30,8 @@ Rows = Callable[[Location], Iterator[tuple[int, list[str]]]]
 def open_csv(path: Location, delimiter: str | None = None) -> Source:
     """Open a CSV file with a header line; fields may be in double quotes.
 
-    Without a delimiter it is the one of comma, semicolon, tab and bar that cuts the header into the most
-    columns; the first of these where two cut alike.
+    Without a delimiter it is the one of comma, semicolon, tab and bar that splits the header into the most
+    columns; the first of these where two are equal.
     """
     if delimiter is None:
         counts = [_n_columns(path, mark) for mark in _DELIMITERS]

@@ -17,7 +17,7 @@ _N_HEAD = 1000  # lines whose keys are the columns
 
 
 def open_source(path: Location) -> Source:
-    """Look at the first lines; a key that a line lacks is empty there."""
+    """Look at the first lines; a key that is absent from a line is empty there."""
     names = list(dict.fromkeys(key for _, row in islice(_rows(path), _N_HEAD) for key in row))
     check_names(path.name, names)
 

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
@@ -64,7 +65,7 @@ class Location:
         name = PurePosixPath(self.name.partition("?")[0].lower())
         return PurePosixPath(name.stem).suffix if name.suffix in _COMPRESSED else name.suffix
 
-    @property
+    @cached_property
     def compression(self) -> str | None:
         """The compression that the first bytes show, whatever the name."""
         with self.open_raw() as file:
@@ -203,7 +204,7 @@ def _of_address(address: str) -> list[Location]:
 
 
 def _is_hidden(parts: tuple[str, ...]) -> bool:
-    """Return whether a part of a name marks what tools write beside the data: ``_SUCCESS``, ``.part.crc``."""
+    """Return whether a part of a name marks what tools write next to the data: ``_SUCCESS``, ``.part.crc``."""
     return any(part.startswith((".", "_")) and "=" not in part for part in parts)
 
 

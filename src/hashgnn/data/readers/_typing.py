@@ -7,6 +7,8 @@ import pyarrow.compute as pc
 
 from hashgnn.data._times import cast_text, read_times
 
+_N_FIRST = 1000
+
 
 def whole_numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray:
     """Return int64 where every entry is a whole number in canonical form, else the text unchanged.
@@ -18,9 +20,10 @@ def whole_numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.Ch
     try:
         numbers = text.cast(pa.int64())
     except pa.ArrowInvalid:
-        text = _without_fraction(column, decimal_comma)
         try:
-            numbers = text.cast(pa.int64())
+            for rows in (column[:_N_FIRST], column):  # text is noticed without a pass over all rows
+                text = _without_fraction(rows, decimal_comma)
+                numbers = text.cast(pa.int64())
         except pa.ArrowInvalid:
             return column
     return numbers if pc.all(pc.equal(numbers.cast(pa.string()), text)).as_py() else column

@@ -49,7 +49,7 @@ def read_interactions(
         items on each line, as NGCF and LightGCN write them). ``None`` decides by the suffix.
     delimiter : str or None, default=None
         What stands between the fields of CSV. ``None`` takes the one of comma, semicolon, tab and ``|`` that
-        cuts the header into the most columns. With ``;`` numbers may have a decimal comma.
+        splits the header into the most columns. With ``;`` numbers may have a decimal comma.
     user, item, weight, timestamp : str or None, default=None
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
     user_ids, item_ids : IdMap or None, default=None
