@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,3 +146,18 @@ def test_a_name_where_a_list_of_names_belongs_is_refused() -> None:
     with pytest.raises(ParameterError) as caught:
         SideFeatures.from_frame(pl.DataFrame({"id": [1], "g": ["a"]}), id="id", categorical="g")
     assert str(caught.value) == "categorical must be a list of columns, got the text 'g'"
+
+
+def test_the_entry_that_made_a_column_of_numbers_text_is_named() -> None:
+    table = pa.table({"item_id": [1, 2, 3], "price": ["0.5", "2", "-"]})
+    with pytest.raises(DataError, match="price must be numbers, got '-' in row 3"):
+        SideFeatures.from_frame(table, id="item_id", numeric=["price"])
+    table = pa.table({"item_id": [1, 2], "price": ["0.5", "2"]})
+    with pytest.raises(DataError, match=r"price must be numbers, got '0\.5' in row 1"):
+        SideFeatures.from_frame(table, id="item_id", numeric=["price"])
+
+
+def test_decimals_are_numbers() -> None:
+    table = pa.table({"item_id": [1, 2], "price": [Decimal("1.50"), Decimal("2.50")]})
+    features = SideFeatures.from_frame(table, id="item_id", numeric=["price"])
+    assert features.design_matrix(features.ids).toarray()[:, 0].tolist() == [-1, 1]

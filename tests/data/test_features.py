@@ -80,7 +80,7 @@ def test_rare_categories_can_be_left_out() -> None:
         ),
         ({"item_id": ["a", "a", "b"]}, {"numeric": ["year"]}, "item_id must be unique"),
         ({"item_id": ["a", None, "b"]}, {"numeric": ["year"]}, "item_id is empty in row 2"),
-        ({"year": ["1990", "x", "y"]}, {"numeric": ["year"]}, "year must be numbers, got '1990' in row 1"),
+        ({"year": ["1990", "x", "y"]}, {"numeric": ["year"]}, "year must be numbers, got 'x' in row 2"),
         ({"year": [1.0, float("inf"), 2.0]}, {"numeric": ["year"]}, "year must be finite, got inf in row 2"),
         ({"country": [1.5, 2.0, 3.0]}, {"categorical": ["country"]}, "country must be text, whole numbers"),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._types import Array
+from hashgnn.data._whole_ids import is_number
 from hashgnn.errors import DataError
 
 _LARGEST = 1e30  # squares stay finite in float64, and numbers in float32
@@ -47,8 +48,9 @@ def numbers(values: list[Any], name: str) -> Array:
     for row, value in enumerate(values):
         if _missing(value):
             continue
-        if isinstance(value, bool | str) or not isinstance(value, int | float | np.integer | np.floating):
-            raise DataError(f"{name} must be numbers, got {value!r} in row {row + 1}")
+        if not is_number(value):
+            row = next((at for at in range(row, len(values)) if _is_no_number(values[at])), row)
+            raise DataError(f"{name} must be numbers, got {values[row]!r} in row {row + 1}")
         if not -_LARGEST <= value <= _LARGEST:
             rule = "finite" if value in (np.inf, -np.inf) else "between -1e30 and 1e30"
             raise DataError(f"{name} must be {rule}, got {value} in row {row + 1}")
@@ -82,3 +84,11 @@ def _missing(value: Any) -> bool:
     if value is None or type(value).__name__ == "NAType":  # pandas.NA, which is equal to nothing
         return True
     return bool(value == "" or value != value) if isinstance(value, str | float | np.floating) else False
+
+
+def _is_no_number(value: Any) -> bool:
+    """Return whether a value is neither a number nor the text of one, as in a column that one entry made text."""
+    try:
+        return not (_missing(value) or is_number(value) or isinstance(float(value), float))
+    except (TypeError, ValueError):
+        return True
