@@ -68,6 +68,10 @@ class BinaryCodes:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"BinaryCodes is immutable; {name} cannot be set")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the packed bits by value, also those of a mapped file; the copy is checked and read-only too."""
+        return BinaryCodes, (np.asarray(self._packed), self.n_bits)
+
     @property
     def packed(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Packed bits, shape (n, n_bits // 8), uint8."""

@@ -50,6 +50,10 @@ class ItemBias:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ItemBias is immutable; {name} cannot be set")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send penalties and top by value, also those of a mapped file; the copy is read-only too."""
+        return ItemBias, (np.asarray(self.penalty), self.top)
+
     @classmethod
     def from_values(cls, values: Array) -> ItemBias:
         """Round real biases (in bits) to steps of two below the largest.

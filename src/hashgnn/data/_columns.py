@@ -34,6 +34,9 @@ class RowError(DataError):
         super().__init__(f"{problem} in row {row + 1}")
         self.row, self.problem = row, problem
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowError, (self.row, self.problem)
+
 
 def as_frame(frame: Any) -> nw.DataFrame[Any]:
     """Wrap a data frame, or read an Arrow table, batch, reader, dataset or stream; a lazy frame is collected.

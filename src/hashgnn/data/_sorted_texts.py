@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +46,10 @@ class SortedTexts(Sequence[bytes]):
         _, offsets, data = array.buffers()
         self._offsets = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
         self._data = memoryview(b"" if data is None else data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the texts by value, also those of a mapped file."""
+        return SortedTexts, (self.array, self._order)
 
     @property
     def are_distinct(self) -> bool:

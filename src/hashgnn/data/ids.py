@@ -120,6 +120,16 @@ class IdMap:
             return cls(ordered), places[codes]
         return cls(list(index)), codes
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Send the ids by value, also those of a mapped file; what was derived from them is left behind."""
+        left = {"_places"} if self._texts is None else {"_places", "ids"}
+        return {name: value for name, value in self.__dict__.items() if name not in left}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._texts is None:
+            self._keep(self.ids)
+
     def __len__(self) -> int:
         return self._n
 

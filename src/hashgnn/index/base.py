@@ -27,8 +27,9 @@ class CandidateIndex(ABC):
 
     Attributes
     ----------
-    unsupported : frozenset of {"item bias", "float queries", "filters", "changes", "saving"}
-        What this kind of index cannot do; a call that needs it raises.
+    unsupported : frozenset of {"item bias", "float queries", "filters", "changes", "saving", "sending"}
+        What this kind of index cannot do; a call that needs it raises. "sending" is to be copied or
+        pickled.
     """
 
     unsupported: ClassVar[frozenset[str]] = frozenset()
@@ -95,6 +96,12 @@ class CandidateIndex(ABC):
     def save(self, path: str | Path) -> None:
         """Write the index to one file, atomically; the format is described in docs/reference/index-format.md."""
         self._refuse("be saved; save the codes and build it again")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Return what pickle, copies and other processes get; raises where the index cannot be sent."""
+        if "sending" in self.unsupported:
+            self._refuse("be copied or sent to another process; send the codes and build it there")
+        return super().__reduce_ex__(protocol)
 
     def _refuse(self, what: str) -> NoReturn:
         raise ParameterError(f"a {type(self).__name__} cannot {what}")
@@ -172,6 +179,18 @@ class MutableIndex(CandidateIndex, Generic[State]):
     @abstractmethod
     def _restore(self, saved: SavedIndex) -> None:
         """Begin with the state and the settings of a file; what does not fit is reported as damage."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Send the index by value, as it is now, also one of a mapped file; the lock is left behind.
+
+        The codes go as they lie in memory, so a copy packs, clusters and tunes nothing. Only the hash
+        tables of :class:`MultiIndexHashing` are made anew.
+        """
+        return {name: value for name, value in self.__dict__.items() if name != "_changing"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin(self._state)
 
     @property
     def n_bits(self) -> int:

@@ -39,7 +39,7 @@ class FaissBinaryHNSW(CandidateIndex):
         If faiss is not installed.
     """
 
-    unsupported = frozenset({"item bias", "float queries", "filters", "changes", "saving"})
+    unsupported = frozenset({"item bias", "float queries", "filters", "changes", "saving", "sending"})
 
     def __init__(
         self,

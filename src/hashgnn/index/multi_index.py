@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,11 +29,16 @@ class HashedStore:
     store: CodeStore
     tables: _native.HashTables
     extra: Array
+    n_tables: int
 
     @classmethod
     def build(cls, store: CodeStore, codes: BinaryCodes, n_tables: int) -> HashedStore:
         """Make the hash tables of codes, which are those of ``store``."""
-        return cls(store, _native.HashTables(codes.packed, n_tables), np.empty(0, np.int32))
+        return cls(store, _native.HashTables(codes.packed, n_tables), np.empty(0, np.int32), n_tables)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the codes by value; the tables are made anew from them."""
+        return _received, (self.store, self.n_tables)
 
     @property
     def n_bits(self) -> int:
@@ -50,16 +56,16 @@ class HashedStore:
     def added(self, codes: BinaryCodes, bias: ItemBias | None) -> HashedStore:
         """Return the state with more codes at the end."""
         store = self.store.added(codes, bias)
-        return HashedStore(store, self.tables, self._extra_with(np.arange(len(self), len(store))))
+        return replace(self, store=store, extra=self._extra_with(np.arange(len(self), len(store))))
 
     def updated(self, positions: Array, codes: BinaryCodes, bias: ItemBias | None) -> HashedStore:
         """Return the state with other codes at ``positions``, which are distinct and in range."""
         store = self.store.updated(positions, codes, bias)
-        return HashedStore(store, self.tables, self._extra_with(positions))
+        return replace(self, store=store, extra=self._extra_with(positions))
 
     def removed(self, positions: Array) -> HashedStore:
         """Return the state without the codes at ``positions``, which are in range."""
-        return HashedStore(self.store.removed(positions), self.tables, self.extra)
+        return replace(self, store=self.store.removed(positions))
 
     def alive_mask(self) -> Array:
         """Return which positions hold a code, shape (len(self),), bool; a copy."""
@@ -83,6 +89,10 @@ class HashedStore:
 
     def _extra_with(self, positions: Array) -> Array:
         return np.union1d(self.extra, positions).astype(np.int32)
+
+
+def _received(store: CodeStore, n_tables: int) -> HashedStore:
+    return HashedStore.build(store, store.codes(), n_tables)
 
 
 class MultiIndexHashing(MutableIndex[HashedStore]):

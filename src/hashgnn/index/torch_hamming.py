@@ -62,7 +62,7 @@ class TorchHammingIndex(CandidateIndex):
     ``k`` groups begin before its own.
     """
 
-    unsupported = frozenset({"float queries", "changes", "saving"})
+    unsupported = frozenset({"float queries", "changes", "saving", "sending"})
 
     def __init__(
         self,

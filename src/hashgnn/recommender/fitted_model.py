@@ -52,6 +52,11 @@ class FittedModel:
         self.index_recall = check_float("index_recall", share, minimum=0, maximum=1, open_minimum=True)
         self.seen = IndexLists.from_matrix(state.seen)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the state by value, and the item index if it was made; the rest is made anew on first use."""
+        made = {name: self.__dict__[name] for name in ("item_index",) if name in self.__dict__}
+        return FittedModel, (self.state, self.index_recall), made
+
     @cached_property
     def item_index(self) -> HammingIndex | InvertedFile:
         """The codes of the items, ready to be searched: the index of the artifact, or one made from the codes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,11 @@ class IndexedCodes(BinaryCodes):
         for name, value in (("index", index), ("n_bits", index.n_bits), ("bias", index.item_bias())):
             object.__setattr__(self, name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the index and the bias; rows that were unpacked are left behind."""
+        # The bias is the very object that a ``Side`` holds, and stays so in a copy of both.
+        return _received, (self.index, self.bias)
+
     @property
     def packed(self) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
         """Packed bits of all codes, shape (n, n_bits // 8), uint8."""
@@ -64,3 +70,10 @@ class IndexedCodes(BinaryCodes):
     @cached_property
     def _all(self) -> BinaryCodes:
         return self.index.codes()
+
+
+def _received(index: HammingIndex | InvertedFile, bias: ItemBias | None) -> IndexedCodes:
+    codes = IndexedCodes.__new__(IndexedCodes)
+    for name, value in (("index", index), ("n_bits", index.n_bits), ("bias", bias)):
+        object.__setattr__(codes, name, value)
+    return codes

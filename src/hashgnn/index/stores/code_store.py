@@ -56,6 +56,10 @@ class CodeStore:
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", code_table(self.n_bits, self.segments))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the segments by value; the table of the kernels is made anew from them."""
+        return CodeStore, (self.n_bits, self.segments, self.top, self.segment_size)
+
     @classmethod
     def build(
         cls, codes: BinaryCodes, bias: ItemBias | None, *, segment_size: int = SEGMENT_SIZE

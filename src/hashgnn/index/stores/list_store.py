@@ -21,6 +21,7 @@ from hashgnn.index.stores.segments import (
     code_table,
     cut,
     n_blocks,
+    on_cache_line,
     pack_mask,
     pack_segments,
     unpack_mask,
@@ -50,6 +51,17 @@ class InvertedLists:
     penalty: Array | None
     alive: Array
     positions: Array
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the lists by value; the words of the copy begin on a cache line again."""
+        return _received, (
+            self.n_bits,
+            self.first_blocks,
+            self.words,
+            self.penalty,
+            self.alive,
+            self.positions,
+        )
 
     @classmethod
     def build(
@@ -130,6 +142,12 @@ class InvertedLists:
         return self.words.nbytes + self.positions.nbytes + penalty + self.alive.nbytes
 
 
+def _received(
+    n_bits: int, first_blocks: Array, words: Array, penalty: Array | None, alive: Array, positions: Array
+) -> InvertedLists:
+    return InvertedLists(n_bits, first_blocks, on_cache_line(words), penalty, alive, positions)
+
+
 @dataclass(frozen=True, eq=False)
 class ListStore:
     """One state of codes in lists by centroid. It is immutable: a change returns another state.
@@ -167,6 +185,10 @@ class ListStore:
             code_table(self.n_bits, self.centroids),
         )
         object.__setattr__(self, "tables", tables)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send lists and centroids by value; the tables of the kernels are made anew from them."""
+        return ListStore, (self.lists, self.extra, self.centroids, self.alive, self.n_codes, self.top)
 
     @classmethod
     def build(

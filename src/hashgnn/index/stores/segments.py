@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,10 @@ class Segment:
     penalty: Array | None
     alive: Array | None
     n_codes: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the codes by value; the copy begins on a cache line again."""
+        return _received, (self.words, self.penalty, self.alive, self.n_codes)
 
     def arguments(self) -> tuple[Array, Array | None, Array | None, int]:
         """Return the arguments of the kernels."""
@@ -84,6 +89,10 @@ class Segment:
         return unpack_mask(self.alive, self.n_codes)
 
 
+def _received(words: Array, penalty: Array | None, alive: Array | None, n_codes: int) -> Segment:
+    return Segment(on_cache_line(words), penalty, alive, n_codes)
+
+
 def n_blocks(n_codes: int) -> int:
     """Return how many blocks of 32 hold so many codes."""
     return -(-n_codes // _native.BLOCK)
@@ -94,6 +103,15 @@ def aligned(n_words: int) -> Array:
     raw = np.zeros(n_words + _LINE // 2, np.uint16)
     start = (-raw.ctypes.data % _LINE) // 2
     return raw[start : start + n_words]
+
+
+def on_cache_line(words: Array) -> Array:
+    """Return words that begin on a cache line: the same array, or a copy of one that does not."""
+    if words.ctypes.data % _LINE == 0:
+        return words
+    moved = aligned(len(words))
+    moved[:] = words
+    return moved
 
 
 def padded(penalty: Array, total: int, *, start: int = 0, before: Array | None = None) -> Array:

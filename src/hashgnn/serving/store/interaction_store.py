@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hashgnn._checks import check_int
 from hashgnn.errors import HashGNNError, ParameterError, StorageError
@@ -59,6 +59,11 @@ class InteractionStore:
         open_database(path)
         with translated(path):
             return cls(path)
+
+    def __reduce__(self) -> NoReturn:
+        raise ParameterError(
+            "an InteractionStore cannot be copied or sent to another process; open its path there"
+        )
 
     def append(self, users: Any, items: Any, timestamps: Any = None, weights: Any = None) -> int:
         """Keep some interactions, and return when they are on the disk.

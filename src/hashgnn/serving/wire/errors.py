@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from typing import Any
 
 
 class Reason(Enum):
@@ -53,3 +54,6 @@ class RequestError(Exception):
     def __init__(self, reason: Reason, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
         self.reason, self.detail, self.retry_after = reason, detail, retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RequestError, (self.reason, self.detail), {"retry_after": self.retry_after}
