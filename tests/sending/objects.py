@@ -33,7 +33,7 @@ from hashgnn.benchmarking.quality import (
     parse_method,
 )
 from hashgnn.codes import BinaryCodes, ItemBias, code_health
-from hashgnn.codes.binarisers import BINARISERS, ProductQuantizer
+from hashgnn.codes.binarisers import BINARISERS, ProductQuantizer, fit_binariser
 from hashgnn.config import RECIPES, OptimizerConfig, Section, ValidationConfig
 from hashgnn.data import IdMap, Interactions, SideFeatures
 from hashgnn.data._columns import RowError
@@ -42,7 +42,6 @@ from hashgnn.evaluation import (
     METRICS,
     Comparison,
     DistanceSample,
-    EvaluationResult,
     FrontierRow,
     Judged,
     Metric,
@@ -69,9 +68,8 @@ from hashgnn.index import (
     InvertedFile,
     MultiIndexHashing,
 )
-from hashgnn.ranking import CandidateFilter, IndexLists, Matches
-from hashgnn.recommender import FittedModel, Recommendations
-from hashgnn.recommender.fitted_model import FittedModel as _FittedModel
+from hashgnn.ranking import CandidateFilter, IndexLists
+from hashgnn.recommender import FittedModel
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions, RunState
 from hashgnn.serving import ServiceSettings
 from hashgnn.serving.store import Export
@@ -79,7 +77,7 @@ from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.state import IndexedCodes, ModelState, Side, load_state, save_state
 from hashgnn.state.artifact import Artifact, open_artifact
 from hashgnn.testing.states import random_state
-from hashgnn.tuning import SPACES, Choice, Range, TrialResult, TuneResult
+from hashgnn.tuning import Choice, Range, TrialResult, TuneResult
 
 ROOMS = (
     "hashgnn",
@@ -218,21 +216,24 @@ def objects() -> dict[str, Any]:
     model = HashGNN.from_state(state)
     ties = Ties(*(np.zeros((2, 3), np.int64) for _ in range(3)))
     health = code_health(codes)
-    config = ModelConfig(encoder="gat", epochs=3)
+    config = ModelConfig(**{"encoder": "gat", "optimizer.epochs": 3})
     trial = TrialResult(0, "complete", 0.5, {"epochs": 3}, 1.0, 3)
     row = Row("d", "m", "f", 8, "hamming", 3, {"recall@20": 0.1}, {"recall@20": None}, {}, 1.0, 2.0)
     difference = Difference("d", 8, "same", "a", "hamming", "b", "float", 10, 3, 0.1, 0.04, 0.08)
     cell = Cell("d", "m", 8, 0, "abc")
-    result = evaluate(model, Interactions(state.users.ids, state.items.ids, np.arange(9), np.arange(9)))
+    test = Interactions(state.users.ids, state.items.ids, *np.nonzero(state.seen.toarray()[:9] == 0))
+    result = evaluate(
+        model, Interactions.from_csr(state.seen, user_ids=state.users.ids, item_ids=state.items.ids), test
+    )
     found: dict[str, Any] = {
         "HashGNN": model,
-        "HashGNN not fitted": HashGNN(16, epochs=2),
+        "HashGNN not fitted": HashGNN(16, **{"optimizer.epochs": 2}),
         "HashGNN used": _used(HashGNN.from_state(random_state())),
         "HashGNN loaded": HashGNN.from_state(mapped),
         "HashGNN loaded and used": _used(HashGNN.from_state(_opened(random_state()))),
         "HashGNN in lists": _approximate(),
         "FittedModel": FittedModel(state),
-        "FittedModel in lists": _FittedModel(_approximate().state, 0.9),
+        "FittedModel in lists": FittedModel(_approximate().state_, 0.9),
         "ModelState": state,
         "ModelState loaded": mapped,
         "ModelState loaded to memory": _opened(state, mmap=False),
@@ -277,7 +278,7 @@ def objects() -> dict[str, Any]:
         "Example": Example("ann", ["a"], [Recommended("b", True)]),
         "Recommended": Recommended("b", True),
         "ReportContent": ReportContent("t", "d", result, health={"items": health}),
-        "HashMap": state.projection.maps[0] if hasattr(state.projection, "maps") else None,
+        "HashMap": state.projection.users,
         "HashProjection": state.projection,
         "Backend": Backend(),
         "BipartiteGraph": graph,
@@ -300,7 +301,9 @@ def objects() -> dict[str, Any]:
         "HierarchicalIndex in bytes": _changed(
             HierarchicalIndex(InvertedFile(codes, bias, n_lists=8), _vectors(200, 6, 4), dtype="int8"), True
         ),
-        "HierarchicalIndex loaded": _loaded(HierarchicalIndex(HammingIndex(codes, bias), _vectors(200, 6, 4))),
+        "HierarchicalIndex loaded": _loaded(
+            HierarchicalIndex(HammingIndex(codes, bias), _vectors(200, 6, 4))
+        ),
         "Baseline": BASELINES["popularity"],
         "EmbeddingBaseline": EmbeddingBaseline(interactions, _vectors(30, 4, 0), _vectors(40, 4, 1)),
         "FilterBaseline": FilterBaseline(interactions, spectral),
@@ -334,20 +337,13 @@ def objects() -> dict[str, Any]:
     for name in errors.__all__:
         found[name] = getattr(errors, name)("one sentence")
         found[f"{name} of two"] = getattr(errors, name)(28, "two arguments")
-    for name, binariser in _rows(BINARISERS):
-        if name != "product":
-            found[f"binariser {name}"] = binariser
+    for name in BINARISERS:
+        found[f"binariser {name}"] = fit_binariser(name, _vectors(100, 16, 0), n_bits=16, rng=0)
     for name in METRICS:
         found[f"metric {name}"] = METRICS[name](5)
-    for name, space in _rows(SPACES):
-        found[f"space {name}"] = space
     for name in RECIPES:
         found[f"recipe {name}"] = HashGNN(recipe=name).config
     return found
-
-
-def _rows(registry: Any) -> list[tuple[str, Any]]:
-    return [(name, registry[name]) for name in registry]
 
 
 def _caused() -> errors.CallbackError:
@@ -360,13 +356,13 @@ def answers(value: Any) -> Any:
     """What an object answers, as plain values that can be compared."""
     special: list[tuple[type, Callable[[Any], Any]]] = [
         (HashGNN, _of_model),
-        (_FittedModel, lambda model: (plain(model.state), repr(model.item_index))),
+        (FittedModel, lambda model: (plain(model.state), repr(model.item_index))),
         (CandidateIndex, _of_index),
         (CandidateFilter, _of_filter),
         (NegativeSampler, lambda sampler: plain(sampler.sample(np.arange(5), n_negatives=3, rng=0))),
         (GraphFilter, lambda graph_filter: plain(graph_filter.score(_interactions().csr))),
         (FilterBaseline, lambda model: plain(model.score(np.arange(5)))),
-        (Interactions, lambda data: (plain(vars(data)), plain(data.csr))),
+        (Interactions, lambda data: (plain(fields(data)), plain(data.csr))),
     ]
     for kind, answer in special:
         if isinstance(value, kind):
@@ -375,7 +371,7 @@ def answers(value: Any) -> Any:
 
 
 def _of_model(model: HashGNN) -> Any:
-    if not model.is_fitted:
+    if model._model is None:
         return plain(model.config), model.index_recall
     users, items = model.user_ids[:6].tolist(), model.item_ids[:4].tolist()
     return (
@@ -384,7 +380,7 @@ def _of_model(model: HashGNN) -> Any:
         plain(model.similar_items(items, k=3)),
         plain(model.similar_users(users, k=3)),
         plain(model.fold_in_users([items])),
-        plain(model.state),
+        plain(model.state_),
     )
 
 
@@ -404,11 +400,16 @@ def _of_filter(candidates: CandidateFilter) -> Any:
     return plain(scores), plain(found), plain(candidates.packed)
 
 
+def fields(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
 def plain(value: Any) -> Any:
     """Any object as nested tuples of comparable values."""
     if isinstance(value, np.ndarray):
         inside = value.tolist() if value.dtype == object else value.tobytes()
-        return str(value.dtype), value.shape, inside, value.flags.writeable if value.size else None
+        return str(value.dtype), value.shape, inside
     if sparse.issparse(value):
         return "sparse", value.shape, value.dtype.str, value.toarray().tobytes()
     if isinstance(value, float | np.floating):
@@ -442,8 +443,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, Side):
         held = (value.ids, value.codes, value.embeddings, value.bias, value.features)
         return kind, plain(held), value.index is None
+    if isinstance(value, BipartiteGraph):
+        return kind, plain(value.user_item), plain(value.normalized_user_item)
     if dataclasses.is_dataclass(value):
-        return kind, tuple(plain(getattr(value, field.name)) for field in dataclasses.fields(value))
+        return kind, plain(fields(value))
     if isinstance(value, FoldIn) or hasattr(value, "__dict__"):
         return kind, plain({k: v for k, v in sorted(vars(value).items()) if not callable(v)})
     raise TypeError(f"no plain form of {kind}")
@@ -462,6 +465,3 @@ def answer_of_sent(value: Any) -> Any:
 def answer_of_inherited(name: str) -> Any:
     """What a forked process answers with an object that its parent had."""
     return answers(objects()[name])
-
-
-_ = EvaluationResult, Recommendations, Matches  # classes of what is made above

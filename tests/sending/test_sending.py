@@ -14,13 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from hashgnn import HashGNN
-from hashgnn.errors import ParameterError
-from hashgnn.index import FaissBinaryHNSW, HammingIndex, InvertedFile, TorchHammingIndex, load_index
-from hashgnn.serving.store import InteractionStore
-from hashgnn.state import load_state, save_state
-from hashgnn.testing.states import random_state
 from tests.sending.objects import (
     REFUSED,
     answer_of_inherited,
@@ -31,15 +24,14 @@ from tests.sending.objects import (
     public_classes,
 )
 
+from hashgnn import HashGNN
+from hashgnn.errors import ParameterError
+from hashgnn.index import FaissBinaryHNSW, HammingIndex, InvertedFile, TorchHammingIndex, load_index
+from hashgnn.serving.store import InteractionStore
+from hashgnn.state import load_state, save_state
+from hashgnn.testing.states import random_state
+
 SECONDS = 120  # a lost answer is a failure, never a hang
-
-
-def by_joblib(value: Any) -> Any:
-    joblib = pytest.importorskip("joblib")
-    file = io.BytesIO()
-    joblib.dump(value, file)
-    file.seek(0)
-    return joblib.load(file)
 
 
 WAYS: dict[str, Callable[[Any], Any]] = {
@@ -48,8 +40,13 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     "copy of a copy": lambda value: copy.deepcopy(pickle.loads(pickle.dumps(value))),
-    "joblib": by_joblib,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _objects_end() -> Iterator[None]:
+    yield
+    objects.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +70,19 @@ def forked() -> Iterator[Any]:
 def test_a_copy_answers_as_the_original(name: str, way: str) -> None:
     value = objects()[name]
     assert answers(WAYS[way](value)) == answers(value)
+
+
+def test_joblib_keeps_every_object_and_its_workers_get_it(tmp_path: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    for name, value in objects().items():
+        file = io.BytesIO()
+        joblib.dump(value, file)
+        file.seek(0)
+        assert answers(joblib.load(file)) == answers(value), name
+    # Arrays above ``max_nbytes`` reach the workers as mapped files.
+    run = joblib.Parallel(n_jobs=2, max_nbytes=64, temp_folder=tmp_path)
+    found = run(joblib.delayed(answer_of_sent)(value) for value in objects().values())
+    assert found == [answers(value) for value in objects().values()]
 
 
 @pytest.mark.parametrize("name", objects())
@@ -180,3 +190,8 @@ def test_read_only_arrays_stay_read_only() -> None:
         assert not array.flags.writeable
         with pytest.raises(ValueError, match="read-only"):
             array[0] = np.uint8(1)
+
+
+def test_the_rows_of_sent_interactions_stay_read_only() -> None:
+    sent = pickle.loads(pickle.dumps(objects()["Interactions"]))
+    assert not any(array.flags.writeable for array in (sent.user_index, sent.item_index, sent.weight))

@@ -68,6 +68,14 @@ class Interactions:
                 view.flags.writeable = False
                 object.__setattr__(self, name, view)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Send the rows and their ids by value; the matrix ``csr`` is left behind."""
+        return {name: value for name, value in self.__dict__.items() if name != "csr"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()  # an array that was sent can be written to
+
     @classmethod
     def from_frame(
         cls,

@@ -69,6 +69,10 @@ class BipartiteGraph:
             raise ParameterError(f"edge weights must be finite and > 0, got {n_bad} that are not")
         self._user_item = matrix
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the edges by value; what is derived from them is left behind."""
+        return BipartiteGraph, (self.user_item,)
+
     @classmethod
     def from_interactions(cls, interactions: HasUserItemMatrix, *, weighted: bool = False) -> BipartiteGraph:
         """Build the graph of the observed pairs.
