@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import math
+import mmap as mmaps
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors.numpy
@@ -47,12 +48,35 @@ def write_tensors(
     with atomic_file(path) as temporary:
         try:
             safetensors.numpy.save_file(contiguous, temporary, metadata=dict(metadata or {}))
+            if metadata and len(metadata) > 1:
+                _sort_metadata(temporary)
         except safetensors.SafetensorError as error:
             # Its writer gives the system's error, such as a full disk, as text only.
             number = re.search(r"os error (\d+)", str(error))
             if number is None:
                 raise
             raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata of a file in order: the safetensors package writes it in another one each time."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(length)
+        assert len(text) == length
+        file.seek(8)
+        file.write(text)
+
+
+def map_file(file: BinaryIO) -> Array:
+    """Return the bytes of a file that is open, mapped, read-only, uint8.
+
+    It is no ``np.memmap``: joblib sends those by path and offset, so that a worker would read whatever the
+    file holds by then.
+    """
+    return np.frombuffer(memoryview(mmaps.mmap(file.fileno(), 0, access=mmaps.ACCESS_READ)), np.uint8)
 
 
 def read_tensors(path: Path, *, mmap: bool = True) -> tuple[dict[str, Array], dict[str, str]]:
@@ -79,9 +103,8 @@ def read_tensors(path: Path, *, mmap: bool = True) -> tuple[dict[str, Array], di
     metadata = header.pop("__metadata__", {})
     body: Array = np.empty(0, np.uint8)
     if size > 8 + length:
-        body = np.memmap(path, dtype=np.uint8, mode="r", offset=8 + length)
-        if not mmap:
-            body = np.array(body)
+        with path.open("rb") as file:
+            body = map_file(file)[8 + length :] if mmap else np.fromfile(file, np.uint8, offset=8 + length)
     arrays = {name: _view(path, name, entry, body) for name, entry in header.items()}
     return arrays, {str(key): str(value) for key, value in dict(metadata).items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import mmap
 import multiprocessing
 import pickle
 import shutil
@@ -142,6 +143,25 @@ def test_a_mapped_index_is_sent_by_value(tmp_path: Path) -> None:
     sent = pickle.dumps(load_index(tmp_path / "index"))
     (tmp_path / "index").unlink()
     assert pickle.loads(sent).codes() == codes
+
+
+def test_no_mapped_array_shows_its_file_to_joblib(tmp_path: Path) -> None:
+    # joblib sends an ``np.memmap``, and views of one, by path and offset: a worker would read what is there then.
+    save_state(random_state(), tmp_path / "model")
+    state = load_state(tmp_path / "model")
+    segments = state.items.index.snapshot().segments  # type: ignore[union-attr]
+    for array in (
+        state.users.codes.packed,
+        state.users.embeddings,
+        state.seen.indices,
+        state.users.ids.ids,
+        segments[0].words,
+        segments[0].penalty,
+    ):
+        owner: Any = array
+        while owner is not None:
+            assert not isinstance(owner, np.memmap | mmap.mmap)
+            owner = getattr(owner, "base", None)
 
 
 def test_caches_are_left_behind() -> None:

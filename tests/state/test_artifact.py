@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -98,7 +99,10 @@ def test_a_changed_file_is_named_with_the_cause(tmp_path: Path) -> None:
 def test_a_folder_of_a_later_format_asks_for_a_newer_library(tmp_path: Path) -> None:
     path = write(tmp_path / "v1")
     edit_manifest(path, format_version=3)
-    with pytest.raises(ArtifactVersionError, match=r"written in format 3, .* install a newer hashgnn$"):
+    with pytest.raises(
+        ArtifactVersionError,
+        match=r"was written by version \S+ of hashgnn in format 3, .* install a newer hashgnn$",
+    ):
         open_artifact(path)
 
 
@@ -329,3 +333,28 @@ def test_a_kill_at_a_random_moment_leaves_a_whole_model(tmp_path: Path) -> None:
             writer.kill()
         files = read_artifact(path, read_files)
         assert files["a"] == files["b"]
+
+
+def fails(opened: artifact.Artifact) -> None:
+    raise ParameterError("depth is not a setting")
+
+
+@pytest.mark.parametrize("version", ["99.0", "99.0.1.dev3+g12"])
+def test_what_a_newer_version_wrote_and_this_cannot_read_names_that_version(
+    tmp_path: Path, version: str
+) -> None:
+    path = write(tmp_path / "v1")
+    edit_manifest(path, library_versions={"hashgnn": version})
+    sentence = (
+        f"was written by version {version} of hashgnn, .* depth is not a setting; install version {version}"
+    )
+    with pytest.raises(ArtifactVersionError, match=re.escape(sentence).replace(r"\.\*", ".*")):
+        read_artifact(path, fails)
+
+
+@pytest.mark.parametrize("versions", [{"hashgnn": "0.0.1"}, {"hashgnn": "new"}, {"hashgnn": None}, {}])
+def test_what_no_newer_version_wrote_was_edited(tmp_path: Path, versions: object) -> None:
+    path = write(tmp_path / "v1")
+    edit_manifest(path, library_versions=versions)
+    with pytest.raises(ArtifactDamagedError, match="depth is not a setting; the folder was edited"):
+        read_artifact(path, fails)

@@ -311,3 +311,16 @@ def test_the_loop_trains_any_module() -> None:
     assert model.value.item() == pytest.approx(20, abs=0.5)
     assert positions[:5] == [(0, 150, 0, 4), (0, 150, 1, 4), (0, 150, 2, 4), (0, 150, 3, 4), (1, 150, 0, 4)]
     assert (run.epoch, run.best_epoch, run.global_step) == (150, 150, 600)
+
+
+def test_a_run_resumes_on_another_number_of_threads_with_a_word(blocks: Interactions, tmp_path: Path) -> None:
+    whole = train(blocks, quick("default"), options=run_options(0, n_threads=1))
+    with pytest.raises(KeyboardInterrupt):
+        stopped = run_options(0, n_threads=1, checkpoint_dir=tmp_path, callbacks=[InterruptAfter(1)])
+        train(blocks, quick("default"), options=stopped)
+    options = run_options(0, n_threads=2, checkpoint_dir=tmp_path, resume=True)
+    with pytest.warns(TrainingWarning, match="a run with 1 threads, this one has 2; it goes on"):
+        resumed = train(blocks, quick("default"), options=options)
+    losses, expected = ([e["loss"] for e in s.training["history"]] for s in (resumed, whole))
+    assert losses[0] == expected[0]
+    assert losses == pytest.approx(expected, rel=1e-3)

@@ -197,7 +197,7 @@ def train_encoder(
             n_threads=n_threads,
             started=started,
         )
-        described = {"config": run.config, "seed": seed, "device": device.type, "n_threads": n_threads}
+        described = {"config": run.config, "seed": seed, "device": device.type}
         run_loop(
             encoder,
             EmbeddingObjective(graph, view, training.embedding_loss(), batch_size=training.batch_size),

@@ -41,6 +41,7 @@ _LIBRARIES = ("numpy", "pyarrow", "safetensors", "scipy", "torch")
 _OWN_KEYS = ("kind", "format_version", "created", "library_versions", "files", "checksum")
 _MAX_MANIFEST = 16 * 1024 * 1024
 _NO_CHECKSUM = "0" * 64
+_RELEASE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Artifact:
     format_version : int
         That it was written in, from 1 to ``FORMAT_VERSION``.
     created : str
-        Time of writing, UTC, ISO 8601.
+        When its content was made, UTC, ISO 8601.
     library_versions : dict of str to str
         hashgnn, Python and the libraries that were installed at the time of writing.
     document : dict
@@ -83,7 +84,9 @@ class Artifact:
 
 
 @contextmanager
-def write_artifact(path: Path, document: Mapping[str, Any], *, overwrite: bool = False) -> Iterator[Path]:
+def write_artifact(
+    path: Path, document: Mapping[str, Any], *, created: str | None = None, overwrite: bool = False
+) -> Iterator[Path]:
     """Yield an empty folder to fill; when the block ends well it stands at ``path`` with its manifest.
 
     On any error, a crash or a kill included, ``path`` is as it was before.
@@ -94,6 +97,9 @@ def write_artifact(path: Path, document: Mapping[str, Any], *, overwrite: bool =
         A link to a folder is followed.
     document : mapping
         JSON values kept in the manifest; NumPy scalars become numbers, NaN is refused.
+    created : str, optional
+        When its content was made, UTC, ISO 8601; ``None`` is now. With the same content and libraries, the
+        same ``created`` gives the same bytes.
     overwrite : bool, default=False
         Replace a saved model at ``path``. Anything else that is not an empty folder is never replaced.
 
@@ -113,7 +119,7 @@ def write_artifact(path: Path, document: Mapping[str, Any], *, overwrite: bool =
     manifest = {
         "kind": _KIND,
         "format_version": FORMAT_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
         "library_versions": _library_versions(),
         **document,
     }
@@ -177,9 +183,30 @@ def _read(artifact: Artifact, read: Callable[[Artifact], T]) -> T:
     except FileNotFoundError as error:
         raise ArtifactDamagedError(f"{artifact.path}: {error.filename} is missing") from None
     except (HashGNNError, KeyError, TypeError, ValueError, OSError) as error:
+        writer = str(artifact.library_versions.get("hashgnn"))
+        if _release(writer) > _release(__version__):
+            raise ArtifactVersionError(
+                f"{artifact.path}: was written by version {writer} of hashgnn, and this is {__version__}, "
+                f"which cannot read it: {error}; install version {writer}"
+            ) from error
         raise ArtifactDamagedError(
             f"{artifact.path}: its files do not fit together, {error}; the folder was edited"
         ) from error
+
+
+def _writer(manifest: Mapping[str, Any]) -> str:
+    """Return the version of hashgnn that wrote a manifest, as far as it says so."""
+    versions = manifest.get("library_versions")
+    found = versions.get("hashgnn") if isinstance(versions, dict) else None
+    return (
+        f"version {found:.40} of hashgnn" if isinstance(found, str) and _release(found) else "a later version"
+    )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with; none where it is no version."""
+    found = _RELEASE.match(version)
+    return tuple(int(number) for number in found[0].split(".")) if found else ()
 
 
 def _mark(path: Path) -> tuple[int, ...] | None:
@@ -240,7 +267,7 @@ def _parse(path: Path, raw: bytes) -> dict[str, Any]:
         raise ArtifactDamagedError(f"{path}: {MANIFEST} has the format version {version!r:.80}")
     if version > FORMAT_VERSION:
         raise ArtifactVersionError(
-            f"{path}: written in format {version}, but hashgnn {__version__} reads up to format "
+            f"{path}: was written by {_writer(manifest)} in format {version}, but hashgnn {__version__} reads up to format "
             f"{FORMAT_VERSION}; install a newer hashgnn"
         )
     checksum = manifest.get("checksum")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ class ModelState:
         Share of the exact best items by code that a search shall find.
     data_statistics, metrics, training : mapping
         JSON values: of the training data, of the validation, of the run.
+    created : str
+        When the model was made, UTC, ISO 8601; its artifacts keep it. So the same model saved again is the
+        same bytes.
     checksum : str or None
         Of the artifact that the state was read from.
 
@@ -54,6 +58,7 @@ class ModelState:
     data_statistics: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     checksum: str | None = None
 
     def __post_init__(self) -> None:

@@ -68,7 +68,7 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         "training": dict(state.training),
         "fold_in": {"kind": kind_of(state.fold_in), "params": state.fold_in.params},
     }
-    with write_artifact(Path(path), document, overwrite=overwrite) as folder:
+    with write_artifact(Path(path), document, created=state.created, overwrite=overwrite) as folder:
         _write_ids(folder / _USERS, state.users.ids)
         _write_ids(folder / _ITEMS, state.items.ids)
         index = state.items.index or HammingIndex(state.items.codes, state.items.bias)
@@ -156,6 +156,7 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
         data_statistics=document["data_statistics"],
         metrics=document["metrics"],
         training=document["training"],
+        created=artifact.created,
         checksum=artifact.checksum,
     )
 

@@ -114,7 +114,7 @@ def train(
             facts=objective.facts,
             started=started,
         )
-        described = {"config": run.config, "seed": seed, "device": device.type, "n_threads": n_threads}
+        described = {"config": run.config, "seed": seed, "device": device.type}
         run_loop(
             model,
             objective,

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from hashgnn._files import atomic_file
+from hashgnn._tensors import map_file
 from hashgnn._types import Array
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError
 
@@ -124,7 +125,7 @@ def reading_index(path: Path, kind: str, *, verify: bool) -> Iterator[SavedIndex
     """
     with _opened(path) as file:
         header = _read_header(path, file)
-        whole = np.asarray(np.memmap(file, np.uint8, "r"))
+        whole = map_file(file)
     if header.get("kind") != kind:
         raise ArtifactError(f"{path}: it holds an index of the kind {header.get('kind')!r}, not {kind!r}")
     try:

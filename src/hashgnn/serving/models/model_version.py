@@ -37,7 +37,7 @@ class ModelVersion:
     folder : Path
         Where it lies, links resolved.
     created : str
-        When it was saved, UTC, ISO 8601.
+        When the model was made, UTC, ISO 8601.
     fitted : FittedModel
     metadata : ItemMetadata or None
     loaded : float
@@ -67,7 +67,7 @@ class ModelVersion:
 
     @property
     def created_seconds(self) -> float:
-        """When it was saved, seconds since 1970."""
+        """When the model was made, seconds since 1970."""
         return datetime.fromisoformat(self.created).timestamp()
 
     @cached_property
@@ -233,6 +233,7 @@ def _drop_pages(state: ModelState) -> None:
         owner: Any = table
         while isinstance(owner, np.ndarray):
             owner = owner.base
+        owner = getattr(owner, "obj", owner)  # a mapped file is reached through a memoryview
         if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             owner.madvise(mmap.MADV_DONTNEED)
 

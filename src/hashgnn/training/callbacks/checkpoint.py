@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import nn
 
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn.data import Interactions
-from hashgnn.errors import ArtifactDamagedError, ParameterError
+from hashgnn.errors import ArtifactDamagedError, ParameterError, TrainingWarning
 from hashgnn.runs import Callback, Run, RunState
 
 FILE_NAME = "checkpoint.safetensors"
@@ -74,6 +75,7 @@ class Checkpoint(Callback):
         metadata = {
             "format": _FORMAT,
             "identity": self._identity,
+            "n_threads": str(run.n_threads),
             "state": json.dumps(asdict(run.state)),
         }
         arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
@@ -88,6 +90,11 @@ class Checkpoint(Callback):
             If the checkpoint belongs to other data, other settings or another seed.
         ArtifactDamagedError
             If the file cannot be read.
+
+        Warns
+        -----
+        TrainingWarning
+            If it was written with another number of threads, whose sums round differently.
         """
         if not self._path.exists():
             return
@@ -98,6 +105,14 @@ class Checkpoint(Callback):
             raise ParameterError(
                 f"{self._path}: the checkpoint is of a run with other data, settings or seed; "
                 "resume with those, or remove the file to start anew"
+            )
+        former = metadata.get("n_threads", str(run.n_threads))
+        if former != str(run.n_threads):
+            warnings.warn(
+                f"{self._path}: the checkpoint is of a run with {former} threads, this one has "
+                f"{run.n_threads}; it goes on, and its last digits may differ",
+                TrainingWarning,
+                stacklevel=2,
             )
         groups: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
         for name, array in arrays.items():
