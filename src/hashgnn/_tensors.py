@@ -123,4 +123,7 @@ def _view(path: Path, name: str, entry: Any, body: Array) -> Array:
     raw = body[start:stop]
     if raw.ctypes.data % dtype.itemsize:  # a foreign writer need not align; a copy always is
         raw = np.array(raw)
-    return np.asarray(raw.view(dtype).reshape(shape))
+    if not raw.size:
+        return np.empty(shape, dtype)
+    # The base of the array is no larger than itself: SciPy copies what is a small part of its base.
+    return np.frombuffer(raw.data, dtype).reshape(shape)

@@ -60,9 +60,9 @@ def test_a_mapped_state_reads_its_tables_from_the_files(tmp_path: Path) -> None:
     state = load_state(tmp_path / "v1")
 
     def maps_a_file(array: Any) -> bool:
-        while isinstance(array, np.ndarray):
-            array = array.base
-        return isinstance(array, memoryview) and isinstance(array.obj, mmap.mmap)
+        while isinstance(array, np.ndarray | memoryview):
+            array = array.base if isinstance(array, np.ndarray) else array.obj
+        return isinstance(array, mmap.mmap)
 
     for table in (
         state.users.embeddings,

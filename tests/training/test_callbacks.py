@@ -15,7 +15,7 @@ from tests.training.quick import InterruptAfter, quick, run_options
 
 import hashgnn.training.callbacks.progress_report as progress_report
 from hashgnn.data import Interactions, split
-from hashgnn.errors import CallbackError, StorageError
+from hashgnn.errors import CallbackError, StorageError, TrainingWarning
 from hashgnn.recommender import HashGNN
 from hashgnn.runs import Callback, Run, RunState
 from hashgnn.training import train

@@ -231,9 +231,8 @@ def _drop_pages(state: ModelState) -> None:
     tables = [state.users.embeddings, state.items.embeddings, *state.fold_in.arrays.values()]
     for table in tables:
         owner: Any = table
-        while isinstance(owner, np.ndarray):
-            owner = owner.base
-        owner = getattr(owner, "obj", owner)  # a mapped file is reached through a memoryview
+        while isinstance(owner, np.ndarray | memoryview):
+            owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
         if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             owner.madvise(mmap.MADV_DONTNEED)
 
