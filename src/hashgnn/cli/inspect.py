@@ -59,7 +59,7 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
 def _print(out: Output, document: dict[str, Any]) -> None:
     config, training = document["config"], document["training"]
     rows: list[tuple[str, Any]] = [
-        ("model", f"{document['path']}, written {document['created']}"),
+        ("model", f"{document['path']}, made {document['created']}"),
         ("written by", f"hashgnn {document['library_versions'].get('hashgnn', '?')}"),
         ("users", document["n_users"]),
         ("items", document["n_items"]),

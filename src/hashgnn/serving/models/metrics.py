@@ -79,13 +79,13 @@ class Metrics:
         )
         self._created = Gauge(
             "hashgnn_model_created_timestamp_seconds",
-            "When the model was saved.",
+            "When the model was made.",
             registry=own,
             multiprocess_mode="livemax",
         )
         self._age = Gauge(
             "hashgnn_model_age_seconds",
-            "Since the model was saved.",
+            "Since the model was made.",
             registry=own,
             multiprocess_mode="livemax",
         )
@@ -93,7 +93,7 @@ class Metrics:
         self._saved = time.time()
 
     def set_versions(self, current: str, next_version: str | None, created: float) -> None:
-        """Set which versions answer, and when the current one was saved, in seconds since 1970."""
+        """Set which versions answer, and when the current one was made, in seconds since 1970."""
         versions = {"current": current}
         if next_version is not None:
             versions["next"] = next_version

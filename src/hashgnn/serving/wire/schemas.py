@@ -218,9 +218,9 @@ class ModelResponse(BaseModel):
 
     version: str
     checksum: str
-    created: str = Field(description="When the model was saved, UTC.")
+    created: str = Field(description="When the model was made, UTC.")
     loaded: str = Field(description="When this service opened it, UTC.")
-    age_seconds: float = Field(description="Since the model was saved.")
+    age_seconds: float = Field(description="Since the model was made.")
     next_version: str | None = Field(description="A second version that answers a share of the users.")
     next_share: float
     n_users: int
