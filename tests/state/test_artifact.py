@@ -114,7 +114,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"its manifest\.json has the kind 'photo album'$"):
         open_artifact(tmp_path)
     (tmp_path / MANIFEST).write_text("[" * 100_000)
-    with pytest.raises(ArtifactDamagedError, match="is not valid JSON"):
+    with pytest.raises(ArtifactDamagedError, match="manifest.json cannot be read, it nests deeper than 32"):
         open_artifact(tmp_path)
 
 
@@ -122,7 +122,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_manifest_cannot_name_a_file_outside_its_folder(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "v1")
     edit_manifest(path, files={name: {"bytes": 1, "sha256": "0" * 64}})
-    with pytest.raises(ArtifactDamagedError, match="is incomplete; it was edited"):
+    with pytest.raises(
+        ArtifactDamagedError, match=r"in manifest\.json files.* must match pattern .* it was edited$"
+    ):
         open_artifact(path)
 
 
