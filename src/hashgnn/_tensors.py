@@ -87,6 +87,8 @@ def read_tensors(path: Path, *, mmap: bool = True) -> tuple[dict[str, Array], di
                 )
     except FileNotFoundError:
         raise ArtifactDamagedError(f"{path}: the file is missing") from None
+    except OSError as error:
+        raise ArtifactDamagedError(f"{path}: cannot be read, {error.strerror}") from None
     except ArtifactDamagedError:
         raise
     except ValueError as error:
