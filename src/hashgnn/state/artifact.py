@@ -77,14 +77,14 @@ _Version = Annotated[str, Field(max_length=100)]
 
 
 class _File(Declared):
-    """What the manifest says of a file."""
+    """Size and checksum of a file in the manifest."""
 
     bytes: Size
     sha256: Sha256
 
 
 class _Manifest(Declared):
-    """What the manifest of a folder of any kind may hold; what a model adds is checked by its reader."""
+    """Fields that the manifest of any folder must hold; those of a model are checked by its reader."""
 
     created: Annotated[str, Field(max_length=40), AfterValidator(_check_time)]
     library_versions: Annotated[dict[_Version, _Version], Field(max_length=100)]

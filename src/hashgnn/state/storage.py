@@ -41,7 +41,7 @@ class _FoldIn(Declared):
 
 
 class _Document(Declared):
-    """What the manifest of a model holds besides the entries of every folder."""
+    """Fields that the manifest of a model holds besides those of every folder."""
 
     config: dict[str, Any]
     n_users: Count

@@ -48,7 +48,7 @@ class _Section(Declared):
 
 
 class Header(Declared):
-    """What the header of a file may hold; other keys are ignored.
+    """Fields that the header of a file may hold; other keys are ignored.
 
     Attributes
     ----------
