@@ -16,6 +16,7 @@ LEVELS = {
         "errors",
         "_checks",
         "_rng",
+        "_declared",
         "_files",
         "_frames",
         "_json_text",

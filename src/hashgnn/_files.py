@@ -7,10 +7,12 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from hashgnn.errors import HashGNNError, StorageError
@@ -18,6 +20,37 @@ from hashgnn.errors import HashGNNError, StorageError
 _ASIDE = ".old"
 _AT_FDCWD = -100  # names are relative to the working directory
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
+
+
+def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
+    """Open a regular file to read, without waiting for whoever would write to a pipe.
+
+    Parameters
+    ----------
+    path : Path
+    follow : bool, default=True
+        Follow a link at ``path``; ``False`` refuses one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, is no regular file, or is a link that is not to be followed.
+    """
+    _check_regular(path, os.stat(path, follow_symlinks=follow))
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags if follow else flags | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        _check_regular(path, os.fstat(descriptor))  # another file may have taken its place
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        what = "it is a link" if stat.S_ISLNK(status.st_mode) else "it is no regular file"
+        raise OSError(errno.EINVAL, what, str(path))
 
 
 def sha256_file(path: Path) -> str:

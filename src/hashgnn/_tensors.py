@@ -14,16 +14,19 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
 import safetensors.numpy
+from pydantic import Field
 
-from hashgnn._files import atomic_file
+from hashgnn._declared import Declared, Size, check_fields, read_json
+from hashgnn._files import atomic_file, open_regular
 from hashgnn._types import Array
 from hashgnn.errors import ArtifactDamagedError
 
-_MAX_HEADER = 16 * 1024 * 1024
+_MAX_HEADER = 1024 * 1024
+_MAX_LENGTH = 65536  # of an axis of an array without entries; others are bounded by the bytes of the file
 _DTYPES = {
     "BOOL": np.bool_,
     "U8": np.uint8,
@@ -38,6 +41,14 @@ _DTYPES = {
     "F32": np.float32,
     "F64": np.float64,
 }
+
+
+class _Entry(Declared):
+    """One tensor in the header."""
+
+    dtype: str
+    shape: Annotated[list[Size], Field(max_length=8)]
+    data_offsets: Annotated[list[Size], Field(min_length=2, max_length=2)]
 
 
 def write_tensors(
@@ -88,38 +99,49 @@ def read_tensors(path: Path, *, mmap: bool = True) -> tuple[dict[str, Array], di
         If the file is missing, truncated, or its header does not describe its bytes.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or not 2 <= length <= min(size - 8, _MAX_HEADER):
                 raise ArtifactDamagedError(f"{path}: not a safetensors file, its header length is {length}")
-            header = json.loads(file.read(length))
+            header = read_json(file.read(length))
+            body: Array = np.empty(0, np.uint8)
+            if size > 8 + length:
+                body = map_file(file)[8 + length :]
     except FileNotFoundError:
         raise ArtifactDamagedError(f"{path}: the file is missing") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise ArtifactDamagedError(f"{path}: the safetensors header is not valid JSON") from None
+    except OSError as error:
+        raise ArtifactDamagedError(f"{path}: cannot be read, {error.strerror}") from None
+    except ArtifactDamagedError:
+        raise
+    except ValueError as error:
+        raise ArtifactDamagedError(f"{path}: the safetensors header cannot be read, {error}") from None
     if not isinstance(header, dict):
         raise ArtifactDamagedError(f"{path}: the safetensors header is not an object")
     metadata = header.pop("__metadata__", {})
-    body: Array = np.empty(0, np.uint8)
-    if size > 8 + length:
-        with path.open("rb") as file:
-            body = map_file(file)[8 + length :] if mmap else np.fromfile(file, np.uint8, offset=8 + length)
+    if not isinstance(metadata, dict):
+        raise ArtifactDamagedError(f"{path}: the metadata of the safetensors header is not an object")
+    if not mmap:
+        body = np.array(body)
     arrays = {name: _view(path, name, entry, body) for name, entry in header.items()}
-    return arrays, {str(key): str(value) for key, value in dict(metadata).items()}
+    if sum(array.nbytes for array in arrays.values()) > body.size:
+        raise ArtifactDamagedError(f"{path}: its tensors overlap")
+    return arrays, {str(key): str(value) for key, value in metadata.items()}
 
 
 def _view(path: Path, name: str, entry: Any, body: Array) -> Array:
     try:
-        dtype = np.dtype(_DTYPES[entry["dtype"]])
-        shape = tuple(int(length) for length in entry["shape"])
-        start, stop = (int(offset) for offset in entry["data_offsets"])
-        if min(shape, default=0) < 0 or not 0 <= start <= stop <= body.size:
+        declared = check_fields(_Entry, entry)
+        dtype = np.dtype(_DTYPES[declared.dtype])
+        shape, (start, stop) = tuple(declared.shape), declared.data_offsets
+        if not 0 <= start <= stop <= body.size or max(shape, default=0) > max(body.size, _MAX_LENGTH):
             raise ValueError
         if stop - start != math.prod(shape) * dtype.itemsize:
             raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise ArtifactDamagedError(f"{path}: the entry of tensor {name!r} does not fit the file") from None
+    except (KeyError, ValueError):
+        raise ArtifactDamagedError(
+            f"{path}: the entry of tensor {name!r:.80} does not fit the file"
+        ) from None
     raw = body[start:stop]
     if raw.ctypes.data % dtype.itemsize:  # a foreign writer need not align; a copy always is
         raw = np.array(raw)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,25 @@ def test_a_setting_without_key_or_value_is_refused(text: str) -> None:
 def test_a_config_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_recipe("paper").n_bits = 64  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"base = {'[' * 100_000}",
+        f"base = {'[' * 100_000}{']' * 100_000}",
+        "a." * 100_000 + "b = 1",
+        "a." * 250 + "b = 1",
+    ],
+)
+def test_a_recipe_that_nests_deeply_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "deep.toml").write_text(text)
+    with pytest.raises(ParameterError, match=r"deep\.toml: "):
+        load_recipe(tmp_path / "deep.toml")
+    assert parse_setting(f"encoder.fan_outs={'[' * 100_000}")[1] == "[" * 100_000
+
+
+def test_a_recipe_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(ParameterError, match="the recipe cannot be read, it is no regular file"):
+        load_recipe(tmp_path / "pipe.toml")

@@ -116,8 +116,8 @@ def test_a_saved_index_of_another_kind_or_with_embeddings_that_do_not_fit_is_ref
         HammingIndex.load(path)
     for old, new, sentence in (
         ('"width": 33', '"width": 34', "its embeddings do not fit 400 codes and a width of 34"),
-        ('"dtype": "int8"', '"dtype": "int9"', "do not fit one another, 'embeddings.int9'"),
-        ('"width": 33', '"depth": 33', "do not fit one another, 'width'"),
+        ('"dtype": "int8"', '"dtype": "int9"', "dtype must be 'float32', 'float16' or 'int8', got 'int9'"),
+        ('"width": 33', '"depth": 33', "in its header width or dtype is missing"),
         ("scale.float32", "scales.float32", "its embeddings do not fit 400 codes"),
     ):
         HierarchicalIndex(HammingIndex(CODES), VECTORS, dtype="int8").save(path)

@@ -118,7 +118,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"its manifest\.json has the kind 'photo album'$"):
         open_artifact(tmp_path)
     (tmp_path / MANIFEST).write_text("[" * 100_000)
-    with pytest.raises(ArtifactDamagedError, match="is not valid JSON"):
+    with pytest.raises(ArtifactDamagedError, match="manifest.json cannot be read, it nests deeper than 32"):
         open_artifact(tmp_path)
 
 
@@ -126,7 +126,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_manifest_cannot_name_a_file_outside_its_folder(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "v1")
     edit_manifest(path, files={name: {"bytes": 1, "sha256": "0" * 64}})
-    with pytest.raises(ArtifactDamagedError, match="is incomplete; it was edited"):
+    with pytest.raises(
+        ArtifactDamagedError, match=r"in manifest\.json files.* must match pattern .* it was edited$"
+    ):
         open_artifact(path)
 
 
@@ -352,7 +354,7 @@ def test_what_a_newer_version_wrote_and_this_cannot_read_names_that_version(
         read_artifact(path, fails)
 
 
-@pytest.mark.parametrize("versions", [{"hashgnn": "0.0.1"}, {"hashgnn": "new"}, {"hashgnn": None}, {}])
+@pytest.mark.parametrize("versions", [{"hashgnn": "0.0.1"}, {"hashgnn": "new"}, {}])
 def test_what_no_newer_version_wrote_was_edited(tmp_path: Path, versions: object) -> None:
     path = write(tmp_path / "v1")
     edit_manifest(path, library_versions=versions)

@@ -159,10 +159,10 @@ class BinaryCodes:
         """
         tensors, metadata = read_tensors(Path(path), mmap=mmap)
         if "codes" not in tensors:
-            raise ArtifactError(f"{path}: holds no tensor named 'codes', found {sorted(tensors)}")
+            raise ArtifactError(f"{path}: holds no tensor named 'codes', found {sorted(tensors)!s:.200}")
         for key, expected in _LAYOUT.items():
             if metadata.get(key) != expected:
-                raise ArtifactError(f"{path}: {key} must be {expected!r}, got {metadata.get(key)!r}")
+                raise ArtifactError(f"{path}: {key} must be {expected!r}, got {metadata.get(key)!r:.80}")
         try:
             return cls(tensors["codes"], int(metadata.get("n_bits", "")))
         except ValueError as error:

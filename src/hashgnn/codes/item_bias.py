@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn._checks import check_int
+from hashgnn._checks import check_float, check_int
 from hashgnn._types import Array
 from hashgnn.codes.binary_codes import BinaryCodes
 from hashgnn.errors import ParameterError
 
 _STEP = 2.0  # one differing bit costs two points of score
 _MAX_PENALTY = 255  # one byte per item
+MAX_TOP = 2.0**20  # far beyond the width of any code, and exact enough in float32
 
 
 class ItemBias:
@@ -26,7 +27,8 @@ class ItemBias:
     penalty : ndarray of shape (n_items,), uint8
         Bits added to each item's distance. Zero is the largest bias.
     top : float
-        The bias of an item whose penalty is zero. It shifts all scores equally and changes no order.
+        The bias of an item whose penalty is zero, at most 2**20 either way. It shifts all scores equally and
+        changes no order.
     """
 
     __slots__ = ("penalty", "top")
@@ -42,10 +44,9 @@ class ItemBias:
             )
         view = np.ascontiguousarray(array).view()
         view.flags.writeable = False
-        if not np.isfinite(top):
-            raise ParameterError(f"top must be a finite number, got {top!r}")
+        value = check_float("top", top, minimum=-MAX_TOP, maximum=MAX_TOP)
         object.__setattr__(self, "penalty", view)
-        object.__setattr__(self, "top", float(top))
+        object.__setattr__(self, "top", value)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ItemBias is immutable; {name} cannot be set")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn._checks import quote_some
-from hashgnn._files import atomic_file
+from hashgnn._files import atomic_file, open_regular
 from hashgnn.config.model_config import ModelConfig
 from hashgnn.errors import ParameterError
 
@@ -23,6 +24,7 @@ RECIPES = {
 
 _DEFAULT = "default"  # the settings' own defaults, so it has no file
 _MAX_BYTES = 1_000_000
+_MAX_DOTS = 256  # of dotted names in a line: reading longer ones takes quadratic time
 
 
 def load_recipe(recipe: str | Path = _DEFAULT, **settings: Any) -> ModelConfig:
@@ -74,7 +76,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise ParameterError(f"a setting must be written key=value, got {text!r}")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return key, value
 
 
@@ -92,21 +94,29 @@ def _read(recipe: str | Path, depth: int) -> ModelConfig:
     if depth > 8:
         raise ParameterError(f"{path}: recipes are based on one another in a circle")
     try:
-        raw = path.read_bytes()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ParameterError(f"{path}: the recipe cannot be read, {error.strerror}") from None
     if len(raw) > _MAX_BYTES:
-        raise ParameterError(f"{path}: a recipe must be smaller than {_MAX_BYTES} bytes, got {len(raw)}")
+        raise ParameterError(f"{path}: a recipe must be smaller than {_MAX_BYTES} bytes, got {size}")
+    if any(line.count(b".") > _MAX_DOTS for line in raw.splitlines()):
+        raise ParameterError(f"{path}: a line of a recipe must hold at most {_MAX_DOTS} dots")
     try:
         values = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path}: the recipe is not valid TOML, {error}") from None
+    except RecursionError:
+        raise ParameterError(f"{path}: the recipe is nested too deeply") from None
     base = values.pop("base", _DEFAULT)
     if not isinstance(base, str):
         raise ParameterError(f"{path}: base must be a recipe's name or path, got {base!r}")
     parent = _read(base if base in RECIPES else path.parent / base, depth + 1)
     try:
         return parent.replace(**values)
+    except RecursionError:
+        raise ParameterError(f"{path}: the recipe is nested too deeply") from None
     except ParameterError as error:
         raise ParameterError(f"{path}: {error}") from None
 

@@ -133,7 +133,13 @@ class FoldIn(ABC):
         if array is None or array.shape != (length,):
             shape = "none" if array is None else array.shape
             raise ParameterError(f"the array {name} must have shape ({length},), got {shape}")
-        return np.asarray(array, dtype=np.float32)
+        return self._finite(name, array)
+
+    def _finite(self, name: str, array: Array) -> Array:
+        values = np.asarray(array, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise ParameterError(f"the array {name} must be finite, got NaN or infinity")
+        return values
 
     def _number(self, name: str) -> float:
         value = self._params.get(name)

@@ -63,7 +63,7 @@ class LayeredFoldIn(FoldIn):
         if array is None or array.ndim != 1:
             shape = "none" if array is None else array.shape
             raise ParameterError(f"the array {name} must have shape (n,), got {shape}")
-        return np.asarray(array, np.float32)
+        return self._finite(name, array)
 
 
 def leaky(x: Array, slope: float) -> Array:

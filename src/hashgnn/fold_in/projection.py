@@ -110,4 +110,6 @@ class HashProjection:
         values = np.asarray(self._arrays.get(name, np.zeros(self.n_bits)), np.float32)
         if values.shape != (self.n_bits,):
             raise ParameterError(f"{name} must have shape ({self.n_bits},), got {values.shape}")
+        if not np.isfinite(values).all():
+            raise ParameterError(f"{name} must be finite, got NaN or infinity")
         return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,9 @@ def build_index(
     return build(_Request(codes, item_bias, recall, queries, n_threads, limit, options))
 
 
-def load_index(path: str | Path, *, verify: bool = False) -> MutableIndex[Any]:
+def load_index(
+    path: str | Path, *, verify: bool = False, kinds: Collection[str] | None = None
+) -> MutableIndex[Any]:
     """Open a saved index of any kind, memory-mapped; the header of the file says which kind it is.
 
     Nothing is clustered, tuned or packed again. Only the hash tables of :class:`MultiIndexHashing` are made
@@ -145,6 +147,8 @@ def load_index(path: str | Path, *, verify: bool = False) -> MutableIndex[Any]:
     verify : bool, default=False
         Compare the checksums of all sections, which reads the whole file. The checksum of the header is
         always compared.
+    kinds : collection of str, optional
+        Kinds that the caller has a use for; a file of another one is refused unopened. ``None`` takes all.
 
     Raises
     ------
@@ -159,9 +163,10 @@ def load_index(path: str | Path, *, verify: bool = False) -> MutableIndex[Any]:
     ...     load_index(f"{folder}/items.hgx")
     HammingIndex(n=3, n_bits=16, item_bias=False)
     """
-    kind = read_kind(Path(path))
-    if kind not in SAVED_INDEXES:
+    kind, known = read_kind(Path(path)), SAVED_INDEXES if kinds is None else kinds
+    if kind not in known:
+        expected = "this library knows" if kinds is None else "needed here is"
         raise ArtifactError(
-            f"{path}: it holds an index of the kind {kind!r}, this library knows {', '.join(map(repr, SAVED_INDEXES))}"
+            f"{path}: it holds an index of the kind {kind!r:.80}, {expected} {', '.join(map(repr, known))}"
         )
     return SAVED_INDEXES[kind].load(path, verify=verify)

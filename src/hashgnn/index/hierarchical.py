@@ -51,17 +51,22 @@ class EmbeddedStore:
     @classmethod
     def of_file(cls, saved: SavedIndex) -> EmbeddedStore:
         """Return the mapped codes and embeddings of a file."""
-        values = saved.values
-        n_codes, width, dtype = int(values["n_codes"]), int(values["width"]), values["dtype"]
+        n_codes, width, dtype = saved.header.n_codes, saved.header.width, saved.header.dtype
+        if width is None or dtype is None:
+            raise ArtifactDamagedError(
+                f"{saved.path}: in its header width or dtype is missing; it was edited"
+            )
         name = f"embeddings.{dtype}"
         rows, scale = saved.sections[name], saved.sections.get(_SCALE)
-        if dtype not in _DTYPES or len(rows) != n_codes * width or (dtype == "int8") != (scale is not None):
+        if len(rows) != n_codes * width or (dtype == "int8") != (scale is not None):
             raise ArtifactDamagedError(
                 f"{saved.path}: its embeddings do not fit {n_codes} codes and a width of {width}"
             )
+        if scale is not None and not np.isfinite(scale).all():
+            raise ArtifactDamagedError(f"{saved.path}: the scales of its embeddings must be finite")
         if scale is not None and len(scale) != n_codes:
             raise ArtifactDamagedError(f"{saved.path}: it must have a scale for each of {n_codes} codes")
-        in_lists = "n_lists" in values
+        in_lists = saved.header.n_lists is not None
         store = ListStore.of_file(saved) if in_lists else CodeStore.of_file(saved, (name, _SCALE))
         return cls(store, rows.reshape(n_codes, width), scale)
 
@@ -354,7 +359,12 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         n_candidates = min(size * check_int("oversampling", oversampling, minimum=1), len(state))
         arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
         checked = EmbeddedCodes(queries.codes, vectors)
-        return Matches(*state.search(checked, n_candidates, arguments, n_probe=n_probe))
+        found = Matches(*state.search(checked, n_candidates, arguments, n_probe=n_probe))
+        if not np.isfinite(found.scores[found.valid]).all():
+            raise ParameterError(
+                "inner products must be finite, got NaN or infinity; an embedding is too large, or not finite"
+            )
+        return found
 
     def _settings(self) -> Mapping[str, int]:
         lists = {} if self._n_probe is None else {"n_probe": self._n_probe}

@@ -12,6 +12,7 @@ from hashgnn import _native
 from hashgnn._checks import check_int
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.errors import ArtifactDamagedError
 from hashgnn.index._arguments import check_k, check_queries, check_query_bits, search_arguments
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
@@ -20,6 +21,9 @@ from hashgnn.index.stores.index_file import Contents, SavedIndex
 from hashgnn.ranking import CandidateFilter, Matches
 
 _MAX_PART = 24  # bits of a part; a table has an entry for each of its values
+# Bytes that the tables of a saved file may take: as many in any case, and for each byte of its codes.
+_FREE_TABLES = 64 << 20
+_GROWTH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +172,13 @@ class MultiIndexHashing(MutableIndex[HashedStore]):
         store = CodeStore.of_file(saved)
         self._n_tables = _check_n_tables(saved.settings["n_tables"], store.n_bits)
         self._query_bits = check_query_bits(saved.settings["query_bits"], store.n_bits)
+        part = -(-store.n_bits // self._n_tables)
+        table_bytes = 4 * self._n_tables * ((1 << part) + len(store))
+        if table_bytes > max(_FREE_TABLES, _GROWTH * (store.nbytes() + len(store))):
+            raise ArtifactDamagedError(
+                f"{saved.path}: its n_tables must keep hash tables within {_GROWTH} times the codes, "
+                f"got {self._n_tables} tables of {table_bytes} bytes together"
+            )
         self._begin(HashedStore.build(store, store.codes(), self._n_tables))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn._types import Array
-from hashgnn.errors import ParameterError
+from hashgnn.errors import ArtifactDamagedError, ParameterError
 from hashgnn.fold_in import HashMap
 from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
 from hashgnn.index.scores import (
@@ -109,7 +109,23 @@ class SearchWays:
         """Return the best ``k`` of each query among its candidates; ties go to the smaller position.
 
         Codes are searched by the index. Floats over everything are matrix products, in blocks of rows.
+
+        Raises
+        ------
+        ArtifactDamagedError
+            If a score is NaN or infinite. Training keeps every table finite, so the model was edited.
         """
+        found = self._search(queries, options, candidates)
+        if not np.isfinite(found.scores[found.valid]).all():
+            raise ArtifactDamagedError(
+                f"the scores of {options.search!r} search must be finite, got NaN or infinity; "
+                "the tables of this model were edited"
+            )
+        return found
+
+    def _search(
+        self, queries: EncodedEntities, options: SearchOptions, candidates: CandidateFilter
+    ) -> Matches:
         way = options.search
         if way == "float":
             return self._search_floats(queries, options.k, candidates)

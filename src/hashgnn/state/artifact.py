@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +18,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
 from hashgnn import __version__
 from hashgnn._checks import quote_some
-from hashgnn._files import atomic_directory, set_aside, sha256_file
+from hashgnn._declared import Declared, Sha256, Size, check_fields, read_json
+from hashgnn._files import atomic_directory, open_regular, set_aside, sha256_file
 from hashgnn.errors import (
     ArtifactDamagedError,
     ArtifactError,
@@ -39,12 +42,55 @@ MANIFEST = "manifest.json"
 _KIND = "hashgnn"
 _LIBRARIES = ("numpy", "pyarrow", "safetensors", "scipy", "torch")
 _OWN_KEYS = ("kind", "format_version", "created", "library_versions", "files", "checksum")
-_MAX_MANIFEST = 16 * 1024 * 1024
+_MAX_MANIFEST = 4 * 1024 * 1024
+_MAX_FILES = 256
+_SHOWN = 400  # characters of a reader's error that a message repeats
 _NO_CHECKSUM = "0" * 64
 _RELEASE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PLAIN_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$"
+
+# What a reader may raise about a file that is not what it should be.
+_READING = (
+    HashGNNError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 T = TypeVar("T")
+
+
+def _check_time(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None and moment.year > 1:
+            moment.timestamp()
+            return text
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be a time in ISO 8601 with its offset from UTC")
+
+
+_Version = Annotated[str, Field(max_length=100)]
+
+
+class _File(Declared):
+    """Size and checksum of a file in the manifest."""
+
+    bytes: Size
+    sha256: Sha256
+
+
+class _Manifest(Declared):
+    """Fields that the manifest of any folder must hold; those of a model are checked by its reader."""
+
+    created: Annotated[str, Field(max_length=40), AfterValidator(_check_time)]
+    library_versions: Annotated[dict[_Version, _Version], Field(max_length=100)]
+    files: Annotated[dict[Annotated[str, Field(pattern=_PLAIN_NAME)], _File], Field(max_length=_MAX_FILES)]
 
 
 @dataclass(frozen=True)
@@ -182,15 +228,16 @@ def _read(artifact: Artifact, read: Callable[[Artifact], T]) -> T:
         raise
     except FileNotFoundError as error:
         raise ArtifactDamagedError(f"{artifact.path}: {error.filename} is missing") from None
-    except (HashGNNError, KeyError, TypeError, ValueError, OSError) as error:
+    except _READING as error:
+        reason = f"{' '.join(str(error).split()):.{_SHOWN}}"
         writer = str(artifact.library_versions.get("hashgnn"))
         if _release(writer) > _release(__version__):
             raise ArtifactVersionError(
                 f"{artifact.path}: was written by version {writer} of hashgnn, and this is {__version__}, "
-                f"which cannot read it: {error}; install version {writer}"
+                f"which cannot read it: {reason}; install version {writer}"
             ) from error
         raise ArtifactDamagedError(
-            f"{artifact.path}: its files do not fit together, {error}; the folder was edited"
+            f"{artifact.path}: its files do not fit together, {reason}; the folder was edited"
         ) from error
 
 
@@ -226,39 +273,43 @@ def _manifest_bytes(path: Path) -> bytes:
         raise ArtifactError(f"{path}: a saved model is a folder, this is a file")
     manifest = folder / MANIFEST
     try:
-        if manifest.stat().st_size > _MAX_MANIFEST:
-            raise ArtifactDamagedError(f"{path}: {MANIFEST} is larger than {_MAX_MANIFEST} bytes")
-        return manifest.read_bytes()
+        with open_regular(manifest, follow=False) as file:
+            raw = file.read(_MAX_MANIFEST + 1)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: not a saved hashgnn model, it has no {MANIFEST}") from None
     except OSError as error:
         raise ArtifactError(f"{path}: {MANIFEST} cannot be read, {error.strerror}") from None
+    if len(raw) > _MAX_MANIFEST:
+        raise ArtifactDamagedError(f"{path}: {MANIFEST} is larger than {_MAX_MANIFEST} bytes")
+    return raw
 
 
 def _check(path: Path, raw: bytes, *, verify: bool, n_threads: int = 1) -> Artifact:
-    manifest = _parse(path, raw)
-    folder, files = set_aside(path) or path, manifest["files"]
+    manifest, declared = _parse(path, raw)
+    folder, files = set_aside(path) or path, declared.files
     with ThreadPoolExecutor(n_threads, thread_name_prefix="checksums") as threads:
         # Results come in the order of the manifest, so the same fault is reported each time.
         list(threads.map(lambda name: _check_file(path, folder / name, files[name], verify=verify), files))
-    sizes = {name: int(entry["bytes"]) for name, entry in files.items()}
+    sizes = {name: entry.bytes for name, entry in files.items()}
     return Artifact(
         path=folder,
         format_version=manifest["format_version"],
-        created=manifest["created"],
-        library_versions=manifest["library_versions"],
+        created=declared.created,
+        library_versions=declared.library_versions,
         document={key: value for key, value in manifest.items() if key not in _OWN_KEYS},
         sizes=sizes,
         checksum=manifest["checksum"],
     )
 
 
-def _parse(path: Path, raw: bytes) -> dict[str, Any]:
-    """Check the manifest itself: kind, then version, then its own checksum, then its shape."""
+def _parse(path: Path, raw: bytes) -> tuple[dict[str, Any], _Manifest]:
+    """Check the manifest itself: kind, then version, then its own checksum, then its fields."""
     try:
-        manifest: Any = json.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise ArtifactDamagedError(f"{path}: {MANIFEST} is not valid JSON; the file is damaged") from None
+        manifest = read_json(raw)
+    except ValueError as error:
+        raise ArtifactDamagedError(
+            f"{path}: {MANIFEST} cannot be read, {error}; the file is damaged"
+        ) from None
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
     if kind != _KIND:
         raise ArtifactError(f"{path}: not a saved hashgnn model, its {MANIFEST} has the kind {kind!r:.80}")
@@ -275,31 +326,26 @@ def _parse(path: Path, raw: bytes) -> dict[str, Any]:
         raise ArtifactDamagedError(
             f"{path}: the checksum of {MANIFEST} does not match its content; the file is damaged or was edited"
         )
-    if (
-        not isinstance(manifest.get("files"), dict)
-        or not isinstance(manifest.get("library_versions"), dict)
-        or not isinstance(manifest.get("created"), str)
-        or not all(_PLAIN_NAME.fullmatch(name) for name in manifest["files"])
-    ):
-        raise ArtifactDamagedError(f"{path}: {MANIFEST} is incomplete; it was edited")
-    return dict(manifest)
-
-
-def _check_file(path: Path, file: Path, entry: Any, *, verify: bool) -> None:
-    if not isinstance(entry, dict) or not isinstance(entry.get("bytes"), int):
-        raise ArtifactDamagedError(f"{path}: {MANIFEST} does not give the size of {file.name}")
     try:
-        size = file.stat().st_size
-        if size != entry["bytes"]:
-            raise ArtifactDamagedError(
-                f"{path}: {file.name} has {size} bytes, its manifest says {entry['bytes']}; "
-                "the file is truncated or was edited"
-            )
-        if verify and sha256_file(file) != entry.get("sha256"):
-            raise ArtifactDamagedError(
-                f"{path}: checksum of {file.name} does not match its manifest; "
-                "the file is damaged or was edited"
-            )
+        return dict(manifest), check_fields(_Manifest, manifest)
+    except ParameterError as error:
+        raise ArtifactDamagedError(f"{path}: in {MANIFEST} {error}; it was edited") from None
+
+
+def _check_file(path: Path, file: Path, entry: _File, *, verify: bool) -> None:
+    try:
+        with open_regular(file, follow=False) as opened:
+            size = os.fstat(opened.fileno()).st_size
+            if size != entry.bytes:
+                raise ArtifactDamagedError(
+                    f"{path}: {file.name} has {size} bytes, its manifest says {entry.bytes}; "
+                    "the file is truncated or was edited"
+                )
+            if verify and hashlib.file_digest(opened, "sha256").hexdigest() != entry.sha256:
+                raise ArtifactDamagedError(
+                    f"{path}: checksum of {file.name} does not match its manifest; "
+                    "the file is damaged or was edited"
+                )
     except FileNotFoundError:
         raise ArtifactDamagedError(f"{path}: {file.name} is missing") from None
     except OSError as error:

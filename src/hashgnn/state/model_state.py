@@ -107,10 +107,16 @@ def _check_seen(seen: sparse.csr_matrix, shape: tuple[int, int]) -> None:
     _must_equal("shape of seen", tuple(seen.shape), shape)
     indptr, indices = seen.indptr, seen.indices
     n = len(indices)
+    if seen.data.dtype != np.float32 or indptr.dtype.kind != "i" or indices.dtype.kind != "i":
+        raise ParameterError(
+            f"seen must hold float32 weights at signed integers, got {seen.data.dtype} at {indices.dtype}"
+        )
     if indptr[0] != 0 or indptr[-1] != n or (np.diff(indptr) < 0).any() or len(seen.data) != n:
         raise ParameterError("row pointers of seen must ascend from 0 to the number of its entries")
     if n and not 0 <= int(indices.min()) <= int(indices.max()) < shape[1]:
         raise ParameterError(f"columns of seen must be in [0, {shape[1]}), got others")
+    if not np.isfinite(seen.data).all():
+        raise ParameterError("weights of seen must be finite, got NaN or infinity")
     rises = np.diff(indices) > 0
     starts = indptr[1:-1]
     rises[starts[(starts > 0) & (starts < n)] - 1] = True  # a new row may begin anywhere

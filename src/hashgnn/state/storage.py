@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import pyarrow as pa
+from pydantic import Field
 from scipy import sparse
 
+from hashgnn._declared import Count, Declared, check_fields, read_json
+from hashgnn._files import open_regular
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
-from hashgnn.data import FeatureVocabulary, IdMap
-from hashgnn.errors import DataError, ParameterError
+from hashgnn.data import FeatureVocabulary
 from hashgnn.fold_in import HashProjection, build_fold_in, kind_of
 from hashgnn.index import HammingIndex, InvertedFile, load_index
 from hashgnn.state.artifact import Artifact, read_artifact, write_artifact
+from hashgnn.state.id_files import read_ids, read_parquet_ids, write_ids
 from hashgnn.state.indexed_codes import IndexedCodes
 from hashgnn.state.model_state import ModelState
 from hashgnn.state.side import Side
@@ -29,6 +31,27 @@ _SEEN = "seen.safetensors"
 _EMBEDDINGS = "embeddings.safetensors"
 _FOLD_IN, _PROJECTION = "fold_in.safetensors", "projection.safetensors"
 _USER_FEATURES, _ITEM_FEATURES = "user_features.json", "item_features.json"
+
+_ITEM_INDEXES = ("hamming", "inverted-file")  # kinds that a model's items may be in
+
+
+class _FoldIn(Declared):
+    kind: Annotated[str, Field(max_length=64)]
+    params: Annotated[dict[str, Any], Field(max_length=256)]
+
+
+class _Document(Declared):
+    """Fields that the manifest of a model holds besides those of every folder."""
+
+    config: dict[str, Any]
+    n_users: Count
+    n_items: Count
+    index_recall: Annotated[float, Field(gt=0, le=1)] = 1.0
+    data_statistics: dict[str, Any]
+    metrics: dict[str, Any]
+    training: dict[str, Any]
+    fold_in: _FoldIn
+
 
 # Of format 1, which had the items' codes as rows and ids in parquet.
 _USERS_1, _ITEMS_1 = "users.parquet", "items.parquet"
@@ -69,8 +92,8 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         "fold_in": {"kind": kind_of(state.fold_in), "params": state.fold_in.params},
     }
     with write_artifact(Path(path), document, created=state.created, overwrite=overwrite) as folder:
-        _write_ids(folder / _USERS, state.users.ids)
-        _write_ids(folder / _ITEMS, state.items.ids)
+        write_ids(folder / _USERS, state.users.ids)
+        write_ids(folder / _ITEMS, state.items.ids)
         index = state.items.index or HammingIndex(state.items.codes, state.items.bias)
         index.save(folder / _ITEM_INDEX)
         state.users.codes.save(folder / _USER_CODES)
@@ -111,27 +134,31 @@ def load_state(path: str | Path, *, mmap: bool = True, verify: bool = False) -> 
 
 
 def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
-    document = artifact.document
+    document = check_fields(_Document, artifact.document)
+    n_users, n_items = document.n_users, document.n_items
     read_config = ModelConfig.from_format_1 if artifact.format_version == 1 else ModelConfig.from_dict
 
     def tensors(name: str) -> dict[str, Array]:
         return read_tensors(artifact.file(name), mmap=mmap)[0]
 
     if artifact.format_version == 1:
-        user_ids, item_ids = (_read_ids_1(artifact.file(name)) for name in (_USERS_1, _ITEMS_1))
+        user_ids, item_ids = (
+            read_parquet_ids(artifact.file(name), n) for name, n in ((_USERS_1, n_users), (_ITEMS_1, n_items))
+        )
         item_codes = BinaryCodes.load(artifact.file(_ITEM_CODES_1), mmap=mmap)
         item_bias = _read_bias_1(tensors(_BIAS_1)) if _BIAS_1 in artifact.sizes else None
     else:
-        user_ids, item_ids = (_read_ids(artifact.file(name), mmap=mmap) for name in (_USERS, _ITEMS))
-        index = load_index(artifact.file(_ITEM_INDEX))
-        if not isinstance(index, HammingIndex | InvertedFile):
-            raise ParameterError(f"{_ITEM_INDEX} must hold a scan or lists, got a {type(index).__name__}")
+        user_ids, item_ids = (
+            read_ids(artifact.file(name), n, mmap=mmap) for name, n in ((_USERS, n_users), (_ITEMS, n_items))
+        )
+        index = load_index(artifact.file(_ITEM_INDEX), kinds=_ITEM_INDEXES)
+        assert isinstance(index, HammingIndex | InvertedFile)  # the classes of these kinds
         item_codes = IndexedCodes(index)
         item_bias = item_codes.bias
     seen = tensors(_SEEN)
     embeddings = tensors(_EMBEDDINGS)
     return ModelState(
-        config=read_config(document["config"]),
+        config=read_config(document.config),
         users=Side(
             ids=user_ids,
             codes=BinaryCodes.load(artifact.file(_USER_CODES), mmap=mmap),
@@ -150,43 +177,23 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
             shape=(len(user_ids), len(item_ids)),
             copy=False,
         ),
-        fold_in=build_fold_in(document["fold_in"]["kind"], tensors(_FOLD_IN), document["fold_in"]["params"]),
+        fold_in=build_fold_in(document.fold_in.kind, tensors(_FOLD_IN), document.fold_in.params),
         projection=HashProjection(tensors(_PROJECTION)),
-        index_recall=float(document.get("index_recall", 1.0)),
-        data_statistics=document["data_statistics"],
-        metrics=document["metrics"],
-        training=document["training"],
+        index_recall=document.index_recall,
+        data_statistics=document.data_statistics,
+        metrics=document.metrics,
+        training=document.training,
         created=artifact.created,
         checksum=artifact.checksum,
     )
 
 
-def _write_ids(path: Path, ids: IdMap) -> None:
-    table = ids.to_arrow()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-
-
-def _read_ids(path: Path, *, mmap: bool) -> IdMap:
-    try:
-        source = pa.memory_map(str(path)) if mmap else pa.OSFile(str(path))
-        return IdMap.from_arrow(pa.ipc.open_file(source).read_all())
-    except pa.ArrowException as error:
-        raise DataError(f"{path.name} is no table of ids, {error}") from None
-
-
-def _read_ids_1(path: Path) -> IdMap:
-    # read_table would import pyarrow's data sets, and pandas with them: a quarter of a second of a start.
-    import pyarrow.parquet
-
-    return IdMap.from_arrow(pyarrow.parquet.ParquetFile(path).read())
-
-
 def _read_bias_1(tensors: dict[str, Array]) -> ItemBias:
-    return ItemBias(tensors["penalty"], float(tensors["top"][0]))
+    return ItemBias(tensors["penalty"], float(tensors["top"].reshape(-1)[0]))
 
 
 def _read_vocabulary(artifact: Artifact, name: str) -> Any:
     if name not in artifact.sizes:
         return None
-    return FeatureVocabulary.from_dict(json.loads(artifact.file(name).read_text(encoding="utf-8")))
+    with open_regular(artifact.file(name), follow=False) as file:
+        return FeatureVocabulary.from_dict(read_json(file.read(artifact.sizes[name])))

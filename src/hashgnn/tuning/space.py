@@ -151,6 +151,8 @@ def _read(space: str | Path) -> tuple[dict[str, Any], str]:
         raise ParameterError(f"{path}: the space cannot be read, {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path}: the space is not valid TOML, {error}") from None
+    except RecursionError:
+        raise ParameterError(f"{path}: the space is nested too deeply") from None
 
 
 def _parameter(where: str, name: str, entry: Any) -> Range | Choice:

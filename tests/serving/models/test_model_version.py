@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,13 @@ def test_opening_reads_the_manifest_once_and_its_verification_once(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: Counter[str] = Counter()
-    read_bytes = Path.read_bytes
+    open_regular = artifact.open_regular
 
-    def counted(path: Path) -> bytes:
+    def counted(path: Path, *, follow: bool = True) -> BufferedReader:
         reads[path.name] += 1
-        return read_bytes(path)
+        return open_regular(path, follow=follow)
 
-    monkeypatch.setattr(Path, "read_bytes", counted)
+    monkeypatch.setattr(artifact, "open_regular", counted)
     open_version(model_folder)
     assert reads[artifact.MANIFEST] == 2
 

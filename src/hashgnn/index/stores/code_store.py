@@ -72,7 +72,7 @@ class CodeStore:
     @classmethod
     def of_file(cls, saved: SavedIndex, names: Sequence[str] = ()) -> CodeStore:
         """Return the mapped codes of a file, which may hold the sections ``names`` as well."""
-        n_bits, n_codes, top = int(saved.values["n_bits"]), int(saved.values["n_codes"]), saved.values["top"]
+        n_bits, n_codes, top = saved.header.n_bits, saved.header.n_codes, saved.header.top
         sections = {name: array for name, array in saved.sections.items() if name not in names}
         if set(sections) - set(_SECTIONS) or len(sections["words"]) != _native.words_of(n_codes, n_bits):
             raise ArtifactDamagedError(
@@ -83,7 +83,7 @@ class CodeStore:
         _check_length(saved, "penalty", n_blocks(n_codes) * _native.BLOCK)
         _check_length(saved, "alive", n_blocks(n_codes))
         parts = cut(sections["words"], sections.get("penalty"), sections.get("alive"), n_codes, n_bits)
-        return cls(n_bits, tuple(parts), None if top is None else float(top))
+        return cls(n_bits, tuple(parts), top)
 
     def contents(self) -> Contents:
         """Return the sections of a file for the codes."""

@@ -8,20 +8,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Annotated, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
-from hashgnn._files import atomic_file
+from hashgnn._checks import MAX_BITS
+from hashgnn._declared import Count, Declared, Sha256, Size, check_fields, read_json
+from hashgnn._files import atomic_file, open_regular
 from hashgnn._tensors import map_file
 from hashgnn._types import Array
-from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError
+from hashgnn.codes.item_bias import MAX_TOP
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, ArtifactVersionError, ParameterError
 
 MAGIC = b"hashgnnx"
 FORMAT_VERSION = 2
 _PAGE = 4096  # sections begin on a page: mapped rows are then aligned to cache lines
 _PREFIX = len(MAGIC) + 8 + 32  # magic, header length, SHA-256 of the header
 _MAX_HEADER = 1 << 20
+_MAX_SECTIONS = 32
+_MAX_WIDTH = 1 << 16
 _DTYPES: dict[str, np.dtype[Any]] = {  # by the last part of a name
     "words": np.dtype("<u2"),
     "penalty": np.dtype("u1"),
@@ -32,6 +38,41 @@ _DTYPES: dict[str, np.dtype[Any]] = {  # by the last part of a name
     "float16": np.dtype("<f2"),
     "int8": np.dtype("i1"),
 }
+
+
+class _Section(Declared):
+    """Where a section lies."""
+
+    offset: Annotated[int, Field(ge=0, lt=2**53, multiple_of=_PAGE)]
+    bytes: Size
+    sha256: Sha256
+
+
+class Header(Declared):
+    """Fields that the header of a file may hold; other keys are ignored.
+
+    Attributes
+    ----------
+    n_bits, n_codes : int
+    top : float or None
+        Bias of an item without penalty; None: the codes have no bias.
+    n_lists : int or None
+        Of codes in lists.
+    width, dtype : int, str or None
+        Of embeddings.
+    settings : dict of str to int
+        Of the kind of index, which checks their bounds.
+    sections : dict of str to section
+    """
+
+    n_bits: Annotated[int, Field(ge=8, le=MAX_BITS, multiple_of=8)]
+    n_codes: Count
+    top: Annotated[float, Field(ge=-MAX_TOP, le=MAX_TOP)] | None
+    n_lists: Annotated[Count, Field(ge=1)] | None = None
+    width: Annotated[int, Field(ge=0, le=_MAX_WIDTH)] | None = None
+    dtype: Literal["float32", "float16", "int8"] | None = None
+    settings: Annotated[dict[str, Count], Field(max_length=_MAX_SECTIONS)]
+    sections: Annotated[dict[str, _Section], Field(max_length=_MAX_SECTIONS)]
 
 
 class Contents(NamedTuple):
@@ -57,18 +98,20 @@ class SavedIndex:
     ----------
     path : Path
     kind : str
-    values : mapping
-        The whole header.
-    settings : mapping of str to int
+    header : Header
     sections : mapping of str to ndarray
         Read-only views of the mapped file.
     """
 
     path: Path
     kind: str
-    values: Mapping[str, Any]
-    settings: Mapping[str, int]
+    header: Header
     sections: Mapping[str, Array]
+
+    @property
+    def settings(self) -> Mapping[str, int]:
+        """The settings in the header."""
+        return self.header.settings
 
 
 def write_index(path: Path, kind: str, contents: Contents, settings: Mapping[str, int]) -> None:
@@ -124,22 +167,28 @@ def reading_index(path: Path, kind: str, *, verify: bool) -> Iterator[SavedIndex
         If the file is missing, foreign, of another kind or format version, truncated or edited.
     """
     with _opened(path) as file:
-        header = _read_header(path, file)
+        values = _read_header(path, file)
         whole = map_file(file)
-    if header.get("kind") != kind:
-        raise ArtifactError(f"{path}: it holds an index of the kind {header.get('kind')!r}, not {kind!r}")
+    if values.get("kind") != kind:
+        raise ArtifactError(f"{path}: it holds an index of the kind {values.get('kind')!r:.80}, not {kind!r}")
+    try:
+        header = check_fields(Header, values)
+    except ParameterError as error:
+        raise ArtifactDamagedError(f"{path}: in its header {error}; it was edited") from None
+    if sum(section.bytes for section in header.sections.values()) > len(whole):
+        raise ArtifactDamagedError(
+            f"{path}: its sections do not lie side by side in the file; it was truncated"
+        )
     try:
         sections = {
-            name: _section(path, whole, name, entry, verify=verify)
-            for name, entry in header["sections"].items()
+            name: _section(path, whole, name, entry, verify=verify) for name, entry in header.sections.items()
         }
-        settings = {str(key): int(value) for key, value in header["settings"].items()}
-        yield SavedIndex(path, kind, header, settings, sections)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        yield SavedIndex(path, kind, header, sections)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactDamagedError(
-            f"{path}: its header and sections do not fit one another, {error}"
+            f"{path}: its header and sections do not fit one another, {' '.join(str(error).split()):.400}"
         ) from None
 
 
@@ -150,7 +199,7 @@ def _bytes(array: Array) -> memoryview:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield file
     except FileNotFoundError:
         raise ArtifactError(f"{path}: there is no such file") from None
@@ -169,11 +218,13 @@ def _read_header(path: Path, file: BinaryIO) -> dict[str, Any]:
             f"{path}: the checksum of its header does not match; it was truncated or edited"
         )
     try:
-        header: Any = json.loads(raw)
-        version = header["format_version"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ArtifactDamagedError(f"{path}: its header is not valid JSON") from None
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+        header = read_json(raw)
+    except ValueError as error:
+        raise ArtifactDamagedError(f"{path}: its header cannot be read, {error}") from None
+    version = header.get("format_version") if isinstance(header, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ArtifactDamagedError(f"{path}: its header has the format version {version!r:.80}")
+    if version > FORMAT_VERSION:
         raise ArtifactVersionError(
             f"{path}: written in index format {version}, this library reads up to {FORMAT_VERSION}; "
             "install a newer hashgnn"
@@ -185,13 +236,14 @@ def _read_header(path: Path, file: BinaryIO) -> dict[str, Any]:
     return dict(header)
 
 
-def _section(path: Path, whole: Array, name: str, entry: dict[str, Any], *, verify: bool) -> Array:
-    dtype = _DTYPES[name.rpartition(".")[2]]
-    offset, size = int(entry["offset"]), int(entry["bytes"])
-    if offset < 0 or offset % _PAGE or size < 0 or size % dtype.itemsize or offset + size > len(whole):
+def _section(path: Path, whole: Array, name: str, entry: _Section, *, verify: bool) -> Array:
+    dtype = _DTYPES.get(name.rpartition(".")[2])
+    if dtype is None:
+        raise ArtifactDamagedError(f"{path}: it has an unknown section, {name!r:.80}")
+    if entry.bytes % dtype.itemsize or entry.offset + entry.bytes > len(whole):
         raise ArtifactDamagedError(f"{path}: the section {name} lies outside of the file; it was truncated")
-    raw = whole[offset : offset + size]
-    if verify and hashlib.sha256(raw.data).hexdigest() != entry["sha256"]:
+    raw = whole[entry.offset : entry.offset + entry.bytes]
+    if verify and hashlib.sha256(raw.data).hexdigest() != entry.sha256:
         raise ArtifactDamagedError(
             f"{path}: the checksum of the section {name} does not match; it was edited"
         )

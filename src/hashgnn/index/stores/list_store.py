@@ -103,10 +103,10 @@ class InvertedLists:
             if key.startswith(f"{name}.")
         }
         return cls(
-            int(saved.values["n_bits"]),
+            saved.header.n_bits,
             part["first_blocks"],
             part["words"],
-            None if saved.values["top"] is None else part["penalty"],
+            None if saved.header.top is None else part["penalty"],
             part["alive"],
             part["positions"],
         )
@@ -218,8 +218,10 @@ class ListStore:
     @classmethod
     def of_file(cls, saved: SavedIndex) -> ListStore:
         """Return the mapped lists of a file."""
-        values, sections = saved.values, saved.sections
-        n_bits, n_codes, n_lists = (int(values[key]) for key in ("n_bits", "n_codes", "n_lists"))
+        header, sections = saved.header, saved.sections
+        n_bits, n_codes, n_lists = header.n_bits, header.n_codes, header.n_lists
+        if n_lists is None:
+            raise ArtifactDamagedError(f"{saved.path}: in its header n_lists is missing; it was edited")
         if len(sections["alive"]) != n_blocks(n_codes):
             raise ArtifactDamagedError(f"{saved.path}: its sections do not fit {n_codes} codes")
         ends = {"lists.first_blocks": n_lists + 1, "extra.first_blocks": 2}
@@ -232,7 +234,7 @@ class ListStore:
             tuple(cut(sections["centroids.words"], None, None, n_lists, n_bits)),
             sections["alive"],
             n_codes,
-            None if values["top"] is None else float(values["top"]),
+            header.top,
         )
 
     def contents(self) -> Contents:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from hashgnn._files import open_regular
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
 from hashgnn.data import IdMap
@@ -82,7 +83,8 @@ class ItemMetadata:
     def read(cls, path: Path, id_column: str, item_ids: IdMap) -> ItemMetadata:
         """Read a parquet file."""
         try:
-            table = pyarrow.parquet.ParquetFile(path).read()
+            with open_regular(path) as file:
+                table = pyarrow.parquet.ParquetFile(file).read()
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: cannot be read as parquet, {error}") from None
         return cls(table, id_column, item_ids)
