@@ -70,3 +70,10 @@ def test_room_for_results_is_all_padding():
     assert room.lists() == [[], []]
     assert room.positions.tolist() == [[-1] * 3] * 2
     assert (room.scores == -np.inf).all()
+
+
+def test_only_results_must_have_finite_scores() -> None:
+    positions, counts = np.array([[4, -1]]), np.array([1])
+    assert Matches(positions, np.array([[2.0, -np.inf]]), counts).is_finite
+    assert not Matches(positions, np.array([[np.inf, -np.inf]]), counts).is_finite
+    assert not Matches(positions, np.array([[np.nan, -np.inf]]), counts).is_finite

@@ -102,20 +102,6 @@ class EmbeddedStore:
     def __len__(self) -> int:
         return len(self.store)
 
-    def search(
-        self,
-        queries: EmbeddedCodes,
-        n_candidates: int,
-        arguments: Any,
-        *,
-        n_probe: int | None,
-    ) -> tuple[Any, ...]:
-        """Find the best by inner product among the ``n_candidates`` best by code."""
-        if isinstance(self.store, CodeStore):
-            return self.store.rerank(queries, self.rows, self.scale, n_candidates, arguments)
-        assert n_probe is not None
-        return self.store.rerank(queries, self.rows, self.scale, n_candidates, arguments, n_probe=n_probe)
-
     def added(self, codes: Any, bias: ItemBias | None) -> EmbeddedStore:
         """Return the state with more codes and embeddings at the end."""
         rows, scale = self._new_rows(codes)
@@ -358,9 +344,13 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         size = check_k(k, len(state))
         n_candidates = min(size * check_int("oversampling", oversampling, minimum=1), len(state))
         arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
-        checked = EmbeddedCodes(queries.codes, vectors)
-        found = Matches(*state.search(checked, n_candidates, arguments, n_probe=n_probe))
-        if not np.isfinite(found.scores[found.valid]).all():
+        if vectors is not queries.embeddings:
+            queries = EmbeddedCodes(queries.codes, vectors)
+        store = state.store
+        found = Matches(
+            *store.rerank(queries, state.rows, state.scale, n_candidates, arguments, n_probe=n_probe)
+        )
+        if not found.is_finite:
             raise ParameterError(
                 "inner products must be finite, got NaN or infinity; an embedding is too large, or not finite"
             )

@@ -73,6 +73,11 @@ class Matches:
         mask: Array = np.arange(self.k) < self.counts[:, None]
         return mask
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether the score of every result is a finite number; padding does not count."""
+        return bool(np.isfinite(self.scores).all() or np.isfinite(self.scores[self.valid]).all())
+
     def __len__(self) -> int:
         return len(self.counts)
 

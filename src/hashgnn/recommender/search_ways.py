@@ -116,7 +116,7 @@ class SearchWays:
             If a score is NaN or infinite. Training keeps every table finite, so the model was edited.
         """
         found = self._search(queries, options, candidates)
-        if not np.isfinite(found.scores[found.valid]).all():
+        if not found.is_finite:
             raise ArtifactDamagedError(
                 f"the scores of {options.search!r} search must be finite, got NaN or infinity; "
                 "the tables of this model were edited"

@@ -112,8 +112,11 @@ class CodeStore:
         scale: Array | None,
         n_candidates: int,
         arguments: _native.SearchArguments,
+        *,
+        n_probe: int | None,
     ) -> tuple[Any, ...]:
-        """Find the best by inner product with ``rows`` among the ``n_candidates`` best codes."""
+        """Find the best by inner product with ``rows`` among the ``n_candidates`` best codes; there is no list to probe."""
+        assert n_probe is None
         return self.table.search_hierarchical(
             queries.codes.packed, queries.embeddings, rows, scale, n_candidates, arguments
         )

@@ -283,9 +283,10 @@ class ListStore:
         n_candidates: int,
         arguments: _native.SearchArguments,
         *,
-        n_probe: int,
+        n_probe: int | None,
     ) -> tuple[Any, ...]:
         """Find the best by inner product with ``rows`` among the ``n_candidates`` best of the nearest lists."""
+        assert n_probe is not None
         return _native.search_inverted_hierarchical(
             *self.tables,
             n_probe,
