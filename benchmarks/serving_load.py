@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
+
+from hashgnn.recommender import HashGNN
 
 TOKEN = "load"  # noqa: S105 - of the service that is started here
 WAYS = ("hamming", "biased", "hierarchical", "float", "asymmetric")
@@ -221,7 +222,7 @@ class Service:
 
 
 def user_requests(model: Path, batch: int, k: int, search: str, seed: int) -> list[bytes]:
-    users = pq.ParquetFile(model / "users.parquet").read()["id"].to_pylist()
+    users = HashGNN.load(model).user_ids.tolist()
     chosen = np.random.default_rng(seed).integers(0, len(users), (500, batch))
     return [
         request("/v1/recommend", {"users": [users[place] for place in row], "k": k, "search": search})
