@@ -201,6 +201,18 @@ def test_a_broken_parquet_is_named(run: Run, tmp_path: Path) -> None:
         (("--set", "margn=0.1"), "margn is not a setting; did you mean objective.ranking_loss.margin?"),
         (("--set", "margin"), "a setting must be written key=value, got 'margin'"),
         (
+            ("--set", "optimizer.epochs=2", "--set", "optimizer.epochs=3"),
+            "--set optimizer.epochs is given twice, 2 and 3; give it once",
+        ),
+        (
+            ("--epochs", "1", "--set", "optimizer.epochs=-1"),
+            "--epochs and --set optimizer.epochs are the same setting; give one of them",
+        ),
+        (
+            ("--bits", "64", "--set", "n_bits=32"),
+            "--bits and --set n_bits are the same setting; give one of them",
+        ),
+        (
             ("--recipe", "papr"),
             "recipe must be one of 'default', 'paper', 'authors' or a .toml file, got 'papr'",
         ),

@@ -4,13 +4,43 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hashgnn.errors import ParameterError
 
 _COLUMNS, _SETTINGS, _RUN, _CANDIDATES = "Columns", "Settings", "Run", "Candidates"
+
+
+def chosen_settings(texts: list[str] | None, **options: tuple[str, Any]) -> dict[str, Any]:
+    """Return the settings of ``--set KEY=VALUE`` and of options of their own.
+
+    Parameters
+    ----------
+    texts : list of str or None
+    **options
+        By the name of the option: the setting, and its value or None.
+
+    Raises
+    ------
+    ParameterError
+        If a setting is given twice.
+    """
+    from hashgnn.config import parse_setting
+
+    chosen: dict[str, Any] = {}
+    for key, value in map(parse_setting, texts or []):
+        if key in chosen:
+            raise ParameterError(f"--set {key} is given twice, {chosen[key]!r} and {value!r}; give it once")
+        chosen[key] = value
+    for option, (key, value) in options.items():
+        if value is None:
+            continue
+        if key in chosen:
+            raise ParameterError(f"--{option} and --set {key} are the same setting; give one of them")
+        chosen[key] = value
+    return chosen
 
 
 def comma_list(name: str, text: str) -> list[str]:

@@ -26,6 +26,7 @@ from hashgnn.cli._options import (
     UserColumn,
     Valid,
     WeightColumn,
+    chosen_settings,
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_features, read_interactions
@@ -140,10 +141,7 @@ def fit(
 def _new_model(
     recipe: str, settings: list[str] | None, bits: int | None, epochs: int | None, index_recall: float
 ) -> Any:
-    from hashgnn.config import parse_setting
     from hashgnn.recommender import HashGNN
 
-    chosen: dict[str, Any] = dict(parse_setting(text) for text in settings or [])
-    chosen |= {} if bits is None else {"n_bits": bits}
-    chosen |= {} if epochs is None else {"optimizer.epochs": epochs}
+    chosen = chosen_settings(settings, bits=("n_bits", bits), epochs=("optimizer.epochs", epochs))
     return HashGNN(recipe=recipe, index_recall=index_recall, **chosen)

@@ -18,6 +18,7 @@ from hashgnn.cli._options import (
     Seed,
     Settings,
     UserColumn,
+    chosen_settings,
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_interactions
@@ -108,16 +109,14 @@ def tune(
 
       hashgnn fit train.parquet -o models/v1 --recipe mine.toml
     """
-    from hashgnn.config import load_recipe, parse_setting
+    from hashgnn.config import load_recipe
     from hashgnn.tuning import load_space
     from hashgnn.tuning import tune as search
 
     out = Output(as_json, quiet)
     if output.suffix != ".toml":
         raise ParameterError(f"--output must name a .toml file, got {str(output)!r}")
-    chosen: dict[str, Any] = dict(parse_setting(text) for text in settings or [])
-    chosen |= {} if bits is None else {"n_bits": bits}
-    base = load_recipe(recipe, **chosen)
+    base = load_recipe(recipe, **chosen_settings(settings, bits=("n_bits", bits)))
     varied = load_space(space, base)
     columns = Columns(user, item, file_format=file_format)
     with out.warnings_as_notes():

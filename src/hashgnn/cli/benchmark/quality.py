@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._options import Debug, Json, Quiet, comma_list, integer_list, limit_threads
+from hashgnn.cli._options import Debug, Json, Quiet, chosen_settings, comma_list, integer_list, limit_threads
 from hashgnn.cli._output import Output
 from hashgnn.errors import ParameterError
 
@@ -152,7 +152,7 @@ def quality(
     names += comma_list("--add", add) if add else []
     folder = output or Path("runs") / suite
     plan = Plan(
-        methods=[parse_method(name).with_settings(_settings(settings)) for name in names],
+        methods=[parse_method(name).with_settings(chosen_settings(settings)) for name in names],
         bits=integer_list("--bits", bits) if bits else chosen.bits,
         seeds=_seeds(seeds, seed_list),
         metrics=comma_list("--metrics", metrics) if metrics else chosen.metrics,
@@ -207,12 +207,6 @@ def quality(
 def _summary(result: Any, metric: str) -> str:
     found = ", ".join(f"{way} {values[metric]:.4f}" for way, values in result.values["metrics"].items())
     return f"{result.cell}: {found}; {result.values['processor_seconds']:,.0f} s"
-
-
-def _settings(texts: list[str] | None) -> dict[str, Any]:
-    from hashgnn.config import parse_setting
-
-    return dict(parse_setting(text) for text in texts or [])
 
 
 def _known(option: str, value: str, known: Any) -> str:
