@@ -51,9 +51,10 @@ def read_ids(path: Path, n: int, *, mmap: bool) -> IdMap:
     DataError
         If the file is no such table, is compressed or encoded, or holds another number of ids.
     """
+    content = _content(path, mmap=mmap)
     try:
-        return IdMap.from_arrow(_read_table(path, _content(path, mmap=mmap), n))
-    except (pa.ArrowException, struct.error, StopIteration, EOFError) as error:
+        return IdMap.from_arrow(_read_table(path, content, n))
+    except (pa.ArrowException, OSError, struct.error, StopIteration, EOFError) as error:
         raise DataError(f"{path.name} is no table of ids, {_first_line(error)}") from None
 
 
@@ -88,7 +89,10 @@ def _read_table(path: Path, content: Any, n: int) -> pa.Table:
     if content[: len(_MAGIC)].to_pybytes() != _MAGIC:
         raise DataError(f"{path.name} is no table of ids, it does not begin as an Arrow file")
     messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(content[len(_MAGIC) :]))
-    schema = pa.ipc.read_schema(messages.read_next_message())
+    first = messages.read_next_message()
+    if first.type != "schema":  # of another kind, pyarrow would read a schema where there is none, and crash
+        raise DataError(f"{path.name} is no table of ids, its first message is no schema")
+    schema = pa.ipc.read_schema(first)
     _check_schema(path, schema)
     is_other = (schema.metadata or {}).get(b"id_kind") == b"other"
     batches, n_rows = [], 0
