@@ -274,6 +274,20 @@ class SideFeatures:
         return f"SideFeatures(n={len(self)}, n_columns={self.vocabulary.n_columns})"
 
 
+def feature_columns(
+    name: str, vocabulary: FeatureVocabulary | None, frame: Any, rows: Sequence[Any] | None
+) -> sp.csr_matrix | None:
+    """Return side features of new users or items as columns, one row for each of ``rows`` where these are given."""
+    if frame is None:
+        return None
+    if vocabulary is None:
+        raise ParameterError(f"{name} must be None, the model was fitted without them")
+    columns = vocabulary.encode(frame)
+    if rows is not None and columns.shape[0] != len(rows):
+        raise ParameterError(f"{name} must have {len(rows)} rows, got {columns.shape[0]}")
+    return columns
+
+
 def _listed(frame: Any, names: Sequence[str]) -> tuple[int, dict[str, list[Any]]]:
     """Return the number of rows, and the columns of a data frame or of a list of dicts as lists."""
     if isinstance(frame, list) and all(isinstance(row, Mapping) for row in frame):

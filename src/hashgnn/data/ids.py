@@ -197,6 +197,43 @@ class IdMap:
             )
         return index
 
+    def look_up(self, values: Any, noun: str, *, remedy: str | None) -> Array:
+        """Return the index of each id, int64, -1 where it is unknown.
+
+        Parameters
+        ----------
+        values : array-like of shape (n,)
+        noun : str
+            As for :meth:`index_of`.
+        remedy : str or None
+            Where it is given, unknown ids are an error whose sentence ends with it.
+
+        Raises
+        ------
+        UnknownIdError
+            If ids are unknown and a remedy is given.
+        """
+        try:
+            return self.index_of(values, on_unknown="skip" if remedy is None else "error", noun=noun)
+        except UnknownIdError as error:
+            raise UnknownIdError(f"{error}; {remedy}") from None
+
+    def as_list(self, name: str, values: Any) -> list[Any]:
+        """Return a list of ids, where a bare id is a list of one; so is a tuple that is itself an id."""
+        is_one = isinstance(values, str | bytes) or not isinstance(values, Iterable)
+        if is_one or (isinstance(values, tuple) and values in self):
+            return [values]
+        return as_list(name, values)
+
+    def as_array(self, values: list[Any]) -> Array:
+        """Return ids as the map keeps them; as objects where one does not fit, as an unknown one may."""
+        whole = as_whole_numbers(values) if self.kind == "int" else None
+        if whole is not None and all(abs(value) < 2**63 for value in whole):
+            return np.array(whole, np.int64)
+        result = np.empty(len(values), object)
+        result[:] = values
+        return result
+
     def to_arrow(self) -> pa.Table:
         """Return a table with a column ``id``; :meth:`from_arrow` reads it back equal.
 
@@ -353,6 +390,16 @@ class IdMap:
             return np.fromiter((get(value, -1) for value in listed), np.int64, len(listed))
         except TypeError as error:
             raise ParameterError(f"an id must be hashable, {error}") from None
+
+
+def as_list(name: str, values: Any) -> list[Any]:
+    """Return a column, array or other iterable as a list; a bare string or number is refused."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise ParameterError(f"{name} must be a list, got {values!r}")
+    for convert in ("tolist", "to_list", "to_pylist"):  # NumPy and pandas, polars, Arrow
+        if hasattr(values, convert):
+            return list(getattr(values, convert)())
+    return list(values)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

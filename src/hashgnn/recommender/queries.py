@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy import sparse
 
-from hashgnn._types import Array
+from hashgnn._types import Array, IdLists, Ids
 from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.data import IdMap, InteractionsLike, as_interactions
+from hashgnn.data.ids import as_list
+from hashgnn.errors import ParameterError
 from hashgnn.index import EmbeddedCodes
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.state import Side
@@ -132,3 +138,56 @@ def interleave(parts: list[tuple[Array, EncodedEntities]], n_bits: int) -> Encod
     codes = np.concatenate([part.codes.packed for _, part in parts])
     embeddings = np.concatenate([part.embeddings for _, part in parts])
     return EncodedEntities(BinaryCodes(codes[order], n_bits), embeddings[order])
+
+
+def lists_of_ids(ids: IdMap, noun: str, name: str, lists: IdLists, *, remedy: str | None) -> IndexLists:
+    """Return lists of ids as lists of indices; unknown ids are left out, or an error with a remedy."""
+    rows = [as_list(f"each of {name}", row) for row in as_list(name, lists)]
+    flat = [value for row in rows for value in row]
+    index = ids.look_up(flat, noun, remedy=remedy)
+    parts = np.split(index, np.cumsum([len(row) for row in rows])[:-1]) if rows else []
+    return IndexLists.from_rows([part[part >= 0] for part in parts])
+
+
+def choice_of_ids(
+    ids: IdMap, name: str, choice: Ids | IdLists | None, n_rows: int, *, remedy: str | None
+) -> Array | IndexLists | None:
+    """Return a list of items for all rows as an index array, or one list per row as lists of indices.
+
+    Unknown ids are left out, or an error with a remedy. A tuple is an id, as a tuple may be one.
+    """
+    if choice is None:
+        return None
+    is_per_row = (
+        isinstance(choice, list | tuple)
+        and len(choice) > 0
+        and all(isinstance(entry, list | set | frozenset | np.ndarray) for entry in choice)
+    )
+    if not is_per_row:
+        index = ids.look_up(as_list(name, choice), "item ids", remedy=remedy)
+        return index[index >= 0]
+    lists = as_list(name, choice)
+    if len(lists) != n_rows:
+        raise ParameterError(f"{name} must have one list per row, {n_rows}, got {len(lists)}")
+    return lists_of_ids(ids, "item ids", name, lists, remedy=remedy)
+
+
+def items_of_interactions(ids: IdMap, user_ids: list[Any], interactions: InteractionsLike) -> IndexLists:
+    """Return the items that each user has in some interactions, as lists of indices; unknown items are left out.
+
+    Parameters
+    ----------
+    ids : IdMap
+        Of the items.
+    user_ids : list of n ids
+        In the order of the lists; users without interactions get an empty one.
+    interactions : Interactions or data frame
+        May be empty, as right after the training.
+    """
+    if isinstance(interactions, Sized) and not sparse.issparse(interactions) and not len(interactions):
+        return IndexLists.from_rows([[]] * len(user_ids))
+    data = as_interactions(interactions)
+    rows = IndexLists.from_matrix(data.csr)[data.user_ids.index_of(user_ids, on_unknown="skip")]
+    index = ids.index_of(data.item_ids.ids, on_unknown="skip")[rows.indices]
+    parts = np.split(index, rows.indptr[1:-1]) if len(rows) else []
+    return IndexLists.from_rows([part[part >= 0] for part in parts])
