@@ -16,7 +16,7 @@ from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.data import InteractionsLike, SideFeatures, as_interactions
 from hashgnn.data.features import feature_columns
-from hashgnn.data.ids import as_list
+from hashgnn.data.id_lists import as_list
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches

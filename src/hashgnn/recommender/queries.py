@@ -12,7 +12,7 @@ from scipy import sparse
 from hashgnn._types import Array, IdLists, Ids
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import IdMap, InteractionsLike, as_interactions
-from hashgnn.data.ids import as_list
+from hashgnn.data.id_lists import as_list
 from hashgnn.errors import ParameterError
 from hashgnn.index import EmbeddedCodes
 from hashgnn.ranking import CandidateFilter, IndexLists
