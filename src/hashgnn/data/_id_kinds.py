@@ -210,7 +210,7 @@ def check_kept(kind: str, ids: Sequence[Any], noun: str) -> None:
     """
     if kind == "str":
         for value in ids:
-            if not _is_utf_8(value):
+            if not is_utf_8(value):
                 raise DataError(f"{noun} must be text that UTF-8 can hold, got {value!r}")
     if kind == "tuple":
         for value in ids:
@@ -237,7 +237,7 @@ def _check_tuple(value: tuple[Any, ...], noun: str) -> None:
     for part in value:
         if isinstance(part, tuple):
             _check_tuple(part, noun)
-        elif isinstance(part, str) and not _is_utf_8(part):
+        elif isinstance(part, str) and not is_utf_8(part):
             raise DataError(f"{noun} must be text that UTF-8 can hold, got {part!r}")
         elif is_nan(part) or (kind_of_one(part) == "other" and type(part) not in (float, type(None))):
             raise _cannot_be_kept(part, noun)
@@ -252,7 +252,8 @@ def _cannot_be_kept(value: Any, noun: str) -> DataError:
     )
 
 
-def _is_utf_8(text: str) -> bool:
+def is_utf_8(text: str) -> bool:
+    """Return whether a text can be written, which a lone surrogate cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -256,11 +256,14 @@ class SideFeatures:
         DataError
             If the ids are of another kind than those of the features, or none of them has features.
         """
-        if self.ids.kind != ids.kind and len(ids):
+        try:
+            found = ids.index_of(self.ids.ids, on_unknown="skip")
+        except ParameterError:
             raise DataError(
                 f"ids of the features are of kind {self.ids.kind!r}, those of the interactions {ids.kind!r}"
-            )
-        places = self.ids.index_of(ids.ids, on_unknown="skip")
+            ) from None
+        places = np.full(len(ids), -1, np.int64)
+        places[found[found >= 0]] = np.flatnonzero(found >= 0)
         if len(places) and (places < 0).all():
             raise DataError(f"none of the {len(places)} ids has features; the features are of {self.ids!r}")
         none = sp.csr_matrix(np.zeros((1, self.vocabulary.n_columns), np.float32))

@@ -75,7 +75,8 @@ def as_objects(values: list[Any]) -> Array:
 
 def are_integers(values: Any) -> bool:
     """Return whether values are a 1-d array of integers, of which none has to be looked at."""
-    return isinstance(values, np.ndarray) and values.dtype.kind in "iu" and values.ndim == 1
+    is_array = isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray)
+    return is_array and values.dtype.kind in "iu" and values.ndim == 1
 
 
 def as_int64(array: Array) -> Array:

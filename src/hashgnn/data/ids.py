@@ -140,6 +140,8 @@ class IdMap:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdMap):
             return NotImplemented
+        if self is other:
+            return True
         return self.kind == other.kind and np.array_equal(self.ids, other.ids)
 
     __hash__ = None  # type: ignore[assignment]
@@ -255,17 +257,18 @@ class IdMap:
         ParameterError
             If an id is of a kind that the map does not hold.
         """
-        read = self._reader.read
-        found = [read(value) for value in as_list(noun, values)]
-        for place, value in enumerate(found):
+        listed = as_list(noun, values)
+        type_of_all = {"int": int, "str": str}.get(self.kind)
+        if type_of_all is not None and all(type(value) is type_of_all for value in listed):
+            return listed
+        found = [self._reader.read(value) for value in listed]
+        for given, value in zip(listed, found, strict=True):
             if value is UNREADABLE:
-                raise self._refuse(as_list(noun, values)[place], noun)
+                raise self._refuse(given, noun)
         return found
 
     def read_text(self, text: str) -> Any:
-        """Return the id of this map's kind that a text from a file or a command line stands for.
-
-        ``None`` where it stands for none.
+        """Return the id of this map's kind that a text of a command line stands for; ``None`` where for none.
 
         Examples
         --------
@@ -275,27 +278,41 @@ class IdMap:
         found = read_text(self.kind, text) if self.kind != "tuple" else self._reader.read(text)
         return None if found is UNREADABLE else found
 
+    @property
+    def noun(self) -> str:
+        """What the ids are, for messages: ``"integers"``."""
+        return NOUNS[self.kind]
+
     def printed(self, index: Array) -> list[str]:
         """Return the printed form of the ids at some indices: what text, JSON and the command line show."""
         return [printed(value) for value in self.at(index).tolist()]
 
-    def extended(self, new: IdMap, noun: str = "ids") -> tuple[IdMap, Array]:
-        """Return a map of these ids, then of those of ``new`` that it lacks, and the index in it of each of ``new``.
+    def translated(self, new: IdMap, noun: str = "ids") -> tuple[IdMap, Array]:
+        """Return a map of what the ids of ``new`` are in this one, and the index in it of each of them.
 
         Raises
         ------
         ParameterError
             If the new ids are of a kind that this map does not hold.
         """
-        if self.kind not in _COLUMN_KINDS and len(self):
-            new, codes = IdMap.factorize(as_objects(self.read(new.ids, noun)))
-        else:
-            codes = np.arange(len(new))
-        places = self.index_of(new.ids, on_unknown="skip", noun=noun) if len(self) else np.full(len(new), -1)
+        if not len(self) or (self.kind == new.kind and self.kind in _COLUMN_KINDS):
+            return new, np.arange(len(new))
+        return IdMap.factorize(as_objects(self.read(new.ids, noun)))
+
+    def extended(self, new: IdMap, noun: str = "ids") -> tuple[IdMap, Array]:
+        """Return a map of these ids and behind them those of ``new`` that it lacks; and the index in it of each of ``new``.
+
+        Raises
+        ------
+        ParameterError
+            If the new ids are of a kind that this map does not hold.
+        """
+        new, code = self.translated(new, noun)
+        places = self.index_of(new.ids, on_unknown="skip", noun=noun)
         added = np.flatnonzero(places < 0)
         places[added] = len(self) + np.arange(len(added))
         both = np.concatenate([self.ids, new.ids[added]]) if len(self) else new.ids[added]
-        return IdMap(both), places[codes]
+        return IdMap(both), places[code]
 
     def check_kept(self, noun: str = "ids") -> None:
         """Raise :class:`DataError` if ids cannot be saved and served: of several kinds, or without a written form."""
@@ -409,7 +426,7 @@ class IdMap:
         shown = value.as_py() if isinstance(value, pa.Scalar) else value
         shown = shown.item() if isinstance(shown, np.generic) else shown
         return ParameterError(
-            f"{noun} of this data are {NOUNS[self.kind]}, got {shown!r:.80} of type {type(shown).__name__}"
+            f"{noun} of this data are {self.noun}, got {shown!r:.80} of type {type(shown).__name__}"
         )
 
     def _index(self, values: Any, noun: str) -> Array:
@@ -447,8 +464,7 @@ class IdMap:
     def _object_index(self, listed: list[Any], noun: str) -> Array:
         if not len(self):
             return np.full(len(listed), -1, np.int64)
-        if self.kind != "str" or not all(type(value) is str for value in listed):
-            listed = self.read(listed, noun)
+        listed = self.read(listed, noun)
         if self._texts is not None:
             return self._texts.positions(listed)
         get = self._places.get

@@ -17,7 +17,7 @@ from hashgnn.data._k_core import k_core
 from hashgnn.data._merging import merge
 from hashgnn.data._statistics import describe
 from hashgnn.data.ids import IdMap
-from hashgnn.errors import DataError, DataWarning, ParameterError, UnknownIdError
+from hashgnn.errors import DataError, DataWarning, ParameterError
 
 _DTYPES = {"user_index": np.int32, "item_index": np.int32, "weight": np.float32, "timestamp": np.int64}
 
@@ -104,9 +104,9 @@ class Interactions:
             are incomplete are left out, with a warning.
         user_ids, item_ids : IdMap or None, default=None
             Known ids to align to, of a training set for instance.
-        on_unknown : {"error", "skip"}, default="error"
-            What to do with rows whose user or item is not among the known ids; ``"skip"`` leaves them out
-            and warns with their number.
+        on_unknown : {"error", "skip", "add"}, default="error"
+            What to do with rows whose user or item is not among the known ids. ``"skip"`` leaves them out
+            and warns with their number; ``"add"`` puts their ids behind the known ones.
 
         Raises
         ------
@@ -150,9 +150,9 @@ class Interactions:
         """Read parallel sequences of external ids; see :meth:`from_frame` for the rules."""
         users, items = _columns.id_values(users, "users"), _columns.id_values(items, "items")
         for name, values in (("items", items), ("weight", weight), ("timestamp", timestamp)):
-            if values is not None and len(values) != len(users):
-                raise DataError(f"{name} must be as long as users, {len(users)}, got {len(values)}")
-        weights = None if weight is None else _columns.check_weights(np.asarray(weight), "weight")
+            if values is not None and (length := _length(name, values)) != len(users):
+                raise DataError(f"{name} must be as long as users, {len(users)}, got {length}")
+        weights = None if weight is None else _columns.weight_values(weight, "weight")
         times = None if timestamp is None else _columns.time_values(timestamp, "timestamp")
         return cls._from_columns(users, items, weights, times, user_ids, item_ids, on_unknown)
 
@@ -206,7 +206,7 @@ class Interactions:
         item_ids: IdMap | None,
         on_unknown: str,
     ) -> Interactions:
-        check_choice("on_unknown", on_unknown, ("error", "skip"))
+        check_choice("on_unknown", on_unknown, ("error", "skip", "add"))
         if len(users) == 0:
             raise DataError("interactions must not be empty, got 0 rows")
         user_ids, user_index = _indexed(users, user_ids, on_unknown, "user ids")
@@ -313,14 +313,24 @@ class Interactions:
         return {**figures, "n_merged": self.n_merged, "weighted": self.weight is not None}
 
 
+def _length(name: str, values: Any) -> int:
+    try:
+        return len(values)
+    except TypeError:
+        raise DataError(f"{name} must be a list, got {values!r:.80}") from None
+
+
 def _indexed(values: Any, known: IdMap | None, on_unknown: str, noun: str) -> tuple[IdMap, Array]:
     if known is None:
         return IdMap.factorize(values)
+    remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
     try:
-        return known, known.index_of(values, on_unknown=on_unknown, noun=noun)
-    except UnknownIdError as error:
-        raise UnknownIdError(f'{error}; pass on_unknown="skip" to leave them out') from None
-    except ParameterError as error:  # text where the known ids are integers, or the other way round
+        if on_unknown != "add":
+            return known, known.look_up(values, noun, remedy=remedy)
+        new, index = IdMap.factorize(values)
+        both, places = known.extended(new, noun)
+        return both, places[index]
+    except ParameterError as error:  # of a kind that the known ids are not, as text where they are integers
         raise DataError(str(error)) from None
 
 

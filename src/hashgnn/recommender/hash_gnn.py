@@ -27,6 +27,7 @@ from hashgnn.recommender.queries import (
     Queries,
     choice_of_ids,
     items_of_interactions,
+    lists_by_user,
     lists_of_ids,
 )
 from hashgnn.recommender.recommendations import Recommendations
@@ -355,8 +356,8 @@ class HashGNN(Recommender):
         *,
         search: str = "hierarchical",
         filter_seen: bool = True,
-        allow: Ids | IdLists | None = None,
-        block: Ids | IdLists | None = None,
+        allow: Ids | IdLists | Mapping[Id, Ids] | None = None,
+        block: Ids | IdLists | Mapping[Id, Ids] | None = None,
         since_training: InteractionsLike | None = None,
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
@@ -364,13 +365,17 @@ class HashGNN(Recommender):
     ) -> Recommendations:
         fitted, state = self.fitted, self.state_
         options = fitted.items_for_users.options(k, search, oversampling, n_threads)
-        users = as_list("user_ids", user_ids)
+        users = state.users.ids.read(as_list("user_ids", user_ids), "user ids")
         remedy = 'pass on_unknown="skip" or use recommend_for_history' if on_unknown == "error" else None
         index = state.users.ids.look_up(users, "user ids", remedy=remedy)
         new = None
         if since_training is not None:
-            new = items_of_interactions(state.items.ids, users, since_training)
+            new = items_of_interactions(state.users.ids, state.items.ids, users, since_training)
         queries = fitted.queries_of_users(index, since_training=new, on_unknown=on_unknown)
+        if isinstance(allow, Mapping):
+            allow = lists_by_user(state.users.ids, "allow", allow, users, may_lack=False)
+        if isinstance(block, Mapping):
+            block = lists_by_user(state.users.ids, "block", block, users, may_lack=True)
         candidates = self._candidates(queries, filter_seen, allow, block, on_unknown)
         found = fitted.recommend(queries, options, candidates)
         query_ids = state.users.ids.as_array([users[place] for place in queries.places])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from hashgnn._types import Array, IdLists, Ids
+from hashgnn._checks import quote_some
+from hashgnn._types import Array, Id, IdLists, Ids
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import IdMap, InteractionsLike, as_interactions
 from hashgnn.data.id_lists import as_list
@@ -142,7 +143,7 @@ def interleave(parts: list[tuple[Array, EncodedEntities]], n_bits: int) -> Encod
 
 def lists_of_ids(ids: IdMap, noun: str, name: str, lists: IdLists, *, remedy: str | None) -> IndexLists:
     """Return lists of ids as lists of indices; unknown ids are left out, or an error with a remedy."""
-    rows = [as_list(f"each of {name}", row) for row in as_list(name, lists)]
+    rows = [as_list(f"each of {name}", row) for row in as_list(name, lists, of_lists=True, in_order=True)]
     flat = [value for row in rows for value in row]
     index = ids.look_up(flat, noun, remedy=remedy)
     parts = np.split(index, np.cumsum([len(row) for row in rows])[:-1]) if rows else []
@@ -158,36 +159,71 @@ def choice_of_ids(
     """
     if choice is None:
         return None
-    is_per_row = (
-        isinstance(choice, list | tuple)
-        and len(choice) > 0
-        and all(isinstance(entry, list | set | frozenset | np.ndarray) for entry in choice)
-    )
-    if not is_per_row:
+    if not _is_per_row(choice):
         index = ids.look_up(as_list(name, choice), "item ids", remedy=remedy)
         return index[index >= 0]
-    lists = as_list(name, choice)
+    lists = as_list(name, choice, of_lists=True, in_order=True)
     if len(lists) != n_rows:
         raise ParameterError(f"{name} must have one list per row, {n_rows}, got {len(lists)}")
     return lists_of_ids(ids, "item ids", name, lists, remedy=remedy)
 
 
-def items_of_interactions(ids: IdMap, user_ids: list[Any], interactions: InteractionsLike) -> IndexLists:
+def lists_by_user(
+    user_ids: IdMap, name: str, choice: Mapping[Id, Ids], users: list[Any], *, may_lack: bool
+) -> list[Ids]:
+    """Return the list of each user of a mapping; a user whom it lacks is an error, or has an empty list."""
+    lists = dict(zip(user_ids.read(choice, f"keys of {name}"), choice.values(), strict=True))
+    without = [user for user in users if user not in lists]
+    if without and not may_lack:
+        raise ParameterError(f"{name} must have a list for every user, got none for {quote_some(without)}")
+    return [lists.get(user, []) for user in users]
+
+
+def _is_per_row(choice: Any) -> bool:
+    if getattr(choice, "ndim", 1) == 2 and not hasattr(choice, "columns"):
+        return True
+    return (
+        isinstance(choice, list | tuple)
+        and len(choice) > 0
+        and all(
+            isinstance(entry, Iterable) and not isinstance(entry, str | bytes | tuple) for entry in choice
+        )
+    )
+
+
+def items_of_interactions(
+    user_ids: IdMap, item_ids: IdMap, users: list[Any], interactions: InteractionsLike
+) -> IndexLists:
     """Return the items that each user has in some interactions, as lists of indices; unknown items are left out.
 
     Parameters
     ----------
-    ids : IdMap
-        Of the items.
-    user_ids : list of n ids
+    user_ids, item_ids : IdMap
+        Of the model, which say what the ids of the interactions are. Users may be unknown.
+    users : list of n ids
         In the order of the lists; users without interactions get an empty one.
     interactions : Interactions or data frame
         May be empty, as right after the training.
+
+    Raises
+    ------
+    ParameterError
+        If they have ids of a kind that the model does not have.
     """
     if isinstance(interactions, Sized) and not sparse.issparse(interactions) and not len(interactions):
-        return IndexLists.from_rows([[]] * len(user_ids))
+        return IndexLists.from_rows([[]] * len(users))
     data = as_interactions(interactions)
-    rows = IndexLists.from_matrix(data.csr)[data.user_ids.index_of(user_ids, on_unknown="skip")]
-    index = ids.index_of(data.item_ids.ids, on_unknown="skip")[rows.indices]
-    parts = np.split(index, rows.indptr[1:-1]) if len(rows) else []
+    known, code = user_ids.translated(data.user_ids, "user ids")
+    matrix = data.csr
+    if len(known) < len(data.user_ids):  # several forms of one id
+        shape = (len(known), len(code))
+        matrix = sparse.csr_matrix((np.ones(len(code)), (code, np.arange(len(code)))), shape=shape) @ matrix
+        matrix.sort_indices()
+        code = np.arange(len(known))
+    row_of = np.empty(len(known), np.int64)
+    row_of[code] = np.arange(len(code))
+    wanted = known.index_of(users, on_unknown="skip", noun="user ids")
+    lists = IndexLists.from_matrix(matrix)[np.where(wanted < 0, -1, row_of[wanted])]
+    index = item_ids.index_of(data.item_ids.ids, on_unknown="skip", noun="item ids")[lists.indices]
+    parts = np.split(index, lists.indptr[1:-1]) if len(lists) else []
     return IndexLists.from_rows([part[part >= 0] for part in parts])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hashgnn.data._id_kinds import MISSING_TEXTS
 from hashgnn.data._times import cast_text, read_times
 
 _N_FIRST = 1000
+_WHOLE_NUMBER = r"^\s*-?(0|[1-9][0-9]*)([.,]0*)?\s*$"
 
 
 def whole_numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray:
@@ -32,6 +34,23 @@ def whole_numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.Ch
 def _without_fraction(column: pa.ChunkedArray, decimal_comma: bool) -> pa.ChunkedArray:
     sign = "[.,]" if decimal_comma else "[.]"
     return pc.replace_substring_regex(pc.utf8_trim_whitespace(column), rf"^(-?[0-9]+){sign}0*$", r"\1")
+
+
+def first_missing(column: pa.ChunkedArray) -> int | None:
+    """Return the first row that is empty, or holds what other programs write for a missing value."""
+    texts = pa.array(MISSING_TEXTS, column.type)
+    found = pc.index(pc.is_in(pc.utf8_trim_whitespace(column), value_set=texts), True).as_py()
+    return None if found < 0 else int(found)
+
+
+def first_among_numbers(column: pa.ChunkedArray) -> int | None:
+    """Return the first row that is no whole number where most are; ``None`` where they are not."""
+    for rows in (column[:_N_FIRST], column):  # text is noticed without a pass over all rows
+        are_whole = pc.match_substring_regex(rows, _WHOLE_NUMBER)
+        if 2 * (pc.sum(are_whole).as_py() or 0) <= len(rows):
+            return None
+    row = int(pc.index(are_whole, False).as_py())
+    return row if row >= 0 else None  # numbers of more than 64 bits
 
 
 def zeros_lead(column: pa.ChunkedArray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import IO, TypeAlias
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from hashgnn.data.readers import _typing
 from hashgnn.data.readers._location import readable
 from hashgnn.data.readers._source import Source
 from hashgnn.data.readers.formats import open_source
-from hashgnn.errors import DataError, UnknownIdError
+from hashgnn.errors import DataError, DataWarning, UnknownIdError
 
 Readable: TypeAlias = str | os.PathLike[str] | IO[bytes]
 
@@ -34,7 +35,7 @@ def read_interactions(
     item_ids: IdMap | None = None,
     on_unknown: str = "error",
 ) -> Interactions:
-    """Read interactions from a file, or from the files of a folder or a pattern.
+    r"""Read interactions from a file, or from the files of a folder or a pattern.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ def read_interactions(
     user, item, weight, timestamp : str or None, default=None
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
     user_ids, item_ids : IdMap or None, default=None
-        Known ids to align to.
-    on_unknown : {"error", "skip"}, default="error"
+        Known ids to align to; they say of what kind the ids in the file are.
+    on_unknown : {"error", "skip", "add"}, default="error"
         See :meth:`Interactions.from_frame`.
 
     Returns
@@ -71,9 +72,11 @@ def read_interactions(
     Notes
     -----
     Ids in a text file are integers where every one is written as such, else text: ``007`` stays ``"007"``.
-    Aligned to known ids that are text, they are text.
+    Where most are integers, a warning names the first that is not. Aligned to known ids they are of that kind:
+    text, UUIDs, bytes, dates and tuples in their printed form. ``NULL``, ``NaN``, ``NA``, ``None``, ``\N`` and
+    what else programs write for a missing value is an empty id.
     """
-    check_choice("on_unknown", on_unknown, ("error", "skip"))
+    check_choice("on_unknown", on_unknown, ("error", "skip", "add"))
     source = open_source(path, format, delimiter)
     requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     try:
@@ -145,12 +148,7 @@ def _typed(
             continue
         column, place = table[name], table.column_names.index(name)
         if role in known:
-            ids = known[role]
-            found = (
-                column
-                if ids is not None and ids.kind != "int"
-                else _typing.whole_numbers(column, source.decimal_comma)
-            )
+            found = _ids(source, column, name, known[role])
         else:
             if role == "timestamp":
                 found = _typing.times(column, name, source.decimal_comma)
@@ -161,6 +159,29 @@ def _typed(
                 raise _columns.RowError(found, f"{name} must be {rule}, got {column[found].as_py()[:40]!r}")
         table = table.set_column(place, name, found)
     return table
+
+
+def _ids(source: Source, column: pa.ChunkedArray, name: str, known: IdMap | None) -> pa.ChunkedArray:
+    """Return ids of text as integers where they are of that kind, else as text."""
+    is_open = known is None or not len(known)
+    if is_open or (known is not None and known.kind == "int"):
+        numbers = _typing.whole_numbers(column, source.decimal_comma)
+        if numbers is not column:
+            return numbers
+    missing = _typing.first_missing(column)
+    if missing is not None:
+        shown = column[missing].as_py()
+        got = f", got {shown!r}" if shown else ""
+        raise _columns.RowError(missing, f"{name} is empty{got}")
+    row = _typing.first_among_numbers(column) if is_open else None
+    if row is not None:
+        warnings.warn(
+            f"{source.place(row)}: {name} is {column[row].as_py()[:40]!r}, so the whole column is text though "
+            "most of it are integers",
+            DataWarning,
+            stacklevel=4,
+        )
+    return column
 
 
 def _inferred(column: pa.ChunkedArray, decimal_comma: bool) -> pa.ChunkedArray:
