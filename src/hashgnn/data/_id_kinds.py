@@ -44,7 +44,7 @@ MISSING_TEXTS = (
 _KINDS: dict[type, str] = {
     **{int: "int", str: "str", bool: "bool", UUID: "uuid", bytes: "bytes", date: "date", tuple: "tuple"},
 }
-_JSON_KINDS = {"int", "str", "bool", "float", "tuple", "none"}
+_JSON_KINDS = {"int", "str", "bool", "float", "tuple"}
 _INTEGER = re.compile(r"\s*(-?(?:0|[1-9][0-9]*))(?:\.0*)?\s*", re.ASCII)
 _UUID = re.compile(
     r"(?:urn:uuid:)?\{?([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})\}?", re.IGNORECASE
@@ -139,17 +139,24 @@ class Reader:
     Attributes
     ----------
     kind : str
-    parts : tuple of sets of str, default=()
-        For tuples: the kinds of the ids at each place, which say how a printed part is read.
+    parts : tuple of Reader or None, default=()
+        For tuples: the reader of the ids at each place, ``None`` where they are what JSON says.
     """
 
     kind: str
-    parts: tuple[frozenset[str], ...] = ()
+    parts: tuple[Reader | None, ...] = ()
 
     @classmethod
     def of(cls, kind: str, ids: Iterable[Any]) -> Reader:
         """Return the reader of a map of some plain ids."""
-        return cls(kind, part_kinds(ids) if kind == "tuple" else ())
+        if kind != "tuple":
+            return cls(kind)
+        parts: list[Reader | None] = []
+        for values in _places(ids):
+            kinds = set(map(_part_kind, values))
+            one = kinds.pop() if len(kinds) == 1 else ""
+            parts.append(cls.of(one, values) if one == "tuple" or one not in _JSON_KINDS else None)
+        return cls(kind, tuple(parts))
 
     def read(self, value: Any) -> Any:
         """Return the id that a value is, or ``UNREADABLE`` where the map can hold no such id.
@@ -181,23 +188,23 @@ class Reader:
         return UNREADABLE if any(part is UNREADABLE for part in parts) else tuple(parts)
 
     def _read_part(self, place: int, part: Any) -> Any:
-        kinds = self.parts[place] if place < len(self.parts) else frozenset()
-        if len(kinds) == 1 and part is not None:
-            (kind,) = kinds
-            if kind not in _JSON_KINDS:
-                return Reader(kind).read(part)
-        return plain(_as_tuple(part))
+        reader = self.parts[place] if place < len(self.parts) else None
+        return plain(_as_tuple(part)) if reader is None or part is None else reader.read(part)
 
 
-def part_kinds(ids: Iterable[tuple[Any, ...]]) -> tuple[frozenset[str], ...]:
-    """Return the kinds of the parts of some tuples at each place; ``None`` has none."""
-    found: list[set[str]] = []
+def _places(ids: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    """Return the parts of some tuples at each place, without ``None``."""
+    found: list[list[Any]] = []
     for value in ids:
-        found += [set() for _ in range(len(value) - len(found))]
-        for kinds, part in zip(found, value, strict=False):
+        found += [[] for _ in range(len(value) - len(found))]
+        for values, part in zip(found, value, strict=False):
             if part is not None:
-                kinds.add("float" if isinstance(part, float) else kind_of_one(part))
-    return tuple(map(frozenset, found))
+                values.append(part)
+    return found
+
+
+def _part_kind(part: Any) -> str:
+    return "float" if type(part) is float else kind_of_one(part)
 
 
 def check_kept(kind: str, ids: Sequence[Any], noun: str) -> None:
@@ -213,13 +220,7 @@ def check_kept(kind: str, ids: Sequence[Any], noun: str) -> None:
             if not is_utf_8(value):
                 raise DataError(f"{noun} must be text that UTF-8 can hold, got {value!r}")
     if kind == "tuple":
-        for value in ids:
-            _check_tuple(value, noun)
-        for kinds in part_kinds(ids):
-            if len(kinds) > 1 and not kinds <= _JSON_KINDS:
-                raise DataError(
-                    f"{noun} must be tuples with one kind of value at each place, got {_listed(kinds)}"
-                )
+        _check_tuples(ids, noun)
     if kind == "other" and len(ids):
         examples: dict[str, Any] = {}
         for value in ids:
@@ -233,14 +234,19 @@ def check_kept(kind: str, ids: Sequence[Any], noun: str) -> None:
         )
 
 
-def _check_tuple(value: tuple[Any, ...], noun: str) -> None:
-    for part in value:
-        if isinstance(part, tuple):
-            _check_tuple(part, noun)
-        elif isinstance(part, str) and not is_utf_8(part):
-            raise DataError(f"{noun} must be text that UTF-8 can hold, got {part!r}")
-        elif is_nan(part) or (kind_of_one(part) == "other" and type(part) not in (float, type(None))):
-            raise _cannot_be_kept(part, noun)
+def _check_tuples(ids: Iterable[tuple[Any, ...]], noun: str) -> None:
+    for values in _places(ids):
+        for part in values:
+            if isinstance(part, str) and not is_utf_8(part):
+                raise DataError(f"{noun} must be text that UTF-8 can hold, got {part!r}")
+            if is_nan(part) or _part_kind(part) == "other":
+                raise _cannot_be_kept(part, noun)
+        kinds = set(map(_part_kind, values))
+        if len(kinds) > 1 and not kinds <= _JSON_KINDS:
+            raise DataError(
+                f"{noun} must be tuples with one kind of value at each place, got {_listed(kinds)}"
+            )
+        _check_tuples([part for part in values if isinstance(part, tuple)], noun)
 
 
 def _cannot_be_kept(value: Any, noun: str) -> DataError:

@@ -54,7 +54,7 @@ def merge(
 def _sums(weights: Array, starts: Array) -> Array:
     sums: Array = np.add.reduceat(weights, starts, dtype=np.float64)
     largest = float(sums.max())
-    if largest > np.finfo(np.float32).max:
+    if largest > float(np.finfo(np.float32).max):
         raise DataError(f"the weights of a user and an item must add up to at most 3.4e38, got {largest:.3g}")
     return sums
 

@@ -177,8 +177,10 @@ class Interactions:
         csr.sum_duplicates()
         n_merged = n_stored - csr.nnz
         csr.eliminate_zeros()
-        user_ids = IdMap(np.arange(csr.shape[0])) if user_ids is None else user_ids
-        item_ids = IdMap(np.arange(csr.shape[1])) if item_ids is None else item_ids
+        user_ids, item_ids = (
+            given if isinstance(given, IdMap) else IdMap(np.arange(n) if given is None else given)
+            for given, n in zip((user_ids, item_ids), csr.shape, strict=True)
+        )
         if csr.shape != (len(user_ids), len(item_ids)):
             raise DataError(
                 f"matrix must have a row per user and a column per item, ({len(user_ids)}, {len(item_ids)}), "
@@ -323,6 +325,7 @@ def _length(name: str, values: Any) -> int:
 def _indexed(values: Any, known: IdMap | None, on_unknown: str, noun: str) -> tuple[IdMap, Array]:
     if known is None:
         return IdMap.factorize(values)
+    known = known if isinstance(known, IdMap) else IdMap(known)
     remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
     try:
         if on_unknown != "add":

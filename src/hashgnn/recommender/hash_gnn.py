@@ -398,7 +398,7 @@ class HashGNN(Recommender):
     ) -> Recommendations:
         fitted, state = self.fitted, self.state_
         options = fitted.items_for_users.options(k, search, oversampling, n_threads)
-        rows = as_list("histories", histories)
+        rows = as_list("histories", histories, of_lists=True)
         features = feature_columns("user_features", state.users.features, user_features, rows)
         remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
         lists = lists_of_ids(state.items.ids, "item ids", "histories", rows, remedy=remedy)
@@ -460,7 +460,7 @@ class HashGNN(Recommender):
         state = self.state_
         if histories is None and user_features is None:
             raise ParameterError("fold_in_users needs histories or user_features, got neither")
-        rows = None if histories is None else as_list("histories", histories)
+        rows = None if histories is None else as_list("histories", histories, of_lists=True)
         features = feature_columns("user_features", state.users.features, user_features, rows)
         if rows is None and features is not None:
             rows = [[]] * features.shape[0]
@@ -474,7 +474,7 @@ class HashGNN(Recommender):
         state = self.state_
         if audiences is None and item_features is None:
             raise ParameterError("fold_in_items needs audiences or item_features, got neither")
-        rows = None if audiences is None else as_list("audiences", audiences)
+        rows = None if audiences is None else as_list("audiences", audiences, of_lists=True)
         features = feature_columns("item_features", state.items.features, item_features, rows)
         if rows is None and features is not None:
             rows = [[]] * features.shape[0]

@@ -170,13 +170,13 @@ def choice_of_ids(
 
 def lists_by_user(
     user_ids: IdMap, name: str, choice: Mapping[Id, Ids], users: list[Any], *, may_lack: bool
-) -> list[Ids]:
+) -> list[list[Any]]:
     """Return the list of each user of a mapping; a user whom it lacks is an error, or has an empty list."""
-    lists = dict(zip(user_ids.read(choice, f"keys of {name}"), choice.values(), strict=True))
+    lists = dict(zip(user_ids.read(list(choice), f"keys of {name}"), choice.values(), strict=True))
     without = [user for user in users if user not in lists]
     if without and not may_lack:
         raise ParameterError(f"{name} must have a list for every user, got none for {quote_some(without)}")
-    return [lists.get(user, []) for user in users]
+    return [as_list(f"each of {name}", lists.get(user, [])) for user in users]
 
 
 def _is_per_row(choice: Any) -> bool:

@@ -77,21 +77,22 @@ def read_interactions(
     what else programs write for a missing value is an empty id.
     """
     check_choice("on_unknown", on_unknown, ("error", "skip", "add"))
+    known = [ids if ids is None or isinstance(ids, IdMap) else IdMap(ids) for ids in (user_ids, item_ids)]
     source = open_source(path, format, delimiter)
     requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     try:
         named = _columns.resolve(source.names, **requested)
         table = _load(source, [name for name in dict.fromkeys(named.values()) if name is not None])
         if source.as_text or source.partition:
-            table = _typed(source, table, named, {"user": user_ids, "item": item_ids})
+            table = _typed(source, table, named, dict(zip(("user", "item"), known, strict=True)))
         return Interactions.from_frame(
             table,
             user=named["user"],
             item=named["item"],
             weight=weight,
             timestamp=timestamp,
-            user_ids=user_ids,
-            item_ids=item_ids,
+            user_ids=known[0],
+            item_ids=known[1],
             on_unknown=on_unknown,
         )
     except _columns.RowError as error:

@@ -25,13 +25,14 @@ class IdWriter:
     """
 
     def __init__(self, ids: IdMap) -> None:
-        self._ids, self._are_integers = ids, ids.kind == "int"
+        self._ids, self._are_integers = ids.ids, ids.kind == "int"
 
     def texts(self, positions: Array) -> list[bytes]:
         """Return the JSON text of the ids at some positions."""
+        values = self._ids[positions].tolist()
         if self._are_integers:
-            return [b"%d" % value for value in self._ids.ids[positions].tolist()]
-        return [dumps(text) for text in self._ids.printed(positions)]
+            return [b"%d" % value for value in values]
+        return [dumps(printed(value)) for value in values]
 
 
 class IdReader:
