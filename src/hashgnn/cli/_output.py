@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hashgnn._json_text import plain
-from hashgnn.data._id_kinds import printed
 from hashgnn.errors import HashGNNWarning
 
 _WIDE = 1000  # columns of a file or pipe: a table there is never cut
@@ -134,6 +133,8 @@ def size(n_bytes: float) -> str:
 
 def print_ranked(out: Output, blocks: list[Any], request: dict[str, Any]) -> None:
     """Print blocks of :class:`~hashgnn.recommender.Recommendations`: a JSON document, or a line a result."""
+    from hashgnn.data._id_kinds import printed
+
     query, result = blocks[0].columns
     if out.as_json:
         out.document({**request, "results": [row for found in blocks for row in _documents(found)]})
@@ -162,6 +163,8 @@ def _rows(found: Any) -> Iterator[tuple[Any, list[Any], list[float]]]:
 
 
 def _json_id(value: Any) -> int | str:
+    from hashgnn.data._id_kinds import printed
+
     return value if isinstance(value, int) and not isinstance(value, bool) else printed(value)
 
 

@@ -71,10 +71,13 @@ def read_interactions(
     return interactions
 
 
-def read_features(side: SideName, path: Path | None, columns: str | None, id_column: str | None) -> Any:
+def read_features(
+    side: SideName, path: Path | None, columns: str | None, id_column: str | None, known: Any
+) -> Any:
     """Return the :class:`~hashgnn.data.SideFeatures` of a table of users or items, or ``None`` without a file.
 
-    Columns of numbers are numeric, all others categories; without names every column but the id is used.
+    Columns of numbers are numeric, all others categories; without names every column but the id is used. Ids
+    are of the kind of ``known``, those of the interactions.
     """
     if path is None:
         if columns is not None:
@@ -85,7 +88,8 @@ def read_features(side: SideName, path: Path | None, columns: str | None, id_col
     from hashgnn.data import SideFeatures
     from hashgnn.data.readers import read_table
 
-    table = read_table(path)
+    keys = (id_column or f"{side}_id", side)
+    table = read_table(path, text=() if known.kind == "int" else keys)
     key = id_column or f"{side}_id"
     if key not in table.column_names and side in table.column_names and id_column is None:
         key = side

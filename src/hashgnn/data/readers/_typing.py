@@ -38,9 +38,18 @@ def _without_fraction(column: pa.ChunkedArray, decimal_comma: bool) -> pa.Chunke
 
 def first_missing(column: pa.ChunkedArray) -> int | None:
     """Return the first row that is empty, or holds what other programs write for a missing value."""
-    texts = pa.array(MISSING_TEXTS, column.type)
-    found = pc.index(pc.is_in(pc.utf8_trim_whitespace(column), value_set=texts), True).as_py()
+    found = pc.index(_are_missing(column), True).as_py()
     return None if found < 0 else int(found)
+
+
+def without_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column with null for what other programs write for a missing value."""
+    return pc.if_else(_are_missing(column), None, column)
+
+
+def _are_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    texts = pa.array(MISSING_TEXTS, column.type)
+    return pc.is_in(pc.utf8_trim_whitespace(column), value_set=texts)
 
 
 def first_among_numbers(column: pa.ChunkedArray) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Collection
 from typing import IO, TypeAlias
 
 import pyarrow as pa
@@ -104,17 +105,25 @@ def read_interactions(
         raise DataError(message if message.startswith(source.name) else f"{source.name}: {message}") from None
 
 
-def read_table(path: Readable, *, format: str | None = None, delimiter: str | None = None) -> pa.Table:
+def read_table(
+    path: Readable,
+    *,
+    format: str | None = None,
+    delimiter: str | None = None,
+    text: Collection[str] = (),
+) -> pa.Table:
     """Read a file of side features as an Arrow table.
 
-    Columns of a text file are integers or numbers where every entry is written as one, else text; an empty
-    field is null.
+    Columns of a text file are integers or numbers where every entry is written as one, else text. An empty
+    field is null; so is ``NULL``, ``NaN`` and the like in a column of numbers.
 
     Parameters
     ----------
     path : str, Path or binary file object
     format, delimiter : str or None, default=None
         As in :func:`read_interactions`.
+    text : collection of str, default=()
+        Columns that stay text, such as ids where the interactions have text.
 
     Raises
     ------
@@ -126,7 +135,7 @@ def read_table(path: Readable, *, format: str | None = None, delimiter: str | No
     return pa.table(
         {
             name: _inferred(table[name], source.decimal_comma)
-            if source.as_text or name in source.partition
+            if (source.as_text or name in source.partition) and name not in text
             else table[name]
             for name in table.column_names
         }
@@ -187,9 +196,10 @@ def _ids(source: Source, column: pa.ChunkedArray, name: str, known: IdMap | None
 
 def _inferred(column: pa.ChunkedArray, decimal_comma: bool) -> pa.ChunkedArray:
     filled = pc.if_else(pc.equal(pc.binary_length(column), 0), None, column)
-    whole = _typing.whole_numbers(filled, decimal_comma)
-    if whole is not filled:
+    known = _typing.without_missing(filled)
+    whole = _typing.whole_numbers(known, decimal_comma)
+    if whole is not known:
         return whole
-    found = _typing.numbers(column, decimal_comma)
-    is_text = isinstance(found, int) or found.null_count == len(found) or _typing.zeros_lead(filled)
+    found = _typing.numbers(known, decimal_comma)
+    is_text = isinstance(found, int) or found.null_count == len(found) or _typing.zeros_lead(known)
     return filled if is_text else found

@@ -259,7 +259,7 @@ class Service:
         if active.next_version is None:
             places: Sequence[int] = range(len(users))
             return list(self._rows_by_place(active.current, request, users, places, None, check).values())
-        versions = [active.of_user(user) for user in users]
+        versions = [active.of_user(user) for user in active.current.users.printed(users)]
         rows: dict[int, bytes] = {}
         for version in (active.current, active.next_version):
             places = [place for place, chosen in enumerate(versions) if chosen is version]
