@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hashgnn._checks import check_choice
+from hashgnn._types import Ids
 from hashgnn.data import _columns
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions
@@ -32,8 +33,8 @@ def read_interactions(
     item: str | None = None,
     weight: str | None = None,
     timestamp: str | None = None,
-    user_ids: IdMap | None = None,
-    item_ids: IdMap | None = None,
+    user_ids: IdMap | Ids | None = None,
+    item_ids: IdMap | Ids | None = None,
     on_unknown: str = "error",
 ) -> Interactions:
     r"""Read interactions from a file, or from the files of a folder or a pattern.
@@ -54,7 +55,7 @@ def read_interactions(
         splits the header into the most columns. With ``;`` numbers may have a decimal comma.
     user, item, weight, timestamp : str or None, default=None
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
-    user_ids, item_ids : IdMap or None, default=None
+    user_ids, item_ids : IdMap, list of ids or None, default=None
         Known ids to align to; they say of what kind the ids in the file are.
     on_unknown : {"error", "skip", "add"}, default="error"
         See :meth:`Interactions.from_frame`.
