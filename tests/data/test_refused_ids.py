@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -271,3 +272,17 @@ def test_unknown_ids_are_added_behind_the_known_ones() -> None:
     assert found.user_ids.ids.tolist() == ["b", "d", "a", "c"]
     assert found.item_ids.ids.tolist() == [8, 7]
     assert found.csr.toarray().tolist() == [[0, 0], [0, 1], [0, 1], [1, 0]]
+
+
+def test_an_id_of_another_kind_is_named_with_its_line_or_row(tmp_path: Path) -> None:
+    days = IdMap([datetime.date(2024, 5, 1), datetime.date(2024, 5, 2)])
+    (tmp_path / "e.csv").write_text("user_id,item_id\n7,2024-05-01\n8,2024-05-02\n007,yesterday\n")
+    with pytest.raises(DataError, match="line 4: user ids of this data are integers, got '007' of type str$"):
+        read_interactions(tmp_path / "e.csv", user_ids=[7, 8], on_unknown="skip")
+    with pytest.raises(DataError, match=r"line 4: item ids of this data are dates \(.*\), got 'yesterday'"):
+        read_interactions(tmp_path / "e.csv", user_ids=["7", "8"], item_ids=days, on_unknown="add")
+    frame = pd.DataFrame({"user_id": [7, 8], "item_id": ["2024-05-01", "x"]})
+    with pytest.raises(
+        DataError, match=r"^item ids of this data are dates \(.*\), got 'x' of type str in row 2$"
+    ):
+        Interactions.from_frame(frame, item_ids=days)

@@ -262,9 +262,9 @@ class IdMap:
         if type_of_all is not None and all(type(value) is type_of_all for value in listed):
             return listed
         found = [self._reader.read(value) for value in listed]
-        for given, value in zip(listed, found, strict=True):
+        for row, (given, value) in enumerate(zip(listed, found, strict=True)):
             if value is UNREADABLE:
-                raise self._refuse(given, noun)
+                raise self.refused(given, noun, row)
         return found
 
     def read_text(self, text: str) -> Any:
@@ -302,10 +302,7 @@ class IdMap:
     def extended(self, new: IdMap, noun: str = "ids") -> tuple[IdMap, Array]:
         """Return a map of these ids and behind them those of ``new`` that it lacks; and the index in it of each of ``new``.
 
-        Raises
-        ------
-        ParameterError
-            If the new ids are of a kind that this map does not hold.
+        Raises as :meth:`translated`.
         """
         new, code = self.translated(new, noun)
         places = self.index_of(new.ids, on_unknown="skip", noun=noun)
@@ -422,12 +419,15 @@ class IdMap:
     def _reader(self) -> Reader:
         return Reader.of(self.kind, [] if self.kind != "tuple" else self.ids)
 
-    def _refuse(self, value: Any, noun: str) -> ParameterError:
+    def refused(self, value: Any, noun: str, row: int) -> ParameterError:
+        """Return the error of an id that the map can hold none of; its attribute ``row`` is where it stood."""
         shown = value.as_py() if isinstance(value, pa.Scalar) else value
         shown = shown.item() if isinstance(shown, np.generic) else shown
-        return ParameterError(
+        error = ParameterError(
             f"{noun} of this data are {self.noun}, got {shown!r:.80} of type {type(shown).__name__}"
         )
+        error.row = row  # type: ignore[attr-defined]
+        return error
 
     def _index(self, values: Any, noun: str) -> Array:
         if isinstance(values, pa.Array | pa.ChunkedArray):

@@ -327,6 +327,7 @@ def _indexed(values: Any, known: IdMap | Ids | None, on_unknown: str, noun: str)
         return IdMap.factorize(values)
     known = known if isinstance(known, IdMap) else IdMap(known)
     remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
+    index: Array | None = None
     try:
         if on_unknown != "add":
             return known, known.look_up(values, noun, remedy=remedy)
@@ -334,7 +335,11 @@ def _indexed(values: Any, known: IdMap | Ids | None, on_unknown: str, noun: str)
         both, places = known.extended(new, noun)
         return both, places[index]
     except ParameterError as error:  # of a kind that the known ids are not, as text where they are integers
-        raise DataError(str(error)) from None
+        row = getattr(error, "row", None)
+        if row is None:
+            raise DataError(str(error)) from None
+        row = row if index is None else int(np.argmax(index == row))
+        raise _columns.RowError(row, str(error)) from None
 
 
 InteractionsLike: TypeAlias = Interactions | Frame | ArrowStream | sp.csr_matrix

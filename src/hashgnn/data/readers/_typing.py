@@ -55,11 +55,15 @@ def _are_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def first_among_numbers(column: pa.ChunkedArray) -> int | None:
     """Return the first row that is no whole number where most are; ``None`` where they are not."""
     for rows in (column[:_N_FIRST], column):  # text is noticed without a pass over all rows
-        are_whole = pc.match_substring_regex(rows, _WHOLE_NUMBER)
-        if 2 * (pc.sum(are_whole).as_py() or 0) <= len(rows):
+        if 2 * (pc.sum(pc.match_substring_regex(rows, _WHOLE_NUMBER)).as_py() or 0) <= len(rows):
             return None
-    row = int(pc.index(are_whole, False).as_py())
-    return row if row >= 0 else None  # numbers of more than 64 bits
+    return first_other(column)
+
+
+def first_other(column: pa.ChunkedArray) -> int | None:
+    """Return the first row that is no whole number; ``None`` where some have more than 64 bits."""
+    row = int(pc.index(pc.match_substring_regex(column, _WHOLE_NUMBER), False).as_py())
+    return row if row >= 0 else None
 
 
 def zeros_lead(column: pa.ChunkedArray) -> bool:

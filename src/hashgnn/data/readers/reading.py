@@ -159,7 +159,7 @@ def _typed(
             continue
         column, place = table[name], table.column_names.index(name)
         if role in known:
-            found = _ids(source, column, name, known[role])
+            found = _ids(source, column, name, known[role], f"{role} ids")
         else:
             if role == "timestamp":
                 found = _typing.times(column, name, source.decimal_comma)
@@ -172,7 +172,9 @@ def _typed(
     return table
 
 
-def _ids(source: Source, column: pa.ChunkedArray, name: str, known: IdMap | None) -> pa.ChunkedArray:
+def _ids(
+    source: Source, column: pa.ChunkedArray, name: str, known: IdMap | None, noun: str
+) -> pa.ChunkedArray:
     """Return ids of text as integers where they are of that kind, else as text."""
     is_open = known is None or not len(known)
     if is_open or (known is not None and known.kind == "int"):
@@ -184,6 +186,8 @@ def _ids(source: Source, column: pa.ChunkedArray, name: str, known: IdMap | None
         shown = column[missing].as_py()
         got = f", got {shown!r}" if shown else ""
         raise _columns.RowError(missing, f"{name} is empty{got}")
+    if known is not None and known.kind == "int" and (other := _typing.first_other(column)) is not None:
+        raise _columns.RowError(other, str(known.refused(column[other], noun, other)))
     row = _typing.first_among_numbers(column) if is_open else None
     if row is not None:
         warnings.warn(
