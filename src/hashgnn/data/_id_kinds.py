@@ -134,7 +134,7 @@ def read_text(kind: str, text: str) -> Any:
 
 @dataclass(frozen=True)
 class Reader:
-    """What values are in a map of a kind.
+    """Reads values as ids of a map of one kind.
 
     Attributes
     ----------

@@ -280,7 +280,7 @@ class IdMap:
 
     @property
     def noun(self) -> str:
-        """What the ids are, for messages: ``"integers"``."""
+        """A word for the ids in messages, such as ``"integers"``."""
         return NOUNS[self.kind]
 
     def printed(self, index: Array) -> list[str]:
@@ -300,7 +300,7 @@ class IdMap:
         return IdMap.factorize(as_objects(self.read(new.ids, noun)))
 
     def extended(self, new: IdMap, noun: str = "ids") -> tuple[IdMap, Array]:
-        """Return a map of these ids and behind them those of ``new`` that it lacks; and the index in it of each of ``new``.
+        """Return a map of these ids and behind them the others of ``new``, and the index in it of each of ``new``.
 
         Raises as :meth:`translated`.
         """

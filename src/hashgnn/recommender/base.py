@@ -64,7 +64,7 @@ class Recommender(ABC):
         allow, block : list of item ids, list of n lists of item ids, or mapping of user to list, optional
             Only these items, or none of these; one list for all users, or one for each. Unknown ids in
             ``block`` are ignored; in ``allow`` they are an error with ``on_unknown="error"``, else ignored.
-            A mapping for ``allow`` names every user; for ``block`` a user whom it lacks has no list.
+            A mapping for ``allow`` names every user; for ``block`` a user who is not in it has no list.
         since_training : Interactions or data frame, optional
             What users interacted with since the training. A user who is in it is folded in from all that is
             known of them. Unknown items are left out.

@@ -373,9 +373,9 @@ class HashGNN(Recommender):
             new = items_of_interactions(state.users.ids, state.items.ids, users, since_training)
         queries = fitted.queries_of_users(index, since_training=new, on_unknown=on_unknown)
         if isinstance(allow, Mapping):
-            allow = lists_by_user(state.users.ids, "allow", allow, users, may_lack=False)
+            allow = lists_by_user(state.users.ids, "allow", allow, users, may_miss=False)
         if isinstance(block, Mapping):
-            block = lists_by_user(state.users.ids, "block", block, users, may_lack=True)
+            block = lists_by_user(state.users.ids, "block", block, users, may_miss=True)
         candidates = self._candidates(queries, filter_seen, allow, block, on_unknown)
         found = fitted.recommend(queries, options, candidates)
         query_ids = state.users.ids.as_array([users[place] for place in queries.places])

@@ -169,12 +169,12 @@ def choice_of_ids(
 
 
 def lists_by_user(
-    user_ids: IdMap, name: str, choice: Mapping[Id, Ids], users: list[Any], *, may_lack: bool
+    user_ids: IdMap, name: str, choice: Mapping[Id, Ids], users: list[Any], *, may_miss: bool
 ) -> list[list[Any]]:
-    """Return the list of each user of a mapping; a user whom it lacks is an error, or has an empty list."""
+    """Return the list of each user of a mapping; a user without one is an error, or has an empty list."""
     lists = dict(zip(user_ids.read(list(choice), f"keys of {name}"), choice.values(), strict=True))
     without = [user for user in users if user not in lists]
-    if without and not may_lack:
+    if without and not may_miss:
         raise ParameterError(f"{name} must have a list for every user, got none for {quote_some(without)}")
     return [as_list(f"each of {name}", lists.get(user, [])) for user in users]
 
