@@ -145,6 +145,14 @@ def test_a_missing_value_of_a_text_file_is_empty_on_its_line(tmp_path: Path, tex
                 read_interactions(tmp_path / name, user_ids=known, on_unknown="skip")
 
 
+def test_a_known_id_that_reads_like_a_missing_value_is_the_id(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("user_id,item_id\nNA,1\nDE,2\n")
+    assert len(read_interactions(tmp_path / "e.csv", user_ids=["NA", "DE"])) == 2
+    (tmp_path / "e.csv").write_text("user_id,item_id\nNA,1\nNULL,2\n")
+    with pytest.raises(DataError, match="line 3: user_id is empty, got 'NULL'$"):
+        read_interactions(tmp_path / "e.csv", user_ids=["NA", "DE"], on_unknown="skip")
+
+
 def test_a_missing_number_of_a_table_of_features_is_missing(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,year,name\na,1999,NA\nb,NULL,x\nc,,y\n")
     assert read_table(tmp_path / "t.csv").to_pydict() == {
@@ -222,6 +230,29 @@ SUM = "^the weights of a user and an item must add up to at most 3.4e38, got 6e\
         (lambda: Interactions.from_arrays([1], [2], weight=5), "^weight must be a list, got 5$"),
         (lambda: Interactions.from_arrays([1], [2], weight=[None]), "^weight is empty in row 1$"),
         (lambda: Interactions.from_arrays([1], [2], timestamp=5), "^timestamp must be a list, got 5$"),
+        (
+            lambda: Interactions.from_arrays([1], [2], weight=[10**400]),
+            "^weight must be finite and > 0, got inf",
+        ),
+        (
+            lambda: Interactions.from_arrays([1], [2], weight=np.ones((1, 1))),
+            "^weight must be a list or one column",
+        ),
+        (lambda: Interactions.from_arrays([1], [2], weight={1: 2}), "^weight must be a list, got {1: 2}$"),
+        (lambda: Interactions.from_arrays([1], [2], timestamp="a"), "^timestamp must be a list, got 'a'$"),
+        (
+            lambda: Interactions.from_arrays([1], [2], timestamp=[2**70]),
+            "^timestamp must be a number below 2",
+        ),
+        (lambda: Interactions.from_arrays([1], [2], timestamp=[pd.NaT]), "^timestamp is empty in row 1$"),
+        (
+            lambda: Interactions.from_arrays([1], [2], timestamp=np.ones((1, 1))),
+            "^timestamp must be a list or one",
+        ),
+        (
+            lambda: Interactions.from_arrays([1, 2], [2, 3], timestamp=np.ma.array([1, 2], mask=[0, 1])),
+            "^timestamp is empty in row 2$",
+        ),
         (lambda: Interactions.from_frame(FRAME, user=1), "^user must be the name of a column, got 1$"),
         (lambda: Interactions.from_frame(FRAME, item=["a"]), "^item must be the name of a column, got "),
         (
@@ -239,6 +270,37 @@ SUM = "^the weights of a user and an item must add up to at most 3.4e38, got 6e\
 def test_no_exception_of_another_library_comes_out(call: Callable[[], Any], sentence: str) -> None:
     with pytest.raises(HashGNNError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (np.array([1, 2], np.float16), "int"),
+        (pl.Series([1, 2], dtype=pl.Int128), "int"),
+        (pl.Series([1, 2], dtype=pl.Decimal(38, 0)), "int"),
+        (pd.Index([1.0, 2.0]), "int"),
+        (range(2), "int"),
+        (np.array([b"a", b"b"]), "bytes"),
+        (pa.array([b"a", b"b"], pa.binary(1)), "bytes"),
+        (np.array(["2024-01-01", "2024-01-02"], "datetime64[ns]"), "datetime"),
+        (np.array(["2024-01-01", "2024-01-02"], "datetime64[D]"), "date"),
+        (pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]), "tuple"),
+        (pl.Series([["a"], ["b"]]), "tuple"),
+        (np.array([True, False]), "bool"),
+        (np.array([1, 2], "timedelta64[ns]"), "other"),
+        (pl.Series([1, 2]).cast(pl.Duration), "other"),
+        (pa.array([1, 2], pa.time64("ns")), "other"),
+        (pa.array([1, 2], pa.timestamp("ns")), "other"),
+    ],
+)
+def test_columns_of_any_library_have_a_kind_and_are_never_numbers_by_accident(values: Any, kind: str) -> None:
+    found = Interactions.from_arrays(values, [1, 2]).user_ids
+    assert found.kind == kind
+    if kind == "other":
+        with pytest.raises(DataError, match="^user ids cannot be saved and served, got "):
+            found.check_kept("user ids")
+    else:
+        found.check_kept("user ids")
 
 
 def test_weights_may_be_decimals_and_known_ids_a_list() -> None:

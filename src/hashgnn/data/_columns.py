@@ -142,6 +142,8 @@ def id_values(values: Any, name: str) -> Column | Array | list[Any]:
     """Return ids of an array, series or sequence as :func:`id_column` does those of a frame."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return _arrow_ids(values, name)
+    if type(values).__module__.startswith("polars.") and not hasattr(values, "columns"):
+        return id_column(nw.from_native(values, series_only=True), name)
     if hasattr(values, "to_numpy") and getattr(values, "ndim", 1) == 1 and not hasattr(values, "columns"):
         values = values.to_numpy()
     if are_integers(values):
@@ -186,7 +188,7 @@ def weight_values(values: Any, name: str) -> Array:
                 raise RowError(row, f"{name} is empty")
             if not is_number(value):
                 raise RowError(row, f"{name} must be numbers, got {value!r:.80}")
-        array = np.array([float(value) for value in numbers], np.float64)
+        array = np.array([_as_float(value) for value in numbers], np.float64)
     return check_weights(np.ma.filled(values, np.nan) if np.ma.isMaskedArray(values) else array, name)
 
 
@@ -210,12 +212,20 @@ def time_values(values: Any, name: str) -> Array:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return _timestamps(values, name)
     array = np.asarray(values)
-    if array.dtype.kind in "OUM" and array.ndim == 1:
-        try:
-            return _timestamps(pa.array(array if array.dtype.kind == "M" else array.tolist()), name)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            raise DataError(f"{name} must be numbers, dates or times, got mixed types") from None
-    return check_timestamps(array, name)
+    is_list = array.ndim != 1 or array.dtype.kind in "OU" or np.ma.isMaskedArray(values)
+    if not is_list and array.dtype.kind != "M":
+        return check_timestamps(array, name)
+    listed = as_list(name, values, in_order=True, error=DataError) if is_list else []
+    listed = array.tolist() if array.dtype.kind == "U" and listed else listed  # numbers among text are text
+    for row, value in enumerate(listed):
+        if is_missing(value):
+            raise RowError(row, f"{name} is empty")
+    try:
+        return _timestamps(pa.array(listed if is_list else array), name)
+    except (pa.ArrowException, OverflowError, UnicodeError):
+        if all(is_number(value) for value in listed):  # some of more than 64 bits
+            return check_timestamps(np.array([_as_float(value) for value in listed]), name)
+        raise DataError(f"{name} must be numbers, dates or times, got mixed types") from None
 
 
 def _timestamps(values: Column, name: str) -> Array:
@@ -336,6 +346,7 @@ def _decimals(values: Column, name: str) -> Column | Array:
 
 
 def _whole(numbers: Array, name: str) -> Array:
+    numbers = numbers.astype(np.float64, copy=False)
     whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
     if not whole.all():
         row = int(np.argmin(whole))
@@ -373,6 +384,13 @@ def _objects(values: list[Any], name: str) -> Column | list[Any]:
         if any(not -(2**63) <= value < 2**63 for value in whole if value is not None):
             return pa.array([str(value) for value in whole], pa.large_string())
     return values
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
 
 
 def _numpy(values: Column) -> Array:

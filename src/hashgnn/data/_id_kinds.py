@@ -59,7 +59,7 @@ def is_missing(value: Any) -> bool:
         return True
     if isinstance(value, pa.Scalar):
         return is_missing(value.as_py())
-    if isinstance(value, np.datetime64):
+    if isinstance(value, np.datetime64 | np.timedelta64):
         return bool(np.isnat(value))
     return is_nan(value)
 
@@ -76,7 +76,7 @@ def plain(value: Any) -> Any:
         return plain(value.as_py())
     if isinstance(value, np.datetime64):
         return _of_numpy(value)
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and not isinstance(value, np.timedelta64):
         value = value.item()
     if isinstance(value, bool):
         return value

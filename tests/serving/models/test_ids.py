@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hashgnn.data import add_interactions, read_interactions
+from hashgnn.data import IdMap, add_interactions, read_interactions
 from hashgnn.recommender import HashGNN
 from hashgnn.serving import ServiceSettings
+from hashgnn.serving.models.item_metadata import ItemMetadata
 from hashgnn.serving.store import InteractionStore
 from hashgnn.state import load_state, save_state
 from hashgnn.testing.states import random_state
@@ -108,6 +111,24 @@ def test_an_interaction_of_another_kind_of_ids_is_not_stored(client: httpx.Clien
 def test_items_are_searched_by_their_printed_form(client: httpx.Client) -> None:
     answer = client.get("/v1/items", params={"query": "2024-05-07"})
     assert [item["id"] for item in answer.json()["items"]] == [PRINTED[6]]
+
+
+def test_a_store_keeps_the_printed_form_of_ids(tmp_path: Path) -> None:
+    with InteractionStore.open(tmp_path / "events.db") as store:
+        store.append([USERS[0], str(USERS[0])], [7.0, 8])
+        assert store.history(USERS[0]) == store.history(str(USERS[0])) == [7, 8]
+        for value in (True, 1.5, frozenset([1])):
+            with pytest.raises(ValueError, match="users must be integers or text, got "):
+                store.append([value], [1])
+
+
+@pytest.mark.parametrize("column", [USERS, [str(user).upper() for user in USERS]])
+def test_metadata_belongs_to_the_same_ids(column: list[Any]) -> None:
+    table = pa.table({"id": pa.array(column[::-1]), "title": [f"title {n}" for n in range(20)]})
+    found = ItemMetadata(table, "id", IdMap(USERS))
+    assert found.documents(np.array([0]))[0] == b'{"title":"title 19"}'
+    with pytest.raises(ValueError, match="ids of item metadata must be of the type of the model's, item ids"):
+        ItemMetadata(pa.table({"id": ["x"], "title": ["y"]}), "id", IdMap(USERS))
 
 
 def test_an_export_leaves_out_what_no_training_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

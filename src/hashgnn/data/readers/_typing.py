@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,9 +38,12 @@ def _without_fraction(column: pa.ChunkedArray, decimal_comma: bool) -> pa.Chunke
     return pc.replace_substring_regex(pc.utf8_trim_whitespace(column), rf"^(-?[0-9]+){sign}0*$", r"\1")
 
 
-def first_missing(column: pa.ChunkedArray) -> int | None:
-    """Return the first row that is empty, or holds what other programs write for a missing value."""
-    found = pc.index(_are_missing(column), True).as_py()
+def first_missing(column: pa.ChunkedArray, but: Collection[str] = ()) -> int | None:
+    """Return the first row that is empty, or holds what other programs write for a missing value.
+
+    The texts of ``but`` are values.
+    """
+    found = pc.index(_are_missing(column, but), True).as_py()
     return None if found < 0 else int(found)
 
 
@@ -47,8 +52,8 @@ def without_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(_are_missing(column), None, column)
 
 
-def _are_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    texts = pa.array(MISSING_TEXTS, column.type)
+def _are_missing(column: pa.ChunkedArray, but: Collection[str] = ()) -> pa.ChunkedArray:
+    texts = pa.array([text for text in MISSING_TEXTS if text not in but], column.type)
     return pc.is_in(pc.utf8_trim_whitespace(column), value_set=texts)
 
 

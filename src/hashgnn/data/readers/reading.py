@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from hashgnn._checks import check_choice
 from hashgnn._types import Ids
 from hashgnn.data import _columns
+from hashgnn.data._id_kinds import MISSING_TEXTS
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions
 from hashgnn.data.readers import _typing
@@ -181,7 +182,8 @@ def _ids(
         numbers = _typing.whole_numbers(column, source.decimal_comma)
         if numbers is not column:
             return numbers
-    missing = _typing.first_missing(column)
+    ids_like_it = [] if known is None else [text for text in MISSING_TEXTS if text in known]
+    missing = _typing.first_missing(column, ids_like_it)
     if missing is not None:
         shown = column[missing].as_py()
         got = f", got {shown!r}" if shown else ""
