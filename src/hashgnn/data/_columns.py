@@ -150,7 +150,16 @@ def id_values(values: Any, name: str) -> Column | Array | list[Any]:
         return _integers(values)
     if isinstance(values, np.ndarray) and values.dtype.kind == "f" and values.ndim == 1:
         return _whole(np.ma.filled(values, np.nan), name)
-    return _objects(as_list(name, values, in_order=True, error=DataError), name)
+    listed = as_list(name, values, in_order=True, error=DataError)
+    kinds = set(map(type, listed))
+    if kinds == {float}:
+        return _whole(np.array(listed, np.float64), name)
+    if kinds == {str} or kinds == {int}:  # as nearly always; Arrow and NumPy look at each value sooner
+        try:
+            return _arrow_ids(pa.array(listed, pa.large_string() if kinds == {str} else pa.int64()), name)
+        except (UnicodeEncodeError, OverflowError):
+            pass  # the row is named below
+    return _objects(listed, name)
 
 
 def weight_column(series: nw.Series[Any], name: str) -> Array:
