@@ -27,9 +27,14 @@ def test_text_for_integer_ids_is_refused() -> None:
         typed_ids("item", ["3", "i7"], IdMap([3]))
 
 
-def test_other_ids_are_found_by_how_they_print() -> None:
-    day = datetime.date(2026, 11, 23)
-    assert typed_ids("item", ["2026-11-23", "x"], IdMap([day])) == [day, "x"]
+def test_other_ids_are_read_from_how_they_print() -> None:
+    days = IdMap([datetime.date(2026, 11, 23)])
+    assert typed_ids("item", ["2026-11-23", "2026-11-24"], days) == [
+        datetime.date(2026, 11, 23),
+        datetime.date(2026, 11, 24),
+    ]
+    with pytest.raises(ParameterError, match=r"^item ids of this model are dates \(as text: .*\), got 'x'$"):
+        typed_ids("item", ["2026-11-23", "x"], days)
 
 
 def test_ids_with_commas_are_quoted() -> None:

@@ -133,20 +133,39 @@ def size(n_bytes: float) -> str:
 
 def print_ranked(out: Output, blocks: list[Any], request: dict[str, Any]) -> None:
     """Print blocks of :class:`~hashgnn.recommender.Recommendations`: a JSON document, or a line a result."""
+    from hashgnn.data._id_kinds import printed
+
     query, result = blocks[0].columns
     if out.as_json:
         out.document({**request, "results": [row for found in blocks for row in _documents(found)]})
         return
-    rows = [row for found in blocks for row in found.to_arrow().to_pylist()]
     # Ids are names, even where they are numbers: no thousands separators.
-    table = [[str(row[query]), row["rank"], str(row[result]), row["score"]] for row in rows]
+    table = [
+        [printed(one), rank, printed(item), score]
+        for found in blocks
+        for one, items, scores in _rows(found)
+        for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
+    ]
     out.table([query, "rank", result, "score"], table)
 
 
 def _documents(found: Any) -> list[dict[str, Any]]:
     query, result = found.columns
+    return [
+        {query: _json_id(one), f"{result}s": [_json_id(item) for item in items], "scores": scores}
+        for one, items, scores in _rows(found)
+    ]
+
+
+def _rows(found: Any) -> Iterator[tuple[Any, list[Any], list[float]]]:
     rows = zip(found.query_ids.tolist(), found.lists(), found.scores.tolist(), strict=True)
-    return [{query: one, f"{result}s": ids, "scores": scores[: len(ids)]} for one, ids, scores in rows]
+    return ((one, items, scores[: len(items)]) for one, items, scores in rows)
+
+
+def _json_id(value: Any) -> int | str:
+    from hashgnn.data._id_kinds import printed
+
+    return value if isinstance(value, int) and not isinstance(value, bool) else printed(value)
 
 
 def write_ranked(blocks: Iterable[Any], path: Path) -> dict[str, Any]:

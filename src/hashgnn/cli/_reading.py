@@ -32,7 +32,12 @@ class Columns:
 
 
 def read_interactions(
-    path: Path, columns: Columns, out: Output, *, known: tuple[Any, Any] | None = None
+    path: Path,
+    columns: Columns,
+    out: Output,
+    *,
+    known: tuple[Any, Any] | None = None,
+    on_unknown: str = "skip",
 ) -> Any:
     """Return the :class:`~hashgnn.data.Interactions` of a file.
 
@@ -42,14 +47,15 @@ def read_interactions(
     columns : Columns
     out : Output
     known : pair of IdMap, or None
-        Ids of users and of items that the rows are aligned to. Rows of other users and items are left out,
-        and counted in a warning.
+        Ids of users and of items that the rows are aligned to.
+    on_unknown : {"skip", "add"}, default="skip"
+        Whether rows of other users and items are left out, and counted in a warning, or add their ids.
     """
     from hashgnn.data import read_interactions as read
 
     aligned: dict[str, Any] = {}
     if known is not None:
-        aligned = {"user_ids": known[0], "item_ids": known[1], "on_unknown": "skip"}
+        aligned = {"user_ids": known[0], "item_ids": known[1], "on_unknown": on_unknown}
     interactions = read(
         path,
         format=columns.file_format,
@@ -59,18 +65,19 @@ def read_interactions(
         timestamp=columns.time,
         **aligned,
     )
+    n_users, n_items = (len(set(index)) for index in (interactions.user_index, interactions.item_index))
     merged = f", {interactions.n_merged:,} repeated rows merged" if interactions.n_merged else ""
-    out.note(
-        f"{path}: {len(interactions):,} interactions of {interactions.n_users:,} users "
-        f"and {interactions.n_items:,} items{merged}"
-    )
+    out.note(f"{path}: {len(interactions):,} interactions of {n_users:,} users and {n_items:,} items{merged}")
     return interactions
 
 
-def read_features(side: SideName, path: Path | None, columns: str | None, id_column: str | None) -> Any:
+def read_features(
+    side: SideName, path: Path | None, columns: str | None, id_column: str | None, known: Any
+) -> Any:
     """Return the :class:`~hashgnn.data.SideFeatures` of a table of users or items, or ``None`` without a file.
 
-    Columns of numbers are numeric, all others categories; without names every column but the id is used.
+    Columns of numbers are numeric, all others categories; without names every column but the id is used. Ids
+    are of the kind of ``known``, those of the interactions.
     """
     if path is None:
         if columns is not None:
@@ -81,7 +88,8 @@ def read_features(side: SideName, path: Path | None, columns: str | None, id_col
     from hashgnn.data import SideFeatures
     from hashgnn.data.readers import read_table
 
-    table = read_table(path)
+    keys = (id_column or f"{side}_id", side)
+    table = read_table(path, text=() if known.kind == "int" else keys)
     key = id_column or f"{side}_id"
     if key not in table.column_names and side in table.column_names and id_column is None:
         key = side
@@ -113,10 +121,10 @@ def known_ids(model: Any) -> tuple[Any, Any]:
 
 
 def typed_ids(side: SideName, texts: Sequence[str], known: Any) -> list[Any]:
-    """Convert ids from text to the type of a model's ids.
+    """Return the ids of a model's kind that some texts stand for.
 
-    Text stays text where the ids are text, and becomes an integer where they are integers. Other ids, such
-    as dates, are found by how they print. Text that matches none of them stays text, which no id equals.
+    Text stays text where the ids are text. Where they are integers, UUIDs, bytes, dates, times or tuples it is
+    read as their printed form.
 
     Parameters
     ----------
@@ -129,7 +137,7 @@ def typed_ids(side: SideName, texts: Sequence[str], known: Any) -> list[Any]:
     Raises
     ------
     ParameterError
-        If the ids are integers and a text is not.
+        If a text is no id of that kind.
 
     Examples
     --------
@@ -137,16 +145,7 @@ def typed_ids(side: SideName, texts: Sequence[str], known: Any) -> list[Any]:
     >>> typed_ids("user", ["7", "12"], IdMap([7, 8, 12]))
     [7, 12]
     """
-    if known.kind == "int":
-        return [_integer(side, text) for text in texts]
-    if known.kind == "str":
-        return list(texts)
-    printed = {str(value): value for value in known.ids.tolist()}
-    return [printed.get(text, text) for text in texts]
-
-
-def _integer(side: SideName, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ParameterError(f"{side} ids of this model are integers, got {text!r}") from None
+    ids = [known.read_text(text) for text in texts]
+    if None in ids:
+        raise ParameterError(f"{side} ids of this model are {known.noun}, got {texts[ids.index(None)]!r:.80}")
+    return ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,4 +147,7 @@ def _report(out: Output, folder: RunFolder, model: Any) -> None:
         f"{folder.model}: saved after {document['epochs']} epochs and {document['seconds']:.1f} seconds; "
         f"{state.n_users:,} users and {state.n_items:,} items, codes of {state.n_bits} bits"
     )
-    out.note(f"next: hashgnn recommend {folder.model} --users {state.users.ids.ids[0]}")
+    from hashgnn.data._id_kinds import printed
+
+    first = shlex.quote(printed(state.users.ids.ids[:1].tolist()[0]))
+    out.note(f"next: hashgnn recommend {folder.model} --users {first}")

@@ -123,8 +123,8 @@ def fit(
             valid=None
             if valid is None
             else read_interactions(valid, columns, out, known=(interactions.user_ids, interactions.item_ids)),
-            user_features=read_features("user", user_features, user_columns, user),
-            item_features=read_features("item", item_features, item_columns, item),
+            user_features=read_features("user", user_features, user_columns, user, interactions.user_ids),
+            item_features=read_features("item", item_features, item_columns, item, interactions.item_ids),
         )
         train_and_save(
             folder,

@@ -55,6 +55,9 @@ def export(
             after = trained_upto(opened.identity, open_model(model).state_.training)
         found = opened.export(output, after=after or 0)
     document = {"path": output, "count": found.count, "after": found.after, "upto": found.upto}
+    if found.left_out:
+        document["left_out"] = found.left_out
+        out.note(f"{found.left_out} interactions have an empty id; they were left out")
     if as_json:
         out.document({**document, "path": str(output)})
         return

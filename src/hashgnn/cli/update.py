@@ -26,7 +26,7 @@ from hashgnn.cli._options import (
     WeightColumn,
 )
 from hashgnn.cli._output import Output
-from hashgnn.cli._reading import Columns, open_model, read_interactions
+from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions
 from hashgnn.cli._training_run import RunFolder, train_and_save
 from hashgnn.errors import ParameterError
 
@@ -92,12 +92,15 @@ def update(
     columns = Columns(user, item, weight, time, file_format)
     with out.warnings_as_notes():
         model = open_model(old)
+        known = known_ids(model)
         update_model = partial(
             model.update,
             epochs=epochs,
             lineage=taken_exports(new, old, model.state_.training, out),
-            new=read_interactions(new, columns, out),
-            valid=None if valid is None else read_interactions(valid, columns, out),
+            new=read_interactions(new, columns, out, known=known, on_unknown="add"),
+            valid=None
+            if valid is None
+            else read_interactions(valid, columns, out, known=known, on_unknown="add"),
         )
         train_and_save(
             folder,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashgnn._types import Array
 from hashgnn.data._merging import merge
-from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions
 
 
@@ -27,7 +25,8 @@ def add_interactions(known: Interactions, new: Interactions) -> Interactions:
     Raises
     ------
     ParameterError
-        If ids of the two are of different types.
+        If ``new`` has ids of a kind that the maps of ``known`` do not hold. Printed forms are read: the text
+        of a UUID is the UUID where ``known`` has UUIDs.
 
     Examples
     --------
@@ -36,8 +35,8 @@ def add_interactions(known: Interactions, new: Interactions) -> Interactions:
     >>> both.user_ids.ids.tolist(), both.item_ids.ids.tolist(), len(both)
     ([7, 3], ['b', 'a'], 2)
     """
-    user_ids, users = _grown(known.user_ids, new.user_ids, "user ids")
-    item_ids, items = _grown(known.item_ids, new.item_ids, "item ids")
+    user_ids, users = known.user_ids.extended(new.user_ids, "user ids")
+    item_ids, items = known.item_ids.extended(new.item_ids, "item ids")
     weights = times = None
     if known.weight is not None or new.weight is not None:
         given = [np.ones(len(one), np.float32) if one.weight is None else one.weight for one in (known, new)]
@@ -53,11 +52,3 @@ def add_interactions(known: Interactions, new: Interactions) -> Interactions:
     )
     n_merged = known.n_merged + new.n_merged + len(known) + len(new) - len(columns[0])
     return Interactions(user_ids, item_ids, *columns, n_merged=n_merged)
-
-
-def _grown(known: IdMap, new: IdMap, noun: str) -> tuple[IdMap, Array]:
-    """Return a map of both, and the index in it of each id of ``new``."""
-    places = known.index_of(new.ids, on_unknown="skip", noun=noun)
-    added = np.flatnonzero(places < 0)
-    places[added] = len(known) + np.arange(len(added))
-    return IdMap(np.concatenate([known.ids, new.ids[added]])), places

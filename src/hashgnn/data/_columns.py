@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 from hashgnn._checks import quote_some
 from hashgnn._types import Array
 from hashgnn.data import _times
-from hashgnn.data._whole_ids import as_whole, is_nan, is_number
+from hashgnn.data._id_kinds import is_missing, is_utf_8
+from hashgnn.data._whole_ids import as_whole, is_number
+from hashgnn.data.id_lists import are_integers, as_list
 from hashgnn.errors import DataError
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
@@ -89,6 +91,9 @@ def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | No
     DataError
         If the column of users or items, or a requested column, is missing, or one has two roles.
     """
+    for role, name in requested.items():
+        if name is not None and not isinstance(name, str):
+            raise DataError(f"{role} must be the name of a column, got {name!r:.80}")
     found: dict[str, str | None] = {}
     for role, name in requested.items():
         # A weight or time that nobody named gives way to whoever named its column.
@@ -128,7 +133,7 @@ def id_column(series: nw.Series[Any], name: str) -> Column | Array | list[Any]:
         return _objects(series.to_list(), name)
     try:
         values = series.to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except (pa.ArrowException, OverflowError, UnicodeError):
         return _objects(series.to_list(), name)
     return _arrow_ids(values, name)
 
@@ -137,19 +142,24 @@ def id_values(values: Any, name: str) -> Column | Array | list[Any]:
     """Return ids of an array, series or sequence as :func:`id_column` does those of a frame."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return _arrow_ids(values, name)
-    if hasattr(values, "to_numpy"):
+    if type(values).__module__.startswith("polars.") and not hasattr(values, "columns"):
+        return id_column(nw.from_native(values, series_only=True), name)
+    if hasattr(values, "to_numpy") and getattr(values, "ndim", 1) == 1 and not hasattr(values, "columns"):
         values = values.to_numpy()
-    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
-        return values if values.dtype.kind in "iu" else _whole(values, name)
-    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
-        return _arrow_ids(pa.array(values), name)
-    values = list(values.tolist() if isinstance(values, np.ndarray) else values)
-    kinds = {type(value) for value in values}
-    if kinds and all(issubclass(kind, str) for kind in kinds):
-        return _arrow_ids(pa.array(values, pa.large_string()), name)
-    if kinds and all(issubclass(kind, float | np.floating) for kind in kinds):
-        return _whole(np.array(values, np.float64), name)
-    return _objects(values, name)
+    if are_integers(values):
+        return _integers(values)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f" and values.ndim == 1:
+        return _whole(np.ma.filled(values, np.nan), name)
+    listed = as_list(name, values, in_order=True, error=DataError)
+    kinds = set(map(type, listed))
+    if kinds == {float}:
+        return _whole(np.array(listed, np.float64), name)
+    if kinds == {str} or kinds == {int}:  # as nearly always; Arrow and NumPy look at each value sooner
+        try:
+            return _arrow_ids(pa.array(listed, pa.large_string() if kinds == {str} else pa.int64()), name)
+        except (UnicodeEncodeError, OverflowError):
+            pass  # the row is named below
+    return _objects(listed, name)
 
 
 def weight_column(series: nw.Series[Any], name: str) -> Array:
@@ -174,9 +184,26 @@ def check_weights(weights: Array, name: str) -> Array:
     return numbers
 
 
+def weight_values(values: Any, name: str) -> Array:
+    """Return weights of an array or sequence as :func:`weight_column` does those of a frame."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        array = np.empty(0, object)
+    if array.dtype == object or array.ndim != 1:
+        numbers = as_list(name, values, in_order=True, error=DataError)
+        for row, value in enumerate(numbers):
+            if is_missing(value):
+                raise RowError(row, f"{name} is empty")
+            if not is_number(value):
+                raise RowError(row, f"{name} must be numbers, got {value!r:.80}")
+        array = np.array([_as_float(value) for value in numbers], np.float64)
+    return check_weights(np.ma.filled(values, np.nan) if np.ma.isMaskedArray(values) else array, name)
+
+
 def n_empty(series: nw.Series[Any]) -> int:
     """Return how many values are missing, blank or not a number."""
-    values = _plain_kind(series.to_arrow())
+    values = _plain_kind(_arrow(series, series.name))
     missing = _times.trimmed(values).is_null() if _is_text(values.type) else values.is_null(nan_is_null=True)
     return int(pc.sum(missing).as_py() or 0)
 
@@ -194,12 +221,20 @@ def time_values(values: Any, name: str) -> Array:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return _timestamps(values, name)
     array = np.asarray(values)
-    if array.dtype.kind in "OUM" and array.ndim == 1:
-        try:
-            return _timestamps(pa.array(array if array.dtype.kind == "M" else array.tolist()), name)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            raise DataError(f"{name} must be numbers, dates or times, got mixed types") from None
-    return check_timestamps(array, name)
+    is_list = array.ndim != 1 or array.dtype.kind in "OU" or np.ma.isMaskedArray(values)
+    if not is_list and array.dtype.kind != "M":
+        return check_timestamps(array, name)
+    listed = as_list(name, values, in_order=True, error=DataError) if is_list else []
+    listed = array.tolist() if array.dtype.kind == "U" and listed else listed  # numbers among text are text
+    for row, value in enumerate(listed):
+        if is_missing(value):
+            raise RowError(row, f"{name} is empty")
+    try:
+        return _timestamps(pa.array(listed if is_list else array), name)
+    except (pa.ArrowException, OverflowError, UnicodeError):
+        if all(is_number(value) for value in listed):  # some of more than 64 bits
+            return check_timestamps(np.array([_as_float(value) for value in listed]), name)
+        raise DataError(f"{name} must be numbers, dates or times, got mixed types") from None
 
 
 def _timestamps(values: Column, name: str) -> Array:
@@ -259,17 +294,17 @@ def _plain_kind(values: Column) -> Column:
 def _arrow(series: nw.Series[Any], name: str) -> Column:
     try:
         return series.to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except (pa.ArrowException, OverflowError, UnicodeError):
         raise DataError(f"{name} must be numbers, got a column of mixed types") from None
 
 
 def _arrow_ids(values: Column, name: str) -> Column | Array | list[Any]:
     if isinstance(values, pa.ChunkedArray) and values.num_chunks == 0:
         values = pa.chunked_array([pa.array([], values.type)])
-    _refuse_empty(values, name)
     kind = values.type
     if pa.types.is_dictionary(kind):
         values, kind = values.cast(kind.value_type), kind.value_type
+    _refuse_empty(values, name)
     if pa.types.is_string_view(kind):
         values, kind = values.cast(pa.large_string()), pa.large_string()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -278,12 +313,33 @@ def _arrow_ids(values: Column, name: str) -> Column | Array | list[Any]:
             raise RowError(int(np.argmax(_numpy(blank))), f"{name} is empty")
         return values
     if pa.types.is_integer(kind):
-        return _numpy(values)
+        return _integers(_numpy(values))
     if pa.types.is_floating(kind):
         return _whole(_numpy(values), name)
     if pa.types.is_decimal(kind):
         return _decimals(values, name)
-    return _objects(values.to_pylist(), name)
+    listed = values.to_pylist()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        listed = [_as_tuple(value) for value in listed]  # what Arrow makes of a column of tuples
+    if pa.types.is_struct(kind) and kind.names == names_of_places(kind.num_fields):
+        listed = [_as_tuple(list(value.values())) for value in listed]
+    return _objects(listed, name)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
+def names_of_places(n: int) -> list[str]:
+    """Return the fields of a struct that holds tuples of several types, which no Arrow list can."""
+    return [f"{place}" for place in range(n)]
+
+
+def _integers(values: Array) -> Column | Array:
+    """Return integers, or all of them as text where one has more than 64 bits."""
+    if values.dtype.kind == "u" and values.size and int(values.max()) >= 2**63:
+        return pa.array(values).cast(pa.large_string())
+    return values
 
 
 def _decimals(values: Column, name: str) -> Column | Array:
@@ -299,6 +355,7 @@ def _decimals(values: Column, name: str) -> Column | Array:
 
 
 def _whole(numbers: Array, name: str) -> Array:
+    numbers = numbers.astype(np.float64, copy=False)
     whole = np.isfinite(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
     if not whole.all():
         row = int(np.argmin(whole))
@@ -314,19 +371,35 @@ def _refuse_empty(values: Column, name: str) -> None:
         raise RowError(row, f"{name} is empty")
 
 
-def _objects(values: list[Any], name: str) -> list[Any]:
+def _objects(values: list[Any], name: str) -> Column | list[Any]:
     for row, value in enumerate(values):
-        if value is None or (isinstance(value, str | bytes) and not value) or is_nan(value):
+        if is_missing(value):
             raise RowError(row, f"{name} is empty")
         try:
             hash(value)
         except TypeError:
             raise RowError(row, f"{name} must be hashable, got a {type(value).__name__}") from None
+    if values and all(isinstance(value, str) for value in values):
+        try:
+            return pa.array(values, pa.large_string())
+        except UnicodeEncodeError:
+            row = next(row for row, value in enumerate(values) if not is_utf_8(value))
+            raise RowError(row, f"{name} must be text that UTF-8 can hold, got {values[row]!r:.80}") from None
     if all(is_number(value) for value in values):
-        for row, value in enumerate(values):
-            if as_whole(value) is None:
-                raise RowError(row, f"{name} must be whole numbers or text, got {value}")
+        whole = [as_whole(value) for value in values]
+        if None in whole:
+            row = whole.index(None)
+            raise RowError(row, f"{name} must be whole numbers or text, got {values[row]}")
+        if any(not -(2**63) <= value < 2**63 for value in whole if value is not None):
+            return pa.array([str(value) for value in whole], pa.large_string())
     return values
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
 
 
 def _numpy(values: Column) -> Array:

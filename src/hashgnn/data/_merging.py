@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hashgnn._types import Array
+from hashgnn.errors import DataError
 
 
 def merge(
@@ -21,6 +22,11 @@ def merge(
     Returns
     -------
     tuple of ndarray of shape (n_pairs,), or None
+
+    Raises
+    ------
+    DataError
+        If the weights of a pair add up to more than float32 holds.
     """
     pairs = user_index.astype(np.int64)
     pairs *= n_items
@@ -38,11 +44,19 @@ def merge(
         if not is_first.all():
             starts = np.flatnonzero(is_first)
             pairs = pairs[starts]
-            weights = None if weights is None else np.add.reduceat(weights, starts, dtype=np.float64)
+            weights = None if weights is None else _sums(weights, starts)
             times = None if times is None else np.maximum.reduceat(times, starts)
     users = pairs // n_items
     pairs -= users * n_items
     return users, pairs, weights, times
+
+
+def _sums(weights: Array, starts: Array) -> Array:
+    sums: Array = np.add.reduceat(weights, starts, dtype=np.float64)
+    largest = float(sums.max())
+    if largest > float(np.finfo(np.float32).max):
+        raise DataError(f"the weights of a user and an item must add up to at most 3.4e38, got {largest:.3g}")
+    return sums
 
 
 def _ascending(pairs: Array) -> Array:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hashgnn._types import Array
+from hashgnn.data._id_kinds import is_utf_8
 
 _MANY = 4096  # texts that are looked up together: a hash table of all is then cheaper than so many searches
 
@@ -59,7 +60,7 @@ class SortedTexts(Sequence[bytes]):
 
     def positions(self, texts: list[str]) -> Array:
         """Return the position of each text in the array, int64, -1 where it is not there."""
-        if len(texts) > _MANY:
+        if len(texts) > _MANY and all(map(is_utf_8, texts)):
             places = pc.index_in(pa.array(texts, pa.large_string()), value_set=self.array).fill_null(-1)
             return np.asarray(places).astype(np.int64)
         found = [self._position(text) for text in texts]

@@ -10,7 +10,9 @@ import numpy as np
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a number that could be an id; truth values are none."""
-    return isinstance(value, int | float | Decimal | np.integer | np.floating) and not isinstance(value, bool)
+    if isinstance(value, bool | np.timedelta64):
+        return False
+    return isinstance(value, int | float | Decimal | np.integer | np.floating)
 
 
 def is_nan(value: Any) -> bool:

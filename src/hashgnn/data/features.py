@@ -256,11 +256,14 @@ class SideFeatures:
         DataError
             If the ids are of another kind than those of the features, or none of them has features.
         """
-        if self.ids.kind != ids.kind and len(ids):
+        try:
+            found = ids.index_of(self.ids.ids, on_unknown="skip")
+        except ParameterError:
             raise DataError(
                 f"ids of the features are of kind {self.ids.kind!r}, those of the interactions {ids.kind!r}"
-            )
-        places = self.ids.index_of(ids.ids, on_unknown="skip")
+            ) from None
+        places = np.full(len(ids), -1, np.int64)
+        places[found[found >= 0]] = np.flatnonzero(found >= 0)
         if len(places) and (places < 0).all():
             raise DataError(f"none of the {len(places)} ids has features; the features are of {self.ids!r}")
         none = sp.csr_matrix(np.zeros((1, self.vocabulary.n_columns), np.float32))
@@ -272,6 +275,20 @@ class SideFeatures:
 
     def __repr__(self) -> str:
         return f"SideFeatures(n={len(self)}, n_columns={self.vocabulary.n_columns})"
+
+
+def feature_columns(
+    name: str, vocabulary: FeatureVocabulary | None, frame: Any, rows: Sequence[Any] | None
+) -> sp.csr_matrix | None:
+    """Return side features of new users or items as columns, one row for each of ``rows`` where these are given."""
+    if frame is None:
+        return None
+    if vocabulary is None:
+        raise ParameterError(f"{name} must be None, the model was fitted without them")
+    columns = vocabulary.encode(frame)
+    if rows is not None and columns.shape[0] != len(rows):
+        raise ParameterError(f"{name} must have {len(rows)} rows, got {columns.shape[0]}")
+    return columns
 
 
 def _listed(frame: Any, names: Sequence[str]) -> tuple[int, dict[str, list[Any]]]:

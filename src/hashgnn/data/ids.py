@@ -13,30 +13,34 @@ import pyarrow.compute as pc
 from hashgnn._checks import check_choice, quote_some
 from hashgnn._types import Array
 from hashgnn.data import _id_encoding
+from hashgnn.data._id_kinds import NOUNS, UNREADABLE, Reader, check_kept, kind_of, plain, printed, read_text
 from hashgnn.data._sorted_texts import SortedTexts, indices, integers
-from hashgnn.data._whole_ids import as_whole, as_whole_numbers
+from hashgnn.data.id_lists import are_integers, as_id_array, as_int64, as_list, as_objects
 from hashgnn.errors import DataError, ParameterError, UnknownIdError
 
-_NOUNS = {"int": "integers", "str": "text", "other": "hashable objects"}
+_COLUMN_KINDS = ("int", "str")  # saved as a column of their own type, all others in a typed JSON form
 
 
 class IdMap:
     """A one-to-one map between external ids and indices.
 
-    Ids are whole numbers, text, or any other hashable objects. Maps of the first two kinds made by
-    :meth:`factorize` are in ascending order, so that the order of rows does not matter; others keep the
-    order of first appearance.
+    Ids are whole numbers, text, UUIDs, bytes, dates, times, booleans or tuples. Maps of the first two kinds
+    made by :meth:`factorize` are in ascending order, so that the order of rows does not matter; others keep
+    the order of first appearance.
 
     Parameters
     ----------
     ids : iterable of hashable
-        External ids in index order, without repetition.
+        External ids in index order, without repetition. Whole floats and decimals become integers, times of
+        pandas and NumPy those of Python, times with a zone UTC.
 
     Attributes
     ----------
     ids : ndarray of shape (n,), int64 or object
         External ids in index order; read-only.
-    kind : {"int", "str", "other"}
+    kind : str
+        ``"int"``, ``"str"``, ``"uuid"``, ``"bytes"``, ``"date"``, ``"datetime"``, ``"datetime_utc"``,
+        ``"bool"``, ``"tuple"``; ``"other"`` where ids are of several kinds, or cannot be saved.
 
     Raises
     ------
@@ -51,14 +55,14 @@ class IdMap:
     """
 
     def __init__(self, ids: Iterable[Hashable]) -> None:
-        array = ids if isinstance(ids, np.ndarray) else _as_array(list(ids))
-        if array.ndim != 1:
-            raise DataError(f"ids must be a list, got an array of shape {array.shape}")
-        if array.dtype.kind in "iu":
-            self.kind, array = "int", _as_int64(array)
+        if isinstance(ids, np.ndarray) and are_integers(ids):
+            array = ids
         else:
-            array = array.astype(object)
-            self.kind = "str" if all(isinstance(value, str) for value in array) else "other"
+            array = as_id_array(as_list("ids", ids, error=DataError))
+        if array.dtype.kind in "iu":
+            self.kind, array = "int", as_int64(array)
+        else:
+            self.kind = kind_of(array) if len(array) else "str"
         self._keep(array)
         if self.kind == "int":
             ordered = array if self._order is None else array[self._order]
@@ -87,12 +91,12 @@ class IdMap:
     @classmethod
     def factorize(cls, values: pa.Array | pa.ChunkedArray | Array | list[Any]) -> tuple[IdMap, Array]:
         """Return the map of a column's distinct ids, and each row's index, int64."""
-        if not isinstance(values, np.ndarray | pa.Array | pa.ChunkedArray):
-            values = _as_array(list(values))
-        if isinstance(values, np.ndarray):
+        if not isinstance(values, pa.Array | pa.ChunkedArray):
+            if not isinstance(values, np.ndarray) or values.dtype.kind not in "iu":
+                values = as_id_array(as_list("ids", values, error=DataError))
             if values.dtype.kind not in "iu":
                 return cls._factorize_objects(values)
-            values = pa.array(_as_int64(values))
+            values = pa.array(as_int64(values))
         # Arrow's hash table is several times quicker than sorting all rows, as np.unique does.
         encoded = values.dictionary_encode()
         if isinstance(encoded, pa.ChunkedArray):
@@ -103,7 +107,7 @@ class IdMap:
         places[order.to_numpy()] = np.arange(len(order))
         distinct = encoded.dictionary.take(order)
         whole = pa.types.is_integer(distinct.type)
-        ids = cls(distinct.to_numpy() if whole else _as_array(distinct.to_pylist()))
+        ids = cls(distinct.to_numpy() if whole else as_id_array(distinct.to_pylist()))
         return ids, places[encoded.indices.to_numpy(zero_copy_only=False)]
 
     @classmethod
@@ -122,7 +126,7 @@ class IdMap:
 
     def __getstate__(self) -> dict[str, Any]:
         """Send the ids by value, also those of a mapped file; what was derived from them is left behind."""
-        left = {"_places"} if self._texts is None else {"_places", "ids"}
+        left = {"_places", "_reader"} | (set() if self._texts is None else {"ids"})
         return {name: value for name, value in self.__dict__.items() if name not in left}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -136,6 +140,8 @@ class IdMap:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdMap):
             return NotImplemented
+        if self is other:
+            return True
         return self.kind == other.kind and np.array_equal(self.ids, other.ids)
 
     __hash__ = None  # type: ignore[assignment]
@@ -147,7 +153,10 @@ class IdMap:
         return f"IdMap({len(self)} ids: {shown})" if shown else "IdMap(0 ids)"
 
     def __contains__(self, value: object) -> bool:
-        return bool(self.index_of([value], on_unknown="skip")[0] >= 0) if self._fits(value) else False
+        try:
+            return bool(self.index_of([value], on_unknown="skip")[0] >= 0)
+        except ParameterError:
+            return False
 
     def at(self, index: Array) -> Array:
         """Return the ids at some indices, an array of the same shape, int64 or object.
@@ -183,19 +192,129 @@ class IdMap:
         UnknownIdError
             If ids are unknown and ``on_unknown="error"``.
         ParameterError
-            If an id is text where the map holds integers, or the other way round: ``'1'`` is not ``1``.
+            If an id is of a kind that the map does not hold, such as text where it holds integers: ``'1'`` is
+            not ``1``. The printed form of UUIDs, bytes, dates, times and tuples is read as the id.
         """
         check_choice("on_unknown", on_unknown, ("error", "skip"))
-        if not isinstance(values, np.ndarray | pa.Array | pa.ChunkedArray):
-            values = list(values)
+        if not isinstance(values, pa.Array | pa.ChunkedArray) and not are_integers(values):
+            values = as_list(noun, values)
         index = self._index(values, noun)
         if on_unknown == "error" and (index < 0).any():
             places = np.flatnonzero(index < 0)
-            unknown = list(dict.fromkeys(_plain(values[int(place)]) for place in places))
+            unknown = list(dict.fromkeys(plain(values[int(place)]) for place in places))
             raise UnknownIdError(
                 f"{len(places)} of {len(index)} {noun} are not in the training data: {quote_some(unknown)}"
             )
         return index
+
+    def look_up(self, values: Any, noun: str, *, remedy: str | None) -> Array:
+        """Return the index of each id, int64, -1 where it is unknown.
+
+        Parameters
+        ----------
+        values : array-like of shape (n,)
+        noun : str
+            As for :meth:`index_of`.
+        remedy : str or None
+            Where it is given, unknown ids are an error whose sentence ends with it.
+
+        Raises
+        ------
+        UnknownIdError
+            If ids are unknown and a remedy is given.
+        """
+        try:
+            return self.index_of(values, on_unknown="skip" if remedy is None else "error", noun=noun)
+        except UnknownIdError as error:
+            raise UnknownIdError(f"{error}; {remedy}") from None
+
+    def as_list(self, name: str, values: Any) -> list[Any]:
+        """Return a list of ids, where a bare id is a list of one; so is a tuple where ids are tuples."""
+        is_one = isinstance(values, str | bytes) or not isinstance(values, Iterable)
+        if isinstance(values, tuple) and self.kind == "tuple":
+            is_one = not values or not all(isinstance(value, tuple) for value in values) or values in self
+        elif isinstance(values, tuple) and self.kind == "other":
+            is_one = values in self
+        return [values] if is_one else as_list(name, values)
+
+    def as_array(self, values: list[Any]) -> Array:
+        """Return ids as the map keeps them; as objects where one does not fit, as an unknown one may."""
+        if self.kind in _COLUMN_KINDS or not len(self):
+            return as_id_array(values)
+        return as_objects(self.read(values))
+
+    def read(self, values: Any, noun: str = "ids") -> list[Any]:
+        """Return what ids are in this map: the printed form of an id is the id, ``7.0`` is ``7``.
+
+        Parameters
+        ----------
+        values : array-like or Arrow array of shape (n,)
+            They need not be in the map.
+        noun : str, default="ids"
+
+        Raises
+        ------
+        ParameterError
+            If an id is of a kind that the map does not hold.
+        """
+        listed = as_list(noun, values)
+        type_of_all = {"int": int, "str": str}.get(self.kind)
+        if type_of_all is not None and all(type(value) is type_of_all for value in listed):
+            return listed
+        found = [self._reader.read(value) for value in listed]
+        for row, (given, value) in enumerate(zip(listed, found, strict=True)):
+            if value is UNREADABLE:
+                raise self.refused(given, noun, row)
+        return found
+
+    def read_text(self, text: str) -> Any:
+        """Return the id of this map's kind that a text of a command line stands for; ``None`` where for none.
+
+        Examples
+        --------
+        >>> IdMap([7, 8]).read_text("7"), IdMap(["7"]).read_text("7"), IdMap([7]).read_text("i7")
+        (7, '7', None)
+        """
+        found = read_text(self.kind, text) if self.kind != "tuple" else self._reader.read(text)
+        return None if found is UNREADABLE else found
+
+    @property
+    def noun(self) -> str:
+        """A word for the ids in messages, such as ``"integers"``."""
+        return NOUNS[self.kind]
+
+    def printed(self, index: Array) -> list[str]:
+        """Return the printed form of the ids at some indices: what text, JSON and the command line show."""
+        return [printed(value) for value in self.at(index).tolist()]
+
+    def translated(self, new: IdMap, noun: str = "ids") -> tuple[IdMap, Array]:
+        """Return a map of what the ids of ``new`` are in this one, and the index in it of each of them.
+
+        Raises
+        ------
+        ParameterError
+            If the new ids are of a kind that this map does not hold.
+        """
+        if not len(self) or (self.kind == new.kind and self.kind in _COLUMN_KINDS):
+            return new, np.arange(len(new))
+        return IdMap.factorize(as_objects(self.read(new.ids, noun)))
+
+    def extended(self, new: IdMap, noun: str = "ids") -> tuple[IdMap, Array]:
+        """Return a map of these ids and behind them the others of ``new``, and the index in it of each of ``new``.
+
+        Raises as :meth:`translated`.
+        """
+        new, code = self.translated(new, noun)
+        places = self.index_of(new.ids, on_unknown="skip", noun=noun)
+        added = np.flatnonzero(places < 0)
+        places[added] = len(self) + np.arange(len(added))
+        both = np.concatenate([self.ids, new.ids[added]]) if len(self) else new.ids[added]
+        return IdMap(both), places[code]
+
+    def check_kept(self, noun: str = "ids") -> None:
+        """Raise :class:`DataError` if ids cannot be saved and served: of several kinds, or without a written form."""
+        if self.kind != "int" and self._texts is None:
+            check_kept(self.kind, self.ids.tolist(), noun)
 
     def to_arrow(self) -> pa.Table:
         """Return a table with a column ``id``; :meth:`from_arrow` reads it back equal.
@@ -210,7 +329,7 @@ class IdMap:
         """
         if self._texts is not None:
             column = self._texts.array
-        elif self.kind == "other":
+        elif self.kind not in _COLUMN_KINDS:
             column = pa.array([_id_encoding.encode(value) for value in self.ids], pa.large_string())
         else:
             try:
@@ -220,9 +339,10 @@ class IdMap:
                     "ids must be text that UTF-8 can hold to be saved, got lone surrogates"
                 ) from None
         columns = {"id": column}
-        if self.kind != "other" and not _ascends(column):
+        if self.kind in _COLUMN_KINDS and not _ascends(column):
             columns["order"] = pc.sort_indices(column).cast(pa.int32())
-        return pa.table(columns).replace_schema_metadata({"id_kind": self.kind})
+        kind = self.kind if self.kind in _COLUMN_KINDS else "other"
+        return pa.table(columns).replace_schema_metadata({"id_kind": kind})
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> IdMap:
@@ -295,16 +415,19 @@ class IdMap:
                 raise DataError(f"ids must differ, got {value!r} twice")
             seen.add(value)
 
-    def _fits(self, value: object) -> bool:
-        if self.kind == "int":
-            return as_whole(value) is not None
-        return isinstance(value, str) if self.kind == "str" else True
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader.of(self.kind, [] if self.kind != "tuple" else self.ids)
 
-    def _refuse(self, value: Any, noun: str) -> ParameterError:
-        plain = _plain(value)
-        return ParameterError(
-            f"{noun} of this data are {_NOUNS[self.kind]}, got {plain!r} of type {type(plain).__name__}"
+    def refused(self, value: Any, noun: str, row: int) -> ParameterError:
+        """Return the error of an id that the map can hold none of; its attribute ``row`` is where it stood."""
+        shown = value.as_py() if isinstance(value, pa.Scalar) else value
+        shown = shown.item() if isinstance(shown, np.generic) else shown
+        error = ParameterError(
+            f"{noun} of this data are {self.noun}, got {shown!r:.80} of type {type(shown).__name__}"
         )
+        error.row = row  # type: ignore[attr-defined]
+        return error
 
     def _index(self, values: Any, noun: str) -> Array:
         if isinstance(values, pa.Array | pa.ChunkedArray):
@@ -320,17 +443,14 @@ class IdMap:
         return self._object_index(values.tolist() if isinstance(values, np.ndarray) else values, noun)
 
     def _int_index(self, values: Any, noun: str) -> Array:
-        whole = isinstance(values, np.ndarray) and values.dtype.kind in "iu"
-        array = values if whole else _as_array(values.tolist() if isinstance(values, np.ndarray) else values)
+        array = values if are_integers(values) else as_id_array(values)
         if array.size == 0 or (len(self) == 0 and array.dtype.kind in "iu"):
             return np.full(array.size, -1, np.int64)
         if array.dtype.kind not in "iu":
-            for value in array:
-                if not self._fits(value):
-                    raise self._refuse(value, noun)
-            # Whole numbers, some of more than 64 bits, which no map holds.
+            # Whole numbers, some of more than 64 bits, which no map holds; or something else.
+            whole = self.read(array, noun)
             return np.array(
-                [self._int_index([v], noun)[0] if abs(v) < 2**63 else -1 for v in array], np.int64
+                [self._int_index([v], noun)[0] if abs(v) < 2**63 else -1 for v in whole], np.int64
             )
         wanted = array.astype(np.int64)
         order = self._order
@@ -342,10 +462,9 @@ class IdMap:
         return index
 
     def _object_index(self, listed: list[Any], noun: str) -> Array:
-        if self.kind == "str":
-            for value in listed:
-                if not isinstance(value, str):
-                    raise self._refuse(value, noun)
+        if not len(self):
+            return np.full(len(listed), -1, np.int64)
+        listed = self.read(listed, noun)
         if self._texts is not None:
             return self._texts.positions(listed)
         get = self._places.get
@@ -378,28 +497,3 @@ def _read_order(table: pa.Table) -> Array | None:
     if len(order) and (order.min() < 0 or order.max() >= len(order)):
         raise DataError("the order of an id map must hold its indices")
     return order
-
-
-def _as_array(values: list[Any]) -> Array:
-    """Return int64 for whole numbers, ``7.0`` too, else objects; tuples stay single ids."""
-    whole = as_whole_numbers(values) if values else None
-    if whole is not None:
-        try:
-            return np.array(whole, np.int64)
-        except OverflowError:
-            values = whole
-    array = np.empty(len(values), object)
-    array[:] = [value.item() if isinstance(value, np.generic) else value for value in values]
-    return array
-
-
-def _as_int64(array: Array) -> Array:
-    if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
-        raise DataError(f"integer ids must be below 2**63, got {int(array.max())}; pass them as text")
-    return np.ascontiguousarray(array, np.int64)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, pa.Scalar):
-        return value.as_py()
-    return value.item() if isinstance(value, np.generic) else value

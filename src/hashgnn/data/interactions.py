@@ -11,13 +11,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_choice, check_int
-from hashgnn._types import Array, ArrowStream, Frame
+from hashgnn._types import Array, ArrowStream, Frame, Ids
 from hashgnn.data import _columns
 from hashgnn.data._k_core import k_core
 from hashgnn.data._merging import merge
 from hashgnn.data._statistics import describe
 from hashgnn.data.ids import IdMap
-from hashgnn.errors import DataError, DataWarning, ParameterError, UnknownIdError
+from hashgnn.errors import DataError, DataWarning, ParameterError
 
 _DTYPES = {"user_index": np.int32, "item_index": np.int32, "weight": np.float32, "timestamp": np.int64}
 
@@ -85,8 +85,8 @@ class Interactions:
         item: str | None = None,
         weight: str | None = None,
         timestamp: str | None = None,
-        user_ids: IdMap | None = None,
-        item_ids: IdMap | None = None,
+        user_ids: IdMap | Ids | None = None,
+        item_ids: IdMap | Ids | None = None,
         on_unknown: str = "error",
     ) -> Interactions:
         """Read a pandas, polars or Arrow data frame.
@@ -102,11 +102,11 @@ class Interactions:
             Columns of weights and times; ``None`` takes ``weight`` and ``timestamp`` or ``time`` where
             they are present. A rating is a weight only where you say so. Times that were not requested and
             are incomplete are left out, with a warning.
-        user_ids, item_ids : IdMap or None, default=None
+        user_ids, item_ids : IdMap, list of ids or None, default=None
             Known ids to align to, of a training set for instance.
-        on_unknown : {"error", "skip"}, default="error"
-            What to do with rows whose user or item is not among the known ids; ``"skip"`` leaves them out
-            and warns with their number.
+        on_unknown : {"error", "skip", "add"}, default="error"
+            What to do with rows whose user or item is not among the known ids. ``"skip"`` leaves them out
+            and warns with their number; ``"add"`` puts their ids behind the known ones.
 
         Raises
         ------
@@ -143,16 +143,16 @@ class Interactions:
         *,
         weight: Any = None,
         timestamp: Any = None,
-        user_ids: IdMap | None = None,
-        item_ids: IdMap | None = None,
+        user_ids: IdMap | Ids | None = None,
+        item_ids: IdMap | Ids | None = None,
         on_unknown: str = "error",
     ) -> Interactions:
         """Read parallel sequences of external ids; see :meth:`from_frame` for the rules."""
         users, items = _columns.id_values(users, "users"), _columns.id_values(items, "items")
         for name, values in (("items", items), ("weight", weight), ("timestamp", timestamp)):
-            if values is not None and len(values) != len(users):
-                raise DataError(f"{name} must be as long as users, {len(users)}, got {len(values)}")
-        weights = None if weight is None else _columns.check_weights(np.asarray(weight), "weight")
+            if values is not None and (length := _length(name, values)) != len(users):
+                raise DataError(f"{name} must be as long as users, {len(users)}, got {length}")
+        weights = None if weight is None else _columns.weight_values(weight, "weight")
         times = None if timestamp is None else _columns.time_values(timestamp, "timestamp")
         return cls._from_columns(users, items, weights, times, user_ids, item_ids, on_unknown)
 
@@ -161,8 +161,8 @@ class Interactions:
         cls,
         matrix: Any,
         *,
-        user_ids: IdMap | None = None,
-        item_ids: IdMap | None = None,
+        user_ids: IdMap | Ids | None = None,
+        item_ids: IdMap | Ids | None = None,
     ) -> Interactions:
         """Read a SciPy sparse matrix, users in rows and items in columns.
 
@@ -177,11 +177,13 @@ class Interactions:
         csr.sum_duplicates()
         n_merged = n_stored - csr.nnz
         csr.eliminate_zeros()
-        user_ids = IdMap(np.arange(csr.shape[0])) if user_ids is None else user_ids
-        item_ids = IdMap(np.arange(csr.shape[1])) if item_ids is None else item_ids
-        if csr.shape != (len(user_ids), len(item_ids)):
+        row_ids, column_ids = (
+            given if isinstance(given, IdMap) else IdMap(np.arange(n) if given is None else given)
+            for given, n in zip((user_ids, item_ids), csr.shape, strict=True)
+        )
+        if csr.shape != (len(row_ids), len(column_ids)):
             raise DataError(
-                f"matrix must have a row per user and a column per item, ({len(user_ids)}, {len(item_ids)}), "
+                f"matrix must have a row per user and a column per item, ({len(row_ids)}, {len(column_ids)}), "
                 f"got {csr.shape}; is it transposed?"
             )
         if csr.nnz == 0:
@@ -193,7 +195,7 @@ class Interactions:
             place = f"({users[error.row]}, {csr.indices[error.row]})"
             raise DataError(f"{error.problem} at {place}") from None
         plain = bool((weights == 1).all())
-        return cls(user_ids, item_ids, users, csr.indices, None if plain else weights, n_merged=n_merged)
+        return cls(row_ids, column_ids, users, csr.indices, None if plain else weights, n_merged=n_merged)
 
     @classmethod
     def _from_columns(
@@ -202,15 +204,15 @@ class Interactions:
         items: Any,
         weights: Array | None,
         times: Array | None,
-        user_ids: IdMap | None,
-        item_ids: IdMap | None,
+        user_ids: IdMap | Ids | None,
+        item_ids: IdMap | Ids | None,
         on_unknown: str,
     ) -> Interactions:
-        check_choice("on_unknown", on_unknown, ("error", "skip"))
+        check_choice("on_unknown", on_unknown, ("error", "skip", "add"))
         if len(users) == 0:
             raise DataError("interactions must not be empty, got 0 rows")
-        user_ids, user_index = _indexed(users, user_ids, on_unknown, "user ids")
-        item_ids, item_index = _indexed(items, item_ids, on_unknown, "item ids")
+        user_map, user_index = _indexed(users, user_ids, on_unknown, "user ids")
+        item_map, item_index = _indexed(items, item_ids, on_unknown, "item ids")
         known = (user_index >= 0) & (item_index >= 0)
         if not known.any():
             raise DataError(f"none of the {len(known)} rows has a user and an item of the training data")
@@ -226,8 +228,8 @@ class Interactions:
             weights = None if weights is None else weights[known]
             times = None if times is None else times[known]
         n_rows = len(user_index)
-        columns = merge(user_index, item_index, len(item_ids), weights, times)
-        return cls(user_ids, item_ids, *columns, n_merged=n_rows - len(columns[0]))
+        columns = merge(user_index, item_index, len(item_map), weights, times)
+        return cls(user_map, item_map, *columns, n_merged=n_rows - len(columns[0]))
 
     @property
     def n_users(self) -> int:
@@ -313,15 +315,31 @@ class Interactions:
         return {**figures, "n_merged": self.n_merged, "weighted": self.weight is not None}
 
 
-def _indexed(values: Any, known: IdMap | None, on_unknown: str, noun: str) -> tuple[IdMap, Array]:
+def _length(name: str, values: Any) -> int:
+    try:
+        return len(values)
+    except TypeError:
+        raise DataError(f"{name} must be a list, got {values!r:.80}") from None
+
+
+def _indexed(values: Any, known: IdMap | Ids | None, on_unknown: str, noun: str) -> tuple[IdMap, Array]:
     if known is None:
         return IdMap.factorize(values)
+    known = known if isinstance(known, IdMap) else IdMap(known)
+    remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
+    index: Array | None = None
     try:
-        return known, known.index_of(values, on_unknown=on_unknown, noun=noun)
-    except UnknownIdError as error:
-        raise UnknownIdError(f'{error}; pass on_unknown="skip" to leave them out') from None
-    except ParameterError as error:  # text where the known ids are integers, or the other way round
-        raise DataError(str(error)) from None
+        if on_unknown != "add":
+            return known, known.look_up(values, noun, remedy=remedy)
+        new, index = IdMap.factorize(values)
+        both, places = known.extended(new, noun)
+        return both, places[index]
+    except ParameterError as error:  # of a kind that the known ids are not, as text where they are integers
+        row = getattr(error, "row", None)
+        if row is None:
+            raise DataError(str(error)) from None
+        row = row if index is None else int(np.argmax(index == row))
+        raise _columns.RowError(row, str(error)) from None
 
 
 InteractionsLike: TypeAlias = Interactions | Frame | ArrowStream | sp.csr_matrix

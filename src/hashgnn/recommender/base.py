@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.data import InteractionsLike
@@ -42,8 +43,8 @@ class Recommender(ABC):
         *,
         search: str = "hierarchical",
         filter_seen: bool = True,
-        allow: Ids | IdLists | None = None,
-        block: Ids | IdLists | None = None,
+        allow: Ids | IdLists | Mapping[Id, Ids] | None = None,
+        block: Ids | IdLists | Mapping[Id, Ids] | None = None,
         since_training: InteractionsLike | None = None,
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
@@ -60,9 +61,10 @@ class Recommender(ABC):
             A search way of :attr:`search_ways`.
         filter_seen : bool, default=True
             Leave out what the user interacted with, in training or since.
-        allow, block : list of item ids, or list of n lists of item ids, optional
+        allow, block : list of item ids, list of n lists of item ids, or mapping of user to list, optional
             Only these items, or none of these; one list for all users, or one for each. Unknown ids in
             ``block`` are ignored; in ``allow`` they are an error with ``on_unknown="error"``, else ignored.
+            A mapping for ``allow`` names every user; for ``block`` a user who is not in it has no list.
         since_training : Interactions or data frame, optional
             What users interacted with since the training. A user who is in it is folded in from all that is
             known of them. Unknown items are left out.

@@ -15,22 +15,21 @@ from hashgnn._rng import RngLike, as_seed
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.data import InteractionsLike, SideFeatures, as_interactions
+from hashgnn.data.features import feature_columns
+from hashgnn.data.id_lists import as_list
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.fitted_model import FittedModel
-from hashgnn.recommender.id_lookup import (
-    as_list,
-    as_list_of_ids,
-    feature_columns,
-    id_array,
-    look_up,
-    look_up_choice,
-    look_up_interactions,
-    look_up_lists,
+from hashgnn.recommender.queries import (
+    EncodedEntities,
+    Queries,
+    choice_of_ids,
+    items_of_interactions,
+    lists_by_user,
+    lists_of_ids,
 )
-from hashgnn.recommender.queries import EncodedEntities, Queries
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.runs import Callback, RunOptions
 from hashgnn.state import ModelState, load_state, save_state
@@ -357,8 +356,8 @@ class HashGNN(Recommender):
         *,
         search: str = "hierarchical",
         filter_seen: bool = True,
-        allow: Ids | IdLists | None = None,
-        block: Ids | IdLists | None = None,
+        allow: Ids | IdLists | Mapping[Id, Ids] | None = None,
+        block: Ids | IdLists | Mapping[Id, Ids] | None = None,
         since_training: InteractionsLike | None = None,
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
@@ -366,16 +365,20 @@ class HashGNN(Recommender):
     ) -> Recommendations:
         fitted, state = self.fitted, self.state_
         options = fitted.items_for_users.options(k, search, oversampling, n_threads)
-        users = as_list("user_ids", user_ids)
+        users = state.users.ids.read(as_list("user_ids", user_ids), "user ids")
         remedy = 'pass on_unknown="skip" or use recommend_for_history' if on_unknown == "error" else None
-        index = look_up(state.users.ids, "user", users, remedy=remedy)
+        index = state.users.ids.look_up(users, "user ids", remedy=remedy)
         new = None
         if since_training is not None:
-            new = look_up_interactions(state.items.ids, users, since_training)
+            new = items_of_interactions(state.users.ids, state.items.ids, users, since_training)
         queries = fitted.queries_of_users(index, since_training=new, on_unknown=on_unknown)
+        if isinstance(allow, Mapping):
+            allow = lists_by_user(state.users.ids, "allow", allow, users, may_miss=False)
+        if isinstance(block, Mapping):
+            block = lists_by_user(state.users.ids, "block", block, users, may_miss=True)
         candidates = self._candidates(queries, filter_seen, allow, block, on_unknown)
         found = fitted.recommend(queries, options, candidates)
-        query_ids = id_array([users[place] for place in queries.places], like=state.users.ids)
+        query_ids = state.users.ids.as_array([users[place] for place in queries.places])
         _warn_of_empty_rows(found, query_ids)
         return Recommendations.from_matches(found, query_ids, state.items.ids)
 
@@ -395,10 +398,10 @@ class HashGNN(Recommender):
     ) -> Recommendations:
         fitted, state = self.fitted, self.state_
         options = fitted.items_for_users.options(k, search, oversampling, n_threads)
-        rows = as_list("histories", histories)
+        rows = as_list("histories", histories, of_lists=True)
         features = feature_columns("user_features", state.users.features, user_features, rows)
         remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
-        lists = look_up_lists(state.items.ids, "item", "histories", rows, remedy=remedy)
+        lists = lists_of_ids(state.items.ids, "item ids", "histories", rows, remedy=remedy)
         queries = fitted.queries_of_histories(lists, features=features, on_unknown=on_unknown)
         candidates = self._candidates(queries, filter_seen, allow, block, on_unknown)
         found = fitted.recommend(queries, options, candidates)
@@ -416,11 +419,11 @@ class HashGNN(Recommender):
     ) -> Recommendations:
         ids = self.state_.items.ids
         options = self.fitted.items_for_items.options(k, search, oversampling, n_threads)
-        items = as_list_of_ids("item_ids", item_ids, ids)
-        index = look_up(ids, "item", items, remedy="similar_items knows those of the training data only")
+        items = ids.as_list("item_ids", item_ids)
+        index = ids.look_up(items, "item ids", remedy="similar_items knows those of the training data only")
         found = self.fitted.similar_items(index, options)
         columns = ("item_id", "similar_item_id")
-        return Recommendations.from_matches(found, id_array(items, like=ids), ids, columns)
+        return Recommendations.from_matches(found, ids.as_array(items), ids, columns)
 
     def similar_users(
         self,
@@ -433,21 +436,21 @@ class HashGNN(Recommender):
     ) -> Recommendations:
         ids = self.state_.users.ids
         options = self.fitted.users_for_users.options(k, search, oversampling, n_threads)
-        users = as_list_of_ids("user_ids", user_ids, ids)
-        index = look_up(ids, "user", users, remedy="similar_users knows those of the training data only")
+        users = ids.as_list("user_ids", user_ids)
+        index = ids.look_up(users, "user ids", remedy="similar_users knows those of the training data only")
         found = self.fitted.similar_users(index, options)
         columns = ("user_id", "similar_user_id")
-        return Recommendations.from_matches(found, id_array(users, like=ids), ids, columns)
+        return Recommendations.from_matches(found, ids.as_array(users), ids, columns)
 
     def encode(self, *, user_ids: Ids | None = None, item_ids: Ids | None = None) -> EncodedEntities:
         users, items = self.state_.users, self.state_.items
         if user_ids is not None and item_ids is None:
             listed = as_list("user_ids", user_ids)
-            index = look_up(users.ids, "user", listed, remedy="use fold_in_users for new ones")
+            index = users.ids.look_up(listed, "user ids", remedy="use fold_in_users for new ones")
             return EncodedEntities.of(users, index)
         if item_ids is not None and user_ids is None:
             listed = as_list("item_ids", item_ids)
-            index = look_up(items.ids, "item", listed, remedy="use fold_in_items for new ones")
+            index = items.ids.look_up(listed, "item ids", remedy="use fold_in_items for new ones")
             return EncodedEntities.of(items, index)
         raise ParameterError("encode needs either user_ids or item_ids, got both or none")
 
@@ -457,12 +460,12 @@ class HashGNN(Recommender):
         state = self.state_
         if histories is None and user_features is None:
             raise ParameterError("fold_in_users needs histories or user_features, got neither")
-        rows = None if histories is None else as_list("histories", histories)
+        rows = None if histories is None else as_list("histories", histories, of_lists=True)
         features = feature_columns("user_features", state.users.features, user_features, rows)
         if rows is None and features is not None:
             rows = [[]] * features.shape[0]
         remedy = "fold-in needs items of the training data"
-        lists = look_up_lists(state.items.ids, "item", "histories", rows or [], remedy=remedy)
+        lists = lists_of_ids(state.items.ids, "item ids", "histories", rows or [], remedy=remedy)
         return self.fitted.fold_in_users(lists, features)
 
     def fold_in_items(
@@ -471,12 +474,12 @@ class HashGNN(Recommender):
         state = self.state_
         if audiences is None and item_features is None:
             raise ParameterError("fold_in_items needs audiences or item_features, got neither")
-        rows = None if audiences is None else as_list("audiences", audiences)
+        rows = None if audiences is None else as_list("audiences", audiences, of_lists=True)
         features = feature_columns("item_features", state.items.features, item_features, rows)
         if rows is None and features is not None:
             rows = [[]] * features.shape[0]
         remedy = "fold-in needs users of the training data"
-        lists = look_up_lists(state.users.ids, "user", "audiences", rows or [], remedy=remedy)
+        lists = lists_of_ids(state.users.ids, "user ids", "audiences", rows or [], remedy=remedy)
         return self.fitted.fold_in_items(lists, features)
 
     def score_block(self, user_index: Array, search: str, k: int = 10, *, oversampling: int = 5) -> Array:
@@ -531,8 +534,8 @@ class HashGNN(Recommender):
         return queries.candidates(
             len(ids),
             filter_seen=filter_seen,
-            allow=look_up_choice(ids, "allow", allow, n, remedy=remedy),
-            block=look_up_choice(ids, "block", block, n, remedy=None),
+            allow=choice_of_ids(ids, "allow", allow, n, remedy=remedy),
+            block=choice_of_ids(ids, "block", block, n, remedy=None),
         )
 
     def _queries_of_index(self, user_index: Array) -> Queries:

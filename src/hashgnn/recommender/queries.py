@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy import sparse
 
-from hashgnn._types import Array
+from hashgnn._checks import quote_some
+from hashgnn._types import Array, Id, IdLists, Ids
 from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.data import IdMap, InteractionsLike, as_interactions
+from hashgnn.data.id_lists import as_list
+from hashgnn.errors import ParameterError
 from hashgnn.index import EmbeddedCodes
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.state import Side
@@ -132,3 +139,91 @@ def interleave(parts: list[tuple[Array, EncodedEntities]], n_bits: int) -> Encod
     codes = np.concatenate([part.codes.packed for _, part in parts])
     embeddings = np.concatenate([part.embeddings for _, part in parts])
     return EncodedEntities(BinaryCodes(codes[order], n_bits), embeddings[order])
+
+
+def lists_of_ids(ids: IdMap, noun: str, name: str, lists: IdLists, *, remedy: str | None) -> IndexLists:
+    """Return lists of ids as lists of indices; unknown ids are left out, or an error with a remedy."""
+    rows = [as_list(f"each of {name}", row) for row in as_list(name, lists, of_lists=True, in_order=True)]
+    flat = [value for row in rows for value in row]
+    index = ids.look_up(flat, noun, remedy=remedy)
+    parts = np.split(index, np.cumsum([len(row) for row in rows])[:-1]) if rows else []
+    return IndexLists.from_rows([part[part >= 0] for part in parts])
+
+
+def choice_of_ids(
+    ids: IdMap, name: str, choice: Ids | IdLists | None, n_rows: int, *, remedy: str | None
+) -> Array | IndexLists | None:
+    """Return a list of items for all rows as an index array, or one list per row as lists of indices.
+
+    Unknown ids are left out, or an error with a remedy. A tuple is an id, as a tuple may be one.
+    """
+    if choice is None:
+        return None
+    if not _is_per_row(choice):
+        index = ids.look_up(as_list(name, choice), "item ids", remedy=remedy)
+        return index[index >= 0]
+    lists = as_list(name, choice, of_lists=True, in_order=True)
+    if len(lists) != n_rows:
+        raise ParameterError(f"{name} must have one list per row, {n_rows}, got {len(lists)}")
+    return lists_of_ids(ids, "item ids", name, lists, remedy=remedy)
+
+
+def lists_by_user(
+    user_ids: IdMap, name: str, choice: Mapping[Id, Ids], users: list[Any], *, may_miss: bool
+) -> list[list[Any]]:
+    """Return the list of each user of a mapping; a user without one is an error, or has an empty list."""
+    lists = dict(zip(user_ids.read(list(choice), f"keys of {name}"), choice.values(), strict=True))
+    without = [user for user in users if user not in lists]
+    if without and not may_miss:
+        raise ParameterError(f"{name} must have a list for every user, got none for {quote_some(without)}")
+    return [as_list(f"each of {name}", lists.get(user, [])) for user in users]
+
+
+def _is_per_row(choice: Any) -> bool:
+    if getattr(choice, "ndim", 1) == 2 and not hasattr(choice, "columns"):
+        return True
+    return (
+        isinstance(choice, list | tuple)
+        and len(choice) > 0
+        and all(
+            isinstance(entry, Iterable) and not isinstance(entry, str | bytes | tuple) for entry in choice
+        )
+    )
+
+
+def items_of_interactions(
+    user_ids: IdMap, item_ids: IdMap, users: list[Any], interactions: InteractionsLike
+) -> IndexLists:
+    """Return the items that each user has in some interactions, as lists of indices; unknown items are left out.
+
+    Parameters
+    ----------
+    user_ids, item_ids : IdMap
+        Of the model, which say what the ids of the interactions are. Users may be unknown.
+    users : list of n ids
+        In the order of the lists; users without interactions get an empty one.
+    interactions : Interactions or data frame
+        May be empty, as right after the training.
+
+    Raises
+    ------
+    ParameterError
+        If they have ids of a kind that the model does not have.
+    """
+    if isinstance(interactions, Sized) and not sparse.issparse(interactions) and not len(interactions):
+        return IndexLists.from_rows([[]] * len(users))
+    data = as_interactions(interactions)
+    known, code = user_ids.translated(data.user_ids, "user ids")
+    matrix = data.csr
+    if len(known) < len(data.user_ids):  # several forms of one id
+        shape = (len(known), len(code))
+        matrix = sparse.csr_matrix((np.ones(len(code)), (code, np.arange(len(code)))), shape=shape) @ matrix
+        matrix.sort_indices()
+        code = np.arange(len(known))
+    row_of = np.empty(len(known), np.int64)
+    row_of[code] = np.arange(len(code))
+    wanted = known.index_of(users, on_unknown="skip", noun="user ids")
+    lists = IndexLists.from_matrix(matrix)[np.where(wanted < 0, -1, row_of[wanted])]
+    index = item_ids.index_of(data.item_ids.ids, on_unknown="skip", noun="item ids")[lists.indices]
+    parts = np.split(index, lists.indptr[1:-1]) if len(lists) else []
+    return IndexLists.from_rows([part[part >= 0] for part in parts])

@@ -11,6 +11,7 @@ import pyarrow as pa
 from hashgnn._frames import FrameLibrary, to_frame
 from hashgnn._types import Array
 from hashgnn.data import IdMap
+from hashgnn.data._id_kinds import printed
 from hashgnn.errors import DataError
 from hashgnn.ranking import Matches
 
@@ -83,6 +84,8 @@ class Recommendations:
     def to_arrow(self) -> pa.Table:
         """Return one row a result: the two id columns, ``rank`` (int32, from 1) and ``score`` (float32).
 
+        Ids that are tuples are written in their printed form, as JSON lists.
+
         Raises
         ------
         DataError
@@ -113,7 +116,10 @@ class Recommendations:
 
 
 def _id_column(name: str, ids: Array) -> pa.Array:
+    """Return ids as a column; tuples in their printed form, as their parts may be of several types."""
+    if ids.dtype == object and len(ids) and all(isinstance(value, tuple) for value in ids):
+        return pa.array([printed(value) for value in ids], pa.large_string())
     try:
         return pa.array(ids)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except (pa.ArrowException, OverflowError, UnicodeError):
         raise DataError(f"{name} holds ids that no table column can hold together; use lists()") from None

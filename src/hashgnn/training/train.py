@@ -69,7 +69,7 @@ def train(
     Raises
     ------
     DataError
-        If there are fewer than two users or items.
+        If there are fewer than two users or items, or ids that cannot be saved and served.
     ParameterError
         If an argument breaks its rule, or a checkpoint is of another run.
     TrainingError
@@ -171,8 +171,15 @@ def check_data(interactions: Interactions, valid: Interactions | None) -> None:
         present = len(np.unique(index))
         if present < 2:
             raise DataError(f"training needs at least 2 {side} with interactions, got {present}")
+    interactions.user_ids.check_kept("user ids")
+    interactions.item_ids.check_kept("item ids")
     if valid is not None and (valid.n_users, valid.n_items) != (interactions.n_users, interactions.n_items):
         raise ParameterError(
             f"valid must have the id maps of the training data ({interactions.n_users} users, "
             f"{interactions.n_items} items), got {valid.n_users} users and {valid.n_items} items"
         )
+    for name in ("user_ids", "item_ids"):
+        if valid is not None and getattr(valid, name) != getattr(interactions, name):
+            raise ParameterError(
+                f"valid must have the {name} of the training data, in the same order, got others"
+            )

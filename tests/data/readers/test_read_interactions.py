@@ -296,7 +296,7 @@ def test_unknown_ids_and_ids_of_another_type_name_the_file(tmp_path: Path) -> No
         assert len(read_interactions(path, **known, on_unknown="skip")) == 1
     with pytest.raises(DataError) as wrong:
         read_interactions(path, user_ids=IdMap([1, 2]), item_ids=IdMap([1]), on_unknown="skip")
-    assert str(wrong.value) == f"{path}: user ids of this data are integers, got 'u1' of type str"
+    assert str(wrong.value) == f"{path}, line 2: user ids of this data are integers, got 'u1' of type str"
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.99])

@@ -17,7 +17,7 @@ from hashgnn.serving.wire.json_ids import IdReader, IdWriter
     [
         (["b", 'quoted "x"', "ü"], [b'"b"', b'"quoted \\"x\\""', '"ü"'.encode()]),
         ([7, -5, 2**40], [b"7", b"-5", b"1099511627776"]),
-        ([("a", 1), ("b", 2)], [b"\"('a', 1)\"", b"\"('b', 2)\""]),
+        ([("a", 1), ("b", 2)], [b'"[\\"a\\",1]"', b'"[\\"b\\",2]"']),
     ],
 )
 def test_ids_survive_the_way_through_json(ids: list, texts: list[bytes]) -> None:

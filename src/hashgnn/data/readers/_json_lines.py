@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from hashgnn.data._columns import names_of_places
+from hashgnn.data._id_kinds import is_utf_8
 from hashgnn.data.readers._location import Location
 from hashgnn.data.readers._source import Source, check_names
 from hashgnn.errors import DataError
@@ -61,7 +63,15 @@ def _column(path: Location, name: str, values: list[Any]) -> pa.Array:
         return pa.array(values)
     except OverflowError:  # whole numbers beyond 64 bits; an id may be one
         return pa.array([None if value is None else str(value) for value in values])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+    except UnicodeEncodeError:
+        row = next((row for row, value in enumerate(values) if not is_utf_8(str(value))), 0)
+        raise DataError(
+            f"{path}, line {_line_of(path, row)}: {name} must be text that UTF-8 can hold, got {values[row]!r:.80}"
+        ) from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        if all(isinstance(value, list) and len(value) == len(values[0]) for value in values):
+            places = [_column(path, name, list(place)) for place in zip(*values, strict=True)]
+            return pa.StructArray.from_arrays(places, names_of_places(len(places)))
         kinds = {row: _kind(value) for row, value in enumerate(values) if value is not None}
         first = next(iter(kinds.values()))
         row = next((row for row, kind in kinds.items() if kind != first), 0)

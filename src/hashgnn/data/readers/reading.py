@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Collection
 from typing import IO, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hashgnn._checks import check_choice
+from hashgnn._types import Ids
 from hashgnn.data import _columns
+from hashgnn.data._id_kinds import MISSING_TEXTS
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions
 from hashgnn.data.readers import _typing
 from hashgnn.data.readers._location import readable
 from hashgnn.data.readers._source import Source
 from hashgnn.data.readers.formats import open_source
-from hashgnn.errors import DataError, UnknownIdError
+from hashgnn.errors import DataError, DataWarning, UnknownIdError
 
 Readable: TypeAlias = str | os.PathLike[str] | IO[bytes]
 
@@ -30,11 +34,11 @@ def read_interactions(
     item: str | None = None,
     weight: str | None = None,
     timestamp: str | None = None,
-    user_ids: IdMap | None = None,
-    item_ids: IdMap | None = None,
+    user_ids: IdMap | Ids | None = None,
+    item_ids: IdMap | Ids | None = None,
     on_unknown: str = "error",
 ) -> Interactions:
-    """Read interactions from a file, or from the files of a folder or a pattern.
+    r"""Read interactions from a file, or from the files of a folder or a pattern.
 
     Parameters
     ----------
@@ -52,9 +56,9 @@ def read_interactions(
         splits the header into the most columns. With ``;`` numbers may have a decimal comma.
     user, item, weight, timestamp : str or None, default=None
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
-    user_ids, item_ids : IdMap or None, default=None
-        Known ids to align to.
-    on_unknown : {"error", "skip"}, default="error"
+    user_ids, item_ids : IdMap, list of ids or None, default=None
+        Known ids to align to; they say of what kind the ids in the file are.
+    on_unknown : {"error", "skip", "add"}, default="error"
         See :meth:`Interactions.from_frame`.
 
     Returns
@@ -71,24 +75,27 @@ def read_interactions(
     Notes
     -----
     Ids in a text file are integers where every one is written as such, else text: ``007`` stays ``"007"``.
-    Aligned to known ids that are text, they are text.
+    Where most are integers, a warning names the first that is not. Aligned to known ids they are of that kind:
+    text, UUIDs, bytes, dates and tuples in their printed form. ``NULL``, ``NaN``, ``NA``, ``None``, ``\N`` and
+    what else programs write for a missing value is an empty id.
     """
-    check_choice("on_unknown", on_unknown, ("error", "skip"))
+    check_choice("on_unknown", on_unknown, ("error", "skip", "add"))
+    known = [ids if ids is None or isinstance(ids, IdMap) else IdMap(ids) for ids in (user_ids, item_ids)]
     source = open_source(path, format, delimiter)
     requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     try:
         named = _columns.resolve(source.names, **requested)
         table = _load(source, [name for name in dict.fromkeys(named.values()) if name is not None])
         if source.as_text or source.partition:
-            table = _typed(source, table, named, {"user": user_ids, "item": item_ids})
+            table = _typed(source, table, named, dict(zip(("user", "item"), known, strict=True)))
         return Interactions.from_frame(
             table,
             user=named["user"],
             item=named["item"],
             weight=weight,
             timestamp=timestamp,
-            user_ids=user_ids,
-            item_ids=item_ids,
+            user_ids=known[0],
+            item_ids=known[1],
             on_unknown=on_unknown,
         )
     except _columns.RowError as error:
@@ -100,17 +107,25 @@ def read_interactions(
         raise DataError(message if message.startswith(source.name) else f"{source.name}: {message}") from None
 
 
-def read_table(path: Readable, *, format: str | None = None, delimiter: str | None = None) -> pa.Table:
+def read_table(
+    path: Readable,
+    *,
+    format: str | None = None,
+    delimiter: str | None = None,
+    text: Collection[str] = (),
+) -> pa.Table:
     """Read a file of side features as an Arrow table.
 
-    Columns of a text file are integers or numbers where every entry is written as one, else text; an empty
-    field is null.
+    Columns of a text file are integers or numbers where every entry is written as one, else text. An empty
+    field is null; so is ``NULL``, ``NaN`` and the like in a column of numbers.
 
     Parameters
     ----------
     path : str, Path or binary file object
     format, delimiter : str or None, default=None
         As in :func:`read_interactions`.
+    text : collection of str, default=()
+        Columns that stay text, such as ids where the interactions have text.
 
     Raises
     ------
@@ -122,7 +137,7 @@ def read_table(path: Readable, *, format: str | None = None, delimiter: str | No
     return pa.table(
         {
             name: _inferred(table[name], source.decimal_comma)
-            if source.as_text or name in source.partition
+            if (source.as_text or name in source.partition) and name not in text
             else table[name]
             for name in table.column_names
         }
@@ -145,12 +160,7 @@ def _typed(
             continue
         column, place = table[name], table.column_names.index(name)
         if role in known:
-            ids = known[role]
-            found = (
-                column
-                if ids is not None and ids.kind != "int"
-                else _typing.whole_numbers(column, source.decimal_comma)
-            )
+            found = _ids(source, column, name, known[role], f"{role} ids")
         else:
             if role == "timestamp":
                 found = _typing.times(column, name, source.decimal_comma)
@@ -163,11 +173,40 @@ def _typed(
     return table
 
 
+def _ids(
+    source: Source, column: pa.ChunkedArray, name: str, known: IdMap | None, noun: str
+) -> pa.ChunkedArray:
+    """Return ids of text as integers where they are of that kind, else as text."""
+    is_open = known is None or not len(known)
+    if is_open or (known is not None and known.kind == "int"):
+        numbers = _typing.whole_numbers(column, source.decimal_comma)
+        if numbers is not column:
+            return numbers
+    ids_like_it = [] if known is None else [text for text in MISSING_TEXTS if text in known]
+    missing = _typing.first_missing(column, ids_like_it)
+    if missing is not None:
+        shown = column[missing].as_py()
+        got = f", got {shown!r}" if shown else ""
+        raise _columns.RowError(missing, f"{name} is empty{got}")
+    if known is not None and known.kind == "int" and (other := _typing.first_other(column)) is not None:
+        raise _columns.RowError(other, str(known.refused(column[other], noun, other)))
+    row = _typing.first_among_numbers(column) if is_open else None
+    if row is not None:
+        warnings.warn(
+            f"{source.place(row)}: {name} is {column[row].as_py()[:40]!r}, so the whole column is text though "
+            "most of it are integers",
+            DataWarning,
+            stacklevel=4,
+        )
+    return column
+
+
 def _inferred(column: pa.ChunkedArray, decimal_comma: bool) -> pa.ChunkedArray:
     filled = pc.if_else(pc.equal(pc.binary_length(column), 0), None, column)
-    whole = _typing.whole_numbers(filled, decimal_comma)
-    if whole is not filled:
+    known = _typing.without_missing(filled)
+    whole = _typing.whole_numbers(known, decimal_comma)
+    if whole is not known:
         return whole
-    found = _typing.numbers(column, decimal_comma)
-    is_text = isinstance(found, int) or found.null_count == len(found) or _typing.zeros_lead(filled)
+    found = _typing.numbers(known, decimal_comma)
+    is_text = isinstance(found, int) or found.null_count == len(found) or _typing.zeros_lead(known)
     return filled if is_text else found

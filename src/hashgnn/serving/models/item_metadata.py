@@ -14,7 +14,7 @@ from hashgnn._files import open_regular
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
 from hashgnn.data import IdMap
-from hashgnn.errors import DataError
+from hashgnn.errors import DataError, ParameterError
 
 FILE_NAME = "item_metadata.parquet"  # in the folder of an artifact
 _MAX_BYTES = 8192  # of one item's metadata in a response
@@ -124,7 +124,10 @@ def _rows_of_items(column: pa.ChunkedArray, item_ids: IdMap) -> Array:
             values = values.cast(pa.string())
     except pa.ArrowInvalid as error:
         raise DataError(f"ids of item metadata must be of the type of the model's, {error}") from None
-    known = np.asarray(item_ids.index_of(values, on_unknown="skip", noun="item ids"))
+    try:
+        known = item_ids.index_of(values, on_unknown="skip", noun="item ids")
+    except ParameterError as error:
+        raise DataError(f"ids of item metadata must be of the type of the model's, {error}") from None
     places = np.flatnonzero(known >= 0)
     rows = np.full(len(item_ids), -1, np.int64)
     rows[known[places]] = places

@@ -135,7 +135,7 @@ class ModelVersion:
     @cached_property
     def _id_texts(self) -> Texts:
         """The ids as text, to search where there is no metadata."""
-        return Texts([str(value) for value in self.state.items.ids.ids.tolist()])
+        return Texts(self.state.items.ids.printed(np.arange(self.state.n_items)))
 
     @cached_property
     def _code_health(self) -> dict[str, CodeHealth]:

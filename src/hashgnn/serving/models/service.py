@@ -186,7 +186,12 @@ class Service:
         if any(row.weight is not None for row in rows):
             weights = [1.0 if row.weight is None else row.weight for row in rows]
         try:
-            accepted = self.store.append(users, items, timestamps=timestamps, weights=weights)
+            accepted = self.store.append(
+                version.users.printed(users),
+                version.items.printed(items),
+                timestamps=timestamps,
+                weights=weights,
+            )
         except ParameterError as error:
             raise RequestError(Reason.INVALID, str(error)) from None
         except StorageError as error:
@@ -254,7 +259,7 @@ class Service:
         if active.next_version is None:
             places: Sequence[int] = range(len(users))
             return list(self._rows_by_place(active.current, request, users, places, None, check).values())
-        versions = [active.of_user(user) for user in users]
+        versions = [active.of_user(user) for user in active.current.users.printed(users)]
         rows: dict[int, bytes] = {}
         for version in (active.current, active.next_version):
             places = [place for place, chosen in enumerate(versions) if chosen is version]
@@ -339,7 +344,7 @@ class Service:
         """Return the known items that users have interacted with since the training; None without any."""
         if self.store is None or not self.store.count:
             return None
-        histories = [self.store.history(user) for user in users]
+        histories = [self.store.history(user) for user in version.users.printed(users)]
         if not any(histories):
             return None
         return IndexLists.from_rows([version.items.known(history, strict=False) for history in histories])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_float
+from hashgnn.data._id_kinds import kind_of_one, plain, printed
 from hashgnn.errors import ParameterError
 
 Row = tuple[int | str, int | str, int, float | None]
@@ -44,7 +45,16 @@ def as_rows(users: Any, items: Any, timestamps: Any, weights: Any) -> list[Row]:
 
 
 def as_id(name: str, value: Any) -> int | str:
-    """Return an id as a plain int or str, or raise :class:`ParameterError`."""
+    """Return an id as a plain int or str, its printed form where it is of another kind.
+
+    Raises
+    ------
+    ParameterError
+        If it can be neither.
+    """
+    value = plain(value)
+    if kind_of_one(value) not in ("int", "str", "bool", "other"):
+        value = printed(value)
     if isinstance(value, str):
         try:
             value.encode()

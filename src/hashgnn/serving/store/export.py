@@ -26,6 +26,8 @@ class Export:
     path : Path
     count : int
         Interactions in the file.
+    left_out : int
+        Interactions with an empty id, which no training takes; they are in the store only.
     after, upto : int
         The file holds the interactions with numbers in ``(after, upto]``. Numbers ascend in the order of
         arrival and are never used twice.
@@ -35,6 +37,7 @@ class Export:
     count: int
     after: int
     upto: int
+    left_out: int = 0
 
 
 def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: dict[str, str]) -> Export:
@@ -46,12 +49,16 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
     connection.execute("BEGIN")  # one moment for all that follows; writers go on
     try:
         found = "FROM interactions WHERE sequence > ?"
-        count, first, upto, weighted = connection.execute(
-            f"SELECT count(*), min(sequence), max(sequence), count(weight) {found}",
-            (after,),
+        total, first, upto = connection.execute(
+            f"SELECT count(*), min(sequence), max(sequence) {found}", (after,)
         ).fetchone()
+        found += " AND user <> '' AND item <> ''"
+        count, weighted = connection.execute(f"SELECT count(*), count(weight) {found}", (after,)).fetchone()
         if not count:
-            raise DataError(f"the store must hold interactions to export, got none after number {after}")
+            empty = f" but {total} with an empty id" if total else ""
+            raise DataError(
+                f"the store must hold interactions to export, got none after number {after}{empty}"
+            )
         fields = [
             pa.field("user_id", _TYPES[about["users"]]),
             pa.field("item_id", _TYPES[about["items"]]),
@@ -73,7 +80,7 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
                 writer.write_table(_table(block, schema))
     finally:
         connection.execute("ROLLBACK")
-    return Export(path, int(count), int(first) - 1, int(upto))
+    return Export(path, int(count), int(first) - 1, int(upto), int(total - count))
 
 
 def _table(block: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:

@@ -74,7 +74,8 @@ class InteractionStore:
 
         Parameters
         ----------
-        users, items : list of n ids, int or str
+        users, items : list of n ids
+            Integers and text as they are; UUIDs, bytes, dates, times and tuples in their printed form.
         timestamps : list of n numbers, optional
             Seconds since 1970, >= 0; ``None`` is now.
         weights : list of n numbers > 0, optional

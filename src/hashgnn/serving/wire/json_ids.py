@@ -10,15 +10,14 @@ import numpy as np
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
 from hashgnn.data import IdMap
-from hashgnn.errors import UnknownIdError
-
-_NOUNS = {"int": "integers", "str": "text"}
+from hashgnn.data._id_kinds import printed
+from hashgnn.errors import ParameterError, UnknownIdError
 
 
 class IdWriter:
     """The ids of a model as JSON text.
 
-    Integers and text are written as they are. Ids of any other kind are written as Python prints them.
+    Integers are written as numbers, text as it is, ids of any other kind in their printed form, as text.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ class IdWriter:
         values = self._ids[positions].tolist()
         if self._are_integers:
             return [b"%d" % value for value in values]
-        return [dumps(value if isinstance(value, str) else str(value)) for value in values]
+        return [dumps(printed(value)) for value in values]
 
 
 class IdReader:
@@ -48,8 +47,6 @@ class IdReader:
 
     def __init__(self, ids: IdMap, noun: str) -> None:
         self._ids, self._noun = ids, noun
-        self._type = {"int": int, "str": str}.get(ids.kind)
-        self._position_of_text: dict[str, int] | None = None
 
     def positions(self, values: Sequence[Any], *, strict: bool = True) -> Array:
         """Return the position of each id, -1 where it is unknown.
@@ -58,8 +55,8 @@ class IdReader:
         ----------
         values : list of int or str
         strict : bool, default=True
-            Whether a number is an error where the ids of the model are text, and text where they are numbers.
-            ``False`` takes such an id for an unknown one.
+            Whether an id of another kind than those of the model is an error, such as a number where they are
+            text, or text that is no UUID where they are UUIDs. ``False`` takes it for an unknown one.
 
         Returns
         -------
@@ -68,34 +65,39 @@ class IdReader:
         Raises
         ------
         UnknownIdError
-            If an id is of the wrong type and ``strict``.
+            If an id is of another kind and ``strict``.
         """
-        kind = self._type
-        if kind is None:
-            return self._positions_of_texts(values)
-        if any(type(value) is not kind for value in values):
-            if strict:
-                wrong = next(value for value in values if type(value) is not kind)
-                raise UnknownIdError(
-                    f"{self._noun} ids of this model are {_NOUNS[self._ids.kind]}, got {wrong!r:.80}"
-                )
-            return self._positions_of_type(values, kind)
-        positions: Array = self._ids.index_of(values, on_unknown="skip")
-        return positions
+        try:
+            positions: Array = self._ids.index_of(values, on_unknown="skip")
+            return positions
+        except ParameterError:
+            places = [place for place, value in enumerate(values) if self._is_readable(value)]
+        if strict:
+            wrong = next(value for place, value in enumerate(values) if place not in set(places))
+            raise UnknownIdError(f"{self._noun} ids of this model are {self._ids.noun}, got {wrong!r:.80}")
+        found = np.full(len(values), -1, np.int64)
+        found[places] = self._ids.index_of([values[place] for place in places], on_unknown="skip")
+        return found
 
     def known(self, values: Sequence[Any], *, strict: bool = True) -> Array:
         """Return the positions of the ids that are known; see :meth:`positions`."""
         positions = self.positions(values, strict=strict)
         return positions[positions >= 0]
 
-    def _positions_of_type(self, values: Sequence[Any], kind: type) -> Array:
-        positions = np.full(len(values), -1, np.int64)
-        places = [place for place, value in enumerate(values) if type(value) is kind]
-        positions[places] = self._ids.index_of([values[place] for place in places], on_unknown="skip")
-        return positions
+    def printed(self, values: Sequence[Any]) -> list[Any]:
+        """Return ids as JSON writes them, each in one form: what is kept of them is found again.
 
-    def _positions_of_texts(self, values: Sequence[Any]) -> Array:
-        if self._position_of_text is None:
-            self._position_of_text = {str(value): place for place, value in enumerate(self._ids.ids.tolist())}
-        get = self._position_of_text.get
-        return np.fromiter((get(str(value), -1) for value in values), np.int64, len(values))
+        Values that are of another kind than those of the model stay as they are.
+        """
+        if self._ids.kind in ("int", "str"):
+            return list(values)
+        return [
+            printed(self._ids.read([value])[0]) if self._is_readable(value) else value for value in values
+        ]
+
+    def _is_readable(self, value: Any) -> bool:
+        try:
+            self._ids.read([value])
+        except ParameterError:
+            return False
+        return True
