@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
 
 from hashgnn._extras import require
 from hashgnn.batch.local import ONE_THREAD
+from hashgnn.batch.reaching import check_address, first_line
 from hashgnn.batch.writing import PartRecord, PartWriter
 from hashgnn.errors import EngineError
 
@@ -41,7 +43,7 @@ def run_ray(
         If the cluster cannot be reached, or its workers fail.
     """
     ray = require("ray", extra="ray", purpose='engine="ray"')
-    data = require("ray.data", extra="ray", purpose='engine="ray"')
+    data = import_module("ray.data")
     is_ours = not ray.is_initialized()
     if is_ours:
         _connect(ray, n_workers, n_threads, address)
@@ -63,9 +65,7 @@ def run_ray(
             for batch in made.iter_batches(batch_size=None, batch_format="pyarrow"):
                 yield from batch.to_pylist()
         except ray.exceptions.RayError as error:
-            raise EngineError(
-                f"Ray gave up, {_first_line(error)}; the same call goes on from here"
-            ) from error
+            raise EngineError(f"Ray gave up, {first_line(error)}; the same call goes on from here") from error
     finally:
         if is_ours:
             ray.shutdown()
@@ -73,17 +73,20 @@ def run_ray(
 
 def _connect(ray: Any, n_workers: int | None, n_threads: int, address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach this process in any case
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     address = address or os.environ.get("RAY_ADDRESS")
     if address is None:
         # One processor more than the workers have, so that Ray's own tasks never wait for them.
         n_cpus = (n_workers or os.cpu_count() or 1) * n_threads + 1
         options |= {"num_cpus": n_cpus, "include_dashboard": False}
+    else:
+        check_address("Ray", address)
     try:
         ray.init(address=address or "local", **options)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        where = f"Ray at {address}" if address else "a local Ray"
-        raise EngineError(f"{where} cannot be reached, {_first_line(error)}") from error
+        where = f"Ray at {address}" if address else "Ray on this machine"
+        raise EngineError(f"{where} cannot be reached, {first_line(error)}") from error
 
 
 def _be_quiet(dataset: Any) -> None:
@@ -91,7 +94,3 @@ def _be_quiet(dataset: Any) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200].rstrip(".")

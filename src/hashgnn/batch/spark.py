@@ -6,13 +6,16 @@ import os
 import queue
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
 
 from hashgnn._extras import require
+from hashgnn.batch.reaching import check_address, first_line
 from hashgnn.batch.writing import PartRecord, PartWriter
 from hashgnn.errors import EngineError
 
@@ -40,7 +43,8 @@ def run_spark(
     EngineError
         If the master cannot be reached, Java is missing, or the job fails.
     """
-    sql = require("pyspark.sql", extra="spark", purpose='engine="spark"')
+    require("pyspark", extra="spark", purpose='engine="spark"')
+    sql = import_module("pyspark.sql")
     session = sql.SparkSession.getActiveSession()
     is_ours = session is None
     if session is None:
@@ -64,13 +68,15 @@ def _run(
             chosen = [numbers[place] for place in batch["id"].to_pylist()]
             yield from writer.over([pa.record_batch({"part": pa.array(chosen, pa.int64())})])
 
+    # One part is one task: a lost executor costs the parts that it was making.
+    places = session.range(0, len(numbers), 1, numPartitions=len(numbers))
     outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def collect() -> None:
         try:
-            # One part is one task: a lost executor costs the parts that it was making.
-            places = session.range(0, len(numbers), 1, numPartitions=len(numbers))
-            outcome.put([row.asDict() for row in places.mapInArrow(write, _SCHEMA).collect()])
+            with _no_future_warnings():
+                frame = places.mapInArrow(write, _SCHEMA)
+            outcome.put([row.asDict() for row in frame.collect()])
         except BaseException as error:
             outcome.put(error)
 
@@ -84,7 +90,7 @@ def _run(
         yield from there
     if isinstance(records, BaseException):
         raise EngineError(
-            f"Spark gave up, {_first_line(records)}; the same call goes on from here"
+            f"Spark gave up, {first_line(records)}; the same call goes on from here"
         ) from records
     yield from records
 
@@ -95,6 +101,7 @@ def _connect(sql: Any, n_workers: int | None, n_threads: int, address: str | Non
         # The workers of this machine are to find what this interpreter finds.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    check_address("Spark", master)
     builder = (
         sql.SparkSession.builder.master(master)
         .appName("hashgnn")
@@ -109,10 +116,15 @@ def _connect(sql: Any, n_workers: int | None, n_threads: int, address: str | Non
             "spark.driver.bindAddress", "127.0.0.1"
         )
     try:
-        return builder.getOrCreate()
+        with _no_future_warnings():
+            return builder.getOrCreate()
     except Exception as error:
-        raise EngineError(f"Spark at {master} cannot be reached, {_first_line(error)}") from error
+        raise EngineError(f"Spark at {master} cannot be reached, {first_line(error)}") from error
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200].rstrip(".")
+@contextmanager
+def _no_future_warnings() -> Iterator[None]:
+    """Keep Spark's warnings of newer libraries, which it does not use here, from the reader."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

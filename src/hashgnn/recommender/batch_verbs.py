@@ -13,7 +13,8 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn._types import ON_UNKNOWN, Ids, OnUnknown, SideName
-from hashgnn.batch import BatchResult, EngineOptions, run_batch
+from hashgnn.batch import BatchResult, run_batch
+from hashgnn.batch.run import EngineOptions
 from hashgnn.data import IdMap
 from hashgnn.data.readers import read_interactions
 from hashgnn.errors import ArtifactError, ParameterError, UnknownIdError
@@ -80,7 +81,7 @@ class BatchVerbs:
             Users in each file.
         **run
             ``engine``, ``n_workers``, ``n_threads``, ``address``, ``progress``: see
-            :class:`hashgnn.batch.EngineOptions`.
+            :class:`hashgnn.batch.run.EngineOptions`.
 
         Returns
         -------
