@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.batch.conftest import Fatal, files
 
 from hashgnn import HashGNN
 from hashgnn.batch import run_batch
-from hashgnn.errors import DataError, EngineError
+from hashgnn.errors import DataError
 from hashgnn.recommender import BatchAnswers
 from hashgnn.recommender.batch_job import BatchJob
 
@@ -161,8 +162,13 @@ def test_an_engine_that_cannot_be_reached(
 ) -> None:
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"needs {package}")
-    from hashgnn.batch.reaching import check_address
-
-    name = {"ray": "Ray", "pyspark": "Spark"}[package]
-    with pytest.raises(EngineError, match=sentence):
-        check_address(name, address)
+    engine = {"ray": "ray", "pyspark": "spark"}[package]
+    words = ["recommend", str(model._path), "--all", "-o", str(tmp_path / "out"), "--engine", engine]
+    done = subprocess.run(
+        [sys.executable, "-m", "hashgnn", *words, "--address", address],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, f"hashgnn: {sentence}\n")
+    assert not (tmp_path / "out").exists()
