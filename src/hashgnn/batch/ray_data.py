@@ -18,7 +18,7 @@ from hashgnn.errors import EngineError
 
 
 class _Actor:
-    """What Ray starts in each worker: it keeps the job, and so the opened model, from part to part."""
+    """The object that Ray makes in each worker: it keeps the job, and so the opened model, from part to part."""
 
     def __init__(self, writer: PartWriter) -> None:
         self._writer = writer

@@ -9,6 +9,22 @@ from hashgnn.cli._output import Output, size
 from hashgnn.errors import ParameterError
 
 
+_TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".arrow", ".feather", ".xlsx", ".db")
+
+
+def is_folder(output: Path | None, engine: str | None) -> bool:
+    """Return whether the answers for all go into a folder, and not into one parquet file.
+
+    Raises
+    ------
+    ParameterError
+        If the name is that of a file of another format.
+    """
+    if output is None or output.suffix.lower() in _TABLES:
+        raise ParameterError(f"--output must be a .parquet file or a folder, got {str(output)!r}")
+    return engine is not None or output.suffix != ".parquet"
+
+
 def engine_options(
     out: Output, engine: str | None, workers: int | None, threads: int, address: str | None
 ) -> dict[str, Any]:

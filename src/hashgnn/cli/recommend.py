@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._batch import check_single_file, engine_options, print_batch
+from hashgnn.cli._batch import check_single_file, engine_options, is_folder, print_batch
 from hashgnn.cli._options import (
     Address,
     Allow,
@@ -122,9 +122,7 @@ def recommend(
         )
     if (all_users or histories is not None) and output is None:
         raise ParameterError("--all and --histories need an output, -o FOLDER or, for --all, -o FILE.parquet")
-    in_parts = histories is not None or (
-        all_users and (engine or output is None or output.suffix != ".parquet")
-    )
+    in_parts = histories is not None or (all_users and is_folder(output, engine))
     if not in_parts:
         check_single_file(output, engine, workers, address, since_training)
     loaded = open_model(model, index_recall=index_recall)

@@ -23,7 +23,7 @@ class HistoryFile:
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """What a batch answers. Everything is plain, so that a request can be sent to any process.
+    """A question for many users or items. Everything is plain, so that a request can be sent to any process.
 
     Attributes
     ----------
