@@ -112,11 +112,11 @@ def test_histories_similar_and_encode(saved: Path, run: Run, tmp_path: Path) -> 
         ),
         (
             ("recommend", "--all", "-o", "out", "--engine", "dask"),
-            "--engine must be one of 'local', 'ray', 'spark'",
+            "engine must be one of 'local', 'ray', 'spark'",
         ),
         (
             ("recommend", "--all", "-o", "out", "--address", "a:1"),
-            "--address must be None with --engine local",
+            "address must be None with --engine local",
         ),
         (("recommend", "--all", "-o", "out", "-k", "99"), "k must be at most 30"),
         (("recommend", "--histories", "nowhere", "-o", "out"), "nowhere: there is no such file or folder"),

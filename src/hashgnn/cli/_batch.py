@@ -8,7 +8,6 @@ from typing import Any
 from hashgnn.cli._output import Output, size
 from hashgnn.errors import ParameterError
 
-
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".arrow", ".feather", ".xlsx", ".db")
 
 
