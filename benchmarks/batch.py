@@ -58,6 +58,7 @@ def session(engine: str, n_workers: int) -> Iterator[None]:
             .config("spark.driver.host", "127.0.0.1")
             .config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.ui.enabled", "false")
+            .config("spark.ui.showConsoleProgress", "false")
             .config("spark.executor.memory", "2g")
             .config("spark.log.level", "OFF")
             .getOrCreate()

@@ -66,6 +66,14 @@ def test_a_worker_that_is_killed_from_outside_changes_nothing(
 
 
 def kill_workers() -> list[int]:
+    found = workers_of(os.getpid())
+    for worker in found:
+        os.kill(worker, signal.SIGKILL)
+    return found
+
+
+def workers_of(process: int) -> list[int]:
+    """The workers that a process has started."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -73,8 +81,7 @@ def kill_workers() -> list[int]:
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        if b"hashgnn.batch.worker" in words and parent == os.getpid():
-            os.kill(int(entry.name), signal.SIGKILL)
+        if b"hashgnn.batch.worker" in words and parent == process:
             found.append(int(entry.name))
     return found
 
@@ -284,11 +291,50 @@ def test_progress_is_lines_and_quiet_is_silent(
     assert capsys.readouterr().err == f"{tmp_path / 'b'}: 750 results for 150 users in 1 parts\n"
 
 
-def test_ctrl_c_ends_the_workers(job: BatchJob, tmp_path: Path) -> None:
-    made = run_local(PartWriter(job, str(tmp_path)), range(job.n_parts), 2)
-    next(made)
-    made.close()
-    assert kill_workers() == []
+def test_ctrl_c_ends_the_workers_and_the_run_goes_on(model: HashGNN, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["recommend", str(model._path), "--all", "-o", str(out), "-k", "5", "--part-rows", "1", "-q"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "hashgnn", *arguments, "--workers", "1"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        limit = time.monotonic() + 60
+        while not (out / "part-00001.parquet").exists() and time.monotonic() < limit:
+            time.sleep(0.001)
+        workers = workers_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "hashgnn: interrupted\n")
+    assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
+    assert 2 <= len(parts(out)) < 150
+    model.recommend_all(out, k=5, part_rows=1, n_workers=1, progress=False)
+    table = pq.read_table(out).replace_schema_metadata(None)
+    assert table.equals(model.recommend(model.user_ids, k=5).to_arrow())
+
+
+@pytest.mark.parametrize("output", ["s3://bucket/out", "s3:/bucket/out"])
+def test_an_address_as_output_is_refused(
+    model: HashGNN, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParameterError, match=f"output must be a folder .*, got the address '{output}'"):
+        model.recommend_all(output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_work_has_no_manifest(
+    model: HashGNN, whole: dict[str, bytes], fatal: Fatal, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name, content in whole.items():
+        (out / name).write_bytes(content)
+    (out / "part-00007.parquet").unlink()
+    with pytest.raises(EngineError, match="part 7 was given up"):
+        run_batch(fatal(out, 7, times=3), out, n_workers=1, progress=False)
+    with pytest.raises(DataError, match="is not finished"):
+        read_manifest(out)
+    model.recommend_all(out, k=5, part_rows=15, n_workers=1, progress=False)
+    assert files(out) == whole
 
 
 def test_the_request_is_kept_as_text(model: HashGNN, whole: dict[str, bytes]) -> None:

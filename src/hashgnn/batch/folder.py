@@ -19,6 +19,7 @@ from hashgnn.errors import DataError, ParameterError
 
 REQUEST, MANIFEST = "_request.json", "_manifest.json"  # readers of parquet pass over names with an underscore
 _KIND, _FORMAT = "hashgnn batch", 1
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
 _TEMPORARY = re.compile(r"\.(part-\d{5,}\.parquet|_request\.json|_manifest\.json)\..*\.tmp")
 
 
@@ -56,6 +57,22 @@ class BatchResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return {**asdict(self), "path": str(self.path)}
+
+
+def output_path(output: str | Path) -> Path:
+    """Return the path of an output.
+
+    Raises
+    ------
+    ParameterError
+        If it is an address.
+    """
+    if _ADDRESS.match(str(output)):
+        raise ParameterError(
+            f"output must be a folder that every worker sees at its path, got the address {str(output)!r}; "
+            "write to a folder, and copy it there"
+        )
+    return Path(output).expanduser().absolute()
 
 
 class OutputFolder:
@@ -138,8 +155,11 @@ class OutputFolder:
         names = set(os.listdir(self.path))
         return [number for number in numbers if part_name(number) in names]
 
-    def remove_parts(self, numbers: Iterable[int]) -> None:
-        """Remove the files of some parts, which are to be made anew."""
+    def begin(self, numbers: Iterable[int]) -> None:
+        """Remove the files of parts that are to be made, and the manifest, which says that none is missing."""
+        if (self.path / MANIFEST).exists():
+            self._write(REQUEST, {"request": dict(self._job.identity)})
+            (self.path / MANIFEST).unlink()
         for number in numbers:
             (self.path / part_name(number)).unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn._progress import progress as progress_bar
-from hashgnn.batch.folder import BatchResult, OutputFolder
+from hashgnn.batch.folder import BatchResult, OutputFolder, output_path
 from hashgnn.batch.job import PartJob
 from hashgnn.batch.local import run_local
 from hashgnn.batch.ray_data import run_ray
@@ -97,14 +97,14 @@ def run_batch(
         check_int("n_workers", n_workers, minimum=1)
     if address is not None and engine == "local":
         raise ParameterError('address must be None with engine="local"')
-    folder = OutputFolder(Path(output).expanduser().absolute(), job)
+    folder = OutputFolder(output_path(output), job)
     writer = PartWriter(job, str(folder.path))
     with folder.opened():
         records = folder.finished_parts()
         todo = [number for number in range(job.n_parts) if number not in records]
-        folder.remove_parts(todo)
         report = _Report(job, noun, progress, sum(job.rows_of(number) for number in records))
         if todo:
+            folder.begin(todo)
             options = (n_workers, n_threads, address)
             with report, closing(_made(engine, writer, todo, folder, options)) as made:
                 for one in made:

@@ -96,7 +96,9 @@ def _run(
 
 
 def _connect(sql: Any, n_workers: int | None, n_threads: int, address: str | None) -> Any:
-    master = address or os.environ.get("SPARK_MASTER") or f"local[{n_workers or '*'}]"
+    master = (
+        address or os.environ.get("SPARK_MASTER") or f"local[{n_workers * n_threads if n_workers else '*'}]"
+    )
     if master.startswith("local"):
         # The workers of this machine are to find what this interpreter finds.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -14,6 +14,7 @@ import numpy as np
 from hashgnn._checks import check_choice, check_int
 from hashgnn._types import ON_UNKNOWN, Ids, OnUnknown, SideName
 from hashgnn.batch import BatchResult, run_batch
+from hashgnn.batch.folder import output_path
 from hashgnn.batch.run import EngineOptions
 from hashgnn.data import IdMap
 from hashgnn.data.readers import read_interactions
@@ -252,7 +253,7 @@ class BatchVerbs:
             n = sum(file.n_rows for file in files)
         request = replace(request, n_threads=check_int("n_threads", run.get("n_threads", 1), minimum=1))
         noun = "items" if request.side == "item" else "users"
-        with self._saved(request, Path(output).expanduser().absolute()) as ready:
+        with self._saved(request, output_path(output)) as ready:
             return run_batch(BatchJob(ready, n), output, noun=noun, **run)
 
     @contextmanager
