@@ -27,7 +27,7 @@ LEVELS = {
         "_registry",
         "_components",
     ),
-    1: ("codes", "config", "data", "fold_in", "nn", "ranking", "runs"),
+    1: ("batch", "codes", "config", "data", "fold_in", "nn", "ranking", "runs"),
     2: ("graph", "index", "evaluation"),
     3: ("state",),
     4: ("training",),

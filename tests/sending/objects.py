@@ -19,6 +19,7 @@ from scipy import sparse
 
 from hashgnn import HashGNN, ModelConfig, errors, evaluate
 from hashgnn.baselines import BASELINES, EmbeddingBaseline, FilterBaseline, PopularityBaseline
+from hashgnn.batch import Answered, BatchResult, PartWriter
 from hashgnn.benchmarking import generated_workload
 from hashgnn.benchmarking.quality import (
     METHODS,
@@ -69,7 +70,8 @@ from hashgnn.index import (
     MultiIndexHashing,
 )
 from hashgnn.ranking import CandidateFilter, IndexLists
-from hashgnn.recommender import FittedModel
+from hashgnn.recommender import BatchAnswers, BatchRequest, FittedModel
+from hashgnn.recommender.batch_job import BatchJob
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions, RunState
 from hashgnn.serving import ServiceSettings
 from hashgnn.serving.store import Export
@@ -82,6 +84,7 @@ from hashgnn.tuning import Choice, Range, TrialResult, TuneResult
 ROOMS = (
     "hashgnn",
     "hashgnn.baselines",
+    "hashgnn.batch",
     "hashgnn.benchmarking",
     "hashgnn.benchmarking.quality",
     "hashgnn.benchmarking.search",
@@ -216,6 +219,7 @@ def objects() -> dict[str, Any]:
     model = HashGNN.from_state(state)
     ties = Ties(*(np.zeros((2, 3), np.int64) for _ in range(3)))
     health = code_health(codes)
+    request = BatchRequest("model", "0" * 64, allow=(1, 2))
     config = ModelConfig(**{"encoder": "gat", "optimizer.epochs": 3})
     trial = TrialResult(0, "complete", 0.5, {"epochs": 3}, 1.0, 3)
     row = Row("d", "m", "f", 8, "hamming", 3, {"recall@20": 0.1}, {"recall@20": None}, {}, 1.0, 2.0)
@@ -261,6 +265,11 @@ def objects() -> dict[str, Any]:
         "SideFeatures": _features(),
         "FeatureVocabulary": _features().vocabulary,
         "LoadedDataset": LoadedDataset("d", interactions, None, None, pa.table({"a": [1]}), "s", "l"),
+        "Answered": Answered(pa.table({"user_id": [1]}), 1),
+        "BatchAnswers": BatchAnswers(request),
+        "BatchRequest": request,
+        "BatchResult": BatchResult(Path("a"), 3, 9, 0, 1, 1, 100, 0.5),
+        "PartWriter": PartWriter(BatchJob(request, 9), "folder"),
         "Recommendations": model.recommend(state.users.ids.ids[:3], k=4),
         "Matches": matches,
         "CandidateFilter": CandidateFilter(lists, None, np.arange(70) % 3 > 0),

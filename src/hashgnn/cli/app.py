@@ -11,6 +11,7 @@ from hashgnn.cli import (
     benchmark,
     data,
     demo,
+    encode,
     evaluate,
     fit,
     inspect,
@@ -60,6 +61,7 @@ app.command("recipes")(recipes.recipes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
+app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)
 app.command("serve")(serve.serve)
 app.add_typer(interactions.app, name="interactions")

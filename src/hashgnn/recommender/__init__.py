@@ -1,6 +1,8 @@
 """``HashGNN``, the base of every recommender, and their results."""
 
 from hashgnn.recommender.base import Recommender
+from hashgnn.recommender.batch_answers import BatchAnswers
+from hashgnn.recommender.batch_request import BatchRequest
 from hashgnn.recommender.fitted_model import FittedModel
 from hashgnn.recommender.hash_gnn import HashGNN
 from hashgnn.recommender.queries import EncodedEntities, Queries
@@ -9,6 +11,8 @@ from hashgnn.recommender.search_ways import SEARCH_WAYS
 
 __all__ = [
     "SEARCH_WAYS",
+    "BatchAnswers",
+    "BatchRequest",
     "EncodedEntities",
     "FittedModel",
     "HashGNN",
