@@ -18,7 +18,13 @@ from pydantic import BaseModel
 from scipy import sparse
 
 from hashgnn import HashGNN, ModelConfig, errors, evaluate
-from hashgnn.baselines import BASELINES, EmbeddingBaseline, FilterBaseline, PopularityBaseline
+from hashgnn.baselines import (
+    BASELINES,
+    EmbeddingBaseline,
+    FilterBaseline,
+    ItemBaseline,
+    PopularityBaseline,
+)
 from hashgnn.benchmarking import generated_workload
 from hashgnn.benchmarking.quality import (
     METHODS,
@@ -308,6 +314,9 @@ def objects() -> dict[str, Any]:
         "Baseline": BASELINES["popularity"],
         "EmbeddingBaseline": EmbeddingBaseline(interactions, _vectors(30, 4, 0), _vectors(40, 4, 1)),
         "FilterBaseline": FilterBaseline(interactions, spectral),
+        "ItemBaseline": ItemBaseline(
+            interactions, sparse.eye(interactions.n_items, format="csr", dtype=np.float32)
+        ),
         "PopularityBaseline": PopularityBaseline(interactions),
         "Callback": Callback(),
         "CallbackList": CallbackList([Callback()]),
