@@ -57,12 +57,12 @@ def test_itemknn_is_the_cosine_of_the_nearest_items(shrinkage):
     train = interactions()
     dense = train.csr.toarray().astype(np.float64)
     norms = np.sqrt(dense.sum(axis=0))
-    likeness = (dense.T @ dense) / (np.outer(norms, norms) + shrinkage)
-    np.fill_diagonal(likeness, 0)
-    expected = np.zeros_like(likeness)
-    for item, row in enumerate(likeness.astype(np.float32)):
+    similarity = (dense.T @ dense) / (np.outer(norms, norms) + shrinkage)
+    np.fill_diagonal(similarity, 0)
+    expected = np.zeros_like(similarity)
+    for item, row in enumerate(similarity.astype(np.float32)):
         best = np.lexsort((np.arange(25), -row))[:4]
-        expected[best, item] = likeness[item, best]
+        expected[best, item] = similarity[item, best]
     fitted = fit_baseline("itemknn", train, n_neighbours=4, shrinkage=shrinkage)
     np.testing.assert_allclose(fitted.weights.toarray(), expected, rtol=1e-5)
     np.testing.assert_allclose(fitted.score(np.array([7])), dense[[7]] @ expected, rtol=1e-5)
@@ -75,8 +75,8 @@ def test_itemknn_is_the_same_in_blocks(monkeypatch):
 
 
 def test_equal_neighbours_go_to_the_smaller_position():
-    likeness = sp.csr_matrix(np.array([[0, 0.5, 0.5, 0.5, 0.9]], np.float32))
-    assert _nearest(likeness, 3).indices.tolist() == [1, 2, 4]
+    similarity = sp.csr_matrix(np.array([[0, 0.5, 0.5, 0.5, 0.9]], np.float32))
+    assert _nearest(similarity, 3).indices.tolist() == [1, 2, 4]
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,17 @@ from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
 from hashgnn.evaluation import (
     METRICS,
+    Calibration,
     Comparison,
     DistanceSample,
     FrontierRow,
+    IntraListDiversity,
     Judged,
     Metric,
     PairedTest,
+    Popularity,
+    SegmentRow,
+    Segments,
     Ties,
 )
 from hashgnn.evaluation.report import Example, Recommended, ReportContent
@@ -278,6 +283,11 @@ def objects() -> dict[str, Any]:
         "EvaluationResult": result,
         "Comparison": Comparison("a", "b", 0.1, 0.04, 0.08),
         "DistanceSample": DistanceSample(8, np.arange(3), np.arange(3)),
+        "Segments": Segments("history", "user", {"new": np.arange(3) > 1}),
+        "SegmentRow": SegmentRow("history", "user", "new", 3, "hamming", "recall@20", 0.1, 0.05, 0.2),
+        "Popularity": Popularity(np.arange(3), 2),
+        "IntraListDiversity": IntraListDiversity(3, _vectors(5, 4, 0)),
+        "Calibration": Calibration(3, np.eye(4)),
         "FrontierRow": FrontierRow("a", "hamming", 8, 1.0, 2.0, "recall@20", 0.1),
         "Judged": Judged(np.zeros((2, 3), np.int64), np.ones((2, 3), bool), np.ones(2, np.int64), ties),
         "Ties": ties,

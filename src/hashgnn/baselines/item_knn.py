@@ -1,4 +1,4 @@
-"""Item-based nearest neighbours: an item is recommended for its likeness to what the user has."""
+"""Item-based nearest neighbours: an item is recommended for its similarity to what the user has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hashgnn.baselines.base import ItemBaseline
 from hashgnn.data import Interactions
 from hashgnn.graph import BipartiteGraph
 
-_BLOCK_CELLS = 16 << 20  # likenesses held at a time, at most
+_BLOCK_CELLS = 16 << 20  # similarityes held at a time, at most
 
 
 def itemknn(
@@ -25,14 +25,14 @@ def itemknn(
 ) -> ItemBaseline:
     """Cosine of the users of two items, shrunk where they share few; each item keeps its nearest neighbours.
 
-    The score of an item is the sum of its likeness to those of its neighbours that the user has. ``dim`` and
+    The score of an item is the sum of its similarity to those of its neighbours that the user has. ``dim`` and
     ``rng`` are not looked at.
 
     Parameters
     ----------
     interactions : Interactions
     n_neighbours : int, default=100
-        Most alike items that each item keeps; equal ones go to the smaller position.
+        Most similar items that each item keeps; equal ones go to the smaller position.
     shrinkage : float, default=10.0
         Added to the denominator of the cosine.
 
@@ -58,15 +58,17 @@ def itemknn(
     return ItemBaseline(interactions, neighbours.T.tocsr())
 
 
-def _nearest(likeness: sp.csr_matrix, k: int) -> sp.csr_matrix:
+def _nearest(similarity: sp.csr_matrix, k: int) -> sp.csr_matrix:
     """Return the ``k`` largest entries above 0 of each row."""
     kept: list[Array] = []
-    for start, stop in zip(likeness.indptr[:-1], likeness.indptr[1:], strict=True):
+    for start, stop in zip(similarity.indptr[:-1], similarity.indptr[1:], strict=True):
         row = np.arange(start, stop)
-        row = row[likeness.data[row] > 0]
+        row = row[similarity.data[row] > 0]
         if len(row) > k:
-            row = row[np.lexsort((likeness.indices[row], -likeness.data[row]))[:k]]
+            row = row[np.lexsort((similarity.indices[row], -similarity.data[row]))[:k]]
         kept.append(np.sort(row))
     chosen = np.concatenate(kept)
     indptr = np.concatenate(([0], np.cumsum([len(row) for row in kept])))
-    return sp.csr_matrix((likeness.data[chosen], likeness.indices[chosen], indptr), shape=likeness.shape)
+    return sp.csr_matrix(
+        (similarity.data[chosen], similarity.indices[chosen], indptr), shape=similarity.shape
+    )
