@@ -26,6 +26,7 @@ from hashgnn.baselines import (
     PopularityBaseline,
 )
 from hashgnn.benchmarking import generated_workload
+from hashgnn.benchmarking.assessment import Assessment, SideTable
 from hashgnn.benchmarking.quality import (
     METHODS,
     SUITES,
@@ -94,6 +95,7 @@ ROOMS = (
     "hashgnn",
     "hashgnn.baselines",
     "hashgnn.benchmarking",
+    "hashgnn.benchmarking.assessment",
     "hashgnn.benchmarking.quality",
     "hashgnn.benchmarking.search",
     "hashgnn.codes",
@@ -288,6 +290,8 @@ def objects() -> dict[str, Any]:
         "Popularity": Popularity(np.arange(3), 2),
         "IntraListDiversity": IntraListDiversity(3, _vectors(5, 4, 0)),
         "Calibration": Calibration(3, np.eye(4)),
+        "Assessment": Assessment("v", result, {}, "recall@20", ["recall@20"], [], [], []),
+        "SideTable": SideTable("item", pa.table({"item_id": pa.array([3, 1])}), IdMap([1, 2, 3])),
         "FrontierRow": FrontierRow("a", "hamming", 8, 1.0, 2.0, "recall@20", 0.1),
         "Judged": Judged(np.zeros((2, 3), np.int64), np.ones((2, 3), bool), np.ones(2, np.int64), ties),
         "Ties": ties,
