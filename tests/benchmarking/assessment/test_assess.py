@@ -10,7 +10,7 @@ from hashgnn.benchmarking.assessment import SideTable, assess, examples, health_
 from hashgnn.benchmarking.assessment.verdict import verdict
 from hashgnn.codes import BinaryCodes, code_health
 from hashgnn.data import IdMap, Interactions, generate_interactions
-from hashgnn.errors import DataError, ParameterError
+from hashgnn.errors import DataError, DataWarning, ParameterError
 from hashgnn.evaluation import Comparison, EvaluationResult
 from hashgnn.state import ModelState
 from hashgnn.testing.states import random_state
@@ -91,6 +91,9 @@ def test_it_prints_and_shows_and_tabulates(found):
     assert max(map(len, text.splitlines()[1:])) < 120
     html = found._repr_html_()
     assert html.count("<table") == len(found.tables())
+    best = max(values["recall@5"] for values in found.result.metrics.values())
+    best = max(best, *(one.metrics["float"]["recall@5"] for one in found.baselines.values()))
+    assert f"<strong>{best:.4f}</strong>" in html
     frame = found.to_frame(backend="pyarrow")
     assert frame.column_names[:3] == ["method", "search", "metric"]
     assert set(frame["method"].to_pylist()) == {"hashgnn", "popularity", "itemknn"}
@@ -102,6 +105,24 @@ def test_it_prints_and_shows_and_tabulates(found):
     document = found.to_dict()
     assert document["verdict"] == found.verdict
     assert len(document["segments"]) == len(found.segments)
+
+
+def test_what_is_left_out_is_said_once(model, test_part):
+    state = model.state_
+    known = np.argwhere(state.seen.toarray() > 0)[:3]
+    rows = np.concatenate([np.stack([test_part.user_index, test_part.item_index], axis=1), known])
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    both = Interactions(state.users.ids, state.items.ids, rows[:, 0], rows[:, 1])
+    with pytest.warns(DataWarning, match="3 of 123 test interactions are also in train") as caught:
+        assess(
+            model,
+            both,
+            baselines=["popularity", "itemknn"],
+            metrics=["recall@5"],
+            n_bootstrap=0,
+            progress=False,
+        )
+    assert len(caught) == 1
 
 
 def side(model, **columns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,14 +16,13 @@ from hashgnn.benchmarking.assessment.side_table import SideTable
 from hashgnn.benchmarking.assessment.verdict import verdict
 from hashgnn.data import Interactions
 from hashgnn.data.interactions import as_interactions
-from hashgnn.errors import ParameterError
+from hashgnn.errors import DataWarning, ParameterError
 from hashgnn.evaluation import (
     Calibration,
     Comparison,
     EvaluationResult,
     IntraListDiversity,
     Metric,
-    Scorer,
     Segments,
     UserMetric,
     column_segments,
@@ -119,24 +119,19 @@ def assess(
         name: fit_baseline(name, known, rng=rng, progress=progress, **dict((settings or {}).get(name, {})))
         for name in dict.fromkeys(baselines)
     }
-    compared: dict[str, Scorer] = {"": model, **fitted}
-    found = {
-        name: evaluate(
-            one,
-            masked,
-            held.csr,
-            metrics=[*wanted, *beyond],
-            search=search if one is model else None,
-            served=served,
-            oversampling=oversampling,
-            n_bootstrap=n_bootstrap,
-            n_timed=n_timed,
-            rng=rng,
-            progress=progress,
-        )
-        for name, one in compared.items()
+    options: dict[str, Any] = {
+        "metrics": [*wanted, *beyond],
+        "served": served,
+        "oversampling": oversampling,
+        "n_bootstrap": n_bootstrap,
+        "n_timed": n_timed,
+        "rng": rng,
+        "progress": progress,
     }
-    result = found.pop("")
+    result = evaluate(model, masked, held.csr, search=search, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # the same rows were left out above, with a warning
+        found = {name: evaluate(one, masked, held.csr, **options) for name, one in fitted.items()}
     comparisons = _comparisons(result, found, str(primary))
     rows = [
         replace(row, search=name or row.search)

@@ -11,10 +11,22 @@ import pyarrow as pa
 from hashgnn._checks import check_choice
 from hashgnn._frames import FrameLibrary, to_frame
 from hashgnn.evaluation import Comparison, EvaluationResult, SegmentRow
-from hashgnn.evaluation._html import Html, join, table, tag
+from hashgnn.evaluation._html import Html, table, tag
 
 MODEL = "hashgnn"
 _NO_VALUE = "–"
+# A notebook has styles of its own; these concern the tables of an assessment alone.
+_STYLE = """
+.hashgnn-assessment { max-width: 62rem; }
+.hashgnn-assessment .verdict { font-size: 1.1em; border-left: 4px solid #1a6fb0; padding: .1em 0 .1em .8em; }
+.hashgnn-assessment .scroll { overflow-x: auto; margin: 0 0 1.2em; }
+.hashgnn-assessment table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.hashgnn-assessment caption { text-align: left; caption-side: top; font-weight: 600; padding: .2em 0; color: inherit; }
+.hashgnn-assessment th, .hashgnn-assessment td { text-align: right; padding: .25em .9em .25em 0; white-space: nowrap;
+  border: 0; border-bottom: 1px solid rgba(128, 128, 128, .3); background: none; color: inherit; }
+.hashgnn-assessment th:first-child { text-align: left; }
+.hashgnn-assessment tbody th { font-weight: 400; }
+"""
 Table = tuple[str, list[str], list[list[str]]]
 
 
@@ -123,10 +135,20 @@ class Assessment:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        parts: list[Html] = [tag("p", tag("strong", self.verdict))] if self.verdict else []
+        parts: list[Html] = [tag("style", Html(_STYLE))]
+        if self.verdict:
+            parts.append(tag("p", self.verdict, class_="verdict"))
         for title, heading, rows in self.tables():
-            parts.append(table(list(heading), [list(row) for row in rows], caption=title))
-        return join(*parts)
+            best = _best_rows(heading, rows) if heading[0] == "method" else {}
+            body: list[list[Any]] = [
+                [
+                    tag("strong", cell) if best.get(column) == number else cell
+                    for column, cell in enumerate(row)
+                ]
+                for number, row in enumerate(rows)
+            ]
+            parts.append(table(list(heading), body, caption=title))
+        return tag("div", *parts, class_="hashgnn-assessment")
 
     def to_frame(self, part: str = "metrics", *, backend: FrameLibrary = "pandas") -> Any:
         """Return a data frame.
@@ -162,3 +184,12 @@ class Assessment:
             "comparisons": [asdict(one) for one in self.comparisons],
             "segments": [asdict(one) for one in self.segments],
         }
+
+
+def _best_rows(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[int, int]:
+    """Return the row of the highest value for each column that is a metric."""
+    return {
+        column: max(range(len(rows)), key=lambda row: float(rows[row][column]))
+        for column, name in enumerate(heading)
+        if "@" in name
+    }
