@@ -36,6 +36,7 @@ QUICK = {
     ("evaluate",),
     ("data", "list"),
     ("data", "stats"),
+    ("data", "split"),
     ("recipes",),
 }
 OTHER_PROGRAMS = {"curl", "export", "ln"}

@@ -18,9 +18,16 @@ from pydantic import BaseModel
 from scipy import sparse
 
 from hashgnn import HashGNN, ModelConfig, errors, evaluate
-from hashgnn.baselines import BASELINES, EmbeddingBaseline, FilterBaseline, PopularityBaseline
+from hashgnn.baselines import (
+    BASELINES,
+    EmbeddingBaseline,
+    FilterBaseline,
+    ItemBaseline,
+    PopularityBaseline,
+)
 from hashgnn.batch import Answered, BatchResult, PartWriter
 from hashgnn.benchmarking import generated_workload
+from hashgnn.benchmarking.assessment import Assessment, SideTable
 from hashgnn.benchmarking.quality import (
     METHODS,
     SUITES,
@@ -36,17 +43,22 @@ from hashgnn.benchmarking.quality import (
 from hashgnn.codes import BinaryCodes, ItemBias, code_health
 from hashgnn.codes.binarisers import BINARISERS, ProductQuantizer, fit_binariser
 from hashgnn.config import RECIPES, OptimizerConfig, Section, ValidationConfig
-from hashgnn.data import IdMap, Interactions, SideFeatures
+from hashgnn.data import IdMap, Interactions, SideFeatures, TableSplit
 from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
 from hashgnn.evaluation import (
     METRICS,
+    Calibration,
     Comparison,
     DistanceSample,
     FrontierRow,
+    IntraListDiversity,
     Judged,
     Metric,
     PairedTest,
+    Popularity,
+    SegmentRow,
+    Segments,
     Ties,
 )
 from hashgnn.evaluation.report import Example, Recommended, ReportContent
@@ -86,6 +98,7 @@ ROOMS = (
     "hashgnn.baselines",
     "hashgnn.batch",
     "hashgnn.benchmarking",
+    "hashgnn.benchmarking.assessment",
     "hashgnn.benchmarking.quality",
     "hashgnn.benchmarking.search",
     "hashgnn.codes",
@@ -263,6 +276,7 @@ def objects() -> dict[str, Any]:
         "IdMap mapped, unsorted integers": _opened(random_state([30, 10, 20])).users.ids,
         "Interactions": interactions,
         "SideFeatures": _features(),
+        "TableSplit": TableSplit(pa.table({"a": [1]}), None, pa.table({"a": [2]}), {"method": "random"}),
         "FeatureVocabulary": _features().vocabulary,
         "LoadedDataset": LoadedDataset("d", interactions, None, None, pa.table({"a": [1]}), "s", "l"),
         "Answered": Answered(pa.table({"user_id": [1]}), 1),
@@ -280,6 +294,13 @@ def objects() -> dict[str, Any]:
         "EvaluationResult": result,
         "Comparison": Comparison("a", "b", 0.1, 0.04, 0.08),
         "DistanceSample": DistanceSample(8, np.arange(3), np.arange(3)),
+        "Segments": Segments("history", "user", {"new": np.arange(3) > 1}),
+        "SegmentRow": SegmentRow("history", "user", "new", 3, "hamming", "recall@20", 0.1, 0.05, 0.2),
+        "Popularity": Popularity(np.arange(3), 2),
+        "IntraListDiversity": IntraListDiversity(3, _vectors(5, 4, 0)),
+        "Calibration": Calibration(3, np.eye(4)),
+        "Assessment": Assessment("v", result, {}, "recall@20", ["recall@20"], [], [], []),
+        "SideTable": SideTable("item", pa.table({"item_id": pa.array([3, 1])}), IdMap([1, 2, 3])),
         "FrontierRow": FrontierRow("a", "hamming", 8, 1.0, 2.0, "recall@20", 0.1),
         "Judged": Judged(np.zeros((2, 3), np.int64), np.ones((2, 3), bool), np.ones(2, np.int64), ties),
         "Ties": ties,
@@ -316,6 +337,9 @@ def objects() -> dict[str, Any]:
         "Baseline": BASELINES["popularity"],
         "EmbeddingBaseline": EmbeddingBaseline(interactions, _vectors(30, 4, 0), _vectors(40, 4, 1)),
         "FilterBaseline": FilterBaseline(interactions, spectral),
+        "ItemBaseline": ItemBaseline(
+            interactions, sparse.eye(interactions.n_items, format="csr", dtype=np.float32)
+        ),
         "PopularityBaseline": PopularityBaseline(interactions),
         "Callback": Callback(),
         "CallbackList": CallbackList([Callback()]),
