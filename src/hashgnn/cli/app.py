@@ -9,6 +9,7 @@ import typer
 
 from hashgnn.cli import (
     benchmark,
+    check,
     data,
     demo,
     evaluate,
@@ -61,6 +62,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
 app.command("inspect")(inspect.inspect)
+app.command("check")(check.check)
 app.command("serve")(serve.serve)
 app.add_typer(interactions.app, name="interactions")
 app.add_typer(benchmark.app, name="benchmark")

@@ -42,6 +42,10 @@ class ServiceSettings(BaseModel):
         Maximum of rows times ``k`` of one request.
     watch : float
         Seconds between checks of the model's folder for a new version; 0 reloads only on request.
+    allow_new_ids : bool
+        Take versions whose ids are of another kind, or that know too few of the old ones.
+    reload_timeout : float
+        Seconds that opening another version may take while one answers.
     drain : float
         Seconds to go on answering after SIGTERM, during which ``/health/ready`` fails.
     api_keys : tuple of str
@@ -69,6 +73,8 @@ class ServiceSettings(BaseModel):
     body_limit: Positive = 4 * 1024 * 1024
     result_limit: Positive = 200_000
     watch: Annotated[float, Field(ge=0)] = 1.0
+    allow_new_ids: bool = False
+    reload_timeout: Seconds = 300.0
     drain: Annotated[float, Field(ge=0)] = 0.0
     api_keys: tuple[str, ...] = Field((), repr=False)
     admin_token: str | None = Field(None, repr=False)

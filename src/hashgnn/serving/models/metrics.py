@@ -52,6 +52,9 @@ class Metrics:
         self.reloads = Counter(
             "hashgnn_reloads", "Attempts to open another version.", ("result",), registry=own
         )
+        self.refusals = Counter(
+            "hashgnn_reloads_refused", "Versions that were refused, by why.", ("reason",), registry=own
+        )
         self.waiting = Gauge(
             "hashgnn_queue_depth",
             "Requests that wait for a thread.",

@@ -1,0 +1,306 @@
+"""Parquet files from strangers: what a file becomes in memory is bounded before a page of it is decoded.
+
+A few hundred bytes can stand for gigabytes: a page that compresses well, a dictionary whose long entry is
+repeated, a run of a billion nulls. The headers of all pages are read first; they state sizes and numbers of values,
+and Arrow decodes no more than they state. Text then stays a dictionary until its length is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hashgnn.errors import DataError
+
+GROWTH = 64  # bytes in memory for each byte of a file, at most
+SLACK = 16 << 20
+
+_MAX_LEAVES = 1024
+_MAX_WIDTH = 1024  # bytes of a value of fixed length
+_VALUE = 8  # bytes that a decoded value takes, its text aside
+_ROWS = 8192  # decoded at once
+_BATCH = 64 << 20  # bytes of text of one batch, where entries share their beginnings
+
+# Parquet's enumerations and Thrift's compact protocol.
+_DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_2 = 0, 2, 3
+_DELTA_BYTE_ARRAY = 7
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
+_INTEGERS = (4, 5, 6)
+_MAX_DEPTH = 16
+_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """What the page headers of a column chunk state.
+
+    Attributes
+    ----------
+    n_values : int
+        Nulls included.
+    n_bytes : int
+        Of all pages, decompressed.
+    largest : int
+        Bytes of the largest page.
+    shares_beginnings : bool
+        Whether a page holds text as the end of the text before it.
+    """
+
+    n_values: int
+    n_bytes: int
+    largest: int
+    shares_beginnings: bool
+
+
+def bounded_batches(
+    content: pa.Buffer,
+    name: str,
+    *,
+    allowance: int = 0,
+    check: Callable[[], None] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a parquet file, text of any depth as dictionaries; the first value is the empty schema.
+
+    Parameters
+    ----------
+    content : Buffer
+        The whole file, perhaps mapped.
+    name : str
+        Of the file, for messages.
+    allowance : int, default=0
+        Bytes in memory that the reader grants in addition to :func:`limit_of`.
+    check : callable, optional
+        Called before each batch; what it raises ends the reading.
+
+    Raises
+    ------
+    DataError
+        If the file is no parquet file, or would become larger than the limit.
+    """
+    # read_table would import pyarrow's data sets, and pandas with them: a quarter of a second of a start.
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(pa.BufferReader(content)) as file:
+            n_rows, plain = check_pages(content, file.metadata, name, allowance=allowance)
+            leaves = _leaves(file.metadata)
+            texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+            texts = [path for path in texts if path not in plain]
+        with pyarrow.parquet.ParquetFile(pa.BufferReader(content), read_dictionary=texts) as file:
+            yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
+            for batch in file.iter_batches(n_rows, use_threads=False):
+                if check is not None:
+                    check()
+                yield batch
+    except (pa.ArrowException, OSError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise DataError(f"{name}: cannot be read as parquet, {reason}") from None
+
+
+def limit_of(content: pa.Buffer, allowance: int = 0) -> int:
+    """Return the bytes that a file may take when it is decoded: 64 times its own, 16 MiB and an allowance."""
+    return GROWTH * len(content) + SLACK + allowance
+
+
+def check_pages(content: pa.Buffer, metadata: Any, name: str, *, allowance: int = 0) -> tuple[int, set[str]]:
+    """Refuse a file whose pages would become too large.
+
+    Returns
+    -------
+    n_rows : int
+        That may be decoded at once.
+    plain : set of str
+        Paths of text columns that Arrow cannot read as dictionaries.
+
+    Raises
+    ------
+    DataError
+        If the file has too many columns, a value that is too wide, page headers that cannot be read, or pages
+        that state more bytes or values than the limit.
+    """
+    leaves = _leaves(metadata)
+    if len(leaves) > _MAX_LEAVES:
+        raise DataError(f"{name}: must have at most {_MAX_LEAVES} columns, got {len(leaves)}")
+    for leaf in leaves:
+        if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" and leaf.length > _MAX_WIDTH:
+            raise DataError(
+                f"{name}: values of fixed length must have at most {_MAX_WIDTH} bytes, got {leaf.length}"
+            )
+    limit, total = limit_of(content, allowance), 0
+    plain: set[str] = set()
+    largest = dict.fromkeys((leaf.path for leaf in leaves), 0)
+    data = memoryview(content).cast("B")
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for column, leaf in enumerate(leaves):
+            pages = _pages(data, group.column(column), name)
+            total += pages.n_bytes + _VALUE * pages.n_values
+            if total > limit:
+                raise too_large(name, limit)
+            if pages.shares_beginnings and leaf.max_repetition_level:
+                raise DataError(
+                    f"{name}: text in lists must be plain or in a dictionary, got DELTA_BYTE_ARRAY in {leaf.path!r:.80}"
+                )
+            if pages.shares_beginnings:
+                plain.add(leaf.path)
+            largest[leaf.path] = max(largest[leaf.path], pages.largest)
+    wide = max((largest[path] for path in plain), default=0)
+    return min(_ROWS, max(1, _BATCH // max(1, wide))), plain
+
+
+def too_large(name: str, limit: int) -> DataError:
+    """Return the error of a file that would take more than its limit."""
+    return DataError(f"{name}: must take at most {limit} bytes when it is decoded, got more")
+
+
+def text_bytes(array: pa.Array) -> int:
+    """Return the bytes of all text in an array when its dictionaries are decoded, at any depth."""
+    kind = array.type
+    if any(is_text(kind) for is_text in _TEXT):
+        return int(pc.sum(pc.binary_length(array).cast(pa.int64())).as_py() or 0)
+    if pa.types.is_dictionary(kind):
+        if not len(array.dictionary):
+            return 0
+        lengths = pc.binary_length(array.dictionary).take(array.indices)
+        return int(pc.sum(lengths.cast(pa.int64())).as_py() or 0)
+    if pa.types.is_map(kind):
+        return text_bytes(array.keys) + text_bytes(array.items)
+    if pa.types.is_nested(kind) and hasattr(array, "values"):
+        return text_bytes(array.values)
+    if pa.types.is_struct(kind):
+        return sum(text_bytes(array.field(place)) for place in range(kind.num_fields))
+    return 0
+
+
+def decoded_type(kind: pa.DataType) -> pa.DataType:
+    """Return a type with plain text in the place of dictionaries."""
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    if pa.types.is_map(kind):
+        return pa.map_(decoded_type(kind.key_type), decoded_type(kind.item_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_decoded_field(kind.value_field))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_decoded_field(kind.value_field), kind.list_size)
+    if pa.types.is_list(kind):
+        return pa.list_(_decoded_field(kind.value_field))
+    if pa.types.is_struct(kind):
+        return pa.struct([_decoded_field(kind.field(place)) for place in range(kind.num_fields)])
+    return kind
+
+
+def _decoded_field(field: pa.Field) -> pa.Field:
+    return field.with_type(decoded_type(field.type))
+
+
+def _leaves(metadata: Any) -> list[Any]:
+    return [metadata.schema.column(place) for place in range(metadata.num_columns)]
+
+
+def _pages(data: memoryview, chunk: Any, name: str) -> _Pages:
+    """Read the page headers of a column chunk, up to the values that it states, as Arrow does."""
+    place = chunk.data_page_offset
+    if chunk.has_dictionary_page and chunk.dictionary_page_offset:
+        place = min(place, chunk.dictionary_page_offset)
+    n_values = n_bytes = largest = 0
+    shares_beginnings = False
+    while n_values < chunk.num_values:
+        try:
+            header, place = _Compact(data, place).struct(0)
+            kind, size, compressed = header[1], header[2], header[3]
+            detail = header.get({_DATA_PAGE: 5, _DICTIONARY_PAGE: 7, _DATA_PAGE_2: 8}.get(kind, 0), {})
+            values = detail.get(1, 0) if kind in (_DATA_PAGE, _DATA_PAGE_2) else 0
+        except (IndexError, KeyError, ValueError, AttributeError, TypeError):
+            raise DataError(f"{name}: cannot be read as parquet, the header of a page is broken") from None
+        if min(size, compressed, values) < 0 or place + compressed > len(data):
+            raise DataError(f"{name}: cannot be read as parquet, a page reaches beyond the file")
+        if kind in (_DATA_PAGE, _DATA_PAGE_2):
+            shares_beginnings |= detail.get(2 if kind == _DATA_PAGE else 4) == _DELTA_BYTE_ARRAY
+        largest = max(largest, size)
+        place += compressed
+        n_values += values
+        n_bytes += size
+    return _Pages(n_values, n_bytes, largest, shares_beginnings)
+
+
+class _Compact:
+    """Reads a structure of Thrift's compact protocol; lists, sets and maps are skipped."""
+
+    def __init__(self, data: memoryview, place: int) -> None:
+        self._data, self._place = data, place
+
+    def struct(self, depth: int) -> tuple[dict[int, Any], int]:
+        """Return the fields of a structure by number, and the place after it."""
+        if depth > _MAX_DEPTH:
+            raise ValueError("a header nests too deep")
+        fields: dict[int, Any] = {}
+        number = 0
+        while True:
+            head = self._byte()
+            if not head & 15:
+                return fields, self._place
+            number = number + (head >> 4) if head >> 4 else self._integer()
+            fields[number] = self._value(head & 15, depth)
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if kind in (_TRUE, _FALSE):
+            return kind == _TRUE
+        if kind == _BYTE:
+            return self._byte()
+        if kind in _INTEGERS:
+            return self._integer()
+        if kind == _DOUBLE:
+            self._skip(8)
+        elif kind == _BINARY:
+            self._skip(self._unsigned())
+        elif kind in (_LIST, _SET):
+            head = self._byte()
+            count = head >> 4 if head >> 4 < 15 else self._unsigned()
+            for _ in range(count):
+                self._element(head & 15, depth)
+        elif kind == _MAP:
+            count = self._unsigned()
+            kinds = self._byte() if count else 0
+            for _ in range(count):
+                self._element(kinds >> 4, depth)
+                self._element(kinds & 15, depth)
+        elif kind == _STRUCT:
+            return self.struct(depth + 1)[0]
+        else:
+            raise ValueError("a header holds an unknown type")
+        return None
+
+    def _element(self, kind: int, depth: int) -> None:
+        if kind in (_TRUE, _FALSE):
+            self._byte()  # inside of a list a truth value takes a byte
+        else:
+            self._value(kind, depth + 1)
+
+    def _byte(self) -> int:
+        value = self._data[self._place]
+        self._place += 1
+        return int(value)
+
+    def _skip(self, count: int) -> None:
+        self._place += count
+        if self._place > len(self._data):
+            raise IndexError(self._place)
+
+    def _unsigned(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self._byte()
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+            if shift > 63:
+                raise ValueError("a header holds a number of more than 64 bits")
+
+    def _integer(self) -> int:
+        value = self._unsigned()
+        return (value >> 1) ^ -(value & 1)
