@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from hashgnn._checks import quote_some
 from hashgnn._files import open_regular
@@ -30,6 +29,9 @@ ITEM_ID = "item_id"
 
 _BYTES_PER_ITEM = 256  # granted to a table in addition to what its file allows; a model takes more
 _TITLES = ("title", "name")
+
+# What Arrow raises about a value without a form in Python.
+_NO_VALUE = (ValueError, ArithmeticError, LookupError, TypeError, pa.ArrowException)
 
 Check = Callable[[], None]
 
@@ -199,16 +201,23 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def python_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+def python_values(column: pa.ChunkedArray) -> list[Any]:
     """Return a column as Python values. One that Python cannot hold, such as a date in year 30000, is text or None."""
     try:
         return list(column.to_pylist())
-    except (ValueError, OverflowError, ArithmeticError, pa.ArrowException):
+    except _NO_VALUE:
+        return [_python_value(value) for value in column]
+
+
+def _python_value(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except _NO_VALUE:
         pass
     try:
-        return list(pc.cast(column, pa.string()).to_pylist())
-    except (ValueError, OverflowError, ArithmeticError, pa.ArrowException):
-        return [None] * len(column)
+        return value.cast(pa.string()).as_py()
+    except _NO_VALUE:
+        return None
 
 
 def _content(path: Path) -> pa.Buffer:

@@ -45,9 +45,15 @@ def test_values_of_every_type_become_json() -> None:
 
 def test_whole_number_ids_may_be_text_in_the_table_and_the_other_way_round() -> None:
     table = pa.table({"id": ["7", "5"], "title": ["seven", "five"]})
-    assert ItemMetadata(ItemTable.of(table, "id", IdMap([5, 7]))).documents(np.array([0]))[0] == b'{"title":"five"}'
+    assert (
+        ItemMetadata(ItemTable.of(table, "id", IdMap([5, 7]))).documents(np.array([0]))[0]
+        == b'{"title":"five"}'
+    )
     table = pa.table({"id": [7, 5], "title": ["seven", "five"]})
-    assert ItemMetadata(ItemTable.of(table, "id", IdMap(["5", "7"]))).documents(np.array([1]))[0] == b'{"title":"seven"}'
+    assert (
+        ItemMetadata(ItemTable.of(table, "id", IdMap(["5", "7"]))).documents(np.array([1]))[0]
+        == b'{"title":"seven"}'
+    )
 
 
 def test_finished_texts_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

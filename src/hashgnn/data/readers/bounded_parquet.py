@@ -27,7 +27,8 @@ _BATCH = 64 << 20  # bytes of text of one batch, where entries share their begin
 
 # Parquet's enumerations and Thrift's compact protocol.
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_2 = 0, 2, 3
-_DELTA_BYTE_ARRAY = 7
+_DETAILS = {_DATA_PAGE: 5, _DICTIONARY_PAGE: 7, _DATA_PAGE_2: 8}  # fields of a page header
+_DELTA_LENGTHS, _DELTA_TEXT = 6, 7  # encodings of text
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 _INTEGERS = (4, 5, 6)
 _MAX_DEPTH = 16
@@ -46,14 +47,17 @@ class _Pages:
         Of all pages, decompressed.
     largest : int
         Bytes of the largest page.
-    shares_beginnings : bool
-        Whether a page holds text as the end of the text before it.
+    is_plain : bool
+        Whether Arrow cannot read the text of a page as a dictionary.
+    repeats : bool
+        Whether entries may take more than their page: they share their beginnings, or stand in a dictionary.
     """
 
     n_values: int
     n_bytes: int
     largest: int
-    shares_beginnings: bool
+    is_plain: bool
+    repeats: bool
 
 
 def bounded_batches(
@@ -92,10 +96,12 @@ def bounded_batches(
             texts = [path for path in texts if path not in plain]
         with pyarrow.parquet.ParquetFile(pa.BufferReader(content), read_dictionary=texts) as file:
             yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
-            for batch in file.iter_batches(n_rows, use_threads=False):
-                if check is not None:
-                    check()
-                yield batch
+            # One group at a time: Arrow joins no nested dictionaries of two.
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(n_rows, row_groups=[group], use_threads=False):
+                    if check is not None:
+                        check()
+                    yield batch
     except (pa.ArrowException, OSError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise DataError(f"{name}: cannot be read as parquet, {reason}") from None
@@ -141,12 +147,12 @@ def check_pages(content: pa.Buffer, metadata: Any, name: str, *, allowance: int 
             total += pages.n_bytes + _VALUE * pages.n_values
             if total > limit:
                 raise too_large(name, limit)
-            if pages.shares_beginnings and leaf.max_repetition_level:
-                raise DataError(
-                    f"{name}: text in lists must be plain or in a dictionary, got DELTA_BYTE_ARRAY in {leaf.path!r:.80}"
-                )
-            if pages.shares_beginnings:
+            if pages.is_plain:
                 plain.add(leaf.path)
+            if leaf.max_repetition_level and pages.repeats and leaf.path in plain:
+                raise DataError(
+                    f"{name}: text in lists must not be delta-encoded, got it in the column {leaf.path!r:.80}"
+                )
             largest[leaf.path] = max(largest[leaf.path], pages.largest)
     wide = max((largest[path] for path in plain), default=0)
     return min(_ROWS, max(1, _BATCH // max(1, wide))), plain
@@ -207,24 +213,28 @@ def _pages(data: memoryview, chunk: Any, name: str) -> _Pages:
     if chunk.has_dictionary_page and chunk.dictionary_page_offset:
         place = min(place, chunk.dictionary_page_offset)
     n_values = n_bytes = largest = 0
-    shares_beginnings = False
+    kinds: set[int] = set()
+    encodings: set[Any] = set()
     while n_values < chunk.num_values:
         try:
             header, place = _Compact(data, place).struct(0)
             kind, size, compressed = header[1], header[2], header[3]
-            detail = header.get({_DATA_PAGE: 5, _DICTIONARY_PAGE: 7, _DATA_PAGE_2: 8}.get(kind, 0), {})
-            values = detail.get(1, 0) if kind in (_DATA_PAGE, _DATA_PAGE_2) else 0
+            detail = header.get(_DETAILS.get(kind, 0), {})
+            is_data = kind in (_DATA_PAGE, _DATA_PAGE_2)
+            values = detail[1] if is_data else 0
+            encoding = detail[2 if kind == _DATA_PAGE else 4] if is_data else None
+            if min(size, compressed, values) < 0 or place + compressed > len(data):
+                raise ValueError("it reaches beyond the file")
         except (IndexError, KeyError, ValueError, AttributeError, TypeError):
             raise DataError(f"{name}: cannot be read as parquet, the header of a page is broken") from None
-        if min(size, compressed, values) < 0 or place + compressed > len(data):
-            raise DataError(f"{name}: cannot be read as parquet, a page reaches beyond the file")
-        if kind in (_DATA_PAGE, _DATA_PAGE_2):
-            shares_beginnings |= detail.get(2 if kind == _DATA_PAGE else 4) == _DELTA_BYTE_ARRAY
+        kinds.add(kind)
+        encodings.add(encoding)
         largest = max(largest, size)
         place += compressed
         n_values += values
         n_bytes += size
-    return _Pages(n_values, n_bytes, largest, shares_beginnings)
+    is_plain = not encodings.isdisjoint((_DELTA_LENGTHS, _DELTA_TEXT))
+    return _Pages(n_values, n_bytes, largest, is_plain, _DELTA_TEXT in encodings or _DICTIONARY_PAGE in kinds)
 
 
 class _Compact:
@@ -281,6 +291,8 @@ class _Compact:
             self._value(kind, depth + 1)
 
     def _byte(self) -> int:
+        if self._place < 0:
+            raise IndexError(self._place)
         value = self._data[self._place]
         self._place += 1
         return int(value)
