@@ -49,7 +49,9 @@ class ServiceSettings(BaseModel):
     drain : float
         Seconds to go on answering after SIGTERM, during which ``/health/ready`` fails.
     api_keys : tuple of str
-        If there are any, every request except health checks and the page needs one.
+        If there are any, here or in the file, every request except health checks and the page needs one.
+    api_keys_file : Path or None
+        Keys with names and rates, a line each; changes are taken while the service runs.
     admin_token : str or None
         Without one there is no ``/admin/reload``.
     log_requests : bool
@@ -77,6 +79,7 @@ class ServiceSettings(BaseModel):
     reload_timeout: Seconds = 300.0
     drain: Annotated[float, Field(ge=0)] = 0.0
     api_keys: tuple[str, ...] = Field((), repr=False)
+    api_keys_file: Path | None = None
     admin_token: str | None = Field(None, repr=False)
     log_requests: bool = True
     runtime: Path | None = None
