@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from hashgnn._files import atomic_file
+from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.wire.schemas import ReloadRequest
 
 _FILE, _ACTIVE = "reload_request.json", "active_versions.json"
@@ -43,26 +44,32 @@ class ReloadMailbox:
         self._last_seen = number
         return request
 
-    def note_active(self, current: Path, next_version: Path | None, share: float) -> None:
+    def leave(self, standing: Standing) -> None:
         """Leave what this worker answers with, for a worker that is started later."""
         if self._folder is None:
             return
         document = {
-            "current": str(current),
-            "next": None if next_version is None else str(next_version),
-            "share": share,
+            "current": str(standing.current),
+            "next_version": None if standing.next_version is None else str(standing.next_version),
+            "share": standing.share,
+            "looked_at": standing.looked_at,
         }
         with atomic_file(self._folder / _ACTIVE) as temporary:
             temporary.write_text(json.dumps(document), encoding="utf-8")
 
-    def join(self) -> tuple[Path, Path | None, float] | None:
+    def join(self) -> Standing | None:
         """Return what the other workers answer with, None without any; their last request counts as seen."""
         if self._folder is None or not (self._folder / _ACTIVE).exists():
             return None
         self._last_seen = self._read()[0]
         document = json.loads((self._folder / _ACTIVE).read_text(encoding="utf-8"))
-        second = document["next"]
-        return Path(document["current"]), None if second is None else Path(second), document["share"]
+        second, mark = document["next_version"], document["looked_at"]
+        return Standing(
+            Path(document["current"]),
+            None if second is None else Path(second),
+            document["share"],
+            (mark[0], mark[1]) if isinstance(mark, list) else mark,
+        )
 
     def _read(self) -> tuple[int, ReloadRequest | None]:
         if self._path is None or not self._path.exists():

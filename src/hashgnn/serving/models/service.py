@@ -24,6 +24,7 @@ from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
 from hashgnn.serving.models.opening import GivenUpError, Opener, Refusal, VersionRefusedError
 from hashgnn.serving.models.reload_requests import ReloadMailbox
+from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.models.version_manager import ActiveVersions, VersionManager
 from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.wire.errors import Reason, RequestError
@@ -75,6 +76,7 @@ class Service:
         instead = self._mailbox.join()
         self._versions.start(self.settings.next_model, self.settings.next_share, instead=instead)
         self._publish_versions()
+        self._leave_standing()
         seconds = round(time.perf_counter() - started, 3)
         version = self.active.current
         log(_INFO, "ready", version=version.name, index=repr(version.fitted.item_index), seconds=seconds)
@@ -394,16 +396,20 @@ class Service:
         log(_INFO if succeeded else _WARNING, "reload", accepted=succeeded, detail=sentence)
         if succeeded:
             self._publish_versions()
+        self._leave_standing()
 
     def _publish_versions(self) -> None:
-        """Show which versions answer in the metrics and to new workers."""
+        """Show in the metrics which versions answer."""
         current, second = self.active.current, self.active.next_version
-        self._mailbox.note_active(
-            current.folder, None if second is None else second.folder, self.active.share
-        )
         self.metrics.set_versions(
             current.name, None if second is None else second.name, current.created_seconds
         )
+
+    def _leave_standing(self) -> None:
+        """Show to workers that are started later what this one answers with."""
+        active, looked_at = self.active, self._versions.looked_at
+        second = None if active.next_version is None else active.next_version.folder
+        self._mailbox.leave(Standing(active.current.folder, second, active.share, looked_at))
 
 
 def new_service(settings: ServiceSettings) -> Service:

@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from hashgnn.errors import ArtifactError, HashGNNError
 from hashgnn.serving.models.opening import Opener, Refusal, VersionRefusedError
+from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.wire.schemas import ReloadRequest
 from hashgnn.state.artifact import MANIFEST
 
@@ -94,7 +95,7 @@ class VersionManager(Generic[V]):
         self._model, self._opener, self._on_reload = model, opener, on_reload
         self._id_fault, self._allow_new_ids = id_fault, allow_new_ids
         self._changing = threading.Lock()
-        self._last_mark: object = None
+        self.looked_at: tuple[str, str] | str = ""
         self.active: ActiveVersions[V] | None = None
 
     def start(
@@ -102,7 +103,7 @@ class VersionManager(Generic[V]):
         next_version: Path | None = None,
         share: float = 0.0,
         *,
-        instead: tuple[Path, Path | None, float] | None = None,
+        instead: Standing | None = None,
     ) -> None:
         """Open the first version, and the second where there is one.
 
@@ -110,9 +111,9 @@ class VersionManager(Generic[V]):
         ----------
         next_version : Path, optional
         share : float, default=0
-        instead : tuple, optional
-            Folders and share that the other workers of the service answer with now. They are taken where they can
-            be opened, so that a new worker does not serve what the others have refused.
+        instead : Standing, optional
+            What the other workers of the service answer with. It is taken where it can be opened, so that a new
+            worker does not serve what the others have refused.
 
         Raises
         ------
@@ -122,18 +123,21 @@ class VersionManager(Generic[V]):
         with self._changing:
             if instead is not None:
                 try:
-                    self._start(*instead)
+                    self._start(instead.current, instead.next_version, instead.share, is_accepted=True)
+                    self.looked_at = instead.looked_at
                     return
                 except HashGNNError:
                     pass  # those folders are gone; what the settings name is opened
             self._start(self._current_folder(), next_version, share)
 
-    def _start(self, folder: Path, next_folder: Path | None, share: float) -> None:
+    def _start(
+        self, folder: Path, next_folder: Path | None, share: float, *, is_accepted: bool = False
+    ) -> None:
         # A folder that changes while it is opened differs from this mark, and is looked at again.
-        self._last_mark = folder_mark(folder)
+        self.looked_at = folder_mark(folder)
         current = self._opener.at_start(folder)
         second = None if next_folder is None else self._opener.at_start(next_folder)
-        if second is not None:
+        if second is not None and not is_accepted:
             self._check_ids(second, current)
         self.active = ActiveVersions(current, second, share if second is not None else 0.0)
 
@@ -164,12 +168,12 @@ class VersionManager(Generic[V]):
             assert self.active is not None
             active = self.active
             try:
-                mark: object = folder_mark(self._current_folder())
+                mark: tuple[str, str] | str = folder_mark(self._current_folder())
             except HashGNNError as error:
                 mark = str(error)
-            if mark == self._last_mark:
+            if mark == self.looked_at:
                 return False
-            self._last_mark = mark
+            self.looked_at = mark
             try:
                 return self._change(None, lambda: active.next_version, active.share)
             except HashGNNError:
