@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from hashgnn.serving.http.rate_limits import RateLimits
 from hashgnn.serving.models.service import Service, new_service
 from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.wire.errors import RequestError
+from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import Problem, ReloadRequest
 
 _LOOK = 1.0  # seconds between looks at the file of keys
@@ -127,7 +129,10 @@ async def _watch(service: Service) -> None:
     while True:
         await asyncio.sleep(service.settings.watch)
         service.metrics.update()
-        await asyncio.to_thread(service.check_for_update)
+        try:
+            await asyncio.to_thread(service.check_for_update)
+        except Exception:  # a mistake must not end the watch
+            log(logging.ERROR, "watching failed", exc_info=True)
 
 
 async def _watch_keys(keys: WatchedKeys) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from hashgnn._files import open_regular
 from hashgnn.errors import ArtifactError, HashGNNError
 from hashgnn.serving.models.opening import Opener, Refusal, VersionRefusedError
 from hashgnn.serving.models.standing import Standing
@@ -258,7 +259,7 @@ def folder_mark(folder: Path) -> tuple[str, str]:
     """
     try:
         real = folder.resolve(strict=True)
-        with (real / MANIFEST).open("rb") as file:
+        with open_regular(real / MANIFEST, follow=False) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             tail = file.read()
     except (OSError, RuntimeError) as error:
