@@ -15,7 +15,7 @@ NO_VALUE = "–"
 
 @dataclass(frozen=True)
 class CheckLimits:
-    """What a model must keep to pass a check. Shares lie between 0 and 1.
+    """Limits that a model must keep to pass a check. Shares lie between 0 and 1.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.ty
 
 @dataclass(frozen=True)
 class _Pages:
-    """What the page headers of a column chunk state.
+    """Sizes that the page headers of a column chunk state.
 
     Attributes
     ----------

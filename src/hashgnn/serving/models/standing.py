@@ -1,4 +1,4 @@
-"""What one worker of a service answers with, as another one that is started later should."""
+"""The versions that one worker of a service answers with, for another one that is started later."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Standing:
-    """What a worker answers with.
+    """The versions that a worker answers with.
 
     Attributes
     ----------
