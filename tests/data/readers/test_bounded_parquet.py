@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.data.readers import hostile_parquet
+from tests.pages import ROOT
 
 from hashgnn.data.readers.bounded_parquet import bounded_batches, decoded_type, limit_of, text_bytes
 from hashgnn.errors import DataError
@@ -172,3 +174,38 @@ def test_what_is_no_parquet_is_refused() -> None:
     for raw in (b"", b"PAR1", b"PAR1" * 10, b"no parquet at all"):
         with pytest.raises(DataError, match=r"x\.parquet: cannot be read as parquet"):
             read(pa.py_buffer(raw))
+
+
+def test_mutants_of_a_file_end_no_process(tmp_path: Path) -> None:
+    """Number 217 contradicts itself in its statistics, at which Arrow's reader of metadata aborts."""
+    script = Path(hostile_parquet.__file__)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "400"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (tmp_path / "number").read_text() + done.stderr[-2000:]
+    assert 20 < int(done.stdout) < 300
+
+
+def test_mutants_of_ids_of_format_1_end_no_process(tmp_path: Path) -> None:
+    code = (
+        "import random, sys\n"
+        "from pathlib import Path\n"
+        "import pyarrow as pa, pyarrow.parquet as pq\n"
+        "from tests.data.readers.hostile_parquet import mutate\n"
+        "from hashgnn.data import IdMap\n"
+        "from hashgnn.errors import DataError, ParameterError\n"
+        "from hashgnn.state.id_files import read_parquet_ids\n"
+        "path = Path(sys.argv[1]) / 'ids.parquet'\n"
+        "pq.write_table(IdMap([f'i{n}' for n in range(50)]).to_arrow(), path)\n"
+        "raw = path.read_bytes()\n"
+        "for number in range(1000):\n"
+        "    path.write_bytes(mutate(random.Random(number), raw))\n"
+        "    try:\n"
+        "        read_parquet_ids(path, 50)\n"
+        "    except (DataError, ParameterError):\n"
+        "        pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

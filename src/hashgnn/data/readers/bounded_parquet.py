@@ -8,12 +8,12 @@ and Arrow decodes no more than they state. Text then stays a dictionary until it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hashgnn.data.readers._parquet_headers import broken, column_chunks, read_pages
 from hashgnn.errors import DataError
 
 GROWTH = 64  # bytes in memory for each byte of a file, at most
@@ -25,39 +25,7 @@ _VALUE = 8  # bytes that a decoded value takes, its text aside
 _ROWS = 8192  # decoded at once
 _BATCH = 64 << 20  # bytes of text of one batch, where entries share their beginnings
 
-# Parquet's enumerations and Thrift's compact protocol.
-_DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_2 = 0, 2, 3
-_DETAILS = {_DATA_PAGE: 5, _DICTIONARY_PAGE: 7, _DATA_PAGE_2: 8}  # fields of a page header
-_DELTA_LENGTHS, _DELTA_TEXT = 6, 7  # encodings of text
-_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
-_INTEGERS = (4, 5, 6)
-_MAX_DEPTH = 16
 _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-
-
-@dataclass(frozen=True)
-class _Pages:
-    """Sizes that the page headers of a column chunk state.
-
-    Attributes
-    ----------
-    n_values : int
-        Nulls included.
-    n_bytes : int
-        Of all pages, decompressed.
-    largest : int
-        Bytes of the largest page.
-    is_plain : bool
-        Whether Arrow cannot read the text of a page as a dictionary.
-    repeats : bool
-        Whether entries may take more than their page: they share their beginnings, or stand in a dictionary.
-    """
-
-    n_values: int
-    n_bytes: int
-    largest: int
-    is_plain: bool
-    repeats: bool
 
 
 def bounded_batches(
@@ -101,10 +69,13 @@ def bounded_batches(
                 for batch in file.iter_batches(n_rows, row_groups=[group], use_threads=False):
                     if check is not None:
                         check()
+                    batch.validate(full=True)  # Arrow does not check where dictionaries are pointed into
                     yield batch
-    except (pa.ArrowException, OSError, NotImplementedError) as error:
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise DataError(f"{name}: cannot be read as parquet, {reason}") from None
+        raise broken(name, reason) from None
 
 
 def limit_of(content: pa.Buffer, allowance: int = 0) -> int:
@@ -139,21 +110,20 @@ def check_pages(content: pa.Buffer, metadata: Any, name: str, *, allowance: int 
     limit, total = limit_of(content, allowance), 0
     plain: set[str] = set()
     largest = dict.fromkeys((leaf.path for leaf in leaves), 0)
-    data = memoryview(content).cast("B")
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for column, leaf in enumerate(leaves):
-            pages = _pages(data, group.column(column), name)
-            total += pages.n_bytes + _VALUE * pages.n_values
-            if total > limit:
-                raise too_large(name, limit)
-            if pages.is_plain:
-                plain.add(leaf.path)
-            if leaf.max_repetition_level and pages.repeats and leaf.path in plain:
-                raise DataError(
-                    f"{name}: text in lists must not be delta-encoded, got it in the column {leaf.path!r:.80}"
-                )
-            largest[leaf.path] = max(largest[leaf.path], pages.largest)
+    for chunk in column_chunks(content, name):
+        if chunk.leaf >= len(leaves):
+            raise broken(name, "its footer has more columns than its schema")
+        leaf, pages = leaves[chunk.leaf], read_pages(content, chunk, name)
+        total += pages.n_bytes + _VALUE * pages.n_values
+        if total > limit:
+            raise too_large(name, limit)
+        if pages.is_plain:
+            plain.add(leaf.path)
+        if leaf.max_repetition_level and pages.repeats and leaf.path in plain:
+            raise DataError(
+                f"{name}: text in lists must not be delta-encoded, got it in the column {leaf.path!r:.80}"
+            )
+        largest[leaf.path] = max(largest[leaf.path], pages.largest)
     wide = max((largest[path] for path in plain), default=0)
     return min(_ROWS, max(1, _BATCH // max(1, wide))), plain
 
@@ -205,114 +175,3 @@ def _decoded_field(field: pa.Field) -> pa.Field:
 
 def _leaves(metadata: Any) -> list[Any]:
     return [metadata.schema.column(place) for place in range(metadata.num_columns)]
-
-
-def _pages(data: memoryview, chunk: Any, name: str) -> _Pages:
-    """Read the page headers of a column chunk, up to the values that it states, as Arrow does."""
-    place = chunk.data_page_offset
-    if chunk.has_dictionary_page and chunk.dictionary_page_offset:
-        place = min(place, chunk.dictionary_page_offset)
-    n_values = n_bytes = largest = 0
-    kinds: set[int] = set()
-    encodings: set[Any] = set()
-    while n_values < chunk.num_values:
-        try:
-            header, place = _Compact(data, place).struct(0)
-            kind, size, compressed = header[1], header[2], header[3]
-            detail = header.get(_DETAILS.get(kind, 0), {})
-            is_data = kind in (_DATA_PAGE, _DATA_PAGE_2)
-            values = detail[1] if is_data else 0
-            encoding = detail[2 if kind == _DATA_PAGE else 4] if is_data else None
-            if min(size, compressed, values) < 0 or place + compressed > len(data):
-                raise ValueError("it reaches beyond the file")
-        except (IndexError, KeyError, ValueError, AttributeError, TypeError):
-            raise DataError(f"{name}: cannot be read as parquet, the header of a page is broken") from None
-        kinds.add(kind)
-        encodings.add(encoding)
-        largest = max(largest, size)
-        place += compressed
-        n_values += values
-        n_bytes += size
-    is_plain = not encodings.isdisjoint((_DELTA_LENGTHS, _DELTA_TEXT))
-    return _Pages(n_values, n_bytes, largest, is_plain, _DELTA_TEXT in encodings or _DICTIONARY_PAGE in kinds)
-
-
-class _Compact:
-    """Reads a structure of Thrift's compact protocol; lists, sets and maps are skipped."""
-
-    def __init__(self, data: memoryview, place: int) -> None:
-        self._data, self._place = data, place
-
-    def struct(self, depth: int) -> tuple[dict[int, Any], int]:
-        """Return the fields of a structure by number, and the place after it."""
-        if depth > _MAX_DEPTH:
-            raise ValueError("a header nests too deep")
-        fields: dict[int, Any] = {}
-        number = 0
-        while True:
-            head = self._byte()
-            if not head & 15:
-                return fields, self._place
-            number = number + (head >> 4) if head >> 4 else self._integer()
-            fields[number] = self._value(head & 15, depth)
-
-    def _value(self, kind: int, depth: int) -> Any:
-        if kind in (_TRUE, _FALSE):
-            return kind == _TRUE
-        if kind == _BYTE:
-            return self._byte()
-        if kind in _INTEGERS:
-            return self._integer()
-        if kind == _DOUBLE:
-            self._skip(8)
-        elif kind == _BINARY:
-            self._skip(self._unsigned())
-        elif kind in (_LIST, _SET):
-            head = self._byte()
-            count = head >> 4 if head >> 4 < 15 else self._unsigned()
-            for _ in range(count):
-                self._element(head & 15, depth)
-        elif kind == _MAP:
-            count = self._unsigned()
-            kinds = self._byte() if count else 0
-            for _ in range(count):
-                self._element(kinds >> 4, depth)
-                self._element(kinds & 15, depth)
-        elif kind == _STRUCT:
-            return self.struct(depth + 1)[0]
-        else:
-            raise ValueError("a header holds an unknown type")
-        return None
-
-    def _element(self, kind: int, depth: int) -> None:
-        if kind in (_TRUE, _FALSE):
-            self._byte()  # inside of a list a truth value takes a byte
-        else:
-            self._value(kind, depth + 1)
-
-    def _byte(self) -> int:
-        if self._place < 0:
-            raise IndexError(self._place)
-        value = self._data[self._place]
-        self._place += 1
-        return int(value)
-
-    def _skip(self, count: int) -> None:
-        self._place += count
-        if self._place > len(self._data):
-            raise IndexError(self._place)
-
-    def _unsigned(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-            if shift > 63:
-                raise ValueError("a header holds a number of more than 64 bits")
-
-    def _integer(self) -> int:
-        value = self._unsigned()
-        return (value >> 1) ^ -(value & 1)
