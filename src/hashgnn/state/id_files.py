@@ -74,7 +74,7 @@ def read_parquet_ids(path: Path, n: int) -> IdMap:
     try:
         with pyarrow.parquet.ParquetFile(pa.BufferReader(content), read_dictionary=["id"]) as file:
             return IdMap.from_arrow(_read_parquet(path, file, content, n))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
         raise DataError(f"{path.name} is no table of ids, {_first_line(error)}") from None
 
 

@@ -110,12 +110,12 @@ def _chunks_of_group(reader: _Compact) -> Iterator[Chunk]:
             continue
         for leaf in reader.structs():
             detail = reader.struct()[_CHUNK]
-            place = detail[_DATA_PLACE]
+            codec, n_values, place = detail[_CODEC], detail[_N_VALUES], detail[_DATA_PLACE]
             if detail.get(_DICTIONARY_PLACE):
                 place = min(place, detail[_DICTIONARY_PLACE])
-            if place < 0 or detail[_N_VALUES] < 0:
+            if min(codec, n_values, place) < 0:
                 raise ValueError("it leads out of the file")
-            yield Chunk(leaf, detail[_CODEC], detail[_N_VALUES], place)
+            yield Chunk(leaf, codec, n_values, place)
 
 
 def read_pages(content: pa.Buffer, chunk: Chunk, name: str) -> Pages:
@@ -141,10 +141,10 @@ def read_pages(content: pa.Buffer, chunk: Chunk, name: str) -> Pages:
             encoding = detail[2 if kind == _DATA_PAGE else 4] if is_data else None
             if min(size, compressed, values) < 0 or place + compressed > len(data):
                 raise ValueError("it reaches beyond the file")
+            kinds.add(kind)
+            encodings.add(encoding)
         except _BROKEN:
             raise broken(name, "the header of a page is broken") from None
-        kinds.add(kind)
-        encodings.add(encoding)
         largest = max(largest, size)
         place += compressed
         n_values += values
