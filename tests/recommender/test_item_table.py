@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,15 @@ def test_reading_stops_at_a_check_that_raises(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         ItemTable.read(tmp_path / "i.parquet", "id", IDS, check=stop)
     assert len(calls) == 2
+
+
+def test_ids_of_other_kinds_are_found_by_how_they_print() -> None:
+    ids = IdMap([uuid.UUID(int=1), uuid.UUID(int=2)])
+    made = pa.table({"id": [str(uuid.UUID(int=2)), "x"], "title": ["two", "?"]})
+    assert ItemTable.of(made, "id", ids).titles(np.array([0, 1])) == [None, "two"]
+    days = IdMap([datetime.date(2026, 1, 2)])
+    made = pa.table({"id": [datetime.date(2026, 1, 2)], "title": ["day"]})
+    assert ItemTable.of(made, "id", days).titles(np.array([0])) == ["day"]
 
 
 def test_a_file_is_read_as_a_table_is(tmp_path: Path) -> None:

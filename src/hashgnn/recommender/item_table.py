@@ -189,11 +189,22 @@ class _Rows:
                 values = values.cast(pa.int64())
             elif ids.kind == "str":
                 values = values.cast(pa.string())
+            else:
+                return self._positions_of_prints(values.to_pylist())
             return np.asarray(ids.index_of(values, on_unknown="skip", noun="item ids"))
         except (pa.ArrowException, ParameterError) as error:
             raise DataError(
                 f"ids of item metadata must be of the type of the model's, {_first_line(error)}"
             ) from None
+
+    def _positions_of_prints(self, values: list[Any]) -> Array:
+        """Find ids that are neither numbers nor text by how they print, as a request does."""
+        get = self._prints.get
+        return np.fromiter((get(str(value), -1) for value in values), np.int64, len(values))
+
+    @cached_property
+    def _prints(self) -> dict[str, int]:
+        return {str(value): place for place, value in enumerate(self._item_ids.ids.tolist())}
 
 
 def is_text(kind: pa.DataType) -> bool:
