@@ -82,7 +82,16 @@ from hashgnn.index import (
     MultiIndexHashing,
 )
 from hashgnn.ranking import CandidateFilter, IndexLists
-from hashgnn.recommender import BatchAnswers, BatchRequest, FittedModel
+from hashgnn.recommender import (
+    BatchAnswers,
+    BatchRequest,
+    CheckLimits,
+    CheckRow,
+    FittedModel,
+    ListPair,
+    ModelCheck,
+    check_model,
+)
 from hashgnn.recommender.batch_job import BatchJob
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions, RunState
 from hashgnn.serving import ServiceSettings
@@ -184,6 +193,14 @@ def _artifact() -> Artifact:
     with tempfile.TemporaryDirectory() as folder:
         save_state(random_state(), Path(folder) / "model")
         return open_artifact(Path(folder) / "model")
+
+
+@cache
+def _check() -> ModelCheck:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("v1", "v2"):
+            save_state(random_state(), Path(folder) / name)
+        return check_model(Path(folder) / "v2", Path(folder) / "v1")
 
 
 def _approximate() -> HashGNN:
@@ -363,6 +380,12 @@ def objects() -> dict[str, Any]:
         "Range": Range(0.1, 1.0, log=True),
         "TrialResult": trial,
         "TuneResult": TuneResult(config, "recall@20", trial, (trial,)),
+        "CheckLimits": CheckLimits(min_overlap=0.3),
+        "CheckRow": CheckRow("known users", 0.4, None, "at least 0.5", False),
+        "ListComparison": _check().lists,
+        "ListPair": ListPair("ann", (("a", "A"),), None, None),
+        "ModelCheck": _check(),
+        "ModelFigures": _check().new,
         "RequestError": RequestError(Reason.BUSY, "The queue is full.", retry_after=3),
         "RowError": RowError(3, "a weight must be positive"),
         "CallbackError with a cause": _caused(),

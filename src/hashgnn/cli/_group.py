@@ -31,14 +31,14 @@ OK, BROKEN, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 class Group(TyperGroup):
     """The root of the commands, which turns their exceptions into an exit code.
 
-    ==== ======================================================================
+    ==== =====================================================================================
     code when
-    ==== ======================================================================
+    ==== =====================================================================================
     0    it worked
-    1    a mistake of the program, or the reader of a pipe went away
+    1    ``hashgnn check`` found a fault; or a mistake of the program, or the reader of a pipe went away
     2    bad input: a wrong option, file, id or saved model; nothing was changed
     130  Ctrl-C
-    ==== ======================================================================
+    ==== =====================================================================================
 
     ``--debug`` or ``HASHGNN_DEBUG=1`` shows the traceback instead of the sentence.
     """

@@ -9,6 +9,7 @@ import typer
 
 from hashgnn.cli import (
     benchmark,
+    check,
     data,
     demo,
     encode,
@@ -63,6 +64,7 @@ app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
 app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)
+app.command("check")(check.check)
 app.command("serve")(serve.serve)
 app.add_typer(interactions.app, name="interactions")
 app.add_typer(benchmark.app, name="benchmark")
