@@ -28,6 +28,7 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output, print_ranked, write_ranked
 from hashgnn.cli._reading import listed_ids, open_model, typed_ids
+from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
 _FOR_WHOM = "For whom (one of these)"
@@ -116,7 +117,7 @@ def recommend(
         "on_unknown": on_unknown,
         "n_threads": threads,
     }
-    with out.warnings_as_notes():
+    with out.warnings_as_notes(), stop_explained(out, lambda: _unwritten(output)):
         if history is not None:
             items = typed_ids("item", comma_list("--history", history), item_ids)
             blocks = iter([loaded.recommend_for_history([items], **options)])
@@ -130,6 +131,11 @@ def recommend(
     if as_json:
         out.document(written)
     out.note("{path}: {n_results} recommendations for {n_users} users".format(**written))
+
+
+def _unwritten(output: Path | None) -> str:
+    what = "nothing was printed" if output is None else f"{output}: is as it was"
+    return f"{what}; run the same command again"
 
 
 def _names(users: str | None, users_file: Path | None) -> list[str]:

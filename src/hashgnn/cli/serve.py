@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hashgnn.cli._options import Debug, IndexRecall, id_lines
+from hashgnn.cli._signals import hangup_ends_as_sigterm
 from hashgnn.errors import ParameterError
 
 _MODEL, _LIMITS, _KEYS = "Model", "Limits", "Keys"
@@ -144,6 +145,7 @@ def serve(
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("n_threads", "threads").replace("_", "-")
         raise ParameterError(f"--{option}: {first['msg'].lower()}, got {first['input']!r}") from None
+    hangup_ends_as_sigterm()
     with listen(host, port) as listening:
         address = listening.getsockname()
         typer.echo(f"hashgnn: http://{host}:{address[1]}", err=True)
