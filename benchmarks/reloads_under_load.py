@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from benchmarks.serving_load import TOKEN, Service, open_load, request
+
 from hashgnn.serving import ServiceSettings
 from hashgnn.state import save_state
 from hashgnn.testing.states import random_state
@@ -157,7 +157,9 @@ async def load_with_reloads(
     }
 
 
-def measure(folder: Path, *, rate: float, seconds: float, n_reloads: int, n_bad: int, seed: int) -> dict[str, Any]:
+def measure(
+    folder: Path, *, rate: float, seconds: float, n_reloads: int, n_bad: int, seed: int
+) -> dict[str, Any]:
     """Start a service, load it and reload; return what happened."""
     versions = folder / "versions"
     good, bad = make_versions(versions, n_bad)
