@@ -1,6 +1,6 @@
 """A day of use of a service in less time: the requests, writes, reloads and exports of a day, with memory sampled.
 
-    python -m benchmarks.day_of_use --minutes 20
+    python benchmarks/day_of_use.py --minutes 20
 
 What happens is what a day brings at the rates below, 72 times faster by default: 24 hours in 20 minutes. Every
 count is that of the whole day; only the pauses between are shorter. Requests come at random times, from
@@ -41,8 +41,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from benchmarks.serving_load import Connection, Service, connect, request
 
+try:
+    from benchmarks.serving_load import Connection, Service, connect, request
+except ModuleNotFoundError:  # as a script, which finds its neighbours by their names
+    from serving_load import Connection, Service, connect, request  # type: ignore[no-redef]
 DAY = {  # how often a day
     "recommend": 70_000,
     "history": 10_000,

@@ -1,6 +1,6 @@
 """A service that is asked all the time while it reloads, also versions that are bad: no request may fail.
 
-    python -m benchmarks.reloads_under_load
+    python benchmarks/reloads_under_load.py
 
 Single users are requested at times that are fixed beforehand, 200 a second by default. Meanwhile 50 reloads are
 asked for over HTTP, spread evenly, of which 10 name a bad version: with a byte changed, cut short, copied in half,
@@ -26,11 +26,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.serving_load import TOKEN, Service, open_load, request
 
 from hashgnn.serving import ServiceSettings
 from hashgnn.state import save_state
 from hashgnn.testing.states import random_state
+
+try:
+    from benchmarks.serving_load import TOKEN, Service, open_load, request
+except ModuleNotFoundError:  # as a script, which finds its neighbours by their names
+    from serving_load import TOKEN, Service, open_load, request  # type: ignore[no-redef]
 
 N_GOOD = 4  # versions that take turns
 N_USERS, N_ITEMS = 2000, 5000

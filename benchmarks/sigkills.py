@@ -1,7 +1,7 @@
 """SIGKILLs at random moments, spread over fit, save, update, the store of a service, and reloads.
 
-    python -m benchmarks.sigkills
-    python -m benchmarks.sigkills --kills 100 --kinds fit,save
+    python benchmarks/sigkills.py
+    python benchmarks/sigkills.py --kills 100 --kinds fit,save
 
 Each victim is a process that a fork server makes, which has torch and the service imported, so that a start
 costs milliseconds. It is killed at a moment drawn evenly over the time that an undisturbed one takes, and the
