@@ -114,3 +114,18 @@ def test_a_link_or_a_folder_in_the_place_of_the_lock_is_an_error(tmp_path: Path)
 def _hold(target: Path, remedy: str) -> None:
     with held(target, "training", remedy):
         pass
+
+
+def test_a_folder_whose_parent_may_not_be_written_holds_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with held(folder, "training", "wait"):
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+        with pytest.raises(
+            StorageError, match=f"mounted: process {os.getpid()} on .* has been training there"
+        ):
+            check_free(folder, "wait")
+    assert [path.name for path in tmp_path.rglob("*")] == ["mounted"]

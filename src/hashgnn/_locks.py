@@ -24,7 +24,7 @@ _HELD: set[int] = set()  # descriptors of the locks of this process
 def held(target: Path, doing: str, remedy: str) -> Iterator[None]:
     """Hold the lock of a file or folder while the block runs.
 
-    The lock is a file next to the target. The system gives it free when the process ends, in whatever way, so
+    The lock is a file next to the target, or in a folder whose parent may not be written. The system gives it free when the process ends, in whatever way, so
     that a file left by a killed process stops nobody. Where the file system has no locks, there is none.
 
     Parameters
@@ -92,6 +92,8 @@ def locked(descriptor: int) -> bool | None:
 
 def _lock_path(target: Path) -> Path:
     place = target.absolute()
+    if place.is_dir() and not os.access(place.parent, os.W_OK):  # a mounted folder, for instance
+        return place / ".lock"
     return place.parent / f".{place.name.lstrip('.')}.lock"
 
 

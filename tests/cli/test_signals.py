@@ -250,3 +250,14 @@ def test_other_commands_say_how_to_go_on(
     assert said.splitlines()[-2:] == [kept.format(folder, tmp_path), f"hashgnn: {SAID[name]}"]
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(number_of(name)) is before
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_with_debug_the_exit_code_is_the_same(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(
+        "hashgnn.recommender.HashGNN.recommend", lambda *_, **__: signal.raise_signal(number_of(name))
+    )
+    code, _, said = run("recommend", folder / "model", "--users", "u1", "--debug")
+    assert (code, said) == (CODES[name], "nothing was printed; run the same command again\n")

@@ -53,7 +53,11 @@ class Group(TyperGroup):
         """Run a command and exit; the signature is that of the base class."""
         given = list(sys.argv[1:] if args is None else args)
         if "--debug" in given or os.environ.get("HASHGNN_DEBUG", "0") not in ("", "0"):
-            return super().main(given, *positional, **named)
+            with StopSignals() as signals:
+                try:
+                    return super().main(given, *positional, **named)
+                except SystemExit as ended:
+                    sys.exit(ended.code if signals.received is None else signals.exit_code)
         named["standalone_mode"] = False
         signals = StopSignals()
         try:

@@ -104,7 +104,7 @@ def serve(
 ) -> None:
     """Serve a saved model over HTTP, with a page to try it out.
 
-    On SIGTERM or Ctrl-C it answers the requests in progress and stops. Needs the extra serve.
+    On SIGTERM, SIGHUP or Ctrl-C it answers the requests in progress and stops. Needs the extra serve.
 
     Examples:
       hashgnn serve models/v1 --items movies.parquet --item-id movie_id
