@@ -126,10 +126,10 @@ def _sentence(path: Path, target: Path, remedy: str) -> str:
     try:
         with path.open("rb") as file:
             note = json.loads(file.read(_MAX_NOTE))
-        who = f"process {note['pid']} on {note['host']} has been {note['doing']} there since {note['since']}"
+        pid, host, doing, since = (note[name] for name in ("pid", "host", "doing", "since"))
     except (OSError, ValueError, TypeError, KeyError):
-        who = "another process is at work there"
-    return f"{target}: {who}; wait until it has ended, or {remedy}"
+        return f"{target}: another process is at work there; wait until it has ended, or {remedy}"
+    return f"{target}: process {pid} on {host} has been {doing} there since {since}; wait until it has ended, or {remedy}"
 
 
 def _now() -> str:

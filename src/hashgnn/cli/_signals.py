@@ -16,7 +16,7 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP comes when the terminal is cl
 
 
 class Stopped(KeyboardInterrupt):
-    """The command was told to stop, by Ctrl-C or by a signal that is treated in the same way."""
+    """The command shall stop, after Ctrl-C or a signal that is treated in the same way."""
 
 
 class StopSignals:
@@ -52,7 +52,7 @@ class StopSignals:
 
     @property
     def sentence(self) -> str:
-        """What the command says last."""
+        """The last words of the command."""
         return (
             "interrupted"
             if self.received in (None, signal.SIGINT)
