@@ -167,6 +167,8 @@ class Killer:
         other.join()
         if victim.exitcode == -signal.SIGKILL:
             self.counts["kills"] += 1
+            if self.counts["kills"] % 50 == 0:
+                print(f"{self.folder.name}: {self.counts['kills']} kills", file=sys.stderr, flush=True)
         elif victim.exitcode == 0:
             self.counts["ended"] += 1
         else:

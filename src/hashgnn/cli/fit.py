@@ -102,7 +102,7 @@ def fit(
 
     DIR appears only when training has succeeded. Until then a checkpoint of the last epoch is kept in
     .DIR.checkpoint next to DIR. After a crash or a kill, run the same command with --resume: it ends with
-    the same model as an undisturbed run. DIR.log.jsonl gets a line per epoch. One run at a time trains to DIR.
+    the same model as an undisturbed run. DIR.log.jsonl gets a line per epoch.
 
     Examples:
       hashgnn fit events.parquet -o models/v1
