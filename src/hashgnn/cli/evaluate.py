@@ -23,10 +23,12 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions
+from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
 _NAMES = ("recall", "ndcg")
 _ASSESSMENT = "Baselines, segments and the report"
+_STOPPED = "nothing was measured to the end; run the same command again"
 
 
 def evaluate(
@@ -143,7 +145,7 @@ def evaluate(
     for way in ways or ():
         check_choice("search", way, loaded.search_ways)
     columns = Columns(user, item, file_format=file_format)
-    with out.warnings_as_notes():
+    with out.warnings_as_notes(), stop_explained(out, lambda: _STOPPED):
         held_out = read_interactions(test, columns, out, known=known_ids(loaded))
         masked: Any = loaded.state_.seen
         if train is not None:

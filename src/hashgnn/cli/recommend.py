@@ -35,6 +35,7 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output, print_ranked, write_ranked
 from hashgnn.cli._reading import listed_ids, open_model, typed_ids
+from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
 _FOR_WHOM = "For whom (one of these)"
@@ -140,7 +141,7 @@ def recommend(
         "on_unknown": on_unknown,
         "n_threads": threads,
     }
-    with out.warnings_as_notes():
+    with out.warnings_as_notes(), stop_explained(out, lambda: _unwritten(output, in_parts)):
         if in_parts:
             run = engine_options(out, engine, workers, threads, address)
             more = {"histories": histories, "since_training": since_training, "part_rows": part_rows}
@@ -159,6 +160,13 @@ def recommend(
     if as_json:
         out.document(written)
     out.note("{path}: {n_results} recommendations for {n_users} users".format(**written))
+
+
+def _unwritten(output: Path | None, in_parts: bool) -> str:
+    if in_parts:
+        return f"{output}: has the parts that are whole; run the same command again to go on"
+    what = "nothing was printed" if output is None else f"{output}: is as it was"
+    return f"{what}; run the same command again"
 
 
 def _names(users: str | None, users_file: Path | None) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hashgnn.cli._options import Debug, IndexRecall, id_lines
+from hashgnn.cli._signals import hangup_ends_as_sigterm
 from hashgnn.errors import ParameterError
 
 _MODEL, _LIMITS, _KEYS = "Model", "Limits", "Keys"
@@ -126,7 +127,7 @@ def serve(
 ) -> None:
     """Serve a saved model over HTTP, with a page to try it out.
 
-    On SIGTERM or Ctrl-C it answers the requests in progress and stops. Needs the extra serve.
+    On SIGTERM, SIGHUP or Ctrl-C it answers the requests in progress and stops. Needs the extra serve.
 
     Examples:
       hashgnn serve models/v1 --items movies.parquet --item-id movie_id
@@ -173,6 +174,7 @@ def serve(
         raise ParameterError(f"--{option}: {first['msg'].lower()}, got {first['input']!r}") from None
     if api_keys_file is not None:
         read_key_file(api_keys_file)  # a file that cannot be used is refused before anything starts
+    hangup_ends_as_sigterm()
     with listen(host, port) as listening:
         address = listening.getsockname()
         typer.echo(f"hashgnn: http://{host}:{address[1]}", err=True)

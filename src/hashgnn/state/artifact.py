@@ -34,6 +34,7 @@ from hashgnn.errors import (
     ArtifactVersionError,
     HashGNNError,
     ParameterError,
+    StorageError,
 )
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "Artifact", "open_artifact", "read_artifact", "write_artifact"]
@@ -172,13 +173,19 @@ def write_artifact(
         **document,
     }
     _manifest_text({**manifest, "files": {}})  # a bad document is refused before anything is written
-    with atomic_directory(target) as folder:
-        yield folder
-        manifest["files"] = {
-            file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
-            for file in sorted(folder.iterdir())
-        }
-        (folder / MANIFEST).write_text(_manifest_text(manifest), encoding="utf-8")
+    try:
+        with atomic_directory(target, replace=overwrite) as folder:
+            yield folder
+            manifest["files"] = {
+                file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
+                for file in sorted(folder.iterdir())
+            }
+            (folder / MANIFEST).write_text(_manifest_text(manifest), encoding="utf-8")
+            _check_replaceable(target, overwrite=overwrite)  # another process may have saved there meanwhile
+    except StorageError as error:
+        if isinstance(error.__cause__, FileExistsError):
+            _check_replaceable(target, overwrite=overwrite)
+        raise
 
 
 def open_artifact(
