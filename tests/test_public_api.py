@@ -74,5 +74,8 @@ def test_the_recommender_does_not_import_torch() -> None:
 def test_the_suites_without_their_extra_are_one_sentence(package: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; import hashgnn.testing.states"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    sentence = f'hashgnn.testing needs the package {package}; install it with: pip install "hashgnn[testing]"'
+    sentence = (
+        f"hashgnn.testing needs the package {package}, of the extra testing; install it with: "
+        'pip install "hypothesis>=6.100" "pytest>=8.3"'
+    )
     assert done.stderr.splitlines()[-1] == f"hashgnn.errors.MissingExtraError: {sentence}"

@@ -263,7 +263,7 @@ TrainingThreads = Annotated[
     typer.Option(
         "--threads",
         metavar="N",
-        help="Threads to train with; default: all processors.",
+        help="Threads to train with; default: as many as the size of the data can use.",
         rich_help_panel=_RUN,
         show_default=False,
     ),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hashgnn._files import check_writable
 from hashgnn.cli._output import Output
 from hashgnn.errors import ParameterError
 
@@ -61,11 +61,7 @@ class RunFolder:
                 f"{self.checkpoint}: an unfinished run is here; pass --resume to go on with it or "
                 "--overwrite to start anew"
             )
-        parent = next(folder for folder in self.model.absolute().parents if folder.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise ParameterError(
-                f"{self.model}: cannot be made, {parent} is not a folder that may be written"
-            )
+        check_writable(self.model)
 
     def clear(self) -> None:
         """Remove the checkpoint and the log of an unfinished run."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._options import Debug, Json, Quiet
+from hashgnn.cli._options import Debug, Json, Quiet, TrainingThreads
 from hashgnn.cli._output import Output
 
 
@@ -16,6 +16,7 @@ def demo(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for model/ and report.html.")
     ] = Path("demo"),
     offline: Annotated[bool, typer.Option("--offline", help="Use generated data and no network.")] = False,
+    threads: TrainingThreads = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -23,7 +24,8 @@ def demo(
     """Train on MovieLens-100K, evaluate, recommend, save the model, write a report: about a minute.
 
     The last fifth of each user's ratings is held out; the model never sees it. Without a network the demo
-    uses generated data, and every line says so.
+    uses generated data, and every line says so. Without matplotlib, of the extra plots, the report has no
+    plots.
 
     Examples:
       hashgnn demo
@@ -32,4 +34,4 @@ def demo(
     """
     from hashgnn.cli._demo.run import run_demo
 
-    run_demo(output, Output(as_json, quiet), offline=offline)
+    run_demo(output, Output(as_json, quiet), offline=offline, threads=threads)

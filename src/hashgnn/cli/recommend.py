@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._files import check_writable_file
 from hashgnn.cli._options import (
     Allow,
     AllowFile,
@@ -101,6 +102,8 @@ def recommend(
         raise ParameterError("--all needs a file to write, -o FILE.parquet")
     if output is not None and output.suffix != ".parquet":
         raise ParameterError(f"--output must be a .parquet file, got {str(output)!r}")
+    if output is not None:
+        check_writable_file(output)
     loaded = open_model(model, index_recall=index_recall)
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if loaded.index_recall < 1:
