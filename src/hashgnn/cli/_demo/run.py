@@ -19,6 +19,7 @@ from hashgnn.data import split
 from hashgnn.evaluation import evaluate, sample_distances
 from hashgnn.evaluation.report import Example, Recommended, ReportContent, write_report
 from hashgnn.recommender import HashGNN
+from hashgnn.runs import Callback, Run
 
 _METRICS = ["recall@20", "ndcg@20"]
 _HELD_OUT = 0.2
@@ -51,7 +52,13 @@ def run_demo(output: Path, out: Output, *, offline: bool, threads: int | None) -
         f"held out: the last fifth of each user's interactions, {len(test):,}; training on {len(train):,}"
     )
     with out.warnings_as_notes():
-        model = HashGNN().fit(as_implicit(train), rng=_SEED, n_threads=threads, progress=out.progress)
+        model = HashGNN().fit(
+            as_implicit(train),
+            rng=_SEED,
+            n_threads=threads,
+            progress=out.progress,
+            callbacks=[_EpochNotes(out)] if out.progress is False else [],
+        )
         trained = model.state_.training
         out.note(f"trained {trained['epochs']} epochs in {trained['seconds']:.1f} seconds")
         result = evaluate(model, train.csr, test.csr, metrics=_METRICS, rng=_SEED, progress=out.progress)
@@ -76,6 +83,19 @@ def run_demo(output: Path, out: Output, *, offline: bool, threads: int | None) -
     out.line()
     out.line(f"model: {output / 'model'}   report: {output / 'report.html'}   {seconds:.0f} seconds in all")
     out.line(f"next: hashgnn recommend {output / 'model'} --users {people[0]['user_id']} -k 10")
+
+
+class _EpochNotes(Callback):
+    """A note an epoch where the library, whose lines have no prefix, is silent."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Say what the progress report would."""
+        from hashgnn.training.callbacks.progress_report import epoch_line
+
+        self._out.note(epoch_line(run))
 
 
 def _print(out: Output, result: Any, people: list[dict[str, Any]]) -> None:

@@ -33,13 +33,10 @@ class ProgressReport(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         """Show the loss, and the metric where the epoch was validated."""
-        note = f"loss {run.metrics['loss']:.4f}"
-        if run.metric is not None and run.metric in run.metrics:
-            note += f", {run.metric} {run.metrics[run.metric]:.4f}"
         if self._advance is not None:
-            self._advance(0, note=note)
+            self._advance(0, note=_figures(run))
         else:
-            _print(f"{run.name}: epoch {run.epoch} of {run.n_epochs}, {note}, {run.seconds:.1f} seconds")
+            _print(epoch_line(run))
 
     def on_end(self, run: Run) -> None:
         """Remove the bar, or print the summary."""
@@ -52,6 +49,18 @@ class ProgressReport(Callback):
     def on_error(self, run: Run, error: BaseException) -> None:
         """Remove the bar."""
         self._bar.close()
+
+
+def epoch_line(run: Run) -> str:
+    """Return the line of the epoch that has just ended."""
+    return f"{run.name}: epoch {run.epoch} of {run.n_epochs}, {_figures(run)}, {run.seconds:.1f} seconds"
+
+
+def _figures(run: Run) -> str:
+    figures = f"loss {run.metrics['loss']:.4f}"
+    if run.metric is not None and run.metric in run.metrics:
+        figures += f", {run.metric} {run.metrics[run.metric]:.4f}"
+    return figures
 
 
 def _print(line: str) -> None:
