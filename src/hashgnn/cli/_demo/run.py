@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn import __version__
-from hashgnn._checks import check_int
 from hashgnn._extras import check_extra
 from hashgnn._files import check_writable_file
 from hashgnn.cli._demo.people import choose_people, compare
@@ -36,8 +35,6 @@ def run_demo(output: Path, out: Output, *, offline: bool, threads: int | None) -
     RunFolder(output / "model").check(overwrite=True, resume=False)
     check_writable_file(output / "report.html")
     check_extra("torch", extra="train", purpose="the demo")
-    if threads is not None:
-        check_int("threads", threads, minimum=1)
     source = load_source(out, offline=offline)
     if source.is_generated:
         out = out.with_prefix(GENERATED_PREFIX)
