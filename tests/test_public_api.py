@@ -64,6 +64,10 @@ def test_importing_the_library_imports_nothing_heavy() -> None:
     assert not (loaded_by("import hashgnn") - before) & heavy
 
 
+def test_the_command_line_reads_its_options_before_numpy_reads_its_threads() -> None:
+    assert not loaded_by("import hashgnn.cli") & {"torch", "numpy", "scipy", "pyarrow"}
+
+
 def test_the_recommender_does_not_import_torch() -> None:
     loaded = loaded_by("import hashgnn; hashgnn.HashGNN; hashgnn.evaluate; hashgnn.split")
     assert "numpy" in loaded

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn._checks import check_choice
 from hashgnn.cli._options import (
     Debug,
     FileFormat,
@@ -71,6 +70,7 @@ def evaluate(
 
       hashgnn evaluate models/v1 --test held_out.parquet --served --index-recall 0.95
     """
+    from hashgnn._checks import check_choice
     from hashgnn.evaluation import evaluate as measure
     from hashgnn.evaluation.metrics import parse_metrics
 
