@@ -22,6 +22,7 @@ LEVELS = {
         "_json_text",
         "_tensors",
         "_extras",
+        "_printing",
         "_processors",
         "_progress",
         "_types",
