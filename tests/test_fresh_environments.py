@@ -207,13 +207,10 @@ def test_with_train_alone_the_demo_ends_with_a_report_without_plots(make: Make, 
 
 
 @contextmanager
-def serving(environment: Environment, folder: Path) -> Iterator[str]:
-    """Run ``hashgnn serve models`` on a free port, and yield its address."""
+def serving(environment: Environment, folder: Path, command: str) -> Iterator[str]:
+    """Run a service on a free port, and yield its address."""
     process = subprocess.Popen(
-        [
-            str(environment.path / "bin/hashgnn"),
-            *["serve", "models", "--items", "titles.parquet", "--port", "0"],
-        ],
+        [str(environment.path / "bin/hashgnn"), *command.split(), "--port", "0"],
         cwd=folder,
         env=environment.variables,
         stderr=subprocess.PIPE,
@@ -289,12 +286,13 @@ def test_with_cloud_alone_an_address_is_read(make: Make, tmp_path: Path) -> None
     succeeds(make(("cloud",)), tmp_path, "python", "-c", CLOUD)
 
 
-def test_with_tune_settings_are_searched(make: Make, folder: Path) -> None:
-    command = (
-        "tune train.parquet -o mine.toml --minutes 5 --trials 1 --set optimizer.epochs=1 --set teacher.rank=8"
-    )
-    succeeds(make(("train", "tune")), folder, "hashgnn", *command.split())
-    assert (folder / "mine.toml").is_file()
+def test_with_tune_settings_are_searched_and_a_model_is_fitted_with_them(make: Make, folder: Path) -> None:
+    environment = make(("train", "tune"))
+    # As the pages have it, and one trial instead of half an hour.
+    search = "tune train.parquet -o mine.toml --minutes 30 --trials 1"
+    for line in (search, "fit train.parquet -o models/v3 --recipe mine.toml"):
+        succeeds(environment, folder, "hashgnn", *line.split())
+    assert (folder / "models/v3/manifest.json").is_file()
 
 
 SUITE = """
