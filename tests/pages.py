@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,19 @@ from hashgnn.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+SHELL = "sh"
+# Commands of the library that take a moment; the others are parsed, and not run.
+QUICK = {
+    ("recommend",),
+    ("similar",),
+    ("encode",),
+    ("inspect",),
+    ("evaluate",),
+    ("data", "list"),
+    ("data", "stats"),
+    ("data", "split"),
+    ("recipes",),
+}
 GROUP: Any = typer.main.get_command(app)
 _FENCE = re.compile(
     r"(?:<!-- not run: (?P<reason>[^\n]+?) -->\n+)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
@@ -58,6 +71,22 @@ def blocks(page: Path) -> tuple[Block, ...]:
     """Return the blocks of code of a page, in order."""
     found = _FENCE.finditer(page.read_text(encoding="utf-8"))
     return tuple(Block(match["kind"], match["text"], match["reason"]) for match in found)
+
+
+def code(page: Path) -> str:
+    """Return the Python of a page that is run, as one program."""
+    return "\n".join(block.text for block in blocks(page) if block.kind == "python" and not block.reason)
+
+
+def quick(pages: Iterable[Path]) -> list[list[str]]:
+    """Return the arguments of the different commands of some pages that take a moment."""
+    run_blocks = [
+        block for page in pages for block in blocks(page) if block.kind == SHELL and not block.reason
+    ]
+    distinct = {
+        tuple(rest) for block in run_blocks for program, *rest in block.commands if program == "hashgnn"
+    }
+    return [list(words) for words in sorted(distinct) if words[:1] in QUICK or words[:2] in QUICK]
 
 
 def prose(page: Path) -> str:

@@ -23,6 +23,8 @@ LEVELS = {
         "_json_text",
         "_tensors",
         "_extras",
+        "_printing",
+        "_processors",
         "_progress",
         "_types",
         "_registry",

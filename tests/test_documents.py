@@ -15,30 +15,12 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from tests.pages import PAGES, ROOT, blocks, page_name, parse, prose
+from tests.pages import PAGES, ROOT, SHELL, blocks, code, page_name, parse, prose, quick
+from tests.reader import make_folder
 from tests.test_architecture import LEVELS
 
-from hashgnn.data import Interactions, generate_interactions, split
-from hashgnn.recommender import HashGNN
-
-SHELL = "sh"
 KINDS = {"python", SHELL, "json", "toml", "text"}
-# Commands of the library that take a moment; the others are parsed, and not run.
-QUICK = {
-    ("recommend",),
-    ("similar",),
-    ("encode",),
-    ("inspect",),
-    ("evaluate",),
-    ("data", "list"),
-    ("data", "stats"),
-    ("data", "split"),
-    ("recipes",),
-}
 OTHER_PROGRAMS = {"curl", "export", "ln"}
 
 
@@ -49,45 +31,7 @@ OTHER_PROGRAMS = {"curl", "export", "ln"}
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as a reader of the pages has it: events, held-out events, titles and a saved model."""
     pytest.importorskip("torch")
-    folder = tmp_path_factory.mktemp("reader")
-    made = generate_interactions(80, 60, 1500, rng=0)
-    users = [f"u{user}" for user in made.user_ids.ids[made.user_index]]
-    items = [f"i{item}" for item in made.item_ids.ids[made.item_index]]
-    everything = Interactions.from_arrays(users, items, timestamp=made.timestamp)
-    train, held_out = split.random(everything, 0.2, rng=0)
-    for name, part in (("events", everything), ("train", train), ("held_out", held_out)):
-        write_events(folder / f"{name}.parquet", part)
-    shutil.copy(folder / "held_out.parquet", folder / "test.parquet")
-    as_csv = [f"{user},{item}" for user, item in zip(users, items, strict=True)]
-    (folder / "events.csv").write_text("\n".join(["customer,product", *as_csv]), encoding="utf-8")
-    titles = [f"Film {item}" for item in everything.item_ids.ids]
-    years = np.arange(len(titles)) % 60 + 1960
-    table = {
-        "item_id": everything.item_ids.ids,
-        "title": titles,
-        "year": years,
-        "genre": [t[-1] for t in titles],
-    }
-    pq.write_table(pa.table(table), folder / "titles.parquet")
-    (folder / "histories").mkdir()
-    lists = pa.table({"user_id": [1, 2], "history": [items[:3], [*items[3:5], "unknown"]]})
-    pq.write_table(lists, folder / "histories/histories.parquet")
-    settings = {"optimizer": {"epochs": 1}, "teacher": {"rank": 8, "k": 10}}
-    model = HashGNN(n_bits=32, embedding_dim=16, **settings)
-    model.fit(train, device="cpu", n_threads=1, rng=0, progress=False)
-    for saved in ("artifacts/v1", "models/v1"):
-        model.save(folder / saved)
-    (folder / "models/current").symlink_to("v1")
-    return folder
-
-
-def write_events(path: Path, interactions: Interactions) -> None:
-    columns = {
-        "user_id": interactions.user_ids.ids[interactions.user_index],
-        "item_id": interactions.item_ids.ids[interactions.item_index],
-        "timestamp": interactions.timestamp,
-    }
-    pq.write_table(pa.table(columns), path)
+    return make_folder(tmp_path_factory.mktemp("reader"))
 
 
 @pytest.fixture
@@ -110,12 +54,10 @@ WITH_CODE = [page for page in PAGES if any(block.kind == "python" for block in b
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=page_name)
 def test_the_code_of_a_page_runs(page: Path, folder: Path) -> None:
-    code = [block for block in blocks(page) if block.kind == "python"]
-    for block in code:
-        compile(block.text, page_name(page), "exec")
-    (folder / "page.py").write_text(
-        "\n".join(block.text for block in code if not block.reason), encoding="utf-8"
-    )
+    for block in blocks(page):
+        if block.kind == "python":
+            compile(block.text, page_name(page), "exec")
+    (folder / "page.py").write_text(code(page), encoding="utf-8")
     run(folder, "page.py")
 
 
@@ -166,17 +108,7 @@ def test_a_command_of_a_page_can_be_typed(page: str, arguments: list[str]) -> No
     parse(arguments)
 
 
-def quick() -> list[list[str]]:
-    run_blocks = [
-        block for page in PAGES for block in blocks(page) if block.kind == SHELL and not block.reason
-    ]
-    distinct = {
-        tuple(rest) for block in run_blocks for program, *rest in block.commands if program == "hashgnn"
-    }
-    return [list(words) for words in sorted(distinct) if words[:1] in QUICK or words[:2] in QUICK]
-
-
-@pytest.mark.parametrize("arguments", quick(), ids=" ".join)
+@pytest.mark.parametrize("arguments", quick(PAGES), ids=" ".join)
 def test_a_quick_command_of_a_page_runs(arguments: list[str], folder: Path) -> None:
     run(folder, "-m", "hashgnn", *arguments)
 

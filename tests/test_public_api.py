@@ -64,6 +64,10 @@ def test_importing_the_library_imports_nothing_heavy() -> None:
     assert not (loaded_by("import hashgnn") - before) & heavy
 
 
+def test_the_command_line_reads_its_options_before_numpy_reads_its_threads() -> None:
+    assert not loaded_by("import hashgnn.cli") & {"torch", "numpy", "scipy", "pyarrow"}
+
+
 def test_the_recommender_does_not_import_torch() -> None:
     loaded = loaded_by("import hashgnn; hashgnn.HashGNN; hashgnn.evaluate; hashgnn.split")
     assert "numpy" in loaded
@@ -74,5 +78,8 @@ def test_the_recommender_does_not_import_torch() -> None:
 def test_the_suites_without_their_extra_are_one_sentence(package: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; import hashgnn.testing.states"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    sentence = f'hashgnn.testing needs the package {package}; install it with: pip install "hashgnn[testing]"'
+    sentence = (
+        f"hashgnn.testing needs the package {package}, of the extra testing; install it with: "
+        'pip install "hypothesis>=6.100" "pytest>=8.3"'
+    )
     assert done.stderr.splitlines()[-1] == f"hashgnn.errors.MissingExtraError: {sentence}"

@@ -16,7 +16,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from hashgnn._locks import has_name, locked
-from hashgnn.errors import HashGNNError, StorageError
+from hashgnn.errors import HashGNNError, ParameterError, StorageError
 
 _ASIDE, _TEMPORARY = ".old", ".tmp"
 _AT_FDCWD = -100  # names are relative to the working directory
@@ -76,6 +76,28 @@ def _sync_entries(folder: Path) -> None:
     """
     with suppress(OSError):
         sync(folder)
+
+
+def check_writable(path: Path) -> None:
+    """Raise before any work if a new file or folder could not be written at its end.
+
+    Raises
+    ------
+    ParameterError
+        If ``path`` has no name, or the nearest folder above it that exists is a file or may not be written.
+    """
+    if not path.name:
+        raise ParameterError(f"--output must name a file or folder to make, got {str(path)!r}")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ParameterError(f"{path}: cannot be made, {parent} is not a folder that may be written")
+
+
+def check_writable_file(path: Path) -> None:
+    """Raise as :func:`check_writable` does, and where ``path`` is a folder."""
+    check_writable(path)
+    if path.is_dir():
+        raise ParameterError(f"{path}: must be a file to write, and is a folder")
 
 
 @contextmanager

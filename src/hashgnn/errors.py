@@ -19,7 +19,7 @@
 
     HashGNNWarning (UserWarning)
     ├── DataWarning                      something in the data was repaired, and counted
-    ├── ResultWarning                    some rows of a result are empty, and counted
+    ├── ResultWarning                    a result is shorter than k, or some of its rows are empty
     └── TrainingWarning                  training went on, but not as requested
 """
 
@@ -116,7 +116,7 @@ class DataWarning(HashGNNWarning):
 
 
 class ResultWarning(HashGNNWarning):
-    """Some rows of a result are empty; the message counts and names them."""
+    """A result is shorter than was requested, or rows of it are empty; the message says which."""
 
 
 class TrainingWarning(HashGNNWarning):

@@ -9,8 +9,8 @@ from scipy import sparse
 from table_model import TableModel, matrix
 
 from hashgnn.data import Interactions
-from hashgnn.errors import DataError, DataWarning, ParameterError
-from hashgnn.evaluation import evaluate
+from hashgnn.errors import DataError, DataWarning, ParameterError, ResultWarning
+from hashgnn.evaluation import UserMetric, evaluate
 from hashgnn.evaluation.bootstrap import bootstrap_intervals
 
 # Three users, five items. Unmasked, item 0 leads for everybody.
@@ -175,7 +175,7 @@ def test_interactions_are_evaluated_as_their_matrices_are():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"metrics": ["recall@6"]}, "metrics must be cut at 5 items at most, got 'recall@6'"),
+        ({"metrics": ["recall@1001"]}, "metrics must be cut at 1000 at most, got 'recall@1001'"),
         ({"search": "fast"}, "search must be one of 'float', 'hamming', got 'fast'"),
         ({"search": []}, "search must name at least one search way, got none"),
         ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
@@ -217,3 +217,30 @@ def test_a_bootstrap_resamples_users_not_cells():
     ends = bootstrap_intervals(np.hstack([values, values, 1 - values]), rng=0)
     assert ends[0].tolist() == ends[1].tolist()
     np.testing.assert_allclose(ends[2], 1 - ends[0][::-1])
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_cut_beyond_the_catalogue_is_that_of_the_whole_list(served):
+    metrics = [name.replace("@2", "@20") for name in ALL]
+    whole = [name.replace("@2", "@5") for name in ALL]
+    with pytest.warns(ResultWarning, match="'recall@20', 'precision@20', .* cut beyond the 5 items"):
+        result = evaluate(model(), TRAIN, TEST, metrics=metrics, n_timed=0, n_bootstrap=0, served=served)
+    same = evaluate(model(), TRAIN, TEST, metrics=whole, n_timed=0, n_bootstrap=0, served=served)
+    for found, expected in ((result.metrics, same.metrics), (result.expected, same.expected)):
+        for way in found:
+            values = {name.replace("@20", "@5"): value for name, value in found[way].items()}
+            if "precision@5" in values:
+                values["precision@5"] *= 20 / 5  # hits of twenty places, of which fifteen are empty
+            assert values == pytest.approx(expected[way])
+
+
+def test_a_metric_of_ones_own_gets_as_many_ranks_as_its_cut():
+    class Ranks(UserMetric):
+        name = "ranks"
+
+        def observed(self, judged):
+            return np.full(len(judged.hits), judged.hits[:, : self.k].shape[1], float)
+
+    with pytest.warns(ResultWarning, match="'ranks@9' cut beyond the 5 items"):
+        result = evaluate(model(), TRAIN, TEST, metrics=[Ranks(9)], n_bootstrap=0)
+    assert result.metrics["float"]["ranks@9"] == 9

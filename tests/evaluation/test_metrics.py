@@ -173,8 +173,10 @@ def test_metric_lists_are_checked():
         parse_metrics("recall@1", n_items=3)
     with pytest.raises(ParameterError, match="metrics must name at least one metric, got none"):
         parse_metrics([], n_items=3)
-    with pytest.raises(ParameterError, match="metrics must be cut at 3 items at most, got 'ndcg@4'"):
-        parse_metrics(["recall@3", "ndcg@4"], n_items=3)
+    assert parse_metrics(["recall@1000"], n_items=3) == [Recall(1000)]
+    assert parse_metrics(["recall@1001"], n_items=1001) == [Recall(1001)]
+    with pytest.raises(ParameterError, match="metrics must be cut at 1000 at most, got 'ndcg@1001'"):
+        parse_metrics(["recall@3", "ndcg@1001"], n_items=3)
     with pytest.raises(ParameterError, match="metrics must have different names, got 'recall@2' twice"):
         parse_metrics(["recall@2", Shadow(2)], n_items=3)
     with pytest.raises(ParameterError, match="k must be an integer >= 1, got 0"):

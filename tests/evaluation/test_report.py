@@ -202,9 +202,18 @@ def test_the_same_content_makes_the_same_page(tmp_path):
 def test_without_matplotlib_the_extra_is_named_and_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     (tmp_path / "report.html").write_text("the last one")
-    with pytest.raises(MissingExtraError, match=r'a report with plots needs .* "hashgnn\[plots\]"'):
+    with pytest.raises(MissingExtraError, match="a report with plots needs .*, of the extra plots"):
         write_report(tmp_path / "report.html", content())
     assert (tmp_path / "report.html").read_text() == "the last one"
+
+
+def test_without_plots_there_is_a_page_and_no_matplotlib(tmp_path, monkeypatch):
+    with_plots = written(tmp_path, content())
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    write_report(tmp_path / "report.html", content(), plots=False)
+    page = (tmp_path / "report.html").read_text()
+    assert ("<svg" in with_plots, "<svg" in page) == (True, False)
+    assert "Search ways" in page
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -77,3 +77,14 @@ def test_only_results_must_have_finite_scores() -> None:
     assert Matches(positions, np.array([[2.0, -np.inf]]), counts).is_finite
     assert not Matches(positions, np.array([[np.inf, -np.inf]]), counts).is_finite
     assert not Matches(positions, np.array([[np.nan, -np.inf]]), counts).is_finite
+
+
+def test_padding_adds_columns_that_are_no_results():
+    wide = found().padded(5)
+    assert wide.k == 5
+    assert wide.lists() == found().lists()
+    assert wide.positions[0].tolist() == [4, 2, 0, -1, -1]
+    assert wide.scores[0].tolist() == [16.0, 12.5, -3.0, -np.inf, -np.inf]
+    assert wide.distances[:, 3:].tolist() == [[-1, -1]] * 3
+    assert found(distances=False).padded(4).distances is None
+    assert wide.padded(2) is wide

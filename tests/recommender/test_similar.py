@@ -55,5 +55,5 @@ def test_a_wrong_request_is_an_error() -> None:
         model.similar_items("i1", search="biased")
     with pytest.raises(UnknownIdError, match=r"1 of 1 item ids are not in the training data: 'new'"):
         model.similar_items("new")
-    with pytest.raises(ParameterError, match="k must be at most 30"):
-        model.similar_items("i1", k=31)
+    with pytest.raises(ParameterError, match="k must be an integer >= 1, got 0"):
+        model.similar_items("i1", k=0)

@@ -7,8 +7,10 @@ import sys
 import pytest
 import torch
 
+from hashgnn.config import load_recipe
 from hashgnn.training import device
-from hashgnn.training.device import repeatable, reused_memory
+from hashgnn.training.device import repeatable, reused_memory, threads
+from hashgnn.training.step_size import floats_of_step
 
 # Pages that the kernel had to clear while a 40 MB tensor was made ten times, inside and outside. A process of
 # its own, since what a long test run has left in the heap decides too.
@@ -56,3 +58,33 @@ def test_only_a_gpu_is_set_to_deterministic_sums_and_only_inside(
         raise RuntimeError("inside")
     assert torch.are_deterministic_algorithms_enabled() == before
     assert torch.utils.deterministic.fill_uninitialized_memory
+
+
+@pytest.mark.parametrize(
+    ("available", "step_floats", "count"),
+    [(8, 0, 1), (8, 499_999, 1), (8, 624_000, 2), (8, 100_000_000, 8), (1, 100_000_000, 1)],
+)
+def test_the_default_count_of_threads_fits_the_work_of_a_step(
+    available: int, step_floats: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "available_processors", lambda: available)
+    before = torch.get_num_threads()
+    with threads(None, step_floats) as found:
+        assert found == torch.get_num_threads() == count
+    assert torch.get_num_threads() == before
+
+
+def test_a_count_that_is_given_is_taken() -> None:
+    with threads(3, 0) as found:
+        assert found == torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize(
+    ("recipe", "floats"),
+    [
+        ("default", 9 * 1682 * 5 // 100),  # a hundredth of the users, and a twentieth of the items
+        ("paper", (943 + 1682) * load_recipe("paper").embedding_dim),
+    ],
+)
+def test_the_size_of_a_step_of_movielens_100k(recipe: str, floats: int) -> None:
+    assert floats_of_step(load_recipe(recipe), 943, 1682) == floats

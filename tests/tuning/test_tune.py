@@ -244,8 +244,8 @@ def test_a_folder_of_another_search_is_refused(
 def test_what_training_refuses_ends_the_search_with_its_sentence(
     blocks: Interactions, tmp_path: Path
 ) -> None:
-    with pytest.raises(ParameterError, match="metrics must be cut at 24 items at most, got 'recall@30'"):
-        search(blocks, tmp_path / "mine.toml", metric="recall@30")
+    with pytest.raises(ParameterError, match="metrics must be cut at 1000 at most, got 'recall@3000'"):
+        search(blocks, tmp_path / "mine.toml", metric="recall@3000")
 
 
 @pytest.mark.parametrize(

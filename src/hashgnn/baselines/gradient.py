@@ -167,7 +167,8 @@ def train_encoder(
     if valid is None:
         fitted, valid = split.random(interactions, validation.share, rng=_rng.derive(seed, _SPLIT_STREAM))
     encoder_settings = imported(ENCODERS[name].settings)(**training.encoder_options)
-    with prepared(options) as (device, n_threads):
+    step_floats = (interactions.n_users + interactions.n_items) * dim
+    with prepared(options, step_floats) as (device, n_threads):
         graph = BipartiteGraph.from_interactions(fitted)
         view = graph_view(graph).to(device)
         start = torch.Generator().manual_seed(int(_rng.derive(seed, _BUILD_STREAM).integers(2**63)))

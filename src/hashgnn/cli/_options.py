@@ -102,6 +102,12 @@ def _seed(value: int) -> int:
     return value
 
 
+def _training_threads(value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise ParameterError(f"--threads must be an integer >= 1, got {value}")
+    return value
+
+
 # Output of a command.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, with numbers not rounded.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
@@ -264,9 +270,10 @@ TrainingThreads = Annotated[
     typer.Option(
         "--threads",
         metavar="N",
-        help="Threads to train with; default: all processors.",
+        help="Threads to train with; default: as many as the size of the data can use.",
         rich_help_panel=_RUN,
         show_default=False,
+        callback=_training_threads,
     ),
 ]
 Resume = Annotated[

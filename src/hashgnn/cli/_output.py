@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from hashgnn._extras import check_extra
 from hashgnn._json_text import plain
-from hashgnn.errors import HashGNNWarning
+from hashgnn.errors import HashGNNWarning, MissingExtraError
 
 _WIDE = 1000  # columns of a file or pipe: a table there is never cut
 
@@ -53,6 +54,15 @@ class Output:
         """Say on stderr what happens."""
         if not self.quiet:
             self._print(text, sys.stderr)
+
+    def can_plot(self, otherwise: str) -> bool:
+        """Say whether matplotlib is there; where it is not, a note begins with what happens instead."""
+        try:
+            check_extra("matplotlib", extra="plots", purpose="a plot")
+        except MissingExtraError as error:
+            self.note(f"{otherwise}: {error}")
+            return False
+        return True
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Print one JSON document to stdout; NaN and infinity become null."""

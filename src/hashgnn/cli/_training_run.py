@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hashgnn._files import check_writable
 from hashgnn._locks import check_free, held
 from hashgnn.cli._output import Output
 from hashgnn.cli._signals import stop_explained
@@ -74,11 +74,7 @@ class RunFolder:
                 f"{self.checkpoint}: an unfinished run is here; pass --resume to go on with it or "
                 "--overwrite to start anew"
             )
-        parent = next(folder for folder in self.model.absolute().parents if folder.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise ParameterError(
-                f"{self.model}: cannot be made, {parent} is not a folder that may be written"
-            )
+        check_writable(self.model)
 
     def held(self) -> AbstractContextManager[None]:
         """Return a context in which no other process trains to DIR."""

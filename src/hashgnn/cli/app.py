@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hashgnn._processors import wait_passively
 from hashgnn.cli import (
     benchmark,
     check,
@@ -72,4 +73,5 @@ app.add_typer(benchmark.app, name="benchmark")
 
 def main() -> None:
     """Run the command that ``sys.argv`` names, and exit with its code."""
+    wait_passively()
     app(args=sys.argv[1:], prog_name="hashgnn")

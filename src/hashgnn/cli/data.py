@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._files import check_writable
 from hashgnn.cli._options import (
     Debug,
     FileFormat,
@@ -84,6 +85,8 @@ def fetch_set(
     from hashgnn.data.datasets import fetch
 
     out = Output(as_json, quiet)
+    if output is not None:
+        check_writable(output / "interactions.parquet")
     loaded = fetch(name, progress=out.progress, base_url=base_url)
     tables = {"interactions": loaded.interactions}
     if loaded.train is not None and loaded.test is not None:

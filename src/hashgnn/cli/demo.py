@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._options import Debug, Json, Quiet
+from hashgnn.cli._options import Debug, Json, Quiet, TrainingThreads
 from hashgnn.cli._output import Output
 from hashgnn.cli._signals import stop_explained
 
@@ -17,6 +17,7 @@ def demo(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for model/ and report.html.")
     ] = Path("demo"),
     offline: Annotated[bool, typer.Option("--offline", help="Use generated data and no network.")] = False,
+    threads: TrainingThreads = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -24,7 +25,8 @@ def demo(
     """Train on MovieLens-100K, evaluate, recommend, save the model, write a report: about a minute.
 
     The last fifth of each user's ratings is held out; the model never sees it. Without a network the demo
-    uses generated data, and every line says so.
+    uses generated data, and every line says so. Without matplotlib, of the extra plots, the report has no
+    plots.
 
     Examples:
       hashgnn demo
@@ -35,4 +37,4 @@ def demo(
 
     out = Output(as_json, quiet)
     with stop_explained(out, lambda: "the demo has not ended; run the same command again"):
-        run_demo(output, out, offline=offline)
+        run_demo(output, out, offline=offline, threads=threads)

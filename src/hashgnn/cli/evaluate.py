@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn._checks import check_choice
 from hashgnn.cli._assessment import AssessmentFiles, check_report, run_assessment
 from hashgnn.cli._options import (
     Debug,
@@ -126,6 +125,7 @@ def evaluate(
 
       hashgnn evaluate models/v1 --test held_out.parquet --baselines popularity,itemknn --items titles.parquet --report report.html
     """
+    from hashgnn._checks import check_choice
     from hashgnn.evaluation import evaluate as measure
     from hashgnn.evaluation.metrics import parse_metrics
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._extras import check_extra
 from hashgnn.cli._options import (
     Bits,
     Debug,
@@ -114,6 +115,7 @@ def fit(
     out = Output(as_json, quiet)
     folder = RunFolder(output)
     folder.check(overwrite=overwrite, resume=resume)
+    check_extra("torch", extra="train", purpose="fit")
     columns = Columns(user, item, weight, time, file_format)
     with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = _new_model(recipe, settings, bits, epochs, index_recall)

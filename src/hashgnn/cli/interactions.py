@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._files import check_writable_file
 from hashgnn.cli._options import Debug, Json, Quiet
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import open_model
@@ -51,6 +52,7 @@ def export(
     out = Output(as_json, quiet)
     if model is not None and after is not None:
         raise ParameterError("--model and --after cannot be given together")
+    check_writable_file(output)
     with _opened(store) as opened:
         if model is not None:
             after = trained_upto(opened.identity, open_model(model).state_.training)

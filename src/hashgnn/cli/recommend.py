@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._files import check_writable_file
 from hashgnn.cli._batch import check_single_file, engine_options, is_folder, print_batch
 from hashgnn.cli._options import (
     Address,
@@ -126,6 +127,8 @@ def recommend(
     in_parts = histories is not None or (all_users and is_folder(output, engine))
     if not in_parts:
         check_single_file(output, engine, workers, address, since_training)
+    if output is not None and not in_parts:
+        check_writable_file(output)
     loaded = open_model(model, index_recall=index_recall)
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if loaded.index_recall < 1:

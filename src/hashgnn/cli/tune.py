@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._extras import check_extra
+from hashgnn._files import check_writable_file
 from hashgnn.cli._options import (
     Bits,
     Debug,
@@ -117,6 +119,9 @@ def tune(
     out = Output(as_json, quiet)
     if output.suffix != ".toml":
         raise ParameterError(f"--output must name a .toml file, got {str(output)!r}")
+    check_writable_file(output)
+    check_extra("optuna", extra="tune", purpose="tuning")
+    check_extra("torch", extra="train", purpose="tuning")
     base = load_recipe(recipe, **chosen_settings(settings, bits=("n_bits", bits)))
     varied = load_space(space, base)
     columns = Columns(user, item, file_format=file_format)

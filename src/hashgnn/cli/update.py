@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._extras import check_extra
 from hashgnn.cli._options import (
     Debug,
     Device,
@@ -90,6 +91,7 @@ def update(
     out = Output(as_json, quiet)
     folder = RunFolder(next_version(old) if output is None else output)
     folder.check(overwrite=overwrite, resume=resume)
+    check_extra("torch", extra="train", purpose="update")
     columns = Columns(user, item, weight, time, file_format)
     with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = open_model(old)

@@ -13,9 +13,9 @@ from hashgnn.errors import ParameterError
 _DEAD_SHARE = 0.01  # a bit with one value in 99 % of the codes tells next to nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CodeHealth:
-    """The result of :func:`code_health`.
+    """The result of :func:`code_health`. It prints as a table.
 
     Attributes
     ----------
@@ -43,6 +43,11 @@ class CodeHealth:
     largest_absolute_correlation: float
     n_distinct: int
     collision_share: float
+
+    def __repr__(self) -> str:
+        figures = self.summary()
+        width = max(map(len, figures))
+        return "\n".join(f"{name.replace('_', ' '):<{width}}  {value:.6g}" for name, value in figures.items())
 
     def summary(self) -> dict[str, float | int]:
         """Return the figures without the per-bit array, ready for JSON."""

@@ -13,7 +13,7 @@ from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DistanceSample:
     """Hamming distances of pairs of a user and an item.
 
@@ -29,6 +29,10 @@ class DistanceSample:
     n_bits: int
     positives: Array
     random: Array
+
+    def __repr__(self) -> str:
+        means = f"mean {self.positives.mean():.4g}, of random pairs {self.random.mean():.4g}"
+        return f"DistanceSample(n={len(self.positives)}, {means}, of {self.n_bits} bits)"
 
     def histogram(self) -> tuple[Array, Array]:
         """Return the share of pairs at each distance, (n_bits + 1,) float64, positives and random ones."""

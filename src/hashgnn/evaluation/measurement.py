@@ -19,7 +19,7 @@ from hashgnn.evaluation.bootstrap import bootstrap_intervals
 from hashgnn.evaluation.evaluation_result import EvaluationResult
 from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.evaluation.metric_kinds import CatalogueMetric, ItemMetric, Metric, UserMetric
-from hashgnn.evaluation.metrics import parse_metrics
+from hashgnn.evaluation.metrics import parse_metrics, warn_beyond
 from hashgnn.evaluation.protocols import Retriever, Scorer
 from hashgnn.evaluation.relevance import Judged, judge
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches, rows_per_block, top_k
@@ -60,8 +60,9 @@ def evaluate(
         What the model was fitted on, and what was held out; same users and items, in the model's order.
     metrics : sequence of str or Metric, default=("recall@20", "ndcg@20")
         Of ``recall``, ``precision``, ``hr``, ``ndcg``, ``map``, ``mrr`` and ``itemrecall``, or beyond
-        accuracy ``coverage``, ``gini``, ``novelty``, ``arp``, ``lift`` and ``aplt``, each with its cut, at
-        most ``n_items``. Or an object: :class:`~hashgnn.evaluation.IntraListDiversity`,
+        accuracy ``coverage``, ``gini``, ``novelty``, ``arp``, ``lift`` and ``aplt``, each with its cut.
+        Ranks beyond the catalogue are empty, so that ``recall@20`` of 8 items is that of the whole list. Or an
+        object: :class:`~hashgnn.evaluation.IntraListDiversity`,
         :class:`~hashgnn.evaluation.Calibration` or your own :class:`~hashgnn.evaluation.UserMetric`.
     search : str or sequence of str, default=None
         Search ways; ``None`` takes all that the model has.
@@ -103,6 +104,8 @@ def evaluate(
     DataWarning
         If test interactions are also in ``train``; they are left out, and with them a user who has no
         other.
+    ResultWarning
+        If a metric is cut beyond the catalogue.
 
     Notes
     -----
@@ -127,6 +130,47 @@ def evaluate(
     """
     given = held_out(train, test)
     wanted = parse_metrics(metrics, n_items=given.n_items)
+    warn_beyond(wanted, given.n_items)
+    return measure(
+        model,
+        given,
+        wanted,
+        search=search,
+        served=served,
+        oversampling=oversampling,
+        batch_size=batch_size,
+        n_bootstrap=n_bootstrap,
+        confidence=confidence,
+        n_timed=n_timed,
+        rng=rng,
+        progress=progress,
+    )
+
+
+def measure(
+    model: Scorer | Retriever,
+    given: HeldOut,
+    wanted: list[Metric],
+    *,
+    search: Sequence[str] | str | None = None,
+    served: bool = False,
+    oversampling: int = 5,
+    batch_size: int | None = None,
+    n_bootstrap: int = 1000,
+    confidence: float = 0.95,
+    n_timed: int | None = None,
+    rng: RngLike = None,
+    progress: bool | None = None,
+) -> EvaluationResult:
+    """Measure metrics on interactions that are paired up already; the options are those of :func:`evaluate`.
+
+    Parameters
+    ----------
+    model : Scorer or Retriever
+    given : HeldOut
+    wanted : list of Metric
+        Of :func:`~hashgnn.evaluation.metrics.parse_metrics`.
+    """
     ways = _ways(model, search)
     check_int("oversampling", oversampling, minimum=1)
     check_int("n_bootstrap", n_bootstrap, minimum=0)
@@ -135,11 +179,13 @@ def evaluate(
         n_timed = _N_TIMED if isinstance(model, Retriever) else 0
     check_int("n_timed", n_timed, minimum=0)
     if batch_size is None:
-        batch_size = rows_per_block(given.n_items)
+        batch_size = rows_per_block(max(given.n_items, *(metric.k for metric in wanted)))
     check_int("batch_size", batch_size, minimum=1)
     generator = as_generator(rng)
-    k = max(metric.k for metric in wanted)
-    rank = _lists_of(model, given, k, oversampling) if served else _scores_of(model, given, k, oversampling)
+    width = max(metric.k for metric in wanted)
+    k = min(width, given.n_items)
+    rank_by = _lists_of if served else _scores_of
+    rank = rank_by(model, given, k, width, oversampling)
     with progress_bar("Evaluating", len(ways) * len(given.users), enabled=progress) as advance:
         values = {way: _measure(rank, given, wanted, way, batch_size, advance) for way in ways}
     timed = np.sort(generator.choice(given.users, min(n_timed, len(given.users)), replace=False))
@@ -184,7 +230,7 @@ def _retriever(model: Scorer | Retriever, purpose: str, remedy: str) -> Retrieve
 _Rank = Callable[[str, slice], Judged]  # lists of a block of users by a search way, with their relevance
 
 
-def _scores_of(model: Scorer | Retriever, given: HeldOut, k: int, oversampling: int) -> _Rank:
+def _scores_of(model: Scorer | Retriever, given: HeldOut, k: int, width: int, oversampling: int) -> _Rank:
     if not isinstance(model, Scorer):
         raise ParameterError(
             "an exact measurement needs a model with score_block and bytes_per_item, "
@@ -201,19 +247,19 @@ def _scores_of(model: Scorer | Retriever, given: HeldOut, k: int, oversampling: 
                 f"{scores.shape}; were train and test made with the model's users and items?"
             )
         CandidateFilter(block_per_query=IndexLists.from_matrix(given.seen[block])).mask(scores)
-        return _judged(top_k(scores, k), given, block, scores)
+        return _judged(top_k(scores, k).padded(width), given, block, scores)
 
     return rank
 
 
-def _lists_of(model: Scorer | Retriever, given: HeldOut, k: int, oversampling: int) -> _Rank:
+def _lists_of(model: Scorer | Retriever, given: HeldOut, k: int, width: int, oversampling: int) -> _Rank:
     retriever = _retriever(model, "served=True", "served=False")
 
     def rank(way: str, block: slice) -> Judged:
         users = given.users[block]
         found = retriever.search_block(users, way, k, oversampling=oversampling)
         _check_lists(found, (len(users), k), given.n_items, way)
-        return _judged(found, given, block)
+        return _judged(found.padded(width), given, block)
 
     return rank
 

@@ -8,8 +8,9 @@ object.
 from __future__ import annotations
 
 import re
+import warnings
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from hashgnn._checks import quote_some
 from hashgnn._registry import Registry
 from hashgnn._types import Array
-from hashgnn.errors import ParameterError
+from hashgnn.errors import ParameterError, ResultWarning
 from hashgnn.evaluation.beyond_accuracy import (
     AveragePopularity,
     Coverage,
@@ -44,8 +45,10 @@ __all__ = [
     "UserMetric",
     "parse_metric",
     "parse_metrics",
+    "warn_beyond",
 ]
 
+_LONGEST = 1000  # ranks of a list that is longer than the catalogue; they are padding
 _FORM = re.compile(r"([a-z]+)@([1-9][0-9]{0,8})")
 
 
@@ -223,8 +226,8 @@ def parse_metrics(names: Any, *, n_items: int) -> list[Metric]:
     Raises
     ------
     ParameterError
-        If there are none, a name is not a metric's, two differ and have one name, or a cut is beyond the
-        catalogue.
+        If there are none, a name is not a metric's, two differ and have one name, or a cut is beyond both the
+        catalogue and 1,000.
     """
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise ParameterError(f"metrics must be a list of names like 'recall@20', got {names!r}")
@@ -233,12 +236,23 @@ def parse_metrics(names: Any, *, n_items: int) -> list[Metric]:
         raise ParameterError("metrics must name at least one metric, got none")
     known: set[str] = set()
     for metric in metrics:
-        if metric.k > n_items:
-            raise ParameterError(f"metrics must be cut at {n_items} items at most, got '{metric}'")
+        if metric.k > max(n_items, _LONGEST):
+            raise ParameterError(f"metrics must be cut at {max(n_items, _LONGEST)} at most, got '{metric}'")
         if str(metric) in known:
             raise ParameterError(f"metrics must have different names, got '{metric}' twice")
         known.add(str(metric))
     return metrics
+
+
+def warn_beyond(metrics: Sequence[Metric], n_items: int) -> None:
+    """Warn the caller's caller with :class:`ResultWarning` where a cut is beyond the catalogue."""
+    beyond = [f"'{metric}'" for metric in metrics if metric.k > n_items]
+    if beyond:
+        warnings.warn(
+            f"{', '.join(beyond)} cut beyond the {n_items} items of the catalogue; their lists hold every item",
+            ResultWarning,
+            stacklevel=3,
+        )
 
 
 def _of_ties(ties: Ties, k: int) -> tuple[Array, Array, Array]:

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from hashgnn._checks import check_int
+from hashgnn._printing import ShortRepr
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.graph.backend import CPU, Backend
@@ -88,8 +89,8 @@ def truncated_svd(
     return left * signs, values[:rank], right * signs
 
 
-@dataclass(frozen=True)
-class GraphSpectrum:
+@dataclass(frozen=True, repr=False)
+class GraphSpectrum(ShortRepr):
     """The smoothest signals on a graph: the low end of its normalised Laplacian's spectrum.
 
     Attributes

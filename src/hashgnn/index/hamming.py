@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.index._arguments import check_k, check_queries, check_query_bits, search_arguments
+from hashgnn.index._zero_queries import answer_zero_queries
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
@@ -26,7 +27,8 @@ class HammingIndex(MutableIndex[CodeStore]):
         Levels of a float query: each entry is rounded to one of ``2 ** query_bits``, evenly spaced from
         minus to plus the entry that is largest by absolute value. No entry moves by more than
         ``largest / (2 ** query_bits - 1)``. Where there is an item bias it is rounded to the same step,
-        which is then at least 1/128. The search is exact for the rounded query.
+        which is then at least 1/128. The search is exact for the rounded query. A query of zeros scores 0,
+        plus the bias.
 
     Examples
     --------
@@ -67,7 +69,10 @@ class HammingIndex(MutableIndex[CodeStore]):
         arguments = search_arguments(
             check_k(k, len(store)), n_threads, candidates, biased=biased, top=store.top
         )
-        return Matches(*store.search(checked, self._query_bits, arguments))
+        found = Matches(*store.search(checked, self._query_bits, arguments))
+        return answer_zero_queries(
+            found, checked, store.alive_mask, lambda: store.bias() if biased else None, candidates
+        )
 
     def _settings(self) -> Mapping[str, int]:
         return {"query_bits": self._query_bits}

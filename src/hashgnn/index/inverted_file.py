@@ -20,6 +20,7 @@ from hashgnn.index._arguments import (
 )
 from hashgnn.index._clustering import assign, default_n_lists, train_centroids
 from hashgnn.index._tuning import check_sample, smallest_power
+from hashgnn.index._zero_queries import answer_zero_queries
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import SavedIndex
@@ -151,7 +152,10 @@ class InvertedFile(MutableIndex[ListStore]):
         checked = check_queries(queries, state.n_bits)
         size = check_k(k, len(state))
         arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
-        return Matches(*state.search(checked, self._query_bits, arguments, n_probe=n_probe))
+        found = Matches(*state.search(checked, self._query_bits, arguments, n_probe=n_probe))
+        return answer_zero_queries(
+            found, checked, state.alive_mask, lambda: state.bias() if biased else None, candidates
+        )
 
     def _settings(self) -> Mapping[str, int]:
         return {"query_bits": self._query_bits, "n_probe": self._n_probe}

@@ -53,7 +53,7 @@ def rounded_queries(queries: Array, *, query_bits: int = 4, biased: bool) -> tup
     Returns
     -------
     multiples : ndarray of shape (n_queries, n_bits), float32
-        Odd whole numbers from ``-(2 ** query_bits - 1)`` to ``2 ** query_bits - 1``.
+        Odd whole numbers from ``-(2 ** query_bits - 1)`` to ``2 ** query_bits - 1``; 0 in a query of zeros.
     steps : ndarray of shape (n_queries,), float32
         Points of score of one unit.
 
@@ -69,7 +69,9 @@ def rounded_queries(queries: Array, *, query_bits: int = 4, biased: bool) -> tup
         steps = np.maximum(steps, _SMALLEST_BIASED_STEP)
     steps[steps == 0] = 1  # a query of zeros
     places = np.clip(np.rint((queries / steps[:, None] + levels) * np.float32(0.5)), 0, levels)
-    return 2 * places - levels, steps
+    multiples = 2 * places - levels
+    multiples[~queries.any(axis=1)] = 0
+    return multiples, steps
 
 
 def rounded_penalties(penalty: Array, step: float) -> Array:

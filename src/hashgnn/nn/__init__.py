@@ -1,4 +1,9 @@
 """Neural networks: encoders, hash layers, relaxations and losses. Needs torch."""
+# ruff: noqa: E402 - torch must be known to be there first, and loaded with threads that wait passively
+
+from hashgnn._extras import require
+
+require("torch", extra="train", purpose="hashgnn.nn")
 
 from hashgnn.nn._sparse import from_scipy as sparse_from_scipy
 from hashgnn.nn._sparse import times as sparse_times

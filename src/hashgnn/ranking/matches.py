@@ -62,6 +62,19 @@ class Matches:
             np.concatenate(distances) if len(distances) == len(parts) else None,
         )
 
+    def padded(self, k: int) -> Matches:
+        """Return the same results with padding up to ``k`` columns; as they are where there are as many."""
+        more = k - self.k
+        if more <= 0:
+            return self
+        columns = ((0, 0), (0, more))
+        return Matches(
+            np.pad(self.positions, columns, constant_values=-1),
+            np.pad(self.scores, columns, constant_values=-np.inf),
+            self.counts,
+            None if self.distances is None else np.pad(self.distances, columns, constant_values=-1),
+        )
+
     @property
     def k(self) -> int:
         """Results that were requested of each query."""

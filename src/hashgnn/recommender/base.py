@@ -56,7 +56,7 @@ class Recommender(ABC):
         ----------
         user_ids : list of n ids
         k : int, default=10
-            Results a user, at most the number of items.
+            Results a user. More than there are items is cut to their number, with a warning.
         search : str, default="hierarchical"
             A search way of :attr:`search_ways`.
         filter_seen : bool, default=True
@@ -92,7 +92,7 @@ class Recommender(ABC):
         Warns
         -----
         ResultWarning
-            If nothing is left to recommend to some users; their ``counts`` are 0.
+            If nothing is left to recommend to some users, whose ``counts`` are 0, or ``k`` was cut.
 
         Examples
         --------
@@ -175,6 +175,11 @@ class Recommender(ABC):
         ------
         UnknownIdError
             If an item is unknown.
+
+        Warns
+        -----
+        ResultWarning
+            If ``k`` is larger than the number of items, to which it is cut.
         """
 
     @abstractmethod

@@ -141,6 +141,8 @@ class HashGNN(BatchVerbs, Recommender):
         device : str, default="auto"
             ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         n_threads : int, optional
+            Threads of torch on the CPU; ``None`` takes as many as the size of a step can use
+            (:class:`~hashgnn.runs.RunOptions`).
         rng : int, numpy Generator or None
             With the same seed, device and thread count, two fits are equal.
         progress : bool, optional

@@ -23,7 +23,7 @@ MODEL, HISTORY, POPULAR = 0, 1, 2
 SOURCES = ("model", "history", "popular")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EncodedEntities(EmbeddedCodes):
     """Codes and embeddings of some users or items, trained or folded in.
 

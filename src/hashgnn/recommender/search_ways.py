@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn._types import Array
-from hashgnn.errors import ArtifactDamagedError, ParameterError
+from hashgnn.errors import ArtifactDamagedError, ParameterError, ResultWarning
 from hashgnn.fold_in import HashMap
 from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
 from hashgnn.index.scores import (
@@ -76,7 +77,12 @@ class SearchWays:
         return tuple(way for way in SEARCH_WAYS if way != "biased" or self._bias is not None)
 
     def options(self, k: int, search: str, oversampling: int = 5, n_threads: int = 1) -> SearchOptions:
-        """Check the options of a request.
+        """Check the options of a request; ``k`` is cut to what there is to choose from.
+
+        Warns
+        -----
+        ResultWarning
+            If ``k`` was larger.
 
         Raises
         ------
@@ -95,9 +101,13 @@ class SearchWays:
             )
         size = check_int("k", k, minimum=1)
         if size > len(self):
-            raise ParameterError(f"k must be at most {len(self)}, what there is to choose from, got {size}")
+            warnings.warn(
+                f"k is {size}, and there are {len(self)} to choose from; no list is longer than that",
+                ResultWarning,
+                stacklevel=3,
+            )
         return SearchOptions(
-            k=size,
+            k=min(size, len(self)),
             search=search,
             oversampling=check_int("oversampling", oversampling, minimum=1),
             n_threads=check_int("n_threads", n_threads, minimum=1),

@@ -25,7 +25,9 @@ class RunOptions:
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``: CUDA where there is one.
     n_threads : int or None, default=None
-        Threads of torch on the CPU; ``None`` takes the processors that this process may use.
+        Threads of torch on the CPU. ``None`` takes one for each 250,000 floats of the largest matrix of a step,
+        at most the processors that this process may use: those that it is bound to, the quota of its container,
+        ``OMP_NUM_THREADS``.
     progress : bool or None, default=None
         ``False`` prints nothing; otherwise stderr gets a bar on a terminal, and lines where it is none.
     checkpoint_dir : str, Path or None, default=None

@@ -16,7 +16,7 @@ from hashgnn.fold_in import FoldIn, HashProjection
 from hashgnn.state.side import Side
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ModelState:
     """A fitted model as arrays and maps: what training makes, an artifact keeps and a search needs.
 
@@ -71,6 +71,12 @@ class ModelState:
         if self.users.bias is not None:
             raise ParameterError("users.bias must be None: only items have a bias")
         _check_seen(self.seen, (self.n_users, self.n_items))
+
+    def __repr__(self) -> str:
+        return (
+            f"ModelState(n_users={self.n_users}, n_items={self.n_items}, n_bits={self.n_bits}, dim={self.dim}, "
+            f"encoder={self.config.encoder.name!r})"
+        )
 
     @property
     def n_users(self) -> int:

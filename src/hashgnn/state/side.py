@@ -16,7 +16,7 @@ from hashgnn.state.indexed_codes import IndexedCodes
 _BLOCK_ROWS = 65536
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Side:
     """The users or the items of a model: a row is one of them, in the order of ``ids``.
 
@@ -63,6 +63,11 @@ class Side:
             raise ParameterError(f"embeddings must have one row per id, {n}, got {self.embeddings.shape}")
         if self.bias is not None and len(self.bias) != n:
             raise ParameterError(f"bias must have one value per id, {n}, got {len(self.bias)}")
+
+    def __repr__(self) -> str:
+        return (
+            f"Side(n={len(self)}, n_bits={self.codes.n_bits}, dim={self.dim}, bias={self.bias is not None})"
+        )
 
     @property
     def index(self) -> HammingIndex | InvertedFile | None:

@@ -174,11 +174,18 @@ class RecommenderContract(ABC):
             recs = model.recommend_for_history([items[:4]], k=24, search=way, oversampling=24)
             assert set(recs.lists()[0]) == set(items[4:])
 
+    def test_more_results_than_there_are_items_are_all_items_and_a_warning(self) -> None:
+        model = self.make(interactions_of("str"))
+        user = model.user_ids.tolist()[0]
+        with pytest.warns(ResultWarning, match="k is 25, and there are 24 to choose from"):
+            cut = model.recommend([user], k=25, filter_seen=False, search="float")
+        assert cut.lists() == model.recommend([user], k=24, filter_seen=False, search="float").lists()
+        assert cut.ids.shape == (1, 24)
+
     def test_bad_arguments_are_named(self) -> None:
         model = self.make(interactions_of("str"))
         user = model.user_ids.tolist()[0]
         for settings, said in (
-            ({"k": 25}, "k must be at most 24"),
             ({"k": 0}, "k must be an integer >= 1, got 0"),
             ({"search": "fast"}, "search must be one of 'hamming'"),
             (

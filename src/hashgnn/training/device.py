@@ -13,18 +13,26 @@ import torch
 
 from hashgnn._checks import check_int
 from hashgnn._locks import held
+from hashgnn._processors import available_processors
 from hashgnn.errors import ParameterError
 from hashgnn.runs import RunOptions
 from hashgnn.training.callbacks import RunLog
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+_FLOATS_OF_THREAD = 250_000  # measured: benchmarks/training_threads.py
 
 
 @contextmanager
-def prepared(options: RunOptions) -> Iterator[tuple[torch.device, int]]:
+def prepared(options: RunOptions, step_floats: int) -> Iterator[tuple[torch.device, int]]:
     """Check what a run needs before any work is done, and set it up inside the block.
 
     A folder for checkpoints belongs to one run at a time: its lock is held inside the block.
+
+    Parameters
+    ----------
+    options : RunOptions
+    step_floats : int
+        Floats of the largest matrix of a step.
 
     Yields
     ------
@@ -37,7 +45,7 @@ def prepared(options: RunOptions) -> Iterator[tuple[torch.device, int]]:
         RunLog.create(options.log_path)
     with (
         _held(options.checkpoint_dir),
-        threads(options.n_threads) as count,
+        threads(options.n_threads, step_floats) as count,
         reused_memory(),
         repeatable(device),
     ):
@@ -67,13 +75,18 @@ def resolve_device(device: str) -> torch.device:
 
 
 @contextmanager
-def threads(n_threads: int | None) -> Iterator[int]:
+def threads(n_threads: int | None, step_floats: int) -> Iterator[int]:
     """Set torch's thread count inside the block and put the former one back; yields the count.
 
-    ``None`` takes the processors this process may use, which a container often limits.
+    ``None`` takes as many as the work can use: one for each 250,000 of ``step_floats``, at most the
+    processors that this process may use. A step of fewer floats is over before a second thread has begun.
+    The count depends on data, settings and machine, never on what else runs, as sums of another count round
+    differently.
     """
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = available if n_threads is None else check_int("n_threads", n_threads, minimum=1)
+    if n_threads is None:
+        count = max(1, min(available_processors(), step_floats // _FLOATS_OF_THREAD))
+    else:
+        count = check_int("n_threads", n_threads, minimum=1)
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -26,6 +26,7 @@ from hashgnn.training.hash_model import HashModel
 from hashgnn.training.initial_parameters import InitialParameters
 from hashgnn.training.loop import run_loop
 from hashgnn.training.objectives import build_objective
+from hashgnn.training.step_size import floats_of_step
 from hashgnn.training.validation import Validator, code_scorer
 
 # The places of the stages among the streams derived from the seed.
@@ -89,9 +90,15 @@ def train(
         None if features is None else features.design_matrix(ids)
         for features, ids in ((user_features, interactions.user_ids), (item_features, interactions.item_ids))
     ]
-    with prepared(options) as (device, n_threads):
+    step_floats = floats_of_step(config, interactions.n_users, interactions.n_items)
+    with prepared(options, step_floats) as (device, n_threads):
         graph = BipartiteGraph.from_interactions(fitted)
         view = graph_view(graph, columns).to(device)
+        validator: Validator[HashModel] | None = None
+        if valid is not None and len(valid):
+            validator = Validator(
+                fitted, valid, validation.metric, lambda m: code_scorer(m, view), max_users=_MAX_VALIDATED
+            )
         built = config if initial is None else config.replace(warm_start=False)
         model = build_model(graph, view, built, _rng.derive(seed, _BUILD_STREAM)).to(device)
         lineage = {}
@@ -100,11 +107,6 @@ def train(
             lineage = {"lineage": dict(initial.lineage)}
         objective_rng = _rng.derive(seed, _OBJECTIVE_STREAM)
         objective = build_objective(graph, view, config, objective_rng, options.progress)
-        validator: Validator[HashModel] | None = None
-        if valid is not None and len(valid):
-            validator = Validator(
-                fitted, valid, validation.metric, lambda m: code_scorer(m, view), max_users=_MAX_VALIDATED
-            )
         run = Run(
             name="training",
             config=config.to_dict(),

@@ -13,7 +13,9 @@ from torch.nn import functional
 
 from hashgnn._types import Array
 from hashgnn.data import Interactions
-from hashgnn.evaluation import evaluate
+from hashgnn.evaluation.held_out import held_out
+from hashgnn.evaluation.measurement import measure
+from hashgnn.evaluation.metrics import parse_metrics, warn_beyond
 from hashgnn.nn import Encoder, GraphView
 from hashgnn.training.hash_model import HashModel
 
@@ -66,11 +68,25 @@ class Validator(Generic[Module]):
     train, valid : Interactions
         Over the same ids; ``valid`` is not empty.
     metric : str
-        Such as ``"recall@20"``; the cut is at most the number of items.
+        Such as ``"recall@20"``.
     scorer_of : callable
         Returns the scorer of a model.
     max_users : int
         Of more users with held-out items, every n-th is taken.
+
+    Raises
+    ------
+    ParameterError
+        If the metric is unknown, or its cut is beyond both the catalogue and 1,000.
+    DataError
+        If no user has a held-out item that is not in ``train``.
+
+    Warns
+    -----
+    ResultWarning
+        If the metric is cut beyond the catalogue.
+    DataWarning
+        If held-out interactions are also in ``train``.
     """
 
     def __init__(
@@ -84,25 +100,19 @@ class Validator(Generic[Module]):
     ) -> None:
         users = np.unique(valid.user_index)
         chosen = users[:: max(1, -(-len(users) // max_users))]
-        self._train = train
-        self._valid = valid.subset(np.isin(valid.user_index, chosen))
-        self._metric, self._scorer_of = metric, scorer_of
+        self._given = held_out(train, valid.subset(np.isin(valid.user_index, chosen)))
+        self._metrics = parse_metrics([metric], n_items=self._given.n_items)
+        warn_beyond(self._metrics, self._given.n_items)
+        self._scorer_of = scorer_of
 
     def __call__(self, model: Module) -> dict[str, float]:
         """Return the metric of the first search way by its name, and of each other way as ``WAY NAME``."""
         scorer = self._scorer_of(model)
-        report = evaluate(
-            scorer,
-            self._train,
-            self._valid,
-            metrics=[self._metric],
-            n_bootstrap=0,
-            n_timed=0,
-            progress=False,
-        )
+        report = measure(scorer, self._given, self._metrics, n_bootstrap=0, n_timed=0, progress=False)
         first, *others = scorer.search_ways
-        found = {self._metric: report.metrics[first][self._metric]}
-        return found | {f"{way} {self._metric}": report.metrics[way][self._metric] for way in others}
+        name = str(self._metrics[0])
+        found = {name: report.metrics[first][name]}
+        return found | {f"{way} {name}": report.metrics[way][name] for way in others}
 
 
 def code_scorer(model: HashModel, view: GraphView) -> VectorScorer:

@@ -11,6 +11,7 @@ from typing import Any
 from hashgnn import _rng
 from hashgnn._checks import check_float, check_int
 from hashgnn._extras import require
+from hashgnn._printing import ShortRepr
 from hashgnn._progress import progress as progress_bar
 from hashgnn.config import ModelConfig, save_recipe
 from hashgnn.data import Interactions, split
@@ -56,8 +57,8 @@ class TrialResult:
     epochs: int
 
 
-@dataclass(frozen=True)
-class TuneResult:
+@dataclass(frozen=True, repr=False)
+class TuneResult(ShortRepr):
     """The outcome of a study.
 
     Attributes

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hashgnn.benchmarking.quality import load_data_set
+from hashgnn.benchmarking.quality import SUITES, data_sets, load_data_set
+from hashgnn.data import read_interactions
+from hashgnn.data.datasets import LoadedDataset
+from hashgnn.data.datasets.catalogue import DATASETS
 from hashgnn.errors import DataError, ParameterError
 
 
@@ -64,3 +67,23 @@ def test_a_folder_without_interactions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: holds no train\.\* and test\.\*, or interactions\.\*"):
         load_data_set("empty", tmp_path)
+
+
+def test_every_set_of_a_suite_can_be_had_where_there_is_no_folder(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[str] = []
+
+    def published(name: str, **options: object) -> LoadedDataset:
+        wanted.append(name)
+        assert name in DATASETS
+        rows = read_interactions(files / "train.parquet")
+        return LoadedDataset(name, rows, None, None, None, "a shelf", "none")
+
+    monkeypatch.delenv("HASHGNN_DATA", raising=False)
+    monkeypatch.setattr(data_sets, "fetch", published)
+    for suite in SUITES.values():
+        assert [load_data_set(name).name for name in suite.data] == list(suite.data)
+    assert set(wanted) == {"movielens-1m"}
+    assert load_data_set("ml-100k").source.startswith("a shelf")
+    assert wanted[-1] == "movielens-100k"

@@ -109,7 +109,8 @@ def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(MissingExtraError) as caught:
         read_interactions("s3://shop/e.csv")
     assert str(caught.value) == (
-        'reading s3://shop/e.csv needs the package fsspec; install it with: pip install "hashgnn[cloud]"'
+        "reading s3://shop/e.csv needs the package fsspec, of the extra cloud; install it with: "
+        'pip install "aiohttp>=3.9" "fsspec>=2024.6"'
     )
 
 

@@ -22,6 +22,8 @@ _WHOLE = "interactions"
 _TEST_SHARE = 0.2
 _SPLIT_SEED = 0
 FOLDER_VARIABLE = "HASHGNN_DATA"
+# The short names, which the suites use too, of sets that their publishers have.
+_SHORT = {"ml-100k": "movielens-100k", "ml-1m": "movielens-1m"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,8 @@ def load_data_set(text: str, folder: str | Path | None = None, *, progress: bool
         ``NAME``: the folder of that name under ``folder``, with its files of training and test interactions
         (``train.*`` and ``test.*``, or ``X_train.*`` and ``X_test.*``), or one file ``interactions.*``, of
         which a fifth of each user's rows, drawn with seed 0, is the test part; where there is no such folder,
-        a public data set that :func:`hashgnn.data.datasets.fetch` knows. ``NAME/X`` chooses one of several
+        a public data set that :func:`hashgnn.data.datasets.fetch` knows (``ml-1m`` is short for
+        ``movielens-1m``, ``ml-100k`` for ``movielens-100k``). ``NAME/X`` chooses one of several
         splits. ``NAME=TRAIN,TEST`` and ``NAME=FILE`` take files in any format that
         :func:`~hashgnn.data.read_interactions` reads.
     folder : path or None, default=None
@@ -88,8 +91,9 @@ def load_data_set(text: str, folder: str | Path | None = None, *, progress: bool
     place = None if root is None else Path(root) / _checked_name(name)
     if place is not None and place.is_dir():
         return _of_folder(text, place, chosen)
-    if name in DATASETS and not chosen:
-        return _published(name, progress)
+    published = _SHORT.get(name, name)
+    if published in DATASETS and not chosen:
+        return _published(name, published, progress)
     where = f"{FOLDER_VARIABLE} is not set" if place is None else f"there is no folder {place}"
     raise ParameterError(
         f"data must be a folder under {FOLDER_VARIABLE}, NAME=TRAIN,TEST or one of "
@@ -152,8 +156,8 @@ def _halved(name: str, interactions: Interactions, source: str) -> DataSet:
     return DataSet(name, train, test, f"{source}, a fifth of each user's rows held out, seed {_SPLIT_SEED}")
 
 
-def _published(name: str, progress: bool | None) -> DataSet:
-    found = fetch(name, progress=progress)
+def _published(name: str, published: str, progress: bool | None) -> DataSet:
+    found = fetch(published, progress=progress)
     if found.train is None or found.test is None:
         return _halved(name, found.interactions, found.source)
     return DataSet(name, found.train, found.test, found.source)

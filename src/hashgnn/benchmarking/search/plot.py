@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn._extras import require
-from hashgnn._files import atomic_file
+from hashgnn._files import atomic_file, check_writable_file
 from hashgnn.benchmarking.search.benchmark import ENGINES
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
 from hashgnn.benchmarking.search.index_recall import HELD_OUT_K
@@ -30,6 +30,7 @@ def check_plot(path: Path) -> None:
     require("matplotlib", extra="plots", purpose="a plot")
     if path.suffix not in (".png", ".svg"):
         raise ParameterError(f"plot must be a .png or .svg file, got {str(path)!r}")
+    check_writable_file(path)
 
 
 def plot_search(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "") -> None:

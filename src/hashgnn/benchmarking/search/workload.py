@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hashgnn._printing import ShortRepr
 from hashgnn._rng import as_generator
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
@@ -21,8 +22,8 @@ _ITEMS_A_CLUSTER = 1000
 _SPREAD = 0.4
 
 
-@dataclass(frozen=True, eq=False)
-class Workload:
+@dataclass(frozen=True, eq=False, repr=False)
+class Workload(ShortRepr):
     """Items and queries, as floats and as codes.
 
     Attributes

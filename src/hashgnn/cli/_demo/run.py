@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn import __version__
+from hashgnn._extras import check_extra
+from hashgnn._files import check_writable_file
 from hashgnn.cli._demo.people import choose_people, compare
 from hashgnn.cli._demo.source import GENERATED_PREFIX, as_implicit, load_source
 from hashgnn.cli._output import Output
@@ -16,6 +18,7 @@ from hashgnn.data import split
 from hashgnn.evaluation import evaluate, sample_distances
 from hashgnn.evaluation.report import Example, Recommended, ReportContent, write_report
 from hashgnn.recommender import HashGNN
+from hashgnn.runs import Callback, Run
 
 _METRICS = ["recall@20", "ndcg@20"]
 _HELD_OUT = 0.2
@@ -23,13 +26,19 @@ _SEED = 0
 _SHOWN_WAY = "hierarchical"
 
 
-def run_demo(output: Path, out: Output, *, offline: bool) -> None:
-    """Fetch or generate, split, train, evaluate, recommend, save, and write the report."""
+def run_demo(output: Path, out: Output, *, offline: bool, threads: int | None) -> None:
+    """Fetch or generate, split, train, evaluate, recommend, save, and write the report.
+
+    What the end needs is checked before anything begins.
+    """
     started = time.perf_counter()
     RunFolder(output / "model").check(overwrite=True, resume=False)
+    check_writable_file(output / "report.html")
+    check_extra("torch", extra="train", purpose="the demo")
     source = load_source(out, offline=offline)
     if source.is_generated:
         out = out.with_prefix(GENERATED_PREFIX)
+    plots = out.can_plot("the report will have no plots")
     rated = source.interactions
     out.note(
         f"{source.name}: {len(rated):,} interactions of {rated.n_users:,} users and {rated.n_items:,} items, "
@@ -40,13 +49,20 @@ def run_demo(output: Path, out: Output, *, offline: bool) -> None:
         f"held out: the last fifth of each user's interactions, {len(test):,}; training on {len(train):,}"
     )
     with out.warnings_as_notes():
-        model = HashGNN().fit(as_implicit(train), rng=_SEED, progress=out.progress)
+        model = HashGNN().fit(
+            as_implicit(train),
+            rng=_SEED,
+            n_threads=threads,
+            progress=out.progress,
+            callbacks=[_EpochNotes(out)] if out.progress is False else [],
+        )
         trained = model.state_.training
         out.note(f"trained {trained['epochs']} epochs in {trained['seconds']:.1f} seconds")
         result = evaluate(model, train.csr, test.csr, metrics=_METRICS, rng=_SEED, progress=out.progress)
     people = compare(model, choose_people(train, test, rng=_SEED), train, test, source.titles, _SHOWN_WAY)
     model.save(output / "model", overwrite=True)
-    write_report(output / "report.html", _content(source, model, train, test, result, people))
+    content = _content(source, model, train, test, result, people)
+    write_report(output / "report.html", content, plots=plots)
     seconds = time.perf_counter() - started
     if out.as_json:
         out.document(
@@ -64,6 +80,19 @@ def run_demo(output: Path, out: Output, *, offline: bool) -> None:
     out.line()
     out.line(f"model: {output / 'model'}   report: {output / 'report.html'}   {seconds:.0f} seconds in all")
     out.line(f"next: hashgnn recommend {output / 'model'} --users {people[0]['user_id']} -k 10")
+
+
+class _EpochNotes(Callback):
+    """A note an epoch where the library, whose lines have no prefix, is silent."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Say what the progress report would."""
+        from hashgnn.training.callbacks.progress_report import epoch_line
+
+        self._out.note(epoch_line(run))
 
 
 def _print(out: Output, result: Any, people: list[dict[str, Any]]) -> None:

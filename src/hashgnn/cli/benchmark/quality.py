@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._files import check_writable
 from hashgnn.cli._options import Debug, Json, Quiet, chosen_settings, comma_list, integer_list, limit_threads
 from hashgnn.cli._output import Output
 from hashgnn.cli._signals import stop_explained
@@ -163,6 +164,8 @@ def quality(
     named = [method.name for method in plan.methods]
     reference_method = reference or (chosen.reference if chosen.reference in named else named[0])
     _known("--reference", reference_method, named)
+    check_writable(folder / "cells")
+    no_plots = no_plots or not out.can_plot("no plots are drawn")
     failed: list[dict[str, str]] = []
 
     def note_failed(cell: Any, error: Exception) -> None:

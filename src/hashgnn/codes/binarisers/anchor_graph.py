@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from hashgnn._checks import check_int
+from hashgnn._printing import ShortRepr
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.codes.binarisers._anchors import k_means, nearest_weights, squared_distances
@@ -20,8 +21,8 @@ _ANCHORS = 300  # as in the paper's experiments
 _SAMPLE_ROWS = 20000  # more change neither the anchors nor their spread much
 
 
-@dataclass(frozen=True, eq=False)
-class AnchorGraphBinariser(Binariser):
+@dataclass(frozen=True, eq=False, repr=False)
+class AnchorGraphBinariser(ShortRepr, Binariser):
     """Signs of eigenvectors of ``Z Λ⁻¹ Zᵀ``, where Z says how much each row belongs to its nearest anchors.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from hashgnn._checks import check_bits, check_matrix
+from hashgnn._printing import ShortRepr
 from hashgnn._rng import RngLike
 from hashgnn._types import Array
 from hashgnn.codes.binary_codes import BinaryCodes
@@ -80,8 +81,8 @@ class Binariser(ABC):
         return BinaryCodes.from_signs(self.project(embeddings))
 
 
-@dataclass(frozen=True, eq=False)
-class LinearBinariser(Binariser):
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearBinariser(ShortRepr, Binariser):
     """A binariser of the form ``sign((x - offset) @ matrix)``.
 
     Attributes

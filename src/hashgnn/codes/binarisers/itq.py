@@ -14,7 +14,7 @@ from hashgnn.codes.binarisers._spectra import principal_axes, random_rotation
 from hashgnn.codes.binarisers.base import LinearBinariser, check_fit
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ItqBinariser(LinearBinariser):
     """Signs of the rotated principal components, the rotation fitted by alternation.
 

@@ -12,7 +12,7 @@ from hashgnn._types import Array
 from hashgnn.codes.binarisers.base import LinearBinariser, check_fit
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LshBinariser(LinearBinariser):
     """One bit per random hyperplane through the origin: the side on which a row lies.
 

@@ -14,7 +14,7 @@ from hashgnn.codes.binarisers.base import LinearBinariser, check_fit
 from hashgnn.errors import ParameterError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SignBinariser(LinearBinariser):
     """One bit per coordinate: its sign.
 
@@ -38,7 +38,7 @@ class SignBinariser(LinearBinariser):
         return cls(np.zeros(width, np.float32), np.eye(width, dtype=np.float32))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PcaSignBinariser(LinearBinariser):
     """One bit per principal axis: the side of the mean on which a row lies."""
 

@@ -7,14 +7,15 @@ from typing import Self
 
 import numpy as np
 
+from hashgnn._printing import ShortRepr
 from hashgnn._rng import RngLike
 from hashgnn._types import Array
 from hashgnn.codes.binarisers._spectra import principal_axes
 from hashgnn.codes.binarisers.base import Binariser, check_fit
 
 
-@dataclass(frozen=True, eq=False)
-class SpectralBinariser(Binariser):
+@dataclass(frozen=True, eq=False, repr=False)
+class SpectralBinariser(ShortRepr, Binariser):
     """Bits ``sign(cos(k π (v_j - a_j) / (b_j - a_j)))`` over principal components v, for chosen pairs (j, k).
 
     Were the components uniform over the box ``[a_j, b_j]``, these cosines would be the eigenfunctions of

@@ -23,13 +23,13 @@ _FIGURE = 12  # characters that fit into the room of one figure
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def render(content: ReportContent) -> str:
+def render(content: ReportContent, *, plots: bool) -> str:
     """Return the whole page.
 
     Raises
     ------
     MissingExtraError
-        If matplotlib is not installed.
+        If matplotlib is not installed and there are plots.
     """
     title = content.title + (" (generated data)" if content.generated else "")
     head = join(
@@ -43,7 +43,7 @@ def render(content: ReportContent) -> str:
     sections = [
         _results(content),
         _comparisons(content),
-        _plots(content),
+        _plots(content) if plots else Html(""),
         _beyond(content),
         _segments(content),
         _examples(content.examples, content.generated),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hashgnn._printing import ShortRepr
 from hashgnn.codes import CodeHealth
 from hashgnn.evaluation.distances import DistanceSample
 from hashgnn.evaluation.evaluation_result import EvaluationResult
@@ -41,8 +42,8 @@ class Example:
     held_out: Sequence[str] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class ReportContent:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReportContent(ShortRepr):
     """The contents of a report. Empty parts are left out of the page.
 
     Attributes

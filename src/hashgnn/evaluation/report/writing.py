@@ -9,7 +9,7 @@ from hashgnn.evaluation.report._page import render
 from hashgnn.evaluation.report.content import ReportContent
 
 
-def write_report(path: str | Path, content: ReportContent) -> None:
+def write_report(path: str | Path, content: ReportContent, *, plots: bool = True) -> None:
     """Write a report as one HTML file that loads nothing from anywhere.
 
     The file appears whole or not at all, and replaces one that is there.
@@ -18,14 +18,16 @@ def write_report(path: str | Path, content: ReportContent) -> None:
     ----------
     path : str or Path
     content : ReportContent
+    plots : bool, default=True
+        Draw the plots; ``False`` leaves them out and needs no matplotlib.
 
     Raises
     ------
     MissingExtraError
-        If matplotlib, of the extra ``plots``, is not installed.
+        If matplotlib, of the extra ``plots``, is not installed and plots are wanted.
     StorageError
         If the file cannot be written.
     """
-    page = render(content)
+    page = render(content, plots=plots)
     with atomic_file(Path(path)) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from hashgnn._checks import check_float, check_int
+from hashgnn._printing import ShortRepr
 from hashgnn._rng import RngLike
 from hashgnn._types import Array
 from hashgnn.graph.backend import CPU, Backend
@@ -21,8 +22,8 @@ _TOLERANCE = 1e-3  # of the response on the high frequencies, whose largest valu
 _NARROWEST = 1e-3  # width of the band that is left to the polynomial, at least
 
 
-@dataclass(frozen=True)
-class ChebyshevFilter(GraphFilter):
+@dataclass(frozen=True, repr=False)
+class ChebyshevFilter(ShortRepr, GraphFilter):
     """ChebyCF: ``r D^-beta (h(P) + alpha V V') D^beta`` for a history row ``r``, with ``P = S'S``.
 
     ``S`` is the normalised user-item matrix, ``V`` its leading right singular vectors, and D the items'

@@ -10,6 +10,7 @@ import numpy as np
 
 from hashgnn._checks import check_int
 from hashgnn._components import TEACHERS
+from hashgnn._printing import ShortRepr
 from hashgnn._progress import progress
 from hashgnn._registry import imported
 from hashgnn._rng import RngLike, as_generator
@@ -26,8 +27,8 @@ _WEIGHTS = (0.2, 0.05, 1.0, 3.0)  # of the ideal low pass, the authors' first
 _N_TRIED = 2 * len(_WEIGHTS) + 2 + 3
 
 
-@dataclass(frozen=True)
-class FilterChoice:
+@dataclass(frozen=True, repr=False)
+class FilterChoice(ShortRepr):
     """A filter fitted on a whole graph, and the recall by which it was chosen.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._checks import check_float
+from hashgnn._printing import ShortRepr
 from hashgnn._rng import RngLike
 from hashgnn._types import Array
 from hashgnn.graph.backend import CPU, Backend
@@ -17,8 +18,8 @@ from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
 
 
-@dataclass(frozen=True)
-class SpectralFilter(GraphFilter):
+@dataclass(frozen=True, repr=False)
+class SpectralFilter(ShortRepr, GraphFilter):
     """GF-CF: a linear graph filter plus ``alpha`` times an ideal low-pass filter.
 
     A user with history row ``r`` gets the scores ``r (S'S + alpha Di^-1/2 V V' Di^1/2)``, where ``S`` is

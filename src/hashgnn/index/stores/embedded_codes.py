@@ -11,7 +11,7 @@ from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EmbeddedCodes:
     """Codes with an embedding each: the queries and the entries of a :class:`HierarchicalIndex`.
 
@@ -52,6 +52,11 @@ class EmbeddedCodes:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(n={len(self)}, n_bits={self.n_bits}, dim={np.shape(self.embeddings)[1]})"
+        )
 
     def __getitem__(self, rows: slice | Array) -> EmbeddedCodes:
         return EmbeddedCodes(self.codes[rows], self.embeddings[rows])

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import ExitStack
 
 from hashgnn._progress import Advance
 from hashgnn._progress import progress as progress_bar
 from hashgnn.runs import Callback, Run
 
-_SECONDS_BETWEEN_LINES = 10.0
-
 
 class ProgressReport(Callback):
     """Report to stderr: a bar on a terminal, lines elsewhere.
 
-    Where stderr is no terminal, the end of an epoch is reported if ten seconds have passed since the run
-    began or since the last line. A summary comes at the end.
+    Where stderr is no terminal, each epoch is a line. A summary comes at the end.
     """
 
     def __init__(self) -> None:
         self._bar = ExitStack()
         self._advance: Advance | None = None
-        self._last_line = 0.0
 
     def on_start(self, run: Run) -> None:
         """Show the bar, as far as a resumed run has come."""
-        self._last_line = time.perf_counter()
         if sys.stderr.isatty():
             self._advance = self._bar.enter_context(progress_bar(run.name, run.n_epochs * run.n_steps))
             self._advance(run.global_step)
@@ -39,14 +33,10 @@ class ProgressReport(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         """Show the loss, and the metric where the epoch was validated."""
-        note = f"loss {run.metrics['loss']:.4f}"
-        if run.metric is not None and run.metric in run.metrics:
-            note += f", {run.metric} {run.metrics[run.metric]:.4f}"
         if self._advance is not None:
-            self._advance(0, note=note)
-        elif time.perf_counter() - self._last_line >= _SECONDS_BETWEEN_LINES:
-            self._last_line = time.perf_counter()
-            _print(f"{run.name}: epoch {run.epoch} of {run.n_epochs}, {note}, {run.seconds:.0f} seconds")
+            self._advance(0, note=_figures(run))
+        else:
+            _print(epoch_line(run))
 
     def on_end(self, run: Run) -> None:
         """Remove the bar, or print the summary."""
@@ -59,6 +49,18 @@ class ProgressReport(Callback):
     def on_error(self, run: Run, error: BaseException) -> None:
         """Remove the bar."""
         self._bar.close()
+
+
+def epoch_line(run: Run) -> str:
+    """Return the line of the epoch that has just ended."""
+    return f"{run.name}: epoch {run.epoch} of {run.n_epochs}, {_figures(run)}, {run.seconds:.1f} seconds"
+
+
+def _figures(run: Run) -> str:
+    figures = f"loss {run.metrics['loss']:.4f}"
+    if run.metric is not None and run.metric in run.metrics:
+        figures += f", {run.metric} {run.metrics[run.metric]:.4f}"
+    return figures
 
 
 def _print(line: str) -> None:

@@ -22,9 +22,8 @@ from hashgnn.training.hash_model import HashModel
 from hashgnn.training.objectives.base import StepPosition
 from hashgnn.training.objectives.code_penalty import code_penalty
 from hashgnn.training.objectives.teacher import build_teacher
+from hashgnn.training.step_size import users_per_step
 from hashgnn.training.torch_backend import backend_of
-
-_SMALLEST_BATCH = 8
 
 Pairs = tuple[torch.Tensor, torch.Tensor]
 
@@ -104,8 +103,7 @@ class UserObjective:
         if isinstance(encoder, History) and settings.observed_target != "all":
             self._left_out = encoder.history_dropout
         self._users = np.flatnonzero(graph.user_degrees)
-        smaller = max(_SMALLEST_BATCH, len(self._users) // settings.min_steps)
-        self._batch_size = min(config.optimizer.batch_size, smaller)
+        self._batch_size = users_per_step(config, len(self._users))
         self._items = torch.arange(graph.n_users, graph.n_nodes, device=view.device)
         # Where bfloat16 is emulated, or the catalogue small, single precision is the faster one.
         self._workspace = SoftmaxWorkspace() if has_fast_bfloat16(view.device) else None
