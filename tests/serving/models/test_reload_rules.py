@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -283,3 +284,8 @@ def test_a_version_whose_tables_are_not_finite_does_not_take_over(versions: Path
     sign_file(versions / "v2", file.name)
     with pytest.raises(ArtifactError, match="users.embeddings must be finite, got NaN or infinity in row 7"):
         open_version(versions / "v2")
+
+
+def test_a_refusal_can_be_sent_to_another_process() -> None:
+    sent = pickle.loads(pickle.dumps(VersionRefusedError("v2 is refused, because", Refusal.IDS)))
+    assert (str(sent), sent.refusal) == ("v2 is refused, because", Refusal.IDS)
