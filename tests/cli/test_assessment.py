@@ -43,7 +43,7 @@ def test_a_model_is_printed_next_to_its_baselines(run, files):
         "popularity",
         "itemknn",
         "gini@5",
-        "paired tests over the same users",
+        "p-values of paired tests over the same users",
         "recall@5 by history of users",
     ):
         assert part in out

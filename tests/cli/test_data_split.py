@@ -92,3 +92,11 @@ def test_an_earlier_split_is_replaced_only_where_asked(run, events, tmp_path):
     assert "pass --overwrite to replace it" in err
     assert (tmp_path / "parts" / "test.parquet").read_bytes() == before
     assert run(*arguments, "--overwrite")[0] == 0
+
+
+def test_a_row_that_is_wrong_is_named_with_its_file(run, tmp_path):
+    (tmp_path / "events.csv").write_text("user,item\na,1\n,2\nb,3\n")
+    code, _, err = run("data", "split", tmp_path / "events.csv", "-o", tmp_path / "parts", "--random", "0.5")
+    assert code == 2
+    assert err.strip() == f"hashgnn: {tmp_path / 'events.csv'}: user is empty in row 2"
+    assert not (tmp_path / "parts").exists()

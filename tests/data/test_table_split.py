@@ -10,7 +10,7 @@ import pytest
 
 from hashgnn._files import sha256_file
 from hashgnn.data import Interactions, split, split_table, write_split
-from hashgnn.errors import DataError, ParameterError
+from hashgnn.errors import DataError, DataWarning, ParameterError
 
 DAY = 86_400
 
@@ -242,3 +242,25 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises((RuntimeError, OSError)):
         write_split(tmp_path / "parts", made)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_row_that_is_wrong_is_named_as_it_was_given():
+    rows = {
+        "user": ["a", "b", "a", "b", ""],
+        "item": [1, 2, 3, 4, 5],
+        "time": ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"],
+        "event": ["view", "cart", "cart", "cart", "cart"],
+    }
+    with pytest.raises(DataError, match="user is empty in row 5"):
+        split_table(pa.table(rows), events=["cart"], since="2024-01-03")
+    wrong = {**rows, "user": ["a", "b", "a", "b", "a"], "time": [*rows["time"][:3], "soon", "2024-01-05"]}
+    with pytest.raises(DataError, match="time must be a number or an ISO 8601 time, got 'soon' in row 4"):
+        split_table(pa.table(wrong), events=["cart"], since="2024-01-03")
+
+
+def test_times_without_a_zone_are_said_once():
+    times = [f"2024-01-{day:02d}T00:00:00" for day in range(1, 11)]
+    table = pa.table({"user": [1, 2] * 5, "item": list(range(10)), "time": times})
+    with pytest.warns(DataWarning, match="no time zone") as caught:
+        split_table(table, "temporal", 0.2, valid_size=0, since="2024-01-02")
+    assert len(caught) == 1

@@ -19,7 +19,7 @@ from hashgnn.cli._options import (
     comma_list,
 )
 from hashgnn.cli._output import Output
-from hashgnn.errors import ParameterError
+from hashgnn.errors import DataError, ParameterError
 
 _HOW, _FILTERS = "How (one of these)", "Filters, before the split"
 
@@ -131,23 +131,27 @@ def split(
         raise ParameterError(f"--{method.replace('_', '-')} must be > 0 and < 1, got {share:g}")
     check_folder(output, overwrite=overwrite)
     with out.warnings_as_notes():
-        made = split_table(
-            read_table(file, format=file_format),
-            method,
-            share,
-            valid_size=valid,
-            user=user,
-            item=item,
-            timestamp=time,
-            event_column=event_column,
-            events=comma_list("--events", events) if events is not None else None,
-            since=since,
-            until=until,
-            user_k=user_k,
-            item_k=item_k,
-            unknown=unknown,
-            rng=seed,
-        )
+        table = read_table(file, format=file_format)
+        try:
+            made = split_table(
+                table,
+                method,
+                share,
+                valid_size=valid,
+                user=user,
+                item=item,
+                timestamp=time,
+                event_column=event_column,
+                events=comma_list("--events", events) if events is not None else None,
+                since=since,
+                until=until,
+                user_k=user_k,
+                item_k=item_k,
+                unknown=unknown,
+                rng=seed,
+            )
+        except DataError as error:
+            raise DataError(f"{file}: {error}") from None
     note = write_split(output, made, source=describe_source(file), overwrite=overwrite)
     if as_json:
         out.document({"path": output, **note})

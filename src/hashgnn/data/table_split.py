@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,13 @@ from hashgnn.data import _columns
 from hashgnn.data._moments import moment
 from hashgnn.data.interactions import Interactions
 from hashgnn.data.split import train_valid_test
-from hashgnn.errors import DataError, ParameterError
+from hashgnn.errors import DataError, DataWarning, ParameterError
 
 PARTS = ("train", "valid", "test")
-_RULE = "All rows of one user and one item are in one part: that of the latest of them."
+_RULE = (
+    "All rows of one user and one item are in one part: that of the latest of them. "
+    "First and last times are of these latest rows."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +120,20 @@ def split_table(
     role = _columns.resolve(names, user=user, item=item, timestamp=timestamp)
     role = {name: role[name] for name in ("user", "item", "timestamp")}
     filters: list[dict[str, Any]] = []
-    if events is not None or event_column is not None:
-        table = _of_events(table, event_column or "event", events, filters)
-    if since is not None or until is not None:
-        table = _of_period(table, role["timestamp"], since, until, filters)
-    used = [name for name in role.values() if name is not None]
-    interactions = Interactions.from_frame(
-        table.select(used), user=role["user"], item=role["item"], timestamp=role["timestamp"]
-    )
+    rows = np.arange(table.num_rows)
+    try:
+        if events is not None or event_column is not None:
+            kept = _of_events(table, event_column or "event", events, filters)
+            rows, table = rows[kept], table.filter(pa.array(kept))
+        if since is not None or until is not None:
+            kept = _of_period(table, role["timestamp"], since, until, filters)
+            rows, table = rows[kept], table.filter(pa.array(kept))
+        used = [name for name in role.values() if name is not None]
+        interactions = Interactions.from_frame(
+            table.select(used), user=role["user"], item=role["item"], timestamp=role["timestamp"]
+        )
+    except _columns.RowError as error:  # name the row of the table as it was given
+        raise _columns.RowError(int(rows[error.row]), error.problem) from None
     if user_k is not None or item_k is not None:
         interactions, table = _core(interactions, table, role, user_k, item_k, filters)
     parts = dict(
@@ -183,7 +193,7 @@ def _arrow(frame: Any) -> pa.Table:
 
 def _of_events(
     table: pa.Table, name: str, events: Sequence[str] | None, filters: list[dict[str, Any]]
-) -> pa.Table:
+) -> Array:
     if events is None:
         raise ParameterError(f"event_column {name!r} needs events, the types to keep")
     if isinstance(events, str) or not events:
@@ -198,19 +208,21 @@ def _of_events(
     if absent := [one for one in events if one not in counted]:
         found = ", ".join(f"{kind} ({counted[kind]:,})" for kind in sorted(counted, key=str))
         raise DataError(f"events must be among those of {name}, {found}, got {quote_some(absent)}")
-    kept = table.filter(pc.is_in(column, pa.array(list(events), pa.large_string())))
-    filters.append({"filter": "events", "column": name, "events": list(events), "rows": kept.num_rows})
+    kept = np.asarray(pc.is_in(column, pa.array(list(events), pa.large_string())))
+    filters.append({"filter": "events", "column": name, "events": list(events), "rows": int(kept.sum())})
     return kept
 
 
 def _of_period(
     table: pa.Table, name: str | None, since: Any, until: Any, filters: list[dict[str, Any]]
-) -> pa.Table:
+) -> Array:
     if name is None:
         raise DataError(
             "since and until need timestamps, got a table without; name the column with timestamp="
         )
-    times = _columns.timestamp_column(nw.from_native(table)[name], name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # the same is said where the rows become interactions
+        times = _columns.timestamp_column(nw.from_native(table)[name], name)
     kept = np.ones(len(times), bool)
     if since is not None:
         kept &= times >= moment("since", since, times, table[name])
@@ -220,7 +232,7 @@ def _of_period(
         raise DataError(f"no row is left of {len(times):,} from since={since} to before until={until}")
     given = {"since": None if since is None else str(since), "until": None if until is None else str(until)}
     filters.append({"filter": "period", **given, "rows": int(kept.sum())})
-    return table.filter(pa.array(kept))
+    return kept
 
 
 def _core(

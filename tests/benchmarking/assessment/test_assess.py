@@ -84,7 +84,7 @@ def test_it_prints_and_shows_and_tabulates(found):
         "itemknn",
         "gini@5",
         "diversity@5",
-        "p, corrected",
+        "less itemknn",
         "recall@5 by history of users",
     ):
         assert part in text

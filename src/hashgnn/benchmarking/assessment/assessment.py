@@ -80,12 +80,13 @@ class Assessment:
             ]
             shown.append(("beyond accuracy", heading, rows))
         if self.comparisons:
-            heading = ["search way", "baseline", f"difference of {self.metric}", "p, corrected"]
-            rows = [
-                [one.method, one.baseline, f"{one.difference:+.4f}", f"{one.adjusted_p_value:.2g}"]
-                for one in self.comparisons
-            ]
-            shown.append(("paired tests over the same users", heading, rows))
+            pairs = {(one.method, one.baseline): one for one in self.comparisons}
+            names = list(dict.fromkeys(one.baseline for one in self.comparisons))
+            ways = list(dict.fromkeys(one.method for one in self.comparisons))
+            heading = ["search way", *(f"less {name}" for name in names)]
+            rows = [[way, *(_difference(pairs[way, name]) for name in names)] for way in ways]
+            title = f"{self.metric}: differences, and p-values of paired tests over the same users"
+            shown.append((title, heading, rows))
         return [*shown, *self._segments()]
 
     def _accuracy(self) -> Table:
@@ -193,3 +194,8 @@ def _best_rows(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[in
         for column, name in enumerate(heading)
         if "@" in name
     }
+
+
+def _difference(one: Comparison) -> str:
+    p_value = "p < 0.001" if one.adjusted_p_value < 0.001 else f"p = {one.adjusted_p_value:.3f}"
+    return f"{one.difference:+.4f} ({p_value})"
