@@ -23,11 +23,10 @@ from hashgnn.cli._options import (
     Quiet,
     Search,
     Threads,
-    comma_list,
     id_lines,
 )
 from hashgnn.cli._output import Output, print_ranked, write_ranked
-from hashgnn.cli._reading import listed_ids, open_model, typed_ids
+from hashgnn.cli._reading import id_list, listed_ids, open_model, typed_ids
 from hashgnn.errors import ParameterError
 
 _FOR_WHOM = "For whom (one of these)"
@@ -118,10 +117,14 @@ def recommend(
     }
     with out.warnings_as_notes():
         if history is not None:
-            items = typed_ids("item", comma_list("--history", history), item_ids)
+            items = typed_ids("item", id_list("--history", history, item_ids), item_ids)
             blocks = iter([loaded.recommend_for_history([items], **options)])
         else:
-            chosen = user_ids.ids if all_users else typed_ids("user", _names(users, users_file), user_ids)
+            chosen = (
+                user_ids.ids
+                if all_users
+                else typed_ids("user", _names(users, users_file, user_ids), user_ids)
+            )
             blocks = _blocks(loaded, chosen, options, out)
         if output is None:
             print_ranked(out, list(blocks), {"k": k, "search": search})
@@ -132,9 +135,9 @@ def recommend(
     out.note("{path}: {n_results} recommendations for {n_users} users".format(**written))
 
 
-def _names(users: str | None, users_file: Path | None) -> list[str]:
+def _names(users: str | None, users_file: Path | None, known: Any) -> list[str]:
     if users is not None:
-        return comma_list("--users", users)
+        return id_list("--users", users, known)
     assert users_file is not None
     return id_lines(users_file)
 

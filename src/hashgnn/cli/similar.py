@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._options import Debug, Json, K, Model, Oversampling, Quiet, Search, Threads, comma_list
+from hashgnn.cli._options import Debug, Json, K, Model, Oversampling, Quiet, Search, Threads
 from hashgnn.cli._output import Output, print_ranked
-from hashgnn.cli._reading import open_model, typed_ids
+from hashgnn.cli._reading import id_list, open_model, typed_ids
 from hashgnn.errors import ParameterError
 
 
@@ -38,10 +38,12 @@ def similar(
     options = {"k": k, "search": search, "oversampling": oversampling, "n_threads": threads}
     with out.warnings_as_notes():
         if item is not None:
-            ids = typed_ids("item", comma_list("--item", item), loaded.state_.items.ids)
+            known = loaded.state_.items.ids
+            ids = typed_ids("item", id_list("--item", item, known), known)
             found = loaded.similar_items(ids, **options)
         else:
             assert user is not None
-            ids = typed_ids("user", comma_list("--user", user), loaded.state_.users.ids)
+            known = loaded.state_.users.ids
+            ids = typed_ids("user", id_list("--user", user, known), known)
             found = loaded.similar_users(ids, **options)
     print_ranked(out, [found], {"k": k, "search": search})
