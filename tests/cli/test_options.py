@@ -37,6 +37,14 @@ def test_other_ids_are_read_from_how_they_print() -> None:
         typed_ids("item", ["2026-11-23", "x"], days)
 
 
+@pytest.mark.parametrize("text", ["", "1,2", '["a",1', "[1],", "x"])
+def test_a_list_of_tuples_is_json(text: str) -> None:
+    with pytest.raises(
+        ParameterError, match="^(--allow must be JSON lists|item ids of this model are tuples)"
+    ):
+        listed_ids("item", "--allow", text, None, IdMap([("a", 1)]))
+
+
 def test_ids_with_commas_are_quoted() -> None:
     assert comma_list("--users", 'u1,"a, b" , u2') == ["u1", "a, b", "u2"]
 

@@ -19,7 +19,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from hashgnn.cli._reading import typed_ids
+from hashgnn.cli._reading import listed_ids, typed_ids
 from hashgnn.data import IdMap, Interactions, SideFeatures, add_interactions, read_interactions
 from hashgnn.data._id_kinds import printed
 from hashgnn.errors import DataError, HashGNNError
@@ -291,6 +291,8 @@ def test_the_command_line_and_json_read_what_they_write(kind: str) -> None:
     texts = known.printed(places)
     assert len(set(texts)) == N
     assert typed_ids("user", texts, known) == KINDS[kind]
+    quoted = texts if known.kind == "tuple" else ['"' + text.replace('"', '""') + '"' for text in texts]
+    assert listed_ids("user", "--users", ", ".join(quoted), None, known) == KINDS[kind]
     values = [json.loads(text) for text in IdWriter(known).texts(places)]
     reader = IdReader(known, "user")
     assert reader.positions(values).tolist() == places.tolist()

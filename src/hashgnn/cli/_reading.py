@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +114,28 @@ def listed_ids(
     """Return the ids of ``--option A,B`` and of ``--option-file FILE`` together; ``None`` without either."""
     if text is None and path is None:
         return None
-    named = comma_list(option, text) if text is not None else []
+    named = id_list(option, text, known) if text is not None else []
     return typed_ids(side, [*named, *(id_lines(path) if path is not None else [])], known)
+
+
+def id_list(option: str, text: str, known: Any) -> list[str]:
+    """Split the ids of ``--option A,B``; those that are tuples are JSON lists.
+
+    Examples
+    --------
+    >>> from hashgnn.data import IdMap
+    >>> id_list("--users", '["shop",7], ["shop",8]', IdMap([("shop", 7)]))
+    ['["shop", 7]', '["shop", 8]']
+    """
+    if known.kind == "tuple":
+        try:
+            values = json.loads(f"[{text}]")
+        except (ValueError, RecursionError):
+            values = []
+        if not values:
+            raise ParameterError(f"{option} must be JSON lists like [1,2],[3,4], got {text!r:.80}")
+        return [json.dumps(value) for value in values]
+    return comma_list(option, text)
 
 
 def known_ids(model: Any) -> tuple[Any, Any]:

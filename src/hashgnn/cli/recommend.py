@@ -31,11 +31,10 @@ from hashgnn.cli._options import (
     SinceTraining,
     Threads,
     Workers,
-    comma_list,
     id_lines,
 )
 from hashgnn.cli._output import Output, print_ranked, write_ranked
-from hashgnn.cli._reading import listed_ids, open_model, typed_ids
+from hashgnn.cli._reading import id_list, listed_ids, open_model, typed_ids
 from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
@@ -151,10 +150,14 @@ def recommend(
             print_batch(out, loaded.recommend_all(output, **{**options, **more, **run}))
             return
         if history is not None:
-            items = typed_ids("item", comma_list("--history", history), item_ids)
+            items = typed_ids("item", id_list("--history", history, item_ids), item_ids)
             blocks = iter([loaded.recommend_for_history([items], **options)])
         else:
-            chosen = user_ids.ids if all_users else typed_ids("user", _names(users, users_file), user_ids)
+            chosen = (
+                user_ids.ids
+                if all_users
+                else typed_ids("user", _names(users, users_file, user_ids), user_ids)
+            )
             blocks = _blocks(loaded, chosen, options, out)
         if output is None:
             print_ranked(out, list(blocks), {"k": k, "search": search})
@@ -172,9 +175,9 @@ def _unwritten(output: Path | None, in_parts: bool) -> str:
     return f"{what}; run the same command again"
 
 
-def _names(users: str | None, users_file: Path | None) -> list[str]:
+def _names(users: str | None, users_file: Path | None, known: Any) -> list[str]:
     if users is not None:
-        return comma_list("--users", users)
+        return id_list("--users", users, known)
     assert users_file is not None
     return id_lines(users_file)
 

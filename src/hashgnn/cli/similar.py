@@ -21,10 +21,9 @@ from hashgnn.cli._options import (
     Search,
     Threads,
     Workers,
-    comma_list,
 )
 from hashgnn.cli._output import Output, print_ranked
-from hashgnn.cli._reading import open_model, typed_ids
+from hashgnn.cli._reading import id_list, open_model, typed_ids
 from hashgnn.errors import ParameterError
 
 
@@ -79,10 +78,12 @@ def similar(
             print_batch(out, loaded.similar_all(output, side=side, part_rows=part_rows, **{**options, **run}))
             return
         if item is not None:
-            ids = typed_ids("item", comma_list("--item", item), loaded.state_.items.ids)
+            known = loaded.state_.items.ids
+            ids = typed_ids("item", id_list("--item", item, known), known)
             found = loaded.similar_items(ids, **options)
         else:
             assert user is not None
-            ids = typed_ids("user", comma_list("--user", user), loaded.state_.users.ids)
+            known = loaded.state_.users.ids
+            ids = typed_ids("user", id_list("--user", user, known), known)
             found = loaded.similar_users(ids, **options)
     print_ranked(out, [found], {"k": k, "search": search})

@@ -194,7 +194,7 @@ def _ids(
     if row is not None:
         warnings.warn(
             f"{source.place(row)}: {name} is {column[row].as_py()[:40]!r}, so the whole column is text though "
-            "most of it are integers",
+            "most entries are integers",
             DataWarning,
             stacklevel=4,
         )
