@@ -79,7 +79,8 @@ def update(
     """Continue the training of a saved model with new interactions, and save its next version.
 
     OLD stays as it is, and its settings are kept. New users and items are added. A file that was exported
-    from a service's store is refused if OLD was already trained on a part of it.
+    from a service's store is refused if OLD was already trained on a part of it. What users have deleted in
+    that store is left out of OLD's own training data.
 
     Examples:
       hashgnn update models/v1 new.parquet
@@ -92,11 +93,14 @@ def update(
     columns = Columns(user, item, weight, time, file_format)
     with out.warnings_as_notes():
         model = open_model(old)
+        lineage = taken_exports(new, old, model.state_.training, out)
+        deleted = deletions_of(new, model.state_.training, out)
         update_model = partial(
             model.update,
             epochs=epochs,
-            lineage=taken_exports(new, old, model.state_.training, out),
-            new=read_interactions(new, columns, out),
+            lineage=lineage,
+            deleted=deleted,
+            new=None if deleted and _is_empty(new) else read_interactions(new, columns, out),
             valid=None if valid is None else read_interactions(valid, columns, out),
         )
         train_and_save(
@@ -152,6 +156,17 @@ def taken_exports(path: Path, model: Path, training: Mapping[str, Any], out: Out
     return {"exports": taken} if taken else {}
 
 
+def deletions_of(path: Path, training: Mapping[str, Any], out: Output) -> Any:
+    """Return the deletions of an exported file that a model has not heard of, none of any other file."""
+    from hashgnn.data import Deletions
+
+    mark = _mark(path)
+    found = Deletions.read(path).after(0 if mark is None else trained_upto(mark[0], training))
+    if found:
+        out.note(f"{path}: {len(found):,} deletions; their interactions are left out of the training data")
+    return found
+
+
 def trained_upto(store: str, training: Mapping[str, Any]) -> int:
     """Return the number up to which a model was trained on a store's interactions; 0 where on none."""
     return _exports(training).get(store, 0)
@@ -159,6 +174,13 @@ def trained_upto(store: str, training: Mapping[str, Any]) -> int:
 
 def _exports(training: Mapping[str, Any]) -> dict[str, int]:
     return dict((training.get("lineage") or {}).get("exports", {}))
+
+
+def _is_empty(path: Path) -> bool:
+    """Say whether a parquet file has no rows."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows) == 0
 
 
 def _mark(path: Path) -> tuple[str, int, int] | None:

@@ -2,6 +2,7 @@
 
 from hashgnn.data import split
 from hashgnn.data._adding import add_interactions
+from hashgnn.data.deletions import Deletions
 from hashgnn.data.features import FeatureVocabulary, SideFeatures
 from hashgnn.data.generate import checkerboard, generate_interactions
 from hashgnn.data.ids import IdMap
@@ -9,6 +10,7 @@ from hashgnn.data.interactions import Interactions, InteractionsLike, as_interac
 from hashgnn.data.readers import read_interactions, read_table
 
 __all__ = [
+    "Deletions",
     "FeatureVocabulary",
     "IdMap",
     "Interactions",
