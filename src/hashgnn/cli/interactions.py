@@ -11,7 +11,6 @@ from hashgnn._types import SideName
 from hashgnn.cli._options import Debug, Json, Quiet
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import known_ids, open_model
-from hashgnn.cli.update import trained_upto
 from hashgnn.errors import ParameterError
 
 app = typer.Typer(
@@ -57,7 +56,7 @@ def export(
         raise ParameterError("--model and --after cannot be given together")
     with _opened(store) as opened:
         if model is not None:
-            after = trained_upto(opened.identity, open_model(model).state_.training)
+            after = _trained_upto(opened, model)
         found = opened.export(output, after=after or 0)
     is_written = bool(found.count or found.deletions)
     document = {
@@ -165,13 +164,19 @@ def clear(
         raise ParameterError("one of --model and --upto must be given, to say what to remove")
     with _opened(store) as opened:
         if model is not None:
-            upto = trained_upto(opened.identity, open_model(model).state_.training)
+            upto = _trained_upto(opened, model)
         assert upto is not None
         document = {"removed": opened.clear(upto), "kept": opened.count}
     if as_json:
         out.document(document)
         return
     out.table(("what", "value"), list(document.items()))
+
+
+def _trained_upto(store: Any, model: Path) -> int:
+    from hashgnn.state.lineage import trained_upto
+
+    return trained_upto(store.identity, open_model(model).state_.training)
 
 
 def _opened(path: Path) -> Any:

@@ -140,7 +140,9 @@ def taken_exports(path: Path, model: Path, training: Mapping[str, Any], out: Out
     ParameterError
         If the model was trained on some of the file's interactions: they would count twice.
     """
-    taken = _exports(training)
+    from hashgnn.state.lineage import exports_of
+
+    taken = exports_of(training)
     mark = _mark(path)
     if mark is not None:
         store, after, upto = mark
@@ -159,21 +161,13 @@ def taken_exports(path: Path, model: Path, training: Mapping[str, Any], out: Out
 def deletions_of(path: Path, training: Mapping[str, Any], out: Output) -> Any:
     """Return the deletions of an exported file that a model has not heard of, none of any other file."""
     from hashgnn.data import Deletions
+    from hashgnn.state.lineage import trained_upto
 
     mark = _mark(path)
     found = Deletions.read(path).after(0 if mark is None else trained_upto(mark[0], training))
     if found:
         out.note(f"{path}: {len(found):,} deletions; their interactions are left out of the training data")
     return found
-
-
-def trained_upto(store: str, training: Mapping[str, Any]) -> int:
-    """Return the number up to which a model was trained on a store's interactions; 0 where on none."""
-    return _exports(training).get(store, 0)
-
-
-def _exports(training: Mapping[str, Any]) -> dict[str, int]:
-    return dict((training.get("lineage") or {}).get("exports", {}))
 
 
 def _is_empty(path: Path) -> bool:

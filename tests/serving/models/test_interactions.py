@@ -88,7 +88,7 @@ def test_a_refused_interaction_keeps_nothing(client: httpx.Client) -> None:
     assert client.post("/v1/interactions", json={"interactions": [good, bad]}).status_code == 422
     assert (
         client.post("/v1/interactions", json={"interactions": [good, {"user": 1, "item": "i1"}]}).status_code
-        == 404
+        == 422
     )
     assert tell(client, ("u1", "i1"))["stored"] == 1
 

@@ -65,15 +65,20 @@ def start() -> Start:
         environment = {**os.environ, "HASHGNN_ADMIN_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         assert process.stderr is not None
-        first = process.stderr.readline()
-        url = re.search(r"http://127\.0\.0\.1:\d+", first)
-        lines: list[str] = [first]
+        lines: list[str] = []
+        url = None
+        for line in process.stderr:
+            lines.append(line)
+            url = re.search(r"http://127\.0\.0\.1:\d+", line)
+            if url is not None:  # the address comes last, when requests are answered
+                break
+        n_first = len(lines)
         reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)  # type: ignore[arg-type]
         reader.start()
         try:
-            assert url is not None, first
+            assert url is not None, lines
             running = Running(process, url.group(), lines)
-            _wait(lambda: httpx.get(running.url + "/health/ready", timeout=120).status_code == 200)
+            assert httpx.get(running.url + "/health/ready", timeout=120).status_code == 200
             yield running
         finally:
             if process.poll() is None:
@@ -81,7 +86,7 @@ def start() -> Start:
             process.wait(120)
             reader.join()
             process.stderr.close()
-        assert [line for line in lines[1:] if not line.startswith("{")] == []  # JSON lines to the end
+        assert [line for line in lines[n_first:] if not line.startswith("{")] == []  # JSON lines to the end
 
     return started
 

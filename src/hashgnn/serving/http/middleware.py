@@ -13,8 +13,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hashgnn.errors import UnknownIdError
+from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.serving.http.api_keys import ApiKeys
+from hashgnn.serving.http.openapi_security import KEYED
 from hashgnn.serving.http.problems import INTERNAL_ERROR, error_response
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.service import Service
@@ -29,7 +30,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Response]]
 
 _VALID_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
-_KEYED = ("/v1/", "/metrics", "/openapi.json")
 _SECURITY = [
     (
         b"content-security-policy",
@@ -108,7 +108,7 @@ class RequestMiddleware:
                 else:
                     state["route"] = scope["path"]
                     await (await handler(Request(scope, body)))(scope, body, send_more)
-            except (RequestError, UnknownIdError) as error:
+            except (RequestError, UnknownIdError, ParameterError) as error:
                 await error_response(as_request_error(error), request_id)(scope, receive, send_more)
             except Exception:
                 log(logging.ERROR, "internal error", exc_info=True)
@@ -119,7 +119,7 @@ class RequestMiddleware:
             REQUEST_ID.reset(before)
 
     def _admit(self, path: str, headers: dict[bytes, bytes]) -> None:
-        if self._keys and path.startswith(_KEYED) and not self._keys.admit(headers):
+        if self._keys and path.startswith(KEYED) and not self._keys.admit(headers):
             raise RequestError(Reason.UNAUTHENTICATED, "an API key is needed, as Authorization: Bearer KEY")
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> Receive:
@@ -164,7 +164,9 @@ class RequestMiddleware:
         state = scope["state"]
         # A path that no route has is not a label: callers could make any number of them.
         route = state.get("route") or getattr(scope.get("route"), "path", None) or "other"
-        method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
+        method = (
+            scope["method"] if scope["method"] in ("GET", "POST", "DELETE", "HEAD", "OPTIONS") else "other"
+        )
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.seconds.labels(route, state.get("search", "")).observe(seconds)
         if status >= 400:
@@ -182,10 +184,14 @@ class RequestMiddleware:
 
 
 def as_request_error(error: Exception) -> RequestError:
-    """Return an error as one with a reason: an unknown id is the only other error that a caller may cause."""
+    """Return an error as one with a reason.
+
+    The others that a caller may cause are an id of another type than those of the model, and an argument of the
+    library that breaks its rule. Ids that are unknown have a reason already.
+    """
     if isinstance(error, RequestError):
         return error
-    return RequestError(Reason.UNKNOWN_ID, str(error))
+    return RequestError(Reason.INVALID, str(error))
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:

@@ -6,8 +6,6 @@ import sqlite3
 import time
 from dataclasses import dataclass
 
-from hashgnn.data import Deletions
-
 
 @dataclass(frozen=True)
 class Deleted:
@@ -43,16 +41,6 @@ def delete_rows(connection: sqlite3.Connection, user: int | str, item: int | str
     )
     connection.execute("UPDATE totals SET value = value - ? WHERE name = 'count'", (removed,))
     return removed
-
-
-def deletions_after(connection: sqlite3.Connection, number: int) -> tuple[Deletions, int]:
-    """Return what was deleted after a number, and the largest number of a deletion, 0 without any."""
-    rows = connection.execute(
-        "SELECT user, item, number FROM deletions WHERE number > ? ORDER BY number", (number,)
-    ).fetchall()
-    users = tuple((number, user) for user, item, number in rows if item is None)
-    pairs = tuple((number, user, item) for user, item, number in rows if item is not None)
-    return Deletions(users, pairs), rows[-1][2] if rows else 0
 
 
 def _next_number(connection: sqlite3.Connection) -> int:

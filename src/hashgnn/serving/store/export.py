@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hashgnn._files import atomic_file
-from hashgnn.serving.store._deletions import deletions_after
+from hashgnn.data import Deletions
 
 _BLOCK_ROWS = 65536
 _TYPES = {"int": pa.int64(), "str": pa.string()}
@@ -58,7 +58,7 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
         count, upto = connection.execute(
             "SELECT count(*), max(sequence) FROM interactions WHERE sequence > ?", (after,)
         ).fetchone()
-        deletions, last_deletion = deletions_after(connection, since)
+        deletions, last_deletion = _deletions_after(connection, since)
         upto = max(upto or after, last_deletion)
         found = f"FROM interactions WHERE sequence > ? AND {_USABLE}"
         usable, weighted = connection.execute(f"SELECT count(*), count(weight) {found}", (after,)).fetchone()
@@ -87,6 +87,16 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
     finally:
         connection.execute("ROLLBACK")
     return Export(path, usable, after, upto, len(deletions), count - usable)
+
+
+def _deletions_after(connection: sqlite3.Connection, number: int) -> tuple[Deletions, int]:
+    """Return what was deleted after a number, and the largest number of a deletion, 0 without any."""
+    rows = connection.execute(
+        "SELECT user, item, number FROM deletions WHERE number > ? ORDER BY number", (number,)
+    ).fetchall()
+    users = tuple((number, user) for user, item, number in rows if item is None)
+    pairs = tuple((number, user, item) for user, item, number in rows if item is not None)
+    return Deletions(users, pairs), rows[-1][2] if rows else 0
 
 
 def _table(block: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
