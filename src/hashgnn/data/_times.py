@@ -19,7 +19,7 @@ _UTC = pa.timestamp("us", "UTC")
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}[0-9:.]*$"
 
-# What Python and Arrow read alike.
+# Forms that Python and Arrow read in the same way.
 _USUAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 

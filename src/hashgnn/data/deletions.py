@@ -1,4 +1,4 @@
-"""``Deletions``: what users have asked to be forgotten."""
+"""``Deletions``: users and interactions that are to be forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's lineage says of the stores that it was trained on."""
+"""The stores that a model was trained on, by its lineage."""
 
 from __future__ import annotations
 

@@ -78,8 +78,7 @@ class RequestQueue:
             Whether the work takes about a millisecond. It then runs in the event loop, which saves a change
             of threads. Requests that have arrived meanwhile are counted first, so the queue stays bounded.
         outcome_counts : bool, default=False
-            Whether the work changes something, so that a caller must not be told that it failed while it goes
-            on. Work that has begun is then waited for; it must itself end in time. Work that has not begun
+            Whether the work changes something, so that the answer must not be a failure while it goes on. Work that has begun is then waited for; it must itself end in time. Work that has not begun
             when the time is over never begins.
 
         Raises

@@ -30,7 +30,7 @@ _INTEGER = re.compile(r"(-?[0-9]{1,19})(?:\.0{1,9})?")
 
 
 class Version(Protocol):
-    """What is asked of a version of the model."""
+    """The part of a version of the model that the store needs."""
 
     @property
     def fitted(self) -> FittedModel:
@@ -50,7 +50,7 @@ class Version(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class KnownUsers:
-    """What is known of the users of a request.
+    """The users of a request, as far as they are known.
 
     Attributes
     ----------

@@ -49,7 +49,7 @@ class Metrics:
         )
         self.rows = Counter("hashgnn_rows", "Users, histories and items answered.", ("source",), registry=own)
         self.interactions = Counter("hashgnn_interactions", "Interactions kept.", registry=own)
-        self.deletions = Counter("hashgnn_deletions", "Deletions of interactions asked for.", registry=own)
+        self.deletions = Counter("hashgnn_deletions", "Requests that deleted interactions.", registry=own)
         self._store: Gauge | None = None
         self.reloads = Counter(
             "hashgnn_reloads", "Attempts to open another version.", ("result",), registry=own

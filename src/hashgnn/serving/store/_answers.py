@@ -18,7 +18,7 @@ _REMOVED_AT_ONCE = 1_000  # more than one write adds, so the table shrinks
 
 @dataclass(frozen=True)
 class RepeatKey:
-    """What names a write, so that it happens once however often it is sent.
+    """The name of a write, so that it happens once however often it is sent.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class RepeatKey:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a write.
+    """The outcome of a write.
 
     Attributes
     ----------

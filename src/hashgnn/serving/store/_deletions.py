@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Deleted:
-    """What must not be used any more of what a model was trained on.
+    """The part of a model's training data that must not be used any more.
 
     Attributes
     ----------

@@ -345,7 +345,7 @@ class InteractionsResponse(BaseModel):
 
 
 class DeletionResponse(BaseModel):
-    """What a deletion removed; nothing is no error."""
+    """Counts of a deletion; all 0 is no error."""
 
     removed: int = Field(description="Interactions removed from the store.")
     forgotten: int = Field(

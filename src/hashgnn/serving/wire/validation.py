@@ -1,7 +1,8 @@
-"""What is wrong with a document, in one sentence: field, rule, and the value where it is short."""
+"""The faults of a document as one sentence: field, rule, and the value where it is short."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ _RULES = {
     "model_attributes_type": "be an object",
     "model_type": "be an object",
     "string_too_long": "have at most {max_length} characters",
+    "string_too_short": "have at least {min_length} characters",
     "string_type": "be text",
     "string_unicode": "be text that UTF-8 can hold",
     "too_long": "have at most {max_length} entries",
@@ -76,7 +78,7 @@ def _rule(faults: Sequence[Mapping[str, Any]]) -> str:
     fault = about or faults[0]
     if fault["type"] == "rule":
         return str(fault["msg"])
-    if fault["type"] == "string_too_short":
+    if fault["type"] in ("string_too_short", "too_short") and fault["ctx"]["min_length"] == 1:
         return "not be empty"
     rule = _RULES.get(fault["type"])
     return "be valid" if rule is None else rule.format(**fault.get("ctx", {}))
@@ -85,6 +87,8 @@ def _rule(faults: Sequence[Mapping[str, Any]]) -> str:
 def _got(value: Any) -> str:
     """Return the value where it is short."""
     if value is not None and not isinstance(value, bool | int | float | str):
+        return ""
+    if isinstance(value, float) and not math.isfinite(value):
         return ""
     text = dumps(value).decode()
     return f", got {text}" if len(text) <= _SHOWN else ""
