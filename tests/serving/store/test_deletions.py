@@ -123,9 +123,13 @@ def test_gaps_that_deletions_leave_are_no_missing_interactions(
 def test_what_was_deleted_is_not_in_the_bytes_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     with InteractionStore.open(path) as store:
-        store.append(["ann"], ["a very private film"])
+        store.append(["ann", "bob"], ["a very private film", "another film"])
+        log = tmp_path / "new.db-wal"
+        assert b"a very private film" in log.read_bytes()
         store.delete("ann")
-    assert b"a very private film" not in path.read_bytes()
+        after = path.read_bytes() + log.read_bytes()
+        assert b"a very private film" not in after
+        assert b"another film" in after
 
 
 def test_files_without_deletions_have_none(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hashgnn._files import storage_errors, sync
@@ -129,6 +129,13 @@ def transaction(connection: sqlite3.Connection, patience: float = PATIENCE) -> I
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def empty_log(connection: sqlite3.Connection) -> None:
+    """Move the log into the database and empty it, where no other process reads it now; else it happens later."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA busy_timeout=0")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _header(connection: sqlite3.Connection) -> tuple[int, int]:

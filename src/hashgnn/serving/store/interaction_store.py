@@ -16,6 +16,7 @@ from hashgnn.serving.store._answers import Receipt, RepeatKey, first_answer, kee
 from hashgnn.serving.store._database import (
     PATIENCE,
     connect,
+    empty_log,
     open_database,
     reason_of,
     transaction,
@@ -162,7 +163,7 @@ class InteractionStore:
     def delete(self, user: int | str, item: int | str | None = None, *, seconds: float | None = None) -> int:
         """Remove what a user did, or did with one item, and return how many interactions there were.
 
-        What was removed is overwritten in the file. The deletion itself is kept, with the id of the user and
+        What was removed is overwritten in the file, and in its log as soon as no reader needs that. The deletion itself is kept, with the id of the user and
         of the item: :meth:`deleted` tells a service what its model must not use any more, and :meth:`export`
         tells the next training. Interactions that come later are kept as usual. To delete what is not there
         is no error.
@@ -186,9 +187,12 @@ class InteractionStore:
         if item is not None:
             named["items"] = as_id("item", item)
         deadline = None if seconds is None else time.monotonic() + seconds
-        with self._turn(deadline), self._writing(deadline) as writer:
-            _check_kinds(writer, _about(writer), named)
-            return delete_rows(writer, named["users"], named.get("items"))
+        with self._turn(deadline):
+            with self._writing(deadline) as writer:
+                _check_kinds(writer, _about(writer), named)
+                removed = delete_rows(writer, named["users"], named.get("items"))
+            empty_log(self._writer)
+        return removed
 
     def deleted(self, user: int | str, *, after: int = 0) -> Deleted:
         """Return what was deleted of a user's interactions, by deletions with numbers above ``after``."""
