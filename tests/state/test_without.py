@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,10 @@ def test_ids_of_another_type_are_refused() -> None:
     state = random_state([3, 5, 7], 5)
     with pytest.raises(ParameterError, match="user ids of this data are integers, got 'ann'"):
         without_deleted(state, Deletions(users=((1, "ann"),)))
+
+
+def test_ids_of_other_kinds_are_found_by_how_they_print() -> None:
+    names = [uuid.UUID(int=n) for n in range(3)]
+    state = random_state(names, 5, density=0.8)
+    left = without_deleted(state, Deletions(users=((1, str(names[1])),)))
+    assert left.users.ids.ids.tolist() == [names[0], names[2]]

@@ -57,7 +57,12 @@ def _deleted_entries(state: ModelState, deletions: Deletions) -> Array:
     gone = np.zeros(seen.nnz, bool)
 
     def positions(ids: IdMap, values: list[Any], noun: str) -> list[int]:
-        found: list[int] = ids.index_of(values, on_unknown="skip", noun=noun).tolist() if values else []
+        if not values:
+            return []
+        if ids.kind == "other":  # a store keeps how they print
+            printed = {str(value): place for place, value in enumerate(ids.ids.tolist())}
+            return [printed.get(str(value), -1) for value in values]
+        found: list[int] = ids.index_of(values, on_unknown="skip", noun=noun).tolist()
         return found
 
     for user in positions(user_ids, [user for _, user in deletions.users], "user ids"):

@@ -244,6 +244,15 @@ def test_a_slip_deletes_nothing(client: httpx.Client, query: str, sentence: str)
     assert recommended(client, users=["u1"])[0]["source"] == "model"
 
 
+def test_a_body_that_would_be_overlooked_deletes_nothing(client: httpx.Client) -> None:
+    refused = client.request("DELETE", "/v1/interactions?user=u1", json={"item": "i1"})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        422,
+        "this request takes no body; user and item are parameters of its address",
+    )
+    assert recommended(client, users=["u1"])[0]["source"] == "model"
+
+
 def test_odd_ids_are_deleted_by_their_text(client: httpx.Client) -> None:
     for user in ("a/b", "..", "ü &=?#%", "\u0000", "1"):
         tell(client, (user, "i3"))

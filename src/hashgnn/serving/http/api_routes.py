@@ -98,6 +98,10 @@ def api_routes(service: Service) -> APIRouter:
         Also what the model was trained on: the user is answered from what is left, or as an unknown one.
         To delete what is not there is no error.
         """
+        if await request.body():
+            raise RequestError(
+                Reason.INVALID, "this request takes no body; user and item are parameters of its address"
+            )
         user, item = _deleted_ids(request)
         return json_response(
             await service.writes.run(

@@ -154,8 +154,9 @@ class KeptInteractions:
     def delete(self, version: Version, user: str, item: str | None, seconds: float) -> bytes:
         """Delete what a user did, or did with one item, and return the document that says so."""
         store = self._required()
-        user_id = _id_of(version.fitted.state.users.ids, "user", user)
-        item_id = None if item is None else _id_of(version.fitted.state.items.ids, "item", item)
+        state = version.fitted.state
+        user_id = self._id_of(state.users.ids, "user", user)
+        item_id = None if item is None else self._id_of(state.items.ids, "item", item)
         before = self._n_used(version, user_id)
         with self._available("deleted"):
             removed = store.delete(user_id, item_id, seconds=seconds)
@@ -163,6 +164,20 @@ class KeptInteractions:
         self._metrics.deletions.inc()
         used = self._n_used(version, user_id)
         return dumps({"removed": removed, "forgotten": max(0, before - used), "stored": stored})
+
+    def _id_of(self, ids: IdMap, noun: str, text: str) -> int | str:
+        """Return an id that came as text, as the store keeps it: an integer where the model's ids are integers.
+
+        Ids of other kinds are kept as they came first.
+        """
+        with self._available("read"):
+            kind = self._store.kinds.get(f"{noun}s") if ids.kind == "other" else ids.kind
+        if kind != "int":
+            return text
+        found = _INTEGER.fullmatch(text)
+        if found is None or not -(2**63) <= int(found[1]) < 2**63:
+            raise RequestError(Reason.INVALID, f"{noun} ids of this model are integers, got {text!r:.80}")
+        return int(found[1])
 
     def _n_used(self, version: Version, user: int | str) -> int:
         """Return how many interactions of the training data answers to a user rest on."""
@@ -201,13 +216,3 @@ class KeptInteractions:
                 f"the interactions could not be {done}; nothing was changed",
                 retry_after=_RETRY_AFTER,
             ) from None
-
-
-def _id_of(ids: IdMap, noun: str, text: str) -> int | str:
-    """Return an id that came as text, as the store keeps it: an integer where the model's ids are integers."""
-    if ids.kind != "int":
-        return text
-    found = _INTEGER.fullmatch(text)
-    if found is None or not -(2**63) <= int(found[1]) < 2**63:
-        raise RequestError(Reason.INVALID, f"{noun} ids of this model are integers, got {text!r:.80}")
-    return int(found[1])

@@ -77,11 +77,6 @@ class Service:
         """Whether a model is open."""
         return self._versions.active is not None
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether requests should be sent here."""
-        return self.not_ready() is None
-
     def not_ready(self) -> str | None:
         """Return why no requests should be sent here, as a sentence; None if they should."""
         if not self.is_open:

@@ -26,7 +26,11 @@ class FilesWatch:
         self._largest, self._is_cut = 0, False
 
     def problem(self) -> str | None:
-        """Return what is wrong, for a sentence that begins with the store; None where nothing is.
+        """Return what is wrong, for a sentence that begins with the store; None where nothing is."""
+        return self.loss() or self._no_room()
+
+    def loss(self) -> str | None:
+        """Return why what is written would be lost; None where it would not.
 
         Only names and sizes are looked at: to open and close the file here would drop the locks of SQLite.
         """
@@ -38,13 +42,19 @@ class FilesWatch:
         if found != self._opened:
             return "the log next to its file is gone or was replaced"
         try:
-            size, disk = os.stat(self._files[0]).st_size, os.statvfs(self._files[0].parent)
+            size = os.stat(self._files[0]).st_size
         except OSError as error:
             return f"its file cannot be reached, {error.strerror}"
         self._is_cut |= size < self._largest
         self._largest = max(self._largest, size)
-        if self._is_cut:
-            return "its file was cut short"
+        return "its file was cut short" if self._is_cut else None
+
+    def _no_room(self) -> str | None:
+        """Return why the next write may fail; SQLite has the last word on each."""
+        try:
+            disk = os.statvfs(self._files[0].parent)
+        except OSError as error:
+            return f"its disk cannot be reached, {error.strerror}"
         if disk.f_flag & os.ST_RDONLY:
             return "its disk is read-only"
         if disk.f_bavail * disk.f_frsize < _NEEDED_BYTES:

@@ -121,8 +121,8 @@ class InteractionStore:
         """Keep some interactions, and return when they are on the disk.
 
         Callers that wait at the same time share one write to the disk. All rows of a call are kept, or none.
-        A call that ends in an error has kept nothing and will keep nothing, with one exception: where the
-        disk itself failed in the middle of a write, a restart may find its rows.
+        A call that ends in an error has kept nothing and will keep nothing, with one exception: where the disk
+        failed or the file was moved away in the middle of the commit itself, a restart may find its rows.
 
         Parameters
         ----------
@@ -374,9 +374,9 @@ class InteractionStore:
         self._failure = None
 
     def _check_files(self) -> None:
-        problem = self._files.problem()
-        if problem is not None:
-            raise StorageError(f"{self.path}: cannot be written, {problem}")
+        loss = self._files.loss()
+        if loss is not None:
+            raise StorageError(f"{self.path}: cannot be written, {loss}")
 
     def _late(self) -> StorageError:
         return StorageError(f"{self.path}: {_LATE}; nothing was changed")
