@@ -244,7 +244,7 @@ def test_a_write_that_was_refused_is_never_made(versions: Path, tmp_path: Path, 
 
 
 def test_workers_know_of_a_deletion_at_once(versions: Path, tmp_path: Path, start: Start) -> None:
-    options = ("--interactions", str(tmp_path / "events.db"), "--workers", "2")
+    options = ("--interactions", str(tmp_path / "events.db"), "--workers", "2", "--watch", "0.1")
     with start(versions / "v1", *options) as service:
 
         def source() -> str:
@@ -255,6 +255,25 @@ def test_workers_know_of_a_deletion_at_once(versions: Path, tmp_path: Path, star
         answer = httpx.delete(service.url + "/v1/interactions", params={"user": "u1"}, timeout=120)
         assert answer.json()["removed"] == 0
         assert {source() for _ in range(20)} == {"popular"}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert service.post("/admin/reload", {"version": "v2"}, headers=headers).status_code == 200
+        _wait(lambda: all(service.version() == "v2" for _ in range(20)))
+        assert {source() for _ in range(20)} == {"popular"}  # v2 was trained before the deletion too
+
+
+def test_a_repetition_after_a_crash_gets_the_first_answer(
+    versions: Path, tmp_path: Path, start: Start
+) -> None:
+    options = ("--interactions", str(tmp_path / "events.db"))
+    body, headers = {"interactions": [{"user": "u1", "item": "i1"}]}, {"Idempotency-Key": "7f9c-1"}
+    with start(versions / "v1", *options) as service:
+        first = service.post("/v1/interactions", body, headers=headers)
+        service.process.kill()
+    with start(versions / "v1", *options) as service:
+        service.post("/v1/interactions", body)
+        again = service.post("/v1/interactions", body, headers=headers)
+        assert again.json() == first.json() == {"accepted": 1, "unknown_items": 0, "stored": 1}
+        assert service.post("/v1/interactions", body).json()["stored"] == 3
 
 
 def test_a_store_that_is_gone_makes_every_worker_not_ready(
