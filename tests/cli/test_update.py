@@ -104,6 +104,44 @@ def test_the_cycle_from_store_to_next_version_counts_everything_once(
         assert (lineage["generation"], lineage["exports"]) == (2, {identity: 6})
 
 
+def test_what_was_deleted_is_left_out_of_the_next_version(v1: Path, tmp_path: Path, run: Run) -> None:
+    before = HashGNN.load(v1)
+    kept, *_ = seen = before.state_.items.ids.ids[
+        before.state_.seen[before.state_.users.ids.index_of([2])[0]].indices
+    ]
+    with InteractionStore.open(tmp_path / "new.db") as store:
+        store.delete(1)
+        for item in seen[1:]:
+            store.delete(2, item)
+        store.append([1, 50], ["i3", "i20"])  # user 1 comes back
+        store.export(tmp_path / "1.parquet")
+        first = tmp_path / "first"
+        code, out, err = run("update", v1, tmp_path / "1.parquet", "-o", first, "--json", *ALONE)
+        assert (code, err) == (0, "")
+        document = json.loads(out)
+        n_deleted = document["lineage"]["n_deleted_interactions"]
+        old = before.state_.seen
+        assert n_deleted == old[before.state_.users.ids.index_of([1])[0]].nnz + len(seen) - 1
+        assert document["n_interactions"] == old.nnz - n_deleted + 2
+        model = HashGNN.load(first)
+        history = dict(zip(model.state_.users.ids.ids.tolist(), model.state_.seen, strict=True))
+        names = model.state_.items.ids.ids
+        assert names[history[1].indices].tolist() == ["i3"]
+        assert names[history[2].indices].tolist() == [kept]
+
+        # What came after a deletion is not deleted again, and what is deleted later needs no new interaction.
+        store.delete(50)
+        code, _, err = run("interactions", "export", tmp_path / "new.db", "-o", tmp_path / "2.parquet",
+                           "--model", first)  # fmt: skip
+        assert (code, pq.read_table(tmp_path / "2.parquet").num_rows) == (0, 0)
+        second = tmp_path / "second"
+        code, _, err = run("update", first, tmp_path / "2.parquet", "-o", second, "--threads", "1")
+        assert code == 0
+        assert "1 deletions; their interactions are left out of the training data" in err
+        ids = HashGNN.load(second).state_.users.ids
+        assert (1 in ids, 50 in ids) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -81,3 +81,17 @@ def test_a_matrix_and_its_lists_are_the_same_pattern():
 def test_what_is_no_list_is_named(make, said):
     with pytest.raises(ParameterError, match=said):
         make()
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9))), min_size=1, max_size=5))
+def test_a_difference_holds_what_only_the_first_holds(pairs):
+    one, other = (
+        IndexLists.from_rows([left for left, _ in pairs]),
+        IndexLists.from_rows([right for _, right in pairs]),
+    )
+    assert as_lists(one.difference(other)) == [sorted({*left} - {*right}) for left, right in pairs]
+
+
+def test_a_difference_needs_as_many_rows():
+    with pytest.raises(ParameterError, match=r"^lists must have as many rows, 1, got 2$"):
+        IndexLists.from_rows([[1]]).difference(IndexLists.from_rows([[1], [2]]))

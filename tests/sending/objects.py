@@ -43,7 +43,7 @@ from hashgnn.benchmarking.quality import (
 from hashgnn.codes import BinaryCodes, ItemBias, code_health
 from hashgnn.codes.binarisers import BINARISERS, ProductQuantizer, fit_binariser
 from hashgnn.config import RECIPES, OptimizerConfig, Section, ValidationConfig
-from hashgnn.data import IdMap, Interactions, SideFeatures, TableSplit
+from hashgnn.data import Deletions, IdMap, Interactions, SideFeatures, TableSplit
 from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
 from hashgnn.evaluation import (
@@ -95,7 +95,7 @@ from hashgnn.recommender import (
 from hashgnn.recommender.batch_job import BatchJob
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions, RunState
 from hashgnn.serving import ServiceSettings
-from hashgnn.serving.store import Export
+from hashgnn.serving.store import Deleted, Export, Receipt, RepeatKey
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.state import IndexedCodes, ModelState, Side, load_state, save_state
 from hashgnn.state.artifact import Artifact, open_artifact
@@ -365,6 +365,10 @@ def objects() -> dict[str, Any]:
         "RunOptions": RunOptions(seed=3, callbacks=(Callback(),)),
         "ServiceSettings": ServiceSettings(model=Path("model"), api_keys=("one",)),
         "Export": Export(Path("a.parquet"), 3, 0, 3),
+        "Deleted": Deleted(False, ("a", 3)),
+        "Deletions": Deletions(users=((3, "ann"),), pairs=((4, "bob", 7),)),
+        "RepeatKey": RepeatKey("order 7", b"digest"),
+        "Receipt": Receipt(3, 5, {"unknown_items": 1}, repeated=True),
         "Artifact": _artifact(),
         "Workload": generated_workload(50, 5, 16, width=8, rng=0),
         "Cell": cell,

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from tests.training.quick import quick, run_options
 
-from hashgnn.data import Interactions, SideFeatures
+from hashgnn.data import Deletions, Interactions, SideFeatures
 from hashgnn.errors import ParameterError
 from hashgnn.recommender import HashGNN
 from hashgnn.state import ModelState
@@ -183,3 +183,34 @@ def test_a_model_that_learned_more_may_miss_as_much_as_before(old: ModelState) -
     newer = model.update(NEW, epochs=1, **FIT)
     assert newer.state_.n_items > model.state_.n_items
     assert newer.index_recall == 0.9
+
+
+def test_what_was_deleted_is_not_learned_again(old: ModelState) -> None:
+    first, *rest = old.items.ids.ids[old.seen[1].indices].tolist()
+    user = int(old.users.ids.ids[1])
+    deleted = Deletions(users=((1, int(old.users.ids.ids[0])),), pairs=((2, user, first),))
+    new = update(old, None, deleted=deleted, epochs=1, **RUN)
+    assert new.users.ids.ids.tolist() == old.users.ids.ids[1:].tolist()
+    assert new.items.ids.ids[new.seen[0].indices].tolist() == rest
+    assert new.training["lineage"]["n_deleted_interactions"] == old.seen[0].nnz + 1
+    assert new.training["lineage"]["n_new_interactions"] == 0
+    popularity = np.bincount(new.seen.indices, minlength=new.n_items)
+    assert popularity.sum() == old.seen.nnz - old.seen[0].nnz - 1
+
+
+def test_a_user_who_was_deleted_and_came_back_has_what_is_new_only(old: ModelState) -> None:
+    user = int(old.users.ids.ids[0])
+    item = int(old.items.ids.ids[3])
+    new = update(
+        old, Interactions.from_arrays([user], [item]), deleted=Deletions(users=((1, user),)), epochs=1, **RUN
+    )
+    place = new.users.ids.index_of([user])[0]
+    assert place == old.n_users - 1  # as a new user, behind the others
+    assert new.items.ids.ids[new.seen[place].indices].tolist() == [item]
+
+
+def test_nothing_new_and_nothing_deleted_is_refused(old: ModelState) -> None:
+    sentence = r"^interactions must hold something new, got 0 that the model was trained on$"
+    for deleted in (None, Deletions()):
+        with pytest.raises(ParameterError, match=sentence):
+            update(old, None, deleted=deleted, **RUN)

@@ -8,14 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn._files import check_writable_file
+from hashgnn._types import SideName
 from hashgnn.cli._options import Debug, Json, Quiet
 from hashgnn.cli._output import Output
-from hashgnn.cli._reading import open_model
+from hashgnn.cli._reading import known_ids, open_model
 from hashgnn.cli._signals import stop_explained
-from hashgnn.cli.update import trained_upto
 from hashgnn.errors import ParameterError
 
-app = typer.Typer(help="Export or remove the interactions that a service has recorded.", no_args_is_help=True)
+app = typer.Typer(
+    help="Export, delete or clear the interactions that a service has recorded.", no_args_is_help=True
+)
 
 Store = Annotated[
     Path,
@@ -44,7 +46,9 @@ def export(
 ) -> None:
     """Write the interactions of a store to a parquet file; the service may be running.
 
-    Nothing is removed from the store.
+    Nothing is removed from the store. The file also says what users have deleted. Interactions that training
+    would refuse, because an id is empty, are left out and counted. Where there is nothing new no file is
+    written, and the exit code is 0.
 
     Examples:
       hashgnn interactions export events.db -o new.parquet --model models/current
@@ -55,18 +59,88 @@ def export(
     check_writable_file(output)
     with _opened(store) as opened:
         if model is not None:
-            after = trained_upto(opened.identity, open_model(model).state_.training)
+            after = _trained_upto(opened, model)
         with stop_explained(out, lambda: f"{output}: is as it was; run the same command again"):
             found = opened.export(output, after=after or 0)
-    document = {"path": output, "count": found.count, "after": found.after, "upto": found.upto}
-    if found.left_out:
-        document["left_out"] = found.left_out
-        out.note(f"{found.left_out} interactions have an empty id; they were left out")
+    is_written = bool(found.count or found.deletions)
+    document = {
+        "path": str(output) if is_written else None,
+        "count": found.count,
+        "after": found.after,
+        "upto": found.upto,
+        "deletions": found.deletions,
+        "left_out": found.left_out,
+    }
     if as_json:
-        out.document({**document, "path": str(output)})
+        out.document(document)
+        return
+    if found.left_out:
+        out.note(f"{found.left_out:,} interactions with an empty id are left out; training would refuse them")
+    if not is_written:
+        out.note(f"nothing new to export; {output} was not written")
         return
     out.table(("what", "value"), [(name, str(value)) for name, value in document.items()])
     out.note(f"next: hashgnn update {model or 'OLD'} {output}")
+
+
+@app.command("delete")
+def delete(
+    store: Store,
+    user: Annotated[
+        str, typer.Option(metavar="ID", help="Whose interactions to delete.", show_default=False)
+    ],
+    item: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only those with this item; default: all of the user's.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A model that says what its ids are, where the store is empty."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Delete what a user did from a store; the service may be running, and answers without it at once.
+
+    The deletion is remembered: models that were trained before it no longer use what the user did, and the next
+    export tells hashgnn update. To delete what is not there is no error.
+
+    Examples:
+      hashgnn interactions delete events.db --user u1
+
+      hashgnn interactions delete events.db --user u1 --item i7
+    """
+    out = Output(as_json, quiet)
+    with _opened(store) as opened:
+        kinds = dict(opened.kinds)
+        if model is not None:
+            ids = known_ids(open_model(model))
+            kinds = {"users": ids[0].kind, "items": ids[1].kind, **kinds}
+        removed = opened.delete(
+            _typed("user", user, kinds.get("users")),
+            None if item is None else _typed("item", item, kinds.get("items")),
+        )
+        document = {"removed": removed, "kept": opened.count}
+    if as_json:
+        out.document(document)
+        return
+    out.table(("what", "value"), list(document.items()))
+
+
+def _typed(side: SideName, text: str, kind: str | None) -> int | str:
+    """Return an id as a store keeps it: an integer where its ids are integers, else text."""
+    if kind is None:
+        raise ParameterError(
+            f"--model must say whether {side} ids are integers or text, the store has seen none yet"
+        )
+    if kind != "int":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ParameterError(
+            f"--{side} must be an integer as all {side} ids of the store, got {text!r}"
+        ) from None
 
 
 @app.command("clear")
@@ -94,13 +168,19 @@ def clear(
         raise ParameterError("one of --model and --upto must be given, to say what to remove")
     with _opened(store) as opened:
         if model is not None:
-            upto = trained_upto(opened.identity, open_model(model).state_.training)
+            upto = _trained_upto(opened, model)
         assert upto is not None
         document = {"removed": opened.clear(upto), "kept": opened.count}
     if as_json:
         out.document(document)
         return
     out.table(("what", "value"), list(document.items()))
+
+
+def _trained_upto(store: Any, model: Path) -> int:
+    from hashgnn.state.lineage import trained_upto
+
+    return trained_upto(store.identity, open_model(model).state_.training)
 
 
 def _opened(path: Path) -> Any:

@@ -127,7 +127,8 @@ def serve(
 ) -> None:
     """Serve a saved model over HTTP, with a page to try it out.
 
-    On SIGTERM, SIGHUP or Ctrl-C it answers the requests in progress and stops. Needs the extra serve.
+    The address is printed last, when requests are answered. On SIGTERM, SIGHUP or Ctrl-C it answers the requests in
+    progress and stops. Needs the extra serve.
 
     Examples:
       hashgnn serve models/v1 --items movies.parquet --item-id movie_id
@@ -143,6 +144,7 @@ def serve(
     from hashgnn.serving.process.server import listen
     from hashgnn.serving.process.supervisor import Supervisor
     from hashgnn.serving.process.worker_main import serve
+    from hashgnn.serving.wire.validation import sentence_of
 
     if workers < 1:
         raise ParameterError(f"--workers must be at least 1, got {workers}")
@@ -171,19 +173,22 @@ def serve(
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("n_threads", "threads").replace("_", "-")
-        raise ParameterError(f"--{option}: {first['msg'].lower()}, got {first['input']!r}") from None
+        raise ParameterError(f"--{option}{sentence_of(error).removeprefix(str(first['loc'][0]))}") from None
     if api_keys_file is not None:
         read_key_file(api_keys_file)  # a file that cannot be used is refused before anything starts
     hangup_ends_as_sigterm()
     with listen(host, port) as listening:
         address = listening.getsockname()
-        typer.echo(f"hashgnn: http://{host}:{address[1]}", err=True)
         if not settings.api_keys and api_keys_file is None and not ip_address(address[0]).is_loopback:
             typer.echo("hashgnn: other hosts can reach this address, and no API key is required", err=True)
+
+        def ready() -> None:
+            typer.echo(f"hashgnn: http://{host}:{address[1]}", err=True)
+
         if workers == 1:
-            serve(settings, listening)
+            serve(settings, listening, ready)
         else:
-            Supervisor(settings, listening, workers).run()
+            Supervisor(settings, listening, workers, ready).run()
 
 
 def _secrets(path: Path | None, variable: str) -> tuple[str, ...]:

@@ -81,7 +81,8 @@ def update(
     """Continue the training of a saved model with new interactions, and save its next version.
 
     OLD stays as it is, and its settings are kept. New users and items are added. A file that was exported
-    from a service's store is refused if OLD was already trained on a part of it.
+    from a service's store is refused if OLD was already trained on a part of it. What users have deleted in
+    that store is left out of OLD's own training data.
 
     Examples:
       hashgnn update models/v1 new.parquet
@@ -96,14 +97,16 @@ def update(
     with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = open_model(old)
         known = known_ids(model)
+        lineage = taken_exports(new, old, model.state_.training, out)
+        deleted = deletions_of(new, model.state_.training, out)
+        read = partial(read_interactions, columns=columns, out=out, known=known, on_unknown="add")
         update_model = partial(
             model.update,
             epochs=epochs,
-            lineage=taken_exports(new, old, model.state_.training, out),
-            new=read_interactions(new, columns, out, known=known, on_unknown="add"),
-            valid=None
-            if valid is None
-            else read_interactions(valid, columns, out, known=known, on_unknown="add"),
+            lineage=lineage,
+            deleted=deleted,
+            new=None if deleted and _is_empty(new) else read(new),
+            valid=None if valid is None else read(valid),
         )
         train_and_save(
             folder,
@@ -142,7 +145,9 @@ def taken_exports(path: Path, model: Path, training: Mapping[str, Any], out: Out
     ParameterError
         If the model was trained on some of the file's interactions: they would count twice.
     """
-    taken = _exports(training)
+    from hashgnn.state.lineage import exports_of
+
+    taken = exports_of(training)
     mark = _mark(path)
     if mark is not None:
         store, after, upto = mark
@@ -158,13 +163,23 @@ def taken_exports(path: Path, model: Path, training: Mapping[str, Any], out: Out
     return {"exports": taken} if taken else {}
 
 
-def trained_upto(store: str, training: Mapping[str, Any]) -> int:
-    """Return the number up to which a model was trained on a store's interactions; 0 where on none."""
-    return _exports(training).get(store, 0)
+def deletions_of(path: Path, training: Mapping[str, Any], out: Output) -> Any:
+    """Return the deletions of an exported file that a model has not heard of, none of any other file."""
+    from hashgnn.data import Deletions
+    from hashgnn.state.lineage import trained_upto
+
+    mark = _mark(path)
+    found = Deletions.read(path).after(0 if mark is None else trained_upto(mark[0], training))
+    if found:
+        out.note(f"{path}: {len(found):,} deletions; their interactions are left out of the training data")
+    return found
 
 
-def _exports(training: Mapping[str, Any]) -> dict[str, int]:
-    return dict((training.get("lineage") or {}).get("exports", {}))
+def _is_empty(path: Path) -> bool:
+    """Say whether a parquet file has no rows."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows) == 0
 
 
 def _mark(path: Path) -> tuple[str, int, int] | None:

@@ -2,6 +2,7 @@
 
 from hashgnn.data import split
 from hashgnn.data._adding import add_interactions
+from hashgnn.data.deletions import Deletions
 from hashgnn.data.features import FeatureVocabulary, SideFeatures
 from hashgnn.data.generate import checkerboard, generate_interactions
 from hashgnn.data.ids import IdMap
@@ -11,6 +12,7 @@ from hashgnn.data.split_folder import write_split
 from hashgnn.data.table_split import TableSplit, split_table
 
 __all__ = [
+    "Deletions",
     "FeatureVocabulary",
     "IdMap",
     "Interactions",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +18,9 @@ Column: TypeAlias = pa.Array | pa.ChunkedArray
 _UTC = pa.timestamp("us", "UTC")
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}[0-9:.]*$"
+
+# Forms that Python and Arrow read in the same way.
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 def trimmed(column: Column) -> Column:
@@ -73,6 +78,28 @@ def read_times(column: Column, name: str) -> Column | int:
             stacklevel=4,
         )
     return times
+
+
+def seconds_of_text(text: str) -> float | None:
+    """Return one ISO 8601 time as seconds since 1970, by the same rule; ``None`` for anything else.
+
+    Examples
+    --------
+    >>> seconds_of_text("1970-01-02T00:00:00+01:00"), seconds_of_text("1970-01-01"), seconds_of_text("12")
+    (82800.0, 0.0, None)
+    """
+    if _USUAL.fullmatch(text):  # without Arrow, a hundred times as quick
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # whoever calls says that it is UTC
+        found = read_times(pa.array([text], pa.large_string()), "time")
+    if isinstance(found, int) or not pa.types.is_timestamp(found.type) or found[0].as_py() is None:
+        return None
+    return int(found.cast(pa.int64())[0].as_py()) / 1e6
 
 
 def _first_that_fails(column: Column, kind: pa.DataType) -> int:

@@ -116,6 +116,15 @@ class IndexLists:
         mine, theirs = (np.split(lists.indices, lists.indptr[1:-1]) for lists in (self, other))
         return IndexLists.from_rows([np.concatenate(pair) for pair in zip(mine, theirs, strict=True)])
 
+    def difference(self, other: IndexLists) -> IndexLists:
+        """Return what is in these lists and not in the others, row by row."""
+        if len(self) != len(other):
+            raise ParameterError(f"lists must have as many rows, {len(self)}, got {len(other)}")
+        if not len(self):
+            return self
+        mine, theirs = (np.split(lists.indices, lists.indptr[1:-1]) for lists in (self, other))
+        return IndexLists.from_rows([np.setdiff1d(*pair) for pair in zip(mine, theirs, strict=True)])
+
     def matrix(self, n_columns: int) -> sparse.csr_matrix:
         """Return a matrix of ones with this pattern, float32."""
         ones = np.ones(len(self.indices), np.float32)

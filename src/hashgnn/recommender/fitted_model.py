@@ -117,12 +117,14 @@ class FittedModel:
         user_index: Array,
         *,
         since_training: IndexLists | None = None,
+        left: IndexLists | None = None,
         on_unknown: OnUnknown = "error",
     ) -> Queries:
         """Return one row for each user.
 
-        A user with interactions since the training is folded in from all that is known of them, seen in
-        training or since; the others have their trained code.
+        A user with interactions since the training, or of whose training data something was deleted, is
+        folded in from all that is known of them, seen in training or since; the others have their trained
+        code.
 
         Parameters
         ----------
@@ -130,6 +132,9 @@ class FittedModel:
             -1 for a user who is not in the training data.
         since_training : IndexLists of length n, optional
             Items that each user interacted with since the training.
+        left : IndexLists of length n, optional
+            Items of the training that are left of each user, where some were deleted. A user of whom nothing
+            is left has index -1.
         on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
             A user who is not in the training data: raise, leave the row out, answer with popular items, or
             fold in the interactions since the training (popular items where there are none).
@@ -146,13 +151,16 @@ class FittedModel:
         places = np.flatnonzero(known) if on_unknown == "skip" else np.arange(len(known))
         index, known = user_index[places], known[places]
         source, seen = np.where(known, np.int8(MODEL), np.int8(POPULAR)), self.seen[index]
-        if since_training is None or not len(since_training.indices):
+        folds = np.zeros(len(index), bool)
+        if left is not None:
+            folds, seen = left[places].lengths < seen.lengths, left[places]
+        if since_training is not None and len(since_training.indices):
+            new = since_training[places]
+            folds, seen = folds | (new.lengths > 0), seen.union(new)
+        if not folds.any():
             entities = EncodedEntities.of(self.state.users, index[known])
             return Queries(source, entities, seen, places, len(user_index))
-        new = since_training[places]
-        folds = new.lengths > 0
         source[folds if on_unknown == "fold_in" else folds & known] = HISTORY
-        seen = seen.union(new)
         trained, folded = np.flatnonzero(source == MODEL), np.flatnonzero(source == HISTORY)
         parts = [(folded, self.fold_in_users(seen[folded]))]
         if len(trained):

@@ -14,7 +14,7 @@ from hashgnn._extras import require
 from hashgnn._rng import RngLike, as_seed
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.config import ModelConfig, load_recipe
-from hashgnn.data import InteractionsLike, SideFeatures, as_interactions
+from hashgnn.data import Deletions, InteractionsLike, SideFeatures, as_interactions
 from hashgnn.data.features import feature_columns
 from hashgnn.data.id_lists import as_list
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
@@ -199,8 +199,9 @@ class HashGNN(BatchVerbs, Recommender):
 
     def update(
         self,
-        new: InteractionsLike,
+        new: InteractionsLike | None,
         *,
+        deleted: Deletions | None = None,
         epochs: int | None = None,
         valid: InteractionsLike | None = None,
         lineage: Mapping[str, Any] | None = None,
@@ -220,8 +221,13 @@ class HashGNN(BatchVerbs, Recommender):
 
         Parameters
         ----------
-        new : Interactions, data frame or sparse matrix
-            As for :meth:`fit`; the row and column numbers of a matrix are its ids.
+        new : Interactions, data frame or sparse matrix, or None
+            As for :meth:`fit`; the row and column numbers of a matrix are its ids. ``None`` is nothing new,
+            where something was deleted.
+        deleted : Deletions, optional
+            What of this model's own training data is left out, as :meth:`Deletions.read` finds it in the file
+            that a service's store exported. A user without any interaction left is not in the new model. Items
+            keep what they have learned until the next full fit.
         epochs : int, optional
             ``None`` is a third of the model's own, rounded up.
         lineage : mapping, optional
@@ -234,16 +240,17 @@ class HashGNN(BatchVerbs, Recommender):
         DataError
             If the interactions are not usable.
         ParameterError
-            If they hold nothing new, their ids are of another type, or this model cannot be trained on: it
+            If nothing is new or deleted, their ids are of another type, or this model cannot be trained on: it
             has side features, or an encoder other than ``history`` and ``mf``.
         """
         require("torch", extra="train", purpose="update")
         from hashgnn.training import update as run
 
-        interactions = as_interactions(new)
+        interactions = None if new is None else as_interactions(new)
         state = run(
             self.state_,
             interactions,
+            deleted=deleted,
             epochs=epochs,
             valid=None if valid is None else as_interactions(valid),
             lineage=lineage,

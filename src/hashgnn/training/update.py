@@ -17,13 +17,14 @@ from scipy import sparse
 from hashgnn._checks import check_int
 from hashgnn._types import Array
 from hashgnn.config.encoders import History
-from hashgnn.data import Interactions, add_interactions
+from hashgnn.data import Deletions, Interactions, add_interactions
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import normalised_sum
 from hashgnn.nn import GraphView
 from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
 from hashgnn.runs import RunOptions
 from hashgnn.state import ModelState
+from hashgnn.state.without import without_deleted
 from hashgnn.training.initial_parameters import InitialParameters
 from hashgnn.training.train import train
 
@@ -33,8 +34,9 @@ _ENCODERS = ("history", "mf")
 
 def update(
     state: ModelState,
-    new: Interactions,
+    new: Interactions | None,
     *,
+    deleted: Deletions | None = None,
     epochs: int | None = None,
     valid: Interactions | None = None,
     lineage: Mapping[str, Any] | None = None,
@@ -46,8 +48,11 @@ def update(
     ----------
     state : ModelState
         Left as it is.
-    new : Interactions
-        Its ids may be known or new. Where either has weights, those of a pair are added.
+    new : Interactions or None
+        Its ids may be known or new. Where either has weights, those of a pair are added. ``None`` is nothing
+        new, where something was deleted.
+    deleted : Deletions or None, default=None
+        What of the state's own training data is left out; ``new`` is taken as it is.
     epochs : int or None, default=None
         ``None`` is a third of the model's own, rounded up.
     valid : Interactions or None, default=None
@@ -69,15 +74,21 @@ def update(
     DataError
         If the interactions are not usable.
     ParameterError
-        If ``new`` holds nothing new, its ids are of another type, or the state cannot be trained on.
+        If nothing is new or deleted, ids are of another type, or the state cannot be trained on.
     """
     check_can_update(state)
+    before = state
+    if deleted:
+        state = without_deleted(state, deleted)
     share = math.ceil(state.config.optimizer.epochs * _SHARE_OF_EPOCHS)
     epochs = share if epochs is None else check_int("epochs", epochs, minimum=1)
-    merged = add_interactions(known_interactions(state), new)
-    if len(merged) == state.seen.nnz and merged.weight is None:
+    merged = known_interactions(state)
+    if new is not None:
+        merged = add_interactions(merged, new)
+    if not deleted and len(merged) == state.seen.nnz and (new is None or merged.weight is None):
         raise ParameterError(
-            f"interactions must hold something new, got {len(new)} that the model was trained on"
+            f"interactions must hold something new, got {0 if new is None else len(new)} that the model was "
+            "trained on"
         )
     if valid is not None:
         valid = Interactions.from_arrays(
@@ -87,7 +98,7 @@ def update(
             item_ids=merged.item_ids,
             on_unknown="skip",
         )
-    lineage = _lineage(state, merged) | dict(lineage or {})
+    lineage = _lineage(before, state, merged) | dict(lineage or {})
     return train(
         merged,
         state.config.replace(optimizer={"epochs": epochs}),
@@ -125,14 +136,17 @@ def known_interactions(state: ModelState) -> Interactions:
     )
 
 
-def _lineage(state: ModelState, merged: Interactions) -> dict[str, Any]:
-    before = state.training.get("lineage", {})
+def _lineage(parent: ModelState, state: ModelState, merged: Interactions) -> dict[str, Any]:
+    """Return where a model comes from; ``state`` is the parent without what was deleted."""
+    before = parent.training.get("lineage", {})
+    n_deleted = int(parent.seen.nnz - state.seen.nnz)
     return {
-        "parent": state.checksum,
+        "parent": parent.checksum,
         "generation": int(before.get("generation", 0)) + 1,
         "n_new_users": merged.n_users - state.n_users,
         "n_new_items": merged.n_items - state.n_items,
         "n_new_interactions": len(merged) - int(state.seen.nnz),
+        **({"n_deleted_interactions": n_deleted} if n_deleted else {}),
     }
 
 

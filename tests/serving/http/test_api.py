@@ -38,7 +38,8 @@ def test_histories_are_folded_in(client: httpx.Client, model: HashGNN) -> None:
     answer = client.post("/v1/recommend", json={"histories": histories, "k": 4}).json()
     wanted = model.recommend_for_history([["i1", "i2"], ["i9"]], 4)
     assert [ids(row) for row in answer["results"]] == wanted.lists()
-    assert [(row["user"], row["source"]) for row in answer["results"]] == [(0, "history"), (1, "history")]
+    assert [(row["history"], row["source"]) for row in answer["results"]] == [(0, "history"), (1, "history")]
+    assert not any("user" in row for row in answer["results"])
 
 
 def test_an_unknown_user_gets_popular_items_or_a_problem(client: httpx.Client, model: HashGNN) -> None:

@@ -95,3 +95,29 @@ def test_a_thread_of_the_queue_knows_the_request() -> None:
             queue.close()
 
     assert asyncio.run(read_id()) == "abc-3"
+
+
+def test_a_write_that_has_begun_is_waited_for_and_one_that_has_not_never_begins() -> None:
+    async def write() -> None:
+        queue, go = RequestQueue(n_threads=1, capacity=1, time_limit=0.05), threading.Event()
+        written: list[str] = []
+
+        def work(limit: Any) -> str:
+            assert go.wait(20)
+            assert limit.remaining == 0
+            written.append("the first")
+            return "its outcome"
+
+        first = asyncio.create_task(queue.run(work, outcome_counts=True))
+        await asyncio.sleep(0)
+        with pytest.raises(RequestError) as late:
+            await queue.run(lambda limit: written.append("the second"), outcome_counts=True)
+        assert late.value.reason is Reason.TOO_SLOW
+        assert not first.done()
+        go.set()
+        assert await first == "its outcome"
+        queue.close()
+        assert written == ["the first"]
+        assert queue.working == queue.waiting == 0
+
+    asyncio.run(write())

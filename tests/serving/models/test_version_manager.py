@@ -102,7 +102,7 @@ def test_reload_asks_for_the_token(client: httpx.Client) -> None:
     assert answered_by(client) == "v2"
 
 
-@pytest.mark.parametrize("name", ["..", "../v2", "/etc", "", "v2/../v2", "no such"])
+@pytest.mark.parametrize("name", ["..", "../v2", "/etc", "v2/../v2", "no such"])
 def test_a_version_is_a_plain_name(client: httpx.Client, name: str) -> None:
     assert client.post("/admin/reload", json={"version": name}, headers=TOKEN).status_code == 409
     assert answered_by(client) == "v1"

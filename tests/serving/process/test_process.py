@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from hashgnn.serving.store import InteractionStore
 from hashgnn.state import save_state
 from hashgnn.testing.states import random_state
 
@@ -65,15 +67,20 @@ def start() -> Start:
         environment = {**os.environ, "HASHGNN_ADMIN_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         assert process.stderr is not None
-        first = process.stderr.readline()
-        url = re.search(r"http://127\.0\.0\.1:\d+", first)
-        lines: list[str] = [first]
+        lines: list[str] = []
+        url = None
+        for line in process.stderr:
+            lines.append(line)
+            url = re.search(r"http://127\.0\.0\.1:\d+", line)
+            if url is not None:  # the address comes last, when requests are answered
+                break
+        n_first = len(lines)
         reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)  # type: ignore[arg-type]
         reader.start()
         try:
-            assert url is not None, first
+            assert url is not None, lines
             running = Running(process, url.group(), lines)
-            _wait(lambda: httpx.get(running.url + "/health/ready", timeout=120).status_code == 200)
+            assert httpx.get(running.url + "/health/ready", timeout=120).status_code == 200
             yield running
         finally:
             if process.poll() is None:
@@ -81,7 +88,7 @@ def start() -> Start:
             process.wait(120)
             reader.join()
             process.stderr.close()
-        assert [line for line in lines[1:] if not line.startswith("{")] == []  # JSON lines to the end
+        assert [line for line in lines[n_first:] if not line.startswith("{")] == []  # JSON lines to the end
 
     return started
 
@@ -219,3 +226,90 @@ def test_a_terminal_that_is_closed_ends_the_service_as_sigterm_does(
             os.kill(pid, signal.SIGHUP)
         assert [future.result().status_code for future in begun] == [200] * 4
         assert service.process.wait(120) == 0
+
+
+def test_a_connection_that_sends_nothing_is_closed(versions: Path, start: Start) -> None:
+    with start(versions / "v1", "--time-limit", "1") as service:
+        port = int(service.url.rsplit(":", 1)[1])
+        for sent in (b"", b"GET"):
+            with socket.create_connection(("127.0.0.1", port), 60) as line:
+                line.sendall(sent)
+                assert line.recv(65536).startswith(b"HTTP/1.1 408")
+                assert line.recv(65536) == b""
+
+
+def test_a_write_that_was_refused_is_never_made(versions: Path, tmp_path: Path, start: Start) -> None:
+    store = tmp_path / "events.db"
+    options = ("--interactions", str(store), "--workers", "2", "--time-limit", "1", "--queue", "2")
+    with start(versions / "v1", *options) as service, ThreadPoolExecutor(30) as pool:
+        holder = sqlite3.connect(store, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+
+        def tell(number: int) -> tuple[int, int]:
+            body = {"interactions": [{"user": f"u{number}", "item": "i1"}]}
+            return service.post("/v1/interactions", body).status_code, number
+
+        refused = list(pool.map(tell, range(30)))  # some wait for the database, some in the queue
+        assert {status for status, _ in refused} <= {429, 503}
+        holder.execute("ROLLBACK")
+        _wait(lambda: httpx.get(service.url + "/health/ready", timeout=120).status_code == 200)
+        status, _ = tell(99)
+        assert status == 200
+        deleted = httpx.delete(service.url + "/v1/interactions", params={"user": "u99"}, timeout=120)
+        assert deleted.json()["removed"] == 1
+        holder.close()
+    with InteractionStore.open(store) as opened:  # every writer has ended
+        assert opened.count == 0
+
+
+def test_workers_know_of_a_deletion_at_once(versions: Path, tmp_path: Path, start: Start) -> None:
+    options = ("--interactions", str(tmp_path / "events.db"), "--workers", "2", "--watch", "0.1")
+    with start(versions / "v1", *options) as service:
+
+        def source() -> str:
+            answer = service.post("/v1/recommend", {"users": ["u1"], "k": 3})
+            return str(answer.json()["results"][0]["source"])
+
+        assert {source() for _ in range(10)} == {"model"}
+        answer = httpx.delete(service.url + "/v1/interactions", params={"user": "u1"}, timeout=120)
+        assert answer.json()["removed"] == 0
+        assert {source() for _ in range(20)} == {"popular"}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert service.post("/admin/reload", {"version": "v2"}, headers=headers).status_code == 200
+        _wait(lambda: all(service.version() == "v2" for _ in range(20)))
+        assert {source() for _ in range(20)} == {"popular"}  # v2 was trained before the deletion too
+
+
+def test_a_repetition_after_a_crash_gets_the_first_answer(
+    versions: Path, tmp_path: Path, start: Start
+) -> None:
+    options = ("--interactions", str(tmp_path / "events.db"))
+    body, headers = {"interactions": [{"user": "u1", "item": "i1"}]}, {"Idempotency-Key": "7f9c-1"}
+    with start(versions / "v1", *options) as service:
+        first = service.post("/v1/interactions", body, headers=headers)
+        service.process.kill()
+    with start(versions / "v1", *options) as service:
+        service.post("/v1/interactions", body)
+        again = service.post("/v1/interactions", body, headers=headers)
+        assert again.json() == first.json() == {"accepted": 1, "unknown_items": 0, "stored": 1}
+        assert service.post("/v1/interactions", body).json()["stored"] == 3
+
+
+def test_a_store_that_is_gone_makes_every_worker_not_ready(
+    versions: Path, tmp_path: Path, start: Start
+) -> None:
+    store = tmp_path / "events.db"
+    options = ("--interactions", str(store), "--workers", "2", "--watch", "0.1")
+    with start(versions / "v1", *options) as service:
+        store.unlink()
+
+        def ready() -> tuple[int, str]:
+            answer = httpx.get(service.url + "/health/ready", timeout=120)
+            return answer.status_code, answer.json()["detail"]
+
+        sentence = "the store of interactions cannot be written: its file is gone"
+        assert {ready() for _ in range(20)} == {(503, sentence)}
+        body = {"interactions": [{"user": "u1", "item": "i1"}]}
+        assert {service.post("/v1/interactions", body).status_code for _ in range(10)} == {503}
+        assert "\nhashgnn_store_healthy 0.0" in httpx.get(service.url + "/metrics", timeout=120).text
+        assert not store.exists()

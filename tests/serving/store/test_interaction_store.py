@@ -15,7 +15,7 @@ import pytest
 
 from hashgnn.data import IdMap, read_interactions
 from hashgnn.errors import DataError, ParameterError, StorageError
-from hashgnn.serving.store import InteractionStore
+from hashgnn.serving.store import Export, InteractionStore
 
 
 @pytest.fixture
@@ -64,8 +64,15 @@ def test_ids_keep_their_type(store: InteractionStore) -> None:
         ((["\ud800"], ["x"]), r"users must be text that UTF-8 can hold, got '\ud800'"),
         (
             ([1], ["x"], [-1]),
-            "timestamps must be a finite number >= 0 and <= 9e+12, got -1",
+            "timestamps must be a finite number >= 0, got -1",
         ),
+        (
+            ([1], ["x"], [1764412800000]),
+            "timestamps must be seconds since 1970, up to 253402300799, got 1764412800000; "
+            "divide milliseconds by 1000",
+        ),
+        (([""], ["x"]), "users must not be empty text"),
+        ((["u"], ["x", ""]), "items must not be empty text"),
         (([1], ["x"], None, [0]), "weights must be a finite number >= 1e-37 and <= 1e+38, got 0"),
         (([1], ["x"], [1, 2]), "timestamps must be as long as users, 1, got 2"),
     ],
@@ -194,12 +201,24 @@ def test_a_long_list_is_cleared_in_steps(store: InteractionStore) -> None:
     assert store.count == 1_000
 
 
-def test_an_empty_export_is_refused_and_leaves_the_old_file(store: InteractionStore, tmp_path: Path) -> None:
+def test_where_nothing_is_new_no_file_is_written(store: InteractionStore, tmp_path: Path) -> None:
     target = tmp_path / "new.parquet"
     target.write_text("old")
-    with pytest.raises(DataError, match=r"must hold interactions to export, got none after number 0$"):
-        store.export(target)
+    assert store.export(target) == Export(target, count=0, after=0, upto=0)
+    store.append([1], [1])
+    assert store.export(target, after=1) == Export(target, count=0, after=1, upto=1)
     assert target.read_text() == "old"
+
+
+def test_what_training_would_refuse_is_left_out_and_counted(store: InteractionStore, tmp_path: Path) -> None:
+    store.append(["u", "v"], ["a", "b"])
+    with sqlite3.connect(store.path) as older:  # a version that took empty ids
+        older.execute("INSERT INTO interactions (user, item, time) VALUES ('', 'a', 0), ('u', '', 0)")
+        older.execute("UPDATE totals SET value = 4 WHERE name = 'count'")
+    older.close()
+    written = store.export(tmp_path / "new.parquet")
+    assert (written.count, written.left_out, written.upto) == (2, 2, 4)
+    assert read_interactions(tmp_path / "new.parquet").user_ids == IdMap(["u", "v"])
 
 
 def test_damaged_and_foreign_files_give_one_sentence(tmp_path: Path) -> None:
@@ -222,10 +241,29 @@ def test_damaged_and_foreign_files_give_one_sentence(tmp_path: Path) -> None:
 def test_a_store_of_a_later_format_is_refused(path: Path) -> None:
     InteractionStore.open(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version=2")
+    connection.execute("PRAGMA user_version=3")
     connection.close()
-    with pytest.raises(DataError, match=r"a store of format 2, this version of hashgnn reads 1$"):
+    with pytest.raises(DataError, match=r"a store of format 3, this version of hashgnn reads 2$"):
         InteractionStore.open(path)
+
+
+def test_a_store_of_the_first_format_is_taken_over(path: Path, tmp_path: Path) -> None:
+    with InteractionStore.open(path) as store:
+        store.append(["u"] * 4, ["a", "b", "c", "d"])
+        identity = store.identity
+        store.clear(1)
+    connection = sqlite3.connect(path)
+    for table in ("totals", "deletions", "answers"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("PRAGMA user_version=1")
+    connection.close()
+    for _ in range(2):
+        with InteractionStore.open(path) as store:
+            assert (store.count, store.last, store.identity) == (3, 4, identity)
+            assert store.history("u") == ["b", "c", "d"]
+            assert store.export(tmp_path / "new.parquet").after == 1
+    with InteractionStore.open(path) as store:
+        assert (store.delete("u", "c"), store.count) == (1, 2)
 
 
 def test_a_store_with_overwritten_pages_is_refused(path: Path) -> None:

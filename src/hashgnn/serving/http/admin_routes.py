@@ -30,8 +30,9 @@ def admin_routes(service: Service, keys: WatchedKeys) -> APIRouter:
     @router.get("/health/ready", responses={200: {"model": HealthResponse}, **described_problems(503)})
     async def ready() -> Response:
         """Say whether requests should be sent here."""
-        if not service.is_ready:
-            raise RequestError(Reason.NOT_READY, "the service is not ready", retry_after=1)
+        reason = await run_in_threadpool(service.not_ready)
+        if reason is not None:
+            raise RequestError(Reason.NOT_READY, reason, retry_after=1)
         return json_response(dumps({"status": "ready", "model_version": service.active.current.name}))
 
     @router.get(
@@ -43,6 +44,7 @@ def admin_routes(service: Service, keys: WatchedKeys) -> APIRouter:
     )
     async def metrics() -> Response:
         """Return the metrics in Prometheus' text form."""
+        await run_in_threadpool(service.store_problem)
         service.metrics.waiting.set(service.searches.waiting)
         service.metrics.working.set(service.searches.working)
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -12,6 +14,8 @@ from hashgnn.serving.http.problems import described_problems
 from hashgnn.serving.models.service import Service
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.schemas import (
+    MAX_ID,
+    DeletionResponse,
     EncodeRequest,
     EncodeResponse,
     InteractionsRequest,
@@ -31,7 +35,7 @@ REQUESTS: list[type[BaseModel]] = [
     InteractionsRequest,
 ]
 
-_MAX_QUERY, _MAX_LIMIT = 200, 100
+_MAX_QUERY, _MAX_LIMIT, _MAX_KEY = 200, 100, 255
 
 
 def api_routes(service: Service) -> APIRouter:
@@ -64,12 +68,46 @@ def api_routes(service: Service) -> APIRouter:
         body = await read(request, EncodeRequest)
         return json_response(await service.searches.run(lambda check: service.encode(body)))
 
-    @router.post("/interactions", **described(InteractionsRequest, InteractionsResponse, 404))
+    @router.post(
+        "/interactions",
+        **described(InteractionsRequest, InteractionsResponse, 404, parameters=[_IDEMPOTENCY_KEY]),
+    )
     async def interactions(request: Request) -> Response:
         """Store what users did; recommendations take it into account at once."""
-        body = await read(request, InteractionsRequest)
+        body, key = await read(request, InteractionsRequest), _idempotency_key(request)
         _note(request, "", n=len(body.interactions))
-        return json_response(await service.writes.run(lambda check: service.interactions(body)))
+        return json_response(
+            await service.writes.run(
+                lambda limit: service.interactions(body, limit, key), outcome_counts=True
+            )
+        )
+
+    @router.delete(
+        "/interactions",
+        responses={200: {"model": DeletionResponse}, **described_problems(401, 404, 422, 429, 503)},
+        openapi_extra={
+            "parameters": [
+                _parameter("user", _ID_TEXT, required=True, description="Whose interactions to delete."),
+                _parameter("item", _ID_TEXT, description="Only those with this item; all without it."),
+            ]
+        },
+    )
+    async def delete_interactions(request: Request) -> Response:
+        """Delete what a user did, or did with one item; later answers use nothing of it.
+
+        Also what the model was trained on: the user is answered from what is left, or as an unknown one.
+        To delete what is not there is no error.
+        """
+        if await request.body():
+            raise RequestError(
+                Reason.INVALID, "this request takes no body; user and item are parameters of its address"
+            )
+        user, item = _deleted_ids(request)
+        return json_response(
+            await service.writes.run(
+                lambda limit: service.delete_interactions(user, item, limit), outcome_counts=True
+            )
+        )
 
     @router.get(
         "/items",
@@ -101,8 +139,53 @@ def _note(request: Request, search: str, **fields: Any) -> None:
     state["log"] = {"search": search, **fields} if search else fields
 
 
-def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "schema": schema}
+def _parameter(
+    name: str, schema: dict[str, Any], *, place: str = "query", required: bool = False, description: str = ""
+) -> dict[str, Any]:
+    about = {"description": description} if description else {}
+    return {"name": name, "in": place, "required": required, "schema": schema, **about}
+
+
+_ID_TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
+_IDEMPOTENCY_KEY = _parameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": _MAX_KEY, "pattern": "^[!-~]+$"},
+    place="header",
+    description="Any text that names this request. For 24 hours the same request with the same key is stored "
+    "once and gets the first answer; another body with it is refused.",
+)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    values = request.headers.getlist("idempotency-key")
+    if not values:
+        return None
+    if len(values) > 1 or len(values[0]) > _MAX_KEY or not re.fullmatch("[!-~]+", values[0]):
+        raise RequestError(
+            Reason.INVALID, f"Idempotency-Key must be 1 to {_MAX_KEY} visible ASCII characters, given once"
+        )
+    return values[0]
+
+
+def _deleted_ids(request: Request) -> tuple[str, str | None]:
+    """Return whose interactions a request deletes, and with which item; a slip must not delete more than meant."""
+    try:
+        query = request.scope["query_string"].decode("ascii")
+        given = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=10)
+    except ValueError:
+        raise RequestError(
+            Reason.INVALID, "the query must be a few parameters, percent-encoded in UTF-8"
+        ) from None
+    for name, text in given:
+        if name not in ("user", "item"):
+            raise RequestError(Reason.INVALID, f"{name[:64]!r} is not a parameter of this request")
+        if not 1 <= len(text) <= MAX_ID:
+            raise RequestError(Reason.INVALID, f"{name} must be text of 1 to {MAX_ID} characters")
+    names = [name for name, _ in given]
+    if names.count("user") != 1 or names.count("item") > 1:
+        raise RequestError(Reason.INVALID, "user must be given once, and item at most once")
+    values = dict(given)
+    return values["user"], values.get("item")
 
 
 def _items_query(request: Request) -> tuple[str, int]:

@@ -9,18 +9,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from hashgnn import __version__
-from hashgnn.errors import UnknownIdError
+from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.serving.http.admin_routes import admin_routes
 from hashgnn.serving.http.api_routes import REQUESTS, api_routes
 from hashgnn.serving.http.key_file import WatchedKeys
 from hashgnn.serving.http.middleware import RequestMiddleware, as_request_error
+from hashgnn.serving.http.openapi_ids import set_id_types
+from hashgnn.serving.http.openapi_security import SCHEMES, required_schemes
 from hashgnn.serving.http.problems import INTERNAL_ERROR, error_response, problem_response
 from hashgnn.serving.http.rate_limits import RateLimits
 from hashgnn.serving.models.service import Service, new_service
@@ -71,14 +73,17 @@ def create_app(settings: ServiceSettings, service: Service | None = None) -> Req
         lifespan=lambda app: _lifespan(service, keys, rates),
     )
     routes = api_routes(service)
+    admin = admin_routes(service, keys)
     api.include_router(routes)
-    api.include_router(admin_routes(service, keys))
+    api.include_router(admin)
+    api.state.methods = _methods_by_path(routes, admin)
     api.mount("/", _Page(directory=PAGE, html=True), name="page")
     api.add_exception_handler(RequestError, _on_request_error)
     api.add_exception_handler(UnknownIdError, _on_request_error)
+    api.add_exception_handler(ParameterError, _on_request_error)
     api.add_exception_handler(HTTPException, _on_http_exception)
     api.add_exception_handler(Exception, _on_exception)
-    api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]
+    api.openapi = lambda: _openapi(api, service, needs_key=bool(keys.current))  # type: ignore[method-assign]
     return RequestMiddleware(
         api,
         metrics,
@@ -147,21 +152,59 @@ async def _on_request_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = _SENTENCES.get(error.status_code, "the request cannot be answered")
-    request_id = request.scope["state"]["request_id"]
-    return problem_response(error.status_code, detail, request_id, dict(error.headers or {}))
+    status, headers = error.status_code, dict(error.headers or {})
+    if status in _SENTENCES:
+        # The page answers for every path that no route takes, so what it says of others is not true.
+        allowed = _methods(request)
+        status = 405 if allowed and request.method not in allowed else 404
+        headers = {"Allow": ", ".join(allowed)} if status == 405 else {}
+    detail = _SENTENCES.get(status, "the request cannot be answered")
+    return problem_response(status, detail, request.scope["state"]["request_id"], headers)
+
+
+def _methods_by_path(*routers: APIRouter) -> dict[str, set[str]]:
+    """Return the methods of each path of some routers, and of the OpenAPI document."""
+    methods = {"/openapi.json": {"GET", "HEAD"}}
+    for router in routers:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            methods.setdefault(route.path, set()).update(route.methods or ())
+    return methods
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that a path takes; none where there is nothing."""
+    found: set[str] = request.app.state.methods.get(request.scope["path"], set())
+    name = request.scope["path"].lstrip("/") or "index.html"
+    if not found and any(name == file.relative_to(PAGE).as_posix() for file in PAGE.rglob("*")):
+        found = {"GET", "HEAD"}
+    return sorted(found)
 
 
 async def _on_exception(request: Request, error: Exception) -> Response:
     return error_response(INTERNAL_ERROR, request.scope["state"]["request_id"])
 
 
-def _openapi(api: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document; the routes read bodies themselves, so the schemas of bodies are added here."""
-    if api.openapi_schema is None:
+def _openapi(api: FastAPI, service: Service, *, needs_key: bool) -> dict[str, Any]:
+    """Return the OpenAPI document; the routes read bodies themselves, so the schemas of bodies are added here.
+
+    It says what the ids of the model are that answers now.
+    """
+    state = service.active.current.state
+    kinds = state.users.ids.kind, state.items.ids.kind
+    if api.openapi_schema is None or api.openapi_schema["info"]["x-id-kinds"] != list(kinds):
+        api.openapi_schema = None
         document = FastAPI.openapi(api)
+        document["info"]["x-id-kinds"] = list(kinds)
         models = [(model, "validation") for model in (*REQUESTS, ReloadRequest, Problem)]
         _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
-        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {}).update(schemas["$defs"])
+        for schema in schemas["$defs"].values():
+            set_id_types(schema, *kinds)
+        components["securitySchemes"] = SCHEMES
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                operation["security"] = required_schemes(path, needs_key=needs_key)
         api.openapi_schema = document
     return api.openapi_schema

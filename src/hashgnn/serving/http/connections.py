@@ -14,14 +14,17 @@ _TOO_LONG, _TOO_SLOW = b"431 Request Header Fields Too Large", b"408 Request Tim
 
 
 def bounded_protocol(seconds: float) -> type[asyncio.Protocol]:
-    """Return the protocol of a connection whose heads must each arrive within some seconds of their first byte."""
+    """Return the protocol of a connection whose heads must each arrive within some seconds.
+
+    The time of the first head begins when the connection is accepted, that of a later one with its first byte.
+    """
     return type("BoundedProtocol", (_Bounded,), {"_seconds": seconds})
 
 
 class _Bounded(HttpToolsProtocol):
     """Counts the bytes of a head, and closes a connection whose head does not arrive in time.
 
-    Between two requests, and before the first one, the parent's own limit for idle connections holds.
+    Between two requests the parent's own limit for idle connections holds.
     """
 
     _seconds: float
@@ -31,7 +34,7 @@ class _Bounded(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._timer = self.loop.call_later(self.timeout_keep_alive, self._refuse, _TOO_SLOW)
+        self._timer = self.loop.call_later(self._seconds, self._refuse, _TOO_SLOW)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -39,8 +42,7 @@ class _Bounded(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
-            if not self._length:
-                self._stop_timer()
+            if self._timer is None:
                 self._timer = self.loop.call_later(self._seconds, self._refuse, _TOO_SLOW)
             self._length += len(data)
         super().data_received(data)

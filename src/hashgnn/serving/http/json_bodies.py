@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
 
-from hashgnn._json_text import dumps
 from hashgnn.serving.http.problems import described_problems
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.validation import sentence_of
 
 M = TypeVar("M", bound=BaseModel)
 
 JSON = "application/json"
 
-_SHOWN = 40  # characters of a value that a sentence repeats
+_PLACE = re.compile(r"at line (\d+) column (\d+)")
 
 
 async def read(request: Request, model: type[M]) -> M:
@@ -24,16 +29,19 @@ async def read(request: Request, model: type[M]) -> M:
     Raises
     ------
     RequestError
-        ``WRONG_TYPE`` if it does not say that it is JSON, ``MALFORMED`` if it is not JSON, ``INVALID`` if a field
-        breaks its rule.
+        ``WRONG_TYPE`` if it does not say that it is plain JSON, ``MALFORMED`` if it is not JSON, ``INVALID`` if
+        a field breaks its rule or comes twice.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON:
-        raise RequestError(Reason.WRONG_TYPE, f"the content type must be {JSON}")
+    _check_headers(request.headers)
+    text = await request.body()
     try:
-        return model.model_validate_json(await request.body())
+        document = model.model_validate_json(text)
     except ValidationError as error:
         raise from_validation(error) from None
+    twice = repeated_key(text, _names(model))
+    if twice is not None:
+        raise RequestError(Reason.INVALID, f"{twice} must be given once, got it several times in one object")
+    return document
 
 
 def json_response(document: bytes) -> Response:
@@ -41,67 +49,82 @@ def json_response(document: bytes) -> Response:
     return Response(document, media_type=JSON)
 
 
-def described(request: type[BaseModel], response: type[BaseModel], *statuses: int) -> dict[str, Any]:
+def described(
+    request: type[BaseModel],
+    response: type[BaseModel],
+    *statuses: int,
+    parameters: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
     """Return the OpenAPI description of a route that reads and writes JSON."""
     reference = {"schema": {"$ref": f"#/components/schemas/{request.__name__}"}}
     every = (400, 401, 408, 413, 415, 422, 429, 503)
     return {
         "responses": {200: {"model": response}, **described_problems(*sorted({*every, *statuses}))},
-        "openapi_extra": {"requestBody": {"required": True, "content": {JSON: reference}}},
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {JSON: reference}},
+            **({"parameters": list(parameters)} if parameters else {}),
+        },
     }
 
 
 def from_validation(error: ValidationError) -> RequestError:
-    """Return the first fault of a body as a sentence: field, rule, and the value where it is short."""
-    faults = error.errors(include_url=False, include_context=False)
-    if faults[0]["type"] == "json_invalid":
-        reason = faults[0]["msg"].removeprefix("Invalid JSON: ")
-        return RequestError(Reason.MALFORMED, f"the body must be valid JSON; {reason}")
-    where = _place(faults[0]["loc"])
-    here = [fault for fault in faults if _place(fault["loc"]) == where]
-    others = len({_place(fault["loc"]) for fault in faults}) - 1
-    more = f"; {others} more fault{'s' if others > 1 else ''} after this one" if others else ""
-    return RequestError(Reason.INVALID, _sentence(where, here) + more)
+    """Return the first fault of a body as a sentence."""
+    fault = error.errors(include_url=False, include_context=False)[0]
+    if fault["type"] != "json_invalid":
+        return RequestError(Reason.INVALID, sentence_of(error))
+    place = _PLACE.search(fault["msg"])
+    where = f"; it is not at line {place[1]}, column {place[2]}" if place else ""
+    return RequestError(Reason.MALFORMED, f"the body must be valid JSON{where}")
 
 
-def _sentence(where: str, faults: list[Any]) -> str:
-    """Return what is wrong in one place."""
-    # A value that may be of several types has a fault for each; the one that is not about types says more.
-    about = next((fault for fault in faults if not fault["type"].endswith("_type")), None)
-    if about is None and len(faults) > 1:
-        is_id = any(fault["type"] == "string_type" for fault in faults)
-        message = f"input should be {'an integer or text' if is_id else 'a valid integer'}"
-    else:
-        message = (about or faults[0])["msg"].removeprefix("Value error, ")
-        message = message[:1].lower() + message[1:]
-    if message.startswith("input should "):
-        return f"{where} must {message.removeprefix('input should ')}{_got(faults[0]['input'])}"
-    if message == "field required":
-        return f"{where} is missing"
-    if message == "extra inputs are not permitted":
-        return f"{where} is not a field of this request"
-    return f"{where}: {message}"
+def repeated_key(text: bytes, names: Iterable[str]) -> str | None:
+    """Return a key that an object of a JSON document has twice, None where there is none.
+
+    Parsers differ in which of the two values they take.
+
+    Parameters
+    ----------
+    text : bytes
+        Valid JSON whose objects have no other keys than ``names``.
+    names : iterable of str
+    """
+    # Most bodies are settled without a second look: a name that comes once in the bytes is no key twice.
+    if b"\\" not in text and all(text.count(b'"%b"' % name.encode()) < 2 for name in names):
+        return None
+    found: list[str] = []
+
+    def pairs(entries: list[tuple[str, Any]]) -> None:
+        keys = [key for key, _ in entries]
+        if len(set(keys)) < len(keys):
+            found.append(next(key for place, key in enumerate(keys) if key in keys[:place]))
+
+    json.loads(text, object_pairs_hook=pairs)
+    return found[0] if found else None
 
 
-def _got(value: Any) -> str:
-    """Return the value where it is short."""
-    if value is not None and not isinstance(value, bool | int | float | str):
-        return ""
-    text = dumps(value).decode()
-    return f", got {text}" if len(text) <= _SHOWN else ""
+def _check_headers(headers: Headers) -> None:
+    """Raise :class:`RequestError` unless the headers say that the body is plain JSON in UTF-8."""
+    kind, _, options = headers.get("content-type", "").partition(";")
+    if kind.strip().lower() != JSON:
+        raise RequestError(Reason.WRONG_TYPE, f"the content type must be {JSON}")
+    charset = options.strip().lower().replace('"', "").replace(" ", "")
+    if charset.startswith("charset=") and charset not in ("charset=utf-8", "charset=utf8"):
+        raise RequestError(Reason.WRONG_TYPE, f"the body must be in UTF-8, got {_word(charset[8:])}")
+    coding = headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise RequestError(
+            Reason.WRONG_TYPE, f"the body must come as it is, without a content encoding, got {_word(coding)}"
+        )
 
 
-def _place(parts: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in parts:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif "constrained" in part or "[" in part or part in ("int", "str"):
-            continue  # which kind of id was tried says nothing to the caller
-        else:
-            text += f".{part}" if text else _short(part)
-    return text or "the body"
+def _word(text: str) -> str:
+    """Return what a header said, without characters that a sentence should not repeat."""
+    return re.sub(r"[^a-z0-9,;=._ -]", "?", text[:40])
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 64 else f"{name[:64]}…"
+@cache
+def _names(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the fields of a document and of the documents in it."""
+    schema = model.model_json_schema()
+    documents = [schema, *schema.get("$defs", {}).values()]
+    return frozenset(name for document in documents for name in document.get("properties", {}))

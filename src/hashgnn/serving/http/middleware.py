@@ -14,9 +14,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hashgnn.errors import UnknownIdError
+from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.serving.http.api_keys import sent_key
 from hashgnn.serving.http.key_file import WatchedKeys
+from hashgnn.serving.http.openapi_security import KEYED
 from hashgnn.serving.http.problems import INTERNAL_ERROR, error_response
 from hashgnn.serving.http.rate_limits import RateLimits
 from hashgnn.serving.models.metrics import Metrics
@@ -33,7 +34,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 _VALID_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
 _UNITS = (("second", 1), ("minute", 60), ("hour", 3600))
-_KEYED = ("/v1/", "/metrics", "/openapi.json")
 _SECURITY = [
     (
         b"content-security-policy",
@@ -116,7 +116,7 @@ class RequestMiddleware:
                 else:
                     state["route"] = scope["path"]
                     await (await handler(Request(scope, body)))(scope, body, send_more)
-            except (RequestError, UnknownIdError) as error:
+            except (RequestError, UnknownIdError, ParameterError) as error:
                 await error_response(as_request_error(error), request_id)(scope, receive, send_more)
             except Exception:
                 log(logging.ERROR, "internal error", exc_info=True)
@@ -129,7 +129,7 @@ class RequestMiddleware:
     def _admit(self, path: str, headers: dict[bytes, bytes], state: dict[str, Any]) -> None:
         """Refuse a request without a key, with a wrong one, or with one whose rate is used up."""
         keys = self._keys.current
-        if not keys or not path.startswith(_KEYED):
+        if not keys or not path.startswith(KEYED):
             return
         key = keys.find(headers)
         if key is None and sent_key(headers) is None:
@@ -187,7 +187,9 @@ class RequestMiddleware:
         state = scope["state"]
         # A path that no route has is not a label: callers could make any number of them.
         route = state.get("route") or getattr(scope.get("route"), "path", None) or "other"
-        method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
+        method = (
+            scope["method"] if scope["method"] in ("GET", "POST", "DELETE", "HEAD", "OPTIONS") else "other"
+        )
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.seconds.labels(route, state.get("search", "")).observe(seconds)
         fields = state.get("log", {})
@@ -209,10 +211,14 @@ class RequestMiddleware:
 
 
 def as_request_error(error: Exception) -> RequestError:
-    """Return an error as one with a reason: an unknown id is the only other error that a caller may cause."""
+    """Return an error as one with a reason.
+
+    The others that a caller may cause are an id of another type than those of the model, and an argument of the
+    library that breaks its rule. Ids that are unknown have a reason already.
+    """
     if isinstance(error, RequestError):
         return error
-    return RequestError(Reason.UNKNOWN_ID, str(error))
+    return RequestError(Reason.INVALID, str(error))
 
 
 def _per_time(rate: float | None) -> str:

@@ -16,6 +16,29 @@ T = TypeVar("T")
 _RETRY_AFTER = 1  # seconds
 
 
+class TimeLimit:
+    """The moment at which a request is given up; a call raises once it is over.
+
+    Parameters
+    ----------
+    seconds : float
+        From now on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._end = seconds, time.monotonic() + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left, at least 0."""
+        return max(0.0, self._end - time.monotonic())
+
+    def __call__(self) -> None:
+        """Raise :class:`RequestError` if the time is over."""
+        if time.monotonic() > self._end:
+            raise _too_slow(self._seconds)
+
+
 class RequestQueue:
     """A fixed number of threads with a bounded queue in front of them.
 
@@ -43,8 +66,10 @@ class RequestQueue:
         """Requests that have a thread."""
         return min(self._admitted, self._n_threads)
 
-    async def run(self, work: Callable[[Callable[[], None]], T], *, short: bool = False) -> T:
-        """Run a function in a thread. Its argument is a function that raises when the time is over.
+    async def run(
+        self, work: Callable[[TimeLimit], T], *, short: bool = False, outcome_counts: bool = False
+    ) -> T:
+        """Run a function in a thread. Its argument raises, where it is called, when the time is over.
 
         Parameters
         ----------
@@ -52,6 +77,9 @@ class RequestQueue:
         short : bool, default=False
             Whether the work takes about a millisecond. It then runs in the event loop, which saves a change
             of threads. Requests that have arrived meanwhile are counted first, so the queue stays bounded.
+        outcome_counts : bool, default=False
+            Whether the work changes something, so that the answer must not be a failure while it goes on. Work that has begun is then waited for; it must itself end in time. Work that has not begun
+            when the time is over never begins.
 
         Raises
         ------
@@ -64,30 +92,29 @@ class RequestQueue:
             )
         if short:
             return await self._run_inline(work)
-        deadline = time.monotonic() + self.time_limit
-
-        def check() -> None:
-            if time.monotonic() > deadline:
-                raise _too_slow(self.time_limit)
+        limit = TimeLimit(self.time_limit)
 
         def timed() -> T:
-            check()
-            return work(check)
+            limit()
+            return work(limit)
 
+        submitted = self._pool.submit(copy_context().run, timed)
         self._admitted += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, timed)
+        future = asyncio.wrap_future(submitted)
         # A thread cannot be stopped: its place is free when it has really ended, not when its caller left.
         future.add_done_callback(self._leave)
         try:
             return await asyncio.wait_for(asyncio.shield(future), self.time_limit + 0.05)
         except TimeoutError:
+            if outcome_counts and not submitted.cancel():
+                return await asyncio.shield(future)
             raise _too_slow(self.time_limit) from None
 
-    async def _run_inline(self, work: Callable[[Callable[[], None]], T]) -> T:
+    async def _run_inline(self, work: Callable[[TimeLimit], T]) -> T:
         self._admitted += 1
         try:
             await asyncio.sleep(0)
-            return work(_no_check)
+            return work(TimeLimit(self.time_limit))
         finally:
             self._admitted -= 1
 
@@ -99,10 +126,6 @@ class RequestQueue:
         self._admitted -= 1
         if not future.cancelled():
             future.exception()  # marks the error as read: its caller may have left
-
-
-def _no_check() -> None:
-    """Do nothing: short work ends before the time limit matters."""
 
 
 def _too_slow(limit: float) -> RequestError:

@@ -49,6 +49,8 @@ class Metrics:
         )
         self.rows = Counter("hashgnn_rows", "Users, histories and items answered.", ("source",), registry=own)
         self.interactions = Counter("hashgnn_interactions", "Interactions kept.", registry=own)
+        self.deletions = Counter("hashgnn_deletions", "Requests that deleted interactions.", registry=own)
+        self._store: Gauge | None = None
         self.reloads = Counter(
             "hashgnn_reloads", "Attempts to open another version.", ("result",), registry=own
         )
@@ -116,6 +118,17 @@ class Metrics:
         self._versions, self._saved = versions, created
         self._created.set(self._saved)
         self.update()
+
+    def set_store(self, *, healthy: bool) -> None:
+        """Set whether the store of interactions can be written; a service without one has no such metric."""
+        if self._store is None:
+            self._store = Gauge(
+                "hashgnn_store_healthy",
+                "1 while the store of interactions can be written.",
+                registry=self.registry,
+                multiprocess_mode="livemin",
+            )
+        self._store.set(float(healthy))
 
     def update(self) -> None:
         """Set the metrics that change with time: age and memory."""

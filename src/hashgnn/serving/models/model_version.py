@@ -24,6 +24,7 @@ from hashgnn.serving.models.item_metadata import ItemMetadata, Texts
 from hashgnn.serving.wire.json_ids import IdReader, IdWriter
 from hashgnn.state import ModelState, load_state
 from hashgnn.state.artifact import open_artifact
+from hashgnn.state.lineage import trained_upto
 
 _HEALTH_CODES = 100_000
 
@@ -84,6 +85,10 @@ class ModelVersion:
     def item_ids(self) -> IdWriter:
         """Writes the ids of items into a response."""
         return IdWriter(self.state.items.ids)
+
+    def trained_upto(self, store: str) -> int:
+        """Return the number up to which the model was trained on the interactions of a store."""
+        return trained_upto(store, self.state.training)
 
     def find_items(self, query: str, limit: int) -> Array:
         """Return the positions of items whose metadata or id holds the words of a query, at most ``limit``.

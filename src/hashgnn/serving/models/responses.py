@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
@@ -41,16 +41,30 @@ def ranked_response(version: str, search: str, milliseconds: float, rows: list[b
 
 
 def recommended_rows(
-    users: Sequence[Any], sources: Sequence[str], lists: list[bytes], version: str | None
+    key: Literal["user", "history"],
+    values: Sequence[Any],
+    sources: Sequence[str],
+    lists: list[bytes],
+    version: str | None,
 ) -> list[bytes]:
-    """Return the object of each user.
+    """Return the object of each row.
 
-    ``version`` is given where it is not that of the whole response.
+    Parameters
+    ----------
+    key : {"user", "history"}
+        What a row is named by.
+    values : sequence
+        The ids of users, or the places of histories in the request.
+    sources : list of str
+    lists : list of bytes
+        The items of each row.
+    version : str or None
+        Given where it is not that of the whole response.
     """
     end = b"}" if version is None else b',"model_version":%b}' % dumps(version)
     return [
-        b'{"user":%b,"source":"%b","items":%b%b' % (dumps(user), source.encode(), items, end)
-        for user, source, items in zip(users, sources, lists, strict=True)
+        b'{"%b":%b,"source":"%b","items":%b%b' % (key.encode(), dumps(value), source.encode(), items, end)
+        for value, source, items in zip(values, sources, lists, strict=True)
     ]
 
 

@@ -6,12 +6,12 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from hashgnn._json_text import dumps
-from hashgnn.errors import HashGNNError, ParameterError, StorageError
+from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
 from hashgnn.recommender import EncodedEntities, Queries
@@ -19,7 +19,8 @@ from hashgnn.recommender.id_comparison import compare_ids
 from hashgnn.recommender.queries import POPULAR
 from hashgnn.recommender.search_ways import SearchOptions, SearchWays
 from hashgnn.serving.models import responses
-from hashgnn.serving.models.admission import RequestQueue
+from hashgnn.serving.models.admission import RequestQueue, TimeLimit
+from hashgnn.serving.models.kept_interactions import KeptInteractions
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
 from hashgnn.serving.models.opening import GivenUpError, Opener, Refusal, VersionRefusedError
@@ -50,7 +51,7 @@ class Service:
     Parameters
     ----------
     settings : ServiceSettings
-    store : object with ``append``, ``history``, ``count`` and ``close``, or None
+    store : InteractionStore or None
         Where new interactions are kept.
     """
 
@@ -61,6 +62,7 @@ class Service:
         # Writers wait for the disk and share its writes; searches should not wait behind them.
         self.writes = RequestQueue(_WRITERS, settings.queue, settings.time_limit)
         self.draining = False
+        self._kept = KeptInteractions(store, self.metrics)
         self._mailbox = ReloadMailbox(settings.runtime)
         self._versions = VersionManager(
             settings.model,
@@ -86,10 +88,18 @@ class Service:
         """Whether a model is open."""
         return self._versions.active is not None
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether a model is open and the service is not about to stop."""
-        return self.is_open and not self.draining
+    def not_ready(self) -> str | None:
+        """Return why no requests should be sent here, as a sentence; None if they should."""
+        if not self.is_open:
+            return "the model is not open yet"
+        if self.draining:
+            return "the service is about to stop"
+        problem = self.store_problem()
+        return None if problem is None else f"the store of interactions cannot be written: {problem}"
+
+    def store_problem(self) -> str | None:
+        """Return why the store of interactions cannot be written; None if it can, or if there is none."""
+        return self._kept.problem()
 
     @property
     def active(self) -> ActiveVersions[ModelVersion]:
@@ -158,11 +168,10 @@ class Service:
             encoded = EncodedEntities.of(version.state.items, index[known])
         else:
             if request.users is not None:
-                index, since = (
-                    version.users.positions(request.users),
-                    self._since_training(version, request.users),
+                found = self._kept.known_users(version, request.users)
+                queries = version.fitted.queries_of_users(
+                    found.index, since_training=found.since, left=found.left, on_unknown="fold_in"
                 )
-                queries = version.fitted.queries_of_users(index, since_training=since, on_unknown="fold_in")
             else:
                 lists = IndexLists.from_rows([version.items.known(row) for row in request.histories or ()])
                 queries = version.fitted.queries_of_histories(lists, on_unknown="fold_in")
@@ -180,38 +189,13 @@ class Service:
         found = responses.item_objects(version.find_items(query, limit), version.item_ids, version.metadata)
         return b'{"items":[%b]}' % b",".join(found)
 
-    def interactions(self, request: InteractionsRequest) -> bytes:
-        """Answer ``POST /v1/interactions``: what is acknowledged is on the disk."""
-        if self.store is None:
-            raise RequestError(
-                Reason.NOT_OFFERED, "this service keeps no interactions; start it with --interactions FILE"
-            )
-        rows = request.interactions
-        users, items = [row.user for row in rows], [row.item for row in rows]
-        version = self.active.current
-        version.users.positions(users)  # an id of the wrong type is refused before anything is kept
-        n_unknown = int((version.items.positions(items) < 0).sum())
-        now = time.time()
-        timestamps = [now if row.timestamp is None else row.timestamp for row in rows]
-        weights = None
-        if any(row.weight is not None for row in rows):
-            weights = [1.0 if row.weight is None else row.weight for row in rows]
-        try:
-            accepted = self.store.append(
-                version.users.printed(users),
-                version.items.printed(items),
-                timestamps=timestamps,
-                weights=weights,
-            )
-        except ParameterError as error:
-            raise RequestError(Reason.INVALID, str(error)) from None
-        except StorageError as error:
-            log(_WARNING, "interactions not stored", detail=str(error))  # its sentence names a path
-            raise RequestError(
-                Reason.UNAVAILABLE, "the interactions could not be kept", retry_after=5
-            ) from None
-        self.metrics.interactions.inc(accepted)
-        return dumps({"accepted": accepted, "unknown_items": n_unknown, "stored": self.store.count})
+    def interactions(self, request: InteractionsRequest, limit: TimeLimit, key: str | None = None) -> bytes:
+        """Answer ``POST /v1/interactions``: what is acknowledged is on the disk, and only that."""
+        return self._kept.write(self.active.current, request, limit.remaining, key)
+
+    def delete_interactions(self, user: str, item: str | None, limit: TimeLimit) -> bytes:
+        """Answer ``DELETE /v1/interactions``: no later answer uses what was deleted."""
+        return self._kept.delete(self.active.current, user, item, limit.remaining)
 
     def model(self) -> bytes:
         """Answer ``GET /v1/model``."""
@@ -251,7 +235,8 @@ class Service:
         )
 
     def check_for_update(self) -> None:
-        """Repeat a reload of another worker, then follow a change of the model's folder or link."""
+        """Look at the store; repeat a reload of another worker; follow a change of the model's folder or link."""
+        self.store_problem()
         request = self._mailbox.unread()
         if request is not None:
             with contextlib.suppress(HashGNNError):  # it was logged and counted
@@ -293,17 +278,17 @@ class Service:
     ) -> dict[int, bytes]:
         """Return the rows of the users at some places of the request by one version, keyed by place."""
         chosen = [users[place] for place in places]
-        index = version.users.positions(chosen)
-        if request.on_unknown == "error" and (index < 0).any():
-            place = places[int(np.flatnonzero(index < 0)[0])]
+        found = self._kept.known_users(version, chosen)
+        if request.on_unknown == "error" and (found.index < 0).any():
+            place = places[int(np.flatnonzero(found.index < 0)[0])]
             raise RequestError(
                 Reason.UNKNOWN_ID, f"users[{place}] is not a user of the model; pass another on_unknown"
             )
         queries = version.fitted.queries_of_users(
-            index, since_training=self._since_training(version, chosen), on_unknown=request.on_unknown
+            found.index, since_training=found.since, left=found.left, on_unknown=request.on_unknown
         )
-        rows = self._rows(version, request, queries, chosen, name, check)
-        return {places[row]: found for row, found in zip(queries.places.tolist(), rows, strict=True)}
+        rows = self._rows(version, request, queries, "user", chosen, name, check)
+        return {places[row]: text for row, text in zip(queries.places.tolist(), rows, strict=True)}
 
     def _rows_of_histories(
         self, version: ModelVersion, request: RecommendRequest, histories: list[list[Any]], check: Check
@@ -312,26 +297,26 @@ class Service:
         index = [version.items.positions(history) for history in histories]
         if request.on_unknown == "error":
             for place, items in enumerate(index):
-                if not len(items) or (items < 0).any():
+                if (items < 0).any():
                     raise RequestError(
                         Reason.UNKNOWN_ID,
-                        f"histories[{place}] must name items of the model only, and at least one; "
-                        "pass another on_unknown",
+                        f"histories[{place}] must name items of the model only; pass another on_unknown",
                     )
         lists = IndexLists.from_rows([items[items >= 0] for items in index])
         queries = version.fitted.queries_of_histories(lists, on_unknown=request.on_unknown)
-        return self._rows(version, request, queries, range(len(histories)), None, check)
+        return self._rows(version, request, queries, "history", range(len(histories)), None, check)
 
     def _rows(
         self,
         version: ModelVersion,
         request: RecommendRequest,
         queries: Queries,
-        users: Sequence[Any],
+        key: Literal["user", "history"],
+        named: Sequence[Any],
         name: str | None,
         check: Check,
     ) -> list[bytes]:
-        """Rank items for queries of one version and return their rows of the response."""
+        """Rank items for queries of one version and return their rows of the response, named by ``key``."""
         fitted, allow = version.fitted, None
         options = _search_options(fitted.items_for_users, request)
         if request.allow is not None:
@@ -351,17 +336,8 @@ class Service:
         found = fitted.recommend(queries, options, candidates, check)
         self._count(version, request.search, len(queries.entities), "user")
         lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
-        chosen = [users[place] for place in queries.places.tolist()]
-        return responses.recommended_rows(chosen, queries.source_names, lists, name)
-
-    def _since_training(self, version: ModelVersion, users: Sequence[Any]) -> IndexLists | None:
-        """Return the known items that users have interacted with since the training; None without any."""
-        if self.store is None or not self.store.count:
-            return None
-        histories = [self.store.history(user) for user in version.users.printed(users)]
-        if not any(histories):
-            return None
-        return IndexLists.from_rows([version.items.known(history, strict=False) for history in histories])
+        chosen = [named[place] for place in queries.places.tolist()]
+        return responses.recommended_rows(key, chosen, queries.source_names, lists, name)
 
     def _check_results(self, n_rows: int, k: int) -> None:
         if n_rows * k > self.settings.result_limit:

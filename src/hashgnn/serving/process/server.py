@@ -41,7 +41,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run_server(
-    app: Any, listening: socket.socket, *, time_limit: float, drain: float, on_drain: Callable[[], None]
+    app: Any,
+    listening: socket.socket,
+    *,
+    time_limit: float,
+    drain: float,
+    on_ready: Callable[[], None],
+    on_drain: Callable[[], None],
 ) -> None:
     """Answer requests until SIGTERM or SIGINT.
 
@@ -53,6 +59,8 @@ def run_server(
         Seconds that the head of a request may take to arrive, and a request to be answered at the end.
     drain : float
         Seconds to go on after SIGTERM.
+    on_ready : callable
+        Called when requests are answered.
     on_drain : callable
         Called when SIGTERM arrives.
     """
@@ -69,16 +77,27 @@ def run_server(
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(time_limit) + 2,
     )
-    _DrainingServer(config, drain, on_drain).run(sockets=[listening])
+    _DrainingServer(config, drain, on_ready, on_drain).run(sockets=[listening])
 
 
 class _DrainingServer(uvicorn.Server):
     """On SIGTERM goes on for a while, then answers the requests that have begun, and ends."""
 
-    def __init__(self, config: uvicorn.Config, drain: float, on_drain: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain: float,
+        on_ready: Callable[[], None],
+        on_drain: Callable[[], None],
+    ) -> None:
         super().__init__(config)
-        self._drain, self._on_drain = drain, on_drain
+        self._drain, self._on_ready, self._on_drain = drain, on_ready, on_drain
         self._stop_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig == signal.SIGINT or self._stop_at is not None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -17,6 +18,7 @@ from prometheus_client import multiprocess
 
 from hashgnn.errors import ArtifactError
 from hashgnn.serving.models.metrics import MULTIPROCESS
+from hashgnn.serving.process.ready_marks import all_ready
 from hashgnn.serving.settings import BAD_INPUT, ServiceSettings
 from hashgnn.serving.wire.logs import log, write_to_stderr
 
@@ -34,10 +36,19 @@ class Supervisor:
     settings : ServiceSettings
     listening : socket
     n_workers : int
+    on_ready : callable
+        Called once, when every worker answers requests.
     """
 
-    def __init__(self, settings: ServiceSettings, listening: socket.socket, n_workers: int) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        listening: socket.socket,
+        n_workers: int,
+        on_ready: Callable[[], None],
+    ) -> None:
         self._settings, self._listening, self._n_workers = settings, listening, n_workers
+        self._on_ready, self._is_ready = on_ready, False
         self._running: dict[subprocess.Popen[bytes], float] = {}
         self._ending = threading.Event()
 
@@ -59,6 +70,7 @@ class Supervisor:
                     self._start(Path(folder))
                 while not self._ending.wait(_CHECK):
                     self._replace_dead(Path(folder))
+                    self._tell_when_ready(Path(folder))
             finally:
                 self._end_all()
 
@@ -91,6 +103,11 @@ class Supervisor:
                     _PAUSE
                 )  # a worker that dies again and again must not use all the processor time
             self._start(folder)
+
+    def _tell_when_ready(self, folder: Path) -> None:
+        if not self._is_ready and all_ready(folder, [worker.pid for worker in self._running]):
+            self._is_ready = True
+            self._on_ready()
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self._ending.set()

@@ -10,11 +10,13 @@ import gc
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.abc import MetaPathFinder
 
 from hashgnn.errors import HashGNNError
 from hashgnn.serving.models.service import new_service
+from hashgnn.serving.process.ready_marks import mark_ready
 from hashgnn.serving.process.server import run_server
 from hashgnn.serving.settings import BAD_INPUT, ServiceSettings
 from hashgnn.serving.wire.logs import write_to_stderr
@@ -22,8 +24,8 @@ from hashgnn.serving.wire.logs import write_to_stderr
 _SWITCH = 0.0005  # seconds after which a Python thread yields; by default 5 ms, which is a whole request
 
 
-def serve(settings: ServiceSettings, listening: socket.socket) -> None:
-    """Open the model and answer until SIGTERM or SIGINT.
+def serve(settings: ServiceSettings, listening: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Open the model and answer until SIGTERM or SIGINT; call ``on_ready`` when requests are answered.
 
     Raises
     ------
@@ -48,7 +50,14 @@ def serve(settings: ServiceSettings, listening: socket.socket) -> None:
         service.draining = True
 
     try:
-        run_server(app, listening, time_limit=settings.time_limit, drain=settings.drain, on_drain=drain)
+        run_server(
+            app,
+            listening,
+            time_limit=settings.time_limit,
+            drain=settings.drain,
+            on_ready=on_ready,
+            on_drain=drain,
+        )
     finally:
         gc.unfreeze()  # frozen objects are never finalised, and the kernels would report them as leaks
 
@@ -69,8 +78,13 @@ def main() -> int:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = ServiceSettings.model_validate_json(sys.stdin.readline())
     listening = socket.socket(fileno=int(sys.argv[1]))
+
+    def ready() -> None:
+        assert settings.runtime is not None  # the supervisor has set it
+        mark_ready(settings.runtime)
+
     try:
-        serve(settings, listening)
+        serve(settings, listening, ready)
     except HashGNNError as error:
         print(f"hashgnn: {error}", file=sys.stderr)
         return BAD_INPUT

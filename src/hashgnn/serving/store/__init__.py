@@ -1,6 +1,8 @@
 """New interactions at run time: an embedded store that several processes write and read."""
 
+from hashgnn.serving.store._answers import Receipt, RepeatKey
+from hashgnn.serving.store._deletions import Deleted
 from hashgnn.serving.store.export import Export
 from hashgnn.serving.store.interaction_store import InteractionStore
 
-__all__ = ["Export", "InteractionStore"]
+__all__ = ["Deleted", "Export", "InteractionStore", "Receipt", "RepeatKey"]

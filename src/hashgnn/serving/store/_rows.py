@@ -16,7 +16,7 @@ Row = tuple[int | str, int | str, int, float | None]
 
 _NOUNS = {"int": "integers", "str": "text"}
 _LARGEST_ID = 2**63
-_LAST_SECOND = 9e12  # microseconds of later times do not fit 64 bits
+_LAST_SECOND = 253_402_300_799  # of the year 9999; what is later was counted in other units
 _SMALLEST_WEIGHT, _LARGEST_WEIGHT = 1e-37, 1e38  # what float32 holds
 
 
@@ -35,7 +35,7 @@ def as_rows(users: Any, items: Any, timestamps: Any, weights: Any) -> list[Row]:
     else:
         values = _as_list("timestamps", timestamps)
         _check_length("timestamps", values, users)
-        times = [round(_number("timestamps", value, 0, _LAST_SECOND) * 1e6) for value in values]
+        times = [_microseconds(value) for value in values]
     numbers: list[float | None] = [None] * len(users)
     if weights is not None:
         values = _as_list("weights", weights)
@@ -56,6 +56,8 @@ def as_id(name: str, value: Any) -> int | str:
     if kind_of_one(value) not in ("int", "str", "bool", "other"):
         value = printed(value)
     if isinstance(value, str):
+        if not value:
+            raise ParameterError(f"{name} must not be empty text")
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -91,6 +93,15 @@ def _as_list(name: str, values: Any) -> list[Any]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise ParameterError(f"{name} must be a list, got {values!r}")
     return list(values)
+
+
+def _microseconds(value: Any) -> int:
+    if isinstance(value, int | float) and value > _LAST_SECOND:
+        raise ParameterError(
+            f"timestamps must be seconds since 1970, up to {_LAST_SECOND}, got {value}; "
+            "divide milliseconds by 1000"
+        )
+    return round(check_float("timestamps", value, minimum=0) * 1e6)
 
 
 def _number(name: str, value: Any, minimum: float, maximum: float) -> float:

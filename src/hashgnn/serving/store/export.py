@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hashgnn._files import atomic_file
-from hashgnn.errors import DataError
+from hashgnn.data import Deletions
 
 _BLOCK_ROWS = 65536
 _TYPES = {"int": pa.int64(), "str": pa.string()}
+_USABLE = "user <> '' AND item <> ''"
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class Export:
     path : Path
     count : int
         Interactions in the file.
+    deletions : int
+        Deletions in its metadata.
     left_out : int
-        Interactions with an empty id, which no training takes; they are in the store only.
+        Interactions that training would refuse, because an id is empty; they are not in the file.
     after, upto : int
         The file holds the interactions with numbers in ``(after, upto]``. Numbers ascend in the order of
         arrival and are never used twice.
@@ -37,31 +40,33 @@ class Export:
     count: int
     after: int
     upto: int
+    deletions: int = 0
     left_out: int = 0
 
 
 def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: dict[str, str]) -> Export:
-    """Write the interactions after a number, as one moment shows them.
+    """Write the interactions and deletions after a number, as one moment shows them.
 
     The file's metadata names the store and the numbers, so that ``hashgnn update`` can refuse to
-    count interactions twice.
+    count interactions twice, and holds the deletions. Without either, nothing is written.
     """
+    since = after  # a deletion outlives what is cleared
     connection.execute("BEGIN")  # one moment for all that follows; writers go on
     try:
-        found = "FROM interactions WHERE sequence > ?"
-        total, first, upto = connection.execute(
-            f"SELECT count(*), min(sequence), max(sequence) {found}", (after,)
+        (cleared,) = connection.execute("SELECT value FROM totals WHERE name = 'cleared'").fetchone()
+        after = max(after, cleared)
+        count, upto = connection.execute(
+            "SELECT count(*), max(sequence) FROM interactions WHERE sequence > ?", (after,)
         ).fetchone()
-        found += " AND user <> '' AND item <> ''"
-        count, weighted = connection.execute(f"SELECT count(*), count(weight) {found}", (after,)).fetchone()
-        if not count:
-            empty = f" but {total} with an empty id" if total else ""
-            raise DataError(
-                f"the store must hold interactions to export, got none after number {after}{empty}"
-            )
+        deletions, last_deletion = _deletions_after(connection, since)
+        upto = max(upto or after, last_deletion)
+        found = f"FROM interactions WHERE sequence > ? AND {_USABLE}"
+        usable, weighted = connection.execute(f"SELECT count(*), count(weight) {found}", (after,)).fetchone()
+        if not usable and not deletions:
+            return Export(path, 0, after, upto, 0, count)
         fields = [
             pa.field("user_id", _TYPES[about["users"]]),
-            pa.field("item_id", _TYPES[about["items"]]),
+            pa.field("item_id", _TYPES[about.get("items", "str")]),
             pa.field("timestamp", pa.timestamp("us", "UTC")),
         ]
         columns = "user, item, time"
@@ -69,9 +74,10 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
             fields.append(pa.field("weight", pa.float64()))
             columns += ", coalesce(weight, 1.0)"
         metadata = {
-            "hashgnn_store": about["store"],
-            "hashgnn_after": str(first - 1),
-            "hashgnn_upto": str(upto),
+            b"hashgnn_store": about["store"].encode(),
+            b"hashgnn_after": str(after).encode(),
+            b"hashgnn_upto": str(upto).encode(),
+            **deletions.to_metadata(),
         }
         schema = pa.schema(fields, metadata=metadata)
         rows = connection.execute(f"SELECT {columns} {found} ORDER BY sequence", (after,))
@@ -80,7 +86,17 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
                 writer.write_table(_table(block, schema))
     finally:
         connection.execute("ROLLBACK")
-    return Export(path, int(count), int(first) - 1, int(upto), int(total - count))
+    return Export(path, usable, after, upto, len(deletions), count - usable)
+
+
+def _deletions_after(connection: sqlite3.Connection, number: int) -> tuple[Deletions, int]:
+    """Return what was deleted after a number, and the largest number of a deletion, 0 without any."""
+    rows = connection.execute(
+        "SELECT user, item, number FROM deletions WHERE number > ? ORDER BY number", (number,)
+    ).fetchall()
+    users = tuple((number, user) for user, item, number in rows if item is None)
+    pairs = tuple((number, user, item) for user, item, number in rows if item is not None)
+    return Deletions(users, pairs), rows[-1][2] if rows else 0
 
 
 def _table(block: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:

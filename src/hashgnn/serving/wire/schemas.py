@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,11 +13,15 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 from hashgnn._types import OnUnknown
+from hashgnn.data._times import seconds_of_text
+from hashgnn.data._whole_ids import as_whole
 
 MAX_K = 1000
 MAX_BATCH = 1024
@@ -25,17 +30,58 @@ MAX_LIST = 100_000
 MAX_ID = 512  # characters
 
 _INT64 = 2**63
+_LAST_SECOND = 253_402_300_799  # of the year 9999
+_TIME_LENGTH = 64
+
+
+# Of the forms that are taken, the one to write: RFC 3339 from 1971 on.
+_ISO_TIME = (
+    r"^(19[7-9][1-9]|2[0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-2]):[0-5][0-9])$"
+)
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a time as seconds since 1970. What is wrong with it is a rule that goes on after "must"."""
+    if value is None:
+        return None
+    seconds = value
+    if isinstance(value, str):
+        seconds = seconds_of_text(value) if len(value) <= _TIME_LENGTH else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise PydanticCustomError("rule", "be seconds since 1970 or ISO 8601 text")
+    if seconds > _LAST_SECOND:
+        raise PydanticCustomError(
+            "rule", f"be seconds since 1970, at most {_LAST_SECOND}; divide milliseconds by 1000"
+        )
+    if seconds < 0:
+        raise PydanticCustomError("rule", "be seconds since 1970, at least 0")
+    return float(seconds)
 
 
 def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    whole = as_whole(value) if isinstance(value, float) else None
+    return value if whole is None else whole
 
 
 _AsWhole = BeforeValidator(_whole)  # in JSON 2.0 is an integer
 WholeId = Annotated[StrictInt, Field(ge=-_INT64, lt=_INT64)]
-TextId = Annotated[StrictStr, Field(max_length=MAX_ID)]
+TextId = Annotated[StrictStr, Field(min_length=1, max_length=MAX_ID)]
 # The way through Python comes last, so that lists of ids do not pay for it.
 Id = WholeId | TextId | SkipJsonSchema[Annotated[WholeId, _AsWhole]]
+Time = Annotated[
+    float | None,
+    BeforeValidator(_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": _LAST_SECOND},
+                {"type": "string", "pattern": _ISO_TIME, "maxLength": _TIME_LENGTH},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=MAX_BATCH)]
 History = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
 Histories = Annotated[list[History], Field(min_length=1, max_length=MAX_BATCH)]
@@ -54,6 +100,11 @@ Oversampling = Annotated[
 ]
 Search = Literal["hamming", "biased", "asymmetric", "hierarchical", "float"]
 SimilarSearch = Literal["hamming", "asymmetric", "hierarchical", "float"]
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Leave the default out of the schema of a field that an answer may not have."""
+    schema.pop("default", None)
 
 
 def _exactly_one(*names: str) -> dict[str, Any]:
@@ -120,9 +171,26 @@ class ScoredItem(BaseModel):
 
 
 class RecommendedRow(BaseModel):
-    """The results of one user."""
+    """The results of one user, or of one history: it has ``user`` or ``history``, never both."""
 
-    user: Id = Field(description="The user's id; the place in histories where the request has those.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["user"], "not": {"required": ["history"]}},
+                {"required": ["history"], "not": {"required": ["user"]}},
+            ]
+        }
+    )
+
+    user: Id | SkipJsonSchema[None] = Field(
+        None, description="The user's id.", json_schema_extra=_without_default
+    )
+    history: int | SkipJsonSchema[None] = Field(
+        None,
+        ge=0,
+        description="The place of the history in the request, from 0 on.",
+        json_schema_extra=_without_default,
+    )
     source: Literal["model", "history", "popular"] = Field(
         description="Where the row comes from: the trained code, a fold-in, or the most popular items."
     )
@@ -251,10 +319,11 @@ class Interaction(_Request):
 
     user: Id
     item: Id
-    timestamp: Annotated[float, Field(ge=0, le=9e12)] | None = Field(
-        None, description="Seconds since 1970; the time of arrival by default."
+    timestamp: Time = Field(
+        None,
+        description="Seconds since 1970, or ISO 8601 text, UTC where it names no zone; the time of arrival by default.",
     )
-    weight: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    weight: Annotated[float, Field(ge=1e-37, le=1e9)] | None = None
 
 
 class InteractionsRequest(_Request):
@@ -266,9 +335,21 @@ class InteractionsRequest(_Request):
 class InteractionsResponse(BaseModel):
     """Counts of stored interactions; an acknowledged interaction survives a crash."""
 
-    accepted: int
+    accepted: int = Field(
+        description="All of the request; with a repeated Idempotency-Key those of the first one."
+    )
     unknown_items: int = Field(
         description="Of items that are not in the model; stored for the next training."
+    )
+    stored: int = Field(description="Interactions in the store.")
+
+
+class DeletionResponse(BaseModel):
+    """Counts of a deletion; all 0 is no error."""
+
+    removed: int = Field(description="Interactions removed from the store.")
+    forgotten: int = Field(
+        description="Interactions in the training data of the model that answers use no more; 0 the second time."
     )
     stored: int = Field(description="Interactions in the store.")
 

@@ -1,0 +1,219 @@
+"""The store of new interactions, as requests see it: what a user did since the training, and what was deleted."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from hashgnn._json_text import dumps
+from hashgnn._types import Array
+from hashgnn.data import IdMap
+from hashgnn.errors import HashGNNError, ParameterError
+from hashgnn.ranking import IndexLists
+from hashgnn.recommender import FittedModel
+from hashgnn.serving.models.metrics import Metrics
+from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.json_ids import IdReader
+from hashgnn.serving.wire.logs import log
+from hashgnn.serving.wire.schemas import InteractionsRequest
+
+_WARNING = 30
+_RETRY_AFTER = 5  # seconds
+_INTEGER = re.compile(r"(-?[0-9]{1,19})(?:\.0{1,9})?")
+
+
+class Version(Protocol):
+    """The part of a version of the model that the store needs."""
+
+    @property
+    def fitted(self) -> FittedModel:
+        """The model."""
+
+    @property
+    def users(self) -> IdReader:
+        """Finds its users."""
+
+    @property
+    def items(self) -> IdReader:
+        """Finds its items."""
+
+    def trained_upto(self, store: str) -> int:
+        """Return the number up to which it was trained on a store."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownUsers:
+    """The users of a request, as far as they are known.
+
+    Attributes
+    ----------
+    index : ndarray of shape (n,), int64
+        Their places in the model; -1 for a user whom it does not know, or of whom all was deleted.
+    left : IndexLists of length n, or None
+        The items of the training that are left of each, where anything was deleted.
+    since : IndexLists of length n, or None
+        Items that each interacted with since the training.
+    """
+
+    index: Array
+    left: IndexLists | None = None
+    since: IndexLists | None = None
+
+
+class KeptInteractions:
+    """Reads and writes the store for requests.
+
+    Parameters
+    ----------
+    store : InteractionStore or None
+        Without one nothing is kept, and there is nothing to read.
+    metrics : Metrics
+    """
+
+    def __init__(self, store: Any, metrics: Metrics) -> None:
+        self._store, self._metrics = store, metrics
+        self._identity = "" if store is None else store.identity
+        if store is not None:
+            metrics.set_store(healthy=True)
+
+    def problem(self) -> str | None:
+        """Return why the store cannot be written, None if it can or if there is none; the metrics show it too."""
+        if self._store is None:
+            return None
+        found: str | None = self._store.problem()
+        self._metrics.set_store(healthy=found is None)
+        return found
+
+    def known_users(self, version: Version, users: Sequence[Any]) -> KnownUsers:
+        """Return what a model knows of some users, without what they deleted and with what they did since.
+
+        Raises
+        ------
+        RequestError
+            ``UNAVAILABLE`` if the store cannot be read: a deletion might be overlooked.
+        UnknownIdError
+            If an id is of another type than those of the model.
+        """
+        index = version.users.positions(users)
+        if self._store is None:
+            return KnownUsers(index)
+        with self._available("read"):
+            since = self._since_training(version, users)
+            after = version.trained_upto(self._identity)
+            if not self._store.has_deletions(after=after):
+                return KnownUsers(index, None, since)
+            deleted = [self._store.deleted(user, after=after) for user in version.users.printed(users)]
+        if not any(deleted):
+            return KnownUsers(index, None, since)
+        seen = version.fitted.seen[index]
+        items = [version.items.known(of_user.items, strict=False) for of_user in deleted]
+        left = seen.difference(IndexLists.from_rows(items))
+        gone = np.array([of_user.everything for of_user in deleted])
+        gone |= (left.lengths == 0) & (seen.lengths > 0)
+        places = np.where(gone, -1, np.arange(len(users)))
+        return KnownUsers(np.where(gone, -1, index), left[places], since)
+
+    def write(self, version: Version, request: InteractionsRequest, seconds: float, key: str | None) -> bytes:
+        """Keep interactions, once for each key, and return the document that says so."""
+        store = self._required()
+        rows = request.interactions
+        users, items = [row.user for row in rows], [row.item for row in rows]
+        version.users.positions(users)  # an id of the wrong type is refused before anything is kept
+        n_unknown = int((version.items.positions(items) < 0).sum())
+        now = time.time()
+        timestamps = [now if row.timestamp is None else row.timestamp for row in rows]
+        weights = None
+        if any(row.weight is not None for row in rows):
+            weights = [1.0 if row.weight is None else row.weight for row in rows]
+        named = None
+        if key is not None:
+            from hashgnn.serving.store import RepeatKey
+
+            named = RepeatKey(key, hashlib.sha256(request.model_dump_json().encode()).digest())
+        with self._available("kept"):
+            receipt = store.write(
+                version.users.printed(users),
+                version.items.printed(items),
+                timestamps,
+                weights,
+                seconds=seconds,
+                key=named,
+                extra={"unknown_items": n_unknown},
+            )
+        if not receipt.repeated:
+            self._metrics.interactions.inc(receipt.accepted)
+        return dumps({"accepted": receipt.accepted, **receipt.extra, "stored": receipt.stored})
+
+    def delete(self, version: Version, user: str, item: str | None, seconds: float) -> bytes:
+        """Delete what a user did, or did with one item, and return the document that says so."""
+        store = self._required()
+        state = version.fitted.state
+        user_id = self._id_of(state.users.ids, version.users, "user", user)
+        item_id = None if item is None else self._id_of(state.items.ids, version.items, "item", item)
+        before = self._n_used(version, user_id)
+        with self._available("deleted"):
+            removed = store.delete(user_id, item_id, seconds=seconds)
+            stored = store.count
+        self._metrics.deletions.inc()
+        used = self._n_used(version, user_id)
+        return dumps({"removed": removed, "forgotten": max(0, before - used), "stored": stored})
+
+    def _id_of(self, ids: IdMap, reader: IdReader, noun: str, text: str) -> int | str:
+        """Return an id that came as text, as the store keeps it: an integer where the model's ids are integers.
+
+        Ids of several kinds are kept as they came first, all others in their printed form.
+        """
+        with self._available("read"):
+            kind = self._store.kinds.get(f"{noun}s") if ids.kind == "other" else ids.kind
+        if kind != "int":
+            kept: str = reader.printed([text])[0]
+            return kept
+        found = _INTEGER.fullmatch(text)
+        if found is None or not -(2**63) <= int(found[1]) < 2**63:
+            raise RequestError(Reason.INVALID, f"{noun} ids of this model are integers, got {text!r:.80}")
+        return int(found[1])
+
+    def _n_used(self, version: Version, user: int | str) -> int:
+        """Return how many interactions of the training data answers to a user rest on."""
+        known = self.known_users(version, [user])
+        lists = version.fitted.seen[known.index] if known.left is None else known.left
+        return int(lists.lengths.sum())
+
+    def _since_training(self, version: Version, users: Sequence[Any]) -> IndexLists | None:
+        """Return the known items that users have interacted with since the training; None without any."""
+        if not self._store.count:
+            return None
+        histories = [self._store.history(user) for user in version.users.printed(users)]
+        if not any(histories):
+            return None
+        return IndexLists.from_rows([version.items.known(history, strict=False) for history in histories])
+
+    def _required(self) -> Any:
+        if self._store is None:
+            raise RequestError(
+                Reason.NOT_OFFERED, "this service keeps no interactions; start it with --interactions FILE"
+            )
+        return self._store
+
+    @contextmanager
+    def _available(self, done: str) -> Iterator[None]:
+        """Turn errors of the store into ones for the caller; their sentences name a path and go to the log."""
+        try:
+            yield
+        except ParameterError as error:
+            raise RequestError(Reason.INVALID, str(error)) from None
+        except HashGNNError as error:
+            self.problem()
+            log(_WARNING, f"interactions not {done}", detail=str(error))
+            raise RequestError(
+                Reason.UNAVAILABLE,
+                f"the interactions could not be {done}; nothing was changed",
+                retry_after=_RETRY_AFTER,
+            ) from None
