@@ -31,10 +31,12 @@ KINDS = {"python", SHELL, "json", "toml", "text"}
 QUICK = {
     ("recommend",),
     ("similar",),
+    ("encode",),
     ("inspect",),
     ("evaluate",),
     ("data", "list"),
     ("data", "stats"),
+    ("data", "split"),
     ("recipes",),
 }
 OTHER_PROGRAMS = {"curl", "export", "ln"}
@@ -67,6 +69,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "genre": [t[-1] for t in titles],
     }
     pq.write_table(pa.table(table), folder / "titles.parquet")
+    (folder / "histories").mkdir()
+    lists = pa.table({"user_id": [1, 2], "history": [items[:3], [*items[3:5], "unknown"]]})
+    pq.write_table(lists, folder / "histories/histories.parquet")
     settings = {"optimizer": {"epochs": 1}, "teacher": {"rank": 8, "k": 10}}
     model = HashGNN(n_bits=32, embedding_dim=16, **settings)
     model.fit(train, device="cpu", n_threads=1, rng=0, progress=False)

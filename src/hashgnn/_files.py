@@ -15,9 +15,10 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
+from hashgnn._locks import has_name, locked
 from hashgnn.errors import HashGNNError, StorageError
 
-_ASIDE = ".old"
+_ASIDE, _TEMPORARY = ".old", ".tmp"
 _AT_FDCWD = -100  # names are relative to the working directory
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 
@@ -86,9 +87,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(descriptor)
-        temporary = Path(name)
+        temporary, lock = _new_temporary(path, folder=False)
         try:
             yield temporary
             # mkstemp makes the file private; give it what an ordinary file would have had.
@@ -98,18 +97,31 @@ def atomic_file(path: Path) -> Iterator[Path]:
             _sync_entries(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+            os.close(lock)
 
 
 @contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary folder next to ``path``; when the block ends well it takes its place.
 
     On Linux and macOS an existing folder is exchanged with the new one in a single step. A crash or a
-    reader then finds either the old or the new one, at any moment. Elsewhere the old one is moved aside first, under a name that :func:`set_aside` finds, and removed only after the new one stands.
+    reader then finds either the old or the new one, at any moment. Elsewhere the old one is moved aside first,
+    under a name that :func:`set_aside` finds, and removed only after the new one stands.
+
+    Parameters
+    ----------
+    path : Path
+    replace : bool, default=True
+        ``False`` takes the place of nothing but an empty folder, also where another process fills it meanwhile.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written, or ``replace`` is false and ``path`` holds something by now.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        temporary, lock = _new_temporary(path, folder=True)
         aside = temporary.with_suffix(_ASIDE)
         try:
             try:
@@ -121,20 +133,64 @@ def atomic_directory(path: Path) -> Iterator[Path]:
                 sync(child)
             temporary.chmod(0o777 & ~_umask())
             sync(temporary)
-            if not path.exists():
-                temporary.rename(path)
-            elif not _exchange(temporary, path):
-                path.rename(aside)
-                try:
-                    temporary.rename(path)
-                except OSError:
-                    aside.rename(path)
-                    raise
+            if not _moved(temporary, path):
+                if not replace:
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+                if not _exchange(temporary, path):
+                    path.rename(aside)
+                    try:
+                        temporary.rename(path)
+                    except OSError:
+                        aside.rename(path)
+                        raise
             _sync_entries(path.parent)
             for old in _old_folders(path):
                 shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            os.close(lock)
+
+
+def _new_temporary(path: Path, *, folder: bool) -> tuple[Path, int]:
+    """Make a temporary file or folder next to ``path``; return it with the descriptor that locks it.
+
+    What killed processes left of the same kind is removed: nobody holds its lock.
+    """
+    prefix = f".{path.name}."
+    with os.scandir(path.parent) as entries:
+        left = [
+            entry for entry in entries if entry.name.startswith(prefix) and entry.name.endswith(_TEMPORARY)
+        ]
+    for entry in left:
+        _remove_abandoned(Path(entry.path))
+    while True:
+        # Another process may take it for one that was left, until it is locked.
+        if folder:
+            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix, suffix=_TEMPORARY))
+            try:
+                descriptor = os.open(temporary, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+        else:
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=_TEMPORARY)
+            temporary = Path(name)
+        if locked(descriptor) is not False and has_name(descriptor, temporary):
+            return temporary, descriptor
+        os.close(descriptor)
+
+
+def _remove_abandoned(temporary: Path) -> None:
+    with suppress(OSError):
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(temporary, flags)
+        try:
+            if locked(descriptor):
+                if temporary.is_dir():
+                    shutil.rmtree(temporary, ignore_errors=True)
+                else:
+                    temporary.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def set_aside(path: Path) -> Path | None:
@@ -147,6 +203,17 @@ def _old_folders(path: Path) -> list[Path]:
         return []
     entries = sorted(path.parent.iterdir())
     return [entry for entry in entries if entry.name.startswith(f".{path.name}.") and entry.suffix == _ASIDE]
+
+
+def _moved(folder: Path, path: Path) -> bool:
+    """Give a folder the name ``path``; False where the name has content."""
+    try:
+        folder.rename(path)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    return True
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -174,6 +241,34 @@ def storage_errors(path: Path) -> Iterator[None]:
             else (os.strerror(error.errno) if error.errno else str(error))
         )
         raise StorageError(f"{path}: could not be written, {reason}; nothing was changed") from error
+
+
+def drop_cut_line(path: Path, begins: bytes = b"") -> int:
+    """Remove the end of a file of lines after its last line end: a line that a kill or a full disk cut.
+
+    A remainder that does not begin as the lines do is no line of ours; it stays, and gets a line end.
+
+    Parameters
+    ----------
+    path : Path
+    begins : bytes, default=b""
+        How each line begins.
+
+    Returns
+    -------
+    int
+        Bytes that were removed.
+    """
+    with storage_errors(path), path.open("r+b") as file:
+        content = file.read()
+        cut = content[content.rfind(b"\n") + 1 :]
+        if not cut:
+            return 0
+        if not (cut.startswith(begins) or begins.startswith(cut)):
+            file.write(b"\n")
+            return 0
+        file.truncate(len(content) - len(cut))
+        return len(cut)
 
 
 def _umask() -> int:

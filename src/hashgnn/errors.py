@@ -13,6 +13,7 @@
     │   ├── ArtifactDamagedError         a file is missing, truncated or edited
     │   └── ArtifactVersionError         the format is newer than this library
     ├── MissingExtraError (ImportError)  an optional dependency is not installed
+    ├── EngineError (RuntimeError)       an engine cannot be reached, or its workers fail
     ├── FetchError (OSError)             a public data set could not be fetched or verified
     └── StorageError (OSError)           writing failed; nothing was half-written
 
@@ -31,6 +32,7 @@ __all__ = [
     "CallbackError",
     "DataError",
     "DataWarning",
+    "EngineError",
     "FetchError",
     "HashGNNError",
     "HashGNNWarning",
@@ -91,6 +93,10 @@ class ArtifactVersionError(ArtifactError):
 
 class MissingExtraError(HashGNNError, ImportError):
     """An optional dependency is not installed; the message names the extra to install."""
+
+
+class EngineError(HashGNNError, RuntimeError):
+    """An engine that runs a batch cannot be reached, or its workers fail."""
 
 
 class FetchError(HashGNNError, OSError):

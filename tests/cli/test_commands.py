@@ -249,10 +249,10 @@ def test_a_bad_option_of_fit_is_named_before_anything_is_written(
             ("--users", "1", "--on-unknown", "drop"),
             "on_unknown must be one of 'error', 'skip', 'popular', 'fold_in'",
         ),
-        ((), "recommend needs one of --users, --users-file, --history and --all, got 0 of them"),
+        ((), "recommend needs one of --users, --users-file, --history, --all and --histories, got 0 of them"),
         (("--users", "1", "--all"), "recommend needs one of"),
-        (("--all",), "--all needs a file to write, -o FILE.parquet"),
-        (("--all", "-o", "all.csv"), "--output must be a .parquet file, got 'all.csv'"),
+        (("--all",), "--all and --histories need an output, -o FOLDER or, for --all, -o FILE.parquet"),
+        (("--all", "-o", "all.csv"), "--output must be a .parquet file or a folder, got 'all.csv'"),
     ],
 )
 def test_a_bad_question_to_recommend_is_answered_with_one_sentence(

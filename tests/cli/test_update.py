@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hashgnn._locks import held
 from hashgnn.cli import main
 from hashgnn.cli.update import next_version
 from hashgnn.recommender import HashGNN
@@ -140,3 +142,12 @@ def test_the_next_version_is_the_next_free_name(tmp_path: Path) -> None:
     assert next_version(tmp_path / "v1") == tmp_path / "v3"
     assert next_version(tmp_path / "current") == tmp_path / "v3"
     assert next_version(tmp_path / "movies") == tmp_path / "movies-2"
+
+
+def test_a_folder_to_which_another_process_trains_is_left_alone(v1: Path, tmp_path: Path, run: Run) -> None:
+    with held(tmp_path / "v2", "training", "wait"):
+        code, out, err = run("update", v1, v1.parent / "train.parquet", "-o", tmp_path / "v2", *ALONE)
+    assert (code, out) == (2, "")
+    assert f"v2: process {os.getpid()} on " in err
+    assert err.endswith("; wait until it has ended, or name another folder\n")
+    assert list(tmp_path.iterdir()) == []

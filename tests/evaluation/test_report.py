@@ -92,7 +92,7 @@ def test_the_page_holds_what_was_found(tmp_path):
     given = content()
     page = Page(written(tmp_path, given))
     assert page.open == []
-    assert page.text_in("title") == page.text_in("h1") == ["A model"]
+    assert page.text_in("title")[:1] == page.text_in("h1") == ["A model"]
     texts = [text for _, text in page.texts]
     report = given.evaluation
     for way in ("hamming", "float"):
@@ -177,7 +177,7 @@ def test_whatever_the_words_are_they_stay_words(tmp_path):
 
 def test_generated_data_are_named_wherever_results_stand(tmp_path):
     page = Page(written(tmp_path, content(generated=True)))
-    assert page.text_in("title") == page.text_in("h1") == ["A model (generated data)"]
+    assert page.text_in("title")[:1] == page.text_in("h1") == ["A model (generated data)"]
     assert "Generated data." in page.text_in("strong")
     assert [heading for heading in page.text_in("h2") if not heading.endswith(", generated data")] == [
         "How this was made"

@@ -18,8 +18,16 @@ from pydantic import BaseModel
 from scipy import sparse
 
 from hashgnn import HashGNN, ModelConfig, errors, evaluate
-from hashgnn.baselines import BASELINES, EmbeddingBaseline, FilterBaseline, PopularityBaseline
+from hashgnn.baselines import (
+    BASELINES,
+    EmbeddingBaseline,
+    FilterBaseline,
+    ItemBaseline,
+    PopularityBaseline,
+)
+from hashgnn.batch import Answered, BatchResult, PartWriter
 from hashgnn.benchmarking import generated_workload
+from hashgnn.benchmarking.assessment import Assessment, SideTable
 from hashgnn.benchmarking.quality import (
     METHODS,
     SUITES,
@@ -35,17 +43,22 @@ from hashgnn.benchmarking.quality import (
 from hashgnn.codes import BinaryCodes, ItemBias, code_health
 from hashgnn.codes.binarisers import BINARISERS, ProductQuantizer, fit_binariser
 from hashgnn.config import RECIPES, OptimizerConfig, Section, ValidationConfig
-from hashgnn.data import IdMap, Interactions, SideFeatures
+from hashgnn.data import IdMap, Interactions, SideFeatures, TableSplit
 from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
 from hashgnn.evaluation import (
     METRICS,
+    Calibration,
     Comparison,
     DistanceSample,
     FrontierRow,
+    IntraListDiversity,
     Judged,
     Metric,
     PairedTest,
+    Popularity,
+    SegmentRow,
+    Segments,
     Ties,
 )
 from hashgnn.evaluation.report import Example, Recommended, ReportContent
@@ -69,7 +82,17 @@ from hashgnn.index import (
     MultiIndexHashing,
 )
 from hashgnn.ranking import CandidateFilter, IndexLists
-from hashgnn.recommender import FittedModel
+from hashgnn.recommender import (
+    BatchAnswers,
+    BatchRequest,
+    CheckLimits,
+    CheckRow,
+    FittedModel,
+    ListPair,
+    ModelCheck,
+    check_model,
+)
+from hashgnn.recommender.batch_job import BatchJob
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions, RunState
 from hashgnn.serving import ServiceSettings
 from hashgnn.serving.store import Export
@@ -82,7 +105,9 @@ from hashgnn.tuning import Choice, Range, TrialResult, TuneResult
 ROOMS = (
     "hashgnn",
     "hashgnn.baselines",
+    "hashgnn.batch",
     "hashgnn.benchmarking",
+    "hashgnn.benchmarking.assessment",
     "hashgnn.benchmarking.quality",
     "hashgnn.benchmarking.search",
     "hashgnn.codes",
@@ -170,6 +195,14 @@ def _artifact() -> Artifact:
         return open_artifact(Path(folder) / "model")
 
 
+@cache
+def _check() -> ModelCheck:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("v1", "v2"):
+            save_state(random_state(), Path(folder) / name)
+        return check_model(Path(folder) / "v2", Path(folder) / "v1")
+
+
 def _approximate() -> HashGNN:
     """A model whose items are in lists."""
     state = random_state()
@@ -216,6 +249,7 @@ def objects() -> dict[str, Any]:
     model = HashGNN.from_state(state)
     ties = Ties(*(np.zeros((2, 3), np.int64) for _ in range(3)))
     health = code_health(codes)
+    request = BatchRequest("model", "0" * 64, allow=(1, 2))
     config = ModelConfig(**{"encoder": "gat", "optimizer.epochs": 3})
     trial = TrialResult(0, "complete", 0.5, {"epochs": 3}, 1.0, 3)
     row = Row("d", "m", "f", 8, "hamming", 3, {"recall@20": 0.1}, {"recall@20": None}, {}, 1.0, 2.0)
@@ -259,8 +293,14 @@ def objects() -> dict[str, Any]:
         "IdMap mapped, unsorted integers": _opened(random_state([30, 10, 20])).users.ids,
         "Interactions": interactions,
         "SideFeatures": _features(),
+        "TableSplit": TableSplit(pa.table({"a": [1]}), None, pa.table({"a": [2]}), {"method": "random"}),
         "FeatureVocabulary": _features().vocabulary,
         "LoadedDataset": LoadedDataset("d", interactions, None, None, pa.table({"a": [1]}), "s", "l"),
+        "Answered": Answered(pa.table({"user_id": [1]}), 1),
+        "BatchAnswers": BatchAnswers(request),
+        "BatchRequest": request,
+        "BatchResult": BatchResult(Path("a"), 3, 9, 0, 1, 1, 100, 0.5),
+        "PartWriter": PartWriter(BatchJob(request, 9), "folder"),
         "Recommendations": model.recommend(state.users.ids.ids[:3], k=4),
         "Matches": matches,
         "CandidateFilter": CandidateFilter(lists, None, np.arange(70) % 3 > 0),
@@ -271,6 +311,13 @@ def objects() -> dict[str, Any]:
         "EvaluationResult": result,
         "Comparison": Comparison("a", "b", 0.1, 0.04, 0.08),
         "DistanceSample": DistanceSample(8, np.arange(3), np.arange(3)),
+        "Segments": Segments("history", "user", {"new": np.arange(3) > 1}),
+        "SegmentRow": SegmentRow("history", "user", "new", 3, "hamming", "recall@20", 0.1, 0.05, 0.2),
+        "Popularity": Popularity(np.arange(3), 2),
+        "IntraListDiversity": IntraListDiversity(3, _vectors(5, 4, 0)),
+        "Calibration": Calibration(3, np.eye(4)),
+        "Assessment": Assessment("v", result, {}, "recall@20", ["recall@20"], [], [], []),
+        "SideTable": SideTable("item", pa.table({"item_id": pa.array([3, 1])}), IdMap([1, 2, 3])),
         "FrontierRow": FrontierRow("a", "hamming", 8, 1.0, 2.0, "recall@20", 0.1),
         "Judged": Judged(np.zeros((2, 3), np.int64), np.ones((2, 3), bool), np.ones(2, np.int64), ties),
         "Ties": ties,
@@ -307,6 +354,9 @@ def objects() -> dict[str, Any]:
         "Baseline": BASELINES["popularity"],
         "EmbeddingBaseline": EmbeddingBaseline(interactions, _vectors(30, 4, 0), _vectors(40, 4, 1)),
         "FilterBaseline": FilterBaseline(interactions, spectral),
+        "ItemBaseline": ItemBaseline(
+            interactions, sparse.eye(interactions.n_items, format="csr", dtype=np.float32)
+        ),
         "PopularityBaseline": PopularityBaseline(interactions),
         "Callback": Callback(),
         "CallbackList": CallbackList([Callback()]),
@@ -330,6 +380,12 @@ def objects() -> dict[str, Any]:
         "Range": Range(0.1, 1.0, log=True),
         "TrialResult": trial,
         "TuneResult": TuneResult(config, "recall@20", trial, (trial,)),
+        "CheckLimits": CheckLimits(min_overlap=0.3),
+        "CheckRow": CheckRow("known users", 0.4, None, "at least 0.5", False),
+        "ListComparison": _check().lists,
+        "ListPair": ListPair("ann", (("a", "A"),), None, None),
+        "ModelCheck": _check(),
+        "ModelFigures": _check().new,
         "RequestError": RequestError(Reason.BUSY, "The queue is full.", retry_after=3),
         "RowError": RowError(3, "a weight must be positive"),
         "CallbackError with a cause": _caused(),

@@ -262,8 +262,8 @@ class Mutants:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if not folder.exists():
-            folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
             write_seeds(folder)
         self.models = sorted(folder.glob("model-*"))
         self.indexes = {path: path.read_bytes() for path in sorted(folder.glob("index-*.hgx"))}

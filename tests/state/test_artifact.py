@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -360,3 +361,47 @@ def test_what_no_newer_version_wrote_was_edited(tmp_path: Path, versions: object
     edit_manifest(path, library_versions=versions)
     with pytest.raises(ArtifactDamagedError, match="depth is not a setting; the folder was edited"):
         read_artifact(path, fails)
+
+
+def test_of_two_saves_to_a_new_folder_at_once_one_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "v1"
+    sentence = "v1: holds a saved model; pass overwrite=True to replace it"
+    with pytest.raises(ArtifactError, match=sentence), write_artifact(target, DOCUMENT) as folder:
+        (folder / "a.bin").write_bytes(b"late")
+        write(target, b"first")
+    assert read_files(open_artifact(target))["a.bin"] == b"first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_of_two_saves_at_once_that_may_replace_the_last_one_stands_whole(tmp_path: Path) -> None:
+    target = tmp_path / "v1"
+    with write_artifact(target, DOCUMENT, overwrite=True) as folder:
+        (folder / "a.bin").write_bytes(b"late")
+        write(target, b"first", overwrite=True)
+    assert read_files(open_artifact(target)) == {"a.bin": b"late"}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_save_never_replaces_what_is_no_model_also_where_it_comes_meanwhile(tmp_path: Path) -> None:
+    target = tmp_path / "v1"
+    sentence = "v1: exists and is not a saved hashgnn model"
+    with pytest.raises(ArtifactError, match=sentence), write_artifact(target, DOCUMENT, overwrite=True):
+        target.mkdir()
+        (target / "mine.txt").write_text("kept")
+    assert [path.name for path in target.iterdir()] == ["mine.txt"]
+
+
+def test_savers_in_many_threads_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    target = tmp_path / "v1"
+
+    def save(number: int) -> bool:
+        try:
+            write(target, b"%d" % number)
+        except ArtifactError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        saved = list(pool.map(save, range(24)))
+    assert sum(saved) == 1
+    assert read_files(open_artifact(target))["a.bin"] == b"%d" % saved.index(True)

@@ -19,12 +19,13 @@ from tests.state import hostile_models
 
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.data import IdMap
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, DataError, HashGNNError, ParameterError
 from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, MultiIndexHashing, load_index
 from hashgnn.recommender import HashGNN
 from hashgnn.state import load_state, save_state
 from hashgnn.state.artifact import MANIFEST, open_artifact
-from hashgnn.state.id_files import read_ids, read_parquet_ids
+from hashgnn.state.id_files import read_ids, read_parquet_ids, write_ids
 from hashgnn.testing.states import random_state
 
 COUNT = int(os.environ.get("HASHGNN_MUTANTS", "10000"))
@@ -151,6 +152,20 @@ def test_compressed_ids_are_refused(tmp_path: Path, compression: str) -> None:
     assert path.stat().st_size < 10_000
     with pytest.raises(DataError, match="must hold plain record batches, got compressed or encoded ones"):
         read_ids(path, 1, mmap=True)
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_ids_whose_first_message_is_no_schema_are_refused(tmp_path: Path, mmap: bool) -> None:
+    path = tmp_path / "ids.arrow"
+    write_ids(path, IdMap(["b", "a"]))
+    raw = bytearray(path.read_bytes())
+    kind = 0x25  # where the first message has the type of its header, 1 for a schema
+    assert raw[kind] == 1
+    for value in (0, 2, 3, 4, 5, 6, 184, 255):
+        raw[kind] = value
+        path.write_bytes(raw)
+        with pytest.raises(DataError, match="is no table of ids"):
+            read_ids(path, 2, mmap=mmap)
 
 
 def write_parquet(path: Path, column: pa.Array, **options: Any) -> None:

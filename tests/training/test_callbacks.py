@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import sys
 from pathlib import Path
 from types import MappingProxyType
@@ -324,3 +325,33 @@ def test_a_run_resumes_on_another_number_of_threads_with_a_word(blocks: Interact
     losses, expected = ([e["loss"] for e in s.training["history"]] for s in (resumed, whole))
     assert losses[0] == expected[0]
     assert losses == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_line_of_the_log_that_a_kill_cut_short_is_removed_before_the_next_run(
+    blocks: Interactions, tmp_path: Path
+) -> None:
+    log = tmp_path / "run.jsonl"
+    log.write_text('{"event": "start", "seconds": 0.0}\n{"event": "epoch", "sec')
+    train(blocks, quick("default", **{"optimizer.epochs": 1}), options=run_options(0, log_path=log))
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert events == ["start", "start", "objective", "epoch", "end"]
+
+
+def test_a_folder_for_checkpoints_belongs_to_one_run_at_a_time(blocks: Interactions, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    config = quick("default", **{"optimizer.epochs": 2})
+    refused: list[str] = []
+
+    class Second(Callback):
+        def on_epoch_end(self, run: Run) -> None:
+            with pytest.raises(StorageError) as error:
+                train(blocks, config, options=run_options(1, checkpoint_dir=folder))
+            refused.append(str(error.value))
+
+    train(blocks, config, options=run_options(0, checkpoint_dir=folder, callbacks=[Second()]))
+    assert len(refused) == 2
+    assert f"checkpoints: process {os.getpid()} on " in refused[0]
+    assert refused[0].endswith("; wait until it has ended, or name another folder for checkpoints")
+    resumed = train(blocks, config, options=run_options(0, checkpoint_dir=folder, resume=True))
+    assert resumed.training["epochs"] == 2  # the checkpoint is that of the first run
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]

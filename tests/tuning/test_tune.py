@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +13,16 @@ import pytest
 
 from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.data import Interactions
-from hashgnn.errors import ParameterError, TrainingError
+from hashgnn.errors import (
+    ArtifactDamagedError,
+    DataWarning,
+    ParameterError,
+    StorageError,
+    TrainingError,
+)
 from hashgnn.recommender import HashGNN
 from hashgnn.tuning import Range, TuneResult, tune
+from hashgnn.tuning.study_folder import StudyFolder
 
 pytest.importorskip("optuna")
 
@@ -116,6 +126,92 @@ def test_a_search_that_was_killed_in_a_trial_tries_it_again(blocks: Interactions
     found = search(blocks, path, n_trials=3)
     states = [(trial.state, trial.settings["optimizer.learning_rate"]) for trial in found.trials]
     assert states[1:] == [("failed", 0.05), ("complete", 0.05)]
+
+
+def copied(whole: tuple[Path, TuneResult], folder: Path) -> tuple[Path, Path]:
+    """A copy of a study that has ended; its recipe file and its journal."""
+    shutil.copytree(whole[0].with_suffix(".tune"), folder / "mine.tune")
+    return folder / "mine.toml", folder / "mine.tune" / "study.jsonl"
+
+
+def mend(journal: Path) -> None:
+    StudyFolder(journal.parent).mend_journal()
+
+
+@pytest.mark.parametrize("ending", [b'{"op_code": 4, "wor', b"{", b'{"op_code": 4\n', b"\0\0\0"])
+def test_a_last_line_of_the_journal_that_was_cut_is_dropped_with_a_word(
+    whole: tuple[Path, TuneResult], blocks: Interactions, tmp_path: Path, ending: bytes
+) -> None:
+    path, journal = copied(whole, tmp_path)
+    before = journal.read_bytes()
+    journal.write_bytes(before + ending)
+    with pytest.warns(DataWarning, match=r"study\.jsonl: its last line was cut short and is left out"):
+        assert search(blocks, path, n_trials=3) == whole[1]
+    assert journal.read_bytes().startswith(before)
+    assert search(blocks, path, n_trials=3) == whole[1]  # and nothing is said any more
+
+
+def test_every_place_where_the_journal_can_be_cut_is_mended(
+    whole: tuple[Path, TuneResult], tmp_path: Path
+) -> None:
+    _, journal = copied(whole, tmp_path)
+    entries = journal.read_bytes()
+    for place in range(0, len(entries), 7):
+        journal.write_bytes(entries[:place])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)
+            mend(journal)
+        assert journal.read_bytes() == entries[: entries[:place].rfind(b"\n") + 1]
+
+
+def test_a_study_whose_journal_lost_the_end_of_a_trial_tries_it_again(
+    whole: tuple[Path, TuneResult], blocks: Interactions, tmp_path: Path
+) -> None:
+    path, journal = copied(whole, tmp_path)
+    journal.write_bytes(journal.read_bytes()[:-9])
+    with pytest.warns(DataWarning, match="cut short"):
+        found = search(blocks, path, n_trials=4)
+    assert [trial.state for trial in found.trials] == ["complete", "complete", "failed", "complete"]
+    assert found.trials[3].settings == found.trials[2].settings == whole[1].trials[2].settings
+    assert found.trials[3].value == whole[1].trials[2].value
+
+
+def test_a_damaged_line_within_the_journal_is_named(
+    whole: tuple[Path, TuneResult], blocks: Interactions, tmp_path: Path
+) -> None:
+    path, journal = copied(whole, tmp_path)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2][:9] + lines[2]
+    journal.write_bytes(b"".join(lines))
+    with pytest.raises(
+        ArtifactDamagedError, match=r"study\.jsonl, line 3: is damaged; remove .*mine\.tune to"
+    ):
+        search(blocks, path)
+
+
+def test_a_second_search_is_told_who_is_at_work_and_changes_nothing(
+    whole: tuple[Path, TuneResult], blocks: Interactions, tmp_path: Path
+) -> None:
+    path, journal = copied(whole, tmp_path)
+    before = journal.read_bytes()
+    with StudyFolder(journal.parent).held(), pytest.raises(StorageError) as refused:
+        search(blocks, path, n_trials=4)
+    sentence = str(refused.value)
+    assert f"mine.tune: process {os.getpid()} on " in sentence
+    assert " has been tuning there since 20" in sentence
+    assert sentence.endswith("; wait until it has ended, or name another recipe file")
+    assert journal.read_bytes() == before
+    assert search(blocks, path, n_trials=3) == whole[1]
+
+
+def test_what_optuna_locked_when_it_was_killed_holds_up_nobody(
+    whole: tuple[Path, TuneResult], blocks: Interactions, tmp_path: Path
+) -> None:
+    path, journal = copied(whole, tmp_path)
+    for name in ("study.jsonl.lock", "study.jsonl.lock-1.rename"):
+        (journal.parent / name).symlink_to(journal)
+    assert search(blocks, path, n_trials=3) == whole[1]
+    assert not list(journal.parent.glob("*.lock*"))
 
 
 def test_minutes_that_are_spent_add_nothing(whole: tuple[Path, TuneResult], blocks: Interactions) -> None:

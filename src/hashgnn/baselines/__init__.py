@@ -11,7 +11,13 @@ from typing import Any
 
 from hashgnn._checks import check_int
 from hashgnn._rng import RngLike
-from hashgnn.baselines.base import EmbeddingBaseline, FilterBaseline, FittedBaseline, PopularityBaseline
+from hashgnn.baselines.base import (
+    EmbeddingBaseline,
+    FilterBaseline,
+    FittedBaseline,
+    ItemBaseline,
+    PopularityBaseline,
+)
 from hashgnn.baselines.registry import BASELINES, Baseline
 from hashgnn.data import Interactions
 from hashgnn.runs import Callback, RunOptions
@@ -96,6 +102,7 @@ __all__ = [
     "EmbeddingBaseline",
     "FilterBaseline",
     "FittedBaseline",
+    "ItemBaseline",
     "PopularityBaseline",
     "fit_baseline",
 ]

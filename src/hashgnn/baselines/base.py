@@ -124,6 +124,36 @@ class FilterBaseline(FittedBaseline):
         return self.graph_filter.bytes_per_item
 
 
+class ItemBaseline(FittedBaseline):
+    """A linear model of items: a history times a matrix of items by items.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        The training interactions.
+    weights : csr_matrix or ndarray of shape (n_items, n_items), float32
+        How much an item of the history, the row, adds to the score of each item.
+    """
+
+    def __init__(self, interactions: Interactions, weights: sp.csr_matrix | Array) -> None:
+        super().__init__(interactions)
+        self.weights = weights
+        self._histories = BipartiteGraph.from_interactions(interactions).user_item.astype(np.float32)
+
+    def score(self, user_index: Array) -> Array:
+        """Return the sum of the rows of each user's items, (n, n_items) float32."""
+        scores = self._histories[user_index] @ self.weights
+        dense: Array = scores.toarray() if sp.issparse(scores) else scores
+        return np.ascontiguousarray(dense, np.float32)
+
+    def bytes_per_item(self, search: str) -> float:
+        """Return the bytes of the matrix, divided by the number of items."""
+        if sp.issparse(self.weights):
+            parts = (self.weights.data, self.weights.indices, self.weights.indptr)
+            return sum(part.nbytes for part in parts) / self.n_items
+        return self.weights.nbytes / self.n_items
+
+
 class PopularityBaseline(FittedBaseline):
     """One score an item, the same for every user: how many users it has."""
 

@@ -8,11 +8,13 @@ import os
 import re
 import sys
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from hashgnn.cli._signals import StopSignals
 from hashgnn.errors import HashGNNError
 
 # Arguments of the library whose option has another name. All others have the same, with dashes.
@@ -31,14 +33,18 @@ OK, BROKEN, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 class Group(TyperGroup):
     """The root of the commands, which turns their exceptions into an exit code.
 
-    ==== ======================================================================
+    ==== =====================================================================================
     code when
-    ==== ======================================================================
+    ==== =====================================================================================
     0    it worked
-    1    a mistake of the program, or the reader of a pipe went away
+    1    ``hashgnn check`` found a fault; or a mistake of the program, or the reader of a pipe went away
     2    bad input: a wrong option, file, id or saved model; nothing was changed
     130  Ctrl-C
-    ==== ======================================================================
+    143  SIGTERM; 129 after SIGHUP: 128 and the number of the signal
+    ==== =====================================================================================
+
+    After Ctrl-C, SIGTERM or SIGHUP a command says what it keeps and ends in order. A second signal ends it at
+    once.
 
     ``--debug`` or ``HASHGNN_DEBUG=1`` shows the traceback instead of the sentence.
     """
@@ -47,9 +53,19 @@ class Group(TyperGroup):
         """Run a command and exit; the signature is that of the base class."""
         given = list(sys.argv[1:] if args is None else args)
         if "--debug" in given or os.environ.get("HASHGNN_DEBUG", "0") not in ("", "0"):
-            return super().main(given, *positional, **named)
+            with StopSignals() as signals:
+                try:
+                    return super().main(given, *positional, **named)
+                except SystemExit as ended:
+                    sys.exit(ended.code if signals.received is None else signals.exit_code)
         named["standalone_mode"] = False
-        sys.exit(self._run(given, positional, named))
+        signals = StopSignals()
+        try:
+            with signals:
+                code = self._run(given, positional, named, signals)
+        except KeyboardInterrupt:  # it came when the command had ended
+            code = _say(signals.sentence, signals.exit_code)
+        sys.exit(code)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command whose help fits any width; its own sub-commands too."""
@@ -68,7 +84,9 @@ class Group(TyperGroup):
             command = command.commands[name]
         return {option for parameter in command.params for option in parameter.opts}
 
-    def _run(self, args: list[str], positional: tuple[Any, ...], named: dict[str, Any]) -> int:
+    def _run(
+        self, args: list[str], positional: tuple[Any, ...], named: dict[str, Any], signals: StopSignals
+    ) -> int:
         try:
             result = super().main(args, *positional, **named)
             sys.stdout.flush()
@@ -78,7 +96,7 @@ class Group(TyperGroup):
         except HashGNNError as error:
             return _say(as_options(str(error), self._options(args)), BAD_INPUT)
         except (KeyboardInterrupt, typer.Abort):
-            return _say("interrupted", INTERRUPTED)
+            return _say(signals.sentence, signals.exit_code)
         except BrokenPipeError:
             return _reader_left()
         except OSError as error:
@@ -91,11 +109,12 @@ class Group(TyperGroup):
             kind = type(error).__name__
             return _say(f"a mistake of hashgnn, {kind}: {error}; --debug shows where", BROKEN)
         code = result if isinstance(result, int) else OK
-        return _say("interrupted", INTERRUPTED) if code == INTERRUPTED else code
+        return _say(signals.sentence, signals.exit_code) if code == INTERRUPTED else code
 
 
 def _say(sentence: str, code: int) -> int:
-    print(f"hashgnn: {' '.join(sentence.split())}", file=sys.stderr)
+    with suppress(OSError):  # the terminal may be gone
+        print(f"hashgnn: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
     return code
 
 

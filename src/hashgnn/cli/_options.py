@@ -11,6 +11,7 @@ import typer
 from hashgnn.errors import ParameterError
 
 _COLUMNS, _SETTINGS, _RUN, _CANDIDATES = "Columns", "Settings", "Run", "Candidates"
+_BATCH = "For all, into a folder"
 
 
 def chosen_settings(texts: list[str] | None, **options: tuple[str, Any]) -> dict[str, Any]:
@@ -273,4 +274,60 @@ Resume = Annotated[
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a model at --output.", rich_help_panel=_RUN)
+]
+
+# Answers for all, into a folder.
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="local (default), ray or spark; the files are the same.",
+        rich_help_panel=_BATCH,
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Processes; default: one per processor.",
+        rich_help_panel=_BATCH,
+        show_default=False,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        help="Of a Ray cluster, or Spark's master; default: one that starts on this machine.",
+        rich_help_panel=_BATCH,
+        show_default=False,
+    ),
+]
+PartRows = Annotated[
+    int,
+    typer.Option(
+        "--part-rows", metavar="N", help="Users or items in each file of a folder.", rich_help_panel=_BATCH
+    ),
+]
+Histories = Annotated[
+    Path | None,
+    typer.Option(
+        "--histories",
+        metavar="FOLDER",
+        help="Parquet with a column history of lists of item ids, and perhaps user_id; needs -o FOLDER.",
+        rich_help_panel=_BATCH,
+    ),
+]
+SinceTraining = Annotated[
+    Path | None,
+    typer.Option(
+        "--since-training",
+        metavar="FILE",
+        help="Newer interactions, a file or folder, that users are folded in from; for --all -o FOLDER.",
+        rich_help_panel=_BATCH,
+    ),
 ]

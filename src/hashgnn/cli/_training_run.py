@@ -6,12 +6,17 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hashgnn._locks import check_free, held
 from hashgnn.cli._output import Output
+from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
+
+_OTHERWISE = "name another folder"
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,16 @@ class RunFolder:
         ------
         ParameterError
             If DIR holds something that must not be replaced, or an unfinished run that neither option mentions.
+        StorageError
+            If another process is training to DIR.
         """
         if not self.model.name:
             raise ParameterError(f"--output must name a folder to make, got {str(self.model)!r}")
+        check_free(self.model, _OTHERWISE)
+        self.check_content(overwrite=overwrite, resume=resume)
+
+    def check_content(self, *, overwrite: bool, resume: bool) -> None:
+        """Do what :meth:`check` does, in the process that holds DIR."""
         unfinished = self.checkpoint.exists()
         taken = self.model.exists() and not (self.model.is_dir() and not any(self.model.iterdir()))
         if taken and not (self.model / "manifest.json").is_file():
@@ -67,6 +79,16 @@ class RunFolder:
             raise ParameterError(
                 f"{self.model}: cannot be made, {parent} is not a folder that may be written"
             )
+
+    def held(self) -> AbstractContextManager[None]:
+        """Return a context in which no other process trains to DIR."""
+        return held(self.model, "training", _OTHERWISE)
+
+    def kept(self) -> str:
+        """Return what a run that is stopped leaves, and how to go on."""
+        if self.checkpoint.exists():
+            return "the last whole epoch is kept; run the same command with --resume to continue"
+        return "no epoch had ended, and nothing is kept; run the same command again"
 
     def clear(self) -> None:
         """Remove the checkpoint and the log of an unfinished run."""
@@ -94,18 +116,18 @@ def train_and_save(
     Parameters
     ----------
     folder : RunFolder
-        Already checked.
     train : callable
         Takes the run's options as :meth:`hashgnn.HashGNN.fit` does, and returns the model.
     out : Output
     seed, device, threads, resume, overwrite
         The options of the command.
     """
-    if not resume:
-        folder.clear()
-    elif not folder.checkpoint.exists():
-        out.note(f"{folder.checkpoint}: there is no checkpoint yet; training from the start")
-    try:
+    with folder.held(), stop_explained(out, folder.kept):
+        folder.check_content(overwrite=overwrite, resume=resume)  # another run may have ended since then
+        if not resume:
+            folder.clear()
+        elif not folder.checkpoint.exists():
+            out.note(f"{folder.checkpoint}: there is no checkpoint yet; training from the start")
         model = train(
             device=device,
             n_threads=threads,
@@ -115,12 +137,8 @@ def train_and_save(
             resume=resume,
             log_path=folder.log,
         )
-    except KeyboardInterrupt:
-        if folder.checkpoint.exists():
-            out.note("the last whole epoch is kept; run the same command with --resume to continue")
-        raise
-    model.save(folder.model, overwrite=overwrite or resume)
-    folder.forget_checkpoint()
+        model.save(folder.model, overwrite=overwrite or resume)
+        folder.forget_checkpoint()
     _report(out, folder, model)
 
 

@@ -9,8 +9,10 @@ import typer
 
 from hashgnn.cli import (
     benchmark,
+    check,
     data,
     demo,
+    encode,
     evaluate,
     fit,
     inspect,
@@ -60,7 +62,9 @@ app.command("recipes")(recipes.recipes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
+app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)
+app.command("check")(check.check)
 app.command("serve")(serve.serve)
 app.add_typer(interactions.app, name="interactions")
 app.add_typer(benchmark.app, name="benchmark")

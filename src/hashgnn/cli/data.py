@@ -1,4 +1,4 @@
-"""``hashgnn data``: public data sets by name, and figures of any file."""
+"""``hashgnn data``: public data sets by name, and figures and splits of any file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_interactions
+from hashgnn.cli.data_split import split
 from hashgnn.errors import ParameterError
 
-app = typer.Typer(help="Fetch public data sets and look at files of interactions.", no_args_is_help=True)
+app = typer.Typer(
+    help="Fetch public data sets, look at files of interactions and split them.", no_args_is_help=True
+)
+app.command("split")(split)
 
 
 @app.command("list")

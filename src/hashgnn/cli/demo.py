@@ -9,6 +9,7 @@ import typer
 
 from hashgnn.cli._options import Debug, Json, Quiet
 from hashgnn.cli._output import Output
+from hashgnn.cli._signals import stop_explained
 
 
 def demo(
@@ -32,4 +33,6 @@ def demo(
     """
     from hashgnn.cli._demo.run import run_demo
 
-    run_demo(output, Output(as_json, quiet), offline=offline)
+    out = Output(as_json, quiet)
+    with stop_explained(out, lambda: "the demo has not ended; run the same command again"):
+        run_demo(output, out, offline=offline)

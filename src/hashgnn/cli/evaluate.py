@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn._checks import check_choice
+from hashgnn.cli._assessment import AssessmentFiles, check_report, run_assessment
 from hashgnn.cli._options import (
     Debug,
     FileFormat,
@@ -22,9 +23,12 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions
+from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
 _NAMES = ("recall", "ndcg")
+_ASSESSMENT = "Baselines, segments and the report"
+_STOPPED = "nothing was measured to the end; run the same command again"
 
 
 def evaluate(
@@ -53,6 +57,54 @@ def evaluate(
     ] = False,
     index_recall: IndexRecall = None,
     oversampling: Oversampling = 5,
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Baselines to fit on the model's training interactions: popularity, itemknn, ease, gf-cf, …",
+            rich_help_panel=_ASSESSMENT,
+        ),
+    ] = None,
+    beyond: Annotated[
+        bool,
+        typer.Option(
+            "--beyond",
+            help="Coverage, Gini, novelty, popularity bias, diversity, and segments, too.",
+            rich_help_panel=_ASSESSMENT,
+        ),
+    ] = False,
+    segments: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Columns of --items or --users to break quality down by.",
+            rich_help_panel=_ASSESSMENT,
+        ),
+    ] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Table of items: titles, attributes.", rich_help_panel=_ASSESSMENT),
+    ] = None,
+    users: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Table of users.", rich_help_panel=_ASSESSMENT)
+    ] = None,
+    title: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Titles in --items; default: title or name.",
+            rich_help_panel=_ASSESSMENT,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", help="Write a report: one page, no network.", rich_help_panel=_ASSESSMENT
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file at --report.", rich_help_panel=_ASSESSMENT)
+    ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the intervals' resamples.")] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -62,7 +114,8 @@ def evaluate(
 
     What a user had in training is masked. Rows of users and items that the model does not know are left out
     and counted. The ranking is exact and ties go to the item that comes first, unless --served is given.
-    JSON output also has the mean over all orders of the ties.
+    JSON output also has the mean over all orders of the ties. Any option of baselines, segments and the
+    report adds the metrics beyond accuracy and the segments.
 
     Examples:
       hashgnn evaluate models/v1 --test held_out.parquet
@@ -70,11 +123,16 @@ def evaluate(
       hashgnn evaluate models/v1 --test held_out.parquet --k 20,50 --search hamming,hierarchical --json
 
       hashgnn evaluate models/v1 --test held_out.parquet --served --index-recall 0.95
+
+      hashgnn evaluate models/v1 --test held_out.parquet --baselines popularity,itemknn --items titles.parquet --report report.html
     """
     from hashgnn.evaluation import evaluate as measure
     from hashgnn.evaluation.metrics import parse_metrics
 
     out = Output(as_json, quiet)
+    assessed = beyond or any(given is not None for given in (baselines, segments, report, items, users))
+    if report is not None:
+        check_report(report, overwrite=overwrite)
     wanted = comma_list("--metrics", metrics) if metrics else _at_cuts(k)
     ways = comma_list("--search", search) if search else None
     if index_recall is not None and index_recall < 1 and not served:
@@ -87,11 +145,27 @@ def evaluate(
     for way in ways or ():
         check_choice("search", way, loaded.search_ways)
     columns = Columns(user, item, file_format=file_format)
-    with out.warnings_as_notes():
+    with out.warnings_as_notes(), stop_explained(out, lambda: _STOPPED):
         held_out = read_interactions(test, columns, out, known=known_ids(loaded))
         masked: Any = loaded.state_.seen
         if train is not None:
             masked = read_interactions(train, columns, out, known=known_ids(loaded)).csr
+        if assessed:
+            run_assessment(
+                loaded,
+                held_out,
+                AssessmentFiles(model, test, report, items, users, title),
+                out,
+                baselines=comma_list("--baselines", baselines) if baselines is not None else [],
+                metrics=wanted,
+                search=ways,
+                train=None if train is None else masked,
+                served=served,
+                oversampling=oversampling,
+                segments=comma_list("--segments", segments) if segments is not None else [],
+                rng=seed,
+            )
+            return
         result = measure(
             loaded,
             masked,

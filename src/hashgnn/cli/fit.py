@@ -30,6 +30,7 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_features, read_interactions
+from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._training_run import RunFolder, train_and_save
 
 _FEATURES = "Side features"
@@ -114,7 +115,7 @@ def fit(
     folder = RunFolder(output)
     folder.check(overwrite=overwrite, resume=resume)
     columns = Columns(user, item, weight, time, file_format)
-    with out.warnings_as_notes():
+    with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = _new_model(recipe, settings, bits, epochs, index_recall)
         interactions = read_interactions(train, columns, out)
         fit_model = partial(

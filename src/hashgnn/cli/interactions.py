@@ -10,6 +10,7 @@ import typer
 from hashgnn.cli._options import Debug, Json, Quiet
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import open_model
+from hashgnn.cli._signals import stop_explained
 from hashgnn.cli.update import trained_upto
 from hashgnn.errors import ParameterError
 
@@ -53,7 +54,8 @@ def export(
     with _opened(store) as opened:
         if model is not None:
             after = trained_upto(opened.identity, open_model(model).state_.training)
-        found = opened.export(output, after=after or 0)
+        with stop_explained(out, lambda: f"{output}: is as it was; run the same command again"):
+            found = opened.export(output, after=after or 0)
     document = {"path": output, "count": found.count, "after": found.after, "upto": found.upto}
     if found.left_out:
         document["left_out"] = found.left_out

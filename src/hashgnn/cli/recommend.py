@@ -8,25 +8,33 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn.cli._batch import check_single_file, engine_options, is_folder, print_batch
 from hashgnn.cli._options import (
+    Address,
     Allow,
     AllowFile,
     Block,
     BlockFile,
     Debug,
+    Engine,
+    Histories,
     IndexRecall,
     Json,
     K,
     Model,
     OnUnknown,
     Oversampling,
+    PartRows,
     Quiet,
     Search,
+    SinceTraining,
     Threads,
+    Workers,
     id_lines,
 )
 from hashgnn.cli._output import Output, print_ranked, write_ranked
 from hashgnn.cli._reading import id_list, listed_ids, open_model, typed_ids
+from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
 _FOR_WHOM = "For whom (one of these)"
@@ -56,7 +64,10 @@ def recommend(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE.parquet", help="Write a parquet file instead of printing."
+            "--output",
+            "-o",
+            metavar="FILE.parquet|FOLDER",
+            help="Write a parquet file instead of printing, or for --all and --histories a folder of them.",
         ),
     ] = None,
     k: K = 10,
@@ -75,6 +86,12 @@ def recommend(
     on_unknown: OnUnknown = "error",
     index_recall: IndexRecall = None,
     threads: Threads = 1,
+    histories: Histories = None,
+    since_training: SinceTraining = None,
+    engine: Engine = None,
+    workers: Workers = None,
+    address: Address = None,
+    part_rows: PartRows = 4096,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -89,17 +106,25 @@ def recommend(
       hashgnn recommend models/v1 --users-file users.txt --block i1,i2 --on-unknown popular
 
       hashgnn recommend models/v1 --all -o recommendations.parquet
+
+      hashgnn recommend models/v1 --all -k 100 -o recommendations --engine local --workers 2
+
+      hashgnn recommend models/v1 --histories histories --on-unknown skip -o recommendations --engine ray
+
+    A folder has a file for every 4,096 users and a manifest. The same command goes on where a run was stopped.
     """
     out = Output(as_json, quiet)
-    given = [users is not None, users_file is not None, history is not None, all_users]
+    given = [users is not None, users_file is not None, history is not None, all_users, histories is not None]
     if sum(given) != 1:
         raise ParameterError(
-            f"recommend needs one of --users, --users-file, --history and --all, got {sum(given)} of them"
+            "recommend needs one of --users, --users-file, --history, --all and --histories, "
+            f"got {sum(given)} of them"
         )
-    if all_users and output is None:
-        raise ParameterError("--all needs a file to write, -o FILE.parquet")
-    if output is not None and output.suffix != ".parquet":
-        raise ParameterError(f"--output must be a .parquet file, got {str(output)!r}")
+    if (all_users or histories is not None) and output is None:
+        raise ParameterError("--all and --histories need an output, -o FOLDER or, for --all, -o FILE.parquet")
+    in_parts = histories is not None or (all_users and is_folder(output, engine))
+    if not in_parts:
+        check_single_file(output, engine, workers, address, since_training)
     loaded = open_model(model, index_recall=index_recall)
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if loaded.index_recall < 1:
@@ -115,7 +140,12 @@ def recommend(
         "on_unknown": on_unknown,
         "n_threads": threads,
     }
-    with out.warnings_as_notes():
+    with out.warnings_as_notes(), stop_explained(out, lambda: _unwritten(output, in_parts)):
+        if in_parts:
+            run = engine_options(out, engine, workers, threads, address)
+            more = {"histories": histories, "since_training": since_training, "part_rows": part_rows}
+            print_batch(out, loaded.recommend_all(output, **{**options, **more, **run}))
+            return
         if history is not None:
             items = typed_ids("item", id_list("--history", history, item_ids), item_ids)
             blocks = iter([loaded.recommend_for_history([items], **options)])
@@ -133,6 +163,13 @@ def recommend(
     if as_json:
         out.document(written)
     out.note("{path}: {n_results} recommendations for {n_users} users".format(**written))
+
+
+def _unwritten(output: Path | None, in_parts: bool) -> str:
+    if in_parts:
+        return f"{output}: has the parts that are whole; run the same command again to go on"
+    what = "nothing was printed" if output is None else f"{output}: is as it was"
+    return f"{what}; run the same command again"
 
 
 def _names(users: str | None, users_file: Path | None, known: Any) -> list[str]:

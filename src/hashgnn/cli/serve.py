@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hashgnn.cli._options import Debug, IndexRecall, id_lines
+from hashgnn.cli._signals import hangup_ends_as_sigterm
 from hashgnn.errors import ParameterError
 
 _MODEL, _LIMITS, _KEYS = "Model", "Limits", "Keys"
@@ -58,6 +59,20 @@ def serve(
             rich_help_panel=_MODEL,
         ),
     ] = 1.0,
+    reload_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Time in which a new version must open.", rich_help_panel=_MODEL
+        ),
+    ] = 300.0,
+    allow_new_ids: Annotated[
+        bool,
+        typer.Option(
+            "--allow-new-ids",
+            help="Take new versions whose ids are of another kind, or that know too few of the old ones.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False,
     index_recall: IndexRecall = None,
     threads: Annotated[
         int, typer.Option(metavar="N", help="Concurrent searches per worker.", rich_help_panel=_LIMITS)
@@ -88,6 +103,15 @@ def serve(
             metavar="FILE", help="API keys, one per line; or HASHGNN_API_KEYS=a,b.", rich_help_panel=_KEYS
         ),
     ] = None,
+    api_keys_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="API keys with names: a line is NAME: KEY, then rate=N (a second) where wanted. It may change while "
+            "the service runs.",
+            rich_help_panel=_KEYS,
+        ),
+    ] = None,
     admin_token_file: Annotated[
         Path | None,
         typer.Option(
@@ -103,7 +127,7 @@ def serve(
 ) -> None:
     """Serve a saved model over HTTP, with a page to try it out.
 
-    On SIGTERM or Ctrl-C it answers the requests in progress and stops. Needs the extra serve.
+    On SIGTERM, SIGHUP or Ctrl-C it answers the requests in progress and stops. Needs the extra serve.
 
     Examples:
       hashgnn serve models/v1 --items movies.parquet --item-id movie_id
@@ -115,6 +139,7 @@ def serve(
     from pydantic import ValidationError
 
     from hashgnn.serving import ServiceSettings
+    from hashgnn.serving.http.key_file import read_key_file
     from hashgnn.serving.process.server import listen
     from hashgnn.serving.process.supervisor import Supervisor
     from hashgnn.serving.process.worker_main import serve
@@ -130,6 +155,8 @@ def serve(
             item_id=item_id,
             interactions=interactions,
             watch=watch,
+            reload_timeout=reload_timeout,
+            allow_new_ids=allow_new_ids,
             index_recall=index_recall,
             n_threads=threads,
             queue=queue,
@@ -137,6 +164,7 @@ def serve(
             body_limit=body_limit,
             drain=drain,
             api_keys=_secrets(keys_file, "HASHGNN_API_KEYS"),
+            api_keys_file=api_keys_file,
             admin_token=next(iter(_secrets(admin_token_file, "HASHGNN_ADMIN_TOKEN")), None),
             log_requests=log_requests,
         )
@@ -144,10 +172,13 @@ def serve(
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("n_threads", "threads").replace("_", "-")
         raise ParameterError(f"--{option}: {first['msg'].lower()}, got {first['input']!r}") from None
+    if api_keys_file is not None:
+        read_key_file(api_keys_file)  # a file that cannot be used is refused before anything starts
+    hangup_ends_as_sigterm()
     with listen(host, port) as listening:
         address = listening.getsockname()
         typer.echo(f"hashgnn: http://{host}:{address[1]}", err=True)
-        if not settings.api_keys and not ip_address(address[0]).is_loopback:
+        if not settings.api_keys and api_keys_file is None and not ip_address(address[0]).is_loopback:
             typer.echo("hashgnn: other hosts can reach this address, and no API key is required", err=True)
         if workers == 1:
             serve(settings, listening)

@@ -22,6 +22,7 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_interactions
+from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
 _SETTINGS, _RUN = "Settings", "Run"
@@ -96,7 +97,7 @@ def tune(
 
     Trial 0 is the recipe as it stands. Trials are compared on interactions held out of TRAIN; the test part
     is never read. FILE.tune keeps every trial: after a stop, the same command continues, and with more
-    minutes it adds trials. A space file has one line per setting:
+    minutes it adds trials. One search at a time works in FILE.tune. A space file has one line per setting:
 
       optimizer.learning_rate = { low = 0.01, high = 0.1, log = true }
 
@@ -119,28 +120,28 @@ def tune(
     base = load_recipe(recipe, **chosen_settings(settings, bits=("n_bits", bits)))
     varied = load_space(space, base)
     columns = Columns(user, item, file_format=file_format)
-    with out.warnings_as_notes():
+    with out.warnings_as_notes(), stop_explained(out, lambda: _kept(output)):
         interactions = read_interactions(train, columns, out)
         held = (
             None
             if valid is None
             else read_interactions(valid, columns, out, known=(interactions.user_ids, interactions.item_ids))
         )
-    found = search(
-        interactions,
-        output,
-        base=base,
-        space=varied,
-        minutes=minutes,
-        n_trials=trials,
-        valid=held,
-        metric=metric,
-        rng=seed,
-        n_threads=threads,
-        device=device,
-        progress=out.progress,
-        on_trial=lambda trial: out.note(_summary(trial)),
-    )
+        found = search(
+            interactions,
+            output,
+            base=base,
+            space=varied,
+            minutes=minutes,
+            n_trials=trials,
+            valid=held,
+            metric=metric,
+            rng=seed,
+            n_threads=threads,
+            device=device,
+            progress=out.progress,
+            on_trial=lambda trial: out.note(_summary(trial)),
+        )
     document = {
         "recipe": output,
         "folder": output.with_suffix(".tune"),
@@ -161,6 +162,12 @@ def tune(
     out.table(["trial", "state", found.metric, "trained", "seconds", *varied], rows)
     out.note(f"{output}: trial {found.best.number}, {found.metric} {found.best.value:.4f} on validation")
     out.note(f"next: hashgnn fit {train} -o DIR --recipe {output}")
+
+
+def _kept(output: Path) -> str:
+    folder = output.with_suffix(".tune")
+    kept = f"{folder}: keeps the trials that have ended" if folder.exists() else "no trial had begun"
+    return f"{kept}; run the same command to continue"
 
 
 def _summary(trial: Any) -> str:

@@ -27,6 +27,7 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions
+from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._training_run import RunFolder, train_and_save
 from hashgnn.errors import ParameterError
 
@@ -90,7 +91,7 @@ def update(
     folder = RunFolder(next_version(old) if output is None else output)
     folder.check(overwrite=overwrite, resume=resume)
     columns = Columns(user, item, weight, time, file_format)
-    with out.warnings_as_notes():
+    with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = open_model(old)
         known = known_ids(model)
         update_model = partial(

@@ -60,10 +60,16 @@ class CodeHealth:
         }
 
 
-def code_health(codes: BinaryCodes) -> CodeHealth:
+def code_health(codes: BinaryCodes, *, max_codes: int | None = None) -> CodeHealth:
     """Measure balance, entropy, correlation and collisions of a set of codes.
 
     Cost: one pass over the bits and one ``n_bits × n_bits`` product; memory is bounded by blocks.
+
+    Parameters
+    ----------
+    codes : BinaryCodes
+    max_codes : int, optional
+        Take about so many codes, evenly from the whole set, where there are more.
 
     Raises
     ------
@@ -77,6 +83,8 @@ def code_health(codes: BinaryCodes) -> CodeHealth:
     >>> report.dead_bits, report.n_distinct, round(report.collision_share, 2)
     (4, 2, 0.67)
     """
+    if max_codes is not None and len(codes) > max_codes:
+        codes = codes[:: len(codes) // max_codes]
     n = len(codes)
     if n == 0:
         raise ParameterError("codes must hold at least one code, got 0")

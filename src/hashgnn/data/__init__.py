@@ -7,6 +7,8 @@ from hashgnn.data.generate import checkerboard, generate_interactions
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions, InteractionsLike, as_interactions
 from hashgnn.data.readers import read_interactions, read_table
+from hashgnn.data.split_folder import write_split
+from hashgnn.data.table_split import TableSplit, split_table
 
 __all__ = [
     "FeatureVocabulary",
@@ -14,6 +16,7 @@ __all__ = [
     "Interactions",
     "InteractionsLike",
     "SideFeatures",
+    "TableSplit",
     "add_interactions",
     "as_interactions",
     "checkerboard",
@@ -21,4 +24,6 @@ __all__ = [
     "read_interactions",
     "read_table",
     "split",
+    "split_table",
+    "write_split",
 ]

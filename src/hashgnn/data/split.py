@@ -1,18 +1,23 @@
-"""Splits of interactions into two parts that share their id maps. Every row lands in exactly one part."""
+"""Splits of interactions into parts that share their id maps. Every row lands in exactly one part."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from hashgnn._checks import check_float
+from hashgnn._checks import check_choice, check_float
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.data.interactions import Interactions
-from hashgnn.errors import DataError
+from hashgnn.errors import DataError, ParameterError
 
 Pair = tuple[Interactions, Interactions]
 
-__all__ = ["leave_one_out", "random", "temporal", "temporal_per_user", "users"]
+METHODS = ("temporal", "temporal_per_user", "random", "leave_one_out", "users")
+
+__all__ = ["leave_one_out", "random", "temporal", "temporal_per_user", "train_valid_test", "users"]
 
 
 def random(interactions: Interactions, test_size: float = 0.2, *, rng: RngLike = None) -> Pair:
@@ -105,6 +110,87 @@ def users(interactions: Interactions, test_size: float = 0.1, *, rng: RngLike = 
     held[as_generator(rng).choice(present, n_held, replace=False)] = True
     mask = held[interactions.user_index]
     return interactions.subset(~mask), interactions.subset(mask)
+
+
+def train_valid_test(
+    interactions: Interactions,
+    method: str = "random",
+    test_size: float = 0.1,
+    *,
+    valid_size: float | None = None,
+    rng: RngLike = None,
+) -> tuple[Interactions, Interactions | None, Interactions]:
+    """Split into three parts: the test part first, then the validation part from what is left.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    method : {"temporal", "temporal_per_user", "random", "leave_one_out", "users"}, default="random"
+        A function of this module.
+    test_size : float in (0, 1), default=0.1
+        Share of all rows, or of all users for ``"users"``. ``"leave_one_out"`` does not look at it.
+    valid_size : float in [0, 1) or None, default=None
+        The same for the validation part; ``None`` is ``test_size``, and 0 makes none. ``"leave_one_out"``
+        only distinguishes 0 from the rest.
+    rng : int, numpy.random.Generator or None, default=None
+
+    Returns
+    -------
+    train, valid, test : Interactions
+        ``valid`` is ``None`` where ``valid_size`` is 0.
+
+    Raises
+    ------
+    ParameterError
+        If the shares leave nothing to train on.
+    DataError
+        If a part is empty, or a temporal method finds no timestamps.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> whole = Interactions.from_csr(sp.csr_matrix(np.ones((5, 10))))
+    >>> [len(part) for part in train_valid_test(whole, "random", 0.2, rng=0)]
+    [30, 10, 10]
+    """
+    check_choice("method", method, METHODS)
+    test_share = _share(test_size)
+    valid_share = (
+        test_share
+        if valid_size is None
+        else check_float("valid_size", valid_size, minimum=0, maximum=1, open_maximum=True)
+    )
+    if method != "leave_one_out" and test_share + valid_share >= 1:
+        raise ParameterError(
+            f"test_size and valid_size must add up to less than 1, got {test_share:g} and {valid_share:g}"
+        )
+    generator = as_generator(rng)
+    train, test = _in_two(interactions, method, test_share, generator)
+    valid = None
+    if valid_share:
+        # Of what is left, the share that is valid_size of the whole.
+        rest = valid_share / (1 - test_share) if method != "leave_one_out" else valid_share
+        train, valid = _in_two(train, method, rest, generator)
+    for name, part in (("test", test), ("valid", valid), ("train", train)):
+        if part is not None and not len(part):
+            raise DataError(
+                f"the {name} part is empty: {len(interactions)} interactions are too few for this split"
+            )
+    return train, valid, test
+
+
+def _in_two(interactions: Interactions, method: str, share: float, generator: np.random.Generator) -> Pair:
+    if method == "temporal":
+        return temporal(interactions, share)
+    if method == "leave_one_out":
+        return leave_one_out(interactions, rng=generator)
+    by_share: dict[str, Callable[..., Any]] = {
+        "temporal_per_user": temporal_per_user,
+        "random": random,
+        "users": users,
+    }
+    train, test = by_share[method](interactions, share, rng=generator)
+    return train, test
 
 
 def _share(test_size: float) -> float:

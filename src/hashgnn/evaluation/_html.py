@@ -13,14 +13,17 @@ class Html(str):
 
 
 def tag(name: str, *children: Any, **attributes: str) -> Html:
-    """Return an element. A child that is no :class:`Html` is escaped; ``class_`` stands for ``class``.
+    """Return an element. A child that is no :class:`Html` is escaped; ``class_`` stands for ``class``,
+    ``data_label`` for ``data-label``.
 
     Examples
     --------
     >>> tag("p", "a < b, ", tag("b", "so"), class_="note")
     '<p class="note">a &lt; b, <b>so</b></p>'
     """
-    shown = "".join(f' {key.rstrip("_")}="{escape(value)}"' for key, value in attributes.items())
+    shown = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items()
+    )
     return Html(f"<{name}{shown}>{join(*children)}</{name}>")
 
 

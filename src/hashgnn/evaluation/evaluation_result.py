@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -46,6 +46,11 @@ class EvaluationResult:
         Median latency of a query of one user; empty where nothing was timed.
     milliseconds_per_query_in_batch : mapping of str to float
         Time of a batch of queries, divided by their number.
+    per_item : mapping of str to mapping of str to ndarray of shape (n_items,), float64
+        Values of the metrics that have one for each item, by search way and name; NaN where no user had the
+        item held out. Empty where no such metric was named.
+    n_held_out : ndarray of shape (n_items,), int64, or None
+        Users who had each item held out.
     """
 
     n_users: int
@@ -60,6 +65,8 @@ class EvaluationResult:
     bytes_per_item: Mapping[str, float]
     milliseconds_per_query: Mapping[str, float]
     milliseconds_per_query_in_batch: Mapping[str, float]
+    per_item: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    n_held_out: Array | None = None
 
     def __repr__(self) -> str:
         heading, rows = self.table()

@@ -12,6 +12,7 @@ from scipy import sparse
 from hashgnn._types import Array
 from hashgnn.data import Interactions
 from hashgnn.errors import DataError, DataWarning, ParameterError
+from hashgnn.evaluation.relevance import Popularity
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +25,14 @@ class HeldOut:
         Those with held-out items, ascending.
     seen, relevant : scipy.sparse.csr_matrix of shape (n, n_items)
         Training items, and held-out items that are not among them; a row for each of ``users``.
+    popularity : Popularity or None
+        Of the items among all training users.
     """
 
     users: Array
     seen: sparse.csr_matrix
     relevant: sparse.csr_matrix
+    popularity: Popularity | None = None
 
     @property
     def n_items(self) -> int:
@@ -86,7 +90,9 @@ def held_out(train: Any, test: Any) -> HeldOut:
         raise DataError(
             f"test holds no item to be found: none of {wanted.shape[0]} users has a held-out item"
         )
-    return HeldOut(users, seen[users], wanted[users])
+    counts = np.bincount(seen.indices, minlength=seen.shape[1])
+    popularity = Popularity(counts, int(np.count_nonzero(np.diff(seen.indptr))))
+    return HeldOut(users, seen[users], wanted[users], popularity)
 
 
 def _matrix(name: str, value: Any) -> sparse.csr_matrix:

@@ -18,7 +18,8 @@ from hashgnn.evaluation._timing import QueryTime, time_queries
 from hashgnn.evaluation.bootstrap import bootstrap_intervals
 from hashgnn.evaluation.evaluation_result import EvaluationResult
 from hashgnn.evaluation.held_out import HeldOut, held_out
-from hashgnn.evaluation.metrics import CatalogueMetric, Metric, UserMetric, parse_metrics
+from hashgnn.evaluation.metric_kinds import CatalogueMetric, ItemMetric, Metric, UserMetric
+from hashgnn.evaluation.metrics import parse_metrics
 from hashgnn.evaluation.protocols import Retriever, Scorer
 from hashgnn.evaluation.relevance import Judged, judge
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches, rows_per_block, top_k
@@ -58,8 +59,10 @@ def evaluate(
     train, test : Interactions, or sparse matrix of shape (n_users, n_items)
         What the model was fitted on, and what was held out; same users and items, in the model's order.
     metrics : sequence of str or Metric, default=("recall@20", "ndcg@20")
-        Of ``recall``, ``precision``, ``hr``, ``ndcg``, ``map``, ``mrr`` and ``coverage``, each with its
-        cut, at most ``n_items``; or your own, see :class:`~hashgnn.evaluation.UserMetric`.
+        Of ``recall``, ``precision``, ``hr``, ``ndcg``, ``map``, ``mrr`` and ``itemrecall``, or beyond
+        accuracy ``coverage``, ``gini``, ``novelty``, ``arp``, ``lift`` and ``aplt``, each with its cut, at
+        most ``n_items``. Or an object: :class:`~hashgnn.evaluation.IntraListDiversity`,
+        :class:`~hashgnn.evaluation.Calibration` or your own :class:`~hashgnn.evaluation.UserMetric`.
     search : str or sequence of str, default=None
         Search ways; ``None`` takes all that the model has.
     served : bool, default=False
@@ -157,6 +160,8 @@ def evaluate(
         bytes_per_item={way: float(model.bytes_per_item(way)) for way in ways if isinstance(model, Scorer)},
         milliseconds_per_query={way: found.single for way, found in times.items()},
         milliseconds_per_query_in_batch={way: found.in_batch for way, found in times.items()},
+        per_item={way: found.per_item for way, found in values.items() if found.per_item},
+        n_held_out=np.bincount(given.relevant.indices, minlength=given.n_items),
     )
 
 
@@ -196,7 +201,7 @@ def _scores_of(model: Scorer | Retriever, given: HeldOut, k: int, oversampling: 
                 f"{scores.shape}; were train and test made with the model's users and items?"
             )
         CandidateFilter(block_per_query=IndexLists.from_matrix(given.seen[block])).mask(scores)
-        return judge(top_k(scores, k), given.relevant[block], scores)
+        return _judged(top_k(scores, k), given, block, scores)
 
     return rank
 
@@ -208,9 +213,13 @@ def _lists_of(model: Scorer | Retriever, given: HeldOut, k: int, oversampling: i
         users = given.users[block]
         found = retriever.search_block(users, way, k, oversampling=oversampling)
         _check_lists(found, (len(users), k), given.n_items, way)
-        return judge(found, given.relevant[block])
+        return _judged(found, given, block)
 
     return rank
+
+
+def _judged(found: Matches, given: HeldOut, block: slice, scores: Array | None = None) -> Judged:
+    return judge(found, given.relevant[block], scores, seen=given.seen[block], popularity=given.popularity)
 
 
 def _check_lists(found: Matches, shape: tuple[int, int], n_items: int, way: str) -> None:
@@ -236,6 +245,7 @@ class _Values:
     metrics: dict[str, float]
     expected: dict[str, float]
     per_user: dict[str, Array]
+    per_item: dict[str, Array]
 
 
 def _measure(
@@ -244,8 +254,9 @@ def _measure(
     n = len(given.users)
     of_users = [metric for metric in wanted if isinstance(metric, UserMetric)]
     of_catalogue = [metric for metric in wanted if isinstance(metric, CatalogueMetric)]
+    of_items = [metric for metric in wanted if isinstance(metric, ItemMetric)]
     per_user = {str(metric): np.empty(n, np.float32) for metric in of_users}
-    counts = {metric: np.zeros(given.n_items, np.int64) for metric in of_catalogue}
+    counts = {metric: np.zeros(given.n_items, np.int64) for metric in (*of_catalogue, *of_items)}
     totals = dict.fromkeys(of_users, 0.0)
     expected: dict[str, float] = {}
     for start in range(0, n, batch_size):
@@ -261,13 +272,20 @@ def _measure(
         for shown in of_catalogue:
             positions = judged.positions[:, : shown.k]
             counts[shown] += np.bincount(positions[positions >= 0], minlength=given.n_items)
+        for item in of_items:
+            found_items = judged.positions[:, : item.k][judged.hits[:, : item.k]]
+            counts[item] += np.bincount(found_items, minlength=given.n_items)
         advance(block.stop - start)
     found = {str(metric): totals[metric] / n for metric in of_users}
     found |= {str(metric): metric.of_counts(counts[metric]) for metric in of_catalogue}
+    wanted_items = np.bincount(given.relevant.indices, minlength=given.n_items)
+    per_item = {str(metric): metric.of_items(counts[metric], wanted_items) for metric in of_items}
+    found |= {str(metric): metric.overall(per_item[str(metric)]) for metric in of_items}
     return _Values(
         {str(metric): found[str(metric)] for metric in wanted},
         {name: total / n for name, total in expected.items()},
         per_user,
+        per_item,
     )
 
 

@@ -1,107 +1,52 @@
-"""Metrics of ranked lists: as ranked, and expected over the orders that ties leave open.
+"""Metrics of relevance: as ranked, and expected over the orders that ties leave open.
 
 A metric is a class. ``METRICS`` names those of the library; one of your own is a subclass of
-:class:`UserMetric` or :class:`CatalogueMetric`, passed to :func:`hashgnn.evaluate` as an object.
+:class:`UserMetric`, :class:`ItemMetric` or :class:`CatalogueMetric`, passed to :func:`hashgnn.evaluate` as an
+object.
 """
 
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from hashgnn._checks import check_int, quote_some
+from hashgnn._checks import quote_some
 from hashgnn._registry import Registry
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
+from hashgnn.evaluation.beyond_accuracy import (
+    AveragePopularity,
+    Coverage,
+    Gini,
+    ItemRecall,
+    LongTailShare,
+    Novelty,
+    PopularityLift,
+)
+from hashgnn.evaluation.metric_kinds import CatalogueMetric, ItemMetric, Metric, UserMetric
 from hashgnn.evaluation.relevance import Judged, Ties
 
+__all__ = [
+    "METRICS",
+    "NDCG",
+    "AveragePrecision",
+    "CatalogueMetric",
+    "HitRate",
+    "ItemMetric",
+    "Metric",
+    "Precision",
+    "Recall",
+    "ReciprocalRank",
+    "UserMetric",
+    "parse_metric",
+    "parse_metrics",
+]
+
 _FORM = re.compile(r"([a-z]+)@([1-9][0-9]{0,8})")
-
-
-@dataclass(frozen=True)
-class Metric(ABC):
-    """A metric of the first ``k`` results: a :class:`UserMetric` or a :class:`CatalogueMetric`.
-
-    Attributes
-    ----------
-    k : int
-        The cut, at least 1.
-    name : str
-        What stands before the cut in ``"recall@20"``; an attribute of the class.
-    """
-
-    k: int
-    name: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        check_int("k", self.k, minimum=1)
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.k}"
-
-
-class UserMetric(Metric):
-    """A metric with one value per user; the mean is reported.
-
-    Examples
-    --------
-    >>> class FirstHit(UserMetric):
-    ...     name = "first"
-    ...     def observed(self, judged):
-    ...         return judged.hits[:, 0].astype(float)
-    >>> str(FirstHit(1))
-    'first@1'
-    """
-
-    @abstractmethod
-    def observed(self, judged: Judged) -> Array:
-        """Return the value of each row, with ties in the order of the list.
-
-        Parameters
-        ----------
-        judged : Judged of shape (n, k)
-            Lists of at least ``self.k`` ranks; every row has relevant items.
-
-        Returns
-        -------
-        ndarray of shape (n,), float64
-            Higher is better; those of the library are in [0, 1].
-        """
-
-    def expected(self, judged: Judged, ties: Ties) -> Array | None:
-        """Return the mean of the metric of each row over all orders of its ties, all equally likely.
-
-        Parameters
-        ----------
-        judged : Judged of shape (n, k)
-        ties : Ties of shape (n, k)
-            Those of ``judged``.
-
-        Returns
-        -------
-        ndarray of shape (n,), float64, or None
-            None, the default, where no formula is known: the metric then has no expected value.
-        """
-        return None
-
-
-class CatalogueMetric(Metric):
-    """A metric of all lists together; it has no value for a single user."""
-
-    @abstractmethod
-    def of_counts(self, counts: Array) -> float:
-        """Return the metric.
-
-        Parameters
-        ----------
-        counts : ndarray of shape (n_items,), int64
-            How many users have each item among their first ``k`` results.
-        """
 
 
 class _Linear(UserMetric):
@@ -221,25 +166,30 @@ class AveragePrecision(UserMetric):
         return values
 
 
-class Coverage(CatalogueMetric):
-    """Share of the catalogue that is among the first ``k`` of at least one user."""
-
-    name = "coverage"
-
-    def of_counts(self, counts: Array) -> float:
-        return float((counts > 0).mean())
-
-
 METRICS: Registry[type[Metric]] = Registry(
     "metric",
     {
         kind.name: kind
-        for kind in (Recall, Precision, HitRate, NDCG, AveragePrecision, ReciprocalRank, Coverage)
+        for kind in (
+            Recall,
+            Precision,
+            HitRate,
+            NDCG,
+            AveragePrecision,
+            ReciprocalRank,
+            ItemRecall,
+            Coverage,
+            Gini,
+            Novelty,
+            AveragePopularity,
+            PopularityLift,
+            LongTailShare,
+        )
     },
 )
-"""Every metric of the library by name.
+"""Every metric of the library that needs a name only.
 
-Their expected values are exact: McSherry, Najork, *Computing Information Retrieval Performance Measures
+Expected values of the metrics of relevance are exact: McSherry, Najork, *Computing Information Retrieval Performance Measures
 Efficiently in the Presence of Tied Scores*, ECIR 2008, and the same argument for precision at a cut.
 """
 

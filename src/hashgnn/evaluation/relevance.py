@@ -31,6 +31,22 @@ class Ties:
 
 
 @dataclass(frozen=True, eq=False)
+class Popularity:
+    """How the training interactions spread over the items.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (n_items,), int64
+        Training users of each item.
+    n_users : int
+        Users with training interactions.
+    """
+
+    counts: Array
+    n_users: int
+
+
+@dataclass(frozen=True, eq=False)
 class Judged:
     """Ranked lists with their relevance.
 
@@ -44,15 +60,28 @@ class Judged:
         Relevant items of each row, ranked or not; at least 1.
     ties : Ties or None
         None where only the lists are known and not the scores of all items.
+    seen : csr_matrix of shape (n, n_items) or None
+        Training items of each row.
+    popularity : Popularity or None
+        Of the items in training.
     """
 
     positions: Array
     hits: Array
     n_relevant: Array
     ties: Ties | None = None
+    seen: sparse.csr_matrix | None = None
+    popularity: Popularity | None = None
 
 
-def judge(ranking: Matches, relevant: sparse.csr_matrix, scores: Array | None = None) -> Judged:
+def judge(
+    ranking: Matches,
+    relevant: sparse.csr_matrix,
+    scores: Array | None = None,
+    *,
+    seen: sparse.csr_matrix | None = None,
+    popularity: Popularity | None = None,
+) -> Judged:
     """Compare ranked lists with the relevant items of each row.
 
     Parameters
@@ -62,12 +91,14 @@ def judge(ranking: Matches, relevant: sparse.csr_matrix, scores: Array | None = 
         Stored entries are relevant items; indices sorted.
     scores : ndarray of shape (n, m) or None, default=None
         What was ranked, exactly; with it the ties are counted.
+    seen, popularity
+        As in :class:`Judged`.
     """
     n_relevant = np.diff(relevant.indptr).astype(np.int64)
     rows = np.repeat(np.arange(len(ranking)), n_relevant)
     hits = _hits(ranking.positions, rows, relevant.indices, relevant.shape[1])
     ties = None if scores is None else _ties(ranking, scores, hits, rows, relevant.indices)
-    return Judged(ranking.positions, hits, n_relevant, ties)
+    return Judged(ranking.positions, hits, n_relevant, ties, seen, popularity)
 
 
 def _hits(positions: Array, rows: Array, columns: Array, m: int) -> Array:

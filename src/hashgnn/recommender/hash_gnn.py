@@ -21,6 +21,7 @@ from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
 from hashgnn.recommender.base import Recommender
+from hashgnn.recommender.batch_verbs import BatchVerbs
 from hashgnn.recommender.fitted_model import FittedModel
 from hashgnn.recommender.queries import (
     EncodedEntities,
@@ -35,7 +36,7 @@ from hashgnn.runs import Callback, RunOptions
 from hashgnn.state import ModelState, load_state, save_state
 
 
-class HashGNN(Recommender):
+class HashGNN(BatchVerbs, Recommender):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
@@ -306,7 +307,9 @@ class HashGNN(Recommender):
         ArtifactError
             If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
         """
-        return cls.from_state(load_state(path, mmap=mmap, verify=verify), index_recall=index_recall)
+        model = cls.from_state(load_state(path, mmap=mmap, verify=verify), index_recall=index_recall)
+        model._path = Path(path).absolute()
+        return model
 
     @property
     def fitted(self) -> FittedModel:

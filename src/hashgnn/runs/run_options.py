@@ -29,11 +29,11 @@ class RunOptions:
     progress : bool or None, default=None
         ``False`` prints nothing; otherwise stderr gets a bar on a terminal, and lines where it is none.
     checkpoint_dir : str, Path or None, default=None
-        Folder for a checkpoint, written after every epoch.
+        Folder for a checkpoint, written after every epoch. It belongs to one run at a time.
     resume : bool, default=False
         Continue from the checkpoint in ``checkpoint_dir``, if there is one.
     log_path : str, Path or None, default=None
-        JSONL file that the events of the run are appended to.
+        JSONL file that the events of the run are appended to; a line that was cut short is removed before.
     callbacks : sequence of Callback, default=()
         Called after those of the library, in this order.
 

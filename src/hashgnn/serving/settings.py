@@ -42,10 +42,16 @@ class ServiceSettings(BaseModel):
         Maximum of rows times ``k`` of one request.
     watch : float
         Seconds between checks of the model's folder for a new version; 0 reloads only on request.
+    allow_new_ids : bool
+        Take versions whose ids are of another kind, or that know too few of the old ones.
+    reload_timeout : float
+        Seconds that opening another version may take while one answers.
     drain : float
         Seconds to go on answering after SIGTERM, during which ``/health/ready`` fails.
     api_keys : tuple of str
-        If there are any, every request except health checks and the page needs one.
+        If there are any, here or in the file, every request except health checks and the page needs one.
+    api_keys_file : Path or None
+        Keys with names and rates, a line each; changes are taken while the service runs.
     admin_token : str or None
         Without one there is no ``/admin/reload``.
     log_requests : bool
@@ -69,8 +75,11 @@ class ServiceSettings(BaseModel):
     body_limit: Positive = 4 * 1024 * 1024
     result_limit: Positive = 200_000
     watch: Annotated[float, Field(ge=0)] = 1.0
+    allow_new_ids: bool = False
+    reload_timeout: Seconds = 300.0
     drain: Annotated[float, Field(ge=0)] = 0.0
     api_keys: tuple[str, ...] = Field((), repr=False)
+    api_keys_file: Path | None = None
     admin_token: str | None = Field(None, repr=False)
     log_requests: bool = True
     runtime: Path | None = None

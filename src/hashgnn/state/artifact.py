@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -33,6 +34,7 @@ from hashgnn.errors import (
     ArtifactVersionError,
     HashGNNError,
     ParameterError,
+    StorageError,
 )
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "Artifact", "open_artifact", "read_artifact", "write_artifact"]
@@ -44,6 +46,7 @@ _LIBRARIES = ("numpy", "pyarrow", "safetensors", "scipy", "torch")
 _OWN_KEYS = ("kind", "format_version", "created", "library_versions", "files", "checksum")
 _MAX_MANIFEST = 4 * 1024 * 1024
 _MAX_FILES = 256
+_PART = 1 << 20  # bytes of a file read at a time
 _SHOWN = 400  # characters of a reader's error that a message repeats
 _NO_CHECKSUM = "0" * 64
 _RELEASE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")
@@ -170,16 +173,24 @@ def write_artifact(
         **document,
     }
     _manifest_text({**manifest, "files": {}})  # a bad document is refused before anything is written
-    with atomic_directory(target) as folder:
-        yield folder
-        manifest["files"] = {
-            file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
-            for file in sorted(folder.iterdir())
-        }
-        (folder / MANIFEST).write_text(_manifest_text(manifest), encoding="utf-8")
+    try:
+        with atomic_directory(target, replace=overwrite) as folder:
+            yield folder
+            manifest["files"] = {
+                file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
+                for file in sorted(folder.iterdir())
+            }
+            (folder / MANIFEST).write_text(_manifest_text(manifest), encoding="utf-8")
+            _check_replaceable(target, overwrite=overwrite)  # another process may have saved there meanwhile
+    except StorageError as error:
+        if isinstance(error.__cause__, FileExistsError):
+            _check_replaceable(target, overwrite=overwrite)
+        raise
 
 
-def open_artifact(path: Path, *, verify: bool = True, n_threads: int = 1) -> Artifact:
+def open_artifact(
+    path: Path, *, verify: bool = True, n_threads: int = 1, check: Callable[[], None] | None = None
+) -> Artifact:
     """Read the manifest of a folder and check the files that it names.
 
     Parameters
@@ -190,6 +201,8 @@ def open_artifact(path: Path, *, verify: bool = True, n_threads: int = 1) -> Art
         ``False`` compares the sizes only.
     n_threads : int, default=1
         Files read at a time.
+    check : callable, optional
+        Called before each part of a file is read; what it raises ends the opening.
 
     Raises
     ------
@@ -200,7 +213,7 @@ def open_artifact(path: Path, *, verify: bool = True, n_threads: int = 1) -> Art
     ArtifactDamagedError
         If a file is missing, truncated or differs from its checksum.
     """
-    return _check(path, _manifest_bytes(path), verify=verify, n_threads=n_threads)
+    return _check(path, _manifest_bytes(path), verify=verify, n_threads=n_threads, go_on=check)
 
 
 def read_artifact(path: Path, read: Callable[[Artifact], T], *, verify: bool = True) -> T:
@@ -284,12 +297,18 @@ def _manifest_bytes(path: Path) -> bytes:
     return raw
 
 
-def _check(path: Path, raw: bytes, *, verify: bool, n_threads: int = 1) -> Artifact:
+def _check(
+    path: Path, raw: bytes, *, verify: bool, n_threads: int = 1, go_on: Callable[[], None] | None = None
+) -> Artifact:
     manifest, declared = _parse(path, raw)
     folder, files = set_aside(path) or path, declared.files
     with ThreadPoolExecutor(n_threads, thread_name_prefix="checksums") as threads:
         # Results come in the order of the manifest, so the same fault is reported each time.
-        list(threads.map(lambda name: _check_file(path, folder / name, files[name], verify=verify), files))
+        list(
+            threads.map(
+                lambda name: _check_file(path, folder / name, files[name], verify=verify, go_on=go_on), files
+            )
+        )
     sizes = {name: entry.bytes for name, entry in files.items()}
     return Artifact(
         path=folder,
@@ -332,7 +351,9 @@ def _parse(path: Path, raw: bytes) -> tuple[dict[str, Any], _Manifest]:
         raise ArtifactDamagedError(f"{path}: in {MANIFEST} {error}; it was edited") from None
 
 
-def _check_file(path: Path, file: Path, entry: _File, *, verify: bool) -> None:
+def _check_file(
+    path: Path, file: Path, entry: _File, *, verify: bool, go_on: Callable[[], None] | None
+) -> None:
     try:
         with open_regular(file, follow=False) as opened:
             size = os.fstat(opened.fileno()).st_size
@@ -341,7 +362,7 @@ def _check_file(path: Path, file: Path, entry: _File, *, verify: bool) -> None:
                     f"{path}: {file.name} has {size} bytes, its manifest says {entry.bytes}; "
                     "the file is truncated or was edited"
                 )
-            if verify and hashlib.file_digest(opened, "sha256").hexdigest() != entry.sha256:
+            if verify and _digest(opened, go_on) != entry.sha256:
                 raise ArtifactDamagedError(
                     f"{path}: checksum of {file.name} does not match its manifest; "
                     "the file is damaged or was edited"
@@ -350,6 +371,18 @@ def _check_file(path: Path, file: Path, entry: _File, *, verify: bool) -> None:
         raise ArtifactDamagedError(f"{path}: {file.name} is missing") from None
     except OSError as error:
         raise ArtifactError(f"{path}: {file.name} cannot be read, {error.strerror}") from None
+
+
+def _digest(file: BufferedReader, go_on: Callable[[], None] | None) -> str:
+    """Return the SHA-256 of an open file as hex digits."""
+    digest, part = hashlib.sha256(), bytearray(_PART)
+    while True:
+        if go_on is not None:
+            go_on()
+        n_read = file.readinto(part)
+        if not n_read:
+            return digest.hexdigest()
+        digest.update(memoryview(part)[:n_read])
 
 
 def _check_replaceable(path: Path, *, overwrite: bool) -> None:

@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from hashgnn._files import open_regular
 from hashgnn.data import IdMap
+from hashgnn.data.readers._parquet_headers import column_chunks
+from hashgnn.data.readers.bounded_parquet import check_pages
 from hashgnn.errors import DataError
 
 _MAGIC = b"ARROW1\0\0"
@@ -23,7 +25,7 @@ _TYPES = (pa.int64(), pa.int32(), pa.string(), pa.large_string())
 _COMPRESSION = 3  # field of a RecordBatch in Arrow's Message.fbs
 _HEADER = 2  # field of a Message
 
-_CODECS = ("SNAPPY", "UNCOMPRESSED")  # what format 1 was written with
+_CODECS = (0, 1)  # parquet's numbers of none and Snappy, which format 1 was written with
 _ROWS = 1024  # of a parquet file, decoded at once
 _GROWTH = 64  # bytes in memory for each byte of a parquet file, at most
 _SLACK = 1 << 20
@@ -51,9 +53,10 @@ def read_ids(path: Path, n: int, *, mmap: bool) -> IdMap:
     DataError
         If the file is no such table, is compressed or encoded, or holds another number of ids.
     """
+    content = _content(path, mmap=mmap)
     try:
-        return IdMap.from_arrow(_read_table(path, _content(path, mmap=mmap), n))
-    except (pa.ArrowException, struct.error, StopIteration, EOFError) as error:
+        return IdMap.from_arrow(_read_table(path, content, n))
+    except (pa.ArrowException, OSError, struct.error, StopIteration, EOFError) as error:
         raise DataError(f"{path.name} is no table of ids, {_first_line(error)}") from None
 
 
@@ -71,8 +74,8 @@ def read_parquet_ids(path: Path, n: int) -> IdMap:
     content = _content(path, mmap=True)
     try:
         with pyarrow.parquet.ParquetFile(pa.BufferReader(content), read_dictionary=["id"]) as file:
-            return IdMap.from_arrow(_read_parquet(path, file, n, len(content)))
-    except (pa.ArrowException, OSError) as error:
+            return IdMap.from_arrow(_read_parquet(path, file, content, n))
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
         raise DataError(f"{path.name} is no table of ids, {_first_line(error)}") from None
 
 
@@ -88,7 +91,10 @@ def _read_table(path: Path, content: Any, n: int) -> pa.Table:
     if content[: len(_MAGIC)].to_pybytes() != _MAGIC:
         raise DataError(f"{path.name} is no table of ids, it does not begin as an Arrow file")
     messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(content[len(_MAGIC) :]))
-    schema = pa.ipc.read_schema(messages.read_next_message())
+    first = messages.read_next_message()
+    if first.type != "schema":  # of another kind, pyarrow would read a schema where there is none, and crash
+        raise DataError(f"{path.name} is no table of ids, its first message is no schema")
+    schema = pa.ipc.read_schema(first)
     _check_schema(path, schema)
     is_other = (schema.metadata or {}).get(b"id_kind") == b"other"
     batches, n_rows = [], 0
@@ -144,11 +150,12 @@ def _field(data: bytes, table: int, number: int) -> int:
     return table + int(offset) if offset else 0
 
 
-def _read_parquet(path: Path, file: Any, n: int, size: int) -> pa.Table:
+def _read_parquet(path: Path, file: Any, content: pa.Buffer, n: int) -> pa.Table:
     _check_schema(path, _plain_schema(file.schema_arrow))
     _check_rows(path, file.metadata.num_rows, n)
-    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-    codecs = {group.column(column).compression for group in groups for column in range(group.num_columns)}
+    size = len(content)
+    codecs = {chunk.codec for chunk in column_chunks(content, path.name)}
+    check_pages(content, file.metadata, path.name)
     if n > size or not codecs <= set(_CODECS):
         raise DataError(
             f"{path.name} must be compressed by Snappy or not at all, and take at least a byte an id, "

@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 import torch
 
 from hashgnn._checks import check_int
+from hashgnn._locks import held
 from hashgnn.errors import ParameterError
 from hashgnn.runs import RunOptions
 from hashgnn.training.callbacks import RunLog
@@ -22,6 +24,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 def prepared(options: RunOptions) -> Iterator[tuple[torch.device, int]]:
     """Check what a run needs before any work is done, and set it up inside the block.
 
+    A folder for checkpoints belongs to one run at a time: its lock is held inside the block.
+
     Yields
     ------
     device : torch.device
@@ -31,8 +35,19 @@ def prepared(options: RunOptions) -> Iterator[tuple[torch.device, int]]:
     device = resolve_device(options.device)
     if options.log_path is not None:
         RunLog.create(options.log_path)
-    with threads(options.n_threads) as count, reused_memory(), repeatable(device):
+    with (
+        _held(options.checkpoint_dir),
+        threads(options.n_threads) as count,
+        reused_memory(),
+        repeatable(device),
+    ):
         yield device, count
+
+
+def _held(checkpoint_dir: str | Path | None) -> AbstractContextManager[None]:
+    if checkpoint_dir is None:
+        return nullcontext()
+    return held(Path(checkpoint_dir), "training", "name another folder for checkpoints")
 
 
 def resolve_device(device: str) -> torch.device:

@@ -101,8 +101,8 @@ def tune(
 
     Trial 0 is the recipe as it stands; the others are drawn by Optuna's tree-structured Parzen estimator.
     A trial is pruned where at that point half of the others were better. The folder next to the recipe file
-    keeps everything: the same call resumes a killed study, and a call with more minutes adds trials.
-    Nothing global is seeded.
+    keeps everything: the same call resumes a killed study, and a call with more minutes adds trials. It belongs
+    to one call at a time. Nothing global is seeded.
 
     Parameters
     ----------
@@ -141,8 +141,17 @@ def tune(
         If Optuna or torch is not installed.
     ParameterError
         If an argument breaks its rule, or the folder holds another study.
+    StorageError
+        If another process is tuning in the folder; the message names it.
+    ArtifactDamagedError
+        If a line of the journal is damaged, the last one aside.
     TrainingError
         If no trial ended within the minutes.
+
+    Warns
+    -----
+    DataWarning
+        If the last line of the journal was cut short, as by a kill: it is left out, and the study goes on.
     """
     optuna = require("optuna", extra="tune", purpose="tuning")
     require("torch", extra="train", purpose="tuning")
@@ -156,22 +165,22 @@ def tune(
     fitted, held = train, valid
     if held is None:
         fitted, held = split.random(train, _VALID_SHARE, rng=_rng.derive(seed, _SPLIT_STREAM))
+    threads = check_int("n_threads", n_threads, minimum=1)
     folder = StudyFolder(path.with_suffix(".tune"))
-    folder.open(_identity(base, space, name, seed), fitted, held)
-    study = _Study(
-        optuna, folder, base, space, name, seed, check_int("n_threads", n_threads, minimum=1), device
-    )
-    spent = study.spent()
-    with progress_bar("Tuning, seconds", int(seconds), enabled=progress) as advance:
-        advance(int(spent))
-        while spent < seconds and (most is None or study.n_ended() < most):
-            ended = study.run_trial(seconds - spent)
-            if on_trial is not None:
-                on_trial(ended)
-            spent = study.spent()
-            advance(round(ended.seconds), note=study.note())
-    result = study.result()
-    save_recipe(result.config, path)
+    with folder.held():
+        folder.open(_identity(base, space, name, seed), fitted, held)
+        study = _Study(optuna, folder, base, space, name, seed, threads, device)
+        spent = study.spent()
+        with progress_bar("Tuning, seconds", int(seconds), enabled=progress) as advance:
+            advance(int(spent))
+            while spent < seconds and (most is None or study.n_ended() < most):
+                ended = study.run_trial(seconds - spent)
+                if on_trial is not None:
+                    on_trial(ended)
+                spent = study.spent()
+                advance(round(ended.seconds), note=study.note())
+        result = study.result()
+        save_recipe(result.config, path)
     return result
 
 
@@ -201,6 +210,7 @@ class _Study:
         self._optuna, self._folder, self._base, self._space = optuna, folder, base, space
         self._metric, self._seed, self._n_threads, self._device = metric, seed, n_threads, device
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        folder.mend_journal()
         journal = optuna.storages.journal.JournalFileBackend(str(folder.journal))
         self._study = optuna.create_study(
             storage=optuna.storages.JournalStorage(journal),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from hashgnn._files import atomic_file
+from hashgnn._files import atomic_file, storage_errors
+from hashgnn._locks import held
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn.config import ModelConfig
 from hashgnn.data import Interactions
-from hashgnn.errors import ParameterError
+from hashgnn.errors import ArtifactDamagedError, DataWarning, ParameterError
 
 _FORMAT = 1
 
@@ -93,6 +97,40 @@ class StudyFolder:
         with atomic_file(manifest) as temporary:
             temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
+    def held(self) -> AbstractContextManager[None]:
+        """Return a context in which no other process searches in the folder."""
+        return held(self.path, "tuning", "name another recipe file")
+
+    def mend_journal(self) -> None:
+        """Leave out a last line that was cut short; whoever calls holds the folder.
+
+        Raises
+        ------
+        ArtifactDamagedError
+            If another line is damaged.
+        """
+        for left in self.path.glob(
+            f"{self.journal.name}.lock*"
+        ):  # Optuna's own, of a process that was killed
+            left.unlink(missing_ok=True)
+        if not self.journal.exists():
+            return
+        lines = self.journal.read_bytes().splitlines(keepends=True)
+        damaged = next((number for number, line in enumerate(lines) if not _is_entry(line)), None)
+        if damaged is None:
+            return
+        if damaged < len(lines) - 1:
+            raise ArtifactDamagedError(
+                f"{self.journal}, line {damaged + 1}: is damaged; remove {self.path} to search anew"
+            )
+        with storage_errors(self.journal):
+            os.truncate(self.journal, sum(map(len, lines[:-1])))
+        warnings.warn(
+            f"{self.journal}: its last line was cut short and is left out; the search goes on",
+            DataWarning,
+            stacklevel=2,
+        )
+
     def read_parts(self) -> tuple[Interactions, Interactions]:
         """Return the fitted and the held-out part, over numbers as ids."""
         tensors, metadata = read_tensors(self.data)
@@ -112,6 +150,14 @@ class StudyFolder:
         document = {"config": config.to_dict(), "seed": seed, "n_threads": n_threads, "device": device}
         with atomic_file(self.config_of(number)) as temporary:
             temporary.write_text(json.dumps(document) + "\n", encoding="utf-8")
+
+
+def _is_entry(line: bytes) -> bool:
+    """Return whether a line of the journal is whole."""
+    try:
+        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def _fingerprint(*parts: Interactions) -> str:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from hashgnn.serving import ServiceSettings
-from hashgnn.serving.http.api_keys import ApiKeys
+from hashgnn.serving.http.api_keys import ApiKey, ApiKeys
 from hashgnn.serving.wire.logs import JsonLines
 
 BODY = {"users": ["u1"], "k": 3}
@@ -56,8 +56,8 @@ def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -
         return one == other
 
     monkeypatch.setattr("hmac.compare_digest", count)
-    keys = ApiKeys(["a", "a much longer key", "c"])
-    assert keys.admit({b"x-api-key": b"a"})
+    keys = ApiKeys([ApiKey.of(secret) for secret in ("a", "a much longer key", "c")])
+    assert keys.find({b"x-api-key": b"a"})
     assert compared == [True, False, False]
 
 

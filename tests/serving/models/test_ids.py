@@ -16,6 +16,7 @@ import pytest
 
 from hashgnn.data import IdMap, add_interactions, read_interactions
 from hashgnn.recommender import HashGNN
+from hashgnn.recommender.item_table import ItemTable
 from hashgnn.serving import ServiceSettings
 from hashgnn.serving.models.item_metadata import ItemMetadata
 from hashgnn.serving.store import InteractionStore
@@ -125,10 +126,10 @@ def test_a_store_keeps_the_printed_form_of_ids(tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", [USERS, [str(user).upper() for user in USERS]])
 def test_metadata_belongs_to_the_same_ids(column: list[Any]) -> None:
     table = pa.table({"id": pa.array(column[::-1]), "title": [f"title {n}" for n in range(20)]})
-    found = ItemMetadata(table, "id", IdMap(USERS))
+    found = ItemMetadata(ItemTable.of(table, "id", IdMap(USERS)))
     assert found.documents(np.array([0]))[0] == b'{"title":"title 19"}'
     with pytest.raises(ValueError, match="ids of item metadata must be of the type of the model's, item ids"):
-        ItemMetadata(pa.table({"id": ["x"], "title": ["y"]}), "id", IdMap(USERS))
+        ItemTable.of(pa.table({"id": ["x"], "title": ["y"]}), "id", IdMap(USERS))
 
 
 def test_an_export_leaves_out_what_no_training_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

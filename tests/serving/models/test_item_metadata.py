@@ -13,6 +13,7 @@ import pytest
 
 from hashgnn.data import IdMap
 from hashgnn.errors import DataError
+from hashgnn.recommender.item_table import ItemTable
 from hashgnn.serving.models.item_metadata import ItemMetadata
 from hashgnn.serving.models.model_version import open_version
 from hashgnn.state import save_state
@@ -22,7 +23,7 @@ IDS = IdMap(["c", "a", "b", "d"])
 
 
 def metadata(**columns: list) -> ItemMetadata:
-    return ItemMetadata(pa.table(columns), "id", IDS)
+    return ItemMetadata(ItemTable.of(pa.table(columns), "id", IDS))
 
 
 def documents(found: ItemMetadata) -> list:
@@ -44,9 +45,15 @@ def test_values_of_every_type_become_json() -> None:
 
 def test_whole_number_ids_may_be_text_in_the_table_and_the_other_way_round() -> None:
     table = pa.table({"id": ["7", "5"], "title": ["seven", "five"]})
-    assert ItemMetadata(table, "id", IdMap([5, 7])).documents(np.array([0]))[0] == b'{"title":"five"}'
+    assert (
+        ItemMetadata(ItemTable.of(table, "id", IdMap([5, 7]))).documents(np.array([0]))[0]
+        == b'{"title":"five"}'
+    )
     table = pa.table({"id": [7, 5], "title": ["seven", "five"]})
-    assert ItemMetadata(table, "id", IdMap(["5", "7"])).documents(np.array([1]))[0] == b'{"title":"seven"}'
+    assert (
+        ItemMetadata(ItemTable.of(table, "id", IdMap(["5", "7"]))).documents(np.array([1]))[0]
+        == b'{"title":"seven"}'
+    )
 
 
 def test_finished_texts_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

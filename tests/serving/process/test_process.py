@@ -200,3 +200,22 @@ def test_a_head_that_is_too_long_or_too_slow_is_refused(versions: Path, start: S
         two = ask(live + b"\r\n" + live + b"connection: close\r\n\r\n")
         assert two.count(b"HTTP/1.1 200 OK") == 2
         assert service.version()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_terminal_that_is_closed_ends_the_service_as_sigterm_does(
+    versions: Path, start: Start, workers: str
+) -> None:
+    with (
+        start(versions / "v1", "--workers", workers, "--drain", "5") as service,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+        group = [service.process.pid, *map(int, children.read_text().split())]
+        slow = {"users": USERS, "k": 100, "search": "float"}
+        begun = [pool.submit(service.post, "/v1/recommend", slow) for _ in range(4)]
+        time.sleep(0.1)
+        for pid in reversed(group):
+            os.kill(pid, signal.SIGHUP)
+        assert [future.result().status_code for future in begun] == [200] * 4
+        assert service.process.wait(120) == 0

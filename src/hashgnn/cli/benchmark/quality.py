@@ -9,6 +9,7 @@ import typer
 
 from hashgnn.cli._options import Debug, Json, Quiet, chosen_settings, comma_list, integer_list, limit_threads
 from hashgnn.cli._output import Output
+from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
 _WHAT, _RUN = "What is compared", "Run"
@@ -168,7 +169,7 @@ def quality(
         failed.append({"cell": str(cell), "reason": str(error)})
         out.note(f"{cell}: left out; {error}")
 
-    with out.warnings_as_notes():
+    with out.warnings_as_notes(), stop_explained(out, lambda: _kept(folder)):
         loaded = [load_data_set(one, data_dir, progress=out.progress) for one in data or chosen.data]
         for one in loaded:
             out.note(
@@ -202,6 +203,11 @@ def quality(
         title = f"\n{reference_method} against the others, {plan.metrics[0]}, test {test}, p adjusted by Holm's method"
         out.table(*summary.test_table(), title=title)
     out.note(f"{folder}: table.md, table.csv, tests.md, summary.json, {len(summary.plots)} plots")
+
+
+def _kept(folder: Path) -> str:
+    kept = f"{folder}: keeps the cells that are measured" if folder.exists() else "no cell was begun"
+    return f"{kept}; run the same command to continue"
 
 
 def _summary(result: Any, metric: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from hashgnn.cli._options import Debug, Json, K, Quiet, Threads, comma_list, limit_threads
 from hashgnn.cli._output import Output
+from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
 _COLUMNS = (
@@ -90,20 +91,21 @@ def search(
         what = f"{model.resolve().name}, {len(workload.items):,} items, {workload.n_bits} bits"
     measured_on = machine(threads)
     out.note(f"{what}, k={k}, batches of {queries}; {measured_on}")
-    rows = benchmark_search(
-        n_items=items,
-        n_bits=bits,
-        k=k,
-        n_queries=queries,
-        n_threads=threads,
-        n_build_threads=build_threads,
-        peers=_peers(peers, PEERS),
-        engines=ENGINES if engines is None else comma_list("--engines", engines),
-        n_rounds=rounds,
-        workload=workload,
-        rng=seed,
-        progress=out.progress,
-    )
+    with stop_explained(out, lambda: "nothing was measured to the end; run the same command again"):
+        rows = benchmark_search(
+            n_items=items,
+            n_bits=bits,
+            k=k,
+            n_queries=queries,
+            n_threads=threads,
+            n_build_threads=build_threads,
+            peers=_peers(peers, PEERS),
+            engines=ENGINES if engines is None else comma_list("--engines", engines),
+            n_rounds=rounds,
+            workload=workload,
+            rng=seed,
+            progress=out.progress,
+        )
     if out.as_json:
         out.document({"machine": measured_on, "rows": rows})
     else:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 from hashgnn.evaluation._html import Html, join, table, tag
-from hashgnn.evaluation.evaluation_result import EvaluationResult
 from hashgnn.evaluation.report._plots import balance_plot, distance_plot, size_plot, training_plot
+from hashgnn.evaluation.report._tables import (
+    beyond_table,
+    comparison_table,
+    results_table,
+    segment_tables,
+)
 from hashgnn.evaluation.report.content import Example, ReportContent
 
-_NAMES = {
-    "hamming": "bits against bits",
-    "biased": "bits against bits, plus the item bias",
-    "asymmetric": "float query against bits, plus the item bias",
-    "hierarchical": "candidates by bits, re-ranked by floats",
-    "float": "floats against floats, every item",
-}
+_HELD_OUT_SHOWN = 12
 _FIGURE = 12  # characters that fit into the room of one figure
 # The page is self-contained and may load nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -43,7 +42,10 @@ def render(content: ReportContent) -> str:
     )
     sections = [
         _results(content),
+        _comparisons(content),
         _plots(content),
+        _beyond(content),
+        _segments(content),
         _examples(content.examples, content.generated),
         _health(content),
         _details(content),
@@ -65,7 +67,9 @@ def _header(content: ReportContent, title: str) -> Html:
                 class_="notice",
             )
         )
-    known = {"Data set": content.data_set, **content.data}
+    if content.verdict:
+        parts.append(tag("p", content.verdict, class_="verdict"))
+    known = {**({"Data set": content.data_set} if content.data_set else {}), **content.data}
     known |= {"Users evaluated": evaluation.n_users, "Items ranked for each": evaluation.n_items}
     facts = [_fact(name, _value(value)) for name, value in known.items()]
     return tag("header", *parts, tag("dl", *facts, class_="facts"))
@@ -79,22 +83,6 @@ def _fact(name: str, value: str) -> Html:
 
 def _results(content: ReportContent) -> Html:
     result = content.evaluation
-    names = list(next(iter(result.metrics.values())))
-    timed, sized = bool(result.milliseconds_per_query), bool(result.bytes_per_item)
-    rows = []
-    for way, values in result.metrics.items():
-        about = tag("span", _NAMES[way], class_="sub") if way in _NAMES else ""
-        row: list[Any] = [join(tag("span", way, class_="way"), about)]
-        row += [_measure(result, way, name, values[name]) for name in names]
-        row += [f"{result.bytes_per_item[way]:,.0f}"] if sized else []
-        row += [_milliseconds(result.milliseconds_per_query[way])] if timed else []
-        rows.append(row)
-    head = [
-        "search way",
-        *names,
-        *(["bytes per item"] if sized else []),
-        *(["ms per query"] if timed else []),
-    ]
     if result.served:
         notes = (
             "Lists are measured as the model returns them, its index included, for every user who has "
@@ -108,21 +96,38 @@ def _results(content: ReportContent) -> Html:
         )
     if result.intervals:
         notes += f"Ranges are {100 * result.confidence:g} % bootstrap intervals over users. "
-    if timed:
-        notes += "Times are median latencies of single queries on this machine."
-    return _section(
-        "Search ways", table(head, rows, class_="results"), tag("p", notes, class_="note"), of=content
+    if result.milliseconds_per_query:
+        notes += "Times are median latencies of single queries on this machine. "
+    if content.baselines:
+        notes += "Baselines were fitted on the training interactions of the model."
+    heading = "Search ways and baselines" if content.baselines else "Search ways"
+    return _section(heading, results_table(content), tag("p", notes, class_="note"), of=content)
+
+
+def _comparisons(content: ReportContent) -> Html:
+    if not content.comparisons:
+        return Html("")
+    note = (
+        "Differences of the means, search way less baseline. Student's t over the same users, corrected for the number "
+        "of tests by Holm's method; “may be chance” is p ≥ 0.05."
     )
+    heading = "Better than the baselines?"
+    return _section(heading, comparison_table(content), tag("p", note, class_="note"), of=content)
 
 
-def _measure(result: EvaluationResult, way: str, name: str, value: float) -> Html:
-    parts: list[Any] = [tag("span", f"{value:.4f}", class_="value")]
-    if name in result.intervals.get(way, {}):
-        low, high = result.intervals[way][name]
-        parts.append(tag("span", f"{low:.4f}–{high:.4f}", class_="sub"))
-    if name in result.expected.get(way, {}):
-        parts.append(tag("span", f"ties {result.expected[way][name]:.4f}", class_="sub"))
-    return join(*parts)
+def _beyond(content: ReportContent) -> Html:
+    shown = beyond_table(content)
+    return _section("Beyond accuracy", shown, of=content) if shown else Html("")
+
+
+def _segments(content: ReportContent) -> Html:
+    if not content.segments:
+        return Html("")
+    note = (
+        "New users have up to 5 training items, heavy users are the fifth with the most. The head is the most popular "
+        "fifth of the items."
+    )
+    return _section("By segment", *segment_tables(content), tag("p", note, class_="note"), of=content)
 
 
 def _plots(content: ReportContent) -> Html:
@@ -131,7 +136,7 @@ def _plots(content: ReportContent) -> Html:
     figures = []
     if result.bytes_per_item:
         caption = "What each byte buys. " + ("Lines are intervals over users." if result.intervals else "")
-        figures.append((size_plot(result, metric), caption))
+        figures.append((size_plot(result, metric, content.baselines), caption))
     if content.history:
         figures.append((training_plot(content.history), "Training, epoch by epoch."))
     if "items" in content.health:
@@ -158,8 +163,9 @@ def _examples(examples: Iterable[Example], generated: bool) -> Html:
             tag(
                 "article",
                 tag("h3", example.user),
-                tag("div", tag("h4", "Liked"), tag("ol", *liked)),
+                tag("div", tag("h4", "In training"), tag("ol", *liked)),
                 tag("div", tag("h4", "Recommended"), tag("ol", *recommended)),
+                _held_out(example.held_out),
                 class_="example",
             )
         )
@@ -174,6 +180,19 @@ def _examples(examples: Iterable[Example], generated: bool) -> Html:
     )
     heading = "Recommendations" + (", generated data" if generated else "")
     return tag("section", tag("h2", heading), *shown, note)
+
+
+def _held_out(titles: Sequence[str]) -> Html:
+    if not titles:
+        return Html("")
+    shown, rest = titles[:_HELD_OUT_SHOWN], len(titles) - _HELD_OUT_SHOWN
+    more = [tag("li", f"and {rest} more")] if rest > 0 else []
+    return tag(
+        "div",
+        tag("h4", "Held out: what the user did choose"),
+        tag("ul", *(tag("li", one) for one in shown), *more),
+        class_="later",
+    )
 
 
 def _health(content: ReportContent) -> Html:
@@ -191,7 +210,10 @@ def _health(content: ReportContent) -> Html:
     note = tag(
         "p", "Best: balance 0.5, entropy 1, correlation 0, no dead bits, no collisions.", class_="note"
     )
-    return _section("Code health", table(["codes of", *summaries], rows), note, of=content)
+    advice = (
+        [tag("ul", *(tag("li", one) for one in content.advice), class_="advice")] if content.advice else []
+    )
+    return _section("Code health", *advice, table(["codes of", *summaries], rows), note, of=content)
 
 
 def _details(content: ReportContent) -> Html:
@@ -208,10 +230,6 @@ def _details(content: ReportContent) -> Html:
 
 def _section(heading: str, *parts: Any, of: ReportContent) -> Html:
     return tag("section", tag("h2", heading + (", generated data" if of.generated else "")), *parts)
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
 def _value(value: Any) -> str:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from hashgnn._types import Array
 from hashgnn.codes import CodeHealth
 from hashgnn.evaluation._html import Html
 from hashgnn.evaluation.distances import DistanceSample
 from hashgnn.evaluation.evaluation_result import EvaluationResult
+from hashgnn.evaluation.report._labels import place_labels
 from hashgnn.evaluation.report._svg import FAINT, FIRST, INK, PAPER, SECOND, drawing
 
 _BALANCE_BINS = 20
-_LABEL_GAP = 0.075  # of the height of the axes, between two labels
+_MOST_TICKS = 6
 
 
 def training_plot(history: Sequence[Mapping[str, float]]) -> Html:
@@ -28,7 +27,10 @@ def training_plot(history: Sequence[Mapping[str, float]]) -> Html:
         for place, (key, colour) in enumerate(zip(shown, (SECOND, FIRST), strict=False)):
             points = [(entry["epoch"], entry[key]) for entry in history if key in entry]
             epochs, values = (list(part) for part in zip(*points, strict=True))
-            axes[place].plot(epochs, values, color=colour, marker="o", markersize=3)
+            axes[place].plot(epochs, values, color=colour)
+            for epoch, value in zip(epochs, values, strict=True):
+                (point,) = axes[place].plot(epoch, value, "o", color=colour, markersize=3)
+                sheet.tip(point, f"epoch {epoch:g}: {key} {value:.4g}")
             axes[place].set_ylabel(key)
             if key == metric:
                 best = int(np.argmax(values))
@@ -46,47 +48,42 @@ def training_plot(history: Sequence[Mapping[str, float]]) -> Html:
     return sheet.html
 
 
-def size_plot(result: EvaluationResult, metric: str) -> Html:
-    """Draw a metric of each search way against the bytes it needs of an item."""
-    with drawing("size", f"{metric} of each search way against bytes per item") as sheet:
+def size_plot(
+    result: EvaluationResult, metric: str, baselines: Mapping[str, EvaluationResult] | None = None
+) -> Html:
+    """Draw a metric of each search way, and of baselines, against the bytes it needs of an item."""
+    shown = [(way, result, way, FIRST) for way in result.metrics]
+    shown += [(name, found, next(iter(found.metrics)), SECOND) for name, found in (baselines or {}).items()]
+    shown = [one for one in shown if one[1].bytes_per_item.get(one[2])]
+    with drawing("size", f"{metric} of each method against bytes per item") as sheet:
         axes = sheet.figure.add_subplot()
-        ways = sorted(result.metrics, key=lambda way: result.metrics[way][metric])
-        sizes = np.array([result.bytes_per_item[way] for way in ways])
-        values = np.array([result.metrics[way][metric] for way in ways])
-        if result.intervals:
-            ends = np.array([result.intervals[way][metric] for way in ways])
-            axes.vlines(sizes, ends[:, 0], ends[:, 1], color=FAINT, linewidth=1.2)
-        axes.scatter(sizes, values, s=34, color=FIRST, edgecolor=PAPER, linewidth=0.8, zorder=3)
+        sizes = np.array([found.bytes_per_item[way] for _, found, way, _ in shown])
+        values = np.array([found.metrics[way][metric] for _, found, way, _ in shown])
+        lines = []
+        for (name, found, way, colour), size, value in zip(shown, sizes, values, strict=True):
+            text = f"{name}: {metric} {value:.4f}, {size:,.0f} bytes per item"
+            if way in found.milliseconds_per_query:
+                text += f", {found.milliseconds_per_query[way]:.3g} ms per query"
+            if metric in found.intervals.get(way, {}):
+                low, high = found.intervals[way][metric]
+                axes.vlines(size, low, high, color=FAINT, linewidth=1.2)
+                lines.append((size, low, high))
+            (point,) = axes.plot(
+                size, value, "o", markersize=6.5, color=colour, markeredgecolor=PAPER, markeredgewidth=0.8
+            )
+            sheet.tip(point, text)
         axes.set_xscale("log", base=2)
-        axes.set_xlim(sizes.min() / 1.6, sizes.max() * 1.6)
-        axes.margins(y=0.12)
+        axes.set_xlim(sizes.min() / 2, sizes.max() * 2)
+        axes.margins(y=0.15)
         powers = np.round(np.log2(sizes)).astype(int)
-        ticks = [2.0**power for power in range(powers.min(), powers.max() + 1)]
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        step = max(1, -(-(int(powers.max()) - int(powers.min())) // _MOST_TICKS))
+        ticks = [2.0**power for power in range(powers.min(), powers.max() + 1, step)]
+        axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
         axes.minorticks_off()
-        axes.set_xlabel("bytes per item, each step twice the last")
+        axes.set_xlabel(f"bytes per item, each step {2**step} times the last")
         axes.set_ylabel(metric)
-        _label_points(axes, ways, sizes, values)
+        place_labels(axes, [name for name, _, _, _ in shown], sizes, values, lines)
     return sheet.html
-
-
-def _label_points(axes: Any, names: Sequence[str], x: Array, y: Array) -> None:
-    """Write names next to points that ascend, towards the middle, without overlap."""
-    low, high = axes.get_ylim()
-    middle = np.sqrt(np.prod(axes.get_xlim()))
-    heights: dict[bool, float] = {}
-    for name, place, value in zip(names, x, y, strict=True):
-        on_left = bool(place < middle)
-        height = max((value - low) / (high - low), heights.get(on_left, -1) + _LABEL_GAP)
-        heights[on_left] = height
-        axes.annotate(
-            name,
-            (place, low + height * (high - low)),
-            textcoords="offset points",
-            xytext=(10 if on_left else -10, 0),
-            ha="left" if on_left else "right",
-            va="center",
-        )
 
 
 def balance_plot(health: CodeHealth) -> Html:
@@ -94,7 +91,9 @@ def balance_plot(health: CodeHealth) -> Html:
     with drawing("balance", "Bits by the share of item codes in which they are +1") as sheet:
         axes = sheet.figure.add_subplot()
         edges = np.linspace(0, 1, _BALANCE_BINS + 1)
-        axes.hist(health.balance, bins=edges, color=FIRST, edgecolor=PAPER, linewidth=0.8)
+        counts, _, bars = axes.hist(health.balance, bins=edges, color=FIRST, edgecolor=PAPER, linewidth=0.8)
+        for bar, count, low, high in zip(bars, counts, edges[:-1], edges[1:], strict=True):
+            sheet.tip(bar, f"{count:.0f} bits are +1 in {100 * low:.0f} to {100 * high:.0f} % of the codes")
         axes.axvline(0.5, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_xlim(0, 1)
         axes.set_xlabel("share of item codes in which a bit is +1")
@@ -113,6 +112,14 @@ def distance_plot(sample: DistanceSample) -> Html:
         for shares, name, colour in named:
             axes.fill_between(distances, shares, step="mid", color=colour, alpha=0.25, linewidth=0)
             axes.step(distances, shares, where="mid", color=colour, label=name, linewidth=1.4)
+        tops = np.maximum(*sample.histogram())
+        for distance in np.flatnonzero(tops):
+            own, other = (shares[distance] for shares in sample.histogram())
+            (bar,) = axes.bar(distance, tops[distance], width=1, color="none", linewidth=0)
+            sheet.tip(
+                bar,
+                f"{distance} bits: {100 * own:.2f} % of their items, {100 * other:.2f} % of random items",
+            )
         seen = np.flatnonzero(sum(sample.histogram()))
         axes.set_xlim(max(seen[0] - 2, 0), min(seen[-1] + 2, sample.n_bits))
         axes.set_ylim(bottom=0)

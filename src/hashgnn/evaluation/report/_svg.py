@@ -27,11 +27,19 @@ class Drawing:
     figure : matplotlib.figure.Figure
     html : Html
         The figure as an ``svg`` element, once the drawing is done.
+    tips : list of str
+        Texts of :meth:`tip`.
     """
 
     def __init__(self, figure: Any) -> None:
         self.figure = figure
         self.html = Html("")
+        self.tips: list[str] = []
+
+    def tip(self, artist: Any, text: str) -> None:
+        """Let a part of the figure say something where the pointer is on it."""
+        artist.set_gid(f"tip-{len(self.tips)}")
+        self.tips.append(text)
 
 
 @contextmanager
@@ -73,10 +81,10 @@ def drawing(name: str, label: str) -> Iterator[Drawing]:
     with matplotlib.rc_context(settings):
         sheet = Drawing(figures.Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained"))
         yield sheet
-        sheet.html = _as_html(sheet.figure, label)
+        sheet.html = _as_html(sheet.figure, label, sheet.tips)
 
 
-def _as_html(figure: Any, label: str) -> Html:
+def _as_html(figure: Any, label: str, tips: list[str]) -> Html:
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
@@ -86,6 +94,9 @@ def _as_html(figure: Any, label: str) -> Html:
     body = svg[svg.index("</defs>") + len("</defs>") :].strip()  # before it come a prolog and a style
     for name, stand_in in _COLOURS.items():
         body = body.replace(stand_in, f"var(--{name})")
+    for number, text in enumerate(tips):
+        group = f'<g class="tip"><title>{escape(text)}</title>'.replace("\\", r"\\")
+        body = re.sub(rf'<g id="tip-{number}"[^>]*>', group, body)
     body = re.sub(r'<g id="[^"]*"', "<g", body)  # the same in every figure, and ids must be unique on a page
     body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
     return Html(f'<svg {box[0]} role="img" aria-label="{escape(label)}">{body}')

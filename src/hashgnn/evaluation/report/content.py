@@ -9,6 +9,8 @@ from typing import Any
 from hashgnn.codes import CodeHealth
 from hashgnn.evaluation.distances import DistanceSample
 from hashgnn.evaluation.evaluation_result import EvaluationResult
+from hashgnn.evaluation.segments import SegmentRow
+from hashgnn.evaluation.significance import Comparison
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class Example:
     liked : sequence of str
     recommended : sequence of Recommended
         Best first.
+    held_out : sequence of str, default=()
+        What the user chose, hidden from training; with the rank of what was found.
     """
 
     user: str
     liked: Sequence[str]
     recommended: Sequence[Recommended]
+    held_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +51,17 @@ class ReportContent:
     data_set : str
         Its name.
     evaluation : EvaluationResult
+    verdict : str, default=""
+        One sentence, which stands at the top.
+    baselines : mapping of str to EvaluationResult
+        Of the same users and metrics, by name; each has one search way.
+    comparisons : sequence of Comparison
+        Search ways against baselines.
+    accuracy : sequence of str
+        Metrics of the first table; the others are shown as beyond accuracy. Empty: all are in the first.
+    segments : sequence of SegmentRow
+    advice : sequence of str
+        What to do about the health of the codes.
     generated : bool, default=False
         Whether the data were made up; the page then says so in its title, and wherever it shows results.
     data : mapping of str to object
@@ -68,6 +84,12 @@ class ReportContent:
     title: str
     data_set: str
     evaluation: EvaluationResult
+    verdict: str = ""
+    baselines: Mapping[str, EvaluationResult] = field(default_factory=dict)
+    comparisons: Sequence[Comparison] = ()
+    accuracy: Sequence[str] = ()
+    segments: Sequence[SegmentRow] = ()
+    advice: Sequence[str] = ()
     generated: bool = False
     data: Mapping[str, Any] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from hashgnn._json_text import dumps
-from hashgnn.serving.http.api_keys import ApiKeys
+from hashgnn.serving.http.api_keys import ApiKey, ApiKeys, sent_key
 from hashgnn.serving.http.json_bodies import described, json_response, read
+from hashgnn.serving.http.key_file import WatchedKeys
 from hashgnn.serving.http.problems import described_problems
 from hashgnn.serving.models.metrics import CONTENT_TYPE
 from hashgnn.serving.models.service import Service
@@ -15,11 +16,11 @@ from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.schemas import HealthResponse, ReloadRequest, ReloadResponse
 
 
-def admin_routes(service: Service) -> APIRouter:
-    """Return the routes outside the API."""
+def admin_routes(service: Service, keys: WatchedKeys) -> APIRouter:
+    """Return the routes outside the API. ``keys`` are those of the API, which are not for operators."""
     router = APIRouter()
     token = service.settings.admin_token
-    tokens = ApiKeys([] if token is None else [token])
+    tokens = ApiKeys([] if token is None else [ApiKey.of(token)])
 
     @router.get("/health/live", responses={200: {"model": HealthResponse}})
     async def live() -> Response:
@@ -48,14 +49,22 @@ def admin_routes(service: Service) -> APIRouter:
 
     if tokens:
 
-        @router.post("/admin/reload", **described(ReloadRequest, ReloadResponse, 409))
+        @router.post("/admin/reload", **described(ReloadRequest, ReloadResponse, 403, 409))
         async def reload(request: Request) -> Response:
             """Open another version; the old one stays active if it cannot be used."""
-            if not tokens.admit(dict(request.scope["headers"])):
-                raise RequestError(
-                    Reason.UNAUTHENTICATED, "the admin token is needed, as Authorization: Bearer TOKEN"
-                )
+            headers = dict(request.scope["headers"])
+            if tokens.find(headers) is None:
+                raise _refused(headers, keys)
             body = await read(request, ReloadRequest)
             return json_response(await run_in_threadpool(service.reload, body))
 
     return router
+
+
+def _refused(headers: dict[bytes, bytes], keys: WatchedKeys) -> RequestError:
+    """Return why a request without the admin token is refused."""
+    if keys.current.find(headers) is not None:
+        return RequestError(Reason.FORBIDDEN, "an API key is not for /admin, the admin token is needed")
+    if sent_key(headers) is not None:
+        return RequestError(Reason.UNAUTHENTICATED, "this token was refused")
+    return RequestError(Reason.UNAUTHENTICATED, "the admin token is needed, as Authorization: Bearer TOKEN")

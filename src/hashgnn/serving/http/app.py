@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,18 @@ from starlette.staticfiles import StaticFiles
 from hashgnn import __version__
 from hashgnn.errors import UnknownIdError
 from hashgnn.serving.http.admin_routes import admin_routes
-from hashgnn.serving.http.api_keys import ApiKeys
 from hashgnn.serving.http.api_routes import REQUESTS, api_routes
+from hashgnn.serving.http.key_file import WatchedKeys
 from hashgnn.serving.http.middleware import RequestMiddleware, as_request_error
 from hashgnn.serving.http.problems import INTERNAL_ERROR, error_response, problem_response
+from hashgnn.serving.http.rate_limits import RateLimits
 from hashgnn.serving.models.service import Service, new_service
 from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.wire.errors import RequestError
+from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import Problem, ReloadRequest
 
+_LOOK = 1.0  # seconds between looks at the file of keys
 PAGE = Path(__file__).parents[1] / "page"
 
 _SENTENCES = {404: "there is nothing at this path", 405: "this path does not take this method"}
@@ -44,10 +48,19 @@ def create_app(settings: ServiceSettings, service: Service | None = None) -> Req
 
     Raises
     ------
+    ParameterError
+        If the file of keys cannot be used.
     HashGNNError
         When it starts, if the model or the item metadata cannot be used.
     """
     service = service or new_service(settings)
+    metrics = service.metrics
+    keys = WatchedKeys(
+        settings.api_keys,
+        settings.api_keys_file,
+        lambda accepted: metrics.key_files.labels("accepted" if accepted else "refused").inc(),
+    )
+    rates = RateLimits(settings.runtime)
     api = FastAPI(
         title="hashgnn",
         version=__version__,
@@ -55,11 +68,11 @@ def create_app(settings: ServiceSettings, service: Service | None = None) -> Req
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lambda app: _lifespan(service),
+        lifespan=lambda app: _lifespan(service, keys, rates),
     )
     routes = api_routes(service)
     api.include_router(routes)
-    api.include_router(admin_routes(service))
+    api.include_router(admin_routes(service, keys))
     api.mount("/", _Page(directory=PAGE, html=True), name="page")
     api.add_exception_handler(RequestError, _on_request_error)
     api.add_exception_handler(UnknownIdError, _on_request_error)
@@ -68,8 +81,9 @@ def create_app(settings: ServiceSettings, service: Service | None = None) -> Req
     api.openapi = lambda: _openapi(api)  # type: ignore[method-assign]
     return RequestMiddleware(
         api,
-        service.metrics,
-        ApiKeys(settings.api_keys),
+        metrics,
+        keys,
+        rates,
         body_limit=settings.body_limit,
         time_limit=settings.time_limit,
         log_requests=settings.log_requests,
@@ -92,25 +106,39 @@ class _Page(StaticFiles):
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(service: Service) -> AsyncIterator[None]:
+async def _lifespan(service: Service, keys: WatchedKeys, rates: RateLimits) -> AsyncIterator[None]:
     if not service.is_open:
         service.start()
-    watcher = asyncio.create_task(_watch(service)) if service.settings.watch else None
+    watchers = []
+    if service.settings.watch:
+        watchers.append(asyncio.create_task(_watch(service)))
+    if keys.watches:
+        watchers.append(asyncio.create_task(_watch_keys(keys)))
     try:
         yield
     finally:
-        if watcher is not None:
+        for watcher in watchers:
             watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
         service.close()
+        rates.close()
 
 
 async def _watch(service: Service) -> None:
     while True:
         await asyncio.sleep(service.settings.watch)
         service.metrics.update()
-        await asyncio.to_thread(service.check_for_update)
+        try:
+            await asyncio.to_thread(service.check_for_update)
+        except Exception:  # a mistake must not end the watch
+            log(logging.ERROR, "watching failed", exc_info=True)
+
+
+async def _watch_keys(keys: WatchedKeys) -> None:
+    while True:
+        await asyncio.sleep(_LOOK)
+        await asyncio.to_thread(keys.look)
 
 
 async def _on_request_error(request: Request, error: Exception) -> Response:

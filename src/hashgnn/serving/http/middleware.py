@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import secrets
 import time
@@ -14,8 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hashgnn.errors import UnknownIdError
-from hashgnn.serving.http.api_keys import ApiKeys
+from hashgnn.serving.http.api_keys import sent_key
+from hashgnn.serving.http.key_file import WatchedKeys
 from hashgnn.serving.http.problems import INTERNAL_ERROR, error_response
+from hashgnn.serving.http.rate_limits import RateLimits
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.service import Service
 from hashgnn.serving.wire.errors import Reason, RequestError
@@ -29,6 +32,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Response]]
 
 _VALID_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,64}")
+_UNITS = (("second", 1), ("minute", 60), ("hour", 3600))
 _KEYED = ("/v1/", "/metrics", "/openapi.json")
 _SECURITY = [
     (
@@ -48,8 +52,10 @@ class RequestMiddleware:
     ----------
     app : ASGI application
     metrics : Metrics
-    keys : ApiKeys
+    keys : WatchedKeys
         Of the API; health checks and the page need none, ``/admin`` has a token of its own.
+    rates : RateLimits
+        How many requests each key may send.
     body_limit : int
         Bytes.
     time_limit : float
@@ -65,7 +71,8 @@ class RequestMiddleware:
         self,
         app: App,
         metrics: Metrics,
-        keys: ApiKeys,
+        keys: WatchedKeys,
+        rates: RateLimits,
         *,
         body_limit: int,
         time_limit: float,
@@ -73,7 +80,8 @@ class RequestMiddleware:
         service: Service,
         post_handlers: Mapping[str, Handler],
     ) -> None:
-        self._app, self._metrics, self._keys, self.service = app, metrics, keys, service
+        self._app, self._metrics, self.service = app, metrics, service
+        self._keys, self._rates = keys, rates
         self._post_handlers = post_handlers
         self._body_limit, self._time_limit, self._log = body_limit, time_limit, log_requests
 
@@ -100,7 +108,7 @@ class RequestMiddleware:
 
         try:
             try:
-                self._admit(scope["path"], headers)
+                self._admit(scope["path"], headers, state)
                 body = await self._body(headers, receive)
                 handler = self._post_handlers.get(scope["path"]) if scope["method"] == "POST" else None
                 if handler is None:
@@ -118,9 +126,24 @@ class RequestMiddleware:
             self._record(scope, status, time.perf_counter() - started)
             REQUEST_ID.reset(before)
 
-    def _admit(self, path: str, headers: dict[bytes, bytes]) -> None:
-        if self._keys and path.startswith(_KEYED) and not self._keys.admit(headers):
+    def _admit(self, path: str, headers: dict[bytes, bytes], state: dict[str, Any]) -> None:
+        """Refuse a request without a key, with a wrong one, or with one whose rate is used up."""
+        keys = self._keys.current
+        if not keys or not path.startswith(_KEYED):
+            return
+        key = keys.find(headers)
+        if key is None and sent_key(headers) is None:
             raise RequestError(Reason.UNAUTHENTICATED, "an API key is needed, as Authorization: Bearer KEY")
+        if key is None:
+            raise RequestError(Reason.UNAUTHENTICATED, "this key was refused")
+        state["key"] = key.name
+        wait = self._rates.take(key)
+        if wait:
+            raise RequestError(
+                Reason.RATE_USED_UP,
+                f"the rate of this key is used up, at most {_per_time(key.rate)}",
+                retry_after=math.ceil(wait),
+            )
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         """Read the body, which must be small and arrive in time, and return a ``receive`` that delivers it."""
@@ -167,6 +190,10 @@ class RequestMiddleware:
         method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "OPTIONS") else "other"
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.seconds.labels(route, state.get("search", "")).observe(seconds)
+        fields = state.get("log", {})
+        if "key" in state:
+            fields = {"key": state["key"], **fields}
+            self._metrics.key_requests.labels(state["key"], str(status)).inc()
         if status >= 400:
             self._metrics.errors.labels(route, str(status)).inc()
         if self._log:
@@ -177,7 +204,7 @@ class RequestMiddleware:
                 route=route,
                 status=status,
                 milliseconds=round(seconds * 1000, 3),
-                **state.get("log", {}),
+                **fields,
             )
 
 
@@ -186,6 +213,13 @@ def as_request_error(error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
     return RequestError(Reason.UNKNOWN_ID, str(error))
+
+
+def _per_time(rate: float | None) -> str:
+    """Return a rate in words."""
+    assert rate is not None  # only keys with a rate are refused
+    unit, seconds = next((pair for pair in _UNITS if rate * pair[1] >= 1), _UNITS[-1])
+    return f"{rate * seconds:g} per {unit}"
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:

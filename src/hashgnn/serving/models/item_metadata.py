@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
 
-from hashgnn._files import open_regular
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
-from hashgnn.data import IdMap
-from hashgnn.errors import DataError, ParameterError
+from hashgnn.recommender.item_table import ItemTable, is_text
 
-FILE_NAME = "item_metadata.parquet"  # in the folder of an artifact
 _MAX_BYTES = 8192  # of one item's metadata in a response
 _CACHED = 200_000  # items
 
@@ -55,39 +50,14 @@ class ItemMetadata:
 
     Parameters
     ----------
-    table : pyarrow.Table
-    id_column : str
-        Names the items; the other columns are the metadata. The first text column is the title.
-    item_ids : IdMap
-        Of the model. Rows of other items are left out, items without a row have no metadata.
-
-    Raises
-    ------
-    DataError
-        If there is no such column, or an item comes twice.
+    table : ItemTable
+        Rows of other items are left out, items without a row have no metadata. The first text column is the title.
     """
 
-    def __init__(self, table: pa.Table, id_column: str, item_ids: IdMap) -> None:
-        if id_column not in table.column_names:
-            raise DataError(
-                f"item metadata must have the id column {id_column!r}, found {', '.join(table.column_names)}"
-            )
-        self.columns = [name for name in table.column_names if name != id_column]
-        rows = _rows_of_items(table[id_column], item_ids)
-        aligned = table.select(self.columns).take(pa.array(rows, mask=rows < 0)).combine_chunks()
-        self._table, self._has = aligned, rows >= 0
+    def __init__(self, table: ItemTable) -> None:
+        self.columns, self._table = table.columns, table
         self._cache: dict[int, bytes] = {}
-        self._texts = Texts(_searched(aligned))
-
-    @classmethod
-    def read(cls, path: Path, id_column: str, item_ids: IdMap) -> ItemMetadata:
-        """Read a parquet file."""
-        try:
-            with open_regular(path) as file:
-                table = pyarrow.parquet.ParquetFile(file).read()
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: cannot be read as parquet, {error}") from None
-        return cls(table, id_column, item_ids)
+        self._texts = Texts(_searched(table.table))
 
     def documents(self, positions: Array) -> list[bytes]:
         """Return the JSON objects of some items, ``null`` where nothing is known."""
@@ -103,37 +73,13 @@ class ItemMetadata:
         return found
 
     def _make(self, positions: list[int]) -> list[bytes]:
-        rows: list[dict[str, Any]] = [{} for _ in positions]
-        if self._table.num_columns:
-            rows = self._table.take(positions).to_pylist()
-        known = self._has[positions].tolist()
+        rows = self._table.rows(positions)
+        known = self._table.has_row[positions].tolist()
         return [_document(row) if is_known else b"null" for row, is_known in zip(rows, known, strict=True)]
 
     def search(self, query: str) -> tuple[Array, Array]:
         """Return the positions of items whose text holds a query, and of those that begin with it."""
         return self._texts.search(query)
-
-
-def _rows_of_items(column: pa.ChunkedArray, item_ids: IdMap) -> Array:
-    """Return the row of the table that describes each item, -1 where there is none."""
-    values = column.combine_chunks()
-    try:
-        if item_ids.kind == "int":
-            values = values.cast(pa.int64())
-        elif item_ids.kind == "str":
-            values = values.cast(pa.string())
-    except pa.ArrowInvalid as error:
-        raise DataError(f"ids of item metadata must be of the type of the model's, {error}") from None
-    try:
-        known = item_ids.index_of(values, on_unknown="skip", noun="item ids")
-    except ParameterError as error:
-        raise DataError(f"ids of item metadata must be of the type of the model's, {error}") from None
-    places = np.flatnonzero(known >= 0)
-    rows = np.full(len(item_ids), -1, np.int64)
-    rows[known[places]] = places
-    if len(np.unique(known[places])) != len(places):
-        raise DataError("item metadata must have one row per item, got several for some")
-    return rows
 
 
 def _document(row: dict[str, Any]) -> bytes:
@@ -151,7 +97,7 @@ def _searched(table: pa.Table) -> pa.Array:
     texts = [
         pc.fill_null(table[name].cast(pa.large_string()), "")
         for name in table.column_names
-        if pa.types.is_string(kind := table.schema.field(name).type) or pa.types.is_large_string(kind)
+        if is_text(table.schema.field(name).type)
     ]
     if not texts:
         return pa.array([""] * len(table), pa.large_string())

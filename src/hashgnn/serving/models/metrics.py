@@ -52,6 +52,18 @@ class Metrics:
         self.reloads = Counter(
             "hashgnn_reloads", "Attempts to open another version.", ("result",), registry=own
         )
+        self.refusals = Counter(
+            "hashgnn_reloads_refused", "Versions that were refused, by why.", ("reason",), registry=own
+        )
+        self.key_requests = Counter(
+            "hashgnn_key_requests",
+            "Requests answered, by the name of their key.",
+            ("key", "status"),
+            registry=own,
+        )
+        self.key_files = Counter(
+            "hashgnn_key_files", "Changes of the file of keys.", ("result",), registry=own
+        )
         self.waiting = Gauge(
             "hashgnn_queue_depth",
             "Requests that wait for a thread.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,18 +15,17 @@ from typing import Any
 import numpy as np
 
 from hashgnn._types import Array
-from hashgnn.codes import BinaryCodes
 from hashgnn.codes.health import CodeHealth, code_health
-from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError, ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.recommender import FittedModel
-from hashgnn.serving.models.item_metadata import FILE_NAME, ItemMetadata, Texts
+from hashgnn.recommender.item_table import FILE_NAME, ITEM_ID, ItemTable
+from hashgnn.serving.models.item_metadata import ItemMetadata, Texts
 from hashgnn.serving.wire.json_ids import IdReader, IdWriter
 from hashgnn.state import ModelState, load_state
 from hashgnn.state.artifact import open_artifact
 
 _HEALTH_CODES = 100_000
-_METADATA_ID = "item_id"
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,17 +141,20 @@ class ModelVersion:
     def _code_health(self) -> dict[str, CodeHealth]:
         """Health of the codes of users and of items, of an even sample where there are very many."""
         tables = {"user_codes": self.state.users.codes, "item_codes": self.state.items.codes}
-        return {name: code_health(_sample(codes)) for name, codes in tables.items() if len(codes)}
+        return {
+            name: code_health(codes, max_codes=_HEALTH_CODES) for name, codes in tables.items() if len(codes)
+        }
 
 
 def open_version(
     path: Path,
     *,
     items: Path | None = None,
-    item_id: str = _METADATA_ID,
+    item_id: str = ITEM_ID,
     verify: bool = True,
     index_recall: float | None = None,
     n_threads: int = 1,
+    check: Callable[[], None] | None = None,
 ) -> ModelVersion:
     """Open a saved model, compare its checksums and try it out.
 
@@ -168,6 +171,8 @@ def open_version(
         As for :meth:`HashGNN.load`; where another than the saved index is needed, it is built here.
     n_threads : int, default=1
         Threads that compare checksums, in addition to the one that opens.
+    check : callable, optional
+        Called between the parts of the work; what it raises ends the opening.
 
     Raises
     ------
@@ -177,12 +182,17 @@ def open_version(
         If the metadata cannot be used.
     """
     folder = path.resolve()
+    go_on = check or _nothing
     with ThreadPoolExecutor(1, thread_name_prefix="checksums") as background:
         # Comparing checksums takes about as long as all the rest; a damaged file fails either way.
-        verified = background.submit(open_artifact, folder, verify=verify, n_threads=n_threads)
+        verified = background.submit(open_artifact, folder, verify=verify, n_threads=n_threads, check=check)
         try:
             fitted = FittedModel(load_state(folder, verify=False), index_recall)
-            metadata = _read_metadata(folder, items, item_id, fitted.state)
+            go_on()
+            _check_finite(path, fitted.state)
+            go_on()
+            metadata = _read_metadata(folder, items, item_id, fitted.state, check)
+            go_on()
             _self_test(path, fitted)
         except HashGNNError:
             verified.result()
@@ -194,11 +204,24 @@ def open_version(
     return ModelVersion(folder, artifact.created, fitted, metadata)
 
 
-def _read_metadata(folder: Path, items: Path | None, item_id: str, state: ModelState) -> ItemMetadata | None:
+def _nothing() -> None:
+    """Let an opening go on."""
+
+
+def _check_finite(path: Path, state: ModelState) -> None:
+    try:
+        state.check_finite()
+    except ParameterError as error:
+        raise ArtifactDamagedError(f"{path}: {error}; the folder was edited") from None
+
+
+def _read_metadata(
+    folder: Path, items: Path | None, item_id: str, state: ModelState, check: Callable[[], None] | None
+) -> ItemMetadata | None:
     source = folder / FILE_NAME if items is None else items
     if items is None and not source.exists():
         return None
-    return ItemMetadata.read(source, item_id, state.items.ids)
+    return ItemMetadata(ItemTable.read(source, item_id, state.items.ids, check=check))
 
 
 def _self_test(path: Path, fitted: FittedModel) -> None:
@@ -235,7 +258,3 @@ def _drop_pages(state: ModelState) -> None:
             owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
         if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             owner.madvise(mmap.MADV_DONTNEED)
-
-
-def _sample(codes: BinaryCodes) -> BinaryCodes:
-    return codes[:: max(1, len(codes) // _HEALTH_CODES)]

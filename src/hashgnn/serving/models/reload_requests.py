@@ -1,4 +1,4 @@
-"""How a reload that one worker has carried out reaches the other workers of the service."""
+"""How a reload that one worker has carried out reaches the other workers of the service, and new ones."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from hashgnn._files import atomic_file
+from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.wire.schemas import ReloadRequest
 
-_FILE = "reload_request.json"
+_FILE, _ACTIVE = "reload_request.json", "active_versions.json"
 
 
 class ReloadMailbox:
@@ -21,6 +22,7 @@ class ReloadMailbox:
     """
 
     def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
         self._path = None if folder is None else folder / _FILE
         self._last_seen = 0
 
@@ -41,6 +43,33 @@ class ReloadMailbox:
             return None
         self._last_seen = number
         return request
+
+    def leave(self, standing: Standing) -> None:
+        """Leave what this worker answers with, for a worker that is started later."""
+        if self._folder is None:
+            return
+        document = {
+            "current": str(standing.current),
+            "next_version": None if standing.next_version is None else str(standing.next_version),
+            "share": standing.share,
+            "looked_at": standing.looked_at,
+        }
+        with atomic_file(self._folder / _ACTIVE) as temporary:
+            temporary.write_text(json.dumps(document), encoding="utf-8")
+
+    def join(self) -> Standing | None:
+        """Return what the other workers answer with, None without any; their last request counts as seen."""
+        if self._folder is None or not (self._folder / _ACTIVE).exists():
+            return None
+        self._last_seen = self._read()[0]
+        document = json.loads((self._folder / _ACTIVE).read_text(encoding="utf-8"))
+        second, mark = document["next_version"], document["looked_at"]
+        return Standing(
+            Path(document["current"]),
+            None if second is None else Path(second),
+            document["share"],
+            (mark[0], mark[1]) if isinstance(mark, list) else mark,
+        )
 
     def _read(self) -> tuple[int, ReloadRequest | None]:
         if self._path is None or not self._path.exists():

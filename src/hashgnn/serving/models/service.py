@@ -15,13 +15,16 @@ from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
 from hashgnn.recommender import EncodedEntities, Queries
+from hashgnn.recommender.id_comparison import compare_ids
 from hashgnn.recommender.queries import POPULAR
 from hashgnn.recommender.search_ways import SearchOptions, SearchWays
 from hashgnn.serving.models import responses
 from hashgnn.serving.models.admission import RequestQueue
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
+from hashgnn.serving.models.opening import GivenUpError, Opener, Refusal, VersionRefusedError
 from hashgnn.serving.models.reload_requests import ReloadMailbox
+from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.models.version_manager import ActiveVersions, VersionManager
 from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.wire.errors import Reason, RequestError
@@ -36,7 +39,7 @@ from hashgnn.serving.wire.schemas import (
 
 Check = Callable[[], None]
 
-_INFO, _WARNING = 20, 30
+_INFO, _WARNING, _ERROR = 20, 30, 40
 _WRITERS = 8
 _SHORT_BYTES, _SHORT_RESULTS = 20_000_000, 2_000
 
@@ -59,13 +62,21 @@ class Service:
         self.writes = RequestQueue(_WRITERS, settings.queue, settings.time_limit)
         self.draining = False
         self._mailbox = ReloadMailbox(settings.runtime)
-        self._versions = VersionManager(settings.model, self._open, self._on_reload)
+        self._versions = VersionManager(
+            settings.model,
+            Opener(self._open, settings.reload_timeout),
+            lambda new, old: compare_ids(new.state, old.state).fault(),
+            self._on_reload,
+            allow_new_ids=settings.allow_new_ids,
+        )
 
     def start(self) -> None:
         """Open the model; the service is ready afterwards."""
         started = time.perf_counter()
-        self._versions.start(self.settings.next_model, self.settings.next_share)
+        instead = self._mailbox.join()
+        self._versions.start(self.settings.next_model, self.settings.next_share, instead=instead)
         self._publish_versions()
+        self._leave_standing()
         seconds = round(time.perf_counter() - started, 3)
         version = self.active.current
         log(_INFO, "ready", version=version.name, index=repr(version.fitted.item_index), seconds=seconds)
@@ -219,6 +230,8 @@ class Service:
         """Answer ``POST /admin/reload``: open other versions, here and in the other workers."""
         try:
             changed = self._versions.reload(request)
+        except VersionRefusedError as error:
+            raise RequestError(Reason.VERSION_REFUSED, str(error)) from None
         except HashGNNError:
             # The sentence names a path; it is in the log.
             raise RequestError(
@@ -247,6 +260,7 @@ class Service:
 
     def close(self) -> None:
         """Wait for the work that runs, then close the store."""
+        self._versions.close()
         self.searches.close()
         self.writes.close()
         if self.store is not None:
@@ -361,21 +375,33 @@ class Service:
         self.metrics.scanned.labels(search).inc(n_queries * len(version.fitted.items_for_users))
         self.metrics.rows.labels(source).inc(n_queries)
 
-    def _open(self, path: Path) -> ModelVersion:
+    def _open(self, path: Path, check: Check) -> ModelVersion:
         # At the start all processors are free; later they answer requests.
-        return open_version(
-            path,
-            items=self.settings.items,
-            item_id=self.settings.item_id,
-            index_recall=self.settings.index_recall,
-            n_threads=1 if self.is_open else self.settings.n_threads,
-        )
+        n_threads = 1 if self.is_open else self.settings.n_threads
+        try:
+            return open_version(
+                path,
+                items=self.settings.items,
+                item_id=self.settings.item_id,
+                index_recall=self.settings.index_recall,
+                n_threads=n_threads,
+                check=check,
+            )
+        except (HashGNNError, GivenUpError):
+            raise
+        except Exception:
+            log(_ERROR, "opening failed", exc_info=True)
+            raise
 
-    def _on_reload(self, succeeded: bool, sentence: str) -> None:
+    def _on_reload(self, sentence: str, refusal: Refusal | None) -> None:
+        succeeded = refusal is None
         self.metrics.reloads.labels("accepted" if succeeded else "refused").inc()
+        if refusal is not None:
+            self.metrics.refusals.labels(refusal.value).inc()
         log(_INFO if succeeded else _WARNING, "reload", accepted=succeeded, detail=sentence)
         if succeeded:
             self._publish_versions()
+        self._leave_standing()
 
     def _publish_versions(self) -> None:
         """Show in the metrics which versions answer."""
@@ -383,6 +409,12 @@ class Service:
         self.metrics.set_versions(
             current.name, None if second is None else second.name, current.created_seconds
         )
+
+    def _leave_standing(self) -> None:
+        """Show to workers that are started later what this one answers with."""
+        active, looked_at = self.active, self._versions.looked_at
+        second = None if active.next_version is None else active.next_version.folder
+        self._mailbox.leave(Standing(active.current.folder, second, active.share, looked_at))
 
 
 def new_service(settings: ServiceSettings) -> Service:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from hashgnn._files import open_regular
 from hashgnn.errors import ArtifactError, HashGNNError
+from hashgnn.serving.models.opening import Opener, Refusal, VersionRefusedError
+from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.wire.schemas import ReloadRequest
 from hashgnn.state.artifact import MANIFEST
 
@@ -71,28 +74,73 @@ class VersionManager(Generic[V]):
     ----------
     model : Path
         Folder of a saved model, or a folder with a link ``current`` to one.
-    open_version : callable
-        Opens a folder. It raises :class:`HashGNNError` if the folder cannot be used.
+    opener : Opener
+    id_fault : callable
+        Takes a new version and the current one. It returns why the ids of callers would not be valid, or None.
     on_reload : callable
-        Called after every attempt that changed something or failed, with its success and a sentence.
+        Called after every attempt that changed something or failed, with a sentence, and the kind of the refusal
+        where there is one.
+    allow_new_ids : bool, default=False
+        Take every version whatever its ids are.
     """
 
     def __init__(
-        self, model: Path, open_version: Callable[[Path], V], on_reload: Callable[[bool, str], None]
+        self,
+        model: Path,
+        opener: Opener[V],
+        id_fault: Callable[[V, V], str | None],
+        on_reload: Callable[[str, Refusal | None], None],
+        *,
+        allow_new_ids: bool = False,
     ) -> None:
-        self._model, self._open, self._on_reload = model, open_version, on_reload
+        self._model, self._opener, self._on_reload = model, opener, on_reload
+        self._id_fault, self._allow_new_ids = id_fault, allow_new_ids
         self._changing = threading.Lock()
-        self._last_mark: object = None
+        self.looked_at: tuple[str, str] | str = ""
         self.active: ActiveVersions[V] | None = None
 
-    def start(self, next_version: Path | None = None, share: float = 0.0) -> None:
-        """Open the first version, and the second where there is one."""
+    def start(
+        self,
+        next_version: Path | None = None,
+        share: float = 0.0,
+        *,
+        instead: Standing | None = None,
+    ) -> None:
+        """Open the first version, and the second where there is one.
+
+        Parameters
+        ----------
+        next_version : Path, optional
+        share : float, default=0
+        instead : Standing, optional
+            What the other workers of the service answer with. It is taken where it can be opened, so that a new
+            worker does not serve what the others have refused.
+
+        Raises
+        ------
+        HashGNNError
+            If a version cannot be used.
+        """
         with self._changing:
-            folder = self._current_folder()
-            self._last_mark = folder_mark(folder)
-            current = self._open(folder)
-            second = None if next_version is None else self._open(next_version)
-            self.active = ActiveVersions(current, second, share)
+            if instead is not None:
+                try:
+                    self._start(instead.current, instead.next_version, instead.share, is_accepted=True)
+                    self.looked_at = instead.looked_at
+                    return
+                except HashGNNError:
+                    pass  # those folders are gone; what the settings name is opened
+            self._start(self._current_folder(), next_version, share)
+
+    def _start(
+        self, folder: Path, next_folder: Path | None, share: float, *, is_accepted: bool = False
+    ) -> None:
+        # A folder that changes while it is opened differs from this mark, and is looked at again.
+        self.looked_at = folder_mark(folder)
+        current = self._opener.at_start(folder)
+        second = None if next_folder is None else self._opener.at_start(next_folder)
+        if second is not None and not is_accepted:
+            self._check_ids(second, current)
+        self.active = ActiveVersions(current, second, share if second is not None else 0.0)
 
     def reload(self, request: ReloadRequest) -> bool:
         """Make the requested versions active; return whether anything changed.
@@ -113,7 +161,7 @@ class VersionManager(Generic[V]):
             return None if request.next_version is None else self._named(request.next_version)
 
         with self._changing:
-            return self._change(request.version, second, request.share)
+            return self._change(request.version, second, request.share, allow_new_ids=request.allow_new_ids)
 
     def check_for_update(self) -> bool:
         """Reload if the model's folder or link has changed; one that was refused is not tried again."""
@@ -121,25 +169,41 @@ class VersionManager(Generic[V]):
             assert self.active is not None
             active = self.active
             try:
-                mark: object = folder_mark(self._current_folder())
+                mark: tuple[str, str] | str = folder_mark(self._current_folder())
             except HashGNNError as error:
                 mark = str(error)
-            if mark == self._last_mark:
+            if mark == self.looked_at:
                 return False
-            self._last_mark = mark
+            self.looked_at = mark
             try:
                 return self._change(None, lambda: active.next_version, active.share)
             except HashGNNError:
                 return False
 
-    def _change(self, version: str | None, second: Callable[[], V | None], share: float) -> bool:
+    def close(self) -> None:
+        """End an opening that runs."""
+        self._opener.close()
+
+    def _change(
+        self,
+        version: str | None,
+        second: Callable[[], V | None],
+        share: float,
+        *,
+        allow_new_ids: bool = False,
+    ) -> bool:
         assert self.active is not None
         before = self.active
         try:
             current = self._version(self._current_folder()) if version is None else self._named(version)
             next_version = second()
+            for opened in (current, next_version):
+                if opened not in (None, before.current, before.next_version) and not allow_new_ids:
+                    assert opened is not None
+                    self._check_ids(opened, before.current)
         except HashGNNError as error:
-            self._on_reload(False, str(error))
+            refusal = error.refusal if isinstance(error, VersionRefusedError) else Refusal.MODEL
+            self._on_reload(str(error), refusal)
             raise
         if next_version is current:
             next_version = None
@@ -150,8 +214,18 @@ class VersionManager(Generic[V]):
         del before
         _release_memory()
         also = f", {next_version.name} answers {share:g} of the users" if next_version is not None else ""
-        self._on_reload(True, f"{current.name} answers{also}")
+        self._on_reload(f"{current.name} answers{also}", None)
         return True
+
+    def _check_ids(self, new: V, old: V) -> None:
+        """Refuse a version in which the ids of the callers of the old one are not valid."""
+        if self._allow_new_ids:
+            return
+        fault = self._id_fault(new, old)
+        if fault is not None:
+            raise VersionRefusedError(
+                f"{new.name} is refused, {fault}; allow_new_ids takes it all the same", Refusal.IDS
+            )
 
     def _named(self, name: str) -> V:
         """Return a version by the name of its folder, which lies in the same folder as the current one."""
@@ -166,7 +240,7 @@ class VersionManager(Generic[V]):
         for version in (self.active.current, self.active.next_version):
             if version is not None and version.mark == mark:
                 return version
-        return self._open(folder)
+        return self._opener.open(folder)
 
     def _current_folder(self) -> Path:
         link = self._model / CURRENT
@@ -185,7 +259,7 @@ def folder_mark(folder: Path) -> tuple[str, str]:
     """
     try:
         real = folder.resolve(strict=True)
-        with (real / MANIFEST).open("rb") as file:
+        with open_regular(real / MANIFEST, follow=False) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             tail = file.read()
     except (OSError, RuntimeError) as error:

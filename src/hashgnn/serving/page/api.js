@@ -3,16 +3,21 @@
 const PATIENCE = 30_000;
 const KEY = "hashgnn-api-key";
 
-/** An answer that is none: `status` 0 where the service cannot be reached. */
+/** An answer that is none: `status` 0 where the service cannot be reached. `key` is the key that was sent, if any. */
 export class Problem extends Error {
-  constructor(status, detail) {
+  constructor(status, detail, key = null) {
     super(detail);
     this.status = status;
+    this.key = key;
   }
 }
 
 export function useKey(key) {
   sessionStorage.setItem(KEY, key);
+}
+
+export function forgetKey(key) {
+  if (sessionStorage.getItem(KEY) === key) sessionStorage.removeItem(KEY);
 }
 
 // Ids stay the text that they are in JSON: a number of 64 bits is more than JavaScript can hold.
@@ -39,7 +44,7 @@ async function ask(path, signal, options = {}) {
     clearTimeout(timer);
   }
   if (answer.ok) return JSON.parse(text, keepIds);
-  throw new Problem(answer.status, detailOf(text) ?? `The service answered ${answer.status}.`);
+  throw new Problem(answer.status, detailOf(text) ?? `The service answered ${answer.status}.`, key);
 }
 
 function detailOf(text) {

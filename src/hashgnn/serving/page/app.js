@@ -1,6 +1,6 @@
 // The page: picks go in, a list by each search way and its codes come out.
 
-import { describeModel, encodeHistory, encodeItems, findItems, Problem, recommend, useKey } from "./api.js";
+import { describeModel, encodeHistory, encodeItems, findItems, forgetKey, Problem, recommend, useKey } from "./api.js";
 import { showCard } from "./card.js";
 import { hideCodes, showCodes, showOwn } from "./codes.js";
 import { byId, make, named, number, say } from "./dom.js";
@@ -24,12 +24,15 @@ function failed(problem, again) {
   byId("key-form").hidden = !locked;
   byId("problem").hidden = locked;
   if (locked) {
+    byId("key-problem").textContent = problem.key === null ? "" : "This key was refused.";
+    forgetKey(problem.key);
     byId("key-form").onsubmit = (event) => {
       event.preventDefault();
       useKey(byId("key").value);
       byId("key-form").hidden = true;
       again();
     };
+    byId("key").select();
     byId("key").focus();
     return;
   }

@@ -7,6 +7,7 @@ listening socket.
 from __future__ import annotations
 
 import gc
+import signal
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,10 @@ class _NoPandas(MetaPathFinder):
 
 def main() -> int:
     """Serve until the supervisor ends it; return an exit code."""
+    if hasattr(
+        signal, "SIGHUP"
+    ):  # a terminal that is closed tells the supervisor too, which ends the workers
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = ServiceSettings.model_validate_json(sys.stdin.readline())
     listening = socket.socket(fileno=int(sys.argv[1]))
     try:

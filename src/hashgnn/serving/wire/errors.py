@@ -21,6 +21,8 @@ class Reason(Enum):
     """A field breaks its rule."""
     UNAUTHENTICATED = auto()
     """A key or token is missing or wrong."""
+    FORBIDDEN = auto()
+    """The key is known, but not for this."""
     UNKNOWN_ID = auto()
     """A user or an item is not in the model."""
     NOT_OFFERED = auto()
@@ -29,6 +31,8 @@ class Reason(Enum):
     """Another version of the model cannot be used."""
     BUSY = auto()
     """The queue is full."""
+    RATE_USED_UP = auto()
+    """The key has sent as many requests as it may for now."""
     TOO_SLOW = auto()
     """The time limit is over."""
     NOT_READY = auto()

@@ -282,6 +282,10 @@ class ReloadRequest(_Request):
     )
     next_version: TextId | None = Field(None, description="A second version, for a share of the users.")
     share: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="Share of users it answers.")
+    allow_new_ids: StrictBool = Field(
+        False,
+        description="Take a version whose ids are of another kind, or that knows too few of the old ones.",
+    )
 
 
 class ReloadResponse(BaseModel):

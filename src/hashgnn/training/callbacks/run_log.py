@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
-from hashgnn._files import storage_errors
+from hashgnn._files import drop_cut_line, storage_errors
 from hashgnn.runs import Callback, Run
+
+_BEGINS = b'{"event": "'
 
 
 class RunLog(Callback):
     """Append the events of a run to a JSONL file.
+
+    A last line that a kill or a full disk cut short is removed before anything is appended.
 
     Each line holds ``event``, ``seconds`` since the run began, and the event's own fields: ``start``,
     ``objective`` where there are facts, ``epoch``, and ``end`` or ``error``.
@@ -38,6 +42,8 @@ class RunLog(Callback):
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.open("a").close()
+            if path.is_file():
+                drop_cut_line(path, _BEGINS)
 
     def on_start(self, run: Run) -> None:
         """Open the file and write the inputs of the run."""

@@ -1,0 +1,96 @@
+"""The engine ``ray``: a pool of Ray Data's actors."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+import pyarrow as pa
+
+from hashgnn._extras import require
+from hashgnn.batch.local import ONE_THREAD
+from hashgnn.batch.reaching import check_address, first_line
+from hashgnn.batch.writing import PartRecord, PartWriter
+from hashgnn.errors import EngineError
+
+
+class _Actor:
+    """The object that Ray makes in each worker: it keeps the job, and so the opened model, from part to part."""
+
+    def __init__(self, writer: PartWriter) -> None:
+        self._writer = writer
+
+    def __call__(self, numbers: pa.Table) -> pa.Table:
+        return pa.Table.from_batches([self._writer(numbers)])
+
+
+def run_ray(
+    writer: PartWriter, numbers: Sequence[int], n_workers: int | None, n_threads: int, address: str | None
+) -> Iterator[PartRecord]:
+    """Yield the record of each part as it is written.
+
+    A session of Ray that is already open is used. Otherwise one is opened: of the cluster at ``address``, or
+    of this machine; it is closed at the end.
+
+    Raises
+    ------
+    MissingExtraError
+        If Ray is not installed.
+    EngineError
+        If the cluster cannot be reached, or its workers fail.
+    """
+    ray = require("ray", extra="ray", purpose='engine="ray"')
+    data = import_module("ray.data")
+    is_ours = not ray.is_initialized()
+    if is_ours:
+        _connect(ray, n_workers, n_threads, address)
+    try:
+        size = n_workers or max(1, int(ray.cluster_resources().get("CPU", 1) // n_threads))
+        # A block for each part: Ray would merge small ones, and one block has one worker.
+        dataset = data.from_arrow([pa.table({"part": [number]}) for number in numbers])
+        _be_quiet(dataset)
+        made = dataset.map_batches(
+            _Actor,
+            fn_constructor_args=(writer,),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=data.ActorPoolStrategy(size=min(size, len(numbers))),
+            num_cpus=n_threads,
+            runtime_env={"env_vars": ONE_THREAD},
+        )
+        try:
+            for batch in made.iter_batches(batch_size=None, batch_format="pyarrow"):
+                yield from batch.to_pylist()
+        except ray.exceptions.RayError as error:
+            raise EngineError(f"Ray gave up, {first_line(error)}; the same call goes on from here") from error
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+def _connect(ray: Any, n_workers: int | None, n_threads: int, address: str | None) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach this process in any case
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address is None:
+        # One processor more than the workers have, so that Ray's own tasks never wait for them.
+        n_cpus = (n_workers or os.cpu_count() or 1) * n_threads + 1
+        options |= {"num_cpus": n_cpus, "include_dashboard": False}
+    else:
+        check_address("Ray", address)
+    try:
+        ray.init(address=address or "local", **options)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        where = f"Ray at {address}" if address else "Ray on this machine"
+        raise EngineError(f"{where} cannot be reached, {first_line(error)}") from error
+
+
+def _be_quiet(dataset: Any) -> None:
+    context = dataset.context
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,0 +1,67 @@
+"""``hashgnn encode``: the codes and embeddings of all users or items, or of a folder of histories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hashgnn.cli._batch import engine_options, print_batch
+from hashgnn.cli._options import (
+    Address,
+    Debug,
+    Engine,
+    Histories,
+    Json,
+    Model,
+    OnUnknown,
+    PartRows,
+    Quiet,
+    Threads,
+    Workers,
+)
+from hashgnn.cli._output import Output
+from hashgnn.cli._reading import open_model
+from hashgnn.errors import ParameterError
+
+
+def encode(
+    model: Model,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the parquet files go.")
+    ],
+    everyone: Annotated[
+        str | None, typer.Option("--all", metavar="users|items", help="Every user or item of the model.")
+    ] = None,
+    histories: Histories = None,
+    on_unknown: OnUnknown = "error",
+    threads: Threads = 1,
+    engine: Engine = None,
+    workers: Workers = None,
+    address: Address = None,
+    part_rows: PartRows = 4096,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write the codes and embeddings of all users or items, or of users by what they have interacted with.
+
+    Examples:
+      hashgnn encode models/v1 --all items -o item-codes
+
+      hashgnn encode models/v1 --histories histories --on-unknown skip -o user-codes --workers 2
+    """
+    out = Output(as_json, quiet)
+    if (everyone is None) == (histories is None):
+        raise ParameterError("encode needs either --all or --histories, got both or none")
+    if everyone not in (None, "users", "items"):
+        raise ParameterError(f"--all must be users or items, got {everyone!r}")
+    side = "item" if everyone == "items" else "user"
+    run = engine_options(out, engine, workers, threads, address)
+    loaded = open_model(model)
+    with out.warnings_as_notes():
+        made = loaded.encode_all(
+            output, side=side, histories=histories, on_unknown=on_unknown, part_rows=part_rows, **run
+        )
+    print_batch(out, made)

@@ -1,0 +1,260 @@
+"""``BatchAnswers``: record batches of users, items or histories in, record batches of answers out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from hashgnn._checks import quote_some
+from hashgnn._types import Array, SideName
+from hashgnn.batch import Answered
+from hashgnn.data import IdMap
+from hashgnn.data.readers import read_interactions
+from hashgnn.errors import ArtifactError, DataError, HashGNNWarning, ParameterError, UnknownIdError
+from hashgnn.ranking import IndexLists, Matches
+from hashgnn.recommender.batch_histories import HISTORY, USER
+from hashgnn.recommender.batch_request import BatchRequest
+from hashgnn.recommender.fitted_model import FittedModel
+from hashgnn.recommender.queries import EncodedEntities, Queries
+from hashgnn.state import Side, load_state
+
+
+@dataclass(frozen=True)
+class BatchAnswers:
+    """Answers a request for the rows of record batches. It depends on the rows alone, and changes nothing.
+
+    The model is opened once a process, by its path, and mapped. So this object is small, and can be sent to
+    the workers of any engine: ``dataset.map_batches(answers, batch_format="pyarrow")`` of Ray Data,
+    ``frame.mapInArrow(answers.over, schema)`` of Spark.
+
+    Input has a column ``user_id``, ``item_id`` or ``history`` (lists of item ids, with or without ``user_id``),
+    as the request says.
+
+    ========= =======================================================================================
+    task      columns of the answer
+    ========= =======================================================================================
+    recommend ``user_id`` (or ``history``, the place in the batch), ``item_id``, ``rank``, ``score``
+    similar   ``item_id``, ``similar_item_id`` (or users), ``rank``, ``score``
+    encode    ``user_id`` or ``item_id``, ``code`` (n_bits / 8 bytes), ``embedding``, ``bias`` of items
+    ========= =======================================================================================
+
+    Attributes
+    ----------
+    request : BatchRequest
+    """
+
+    request: BatchRequest
+
+    def __call__(self, batch: pa.RecordBatch | pa.Table) -> pa.Table:
+        """Return the answers to the rows of a batch, in their order.
+
+        Raises
+        ------
+        UnknownIdError
+            If an id is not in the training data.
+        DataError
+            If the batch has not the column that the request needs.
+        """
+        table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        if HISTORY in table.column_names:
+            return self.of_histories(table, 0, "the batch").table
+        side, name = self.request.side, f"{self.request.side}_id"
+        if name not in table.column_names:
+            raise DataError(
+                f"a batch must have the column {name!r} or {HISTORY!r}, got {quote_some(table.column_names)}"
+            )
+        index = _side(self._model, side).ids.index_of(table[name], noun=f"{side} ids")
+        return self.of_positions(index).table
+
+    def over(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the answers to each batch, as Spark's ``mapInArrow`` calls it."""
+        for batch in batches:
+            yield from self(batch).to_batches()
+
+    def of_positions(self, index: Array) -> Answered:
+        """Return the answers to users or items of the model by their positions, (n,) int64."""
+        request, model, side = self.request, self._model, self.request.side
+        name = f"{side}_id"
+        who = self._column(side, index)
+        if request.task == "encode":
+            return self._encoded(name, who, EncodedEntities.of(_side(model, side), index))
+        if request.task == "similar":
+            ways = model.items_for_items if side == "item" else model.users_for_users
+            options = ways.options(request.k, request.search, request.oversampling, request.n_threads)
+            similar = model.similar_items if side == "item" else model.similar_users
+            return self._ranked(name, who, similar(index, options))
+        since = None if self._since is None else self._since[index]
+        return self._recommended(name, who, model.queries_of_users(index, since_training=since))
+
+    def of_histories(self, rows: pa.Table, first: int, name: str) -> Answered:
+        """Return the answers to histories.
+
+        Parameters
+        ----------
+        rows : Table with ``history``, and perhaps ``user_id``
+        first : int
+            Place of the first row, for an answer without ``user_id`` and for messages.
+        name : str
+            Of where the rows are from, for messages.
+        """
+        request, model = self.request, self._model
+        lists = self._lists(rows, first, name)
+        column, who = HISTORY, pa.array(np.arange(first, first + len(rows)))
+        if USER in rows.column_names:
+            column, who = USER, _whole(rows[USER])
+        if request.on_unknown == "error" and not lists.lengths.all():
+            row = first + int(np.flatnonzero(lists.lengths == 0)[0])
+            raise ParameterError(
+                f'each history must name an item, that of row {row} of {name} is empty; pass on_unknown="popular"'
+            )
+        if request.task == "encode":
+            kept = np.flatnonzero(lists.lengths)
+            return self._encoded(column, who.take(pa.array(kept)), model.fold_in_users(lists[kept]))
+        queries = model.queries_of_histories(lists, on_unknown=request.on_unknown)
+        return self._recommended(column, who.take(pa.array(queries.places)), queries)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the answers to ids."""
+        return self.of_positions(np.empty(0, np.int64)).table.schema
+
+    @property
+    def _model(self) -> FittedModel:
+        request = self.request
+        return _opened(request.model, request.checksum, request.index_recall)
+
+    @property
+    def _since(self) -> IndexLists | None:
+        request = self.request
+        if request.since_training is None:
+            return None
+        return _newer(request.since_training, request.model, request.checksum, request.index_recall)
+
+    def _recommended(self, name: str, who: pa.Array, queries: Queries) -> Answered:
+        request, model = self.request, self._model
+        ways = model.items_for_users
+        options = ways.options(request.k, request.search, request.oversampling, request.n_threads)
+        candidates = queries.candidates(
+            len(model.state.items),
+            filter_seen=request.filter_seen,
+            allow=_positions(request.allow),
+            block=_positions(request.block),
+        )
+        return self._ranked(name, who, model.recommend(queries, options, candidates))
+
+    def _ranked(self, name: str, who: pa.Array, found: Matches) -> Answered:
+        side: SideName = "item" if self.request.task == "recommend" else self.request.side
+        k = found.positions.shape[1]
+        real = np.arange(k) < found.counts[:, None]
+        ranks = np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), real.shape)
+        table = pa.table(
+            {
+                name: who.take(pa.array(np.repeat(np.arange(len(found.counts)), found.counts))),
+                "item_id" if self.request.task == "recommend" else f"similar_{side}_id": self._column(
+                    side, found.positions[real]
+                ),
+                "rank": pa.array(ranks[real]),
+                "score": pa.array(found.scores[real].astype(np.float32)),
+            }
+        )
+        return Answered(table, len(found.counts), int((found.counts == 0).sum()))
+
+    def _encoded(self, name: str, who: pa.Array, entities: EncodedEntities) -> Answered:
+        codes = np.ascontiguousarray(entities.codes.packed)
+        vectors = entities.embeddings.astype(np.float32)
+        packed = [None, pa.py_buffer(codes.tobytes())]
+        columns = {
+            name: who,
+            "code": pa.FixedSizeBinaryArray.from_buffers(pa.binary(codes.shape[1]), len(codes), packed),
+            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
+        }
+        if entities.bias is not None:
+            columns["bias"] = pa.array(entities.bias.values())
+        return Answered(pa.table(columns), len(codes))
+
+    def _lists(self, rows: pa.Table, first: int, name: str) -> IndexLists:
+        """Return histories as lists of positions; unknown items are left out, or an error."""
+        column, items = _whole(rows[HISTORY]), self._model.state.items.ids
+        flat = column.flatten()
+        if flat.null_count:
+            raise DataError(f"{name}: a history must hold no empty ids, got {flat.null_count}")
+        index = items.index_of(flat, on_unknown="skip", noun="item ids")
+        if self.request.on_unknown == "error" and (index < 0).any():
+            unknown = flat.take(pa.array(np.flatnonzero(index < 0)[:50])).to_pylist()
+            raise UnknownIdError(
+                f"{int((index < 0).sum())} of {len(index)} item ids of {name} from row {first} are not in the "
+                f'training data: {quote_some(list(dict.fromkeys(unknown)))}; pass on_unknown="skip" to leave them out'
+            )
+        lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        parts = np.split(index, np.cumsum(lengths)[:-1]) if len(rows) else []
+        return IndexLists.from_rows([part[part >= 0] for part in parts])
+
+    def _column(self, side: SideName, index: Array) -> pa.Array:
+        """Return the ids at some positions as a column, whose type depends on the map alone."""
+        request = self.request
+        kind = _column_types(request.model, request.checksum, request.index_recall)[side]
+        ids = _side(self._model, side).ids
+        values = ids.at(index)
+        if kind is None:
+            return pa.array([str(value) for value in values.tolist()], pa.string())
+        return pa.array(values if ids.kind == "int" else values.tolist(), kind)
+
+
+def _side(model: FittedModel, side: SideName) -> Side:
+    return model.state.users if side == "user" else model.state.items
+
+
+@lru_cache(maxsize=2)
+def _opened(path: str, checksum: str, index_recall: float | None) -> FittedModel:
+    state = load_state(path)
+    if state.checksum != checksum:
+        raise ArtifactError(f"{path}: holds another model than when the batch began; put the first one back")
+    return FittedModel(state, index_recall)
+
+
+@lru_cache(maxsize=1)
+def _newer(since: str, path: str, checksum: str, index_recall: float | None) -> IndexLists:
+    """Return the items that each user of a model has in newer interactions; others are left out."""
+    state = _opened(path, checksum, index_recall).state
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HashGNNWarning)  # given once, when the request was made
+        newer = read_interactions(
+            Path(since), user_ids=state.users.ids, item_ids=state.items.ids, on_unknown="skip"
+        )
+    return IndexLists.from_matrix(newer.csr)
+
+
+@lru_cache(maxsize=2)
+def _column_types(path: str, checksum: str, index_recall: float | None) -> dict[str, pa.DataType | None]:
+    """Return the type of a column of each side's ids; ``None`` where no column holds them, so they are printed."""
+    state = _opened(path, checksum, index_recall).state
+    return {"user": _type_of(state.users.ids), "item": _type_of(state.items.ids)}
+
+
+def _type_of(ids: IdMap) -> pa.DataType | None:
+    if ids.kind == "int":
+        return pa.int64()
+    if ids.kind == "str":
+        return pa.string()
+    try:
+        kind = pa.array(ids.ids.tolist()).type
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return None
+    return None if isinstance(kind, pa.BaseExtensionType) or pa.types.is_nested(kind) else kind
+
+
+def _positions(chosen: tuple[int, ...] | None) -> Array | None:
+    return None if chosen is None else np.array(chosen, np.int64)
+
+
+def _whole(column: Any) -> pa.Array:
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)

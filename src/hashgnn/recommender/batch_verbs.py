@@ -1,0 +1,300 @@
+"""``BatchVerbs``: answers for all users or items of a model, or for a folder of histories, as a folder of parquet."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+
+from hashgnn._checks import check_choice, check_int
+from hashgnn._types import ON_UNKNOWN, Ids, OnUnknown, SideName
+from hashgnn.batch import BatchResult, run_batch
+from hashgnn.batch.folder import output_path
+from hashgnn.batch.run import EngineOptions
+from hashgnn.data import IdMap
+from hashgnn.data.readers import read_interactions
+from hashgnn.errors import ArtifactError, ParameterError, UnknownIdError
+from hashgnn.recommender.batch_histories import checksum_of, find_histories
+from hashgnn.recommender.batch_job import BatchJob
+from hashgnn.recommender.batch_request import PART_ROWS, BatchRequest
+from hashgnn.recommender.fitted_model import FittedModel
+from hashgnn.state import save_state
+from hashgnn.state.artifact import open_artifact
+
+_MODEL = "_model"  # next to the output, while it is made, of a model that lies in no folder
+
+
+class BatchVerbs:
+    """The verbs of a model that answer for everyone at once.
+
+    Every verb writes a folder of parquet files, each for ``part_rows`` users or items, and a manifest with
+    counts and checksums. A file appears whole or not at all. Files do not depend on the engine, the number of
+    workers, or on workers that were killed. The same call in the same folder goes on where a run was stopped;
+    another request in it is an error.
+    """
+
+    _path: Path | None = None  # the folder that the model was loaded from
+
+    @property
+    def fitted(self) -> FittedModel:
+        """The model in internal indices."""
+        raise NotImplementedError
+
+    def recommend_all(
+        self,
+        output: str | Path,
+        *,
+        histories: str | Path | None = None,
+        k: int = 10,
+        search: str = "hierarchical",
+        filter_seen: bool = True,
+        allow: Ids | None = None,
+        block: Ids | None = None,
+        since_training: str | Path | None = None,
+        on_unknown: OnUnknown = "error",
+        oversampling: int = 5,
+        part_rows: int = PART_ROWS,
+        **run: Unpack[EngineOptions],
+    ) -> BatchResult:
+        """Rank items for every user of the training data, or for a folder of histories.
+
+        Parameters
+        ----------
+        output : str or Path
+            A new or an empty folder, or one that an earlier run of the same request has left. The files have
+            the columns ``user_id``, ``item_id``, ``rank`` (from 1) and ``score``.
+        histories : str or Path, optional
+            A parquet file, or a folder of them, with a column ``history`` of lists of item ids and, if the
+            answers shall name users, a column ``user_id``. Without it the answers have a column ``history``,
+            the place of the row. ``None`` answers every user of the training data.
+        k, search, filter_seen, on_unknown, oversampling
+            As for :meth:`recommend` and :meth:`recommend_for_history`.
+        allow, block : list of item ids, optional
+            Only these items, or none of these, for everyone.
+        since_training : str or Path, optional
+            A file or folder of newer interactions; users in it are folded in from all that is known of them.
+        part_rows : int, default=4096
+            Users in each file.
+        **run
+            ``engine``, ``n_workers``, ``n_threads``, ``address``, ``progress``: see
+            :class:`hashgnn.batch.run.EngineOptions`.
+
+        Returns
+        -------
+        hashgnn.batch.BatchResult
+
+        Raises
+        ------
+        ParameterError
+            If an argument breaks its rule, or the folder holds something else.
+        DataError
+            If histories or newer interactions are not usable.
+        UnknownIdError
+            If an item is unknown and ``on_unknown="error"``.
+        EngineError
+            If the engine cannot be reached, or its workers fail; the same call goes on.
+        StorageError
+            If writing failed, as on a full disk.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from hashgnn import HashGNN
+        >>> from hashgnn.testing.states import random_state
+        >>> model = HashGNN.from_state(random_state())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = model.recommend_all(folder, k=3, n_workers=1, progress=False)
+        >>> made.n_rows, made.n_results
+        (20, 60)
+        """
+        if histories is not None and since_training is not None:
+            raise ParameterError("since_training must be None with histories, which say everything")
+        check_choice("on_unknown", on_unknown, ON_UNKNOWN)
+        request = self._request(
+            "recommend",
+            "user",
+            k=k,
+            search=search,
+            oversampling=oversampling,
+            filter_seen=filter_seen,
+            on_unknown=on_unknown,
+            part_rows=part_rows,
+        )
+        items = self.fitted.state.items.ids
+        request = replace(
+            request,
+            allow=_positions(items, "allow", allow, is_strict=on_unknown == "error"),
+            block=_positions(items, "block", block, is_strict=False),
+        )
+        if since_training is not None:
+            request = self._with_newer(request, Path(since_training).expanduser())
+        return self._run_batch(request, output, histories, run)
+
+    def similar_all(
+        self,
+        output: str | Path,
+        *,
+        side: SideName = "item",
+        k: int = 10,
+        search: str = "hierarchical",
+        oversampling: int = 5,
+        part_rows: int = PART_ROWS,
+        **run: Unpack[EngineOptions],
+    ) -> BatchResult:
+        """Rank the items most similar to each item, or the users most similar to each user.
+
+        The files have the columns ``item_id``, ``similar_item_id``, ``rank`` and ``score``, or those of users.
+
+        Parameters
+        ----------
+        output : str or Path
+        side : {"item", "user"}, default="item"
+        k, search, oversampling
+            As for :meth:`similar_items`.
+        part_rows, **run
+            As for :meth:`recommend_all`.
+        """
+        check_choice("side", side, ("item", "user"))
+        request = self._request(
+            "similar", side, k=k, search=search, oversampling=oversampling, part_rows=part_rows
+        )
+        return self._run_batch(request, output, None, run)
+
+    def encode_all(
+        self,
+        output: str | Path,
+        *,
+        side: SideName = "user",
+        histories: str | Path | None = None,
+        on_unknown: OnUnknown = "error",
+        part_rows: int = PART_ROWS,
+        **run: Unpack[EngineOptions],
+    ) -> BatchResult:
+        """Write the codes and embeddings of all users or items, or of users folded in from histories.
+
+        The files have the columns ``user_id`` or ``item_id``, ``code`` (``n_bits / 8`` bytes), ``embedding``
+        (float32) and, of items of a model with an item bias, ``bias`` (float32).
+
+        Parameters
+        ----------
+        output : str or Path
+        side : {"user", "item"}, default="user"
+        histories : str or Path, optional
+            As for :meth:`recommend_all`.
+        on_unknown : {"error", "skip"}, default="error"
+            Unknown items of a history, and histories in which nothing is left: an error, or left out.
+        part_rows, **run
+            As for :meth:`recommend_all`.
+        """
+        check_choice("side", side, ("item", "user"))
+        check_choice("on_unknown", on_unknown, ("error", "skip"))
+        if histories is not None and side == "item":
+            raise ParameterError('histories must be None with side="item"')
+        request = self._request("encode", side, k=1, on_unknown=on_unknown, part_rows=part_rows)
+        return self._run_batch(request, output, histories, run)
+
+    def batch_request(self, task: str = "recommend", side: SideName = "user", **options: Any) -> BatchRequest:
+        """Return a request for :class:`hashgnn.recommender.BatchAnswers`, in a pipeline of your own.
+
+        Parameters
+        ----------
+        task : {"recommend", "similar", "encode"}
+        side : {"user", "item"}
+        **options
+            ``k``, ``search``, ``oversampling``, ``filter_seen``, ``on_unknown``, ``n_threads``.
+
+        Raises
+        ------
+        ParameterError
+            If the model lies in no folder, from which workers could open it, or an option breaks its rule.
+        """
+        check_choice("task", task, ("recommend", "similar", "encode"))
+        check_choice("side", side, ("user", "item"))
+        request = self._request(task, side, **options)
+        checksum = _checksum_at(self._path)
+        if checksum is None or checksum != self.fitted.state.checksum:
+            raise ParameterError("a model must lie in a folder for workers to open it; save it and load it")
+        return replace(request, model=str(self._path), checksum=checksum)
+
+    def _request(self, task: str, side: SideName, **options: Any) -> BatchRequest:
+        """Return a request with checked options; its model and other inputs are filled in later."""
+        fitted = self.fitted
+        request = BatchRequest("", "", task, side, **options)
+        check_int("part_rows", request.part_rows, minimum=1)
+        ways = fitted.items_for_users
+        if task == "similar":
+            ways = fitted.items_for_items if side == "item" else fitted.users_for_users
+        if task != "encode":
+            ways.options(request.k, request.search, request.oversampling, request.n_threads)
+        recall = None if fitted.index_recall == fitted.state.index_recall else fitted.index_recall
+        return replace(request, index_recall=recall)
+
+    def _with_newer(self, request: BatchRequest, path: Path) -> BatchRequest:
+        state = self.fitted.state
+        # Read once here, so that a bad file is refused, and its warnings are given, before anything starts.
+        read_interactions(path, user_ids=state.users.ids, item_ids=state.items.ids, on_unknown="skip")
+        return replace(request, since_training=str(path.absolute()), since_checksum=checksum_of(path))
+
+    def _run_batch(
+        self, request: BatchRequest, output: str | Path, histories: str | Path | None, run: EngineOptions
+    ) -> BatchResult:
+        fitted, n = self.fitted, len(self.fitted.state.users)
+        if request.side == "item":
+            n = len(fitted.state.items)
+        if histories is not None:
+            path = Path(histories).expanduser()
+            files = find_histories(path)
+            request = replace(request, histories=files, histories_checksum=checksum_of(path))
+            n = sum(file.n_rows for file in files)
+        request = replace(request, n_threads=check_int("n_threads", run.get("n_threads", 1), minimum=1))
+        noun = "items" if request.side == "item" else "users"
+        with self._saved(request, output_path(output)) as ready:
+            return run_batch(BatchJob(ready, n), output, noun=noun, **run)
+
+    @contextmanager
+    def _saved(self, request: BatchRequest, output: Path) -> Iterator[BatchRequest]:
+        """Yield the request with the folder of the model: where it was loaded from, or a copy next to the output."""
+        state = self.fitted.state
+        checksum = _checksum_at(self._path)
+        if checksum is not None and checksum == state.checksum:
+            yield replace(request, model=str(self._path), checksum=checksum)
+            return
+        copy = output.parent / f".{output.name}{_MODEL}"
+        save_state(self.fitted.indexed_state, copy, overwrite=True)
+        try:
+            written = _checksum_at(copy)
+            assert written is not None
+            yield replace(request, model=str(copy), checksum=written, index_recall=None)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+def _checksum_at(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return open_artifact(path, verify=False).checksum
+    except ArtifactError:
+        return None
+
+
+def _positions(ids: IdMap, name: str, chosen: Any, *, is_strict: bool) -> tuple[int, ...] | None:
+    """Return a list of item ids as positions; unknown ones are left out, or an error."""
+    if chosen is None:
+        return None
+    values = list(chosen) if not isinstance(chosen, str | bytes | dict) else None
+    if values is None or any(isinstance(value, list | set | dict | np.ndarray) for value in values):
+        raise ParameterError(f"{name} must be one list of item ids for everyone, got {chosen!r:.80}")
+    index = ids.index_of(values, on_unknown="skip", noun="item ids")
+    if is_strict and (index < 0).any():
+        place = int(np.flatnonzero(index < 0)[0])
+        raise UnknownIdError(
+            f"{int((index < 0).sum())} of {len(values)} item ids of {name} are not in the training data, "
+            f"{values[place]!r} first; remove them, or pass another on_unknown"
+        )
+    return tuple(sorted({int(place) for place in index if place >= 0}))
