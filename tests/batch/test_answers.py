@@ -185,7 +185,7 @@ def test_codes_and_embeddings(model: HashGNN, made: Made, side: str) -> None:
         ([*range(100, 120)], pa.int64(), int),
         ([f"ü{number}" for number in range(20)], pa.string(), str),
         ([datetime.date(2024, 1, 1 + number) for number in range(20)], pa.date32(), lambda value: value),
-        ([("a", number) for number in range(20)], pa.string(), str),
+        ([("a", number) for number in range(20)], pa.string(), lambda one: f'["{one[0]}",{one[1]}]'),
     ],
 )
 def test_ids_of_every_kind(made: Made, ids: list[Any], kind: pa.DataType, read: Callable[[Any], Any]) -> None:

@@ -143,6 +143,11 @@ def _print(out: Output, found: Any) -> None:
 
 def _ranked(*lists: tuple[tuple[Any, str | None], ...]) -> list[list[Any]]:
     """Return a row for each rank, with an item of each list, by its title where there is one."""
-    texts = [[str(item) if title is None else f"{title} ({item})" for item, title in row] for row in lists]
+    from hashgnn.data._id_kinds import printed
+
+    texts = [
+        [printed(item) if title is None else f"{title} ({printed(item)})" for item, title in row]
+        for row in lists
+    ]
     length = max(map(len, texts), default=0)
     return [[rank + 1, *(row[rank] if rank < len(row) else "" for row in texts)] for rank in range(length)]

@@ -201,9 +201,9 @@ class BatchAnswers:
         request = self.request
         kind = _column_types(request.model, request.checksum, request.index_recall)[side]
         ids = _side(self._model, side).ids
-        values = ids.at(index)
         if kind is None:
-            return pa.array([str(value) for value in values.tolist()], pa.string())
+            return pa.array(ids.printed(index), pa.string())
+        values = ids.at(index)
         return pa.array(values if ids.kind == "int" else values.tolist(), kind)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from hashgnn._checks import check_float, check_int
+from hashgnn.data._id_kinds import printed
 from hashgnn.errors import ParameterError
 from hashgnn.recommender.id_comparison import MIN_KNOWN, IdComparison
 
@@ -252,7 +253,7 @@ class ModelCheck:
 
 
 def _plain_id(value: Any) -> int | str:
-    return value if isinstance(value, int | str) else str(value)
+    return value if isinstance(value, int | str) else printed(value)
 
 
 def _text(value: float | str | None) -> str:

@@ -118,7 +118,7 @@ class Recommendations:
 def _id_column(name: str, ids: Array) -> pa.Array:
     """Return ids as a column; tuples in their printed form, as their parts may be of several types."""
     if ids.dtype == object and len(ids) and all(isinstance(value, tuple) for value in ids):
-        return pa.array([printed(value) for value in ids], pa.large_string())
+        return pa.array([printed(value) for value in ids], pa.string())
     try:
         return pa.array(ids)
     except (pa.ArrowException, OverflowError, UnicodeError):
