@@ -69,7 +69,7 @@ class ItemMetadata:
         found = [made[position] if position in made else cache[position] for position in requested]
         if len(cache) + len(made) > _CACHED:
             cache = self._cache = {}  # a new one: another thread may be reading the old
-        cache.update(made)
+        cache |= made
         return found
 
     def _make(self, positions: list[int]) -> list[bytes]:
