@@ -276,13 +276,22 @@ def test_folders_of_the_others_that_are_gone_are_not_needed(versions: Path, tmp_
     assert service.active.current.name == "v1"
 
 
-def test_a_version_whose_tables_are_not_finite_does_not_take_over(versions: Path) -> None:
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.nan, "users.embeddings must be finite, got NaN or infinity in row 7"),
+        (3e38, "its embeddings are so large that scores would be infinite, up to 3e\\+38"),
+    ],
+)
+def test_a_version_whose_scores_would_not_be_finite_does_not_take_over(
+    versions: Path, value: float, said: str
+) -> None:
     file = versions / "v2" / "embeddings.safetensors"
     tensors = {name: np.array(table) for name, table in read_tensors(file, mmap=False)[0].items()}
-    tensors["users"][7] = np.nan
+    tensors["users"][7] = value
     write_tensors(file, tensors)
     sign_file(versions / "v2", file.name)
-    with pytest.raises(ArtifactError, match="users.embeddings must be finite, got NaN or infinity in row 7"):
+    with pytest.raises(ArtifactError, match=said):
         open_version(versions / "v2")
 
 

@@ -27,6 +27,7 @@ from hashgnn.state.artifact import open_artifact
 from hashgnn.state.lineage import trained_upto
 
 _HEALTH_CODES = 100_000
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +219,17 @@ def _check_finite(path: Path, state: ModelState) -> None:
         state.check_finite()
     except ParameterError as error:
         raise ArtifactDamagedError(f"{path}: {error}; the folder was edited") from None
+    largest = [_largest(side.embeddings) for side in (state.users, state.items)]
+    if state.dim * largest[0] * largest[1] > _LARGEST:
+        raise ArtifactDamagedError(
+            f"{path}: its embeddings are so large that scores would be infinite, up to {largest[0]:.3g} and "
+            f"{largest[1]:.3g}; the folder was edited"
+        )
+
+
+def _largest(table: Array) -> float:
+    """Return the largest absolute value of a table, 0 where it is empty."""
+    return max(float(table.max()), -float(table.min())) if table.size else 0.0
 
 
 def _read_metadata(
