@@ -189,5 +189,5 @@ def test_bad_run_options_are_named(blocks: Interactions) -> None:
 
 def test_auto_takes_cuda_where_there_is_one() -> None:
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with threads(1) as count:
+    with threads(1, 0) as count:
         assert (count, torch.get_num_threads()) == (1, 1)

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from hashgnn.cli._options import comma_list, id_lines
 from hashgnn.cli._output import Output
 from hashgnn.errors import ParameterError
 
-if TYPE_CHECKING:
-    from hashgnn._types import SideName
+# That of ``hashgnn._types``, which imports NumPy: a command may set its threads first.
+SideName = Literal["user", "item"]
 
 
 def open_model(path: Path, *, index_recall: float | None = None) -> Any:
