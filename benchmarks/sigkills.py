@@ -28,7 +28,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -297,9 +297,11 @@ def kill_saves(killer: Killer, n: int) -> None:
     """Kill saves that replace a model; each is whole, and none that was acknowledged is undone."""
     path = killer.folder / "model"
     last = -1
-    begun = time.monotonic()
-    save_state(random_state(400, 600, n_bits=64, dim=32), killer.folder / "first")
-    span = 4 * (time.monotonic() - begun)
+    state = random_state(400, 600, n_bits=64, dim=32)
+    for _ in range(2):
+        begun = time.monotonic()
+        save_state(state, killer.folder / "first", overwrite=True)
+        span = 4 * (time.monotonic() - begun)
     shutil.rmtree(killer.folder / "first")
     while killer.counts["kills"] < n:
         messages = killer.kill(span, save_again_and_again, str(path), last + 1)
@@ -444,22 +446,28 @@ KINDS: dict[str, Callable[[Killer, int], None]] = {
 }
 
 
+def run_kind(folder: Path, kind: str, n: int, seed: int) -> dict[str, Any]:
+    """Kill as often as asked for; return the counts, and the fault where there is one."""
+    (folder / kind).mkdir()
+    killer = Killer(folder / kind, seed + 1000 * list(SHARES).index(kind))
+    begun = time.monotonic()
+    fault = None
+    try:
+        KINDS[kind](killer, n)
+    except (Lost, HashGNNError) as error:
+        fault = f"{type(error).__name__}: {error}"
+    return {**killer.counts, "seconds": round(time.monotonic() - begun, 1), "fault": fault}
+
+
 def run(folder: Path, kinds: dict[str, int], seed: int, jobs: int) -> dict[str, dict[str, Any]]:
-    """Kill as often as asked for of each kind; return the counts of each, and its fault where there is one."""
-
-    def one(kind: str) -> dict[str, Any]:
-        (folder / kind).mkdir()
-        killer = Killer(folder / kind, seed + 1000 * list(SHARES).index(kind))
-        begun = time.monotonic()
-        fault = None
-        try:
-            KINDS[kind](killer, kinds[kind])
-        except (Lost, HashGNNError) as error:
-            fault = f"{type(error).__name__}: {error}"
-        return {**killer.counts, "seconds": round(time.monotonic() - begun, 1), "fault": fault}
-
-    with ThreadPoolExecutor(jobs) as pool:
-        return dict(zip(kinds, pool.map(one, kinds), strict=True))
+    """Run several kinds, ``jobs`` at a time; return what each of them returned."""
+    given = [(folder, kind, n, seed) for kind, n in kinds.items()]
+    if jobs == 1:
+        return {kind: run_kind(*one) for kind, one in zip(kinds, given, strict=True)}
+    # Not in threads: when one starts a process, multiprocessing also asks for the ends of those of the others.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        return dict(zip(kinds, pool.map(run_kind, *zip(*given, strict=True)), strict=True))
 
 
 def main() -> None:
