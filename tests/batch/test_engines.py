@@ -14,7 +14,7 @@ from tests.batch.conftest import Fatal, files
 
 from hashgnn import HashGNN
 from hashgnn.batch import run_batch
-from hashgnn.errors import DataError
+from hashgnn.errors import DataError, EngineError
 from hashgnn.recommender import BatchAnswers
 from hashgnn.recommender.batch_job import BatchJob
 
@@ -118,6 +118,12 @@ def test_an_error_of_the_library_arrives_as_it_is(engine: str, job: BatchJob, tm
     broken = BatchJob(dataclasses.replace(job.request, histories=(gone,)), 150)
     with pytest.raises(DataError, match=r"gone.parquet: cannot be read"):
         run_batch(broken, tmp_path / "out", engine=engine, progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_is_too_small_is_one_sentence(ray: str, job: BatchJob, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="Ray has 3 processors, and n_threads=9 needs as many for a worker"):
+        run_batch(job, tmp_path / "out", engine="ray", n_threads=9, progress=False)
     assert not (tmp_path / "out").exists()
 
 

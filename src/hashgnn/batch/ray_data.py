@@ -48,7 +48,12 @@ def run_ray(
     if is_ours:
         _connect(ray, n_workers, n_threads, address)
     try:
-        size = n_workers or max(1, int(ray.cluster_resources().get("CPU", 1) // n_threads))
+        n_cpus = int(ray.cluster_resources().get("CPU", 0))
+        if n_cpus < n_threads:
+            raise EngineError(
+                f"Ray has {n_cpus} processors, and n_threads={n_threads} needs as many for a worker"
+            )
+        size = min(n_workers or n_cpus, n_cpus // n_threads)
         # A block for each part: Ray would merge small ones, and one block has one worker.
         dataset = data.from_arrow([pa.table({"part": [number]}) for number in numbers])
         _be_quiet(dataset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +30,7 @@ from hashgnn.state.artifact import open_artifact
 _MODEL = "_model"  # next to the output, while it is made, of a model that lies in no folder
 
 
-class BatchVerbs:
+class BatchVerbs(ABC):
     """The verbs of a model that answer for everyone at once.
 
     Every verb writes a folder of parquet files, each for ``part_rows`` users or items, and a manifest with
@@ -41,9 +42,9 @@ class BatchVerbs:
     _path: Path | None = None  # the folder that the model was loaded from
 
     @property
+    @abstractmethod
     def fitted(self) -> FittedModel:
         """The model in internal indices."""
-        raise NotImplementedError
 
     def recommend_all(
         self,
