@@ -28,6 +28,13 @@ def test_ease_is_the_solution_of_its_equations():
     assert fitted.bytes_per_item("float") == 4 * 25
 
 
+def test_ease_is_the_same_in_blocks(monkeypatch):
+    whole = fit_baseline("ease", interactions()).weights
+    monkeypatch.setattr("hashgnn.baselines.ease._BLOCK", 7)
+    np.testing.assert_array_equal(fit_baseline("ease", interactions()).weights, whole)
+    assert whole.flags.c_contiguous
+
+
 def test_ease_solves_a_ridge_regression_for_each_item():
     """No change of one item's weights, its own aside, lowers the loss."""
     train = interactions()
