@@ -7,6 +7,7 @@ from hashgnn.data.generate import checkerboard, generate_interactions
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions, InteractionsLike, as_interactions
 from hashgnn.data.readers import read_interactions, read_table
+from hashgnn.data.weighting import Weighting
 
 __all__ = [
     "FeatureVocabulary",
@@ -14,6 +15,7 @@ __all__ = [
     "Interactions",
     "InteractionsLike",
     "SideFeatures",
+    "Weighting",
     "add_interactions",
     "as_interactions",
     "checkerboard",

@@ -15,7 +15,8 @@ from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
-from hashgnn.data import FeatureVocabulary
+from hashgnn.data import FeatureVocabulary, Weighting
+from hashgnn.data.weighting import MAX_EVENT_NAME, MAX_EVENT_WEIGHT, MAX_EVENTS
 from hashgnn.fold_in import HashProjection, build_fold_in, kind_of
 from hashgnn.index import HammingIndex, InvertedFile, load_index
 from hashgnn.state.artifact import Artifact, read_artifact, write_artifact
@@ -32,12 +33,21 @@ _EMBEDDINGS = "embeddings.safetensors"
 _FOLD_IN, _PROJECTION = "fold_in.safetensors", "projection.safetensors"
 _USER_FEATURES, _ITEM_FEATURES = "user_features.json", "item_features.json"
 
+_Weight = Annotated[float, Field(ge=0, le=MAX_EVENT_WEIGHT)]
 _ITEM_INDEXES = ("hamming", "inverted-file")  # kinds that a model's items may be in
 
 
 class _FoldIn(Declared):
     kind: Annotated[str, Field(max_length=64)]
     params: Annotated[dict[str, Any], Field(max_length=256)]
+
+
+class _Weighting(Declared):
+    event_weights: Annotated[
+        dict[Annotated[str, Field(max_length=MAX_EVENT_NAME)], _Weight], Field(max_length=MAX_EVENTS)
+    ]
+    half_life: Annotated[float, Field(gt=0, le=1e15)] | None
+    reference_time: Annotated[float, Field(ge=0, le=2**63)] | None
 
 
 class _Document(Declared):
@@ -47,6 +57,7 @@ class _Document(Declared):
     n_users: Count
     n_items: Count
     index_recall: Annotated[float, Field(gt=0, le=1)] = 1.0
+    weighting: _Weighting | None = None
     data_statistics: dict[str, Any]
     metrics: dict[str, Any]
     training: dict[str, Any]
@@ -90,6 +101,7 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         "metrics": dict(state.metrics),
         "training": dict(state.training),
         "fold_in": {"kind": kind_of(state.fold_in), "params": state.fold_in.params},
+        **({} if state.weighting is None else {"weighting": state.weighting.to_dict()}),
     }
     with write_artifact(Path(path), document, created=state.created, overwrite=overwrite) as folder:
         write_ids(folder / _USERS, state.users.ids)
@@ -180,6 +192,7 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
         fold_in=build_fold_in(document.fold_in.kind, tensors(_FOLD_IN), document.fold_in.params),
         projection=HashProjection(tensors(_PROJECTION)),
         index_recall=document.index_recall,
+        weighting=None if document.weighting is None else Weighting(**document.weighting.model_dump()),
         data_statistics=document.data_statistics,
         metrics=document.metrics,
         training=document.training,

@@ -52,7 +52,8 @@ def train(
     Parameters
     ----------
     interactions : Interactions
-        The training data. Its items are the seen items that recommending leaves out.
+        The training data. Its items are the seen items that recommending leaves out. Its weights are those
+        of the edges of the graph, and positives are drawn or weighed in proportion to them.
     config : ModelConfig
     valid : Interactions or None, default=None
         Held-out interactions over the same ids, for early stopping.
@@ -90,7 +91,7 @@ def train(
         for features, ids in ((user_features, interactions.user_ids), (item_features, interactions.item_ids))
     ]
     with prepared(options) as (device, n_threads):
-        graph = BipartiteGraph.from_interactions(fitted)
+        graph = BipartiteGraph.from_interactions(fitted, weighted=True)
         view = graph_view(graph, columns).to(device)
         built = config if initial is None else config.replace(warm_start=False)
         model = build_model(graph, view, built, _rng.derive(seed, _BUILD_STREAM)).to(device)
@@ -128,7 +129,8 @@ def train(
             tables=model.tables(),
         )
         if fitted is not interactions:
-            view = graph_view(BipartiteGraph.from_interactions(interactions), columns).to(device)
+            graph = BipartiteGraph.from_interactions(interactions, weighted=True)
+            view = graph_view(graph, columns).to(device)
         training = {
             "seconds": run.seconds,
             "epochs": run.epoch,

@@ -20,6 +20,7 @@ from hashgnn.config.encoders import History
 from hashgnn.data import Interactions, add_interactions
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import normalised_sum
+from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView
 from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
 from hashgnn.runs import RunOptions
@@ -47,7 +48,8 @@ def update(
     state : ModelState
         Left as it is.
     new : Interactions
-        Its ids may be known or new. Where either has weights, those of a pair are added.
+        Its ids may be known or new. Where either has weights, those of a pair are added. It has the
+        half-life of ``state``, whose own interactions are as much older as the newest ones are later.
     epochs : int or None, default=None
         ``None`` is a third of the model's own, rounded up.
     valid : Interactions or None, default=None
@@ -69,7 +71,8 @@ def update(
     DataError
         If the interactions are not usable.
     ParameterError
-        If ``new`` holds nothing new, its ids are of another type, or the state cannot be trained on.
+        If ``new`` holds nothing new, its ids are of another type, its events or ages weigh other than those
+        of ``state``, or the state cannot be trained on.
     """
     check_can_update(state)
     share = math.ceil(state.config.optimizer.epochs * _SHARE_OF_EPOCHS)
@@ -121,7 +124,12 @@ def known_interactions(state: ModelState) -> Interactions:
     weights = np.asarray(state.seen.data)
     plain = bool((weights == 1).all())
     return Interactions(
-        state.users.ids, state.items.ids, users, state.seen.indices, None if plain else weights
+        state.users.ids,
+        state.items.ids,
+        users,
+        state.seen.indices,
+        None if plain else weights,
+        weighting=state.weighting,
     )
 
 
@@ -139,7 +147,7 @@ def _lineage(state: ModelState, merged: Interactions) -> dict[str, Any]:
 def _parameters(state: ModelState, merged: Interactions) -> dict[str, Array]:
     """Return the parameters that a fitted state holds, with rows for new users and items."""
     arrays = state.fold_in.arrays
-    history = merged.csr
+    history = BipartiteGraph.from_interactions(merged, weighted=True).user_item
     users = state.fold_in.users(history[:, : state.n_items])
     found: dict[str, Array] = {}
     encoder = state.config.encoder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import IO, TypeAlias
 
 import pyarrow as pa
@@ -16,6 +17,8 @@ from hashgnn.data.readers import _typing
 from hashgnn.data.readers._location import readable
 from hashgnn.data.readers._source import Source
 from hashgnn.data.readers.formats import open_source
+from hashgnn.data.weighting import HalfLife, Moment, Weighting, event_role
+from hashgnn.data.weighting import requested as requested_weighting
 from hashgnn.errors import DataError, UnknownIdError
 
 Readable: TypeAlias = str | os.PathLike[str] | IO[bytes]
@@ -30,6 +33,11 @@ def read_interactions(
     item: str | None = None,
     weight: str | None = None,
     timestamp: str | None = None,
+    event_column: str | None = None,
+    event_weights: Mapping[str, float] | None = None,
+    half_life: HalfLife | None = None,
+    reference_time: Moment | None = None,
+    weighting: Weighting | None = None,
     user_ids: IdMap | None = None,
     item_ids: IdMap | None = None,
     on_unknown: str = "error",
@@ -52,6 +60,8 @@ def read_interactions(
         splits the header into the most columns. With ``;`` numbers may have a decimal comma.
     user, item, weight, timestamp : str or None, default=None
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
+    event_column, event_weights, half_life, reference_time, weighting
+        What types of events and ages weigh; see :meth:`Interactions.from_frame`.
     user_ids, item_ids : IdMap or None, default=None
         Known ids to align to.
     on_unknown : {"error", "skip"}, default="error"
@@ -74,8 +84,10 @@ def read_interactions(
     Aligned to known ids that are text, they are text.
     """
     check_choice("on_unknown", on_unknown, ("error", "skip"))
+    asked = requested_weighting(event_column, event_weights, half_life, reference_time, weighting)
     source = open_source(path, format, delimiter)
     requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
+    requested |= event_role(asked, event_column, event_weights)
     try:
         named = _columns.resolve(source.names, **requested)
         table = _load(source, [name for name in dict.fromkeys(named.values()) if name is not None])
@@ -87,6 +99,11 @@ def read_interactions(
             item=named["item"],
             weight=weight,
             timestamp=timestamp,
+            event_column=named.get("event"),
+            event_weights=event_weights,
+            half_life=half_life,
+            reference_time=reference_time,
+            weighting=weighting,
             user_ids=user_ids,
             item_ids=item_ids,
             on_unknown=on_unknown,
@@ -141,7 +158,7 @@ def _typed(
     source: Source, table: pa.Table, named: dict[str, str | None], known: dict[str, IdMap | None]
 ) -> pa.Table:
     for role, name in named.items():
-        if name is None or not (source.as_text or name in source.partition):
+        if name is None or role == "event" or not (source.as_text or name in source.partition):
             continue
         column, place = table[name], table.column_names.index(name)
         if role in known:
