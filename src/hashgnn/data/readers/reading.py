@@ -29,6 +29,8 @@ def read_interactions(
     *,
     format: str | None = None,
     delimiter: str | None = None,
+    decimal: str | None = None,
+    max_decompressed: int | None = None,
     user: str | None = None,
     item: str | None = None,
     weight: str | None = None,
@@ -57,7 +59,13 @@ def read_interactions(
         items on each line, as NGCF and LightGCN write them). ``None`` decides by the suffix.
     delimiter : str or None, default=None
         What stands between the fields of CSV. ``None`` takes the one of comma, semicolon, tab and ``|`` that
-        splits the header into the most columns. With ``;`` numbers may have a decimal comma.
+        splits the header into the most columns.
+    decimal : {".", ","} or None, default=None
+        What stands before the fraction of a number in CSV and TSV. ``None`` is the point, with ``;`` between
+        the fields the comma too.
+    max_decompressed : int or None, default=None
+        Bytes that each file may become when it is decompressed or decoded. ``None`` is 1 GiB, or 100 times
+        the size of the file where that is more.
     user, item, weight, timestamp : str or None, default=None
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
     event_column, event_weights, half_life, reference_time, weighting
@@ -85,7 +93,7 @@ def read_interactions(
     """
     check_choice("on_unknown", on_unknown, ("error", "skip"))
     asked = requested_weighting(event_column, event_weights, half_life, reference_time, weighting)
-    source = open_source(path, format, delimiter)
+    source = open_source(path, format, delimiter, decimal, max_decompressed)
     requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     requested |= event_role(asked, event_column, event_weights)
     try:
@@ -117,7 +125,14 @@ def read_interactions(
         raise DataError(message if message.startswith(source.name) else f"{source.name}: {message}") from None
 
 
-def read_table(path: Readable, *, format: str | None = None, delimiter: str | None = None) -> pa.Table:
+def read_table(
+    path: Readable,
+    *,
+    format: str | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    max_decompressed: int | None = None,
+) -> pa.Table:
     """Read a file of side features as an Arrow table.
 
     Columns of a text file are integers or numbers where every entry is written as one, else text; an empty
@@ -126,7 +141,7 @@ def read_table(path: Readable, *, format: str | None = None, delimiter: str | No
     Parameters
     ----------
     path : str, Path or binary file object
-    format, delimiter : str or None, default=None
+    format, delimiter, decimal, max_decompressed
         As in :func:`read_interactions`.
 
     Raises
@@ -134,7 +149,7 @@ def read_table(path: Readable, *, format: str | None = None, delimiter: str | No
     DataError
         If the file is missing, empty, broken, or a line has the wrong number of fields.
     """
-    source = open_source(path, format, delimiter)
+    source = open_source(path, format, delimiter, decimal, max_decompressed)
     table = _load(source, list(source.names))
     return pa.table(
         {
