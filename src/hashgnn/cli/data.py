@@ -10,10 +10,17 @@ import typer
 
 from hashgnn.cli._options import (
     Debug,
+    Decimal,
+    Delimiter,
+    EventColumn,
+    EventWeights,
     FileFormat,
+    HalfLife,
     ItemColumn,
     Json,
+    MaxDecompressed,
     Quiet,
+    ReferenceTime,
     TimeColumn,
     UserColumn,
     WeightColumn,
@@ -119,6 +126,13 @@ def stats(
     weight: WeightColumn = None,
     time: TimeColumn = None,
     file_format: FileFormat = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    max_decompressed: MaxDecompressed = None,
+    event_column: EventColumn = None,
+    event_weights: EventWeights = None,
+    half_life: HalfLife = None,
+    reference_time: ReferenceTime = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -129,8 +143,22 @@ def stats(
       hashgnn data stats events.csv --user customer --item product
     """
     out = Output(as_json, quiet)
+    columns = Columns(
+        user,
+        item,
+        weight,
+        time,
+        file_format,
+        delimiter,
+        decimal,
+        max_decompressed,
+        event_column,
+        event_weights,
+        half_life,
+        reference_time,
+    )
     with out.warnings_as_notes():
-        interactions = read_interactions(file, Columns(user, item, weight, time, file_format), out)
+        interactions = read_interactions(file, columns, out)
     figures = interactions.statistics()
     if as_json:
         out.document(figures)

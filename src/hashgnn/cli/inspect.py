@@ -42,6 +42,7 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
         "search_ways": list(loaded.search_ways),
         "bytes_per_item": {way: loaded.bytes_per_item(way) for way in loaded.search_ways},
         "config": state.config.to_dict(),
+        "weighting": None if state.weighting is None else state.weighting.to_dict(),
         "data_statistics": dict(state.data_statistics),
         "metrics": dict(state.metrics),
         "training": dict(state.training),

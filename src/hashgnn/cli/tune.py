@@ -10,14 +10,23 @@ import typer
 from hashgnn.cli._options import (
     Bits,
     Debug,
+    Decimal,
+    Delimiter,
     Device,
+    EventColumn,
+    EventWeights,
     FileFormat,
+    HalfLife,
     ItemColumn,
     Json,
+    MaxDecompressed,
     Quiet,
+    ReferenceTime,
     Seed,
     Settings,
+    TimeColumn,
     UserColumn,
+    WeightColumn,
     chosen_settings,
 )
 from hashgnn.cli._output import Output
@@ -49,7 +58,16 @@ def tune(
     ] = 30.0,
     user: UserColumn = None,
     item: ItemColumn = None,
+    weight: WeightColumn = None,
+    time: TimeColumn = None,
     file_format: FileFormat = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    max_decompressed: MaxDecompressed = None,
+    event_column: EventColumn = None,
+    event_weights: EventWeights = None,
+    half_life: HalfLife = None,
+    reference_time: ReferenceTime = None,
     valid: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Held-out interactions; default: a tenth of TRAIN."),
@@ -118,7 +136,20 @@ def tune(
         raise ParameterError(f"--output must name a .toml file, got {str(output)!r}")
     base = load_recipe(recipe, **chosen_settings(settings, bits=("n_bits", bits)))
     varied = load_space(space, base)
-    columns = Columns(user, item, file_format=file_format)
+    columns = Columns(
+        user,
+        item,
+        weight,
+        time,
+        file_format,
+        delimiter,
+        decimal,
+        max_decompressed,
+        event_column,
+        event_weights,
+        half_life,
+        reference_time,
+    )
     with out.warnings_as_notes():
         interactions = read_interactions(train, columns, out)
         held = (

@@ -12,12 +12,19 @@ import typer
 
 from hashgnn.cli._options import (
     Debug,
+    Decimal,
+    Delimiter,
     Device,
+    EventColumn,
+    EventWeights,
     FileFormat,
+    HalfLife,
     ItemColumn,
     Json,
+    MaxDecompressed,
     Overwrite,
     Quiet,
+    ReferenceTime,
     Resume,
     Seed,
     TimeColumn,
@@ -53,6 +60,13 @@ def update(
     weight: WeightColumn = None,
     time: TimeColumn = None,
     file_format: FileFormat = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    max_decompressed: MaxDecompressed = None,
+    event_column: EventColumn = None,
+    event_weights: EventWeights = None,
+    half_life: HalfLife = None,
+    reference_time: ReferenceTime = None,
     valid: Annotated[
         Path | None,
         typer.Option(
@@ -79,7 +93,9 @@ def update(
     """Continue the training of a saved model with new interactions, and save its next version.
 
     OLD stays as it is, and its settings are kept. New users and items are added. A file that was exported
-    from a service's store is refused if OLD was already trained on a part of it.
+    from a service's store is refused if OLD was already trained on a part of it. Events and ages weigh as
+    they did in OLD: types have OLD's weights, to which --event-weights may add new types, and OLD's half-life
+    counts on, so that its own interactions grow older.
 
     Examples:
       hashgnn update models/v1 new.parquet
@@ -89,15 +105,30 @@ def update(
     out = Output(as_json, quiet)
     folder = RunFolder(next_version(old) if output is None else output)
     folder.check(overwrite=overwrite, resume=resume)
-    columns = Columns(user, item, weight, time, file_format)
+    columns = Columns(
+        user,
+        item,
+        weight,
+        time,
+        file_format,
+        delimiter,
+        decimal,
+        max_decompressed,
+        event_column,
+        event_weights,
+        half_life,
+        reference_time,
+    )
     with out.warnings_as_notes():
         model = open_model(old)
         update_model = partial(
             model.update,
             epochs=epochs,
             lineage=taken_exports(new, old, model.state_.training, out),
-            new=read_interactions(new, columns, out),
-            valid=None if valid is None else read_interactions(valid, columns, out),
+            new=read_interactions(new, columns, out, weighting=model.weighting),
+            valid=None
+            if valid is None
+            else read_interactions(valid, columns, out, weighting=model.weighting),
         )
         train_and_save(
             folder,

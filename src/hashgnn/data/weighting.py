@@ -108,9 +108,7 @@ class Weighting:
                 "fit anew to change it"
             )
         times = [one.reference_time for one in (self, other) if one.reference_time is not None]
-        return replace(
-            self.with_events(other.event_weights), reference_time=max(times) if times else None
-        )
+        return replace(self.with_events(other.event_weights), reference_time=max(times) if times else None)
 
     def moved(self, weights: Array, reference_time: float | None) -> Array:
         """Return weights of this weighting as they are at a later reference."""
@@ -160,7 +158,9 @@ def requested(
             f"for {event_column!r}"
         )
     if reference_time is not None and known.half_life is None:
-        raise ParameterError(f"half_life must be given with reference_time, got none for {reference_time!r:.80}")
+        raise ParameterError(
+            f"half_life must be given with reference_time, got none for {reference_time!r:.80}"
+        )
     return known if known.event_weights or known.half_life is not None else None
 
 
@@ -233,7 +233,7 @@ def _some(ids: Any, kept: Array) -> Any:
     return ids[kept] if isinstance(ids, np.ndarray) else [ids[row] for row in np.flatnonzero(kept)]
 
 
-def check_event_weights(event_weights: Mapping[str, float]) -> dict[str, float]:
+def check_event_weights(event_weights: Any) -> dict[str, float]:
     """Return weights by type of event, or raise :class:`ParameterError`."""
     if not isinstance(event_weights, Mapping):
         raise ParameterError(
@@ -259,7 +259,9 @@ def check_half_life(value: Any) -> float:
     if isinstance(value, str):
         match = _HALF_LIFE.fullmatch(value)
         if match is None:
-            raise ParameterError(f"half_life must be a number and one of s, m, h, d, w, as 90d, got {value!r:.80}")
+            raise ParameterError(
+                f"half_life must be a number and one of s, m, h, d, w, as 90d, got {value!r:.80}"
+            )
         value = float(match[1]) * _SECONDS[match[2]]
     elif isinstance(value, timedelta):
         value = value.total_seconds()

@@ -14,7 +14,7 @@ from hashgnn._extras import require
 from hashgnn._rng import RngLike, as_seed
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.config import ModelConfig, load_recipe
-from hashgnn.data import InteractionsLike, SideFeatures, as_interactions
+from hashgnn.data import InteractionsLike, SideFeatures, Weighting, as_interactions
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
@@ -134,6 +134,7 @@ class HashGNN(Recommender):
         ----------
         train : Interactions, data frame or sparse matrix
             A frame has the columns ``user_id`` and ``item_id`` and may have ``weight`` and ``timestamp``.
+            Interactions of more weight count more: see :func:`hashgnn.training.train`.
         valid : the same, optional
             Held-out interactions of the same users, for early stopping; ``None`` cuts
             ``config.validation.share`` from the training data.
@@ -219,7 +220,8 @@ class HashGNN(Recommender):
         Parameters
         ----------
         new : Interactions, data frame or sparse matrix
-            As for :meth:`fit`; the row and column numbers of a matrix are its ids.
+            As for :meth:`fit`; the row and column numbers of a matrix are its ids. Events of a frame in a
+            column ``event``, and ages, weigh as they did in training.
         epochs : int, optional
             ``None`` is a third of the model's own, rounded up.
         lineage : mapping, optional
@@ -232,13 +234,14 @@ class HashGNN(Recommender):
         DataError
             If the interactions are not usable.
         ParameterError
-            If they hold nothing new, their ids are of another type, or this model cannot be trained on: it
-            has side features, or an encoder other than ``history`` and ``mf``.
+            If they hold nothing new, their ids are of another type, their events or ages weigh other than
+            in training, or this model cannot be trained on: it has side features, or an encoder other than
+            ``history`` and ``mf``.
         """
         require("torch", extra="train", purpose="update")
         from hashgnn.training import update as run
 
-        interactions = as_interactions(new)
+        interactions = as_interactions(new, weighting=self.weighting)
         state = run(
             self.state_,
             interactions,
@@ -336,6 +339,14 @@ class HashGNN(Recommender):
     def item_ids(self) -> Array:
         """External ids of the items of the training data, in index order, shape (n_items,)."""
         return self.state_.items.ids.ids
+
+    @property
+    def weighting(self) -> Weighting | None:
+        """What events and ages of the training data weigh; ``None`` where neither counted.
+
+        Read other interactions with it to weigh them alike: ``read_interactions(path, weighting=model.weighting)``.
+        """
+        return self.state_.weighting
 
     @property
     def search_ways(self) -> tuple[str, ...]:

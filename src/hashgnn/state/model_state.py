@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from hashgnn.config import ModelConfig
+from hashgnn.data import Weighting
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in import FoldIn, HashProjection
 from hashgnn.state.side import Side

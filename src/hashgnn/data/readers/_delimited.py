@@ -42,7 +42,9 @@ def open_csv(path: Location, delimiter: str | None = None, decimal: str | None =
     elif len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0 ':
         raise ParameterError(f"delimiter must be one ASCII character other than a quote, got {delimiter!r}")
     if delimiter == decimal:
-        raise ParameterError(f"decimal and delimiter must be different characters, got {delimiter!r} for both")
+        raise ParameterError(
+            f"decimal and delimiter must be different characters, got {delimiter!r} for both"
+        )
     comma = delimiter == ";" if decimal is None else decimal == ","
     rows = partial(_quoted_rows, delimiter=delimiter)
     return _open(path, delimiter, rows, quoted=True, decimal_comma=comma)

@@ -201,7 +201,8 @@ def _in_proportion(weights: Array, rng: np.random.Generator) -> Array:
     """Draw as many places as there are weights, each as often as its weight, rounded up or down by chance."""
     ends = np.cumsum(weights, dtype=np.float64)
     points = (np.arange(len(weights)) + rng.random()) * (ends[-1] / len(weights))
-    return np.minimum(np.searchsorted(ends, points, side="right"), len(weights) - 1)
+    places: Array = np.searchsorted(ends, points, side="right")
+    return np.minimum(places, len(weights) - 1)
 
 
 def _expected_counts(graph: BipartiteGraph, config: Edges) -> tuple[Array, Array]:
