@@ -19,6 +19,7 @@ from hashgnn.recommender.queries import POPULAR
 from hashgnn.recommender.search_ways import SearchOptions, SearchWays
 from hashgnn.serving.models import responses
 from hashgnn.serving.models.admission import RequestQueue
+from hashgnn.serving.models.events import known_events
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
 from hashgnn.serving.models.reload_requests import ReloadMailbox
@@ -180,13 +181,14 @@ class Service:
         version = self.active.current
         version.users.positions(users)  # an id of the wrong type is refused before anything is kept
         n_unknown = int((version.items.positions(items) < 0).sum())
+        events = known_events(rows, version.event_weights)
         now = time.time()
         timestamps = [now if row.timestamp is None else row.timestamp for row in rows]
         weights = None
         if any(row.weight is not None for row in rows):
             weights = [1.0 if row.weight is None else row.weight for row in rows]
         try:
-            accepted = self.store.append(users, items, timestamps=timestamps, weights=weights)
+            accepted = self.store.append(users, items, timestamps=timestamps, weights=weights, events=events)
         except ParameterError as error:
             raise RequestError(Reason.INVALID, str(error)) from None
         except StorageError as error:

@@ -47,6 +47,7 @@ def open_database(path: Path) -> None:
             if _header(connection) == (0, 0):
                 _create(connection, path)
             _check(connection, path)
+            _add_events(connection)
             _enter_wal(connection)
         finally:
             connection.close()
@@ -122,6 +123,13 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if problem != "ok":
         raise DataError(f"{path}: the store is damaged, {' '.join(problem.split())}; restore a copy of it")
+
+
+def _add_events(connection: sqlite3.Connection) -> None:
+    """Give a store of an earlier version the column of events, which that version passes over."""
+    with transaction(connection):
+        if "event" not in {row[1] for row in connection.execute("PRAGMA table_info(interactions)")}:
+            connection.execute("ALTER TABLE interactions ADD COLUMN event TEXT")
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:

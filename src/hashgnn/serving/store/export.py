@@ -46,8 +46,8 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
     connection.execute("BEGIN")  # one moment for all that follows; writers go on
     try:
         found = "FROM interactions WHERE sequence > ?"
-        count, first, upto, weighted = connection.execute(
-            f"SELECT count(*), min(sequence), max(sequence), count(weight) {found}",
+        count, first, upto, weighted, with_event = connection.execute(
+            f"SELECT count(*), min(sequence), max(sequence), count(weight), count(event) {found}",
             (after,),
         ).fetchone()
         if not count:
@@ -61,6 +61,9 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
         if weighted:
             fields.append(pa.field("weight", pa.float64()))
             columns += ", coalesce(weight, 1.0)"
+        if with_event:
+            fields.append(pa.field("event", pa.string()))
+            columns += ", event"
         metadata = {
             "hashgnn_store": about["store"],
             "hashgnn_after": str(first - 1),

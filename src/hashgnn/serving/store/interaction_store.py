@@ -65,7 +65,9 @@ class InteractionStore:
             "an InteractionStore cannot be copied or sent to another process; open its path there"
         )
 
-    def append(self, users: Any, items: Any, timestamps: Any = None, weights: Any = None) -> int:
+    def append(
+        self, users: Any, items: Any, timestamps: Any = None, weights: Any = None, events: Any = None
+    ) -> int:
         """Keep some interactions, and return when they are on the disk.
 
         Callers that wait at the same time share one write to the disk. All rows of a call are kept, or none.
@@ -78,6 +80,8 @@ class InteractionStore:
         timestamps : list of n numbers, optional
             Seconds since 1970, >= 0; ``None`` is now.
         weights : list of n numbers > 0, optional
+        events : list of n str or None, optional
+            Types of events, such as ``"view"``. What they weigh is decided by who trains on them.
 
         Returns
         -------
@@ -91,7 +95,7 @@ class InteractionStore:
         StorageError
             If they could not be written, as on a full disk.
         """
-        rows = as_rows(users, items, timestamps, weights)
+        rows = as_rows(users, items, timestamps, weights, events)
         if not rows:
             return 0
         batch = _Batch(rows)
@@ -247,7 +251,7 @@ class InteractionStore:
             about[name] = kind_of(first[name])
             self._writer.execute("INSERT INTO about VALUES (?, ?)", (name, about[name]))
         self._writer.executemany(
-            "INSERT INTO interactions (user, item, time, weight) VALUES (?, ?, ?, ?)", batch.rows
+            "INSERT INTO interactions (user, item, time, weight, event) VALUES (?, ?, ?, ?, ?)", batch.rows
         )
 
     def __enter__(self) -> InteractionStore:

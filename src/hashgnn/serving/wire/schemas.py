@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from hashgnn._types import OnUnknown
+from hashgnn.data.weighting import MAX_EVENT_NAME
 
 MAX_K = 1000
 MAX_BATCH = 1024
@@ -243,6 +244,9 @@ class ModelResponse(BaseModel):
     search_ways: list[Search]
     bytes_per_item: dict[str, float]
     metadata_columns: list[str]
+    event_weights: dict[str, float] = Field(
+        description="Types of events that interactions may have, and what each weighs in training."
+    )
     keeps_interactions: bool
 
 
@@ -255,6 +259,9 @@ class Interaction(_Request):
         None, description="Seconds since 1970; the time of arrival by default."
     )
     weight: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    event: Annotated[StrictStr, Field(min_length=1, max_length=MAX_EVENT_NAME)] | None = Field(
+        None, description="Type of the event, one of event_weights of the model."
+    )
 
 
 class InteractionsRequest(_Request):
