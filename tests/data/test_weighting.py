@@ -124,7 +124,8 @@ def test_weights_without_a_column_of_events_are_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "half_life", ["2d", "48h", "2880m", "172800s", " 2 d ", dt.timedelta(days=2), 172_800, np.float64(172_800)]
+    "half_life",
+    ["2d", "48h", "2880m", "172800s", " 2 d ", dt.timedelta(days=2), 172_800, np.float64(172_800)],
 )
 def test_each_half_life_of_age_halves_a_weight(half_life: Any) -> None:
     times = [NEWEST, NEWEST - 2 * DAY, NEWEST - 4 * DAY, NEWEST - DAY]
@@ -149,7 +150,12 @@ def test_the_unit_of_the_times_does_not_matter(unit: Any) -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    [NEWEST + DAY, (NEWEST + DAY) / 1, dt.datetime.fromtimestamp(NEWEST + DAY, dt.UTC), "2023-11-15T22:13:20Z"],
+    [
+        NEWEST + DAY,
+        (NEWEST + DAY) / 1,
+        dt.datetime.fromtimestamp(NEWEST + DAY, dt.UTC),
+        "2023-11-15T22:13:20Z",
+    ],
 )
 def test_the_reference_may_be_given_in_any_form(reference: Any) -> None:
     found = Interactions.from_frame(rows(timestamp=[NEWEST] * 4), half_life="1d", reference_time=reference)
@@ -180,9 +186,13 @@ def test_a_file_gives_what_its_frame_gives(tmp_path: Path) -> None:
         tmp_path / "e.csv", event_column="action", event_weights=WEIGHTS, half_life=dt.timedelta(days=1)
     )
     np.testing.assert_allclose(found.weight, [5.25, 1.5], rtol=1e-6)
-    with pytest.raises(DataError, match=r"e\.csv: action must be one of 'view', got 'purchase' in 1 row, 'cart'"):
+    with pytest.raises(
+        DataError, match=r"e\.csv: action must be one of 'view', got 'purchase' in 1 row, 'cart'"
+    ):
         read_interactions(tmp_path / "e.csv", event_column="action", event_weights={"view": 1})
-    with pytest.raises(DataError, match=r"e\.csv: column 'event' is missing, found 'user_id', 'item_id', 'action'"):
+    with pytest.raises(
+        DataError, match=r"e\.csv: column 'event' is missing, found 'user_id', 'item_id', 'action'"
+    ):
         read_interactions(tmp_path / "e.csv", event_weights=WEIGHTS)
 
 
@@ -198,9 +208,13 @@ def test_the_weighting_of_others_is_taken_as_far_as_the_columns_go() -> None:
     assert Interactions.from_frame(rows(), weighting=known).weight.tolist() == [2, 1, 1]  # type: ignore[union-attr]
     more = Interactions.from_frame(rows(event=["new"] * 4), weighting=known, event_weights={"new": 2})
     assert more.weighting == Weighting({**WEIGHTS, "new": 2})
-    with pytest.raises(ParameterError, match="event 'view' must weigh 1, as in the known interactions, got 2"):
+    with pytest.raises(
+        ParameterError, match="event 'view' must weigh 1, as in the known interactions, got 2"
+    ):
         Interactions.from_frame(EVENTS, weighting=known, event_weights={"view": 2})
-    with pytest.raises(ParameterError, match="half_life must be none, as in the known interactions, got 86400"):
+    with pytest.raises(
+        ParameterError, match="half_life must be none, as in the known interactions, got 86400"
+    ):
         Interactions.from_frame(EVENTS, weighting=known, half_life="1d")
 
 
