@@ -22,6 +22,8 @@ LEVELS = {
         "_json_text",
         "_tensors",
         "_extras",
+        "_addresses",
+        "_cache",
         "_progress",
         "_types",
         "_registry",

@@ -149,7 +149,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and er
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A saved model, and how it is searched.
-Model = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a saved model.", show_default=False)]
+Model = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder or address of a saved model.", show_default=False)
+]
 K = Annotated[int, typer.Option("--k", "-k", metavar="N", help="Number of results.")]
 Search = Annotated[
     str, typer.Option("--search", metavar="WAY", help="hamming, biased, asymmetric, hierarchical or float.")

@@ -21,11 +21,13 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
       hashgnn inspect models/v1 --json
     """
     from hashgnn.codes.health import code_health
+    from hashgnn.state import local_folder
     from hashgnn.state.artifact import open_artifact
 
     out = Output(as_json, quiet)
-    artifact = open_artifact(model)  # compares the checksums, which loading does not
-    loaded = open_model(model)
+    folder = local_folder(model)
+    artifact = open_artifact(folder)  # compares the checksums, which loading does not
+    loaded = open_model(folder)
     state = loaded.state_
     health = {
         "user_codes": code_health(state.users.codes).summary(),

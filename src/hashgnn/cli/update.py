@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._addresses import address_of
 from hashgnn.cli._options import (
     Debug,
     Decimal,
@@ -147,13 +148,16 @@ def next_version(model: Path) -> Path:
 
     A link is followed, so that ``current`` gives the name after the version that it points to.
     """
+    from hashgnn.state.at_address import exists_at
+
     model = model.resolve() if model.is_symlink() else model
     match = re.fullmatch(r"(.*?)(\d+)", model.name)
     stem, number = (match[1], int(match[2])) if match else (f"{model.name}-", 1)
     while True:
         number += 1
         candidate = model.with_name(f"{stem}{number}")
-        if not candidate.exists():
+        address = address_of(candidate)
+        if not (candidate.exists() if address is None else exists_at(address)):
             return candidate
 
 

@@ -271,6 +271,8 @@ class HashGNN(Recommender):
         Parameters
         ----------
         path : str or Path
+            A folder, or an address such as ``s3://bucket/models/v1`` (extra ``cloud``). At an address the files
+            are uploaded aside and the manifest comes last.
         overwrite : bool, default=False
             Replace a saved model at ``path``. A folder that is something else is never replaced.
 
@@ -285,13 +287,21 @@ class HashGNN(Recommender):
 
     @classmethod
     def load(
-        cls, path: str | Path, *, mmap: bool = True, verify: bool = False, index_recall: float | None = None
+        cls,
+        path: str | Path,
+        *,
+        mmap: bool = True,
+        verify: bool = False,
+        index_recall: float | None = None,
+        cache_dir: str | Path | None = None,
     ) -> Self:
         """Open a saved model; torch is not needed.
 
         Parameters
         ----------
         path : str or Path
+            A folder, or an address such as ``s3://bucket/models/v1`` or ``https://…`` (extra ``cloud``), whose
+            files are copied to the cache and compared with their checksums.
         mmap : bool, default=True
             Leave the arrays on disk, shared between processes, until they are used.
         verify : bool, default=False
@@ -302,6 +312,9 @@ class HashGNN(Recommender):
             the model was saved with. Another value builds an index when it is first searched; below 1, more
             than half a million items are put into lists, which takes seconds
             (:func:`hashgnn.index.build_index`).
+        cache_dir : str or Path, optional
+            Where a model at an address is copied to; ``None`` takes ``HASHGNN_CACHE``, else the user's cache
+            folder. A model that is there already, by the checksum of its manifest, is not copied again.
 
         Raises
         ------
@@ -310,7 +323,8 @@ class HashGNN(Recommender):
         ArtifactError
             If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
         """
-        return cls.from_state(load_state(path, mmap=mmap, verify=verify), index_recall=index_recall)
+        state = load_state(path, mmap=mmap, verify=verify, cache_dir=cache_dir)
+        return cls.from_state(state, index_recall=index_recall)
 
     @property
     def fitted(self) -> FittedModel:

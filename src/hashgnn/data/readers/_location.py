@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from hashgnn._addresses import is_address, local_path, restored
 from hashgnn.data.readers import _addresses
 from hashgnn.errors import DataError, HashGNNError
 
@@ -182,11 +183,11 @@ def locate(source: Any) -> tuple[str, list[Location]]:
         )
     name = os.fspath(source)
     if isinstance(source, Path):
-        name = _addresses.restored(name)
-    if _addresses.is_address(name):
+        name = restored(name)
+    if is_address(name):
         if urlsplit(name).scheme != "file":
             return name, _of_address(name)
-        name = _addresses.local_path(name)
+        name = local_path(name)
     path = Path(name).expanduser()
     with readable(path):
         if _PATTERN.search(str(path)) and not path.exists():
