@@ -262,7 +262,7 @@ def test_a_file_address_is_a_folder(models: list[HashGNN], tmp_path: Path, cache
 def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(MissingExtraError, match=r'pip install "hashgnn\[cloud\]"'):
-        HashGNN.load("s3://shop/models/v1")
+        HashGNN.load("s3://shop/s3fs/v1")
 
 
 @pytest.fixture
@@ -324,11 +324,11 @@ def test_an_s3_server_takes_and_gives_a_model(
         if way == "s3fs":
             pytest.importorskip("s3fs", reason="s3fs is not installed")
             monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-            address = "s3://shop/models/v1"
+            address = "s3://shop/s3fs/v1"
         else:
             monkeypatch.setitem(sys.modules, "s3fs", None)
-            fsspec.registry._registry.pop("s3", None)
-            address = f"s3://shop/models/v1?scheme=http&endpoint_override={host}:{port}&region=us-east-1"
+            monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
+            address = f"s3://shop/arrow/v1?scheme=http&endpoint_override={host}:{port}&region=us-east-1"
         models[0].save(address)
         assert lists(HashGNN.load(address)) == lists(models[0])
         with pytest.raises(ArtifactError, match="holds a saved model"):

@@ -63,8 +63,8 @@ class RunFolder:
 
         unfinished = self.checkpoint.exists()
         if self.address is not None:
-            taken = exists_at(self.address)
             check_address(self.address, overwrite=True)  # what is no model, or cannot be written at all
+            taken = exists_at(self.address)
         else:
             taken = self.model.exists() and not (self.model.is_dir() and not any(self.model.iterdir()))
             if taken and not (self.model / "manifest.json").is_file():
