@@ -29,12 +29,12 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         """``.DIR.checkpoint`` next to DIR; removed when DIR is complete."""
-        return self._beside / f".{self.model.name}.checkpoint"
+        return self._parent / f".{self.model.name}.checkpoint"
 
     @property
     def log(self) -> Path:
         """``DIR.log.jsonl`` next to DIR; kept."""
-        return self._beside / f"{self.model.name}.log.jsonl"
+        return self._parent / f"{self.model.name}.log.jsonl"
 
     @property
     def address(self) -> str | None:
@@ -42,7 +42,7 @@ class RunFolder:
         return address_of(self.model)
 
     @property
-    def _beside(self) -> Path:
+    def _parent(self) -> Path:
         """Where checkpoint and log lie: next to DIR, in the working folder where DIR is an address."""
         return self.model.parent if self.address is None else Path()
 

@@ -125,7 +125,7 @@ class Interactions:
         reference_time : number, date, time or ISO 8601 text, optional
             When the age is 0; ``None`` is the newest time. What is newer has age 0 too.
         weighting : Weighting, optional
-            That of a model or of other interactions, to weigh these alike: its events, where there is a
+            That of a model or of other interactions, to weigh these the same: its events, where there is a
             column of them, and its half-life.
         user_ids, item_ids : IdMap or None, default=None
             Known ids to align to, of a training set for instance.
@@ -142,10 +142,10 @@ class Interactions:
         UnknownIdError
             If an id is not known and ``on_unknown="error"``.
         """
-        asked = requested(event_column, event_weights, half_life, reference_time, weighting)
+        wanted = requested(event_column, event_weights, half_life, reference_time, weighting)
         table = _columns.as_frame(frame)
         roles = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
-        roles |= event_role(asked, event_column, event_weights)
+        roles |= event_role(wanted, event_column, event_weights)
         named = _columns.resolve(table.columns, **roles)
         users, items = (
             _columns.id_column(table[name], name) for name in (named["user"], named["item"]) if name
@@ -154,7 +154,7 @@ class Interactions:
         if (name := named["weight"]) is not None:
             weights = _columns.weight_column(table[name], name)
         if (name := named["timestamp"]) is not None:
-            is_needed = timestamp is not None or (asked is not None and asked.half_life is not None)
+            is_needed = timestamp is not None or (wanted is not None and wanted.half_life is not None)
             n_empty = 0 if is_needed else _columns.n_empty(table[name])
             if n_empty:
                 warnings.warn(
@@ -166,7 +166,7 @@ class Interactions:
                 times = _columns.timestamp_column(table[name], name)
         event = named.get("event")
         events = None if event is None else (event, _columns.text_column(table[event], event))
-        weighed = weigh(asked, users, items, weights, times, events, reference_time)
+        weighed = weigh(wanted, users, items, weights, times, events, reference_time)
         return cls._from_columns(*weighed, user_ids, item_ids, on_unknown)
 
     @classmethod
@@ -191,7 +191,7 @@ class Interactions:
         ``event`` holds the type of each row's event, which ``event_weights`` or ``weighting`` weighs.
         """
         named = None if event is None else "event"
-        asked = requested(named, event_weights, half_life, reference_time, weighting)
+        wanted = requested(named, event_weights, half_life, reference_time, weighting)
         if event_weights is not None and event is None:
             raise DataError("event must be given with event_weights, got none")
         users, items = _columns.id_values(users, "users"), _columns.id_values(items, "items")
@@ -206,7 +206,7 @@ class Interactions:
         weights = None if weight is None else _columns.check_weights(np.asarray(weight), "weight")
         times = None if timestamp is None else _columns.time_values(timestamp, "timestamp")
         events = None if event is None else ("event", _columns.text_values(event, "event"))
-        weighed = weigh(asked, users, items, weights, times, events, reference_time)
+        weighed = weigh(wanted, users, items, weights, times, events, reference_time)
         return cls._from_columns(*weighed, user_ids, item_ids, on_unknown)
 
     @classmethod

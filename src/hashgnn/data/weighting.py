@@ -1,4 +1,4 @@
-"""``Weighting``: what an interaction weighs by the type of its event and by its age."""
+"""``Weighting``: the weight of an interaction by the type of its event and by its age."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SMALLEST, _LARGEST = 1e-37, 1e37  # what float32 holds, sums of some included
 
 @dataclass(frozen=True)
 class Weighting:
-    """What an interaction weighs: the weight of its event, times a half for each half-life of its age.
+    """The weight of an interaction: that of its event, halved with each half-life of its age.
 
     Interactions keep the one that made their weights, and so does a model that was trained on them.
 
@@ -165,13 +165,13 @@ def requested(
 
 
 def event_role(
-    asked: Weighting | None, event_column: str | None, event_weights: Mapping[str, float] | None
+    wanted: Weighting | None, event_column: str | None, event_weights: Mapping[str, float] | None
 ) -> dict[str, str | None]:
     """Return the column of events to look for, by its role; nothing where no events are weighed.
 
     It must be there if the caller gave it or its weights, and may be missing with the weights of a model.
     """
-    if asked is None or not asked.event_weights:
+    if wanted is None or not wanted.event_weights:
         return {}
     return {"event": event_column or (None if event_weights is None else "event")}
 
@@ -180,7 +180,7 @@ Weighed: TypeAlias = tuple[Any, Any, Array | None, Array | None, Weighting | Non
 
 
 def weigh(
-    asked: Weighting | None,
+    wanted: Weighting | None,
     users: Any,
     items: Any,
     weights: Array | None,
@@ -192,7 +192,7 @@ def weigh(
 
     Parameters
     ----------
-    asked : Weighting or None
+    wanted : Weighting or None
     users, items : ids as :func:`hashgnn.data._columns.id_column` returns them
     weights, times : ndarray of shape (n,), or None
     events : name and values of a column, or None
@@ -203,28 +203,28 @@ def weigh(
     DataError
         If an event has no weight, a half-life no times, or nothing weighs anything.
     """
-    if asked is None or not len(users):
+    if wanted is None or not len(users):
         return users, items, weights, times, None
     factors = np.ones(len(users)) if weights is None else weights.astype(np.float64)
     kept = None
     if events is not None:
-        factors *= event_factors(events[1], asked.event_weights, events[0])
+        factors *= event_factors(events[1], wanted.event_weights, events[0])
         kept = factors > 0
-    if asked.half_life is not None:
+    if wanted.half_life is not None:
         if times is None:
             raise DataError(
                 "half_life needs the time of each interaction, got none; name the column with timestamp="
             )
-        ages, reference = age_factors(times, asked.half_life, reference_time)
+        ages, reference = age_factors(times, wanted.half_life, reference_time)
         factors *= ages
-        asked = replace(asked, reference_time=reference)
+        wanted = replace(wanted, reference_time=reference)
     if kept is not None and not kept.all():
         if not kept.any():
             raise DataError(f"interactions must not be empty, all {len(kept)} rows are events of weight 0")
         users, items, factors = _some(users, kept), _some(items, kept), factors[kept]
         times = None if times is None else times[kept]
     numbers = np.clip(factors, _SMALLEST, _LARGEST).astype(np.float32)
-    return users, items, numbers, times, asked
+    return users, items, numbers, times, wanted
 
 
 def _some(ids: Any, kept: Array) -> Any:

@@ -356,9 +356,9 @@ class HashGNN(Recommender):
 
     @property
     def weighting(self) -> Weighting | None:
-        """What events and ages of the training data weigh; ``None`` where neither counted.
+        """The weights of events and ages in the training data; ``None`` where neither counted.
 
-        Read other interactions with it to weigh them alike: ``read_interactions(path, weighting=model.weighting)``.
+        It weighs other interactions the same: ``read_interactions(path, weighting=model.weighting)``.
         """
         return self.state_.weighting
 

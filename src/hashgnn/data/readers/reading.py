@@ -92,10 +92,10 @@ def read_interactions(
     Aligned to known ids that are text, they are text.
     """
     check_choice("on_unknown", on_unknown, ("error", "skip"))
-    asked = requested_weighting(event_column, event_weights, half_life, reference_time, weighting)
+    wanted = requested_weighting(event_column, event_weights, half_life, reference_time, weighting)
     source = open_source(path, format, delimiter, decimal, max_decompressed)
     requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
-    requested |= event_role(asked, event_column, event_weights)
+    requested |= event_role(wanted, event_column, event_weights)
     try:
         named = _columns.resolve(source.names, **requested)
         table = _load(source, [name for name in dict.fromkeys(named.values()) if name is not None])
