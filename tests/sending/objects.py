@@ -35,7 +35,7 @@ from hashgnn.benchmarking.quality import (
 from hashgnn.codes import BinaryCodes, ItemBias, code_health
 from hashgnn.codes.binarisers import BINARISERS, ProductQuantizer, fit_binariser
 from hashgnn.config import RECIPES, OptimizerConfig, Section, ValidationConfig
-from hashgnn.data import IdMap, Interactions, SideFeatures
+from hashgnn.data import IdMap, Interactions, SideFeatures, Weighting
 from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
 from hashgnn.evaluation import (
@@ -259,6 +259,7 @@ def objects() -> dict[str, Any]:
         "IdMap mapped, unsorted integers": _opened(random_state([30, 10, 20])).users.ids,
         "Interactions": interactions,
         "SideFeatures": _features(),
+        "Weighting": Weighting({"view": 1, "purchase": 5}, "90d", 1.7e15),
         "FeatureVocabulary": _features().vocabulary,
         "LoadedDataset": LoadedDataset("d", interactions, None, None, pa.table({"a": [1]}), "s", "l"),
         "Recommendations": model.recommend(state.users.ids.ids[:3], k=4),

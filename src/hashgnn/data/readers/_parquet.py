@@ -20,6 +20,8 @@ def open_source(path: Location) -> Source:
     try:
         file = pq.ParquetFile(path.random_access(), page_checksum_verification=True)
         names = file.schema_arrow.names
+    except DataError:
+        raise  # of the decompression
     except _ERRORS as error:
         raise _damaged(path, "parquet", error) from None
 
@@ -55,6 +57,8 @@ def open_arrow(path: Location) -> Source:
         except pa.ArrowInvalid:
             names = pa.ipc.open_stream(path.random_access()).schema.names
             is_stream = True
+    except DataError:
+        raise
     except _ERRORS as error:
         raise _damaged(path, "Arrow IPC", error) from None
 
