@@ -174,10 +174,11 @@ def _table(interactions: Any) -> Any:
         "user_id": pa.array(interactions.user_ids.ids[interactions.user_index]),
         "item_id": pa.array(interactions.item_ids.ids[interactions.item_index]),
     }
-    for name in ("weight", "timestamp"):
+    # Named so that training takes a rating as a weight only where --weight rating says so.
+    for name, column in (("weight", "rating"), ("timestamp", "timestamp")):
         values = getattr(interactions, name)
         if values is not None:
-            columns[name] = pa.array(values)
+            columns[column] = pa.array(values)
     return pa.table(columns)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,7 +26,7 @@ FOLDER_VARIABLE = "HASHGNN_DATA"
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Training and test interactions over the same ids.
+    """Training and test interactions over the same ids; every pair weighs 1, as not all methods know weights.
 
     Attributes
     ----------
@@ -40,6 +40,10 @@ class DataSet:
     train: Interactions
     test: Interactions
     source: str
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test"):
+            object.__setattr__(self, name, replace(getattr(self, name), weight=None, weighting=None))
 
     @cached_property
     def fingerprint(self) -> str:
