@@ -239,3 +239,14 @@ def test_interactions_that_are_weighed_otherwise_cannot_be_added() -> None:
     with pytest.raises(ParameterError, match="event 'view' must weigh 1"):
         add_interactions(views, heavier)
     assert add_interactions(plain, views).weight.tolist() == [2]  # type: ignore[union-attr]
+
+
+def test_weights_that_no_float32_holds_are_an_error() -> None:
+    with pytest.raises(
+        DataError, match=r"the weights of a pair must add up to at most 3.40282e\+38, got 6e\+38"
+    ):
+        Interactions.from_arrays([1, 1], [1, 1], weight=[3e38, 3e38])
+    with pytest.raises(
+        DataError, match=r"weights must be at most 1e\+38 with those of their events, got 1.5e\+39"
+    ):
+        Interactions.from_arrays([1], [1], weight=[3e38], event=["a"], event_weights={"a": 5})

@@ -21,6 +21,7 @@ from hashgnn.data.ids import IdMap
 from hashgnn.data.weighting import HalfLife, Moment, Weighting, event_role, requested, weigh
 from hashgnn.errors import DataError, DataWarning, ParameterError, UnknownIdError
 
+_MAX_WEIGHT = float(np.finfo(np.float32).max)
 _DTYPES = {"user_index": np.int32, "item_index": np.int32, "weight": np.float32, "timestamp": np.int64}
 
 
@@ -281,6 +282,11 @@ class Interactions:
             times = None if times is None else times[known]
         n_rows = len(user_index)
         columns = merge(user_index, item_index, len(item_ids), weights, times)
+        if columns[2] is not None and float(columns[2].max()) > _MAX_WEIGHT:
+            raise DataError(
+                f"the weights of a pair must add up to at most {_MAX_WEIGHT:g}, "
+                f"got {float(columns[2].max()):g}"
+            )
         n_merged = n_rows - len(columns[0])
         return cls(user_ids, item_ids, *columns, n_merged=n_merged, weighting=weighting)
 

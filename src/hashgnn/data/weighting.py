@@ -31,7 +31,7 @@ _HALF_LIFE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([smhdw])\s*")
 # Numbers below each bound are of the unit with so many microseconds: seconds, milliseconds, microseconds.
 _UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0))
 _NANOSECOND = 1e-3
-_SMALLEST, _LARGEST = 1e-37, 1e37  # what float32 holds, sums of some included
+_SMALLEST, _LARGEST = 1e-37, 1e38  # what float32 holds
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,11 @@ def weigh(
             raise DataError(f"interactions must not be empty, all {len(kept)} rows are events of weight 0")
         users, items, factors = _some(users, kept), _some(items, kept), factors[kept]
         times = None if times is None else times[kept]
-    numbers = np.clip(factors, _SMALLEST, _LARGEST).astype(np.float32)
+    if float(factors.max()) > _LARGEST:
+        raise DataError(
+            f"weights must be at most {_LARGEST:g} with those of their events, got {float(factors.max()):g}"
+        )
+    numbers = np.maximum(factors, _SMALLEST).astype(np.float32)
     return users, items, numbers, times, wanted
 
 
