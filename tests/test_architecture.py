@@ -25,6 +25,8 @@ LEVELS = {
         "_extras",
         "_printing",
         "_processors",
+        "_addresses",
+        "_cache",
         "_progress",
         "_types",
         "_registry",

@@ -95,8 +95,9 @@ def test_interactions_count_as_ones_unless_weights_are_requested() -> None:
     interactions = SimpleNamespace(csr=sp.csr_matrix(np.array([[5.0, 0], [2, 3]], np.float32)))
     assert BipartiteGraph.from_interactions(interactions).user_item.data.tolist() == [1, 1, 1]
     weighted = BipartiteGraph.from_interactions(interactions, weighted=True)
-    assert weighted.user_strengths.tolist() == [5, 5]
-    assert weighted.item_strengths.tolist() == [7, 3]
+    assert weighted.user_strengths.tolist() == [1.5, 1.5]  # the mean of 5, 2 and 3 counts 1
+    np.testing.assert_allclose(weighted.item_strengths, [2.1, 0.9], rtol=1e-6)
+    assert weighted.is_weighted
     assert weighted.degrees.tolist() == [1, 2, 2, 1]
 
 

@@ -43,7 +43,7 @@ from hashgnn.benchmarking.quality import (
 from hashgnn.codes import BinaryCodes, ItemBias, code_health
 from hashgnn.codes.binarisers import BINARISERS, ProductQuantizer, fit_binariser
 from hashgnn.config import RECIPES, OptimizerConfig, Section, ValidationConfig
-from hashgnn.data import Deletions, IdMap, Interactions, SideFeatures, TableSplit
+from hashgnn.data import Deletions, IdMap, Interactions, SideFeatures, TableSplit, Weighting
 from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
 from hashgnn.evaluation import (
@@ -294,6 +294,7 @@ def objects() -> dict[str, Any]:
         "Interactions": interactions,
         "SideFeatures": _features(),
         "TableSplit": TableSplit(pa.table({"a": [1]}), None, pa.table({"a": [2]}), {"method": "random"}),
+        "Weighting": Weighting({"view": 1, "purchase": 5}, "90d", 1.7e15),
         "FeatureVocabulary": _features().vocabulary,
         "LoadedDataset": LoadedDataset("d", interactions, None, None, pa.table({"a": [1]}), "s", "l"),
         "Answered": Answered(pa.table({"user_id": [1]}), 1),

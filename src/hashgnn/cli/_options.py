@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ import typer
 
 from hashgnn.errors import ParameterError
 
+_EVENTS = "Events and ages"
 _COLUMNS, _SETTINGS, _RUN, _CANDIDATES = "Columns", "Settings", "Run", "Candidates"
 _BATCH = "For all, into a folder"
 
@@ -75,6 +78,45 @@ def integer_list(name: str, text: str) -> list[int]:
     return [int(entry) for entry in entries]
 
 
+def weights_of_events(name: str, text: str) -> dict[str, float]:
+    """Split ``view=1,purchase=5`` into weights by type.
+
+    Examples
+    --------
+    >>> weights_of_events("--event-weights", "view=1,purchase=5")
+    {'view': 1.0, 'purchase': 5.0}
+    """
+    found: dict[str, float] = {}
+    for entry in comma_list(name, text):
+        event, sign, weight = (part.strip() for part in entry.rpartition("="))
+        try:
+            number = float(weight)
+        except ValueError:
+            number = math.nan
+        if not sign or not event or not math.isfinite(number):
+            raise ParameterError(f"{name} must be types and weights like view=1,purchase=5, got {entry!r}")
+        if event in found:
+            raise ParameterError(f"{name} names {event!r} twice; name each type once")
+        found[event] = number
+    return found
+
+
+def byte_size(name: str, text: str) -> int:
+    """Return a size in bytes; kB, MB, GB, TB are powers of 1000, KiB to TiB of 1024.
+
+    Examples
+    --------
+    >>> byte_size("--max-decompressed", "20GB")
+    20000000000
+    """
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:([kmgt])(i?)b|b)?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise ParameterError(f"{name} must be a size like 500MB, 20GB or 1000000, got {text!r}")
+    number, prefix, binary = match.groups()
+    power = " kmgt".index((prefix or " ").lower())
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
 def id_lines(path: Path) -> list[str]:
     """Read a text file with one id per line; empty lines are left out."""
     try:
@@ -114,7 +156,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and er
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A saved model, and how it is searched.
-Model = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a saved model.", show_default=False)]
+Model = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder or address of a saved model.", show_default=False)
+]
 K = Annotated[int, typer.Option("--k", "-k", metavar="N", help="Number of results.")]
 Search = Annotated[
     str, typer.Option("--search", metavar="WAY", help="hamming, biased, asymmetric, hierarchical or float.")
@@ -213,6 +257,71 @@ FileFormat = Annotated[
         metavar="NAME",
         help="parquet, csv, tsv, jsonl, arrow, recbole, movielens or adjacency; default: by the suffix.",
         rich_help_panel=_COLUMNS,
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        metavar="C",
+        help="What stands between the fields of CSV; default: as the header shows.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(
+        "--decimal",
+        metavar=".|,",
+        help="What stands before the fraction of a number in text; default: a point, with ; a comma too.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+MaxDecompressed = Annotated[
+    str | None,
+    typer.Option(
+        "--max-decompressed",
+        metavar="SIZE",
+        help="What a file may become when it is decompressed, as 20GB; default: 1 GiB, or 100 times its size.",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+
+# What an interaction weighs.
+EventColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--event-column",
+        metavar="COLUMN",
+        help="Types of events; default: a column named event, where they have weights.",
+        rich_help_panel=_EVENTS,
+    ),
+]
+EventWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--event-weights",
+        metavar="A=X,B=Y",
+        help="Weight of each type, as view=1,purchase=5; 0 leaves rows out.",
+        rich_help_panel=_EVENTS,
+    ),
+]
+HalfLife = Annotated[
+    str | None,
+    typer.Option(
+        "--half-life",
+        metavar="AGE",
+        help="Age at which an interaction weighs half, as 90d (s, m, h, d, w); default: no age counts.",
+        rich_help_panel=_EVENTS,
+    ),
+]
+ReferenceTime = Annotated[
+    str | None,
+    typer.Option(
+        "--reference-time",
+        metavar="TIME",
+        help="When the age is 0, as 2024-05-01; default: the newest time of the file.",
+        rich_help_panel=_EVENTS,
     ),
 ]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hashgnn.cli._options import comma_list, id_lines
+from hashgnn.cli._options import byte_size, comma_list, id_lines, weights_of_events
 from hashgnn.cli._output import Output
 from hashgnn.errors import ParameterError
 
@@ -25,13 +25,41 @@ def open_model(path: Path, *, index_recall: float | None = None) -> Any:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a file by their role, and its format; ``None`` lets the reader decide."""
+    """The columns of a file by their role, its form, and what events and ages weigh.
+
+    ``None`` lets the reader decide.
+    """
 
     user: str | None = None
     item: str | None = None
     weight: str | None = None
     time: str | None = None
     file_format: str | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    max_decompressed: str | None = None
+    event: str | None = None
+    event_weights: str | None = None
+    half_life: str | None = None
+    reference_time: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return them as the arguments of :func:`hashgnn.data.read_interactions`."""
+        weights, size = self.event_weights, self.max_decompressed
+        return {
+            "format": self.file_format,
+            "delimiter": self.delimiter,
+            "decimal": self.decimal,
+            "max_decompressed": None if size is None else byte_size("--max-decompressed", size),
+            "user": self.user,
+            "item": self.item,
+            "weight": self.weight,
+            "timestamp": self.time,
+            "event_column": self.event,
+            "event_weights": None if weights is None else weights_of_events("--event-weights", weights),
+            "half_life": self.half_life,
+            "reference_time": self.reference_time,
+        }
 
 
 def read_interactions(
@@ -41,6 +69,7 @@ def read_interactions(
     *,
     known: tuple[Any, Any] | None = None,
     on_unknown: str = "skip",
+    weighting: Any = None,
 ) -> Any:
     """Return the :class:`~hashgnn.data.Interactions` of a file.
 
@@ -53,21 +82,15 @@ def read_interactions(
         Ids of users and of items that the rows are aligned to.
     on_unknown : {"skip", "add"}, default="skip"
         Whether rows of other users and items are left out, and counted in a warning, or add their ids.
+    weighting : Weighting or None
+        That of a model.
     """
     from hashgnn.data import read_interactions as read
 
     aligned: dict[str, Any] = {}
     if known is not None:
         aligned = {"user_ids": known[0], "item_ids": known[1], "on_unknown": on_unknown}
-    interactions = read(
-        path,
-        format=columns.file_format,
-        user=columns.user,
-        item=columns.item,
-        weight=columns.weight,
-        timestamp=columns.time,
-        **aligned,
-    )
+    interactions = read(path, **columns.arguments(), weighting=weighting, **aligned)
     n_users, n_items = (len(set(index)) for index in (interactions.user_index, interactions.item_index))
     merged = f", {interactions.n_merged:,} repeated rows merged" if interactions.n_merged else ""
     out.note(f"{path}: {len(interactions):,} interactions of {n_users:,} users and {n_items:,} items{merged}")
@@ -141,6 +164,14 @@ def id_list(option: str, text: str, known: Any) -> list[str]:
 def known_ids(model: Any) -> tuple[Any, Any]:
     """Return the ids of a model's users and of its items."""
     return model.state_.users.ids, model.state_.items.ids
+
+
+def known_events(model: Any) -> Any:
+    """Return what a model's events weigh, without ages; ``None`` where it knows none."""
+    from hashgnn.data import Weighting
+
+    known = model.weighting
+    return None if known is None or not known.event_weights else Weighting(known.event_weights)
 
 
 def typed_ids(side: SideName, texts: Sequence[str], known: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hashgnn._addresses import address_of
 from hashgnn._files import check_writable
 from hashgnn._locks import check_free, held
 from hashgnn.cli._output import Output
@@ -34,12 +35,25 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         """``.DIR.checkpoint`` next to DIR; removed when DIR is complete."""
-        return self.model.parent / f".{self.model.name}.checkpoint"
+        return self._parent / f".{self.model.name}.checkpoint"
 
     @property
     def log(self) -> Path:
         """``DIR.log.jsonl`` next to DIR; kept."""
-        return self.model.parent / f"{self.model.name}.log.jsonl"
+        return self._parent / f"{self.model.name}.log.jsonl"
+
+    @property
+    def address(self) -> str | None:
+        """The address that DIR is, if it is none of this machine's folders."""
+        return address_of(self.model)
+
+    @property
+    def _parent(self) -> Path:
+        """Where checkpoint and log lie: next to DIR, in the working folder where DIR is an address."""
+        return self.model.parent if self.address is None else Path()
+
+    def __str__(self) -> str:
+        return self.address or str(self.model)
 
     def check(self, *, overwrite: bool, resume: bool) -> None:
         """Raise before any work if the model could not be written at the end.
@@ -58,23 +72,29 @@ class RunFolder:
 
     def check_content(self, *, overwrite: bool, resume: bool) -> None:
         """Do what :meth:`check` does, in the process that holds DIR."""
+        from hashgnn.state.at_address import check_address, exists_at
+
         unfinished = self.checkpoint.exists()
-        taken = self.model.exists() and not (self.model.is_dir() and not any(self.model.iterdir()))
-        if taken and not (self.model / "manifest.json").is_file():
-            raise ParameterError(f"{self.model}: exists and is not a saved model; choose another folder")
+        if self.address is not None:
+            check_address(self.address, overwrite=True)  # what is no model, or cannot be written at all
+            taken = exists_at(self.address)
+        else:
+            taken = self.model.exists() and not (self.model.is_dir() and not any(self.model.iterdir()))
+            if taken and not (self.model / "manifest.json").is_file():
+                raise ParameterError(f"{self.model}: exists and is not a saved model; choose another folder")
         if taken and resume and not unfinished:
             raise ParameterError(
-                f"{self.model}: holds a finished model and there is nothing to resume; "
+                f"{self}: holds a finished model and there is nothing to resume; "
                 "pass --overwrite to train anew"
             )
         if taken and not overwrite and not resume:
-            raise ParameterError(f"{self.model}: holds a saved model; pass --overwrite to replace it")
+            raise ParameterError(f"{self}: holds a saved model; pass --overwrite to replace it")
         if unfinished and not overwrite and not resume:
             raise ParameterError(
                 f"{self.checkpoint}: an unfinished run is here; pass --resume to go on with it or "
                 "--overwrite to start anew"
             )
-        check_writable(self.model)
+        check_writable(self.log)
 
     def held(self) -> AbstractContextManager[None]:
         """Return a context in which no other process trains to DIR."""
@@ -141,7 +161,7 @@ def train_and_save(
 def _report(out: Output, folder: RunFolder, model: Any) -> None:
     state = model.state_
     document = {
-        "path": folder.model,
+        "path": str(folder),
         "log": folder.log,
         "n_users": state.n_users,
         "n_items": state.n_items,
@@ -158,10 +178,10 @@ def _report(out: Output, folder: RunFolder, model: Any) -> None:
         out.document(document)
         return
     out.note(
-        f"{folder.model}: saved after {document['epochs']} epochs and {document['seconds']:.1f} seconds; "
+        f"{folder}: saved after {document['epochs']} epochs and {document['seconds']:.1f} seconds; "
         f"{state.n_users:,} users and {state.n_items:,} items, codes of {state.n_bits} bits"
     )
     from hashgnn.data._id_kinds import printed
 
     first = shlex.quote(printed(state.users.ids.ids[:1].tolist()[0]))
-    out.note(f"next: hashgnn recommend {folder.model} --users {first}")
+    out.note(f"next: hashgnn recommend {folder} --users {first}")

@@ -11,10 +11,17 @@ import typer
 from hashgnn._files import check_writable
 from hashgnn.cli._options import (
     Debug,
+    Decimal,
+    Delimiter,
+    EventColumn,
+    EventWeights,
     FileFormat,
+    HalfLife,
     ItemColumn,
     Json,
+    MaxDecompressed,
     Quiet,
+    ReferenceTime,
     TimeColumn,
     UserColumn,
     WeightColumn,
@@ -126,6 +133,13 @@ def stats(
     weight: WeightColumn = None,
     time: TimeColumn = None,
     file_format: FileFormat = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    max_decompressed: MaxDecompressed = None,
+    event_column: EventColumn = None,
+    event_weights: EventWeights = None,
+    half_life: HalfLife = None,
+    reference_time: ReferenceTime = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -136,8 +150,22 @@ def stats(
       hashgnn data stats events.csv --user customer --item product
     """
     out = Output(as_json, quiet)
+    columns = Columns(
+        user,
+        item,
+        weight,
+        time,
+        file_format,
+        delimiter,
+        decimal,
+        max_decompressed,
+        event_column,
+        event_weights,
+        half_life,
+        reference_time,
+    )
     with out.warnings_as_notes():
-        interactions = read_interactions(file, Columns(user, item, weight, time, file_format), out)
+        interactions = read_interactions(file, columns, out)
     figures = interactions.statistics()
     if as_json:
         out.document(figures)
@@ -153,10 +181,11 @@ def _table(interactions: Any) -> Any:
         "user_id": pa.array(interactions.user_ids.ids[interactions.user_index]),
         "item_id": pa.array(interactions.item_ids.ids[interactions.item_index]),
     }
-    for name in ("weight", "timestamp"):
+    # Named so that training takes a rating as a weight only where --weight rating says so.
+    for name, column in (("weight", "rating"), ("timestamp", "timestamp")):
         values = getattr(interactions, name)
         if values is not None:
-            columns[name] = pa.array(values)
+            columns[column] = pa.array(values)
     return pa.table(columns)
 
 

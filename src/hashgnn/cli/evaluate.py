@@ -10,10 +10,15 @@ import typer
 from hashgnn.cli._assessment import AssessmentFiles, check_report, run_assessment
 from hashgnn.cli._options import (
     Debug,
+    Decimal,
+    Delimiter,
+    EventColumn,
+    EventWeights,
     FileFormat,
     IndexRecall,
     ItemColumn,
     Json,
+    MaxDecompressed,
     Model,
     Oversampling,
     Quiet,
@@ -21,7 +26,7 @@ from hashgnn.cli._options import (
     comma_list,
 )
 from hashgnn.cli._output import Output
-from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions
+from hashgnn.cli._reading import Columns, known_events, known_ids, open_model, read_interactions
 from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
@@ -40,6 +45,11 @@ def evaluate(
     user: UserColumn = None,
     item: ItemColumn = None,
     file_format: FileFormat = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    max_decompressed: MaxDecompressed = None,
+    event_column: EventColumn = None,
+    event_weights: EventWeights = None,
     k: Annotated[str, typer.Option("--k", "-k", metavar="N,N", help="Cuts.")] = "20,50",
     metrics: Annotated[
         str | None,
@@ -112,9 +122,10 @@ def evaluate(
     """Rank every item for every user with held-out interactions, and measure each search way.
 
     What a user had in training is masked. Rows of users and items that the model does not know are left out
-    and counted. The ranking is exact and ties go to the item that comes first, unless --served is given.
-    JSON output also has the mean over all orders of the ties. Any option of baselines, segments and the
-    report adds the metrics beyond accuracy and the segments.
+    and counted. Where FILE has types of events, those that training left out, with a weight of 0, are left out
+    here too; other weights do not count. The ranking is exact and ties go to the item that comes first, unless
+    --served is given. JSON output also has the mean over all orders of the ties. Any option of baselines, segments
+    and the report adds the metrics beyond accuracy and the segments.
 
     Examples:
       hashgnn evaluate models/v1 --test held_out.parquet
@@ -144,12 +155,23 @@ def evaluate(
     parse_metrics(wanted, n_items=loaded.state_.n_items)
     for way in ways or ():
         check_choice("search", way, loaded.search_ways)
-    columns = Columns(user, item, file_format=file_format)
+    columns = Columns(
+        user=user,
+        item=item,
+        file_format=file_format,
+        delimiter=delimiter,
+        decimal=decimal,
+        max_decompressed=max_decompressed,
+        event=event_column,
+        event_weights=event_weights,
+    )
     with out.warnings_as_notes(), stop_explained(out, lambda: _STOPPED):
-        held_out = read_interactions(test, columns, out, known=known_ids(loaded))
+        events = known_events(loaded)
+        held_out = read_interactions(test, columns, out, known=known_ids(loaded), weighting=events)
         masked: Any = loaded.state_.seen
         if train is not None:
-            masked = read_interactions(train, columns, out, known=known_ids(loaded)).csr
+            trained = read_interactions(train, columns, out, known=known_ids(loaded), weighting=events)
+            masked = trained.csr
         if assessed:
             run_assessment(
                 loaded,

@@ -12,13 +12,20 @@ from hashgnn._extras import check_extra
 from hashgnn.cli._options import (
     Bits,
     Debug,
+    Decimal,
+    Delimiter,
     Device,
+    EventColumn,
+    EventWeights,
     FileFormat,
+    HalfLife,
     ItemColumn,
     Json,
+    MaxDecompressed,
     Overwrite,
     Quiet,
     Recipe,
+    ReferenceTime,
     Resume,
     Seed,
     Settings,
@@ -50,6 +57,13 @@ def fit(
     weight: WeightColumn = None,
     time: TimeColumn = None,
     file_format: FileFormat = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    max_decompressed: MaxDecompressed = None,
+    event_column: EventColumn = None,
+    event_weights: EventWeights = None,
+    half_life: HalfLife = None,
+    reference_time: ReferenceTime = None,
     valid: Valid = None,
     user_features: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Table of users.", rich_help_panel=_FEATURES)
@@ -116,7 +130,20 @@ def fit(
     folder = RunFolder(output)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="fit")
-    columns = Columns(user, item, weight, time, file_format)
+    columns = Columns(
+        user,
+        item,
+        weight,
+        time,
+        file_format,
+        delimiter,
+        decimal,
+        max_decompressed,
+        event_column,
+        event_weights,
+        half_life,
+        reference_time,
+    )
     with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = _new_model(recipe, settings, bits, epochs, index_recall)
         interactions = read_interactions(train, columns, out)

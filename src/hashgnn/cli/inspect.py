@@ -21,11 +21,13 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
       hashgnn inspect models/v1 --json
     """
     from hashgnn.codes.health import code_health
+    from hashgnn.state import local_folder
     from hashgnn.state.artifact import open_artifact
 
     out = Output(as_json, quiet)
-    artifact = open_artifact(model)  # compares the checksums, which loading does not
-    loaded = open_model(model)
+    folder = local_folder(model)
+    artifact = open_artifact(folder)  # compares the checksums, which loading does not
+    loaded = open_model(folder)
     state = loaded.state_
     health = {
         "user_codes": code_health(state.users.codes).summary(),
@@ -42,6 +44,7 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
         "search_ways": list(loaded.search_ways),
         "bytes_per_item": {way: loaded.bytes_per_item(way) for way in loaded.search_ways},
         "config": state.config.to_dict(),
+        "weighting": None if state.weighting is None else state.weighting.to_dict(),
         "data_statistics": dict(state.data_statistics),
         "metrics": dict(state.metrics),
         "training": dict(state.training),

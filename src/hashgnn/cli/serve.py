@@ -20,7 +20,8 @@ def serve(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Folder of a saved model, or of versions with a link `current` to one.",
+            help="Folder of a saved model, or of versions with a link `current` to one; or the address of a model, "
+            "which is copied to the cache once, at the start.",
             show_default=False,
         ),
     ],
@@ -145,13 +146,14 @@ def serve(
     from hashgnn.serving.process.supervisor import Supervisor
     from hashgnn.serving.process.worker_main import serve
     from hashgnn.serving.wire.validation import sentence_of
+    from hashgnn.state import local_folder
 
     if workers < 1:
         raise ParameterError(f"--workers must be at least 1, got {workers}")
     try:
         settings = ServiceSettings(
-            model=model,
-            next_model=next_model,
+            model=local_folder(model),
+            next_model=None if next_model is None else local_folder(next_model),
             next_share=next_share,
             items=items,
             item_id=item_id,

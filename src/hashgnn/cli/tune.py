@@ -12,14 +12,23 @@ from hashgnn._files import check_writable_file
 from hashgnn.cli._options import (
     Bits,
     Debug,
+    Decimal,
+    Delimiter,
     Device,
+    EventColumn,
+    EventWeights,
     FileFormat,
+    HalfLife,
     ItemColumn,
     Json,
+    MaxDecompressed,
     Quiet,
+    ReferenceTime,
     Seed,
     Settings,
+    TimeColumn,
     UserColumn,
+    WeightColumn,
     chosen_settings,
 )
 from hashgnn.cli._output import Output
@@ -52,7 +61,16 @@ def tune(
     ] = 30.0,
     user: UserColumn = None,
     item: ItemColumn = None,
+    weight: WeightColumn = None,
+    time: TimeColumn = None,
     file_format: FileFormat = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    max_decompressed: MaxDecompressed = None,
+    event_column: EventColumn = None,
+    event_weights: EventWeights = None,
+    half_life: HalfLife = None,
+    reference_time: ReferenceTime = None,
     valid: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Held-out interactions; default: a tenth of TRAIN."),
@@ -124,7 +142,20 @@ def tune(
     check_extra("torch", extra="train", purpose="tuning")
     base = load_recipe(recipe, **chosen_settings(settings, bits=("n_bits", bits)))
     varied = load_space(space, base)
-    columns = Columns(user, item, file_format=file_format)
+    columns = Columns(
+        user,
+        item,
+        weight,
+        time,
+        file_format,
+        delimiter,
+        decimal,
+        max_decompressed,
+        event_column,
+        event_weights,
+        half_life,
+        reference_time,
+    )
     with out.warnings_as_notes(), stop_explained(out, lambda: _kept(output)):
         interactions = read_interactions(train, columns, out)
         held = (

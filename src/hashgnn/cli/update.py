@@ -10,15 +10,23 @@ from typing import Annotated, Any
 
 import typer
 
+from hashgnn._addresses import address_of
 from hashgnn._extras import check_extra
 from hashgnn.cli._options import (
     Debug,
+    Decimal,
+    Delimiter,
     Device,
+    EventColumn,
+    EventWeights,
     FileFormat,
+    HalfLife,
     ItemColumn,
     Json,
+    MaxDecompressed,
     Overwrite,
     Quiet,
+    ReferenceTime,
     Resume,
     Seed,
     TimeColumn,
@@ -55,6 +63,13 @@ def update(
     weight: WeightColumn = None,
     time: TimeColumn = None,
     file_format: FileFormat = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    max_decompressed: MaxDecompressed = None,
+    event_column: EventColumn = None,
+    event_weights: EventWeights = None,
+    half_life: HalfLife = None,
+    reference_time: ReferenceTime = None,
     valid: Annotated[
         Path | None,
         typer.Option(
@@ -82,7 +97,9 @@ def update(
 
     OLD stays as it is, and its settings are kept. New users and items are added. A file that was exported
     from a service's store is refused if OLD was already trained on a part of it. What users have deleted in
-    that store is left out of OLD's own training data.
+    that store is left out of OLD's own training data. Events and ages weigh as they did in OLD: types have
+    OLD's weights, to which --event-weights may add new types, and OLD's half-life counts on, so that its own
+    interactions grow older.
 
     Examples:
       hashgnn update models/v1 new.parquet
@@ -93,13 +110,33 @@ def update(
     folder = RunFolder(next_version(old) if output is None else output)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="update")
-    columns = Columns(user, item, weight, time, file_format)
+    columns = Columns(
+        user,
+        item,
+        weight,
+        time,
+        file_format,
+        delimiter,
+        decimal,
+        max_decompressed,
+        event_column,
+        event_weights,
+        half_life,
+        reference_time,
+    )
     with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = open_model(old)
         known = known_ids(model)
         lineage = taken_exports(new, old, model.state_.training, out)
         deleted = deletions_of(new, model.state_.training, out)
-        read = partial(read_interactions, columns=columns, out=out, known=known, on_unknown="add")
+        read = partial(
+            read_interactions,
+            columns=columns,
+            out=out,
+            known=known,
+            on_unknown="add",
+            weighting=model.weighting,
+        )
         update_model = partial(
             model.update,
             epochs=epochs,
@@ -125,13 +162,16 @@ def next_version(model: Path) -> Path:
 
     A link is followed, so that ``current`` gives the name after the version that it points to.
     """
+    from hashgnn.state.at_address import exists_at
+
     model = model.resolve() if model.is_symlink() else model
     match = re.fullmatch(r"(.*?)(\d+)", model.name)
     stem, number = (match[1], int(match[2])) if match else (f"{model.name}-", 1)
     while True:
         number += 1
         candidate = model.with_name(f"{stem}{number}")
-        if not candidate.exists():
+        address = address_of(candidate)
+        if not (candidate.exists() if address is None else exists_at(address)):
             return candidate
 
 

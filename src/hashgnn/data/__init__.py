@@ -10,6 +10,7 @@ from hashgnn.data.interactions import Interactions, InteractionsLike, as_interac
 from hashgnn.data.readers import read_interactions, read_table
 from hashgnn.data.split_folder import write_split
 from hashgnn.data.table_split import TableSplit, split_table
+from hashgnn.data.weighting import Weighting
 
 __all__ = [
     "Deletions",
@@ -19,6 +20,7 @@ __all__ = [
     "InteractionsLike",
     "SideFeatures",
     "TableSplit",
+    "Weighting",
     "add_interactions",
     "as_interactions",
     "checkerboard",

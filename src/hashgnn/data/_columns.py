@@ -26,6 +26,7 @@ ALIASES = {
     "item": ("item_id", "item", "itemId", "movieId"),
     "weight": ("weight",),
     "timestamp": ("timestamp", "time"),
+    "event": ("event",),
 }
 
 
@@ -84,7 +85,7 @@ def _arrow_table(frame: Any) -> pa.Table:
 
 
 def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | None]:
-    """Return the column of each role; weights and timestamps may have none.
+    """Return the column of each role; weights, timestamps and events may have none.
 
     Raises
     ------
@@ -96,8 +97,8 @@ def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | No
             raise DataError(f"{role} must be the name of a column, got {name!r:.80}")
     found: dict[str, str | None] = {}
     for role, name in requested.items():
-        # A weight or time that nobody named gives way to whoever named its column.
-        taken = requested.values() if role in ("weight", "timestamp") else ()
+        # A weight, time or event that nobody named gives way to whoever named its column.
+        taken = () if role in ("user", "item") else requested.values()
         usual = next((alias for alias in ALIASES[role] if alias in names and alias not in taken), None)
         if (name is not None and name not in names) or (
             usual is None and role in ("user", "item") and not name
@@ -113,7 +114,8 @@ def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | No
 def missing(names: Sequence[str], name: str, role: str) -> DataError:
     """Return the error of a column that is not there: which there are, and how to name one."""
     return DataError(
-        f"column {name!r} is missing, found {quote_some(names, 12) or 'none'}; name the column with {role}="
+        f"column {name!r} is missing, found {quote_some(names, 12) or 'none'}; name the column with "
+        f"{'event_column' if role == 'event' else role}="
     )
 
 
@@ -206,6 +208,26 @@ def n_empty(series: nw.Series[Any]) -> int:
     values = _plain_kind(_arrow(series, series.name))
     missing = _times.trimmed(values).is_null() if _is_text(values.type) else values.is_null(nan_is_null=True)
     return int(pc.sum(missing).as_py() or 0)
+
+
+def text_column(series: nw.Series[Any], name: str) -> Column:
+    """Return a column as Arrow has it, for words such as types of events."""
+    try:
+        return series.to_arrow()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        raise DataError(f"{name} must be text, got a column of mixed types") from None
+
+
+def text_values(values: Any, name: str) -> Column:
+    """Return words of an array or sequence as :func:`text_column` does those of a frame."""
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    try:
+        return pa.array(values.tolist() if isinstance(values, np.ndarray) else list(values), from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeEncodeError):
+        raise DataError(f"{name} must be text, got mixed types") from None
 
 
 def timestamp_column(series: nw.Series[Any], name: str) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from hashgnn.data._k_core import k_core
 from hashgnn.data._merging import merge
 from hashgnn.data._statistics import describe
 from hashgnn.data.ids import IdMap
+from hashgnn.data.weighting import HalfLife, Moment, Weighting, event_role, requested, weigh
 from hashgnn.errors import DataError, DataWarning, ParameterError
 
 _DTYPES = {"user_index": np.int32, "item_index": np.int32, "weight": np.float32, "timestamp": np.int64}
@@ -38,6 +40,8 @@ class Interactions:
         In the unit it was given in; dates and times become microseconds since 1970.
     n_merged : int
         Rows that were merged into another of the same pair: weights added, the latest time kept.
+    weighting : Weighting or None
+        What made the weights of types of events and of ages; ``None`` where neither counts.
 
     Examples
     --------
@@ -58,6 +62,7 @@ class Interactions:
     weight: Array | None = None
     timestamp: Array | None = None
     n_merged: int = field(default=0, kw_only=True)
+    weighting: Weighting | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         # Rows are checked, merged and sorted by the from_ methods; here they are taken as they are.
@@ -85,6 +90,11 @@ class Interactions:
         item: str | None = None,
         weight: str | None = None,
         timestamp: str | None = None,
+        event_column: str | None = None,
+        event_weights: Mapping[str, float] | None = None,
+        half_life: HalfLife | None = None,
+        reference_time: Moment | None = None,
+        weighting: Weighting | None = None,
         user_ids: IdMap | Ids | None = None,
         item_ids: IdMap | Ids | None = None,
         on_unknown: str = "error",
@@ -102,6 +112,21 @@ class Interactions:
             Columns of weights and times; ``None`` takes ``weight`` and ``timestamp`` or ``time`` where
             they are present. A rating is a weight only where you say so. Times that were not requested and
             are incomplete are left out, with a warning.
+        event_column : str or None, default=None
+            Column of the types of events; ``None`` takes ``event`` where types have weights.
+        event_weights : mapping of str to float, optional
+            Weight of each type, >= 0, as ``{"view": 1, "purchase": 5}``. It is multiplied with the weight of
+            the row, if there is one. 0 leaves rows out. A type without a weight is an error; a row without
+            a type counts as one of weight 1, with a warning.
+        half_life : str, timedelta, float, optional
+            Age at which an interaction weighs half: ``"90d"`` (units s, m, h, d, w) or seconds. It needs
+            times; numbers are seconds, milliseconds, microseconds or nanoseconds since 1970, as the size of
+            the newest shows. No age leaves less than ``2**-20`` of a weight.
+        reference_time : number, date, time or ISO 8601 text, optional
+            When the age is 0; ``None`` is the newest time. What is newer has age 0 too.
+        weighting : Weighting, optional
+            That of a model or of other interactions, to weigh these the same: its events, where there is a
+            column of them, and its half-life.
         user_ids, item_ids : IdMap, list of ids or None, default=None
             Known ids to align to, of a training set for instance.
         on_unknown : {"error", "skip", "add"}, default="error"
@@ -112,11 +137,16 @@ class Interactions:
         ------
         DataError
             If a column is missing, the frame is empty, or a value breaks its rule; the row is named.
+        ParameterError
+            If ``event_weights`` or ``half_life`` breaks its rule, or contradicts ``weighting``.
         UnknownIdError
             If an id is not known and ``on_unknown="error"``.
         """
+        wanted = requested(event_column, event_weights, half_life, reference_time, weighting)
         table = _columns.as_frame(frame)
-        named = _columns.resolve(table.columns, user=user, item=item, weight=weight, timestamp=timestamp)
+        roles = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
+        roles |= event_role(wanted, event_column, event_weights)
+        named = _columns.resolve(table.columns, **roles)
         users, items = (
             _columns.id_column(table[name], name) for name in (named["user"], named["item"]) if name
         )
@@ -124,7 +154,8 @@ class Interactions:
         if (name := named["weight"]) is not None:
             weights = _columns.weight_column(table[name], name)
         if (name := named["timestamp"]) is not None:
-            n_empty = _columns.n_empty(table[name]) if timestamp is None else 0
+            is_needed = timestamp is not None or (wanted is not None and wanted.half_life is not None)
+            n_empty = 0 if is_needed else _columns.n_empty(table[name])
             if n_empty:
                 warnings.warn(
                     f"{name} is empty in {n_empty} of {len(table)} rows; times are left out",
@@ -133,7 +164,10 @@ class Interactions:
                 )
             else:
                 times = _columns.timestamp_column(table[name], name)
-        return cls._from_columns(users, items, weights, times, user_ids, item_ids, on_unknown)
+        event = named.get("event")
+        events = None if event is None else (event, _columns.text_column(table[event], event))
+        weighed = weigh(wanted, users, items, weights, times, events, reference_time)
+        return cls._from_columns(*weighed, user_ids, item_ids, on_unknown)
 
     @classmethod
     def from_arrays(
@@ -143,18 +177,37 @@ class Interactions:
         *,
         weight: Any = None,
         timestamp: Any = None,
+        event: Any = None,
+        event_weights: Mapping[str, float] | None = None,
+        half_life: HalfLife | None = None,
+        reference_time: Moment | None = None,
+        weighting: Weighting | None = None,
         user_ids: IdMap | Ids | None = None,
         item_ids: IdMap | Ids | None = None,
         on_unknown: str = "error",
     ) -> Interactions:
-        """Read parallel sequences of external ids; see :meth:`from_frame` for the rules."""
+        """Read parallel sequences of external ids; see :meth:`from_frame` for the rules.
+
+        ``event`` holds the type of each row's event, which ``event_weights`` or ``weighting`` weighs.
+        """
+        named = None if event is None else "event"
+        wanted = requested(named, event_weights, half_life, reference_time, weighting)
+        if event_weights is not None and event is None:
+            raise DataError("event must be given with event_weights, got none")
         users, items = _columns.id_values(users, "users"), _columns.id_values(items, "items")
-        for name, values in (("items", items), ("weight", weight), ("timestamp", timestamp)):
+        for name, values in (
+            ("items", items),
+            ("weight", weight),
+            ("timestamp", timestamp),
+            ("event", event),
+        ):
             if values is not None and (length := _length(name, values)) != len(users):
                 raise DataError(f"{name} must be as long as users, {len(users)}, got {length}")
         weights = None if weight is None else _columns.weight_values(weight, "weight")
         times = None if timestamp is None else _columns.time_values(timestamp, "timestamp")
-        return cls._from_columns(users, items, weights, times, user_ids, item_ids, on_unknown)
+        events = None if event is None else ("event", _columns.text_values(event, "event"))
+        weighed = weigh(wanted, users, items, weights, times, events, reference_time)
+        return cls._from_columns(*weighed, user_ids, item_ids, on_unknown)
 
     @classmethod
     def from_csr(
@@ -204,6 +257,7 @@ class Interactions:
         items: Any,
         weights: Array | None,
         times: Array | None,
+        weighting: Weighting | None,
         user_ids: IdMap | Ids | None,
         item_ids: IdMap | Ids | None,
         on_unknown: str,
@@ -229,7 +283,7 @@ class Interactions:
             times = None if times is None else times[known]
         n_rows = len(user_index)
         columns = merge(user_index, item_index, len(item_map), weights, times)
-        return cls(user_map, item_map, *columns, n_merged=n_rows - len(columns[0]))
+        return cls(user_map, item_map, *columns, n_merged=n_rows - len(columns[0]), weighting=weighting)
 
     @property
     def n_users(self) -> int:
@@ -270,6 +324,7 @@ class Interactions:
             self.item_index[mask],
             None if self.weight is None else self.weight[mask],
             None if self.timestamp is None else self.timestamp[mask],
+            weighting=self.weighting,
         )
 
     def k_core(self, user_k: int, item_k: int | None = None) -> Interactions:
@@ -307,6 +362,7 @@ class Interactions:
             self.weight,
             self.timestamp,
             n_merged=self.n_merged,
+            weighting=self.weighting,
         )
 
     def statistics(self) -> dict[str, Any]:
@@ -345,7 +401,9 @@ def _indexed(values: Any, known: IdMap | Ids | None, on_unknown: str, noun: str)
 InteractionsLike: TypeAlias = Interactions | Frame | ArrowStream | sp.csr_matrix
 
 
-def as_interactions(data: InteractionsLike, like: Interactions | None = None) -> Interactions:
+def as_interactions(
+    data: InteractionsLike, like: Interactions | None = None, *, weighting: Weighting | None = None
+) -> Interactions:
     """Convert the supported inputs to interactions: the object itself, a sparse matrix or a data frame.
 
     Parameters
@@ -353,6 +411,8 @@ def as_interactions(data: InteractionsLike, like: Interactions | None = None) ->
     data : Interactions, data frame, Arrow stream or sparse matrix
     like : Interactions, optional
         Gives the known ids; rows of others are left out, with a warning that counts them.
+    weighting : Weighting, optional
+        Of a data frame, as in :meth:`Interactions.from_frame`; interactions and matrices have their weights.
     """
     if isinstance(data, Interactions):
         return data
@@ -360,4 +420,6 @@ def as_interactions(data: InteractionsLike, like: Interactions | None = None) ->
     if sp.issparse(data):
         return Interactions.from_csr(data, user_ids=user_ids, item_ids=item_ids)
     on_unknown = "error" if like is None else "skip"
-    return Interactions.from_frame(data, user_ids=user_ids, item_ids=item_ids, on_unknown=on_unknown)
+    return Interactions.from_frame(
+        data, weighting=weighting, user_ids=user_ids, item_ids=item_ids, on_unknown=on_unknown
+    )

@@ -82,13 +82,22 @@ class BipartiteGraph:
         interactions : Interactions
             Only the distinct pairs count; their order does not matter.
         weighted : bool, default=False
-            Use the interactions' weights as edge weights; by default every edge weighs 1.
+            Use the interactions' weights as edge weights, scaled to a mean of 1; by default every edge
+            weighs 1. On that scale an interaction of which only the pair is known has the weight 1.
         """
         matrix = interactions.csr
-        if weighted:
-            return cls(matrix)
+        if weighted and len(matrix.data):
+            data = (matrix.data / matrix.data.mean(dtype=np.float64)).astype(np.float32)
+            # A weight that float32 cannot tell from 0 still is an edge.
+            np.maximum(data, np.finfo(np.float32).tiny, out=data)
+            return cls(sp.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape))
         ones = np.ones(len(matrix.indices), np.float32)
         return cls(sp.csr_matrix((ones, matrix.indices, matrix.indptr), shape=matrix.shape))
+
+    @cached_property
+    def is_weighted(self) -> bool:
+        """Whether an edge weighs other than 1."""
+        return bool((self._user_item.data != 1).any())
 
     @property
     def user_item(self) -> sp.csr_matrix:

@@ -14,7 +14,7 @@ from hashgnn._extras import require
 from hashgnn._rng import RngLike, as_seed
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.config import ModelConfig, load_recipe
-from hashgnn.data import Deletions, InteractionsLike, SideFeatures, as_interactions
+from hashgnn.data import Deletions, InteractionsLike, SideFeatures, Weighting, as_interactions
 from hashgnn.data.features import feature_columns
 from hashgnn.data.id_lists import as_list
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
@@ -134,6 +134,7 @@ class HashGNN(BatchVerbs, Recommender):
         ----------
         train : Interactions, data frame or sparse matrix
             A frame has the columns ``user_id`` and ``item_id`` and may have ``weight`` and ``timestamp``.
+            Interactions of more weight count more: see :func:`hashgnn.training.train`.
         valid : the same, optional
             Held-out interactions of the same users, for early stopping; ``None`` cuts
             ``config.validation.share`` from the training data.
@@ -222,8 +223,9 @@ class HashGNN(BatchVerbs, Recommender):
         Parameters
         ----------
         new : Interactions, data frame or sparse matrix, or None
-            As for :meth:`fit`; the row and column numbers of a matrix are its ids. ``None`` is nothing new,
-            where something was deleted.
+            As for :meth:`fit`; the row and column numbers of a matrix are its ids. Events of a frame in
+            a column ``event``, and ages, weigh as they did in training. ``None`` is nothing new, where
+            something was deleted.
         deleted : Deletions, optional
             What of this model's own training data is left out, as :meth:`Deletions.read` finds it in the file
             that a service's store exported. A user without any interaction left is not in the new model. Items
@@ -240,13 +242,14 @@ class HashGNN(BatchVerbs, Recommender):
         DataError
             If the interactions are not usable.
         ParameterError
-            If nothing is new or deleted, their ids are of another type, or this model cannot be trained on: it
-            has side features, or an encoder other than ``history`` and ``mf``.
+            If nothing is new or deleted, their ids are of another type, their events or ages weigh other than
+            in training, or this model cannot be trained on: it has side features, or an encoder other than
+            ``history`` and ``mf``.
         """
         require("torch", extra="train", purpose="update")
         from hashgnn.training import update as run
 
-        interactions = None if new is None else as_interactions(new)
+        interactions = None if new is None else as_interactions(new, weighting=self.weighting)
         state = run(
             self.state_,
             interactions,
@@ -277,6 +280,8 @@ class HashGNN(BatchVerbs, Recommender):
         Parameters
         ----------
         path : str or Path
+            A folder, or an address such as ``s3://bucket/models/v1`` (extra ``cloud``). At an address the files
+            are uploaded aside and the manifest comes last.
         overwrite : bool, default=False
             Replace a saved model at ``path``. A folder that is something else is never replaced.
 
@@ -291,13 +296,21 @@ class HashGNN(BatchVerbs, Recommender):
 
     @classmethod
     def load(
-        cls, path: str | Path, *, mmap: bool = True, verify: bool = False, index_recall: float | None = None
+        cls,
+        path: str | Path,
+        *,
+        mmap: bool = True,
+        verify: bool = False,
+        index_recall: float | None = None,
+        cache_dir: str | Path | None = None,
     ) -> Self:
         """Open a saved model; torch is not needed.
 
         Parameters
         ----------
         path : str or Path
+            A folder, or an address such as ``s3://bucket/models/v1`` or ``https://…`` (extra ``cloud``), whose
+            files are copied to the cache and compared with their checksums.
         mmap : bool, default=True
             Leave the arrays on disk, shared between processes, until they are used.
         verify : bool, default=False
@@ -308,6 +321,9 @@ class HashGNN(BatchVerbs, Recommender):
             the model was saved with. Another value builds an index when it is first searched; below 1, more
             than half a million items are put into lists, which takes seconds
             (:func:`hashgnn.index.build_index`).
+        cache_dir : str or Path, optional
+            Where a model at an address is copied to; ``None`` takes ``HASHGNN_CACHE``, else the user's cache
+            folder. A model that is there already, by the checksum of its manifest, is not copied again.
 
         Raises
         ------
@@ -316,7 +332,8 @@ class HashGNN(BatchVerbs, Recommender):
         ArtifactError
             If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
         """
-        model = cls.from_state(load_state(path, mmap=mmap, verify=verify), index_recall=index_recall)
+        state = load_state(path, mmap=mmap, verify=verify, cache_dir=cache_dir)
+        model = cls.from_state(state, index_recall=index_recall)
         model._path = Path(path).absolute()
         return model
 
@@ -347,6 +364,14 @@ class HashGNN(BatchVerbs, Recommender):
     def item_ids(self) -> Array:
         """External ids of the items of the training data, in index order, shape (n_items,)."""
         return self.state_.items.ids.ids
+
+    @property
+    def weighting(self) -> Weighting | None:
+        """The weights of events and ages in the training data; ``None`` where neither counted.
+
+        It weighs other interactions the same: ``read_interactions(path, weighting=model.weighting)``.
+        """
+        return self.state_.weighting
 
     @property
     def search_ways(self) -> tuple[str, ...]:

@@ -43,8 +43,9 @@ FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 _KIND = "hashgnn"
 _LIBRARIES = ("numpy", "pyarrow", "safetensors", "scipy", "torch")
+KIND_MARK = f'"kind": "{_KIND}"'.encode()  # in the manifest of any of our folders
 _OWN_KEYS = ("kind", "format_version", "created", "library_versions", "files", "checksum")
-_MAX_MANIFEST = 4 * 1024 * 1024
+MAX_MANIFEST = 4 * 1024 * 1024
 _MAX_FILES = 256
 _PART = 1 << 20  # bytes of a file read at a time
 _SHOWN = 400  # characters of a reader's error that a message repeats
@@ -81,7 +82,7 @@ def _check_time(text: str) -> str:
 _Version = Annotated[str, Field(max_length=100)]
 
 
-class _File(Declared):
+class ListedFile(Declared):
     """Size and checksum of a file in the manifest."""
 
     bytes: Size
@@ -93,7 +94,9 @@ class _Manifest(Declared):
 
     created: Annotated[str, Field(max_length=40), AfterValidator(_check_time)]
     library_versions: Annotated[dict[_Version, _Version], Field(max_length=100)]
-    files: Annotated[dict[Annotated[str, Field(pattern=_PLAIN_NAME)], _File], Field(max_length=_MAX_FILES)]
+    files: Annotated[
+        dict[Annotated[str, Field(pattern=_PLAIN_NAME)], ListedFile], Field(max_length=_MAX_FILES)
+    ]
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,25 @@ def open_artifact(
     return _check(path, _manifest_bytes(path), verify=verify, n_threads=n_threads, go_on=check)
 
 
+def listed_files(name: object, raw: bytes) -> tuple[str, dict[str, ListedFile]]:
+    """Return the checksum of a manifest, and size and checksum of each file that it names.
+
+    Parameters
+    ----------
+    name : Path or str
+        Of the folder, for messages.
+    raw : bytes
+        The manifest.
+
+    Raises
+    ------
+    ArtifactError
+        If it is no manifest of a saved model, is damaged, or is of a later version.
+    """
+    manifest, declared = _parse(name, raw)
+    return manifest["checksum"], declared.files
+
+
 def read_artifact(path: Path, read: Callable[[Artifact], T], *, verify: bool = True) -> T:
     """Open a folder, hand it to ``read`` and return its result, all from one version of the folder.
 
@@ -287,13 +309,13 @@ def _manifest_bytes(path: Path) -> bytes:
     manifest = folder / MANIFEST
     try:
         with open_regular(manifest, follow=False) as file:
-            raw = file.read(_MAX_MANIFEST + 1)
+            raw = file.read(MAX_MANIFEST + 1)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: not a saved hashgnn model, it has no {MANIFEST}") from None
     except OSError as error:
         raise ArtifactError(f"{path}: {MANIFEST} cannot be read, {error.strerror}") from None
-    if len(raw) > _MAX_MANIFEST:
-        raise ArtifactDamagedError(f"{path}: {MANIFEST} is larger than {_MAX_MANIFEST} bytes")
+    if len(raw) > MAX_MANIFEST:
+        raise ArtifactDamagedError(f"{path}: {MANIFEST} is larger than {MAX_MANIFEST} bytes")
     return raw
 
 
@@ -321,7 +343,7 @@ def _check(
     )
 
 
-def _parse(path: Path, raw: bytes) -> tuple[dict[str, Any], _Manifest]:
+def _parse(path: object, raw: bytes) -> tuple[dict[str, Any], _Manifest]:
     """Check the manifest itself: kind, then version, then its own checksum, then its fields."""
     try:
         manifest = read_json(raw)
@@ -352,7 +374,7 @@ def _parse(path: Path, raw: bytes) -> tuple[dict[str, Any], _Manifest]:
 
 
 def _check_file(
-    path: Path, file: Path, entry: _File, *, verify: bool, go_on: Callable[[], None] | None
+    path: Path, file: Path, entry: ListedFile, *, verify: bool, go_on: Callable[[], None] | None
 ) -> None:
     try:
         with open_regular(file, follow=False) as opened:
@@ -388,7 +410,7 @@ def _digest(file: BufferedReader, go_on: Callable[[], None] | None) -> str:
 def _check_replaceable(path: Path, *, overwrite: bool) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    if not (path / MANIFEST).is_file() or f'"kind": "{_KIND}"'.encode() not in _manifest_bytes(path):
+    if not (path / MANIFEST).is_file() or KIND_MARK not in _manifest_bytes(path):
         raise ArtifactError(f"{path}: exists and is not a saved hashgnn model; save to another folder")
     if not overwrite:
         raise ArtifactError(f"{path}: holds a saved model; pass overwrite=True to replace it")

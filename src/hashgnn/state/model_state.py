@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from hashgnn.config import ModelConfig
+from hashgnn.data import Weighting
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in import FoldIn, HashProjection
 from hashgnn.state.side import Side
@@ -34,6 +35,8 @@ class ModelState:
         The hash layer: encoder's output to relaxation.
     index_recall : float, default=1.0
         Share of the exact best items by code that a search shall find.
+    weighting : Weighting or None
+        What the events and ages of the training interactions weigh; ``None`` where neither counted.
     data_statistics, metrics, training : mapping
         JSON values: of the training data, of the validation, of the run.
     created : str
@@ -55,6 +58,7 @@ class ModelState:
     fold_in: FoldIn
     projection: HashProjection
     index_recall: float = 1.0
+    weighting: Weighting | None = None
     data_statistics: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)

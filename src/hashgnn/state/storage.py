@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 from scipy import sparse
 
+from hashgnn._addresses import address_of, path_of
 from hashgnn._declared import Count, Declared, check_fields, read_json
 from hashgnn._files import open_regular
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
-from hashgnn.data import FeatureVocabulary
+from hashgnn.data import FeatureVocabulary, Weighting
+from hashgnn.data.weighting import MAX_EVENT_NAME, MAX_EVENT_WEIGHT, MAX_EVENTS
 from hashgnn.fold_in import HashProjection, build_fold_in, kind_of
 from hashgnn.index import HammingIndex, InvertedFile, load_index
 from hashgnn.state.artifact import Artifact, read_artifact, write_artifact
+from hashgnn.state.at_address import check_address, local_folder, name_of, upload
 from hashgnn.state.id_files import read_ids, read_parquet_ids, write_ids
 from hashgnn.state.indexed_codes import IndexedCodes
 from hashgnn.state.model_state import ModelState
@@ -32,12 +36,21 @@ _EMBEDDINGS = "embeddings.safetensors"
 _FOLD_IN, _PROJECTION = "fold_in.safetensors", "projection.safetensors"
 _USER_FEATURES, _ITEM_FEATURES = "user_features.json", "item_features.json"
 
+_Weight = Annotated[float, Field(ge=0, le=MAX_EVENT_WEIGHT)]
 _ITEM_INDEXES = ("hamming", "inverted-file")  # kinds that a model's items may be in
 
 
 class _FoldIn(Declared):
     kind: Annotated[str, Field(max_length=64)]
     params: Annotated[dict[str, Any], Field(max_length=256)]
+
+
+class _Weighting(Declared):
+    event_weights: Annotated[
+        dict[Annotated[str, Field(max_length=MAX_EVENT_NAME)], _Weight], Field(max_length=MAX_EVENTS)
+    ]
+    half_life: Annotated[float, Field(gt=0, le=1e15)] | None
+    reference_time: Annotated[float, Field(ge=0, le=2**63)] | None
 
 
 class _Document(Declared):
@@ -47,6 +60,7 @@ class _Document(Declared):
     n_users: Count
     n_items: Count
     index_recall: Annotated[float, Field(gt=0, le=1)] = 1.0
+    weighting: _Weighting | None = None
     data_statistics: dict[str, Any]
     metrics: dict[str, Any]
     training: dict[str, Any]
@@ -59,7 +73,7 @@ _ITEM_CODES_1, _BIAS_1 = "item_codes.safetensors", "item_bias.safetensors"
 
 
 def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write a model to a folder, which appears whole or not at all.
+    """Write a model to a folder, which appears whole or not at all, or to an address.
 
     The codes and bias of the items are written as an index, which searches of the loaded model use as it is:
     the one that ``state.items`` holds, or a scan.
@@ -68,6 +82,8 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
     ----------
     state : ModelState
     path : str or Path
+        A folder, or an address such as ``s3://bucket/models/v1`` (extra ``cloud``): there the manifest comes
+        last, see :func:`hashgnn.state.at_address.upload`.
     overwrite : bool, default=False
         Replace a saved model at ``path``; anything else there is never replaced.
 
@@ -81,6 +97,13 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         If writing failed, as on a full disk.
     """
     state.check_finite()
+    address = address_of(path)
+    if address is not None:
+        check_address(address, overwrite=overwrite)  # before anything is written
+        with tempfile.TemporaryDirectory(prefix="hashgnn-") as folder:
+            save_state(state, Path(folder, name_of(address)))
+            upload(Path(folder, name_of(address)), address, overwrite=overwrite)
+        return
     document = {
         "config": state.config.to_dict(),
         "n_users": state.n_users,
@@ -90,8 +113,9 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         "metrics": dict(state.metrics),
         "training": dict(state.training),
         "fold_in": {"kind": kind_of(state.fold_in), "params": state.fold_in.params},
+        **({} if state.weighting is None else {"weighting": state.weighting.to_dict()}),
     }
-    with write_artifact(Path(path), document, created=state.created, overwrite=overwrite) as folder:
+    with write_artifact(path_of(path), document, created=state.created, overwrite=overwrite) as folder:
         write_ids(folder / _USERS, state.users.ids)
         write_ids(folder / _ITEMS, state.items.ids)
         index = state.items.index or HammingIndex(state.items.codes, state.items.bias)
@@ -112,25 +136,35 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
                 (folder / name).write_text(text, encoding="utf-8")
 
 
-def load_state(path: str | Path, *, mmap: bool = True, verify: bool = False) -> ModelState:
+def load_state(
+    path: str | Path,
+    *,
+    mmap: bool = True,
+    verify: bool = False,
+    cache_dir: str | Path | None = None,
+) -> ModelState:
     """Open a saved model.
 
     Parameters
     ----------
     path : str or Path
+        A folder, or an address such as ``s3://bucket/models/v1`` (extra ``cloud``).
     mmap : bool, default=True
         Leave ids, codes, embeddings and seen lists on disk, shared between processes, until they are used.
         The item index is mapped in any case.
     verify : bool, default=False
         Compare the checksum of every file, which reads them all. ``False`` compares the checksum of the
         manifest and the sizes of the files.
+    cache_dir : str or Path, optional
+        Where a model at an address is copied to, see :func:`hashgnn.state.at_address.local_folder`.
 
     Raises
     ------
     ArtifactError
         If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
     """
-    return read_artifact(Path(path), lambda artifact: _read(artifact, mmap=mmap), verify=verify)
+    folder = local_folder(path, cache_dir)
+    return read_artifact(folder, lambda artifact: _read(artifact, mmap=mmap), verify=verify)
 
 
 def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
@@ -180,6 +214,7 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
         fold_in=build_fold_in(document.fold_in.kind, tensors(_FOLD_IN), document.fold_in.params),
         projection=HashProjection(tensors(_PROJECTION)),
         index_recall=document.index_recall,
+        weighting=None if document.weighting is None else Weighting(**document.weighting.model_dump()),
         data_statistics=document.data_statistics,
         metrics=document.metrics,
         training=document.training,

@@ -73,7 +73,8 @@ def _warm_start(
     items = _padded(spectrum.item_vectors, width, rng)
     if not isinstance(config.encoder, History) or config.encoder.normalization != "unit":
         return {"initial": (users, items)}
-    source = items / np.sqrt(np.maximum(graph.item_degrees, 1))[:, None]
+    strengths = np.where(graph.item_strengths > 0, graph.item_strengths, 1)
+    source = items / np.sqrt(strengths)[:, None]
     lengths = np.maximum(np.linalg.norm(items, axis=1, keepdims=True), 1e-8)
     return {
         "initial": (users, (items * (width**0.5 / lengths)).astype(np.float32)),
@@ -90,4 +91,4 @@ def _padded(vectors: Array, width: int, rng: np.random.Generator) -> Array:
 
 def _log_degrees(graph: BipartiteGraph) -> Array:
     """Return a start of the item bias: the log-odds of a draw by popularity, tempered."""
-    return (0.6 * np.log(np.maximum(graph.item_degrees, 1))).astype(np.float32)
+    return (0.6 * np.log(np.maximum(graph.item_strengths, 1))).astype(np.float32)

@@ -66,6 +66,7 @@ def export_state(
             features=item_features,
         ),
         seen=interactions.csr,
+        weighting=interactions.weighting,
         fold_in=build_fold_in(kind, arrays, params),
         projection=projection,
         data_statistics=dict(provenance.data_statistics),

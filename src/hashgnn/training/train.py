@@ -53,7 +53,8 @@ def train(
     Parameters
     ----------
     interactions : Interactions
-        The training data. Its items are the seen items that recommending leaves out.
+        The training data. Its items are the seen items that recommending leaves out. Its weights are those
+        of the edges of the graph, and positives are drawn or weighed in proportion to them.
     config : ModelConfig
     valid : Interactions or None, default=None
         Held-out interactions over the same ids, for early stopping.
@@ -92,7 +93,7 @@ def train(
     ]
     step_floats = floats_of_step(config, interactions.n_users, interactions.n_items)
     with prepared(options, step_floats) as (device, n_threads):
-        graph = BipartiteGraph.from_interactions(fitted)
+        graph = BipartiteGraph.from_interactions(fitted, weighted=True)
         view = graph_view(graph, columns).to(device)
         validator: Validator[HashModel] | None = None
         if valid is not None and len(valid):
@@ -130,7 +131,8 @@ def train(
             tables=model.tables(),
         )
         if fitted is not interactions:
-            view = graph_view(BipartiteGraph.from_interactions(interactions), columns).to(device)
+            graph = BipartiteGraph.from_interactions(interactions, weighted=True)
+            view = graph_view(graph, columns).to(device)
         training = {
             "seconds": run.seconds,
             "epochs": run.epoch,

@@ -20,6 +20,7 @@ from hashgnn.config.encoders import History
 from hashgnn.data import Deletions, Interactions, add_interactions
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import normalised_sum
+from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView
 from hashgnn.nn.encoders._fitted_map import MAP_EXPONENT, fitted_table
 from hashgnn.runs import RunOptions
@@ -49,7 +50,8 @@ def update(
     state : ModelState
         Left as it is.
     new : Interactions or None
-        Its ids may be known or new. Where either has weights, those of a pair are added. ``None`` is nothing
+        Its ids may be known or new. Where either has weights, those of a pair are added. It has the half-life
+        of ``state``, whose own interactions are as much older as the newest ones are later. ``None`` is nothing
         new, where something was deleted.
     deleted : Deletions or None, default=None
         What of the state's own training data is left out; ``new`` is taken as it is.
@@ -74,7 +76,8 @@ def update(
     DataError
         If the interactions are not usable.
     ParameterError
-        If nothing is new or deleted, ids are of another type, or the state cannot be trained on.
+        If nothing is new or deleted, ids are of another type, the events or ages of ``new`` weigh other than
+        those of ``state``, or the state cannot be trained on.
     """
     check_can_update(state)
     before = state
@@ -132,7 +135,12 @@ def known_interactions(state: ModelState) -> Interactions:
     weights = np.asarray(state.seen.data)
     plain = bool((weights == 1).all())
     return Interactions(
-        state.users.ids, state.items.ids, users, state.seen.indices, None if plain else weights
+        state.users.ids,
+        state.items.ids,
+        users,
+        state.seen.indices,
+        None if plain else weights,
+        weighting=state.weighting,
     )
 
 
@@ -153,7 +161,7 @@ def _lineage(parent: ModelState, state: ModelState, merged: Interactions) -> dic
 def _parameters(state: ModelState, merged: Interactions) -> dict[str, Array]:
     """Return the parameters that a fitted state holds, with rows for new users and items."""
     arrays = state.fold_in.arrays
-    history = merged.csr
+    history = BipartiteGraph.from_interactions(merged, weighted=True).user_item
     users = state.fold_in.users(history[:, : state.n_items])
     found: dict[str, Array] = {}
     encoder = state.config.encoder

@@ -91,6 +91,8 @@ class StudyFolder:
         tensors: dict[str, Any] = {}
         for name, part in (("fitted", fitted), ("valid", valid)):
             tensors |= {f"{name}/users": part.user_index, f"{name}/items": part.item_index}
+        if fitted.weight is not None:
+            tensors["fitted/weights"] = fitted.weight
         shape = json.dumps([fitted.n_users, fitted.n_items])
         write_tensors(self.data, tensors, {"shape": shape})
         self.config_of(0).parent.mkdir(exist_ok=True)
@@ -138,9 +140,8 @@ class StudyFolder:
         parts = []
         for name in ("fitted", "valid"):
             users, items = tensors[f"{name}/users"], tensors[f"{name}/items"]
-            parts.append(
-                Interactions.from_csr(sp.csr_matrix((np.ones(len(users)), (users, items)), shape=shape))
-            )
+            weights = tensors.get(f"{name}/weights", np.ones(len(users), np.float32))
+            parts.append(Interactions.from_csr(sp.csr_matrix((weights, (users, items)), shape=shape)))
         fitted, valid = parts
         return fitted, Interactions(fitted.user_ids, fitted.item_ids, valid.user_index, valid.item_index)
 
@@ -166,4 +167,6 @@ def _fingerprint(*parts: Interactions) -> str:
         digest.update(np.array([part.n_users, part.n_items], np.int64).tobytes())
         for index in (part.user_index, part.item_index):
             digest.update(np.ascontiguousarray(index).tobytes())
+        if part.weight is not None:
+            digest.update(part.weight.tobytes())
     return digest.hexdigest()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hashgnn._cache import cache_folder, locked
 from hashgnn.data.datasets import movielens
 from hashgnn.data.datasets._archives import read_member
-from hashgnn.data.datasets._cache import cache_folder, locked
 from hashgnn.data.datasets._checksums import Checksum
 from hashgnn.data.datasets._packages import PackageFile, download_package
 from hashgnn.data.datasets.lightgcn import read_train_and_test

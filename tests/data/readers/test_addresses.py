@@ -41,7 +41,7 @@ def parquet(**columns: Any) -> bytes:
     ("name", "content"),
     [
         ("e.csv", CSV),
-        ("e.csv.gz", gzip.compress(CSV)),
+        ("e.csv.gz", gzip.compress(CSV, mtime=0)),
         ("e.parquet", parquet(user_id=[1, 3], item_id=[2, 4])),
         ("e.jsonl", b'{"user_id": 1, "item_id": 2}\n{"user_id": 3, "item_id": 4}\n'),
     ],

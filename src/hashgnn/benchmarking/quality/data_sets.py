@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,7 +28,7 @@ _SHORT = {"ml-100k": "movielens-100k", "ml-1m": "movielens-1m"}
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Training and test interactions over the same ids.
+    """Training and test interactions over the same ids; every pair weighs 1, as not all methods know weights.
 
     Attributes
     ----------
@@ -42,6 +42,10 @@ class DataSet:
     train: Interactions
     test: Interactions
     source: str
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test"):
+            object.__setattr__(self, name, replace(getattr(self, name), weight=None, weighting=None))
 
     @cached_property
     def fingerprint(self) -> str:

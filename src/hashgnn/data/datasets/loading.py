@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hashgnn._cache import cache_folder, locked
 from hashgnn._checks import check_choice, check_float
-from hashgnn.data.datasets._cache import cache_folder, locked
 from hashgnn.data.datasets._download import RemoteFile, download
 from hashgnn.data.datasets._packages import PackageFile, download_package
 from hashgnn.data.datasets._tables import Tables

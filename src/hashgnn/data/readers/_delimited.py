@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from hashgnn._checks import quote_some
+from hashgnn.data.readers._lines import lines_at_any_end
 from hashgnn.data.readers._location import Location
 from hashgnn.data.readers._source import Source, check_names
 from hashgnn.errors import DataError, ParameterError
@@ -27,23 +28,31 @@ _END = "\0the end"  # a line behind the last one, to see whether it is inside qu
 Rows = Callable[[Location], Iterator[tuple[int, list[str]]]]
 
 
-def open_csv(path: Location, delimiter: str | None = None) -> Source:
+def open_csv(path: Location, delimiter: str | None = None, decimal: str | None = None) -> Source:
     """Open a CSV file with a header line; fields may be in double quotes.
 
     Without a delimiter it is the one of comma, semicolon, tab and bar that splits the header into the most
-    columns; the first of these where two are equal.
+    columns; the first of these where two are equal. ``decimal`` is what stands before the fraction of a
+    number, a point or a comma; with a semicolon it may be either.
     """
     if delimiter is None:
-        counts = [_n_columns(path, mark) for mark in _DELIMITERS]
-        delimiter = _DELIMITERS[counts.index(max(counts))]
+        marks = _DELIMITERS.replace("," if decimal == "," else "", "")
+        counts = [_n_columns(path, mark) for mark in marks]
+        delimiter = marks[counts.index(max(counts))]
     elif len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0 ':
         raise ParameterError(f"delimiter must be one ASCII character other than a quote, got {delimiter!r}")
-    return _open(path, delimiter, partial(_quoted_rows, delimiter=delimiter), quoted=True)
+    if delimiter == decimal:
+        raise ParameterError(
+            f"decimal and delimiter must be different characters, got {delimiter!r} for both"
+        )
+    comma = delimiter == ";" if decimal is None else decimal == ","
+    rows = partial(_quoted_rows, delimiter=delimiter)
+    return _open(path, delimiter, rows, quoted=True, decimal_comma=comma)
 
 
-def open_tsv(path: Location) -> Source:
+def open_tsv(path: Location, decimal: str | None = None) -> Source:
     """Open a tab-separated file with a header line."""
-    return _open(path, "\t", _rows_of_tabs)
+    return _open(path, "\t", _rows_of_tabs, decimal_comma=decimal == ",")
 
 
 def open_recbole(path: Location) -> Source:
@@ -72,12 +81,20 @@ def open_movielens(path: Location) -> Source:
 
 
 def _open(
-    path: Location, delimiter: str, rows: Rows, names: list[str] | None = None, *, quoted: bool = False
+    path: Location,
+    delimiter: str,
+    rows: Rows,
+    names: list[str] | None = None,
+    *,
+    quoted: bool = False,
+    decimal_comma: bool = False,
 ) -> Source:
     header_line, header = _header(path, rows)
     names = header if names is None else names
     check_names(f"{path}, line {header_line}", names)
-    return _source(path, delimiter, rows, names, header_line=header_line, quoted=quoted)
+    return _source(
+        path, delimiter, rows, names, header_line=header_line, quoted=quoted, decimal_comma=decimal_comma
+    )
 
 
 def _header(path: Location, rows: Rows) -> tuple[int, list[str]]:
@@ -102,6 +119,7 @@ def _source(
     header_line: int,
     content: bytes | None = None,
     quoted: bool = False,
+    decimal_comma: bool = False,
 ) -> Source:
     def load(columns: Sequence[str]) -> pa.Table:
         spans_lines, has_blanks = _scan(path, delimiter) if quoted else (False, False)
@@ -131,7 +149,6 @@ def _source(
         numbers = (number for number, _ in rows(path) if number > header_line)
         return next(islice(numbers, row, None))
 
-    decimal_comma = quoted and delimiter == ";"
     return Source(path.name, names, load, line_of, as_text=True, decimal_comma=decimal_comma)
 
 
@@ -217,11 +234,8 @@ def _rows_of_colons(path: Location) -> Iterator[tuple[int, list[str]]]:
 
 def _lines(path: Location) -> Iterator[tuple[int, str]]:
     """Yield number and text of every line."""
-    with path.open() as file:
-        # bytes.splitlines knows the line ends that pyarrow knows: LF, CR LF, and CR alone.
-        pieces = (piece for line in file for piece in line.splitlines())
-        for number, piece in enumerate(pieces, start=1):
-            try:
-                yield number, piece.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError:
-                raise DataError(f"{path}, line {number}: must be UTF-8 text") from None
+    for number, line in lines_at_any_end(path):
+        try:
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"{path}, line {number}: must be UTF-8 text") from None

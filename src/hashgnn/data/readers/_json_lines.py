@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from hashgnn.data._columns import names_of_places
 from hashgnn.data._id_kinds import is_utf_8
+from hashgnn.data.readers._lines import lines_at_feeds
 from hashgnn.data.readers._location import Location
 from hashgnn.data.readers._source import Source, check_names
 from hashgnn.errors import DataError
@@ -20,8 +21,11 @@ _N_HEAD = 1000  # lines whose keys are the columns
 
 def open_source(path: Location) -> Source:
     """Look at the first lines; a key that is absent from a line is empty there."""
-    names = list(dict.fromkeys(key for _, row in islice(_rows(path), _N_HEAD) for key in row))
-    check_names(path.name, names)
+    found: dict[str, None] = {}
+    for _, row in islice(_rows(path), _N_HEAD):
+        found.update(dict.fromkeys(row))
+        check_names(path.name, found.keys())
+    names = list(found)
 
     def load(columns: Sequence[str]) -> pa.Table:
         lists: dict[str, list[Any]] = {name: [] for name in columns}
@@ -41,21 +45,20 @@ def _line_of(path: Location, row: int) -> int:
 
 
 def _rows(path: Location) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open() as file:
-        for number, line in enumerate(file, start=1):
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except UnicodeDecodeError:
-                raise DataError(f"{path}, line {number}: must be UTF-8 text") from None
-            except (ValueError, RecursionError):
-                raise DataError(f"{path}, line {number}: must be one JSON object on one line") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{path}, line {number}: must be a JSON object, got a {type(row).__name__}")
-            yield number, row
+    for number, line in lines_at_feeds(path):
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except UnicodeDecodeError:
+            raise DataError(f"{path}, line {number}: must be UTF-8 text") from None
+        except (ValueError, RecursionError):
+            raise DataError(f"{path}, line {number}: must be one JSON object on one line") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: must be a JSON object, got a {type(row).__name__}")
+        yield number, row
 
 
 def _column(path: Location, name: str, values: list[Any]) -> pa.Array:

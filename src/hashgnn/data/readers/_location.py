@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from hashgnn._addresses import is_address, local_path, restored
 from hashgnn.data.readers import _addresses
 from hashgnn.errors import DataError, HashGNNError
 
@@ -30,6 +31,9 @@ _MAGIC = {
     "bz2": re.compile(rb"BZh[1-9]1AY&SY"),
     "xz": re.compile(rb"\xfd7zXZ\x00"),
 }
+_FREE = 1 << 30  # bytes that any compressed file may become
+_GROWTH = 100  # bytes that each of a compressed file's bytes may become, where that is more
+_BLOCK = 1 << 18
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _PATTERN = re.compile(r"[*?\[]")
 _EMPTY_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -49,12 +53,16 @@ class Location:
         Of a local file.
     partition : dict
         Columns that are written in the names of its folders, as in ``day=2024-05-01``; ``None`` is empty.
+    max_decompressed : int or None
+        Bytes that it may become when it is decompressed or decoded; ``None`` is 1 GiB, or 100 times its
+        size where that is more.
     """
 
     name: str
     open_raw: Callable[[], IO[bytes]]
     path: str | None = None
     partition: dict[str, str | None] = field(default_factory=dict)
+    max_decompressed: int | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -79,13 +87,32 @@ class Location:
             return file
         inner: Any = {"gz": gzip.GzipFile, "bz2": bz2.BZ2File, "xz": lzma.LZMAFile}.get(compression)
         if inner is None:
-            return _Decompressed(pa.CompressedInputStream(file, "zstd"), file)
-        return _Decompressed(inner(fileobj=file) if compression == "gz" else inner(file), file)
+            stream: Any = pa.CompressedInputStream(file, "zstd")
+        else:
+            stream = inner(fileobj=file) if compression == "gz" else inner(file)
+        return _Decompressed(_Bounded(self, stream, file), file)
+
+    def check_growth(self, n_bytes: int, size: int) -> None:
+        """Refuse a file of so many bytes that becomes ``n_bytes`` in memory.
+
+        Raises
+        ------
+        DataError
+            If that is more than ``max_decompressed``.
+        """
+        limit = max(_FREE, _GROWTH * size) if self.max_decompressed is None else self.max_decompressed
+        if n_bytes > limit:
+            raise DataError(
+                f"{self}: becomes more than {limit} bytes when it is decompressed; "
+                "raise max_decompressed if you trust it"
+            )
 
     def read_bytes(self) -> bytes:
         """Return the content, decompressed."""
         with self.open() as file:
-            return file.read()
+            if self.compression is None:
+                return file.read()
+            return b"".join(iter(lambda: file.read(_BLOCK), b""))
 
     def random_access(self) -> Any:
         """Return the content in a form in which Arrow can seek."""
@@ -94,11 +121,32 @@ class Location:
         return pa.memory_map(self.path) if self.path is not None else pa.PythonFile(self.open_raw(), "r")
 
 
-class _Decompressed(io.BufferedReader):
-    """A decompressing stream that closes the file below it too."""
+class _Bounded(io.RawIOBase):
+    """A decompressing stream that ends with an error where it gives more than its file may become."""
 
-    def __init__(self, stream: Any, below: IO[bytes]) -> None:
-        super().__init__(stream)
+    def __init__(self, path: Location, stream: Any, below: IO[bytes]) -> None:
+        self._path, self._stream, self._below, self._count = path, stream, below, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        n = int(self._stream.readinto(buffer))
+        self._count += n
+        self._path.check_growth(self._count, self._below.tell())
+        return n
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+
+class _Decompressed(io.BufferedReader):
+    """A buffered stream that closes the file below it too."""
+
+    def __init__(self, stream: io.RawIOBase, below: IO[bytes]) -> None:
+        super().__init__(stream, _BLOCK)
         self._below = below
 
     def close(self) -> None:
@@ -135,11 +183,11 @@ def locate(source: Any) -> tuple[str, list[Location]]:
         )
     name = os.fspath(source)
     if isinstance(source, Path):
-        name = _addresses.restored(name)
-    if _addresses.is_address(name):
+        name = restored(name)
+    if is_address(name):
         if urlsplit(name).scheme != "file":
             return name, _of_address(name)
-        name = _addresses.local_path(name)
+        name = local_path(name)
     path = Path(name).expanduser()
     with readable(path):
         if _PATTERN.search(str(path)) and not path.exists():

@@ -11,6 +11,7 @@ from hashgnn.data.readers._location import Location
 from hashgnn.data.readers._source import Source, check_names
 from hashgnn.errors import DataError
 
+_BYTES_A_VALUE = 8
 _ERRORS = (pa.ArrowException, OSError, ValueError)
 
 
@@ -19,16 +20,32 @@ def open_source(path: Location) -> Source:
     try:
         file = pq.ParquetFile(path.random_access(), page_checksum_verification=True)
         names = file.schema_arrow.names
+    except DataError:
+        raise  # of the decompression
     except _ERRORS as error:
         raise _damaged(path, "parquet", error) from None
 
     def load(columns: Sequence[str]) -> pa.Table:
         try:
+            _check_size(path, file, set(columns))
             return file.read(columns=list(columns))
         finally:
             file.close()
 
     return _source(path, "parquet", names, load)
+
+
+def _check_size(path: Location, file: pq.ParquetFile, columns: set[str]) -> None:
+    """Refuse a small file that says it holds much; runs and dictionaries can hold any number of rows."""
+    metadata = file.metadata
+    n_bytes = size = 0
+    for group in range(metadata.num_row_groups):
+        for place in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(place)
+            if chunk.path_in_schema.split(".")[0] in columns:
+                n_bytes += max(chunk.total_uncompressed_size, chunk.num_values * _BYTES_A_VALUE)
+                size += chunk.total_compressed_size
+    path.check_growth(n_bytes, size)
 
 
 def open_arrow(path: Location) -> Source:
@@ -40,6 +57,8 @@ def open_arrow(path: Location) -> Source:
         except pa.ArrowInvalid:
             names = pa.ipc.open_stream(path.random_access()).schema.names
             is_stream = True
+    except DataError:
+        raise
     except _ERRORS as error:
         raise _damaged(path, "Arrow IPC", error) from None
 
@@ -61,6 +80,8 @@ def _source(
         try:
             table = read(columns)
             table.validate(full=True)
+        except DataError:
+            raise
         except _ERRORS as error:
             raise _damaged(path, format, error) from None
         return table

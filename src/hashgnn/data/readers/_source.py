@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -55,7 +55,7 @@ class Source:
         return f"{self.name}, line {self.line_of(row)}"
 
 
-def check_names(place: str, names: Sequence[str]) -> None:
+def check_names(place: str, names: Collection[str]) -> None:
     """Refuse the names of columns where one comes twice or there are too many.
 
     Raises

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from hashgnn._checks import check_choice, quote_some
+from hashgnn._checks import check_choice, check_int, quote_some
 from hashgnn.data.readers import _adjacency, _delimited, _json_lines, _parquet
 from hashgnn.data.readers._location import Location, locate, readable
 from hashgnn.data.readers._source import Source, check_names
@@ -45,7 +46,16 @@ _BY_SUFFIX = {
 }
 
 
-def open_source(source: Any, format: str | None, delimiter: str | None = None) -> Source:
+_DECIMAL_FORMATS = ("csv", "tsv")
+
+
+def open_source(
+    source: Any,
+    format: str | None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    max_decompressed: int | None = None,
+) -> Source:
     """Inspect the head of a file, or of each file of a folder or pattern, and return a reader of the rest.
 
     Parameters
@@ -55,6 +65,10 @@ def open_source(source: Any, format: str | None, delimiter: str | None = None) -
         ``None`` decides by the suffix.
     delimiter : str or None
         Of CSV; ``None`` looks at the header.
+    decimal : {".", ","} or None
+        Of CSV and TSV; ``None`` is a point, with semicolons a comma too.
+    max_decompressed : int or None
+        Bytes that a file may become; ``None`` is 1 GiB, or 100 times its size where that is more.
 
     Raises
     ------
@@ -63,18 +77,31 @@ def open_source(source: Any, format: str | None, delimiter: str | None = None) -
     """
     if format is not None:
         check_choice("format", format, FORMATS)
+    if decimal is not None:
+        check_choice("decimal", decimal, (".", ","))
+    if max_decompressed is not None:
+        max_decompressed = check_int("max_decompressed", max_decompressed, minimum=1)
     name, files = locate(source)
     if format is None:
         files, format = _of_one_format(name, files)
     if delimiter is not None and format != "csv":
         raise ParameterError(f"delimiter must be None for the format {format!r}, got {delimiter!r}")
+    if decimal is not None and format not in _DECIMAL_FORMATS:
+        raise ParameterError(f"decimal must be None for the format {format!r}, got {decimal!r}")
+    if max_decompressed is not None:
+        files = [replace(file, max_decompressed=max_decompressed) for file in files]
     sources = []
     for file in files:
         with readable(file):
             with file.open() as opened:
                 if not opened.read(1):
                     raise DataError(f"{file}: the file is empty")
-            found = _READERS[format](file) if delimiter is None else _delimited.open_csv(file, delimiter)
+            if format == "csv":
+                found = _delimited.open_csv(file, delimiter, decimal)
+            elif format == "tsv":
+                found = _delimited.open_tsv(file, decimal)
+            else:
+                found = _READERS[format](file)
         sources.append(_with_partition(found, file.partition) if file.partition else found)
     return sources[0] if len(sources) == 1 else _joined(name, sources)
 

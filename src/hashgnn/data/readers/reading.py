@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import IO, TypeAlias
 
 import pyarrow as pa
@@ -20,6 +20,8 @@ from hashgnn.data.readers import _typing
 from hashgnn.data.readers._location import readable
 from hashgnn.data.readers._source import Source
 from hashgnn.data.readers.formats import open_source
+from hashgnn.data.weighting import HalfLife, Moment, Weighting, event_role
+from hashgnn.data.weighting import requested as requested_weighting
 from hashgnn.errors import DataError, DataWarning, UnknownIdError
 
 Readable: TypeAlias = str | os.PathLike[str] | IO[bytes]
@@ -30,10 +32,17 @@ def read_interactions(
     *,
     format: str | None = None,
     delimiter: str | None = None,
+    decimal: str | None = None,
+    max_decompressed: int | None = None,
     user: str | None = None,
     item: str | None = None,
     weight: str | None = None,
     timestamp: str | None = None,
+    event_column: str | None = None,
+    event_weights: Mapping[str, float] | None = None,
+    half_life: HalfLife | None = None,
+    reference_time: Moment | None = None,
+    weighting: Weighting | None = None,
     user_ids: IdMap | Ids | None = None,
     item_ids: IdMap | Ids | None = None,
     on_unknown: str = "error",
@@ -53,9 +62,17 @@ def read_interactions(
         items on each line, as NGCF and LightGCN write them). ``None`` decides by the suffix.
     delimiter : str or None, default=None
         What stands between the fields of CSV. ``None`` takes the one of comma, semicolon, tab and ``|`` that
-        splits the header into the most columns. With ``;`` numbers may have a decimal comma.
+        splits the header into the most columns.
+    decimal : {".", ","} or None, default=None
+        What stands before the fraction of a number in CSV and TSV. ``None`` is the point, with ``;`` between
+        the fields the comma too.
+    max_decompressed : int or None, default=None
+        Bytes that each file may become when it is decompressed or decoded. ``None`` is 1 GiB, or 100 times
+        the size of the file where that is more.
     user, item, weight, timestamp : str or None, default=None
         Columns; ``None`` as in :meth:`Interactions.from_frame`. Times in text are numbers or ISO 8601.
+    event_column, event_weights, half_life, reference_time, weighting
+        What types of events and ages weigh; see :meth:`Interactions.from_frame`.
     user_ids, item_ids : IdMap, list of ids or None, default=None
         Known ids to align to; they say of what kind the ids in the file are.
     on_unknown : {"error", "skip", "add"}, default="error"
@@ -81,8 +98,10 @@ def read_interactions(
     """
     check_choice("on_unknown", on_unknown, ("error", "skip", "add"))
     known = [ids if ids is None or isinstance(ids, IdMap) else IdMap(ids) for ids in (user_ids, item_ids)]
-    source = open_source(path, format, delimiter)
+    wanted = requested_weighting(event_column, event_weights, half_life, reference_time, weighting)
+    source = open_source(path, format, delimiter, decimal, max_decompressed)
     requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
+    requested |= event_role(wanted, event_column, event_weights)
     try:
         named = _columns.resolve(source.names, **requested)
         table = _load(source, [name for name in dict.fromkeys(named.values()) if name is not None])
@@ -94,6 +113,11 @@ def read_interactions(
             item=named["item"],
             weight=weight,
             timestamp=timestamp,
+            event_column=named.get("event"),
+            event_weights=event_weights,
+            half_life=half_life,
+            reference_time=reference_time,
+            weighting=weighting,
             user_ids=known[0],
             item_ids=known[1],
             on_unknown=on_unknown,
@@ -112,6 +136,8 @@ def read_table(
     *,
     format: str | None = None,
     delimiter: str | None = None,
+    decimal: str | None = None,
+    max_decompressed: int | None = None,
     text: Collection[str] = (),
 ) -> pa.Table:
     """Read a file of side features as an Arrow table.
@@ -122,7 +148,7 @@ def read_table(
     Parameters
     ----------
     path : str, Path or binary file object
-    format, delimiter : str or None, default=None
+    format, delimiter, decimal, max_decompressed
         As in :func:`read_interactions`.
     text : collection of str, default=()
         Columns that stay text, such as ids where the interactions have text.
@@ -132,7 +158,7 @@ def read_table(
     DataError
         If the file is missing, empty, broken, or a line has the wrong number of fields.
     """
-    source = open_source(path, format, delimiter)
+    source = open_source(path, format, delimiter, decimal, max_decompressed)
     table = _load(source, list(source.names))
     return pa.table(
         {
@@ -156,7 +182,7 @@ def _typed(
     source: Source, table: pa.Table, named: dict[str, str | None], known: dict[str, IdMap | None]
 ) -> pa.Table:
     for role, name in named.items():
-        if name is None or not (source.as_text or name in source.partition):
+        if name is None or role == "event" or not (source.as_text or name in source.partition):
             continue
         column, place = table[name], table.column_names.index(name)
         if role in known:

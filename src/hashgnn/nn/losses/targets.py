@@ -30,9 +30,14 @@ class Targets:
 
     @classmethod
     def from_lists(
-        cls, columns: torch.Tensor, lengths: torch.Tensor, *, dtype: torch.dtype = torch.float32
+        cls,
+        columns: torch.Tensor,
+        lengths: torch.Tensor,
+        weights: torch.Tensor | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
     ) -> Targets:
-        """Return rows that are uniform over their list: each of a user's items has weight 1/len.
+        """Return rows that are uniform over their list, or in proportion to weights; each sums to 1.
 
         Parameters
         ----------
@@ -40,6 +45,8 @@ class Targets:
             The lists, one after another.
         lengths : LongTensor of shape (n_rows,)
             Their lengths; they sum to ``n_entries``.
+        weights : Tensor of shape (n_entries,), optional
+            Positive; ``None`` gives each of a row's entries the weight 1/len.
         dtype : torch.dtype, default=torch.float32
             Of the weights.
 
@@ -51,7 +58,11 @@ class Targets:
         rows = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
         if len(rows) != len(columns):
             raise ParameterError(f"lengths must sum to {len(columns)}, got {len(rows)}")
-        return cls(len(lengths), rows, columns, 1.0 / lengths[rows].to(dtype))
+        if weights is None:
+            return cls(len(lengths), rows, columns, 1.0 / lengths[rows].to(dtype))
+        totals = torch.zeros(len(lengths), dtype=torch.float64, device=weights.device)
+        totals.index_add_(0, rows, weights.double())
+        return cls(len(lengths), rows, columns, (weights.double() / totals[rows]).to(dtype))
 
     @classmethod
     def from_ranked(cls, positions: torch.Tensor, weights: torch.Tensor) -> Targets:

@@ -18,6 +18,7 @@ from hashgnn.data import IdMap
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.recommender import FittedModel
+from hashgnn.serving.models.events import known_events
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.json_ids import IdReader
@@ -43,6 +44,10 @@ class Version(Protocol):
     @property
     def items(self) -> IdReader:
         """Finds its items."""
+
+    @property
+    def event_weights(self) -> dict[str, float]:
+        """Types of events that it was trained with, and what each weighs."""
 
     def trained_upto(self, store: str) -> int:
         """Return the number up to which it was trained on a store."""
@@ -129,6 +134,7 @@ class KeptInteractions:
         n_unknown = int((version.items.positions(items) < 0).sum())
         now = time.time()
         timestamps = [now if row.timestamp is None else row.timestamp for row in rows]
+        events = known_events(rows, version.event_weights)
         weights = None
         if any(row.weight is not None for row in rows):
             weights = [1.0 if row.weight is None else row.weight for row in rows]
@@ -143,6 +149,7 @@ class KeptInteractions:
                 version.items.printed(items),
                 timestamps,
                 weights,
+                events,
                 seconds=seconds,
                 key=named,
                 extra={"unknown_items": n_unknown},

@@ -72,6 +72,11 @@ class ModelVersion:
         """When the model was made, seconds since 1970."""
         return datetime.fromisoformat(self.created).timestamp()
 
+    @property
+    def event_weights(self) -> dict[str, float]:
+        """Types of events that the model was trained with, and what each weighs."""
+        return {} if self.state.weighting is None else dict(self.state.weighting.event_weights)
+
     @cached_property
     def users(self) -> IdReader:
         """Finds users by the ids in a request."""
@@ -135,6 +140,7 @@ class ModelVersion:
             },
             "search_ways": list(ways.names),
             "bytes_per_item": {way: ways.bytes_per_item(way) for way in ways.names},
+            "event_weights": self.event_weights,
             "metadata_columns": [] if self.metadata is None else self.metadata.columns,
         }
 

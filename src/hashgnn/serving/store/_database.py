@@ -64,6 +64,7 @@ def open_database(path: Path) -> None:
             if _header(connection) == (0, 0):
                 _create(connection, path)
             _check(connection, path)
+            _add_events(connection)
             _enter_wal(connection)
         finally:
             connection.close()
@@ -174,6 +175,13 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             if connection.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:  # nobody was quicker
                 _execute(connection, _LATER_TABLES)
                 connection.execute(f"PRAGMA user_version={_FORMAT}")
+
+
+def _add_events(connection: sqlite3.Connection) -> None:
+    """Give a store of an earlier version the column of events, which that version passes over."""
+    with transaction(connection):
+        if "event" not in {row[1] for row in connection.execute("PRAGMA table_info(interactions)")}:
+            connection.execute("ALTER TABLE interactions ADD COLUMN event TEXT")
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:

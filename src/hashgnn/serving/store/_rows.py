@@ -10,9 +10,10 @@ import numpy as np
 
 from hashgnn._checks import check_float
 from hashgnn.data._id_kinds import kind_of_one, plain, printed
+from hashgnn.data.weighting import MAX_EVENT_NAME
 from hashgnn.errors import ParameterError
 
-Row = tuple[int | str, int | str, int, float | None]
+Row = tuple[int | str, int | str, int, float | None, str | None]
 
 _NOUNS = {"int": "integers", "str": "text"}
 _LARGEST_ID = 2**63
@@ -20,8 +21,8 @@ _LAST_SECOND = 253_402_300_799  # of the year 9999; what is later was counted in
 _SMALLEST_WEIGHT, _LARGEST_WEIGHT = 1e-37, 1e38  # what float32 holds
 
 
-def as_rows(users: Any, items: Any, timestamps: Any, weights: Any) -> list[Row]:
-    """Return rows of user, item, microseconds since 1970 and weight.
+def as_rows(users: Any, items: Any, timestamps: Any, weights: Any, events: Any = None) -> list[Row]:
+    """Return rows of user, item, microseconds since 1970, weight and type of event.
 
     Raises
     ------
@@ -41,7 +42,12 @@ def as_rows(users: Any, items: Any, timestamps: Any, weights: Any) -> list[Row]:
         values = _as_list("weights", weights)
         _check_length("weights", values, users)
         numbers = [_number("weights", value, _SMALLEST_WEIGHT, _LARGEST_WEIGHT) for value in values]
-    return list(zip(users, items, times, numbers, strict=True))
+    types: list[str | None] = [None] * len(users)
+    if events is not None:
+        values = _as_list("events", events)
+        _check_length("events", values, users)
+        types = [_event(value) for value in values]
+    return list(zip(users, items, times, numbers, types, strict=True))
 
 
 def as_id(name: str, value: Any) -> int | str:
@@ -79,6 +85,16 @@ def check_kind(name: str, kept: str, value: int | str) -> None:
     """Raise :class:`ParameterError` unless an id is of the kind that the store keeps: ``'1'`` is not ``1``."""
     if kind_of(value) != kept:
         raise ParameterError(f"{name} of this store are {_NOUNS[kept]}, got {value!r}")
+
+
+def _event(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_EVENT_NAME:
+        raise ParameterError(
+            f"events must be text of 1 to {MAX_EVENT_NAME} characters or None, got {value!r:.80}"
+        )
+    return str(as_id("events", value))
 
 
 def _ids(name: str, values: Any) -> list[int | str]:

@@ -61,7 +61,9 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
         deletions, last_deletion = _deletions_after(connection, since)
         upto = max(upto or after, last_deletion)
         found = f"FROM interactions WHERE sequence > ? AND {_USABLE}"
-        usable, weighted = connection.execute(f"SELECT count(*), count(weight) {found}", (after,)).fetchone()
+        usable, weighted, with_event = connection.execute(
+            f"SELECT count(*), count(weight), count(event) {found}", (after,)
+        ).fetchone()
         if not usable and not deletions:
             return Export(path, 0, after, upto, 0, count)
         fields = [
@@ -73,6 +75,9 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
         if weighted:
             fields.append(pa.field("weight", pa.float64()))
             columns += ", coalesce(weight, 1.0)"
+        if with_event:
+            fields.append(pa.field("event", pa.string()))
+            columns += ", event"
         metadata = {
             b"hashgnn_store": about["store"].encode(),
             b"hashgnn_after": str(after).encode(),

@@ -95,6 +95,7 @@ class InteractionStore:
         items: Any,
         timestamps: Any = None,
         weights: Any = None,
+        events: Any = None,
         *,
         seconds: float | None = None,
     ) -> int:
@@ -105,7 +106,7 @@ class InteractionStore:
         int
             How many were kept: n.
         """
-        return self.write(users, items, timestamps, weights, seconds=seconds).accepted
+        return self.write(users, items, timestamps, weights, events, seconds=seconds).accepted
 
     def write(
         self,
@@ -113,6 +114,7 @@ class InteractionStore:
         items: Any,
         timestamps: Any = None,
         weights: Any = None,
+        events: Any = None,
         *,
         seconds: float | None = None,
         key: RepeatKey | None = None,
@@ -131,6 +133,8 @@ class InteractionStore:
         timestamps : list of n numbers, optional
             Seconds since 1970, >= 0; ``None`` is now.
         weights : list of n numbers > 0, optional
+        events : list of n str or None, optional
+            Types of events, such as ``"view"``. What they weigh is decided by who trains on them.
         seconds : float, optional
             How long to wait for other writers; then the call gives up. ``None`` is 30 seconds for those of
             other processes, and no limit for those of this one.
@@ -147,7 +151,7 @@ class InteractionStore:
         StorageError
             If they could not be written, as on a full disk.
         """
-        rows = as_rows(users, items, timestamps, weights)
+        rows = as_rows(users, items, timestamps, weights, events)
         if not rows:
             return Receipt(0, self.count, dict(extra or {}))
         batch = _Batch(rows, None if seconds is None else time.monotonic() + seconds, key, dict(extra or {}))
@@ -428,7 +432,8 @@ class InteractionStore:
                 batch.receipt = repeated
                 continue
             writer.executemany(
-                "INSERT INTO interactions (user, item, time, weight) VALUES (?, ?, ?, ?)", batch.rows
+                "INSERT INTO interactions (user, item, time, weight, event) VALUES (?, ?, ?, ?, ?)",
+                batch.rows,
             )
             stored += len(batch.rows)
             batch.receipt = Receipt(len(batch.rows), stored, batch.extra)

@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from hashgnn._types import OnUnknown
 from hashgnn.data._times import seconds_of_text
 from hashgnn.data._whole_ids import as_whole
+from hashgnn.data.weighting import MAX_EVENT_NAME
 
 MAX_K = 1000
 MAX_BATCH = 1024
@@ -311,6 +312,9 @@ class ModelResponse(BaseModel):
     search_ways: list[Search]
     bytes_per_item: dict[str, float]
     metadata_columns: list[str]
+    event_weights: dict[str, float] = Field(
+        description="Types of events that interactions may have, and what each weighs in training."
+    )
     keeps_interactions: bool
 
 
@@ -324,6 +328,9 @@ class Interaction(_Request):
         description="Seconds since 1970, or ISO 8601 text, UTC where it names no zone; the time of arrival by default.",
     )
     weight: Annotated[float, Field(ge=1e-37, le=1e9)] | None = None
+    event: Annotated[StrictStr, Field(min_length=1, max_length=MAX_EVENT_NAME)] | None = Field(
+        None, description="Type of the event, one of event_weights of the model."
+    )
 
 
 class InteractionsRequest(_Request):

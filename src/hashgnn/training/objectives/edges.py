@@ -55,6 +55,9 @@ class EdgeBatch:
 class EdgeObjective:
     """``L = w_reconstruction · L_reconstruction + λ · L_ranking`` over batches of edges.
 
+    An epoch has each edge once. With weights it has as many, drawn in proportion to them: an edge of weight
+    w, where the mean is 1, comes w times, rounded up or down by chance.
+
     With a teacher, a share of the edges lead to an item drawn from the user's list instead. Items of higher
     rank are more likely.
 
@@ -92,8 +95,10 @@ class EdgeObjective:
         return math.ceil(len(self._edge_users) / self._batch_size)
 
     def batches(self, rng: np.random.Generator) -> Iterator[EdgeBatch]:
-        """Yield every edge once, in an order drawn from ``rng``."""
+        """Yield the edges of an epoch, in an order drawn from ``rng``."""
         order = rng.permutation(len(self._edge_users))
+        if self._graph.is_weighted:
+            order = _in_proportion(self._graph.user_item.data, rng)[order]
         for start in range(0, len(order), self._batch_size):
             yield self._batch(order[start : start + self._batch_size], rng)
 
@@ -192,6 +197,14 @@ class EdgeObjective:
         return users, items
 
 
+def _in_proportion(weights: Array, rng: np.random.Generator) -> Array:
+    """Draw as many places as there are weights, each as often as its weight, rounded up or down by chance."""
+    ends = np.cumsum(weights, dtype=np.float64)
+    points = (np.arange(len(weights)) + rng.random()) * (ends[-1] / len(weights))
+    places: Array = np.searchsorted(ends, points, side="right")
+    return np.minimum(places, len(weights) - 1)
+
+
 def _expected_counts(graph: BipartiteGraph, config: Edges) -> tuple[Array, Array]:
     """Return a factor per item and one per user; their product is the expected count of an item in a user's draws.
 
@@ -200,7 +213,8 @@ def _expected_counts(graph: BipartiteGraph, config: Edges) -> tuple[Array, Array
     """
     drawn = config.negatives
     exponent = drawn.exponent if isinstance(drawn, Popularity) else float(drawn.name == "in_batch")
-    weights = np.asarray(graph.item_degrees, np.float64) ** exponent
+    degrees = graph.item_strengths if drawn.name == "in_batch" else graph.item_degrees
+    weights = np.asarray(degrees, np.float64) ** exponent
     seen = sparse.csr_matrix(
         (np.ones(graph.user_item.nnz), graph.user_item.indices, graph.user_item.indptr),
         shape=graph.user_item.shape,

@@ -75,8 +75,8 @@ class ItemSample:
 class UserObjective:
     """Cross-entropy of a user's target distribution against the softmax over all items.
 
-    The target is ``(1 - w) · uniform(observed items) + w · teacher``, the teacher's weights falling with
-    rank. Observed are all items of the user, or those that were left out of the encoder's input history. In
+    The target is ``(1 - w) · observed items + w · teacher``. Observed items have equal shares, or shares in
+    proportion to the weights of their interactions; the teacher's fall with rank. Observed are all items of the user, or those that were left out of the encoder's input history. In
     the second case the items of the input are excluded from the softmax. The loss has two terms with weights
     of their own: of the codes, with scores ``scale · h_u · h_i + bias_i``, and of the embeddings, with scores
     ``float_scale · u_u · u_i``.
@@ -182,20 +182,25 @@ class UserObjective:
         columns = torch.from_numpy(rows.indices.astype(np.int64))
         lengths = torch.from_numpy(np.diff(rows.indptr).astype(np.int64))
         if self._left_out is None:
-            return self._view, self._moved(self._targets(batch, columns, lengths)), None
+            weights = torch.from_numpy(rows.data)
+            return self._view, self._moved(self._targets(batch, columns, lengths, weights)), None
         owner = torch.repeat_interleave(torch.arange(len(batch)), lengths)
         draws = torch.rand(len(columns), generator=generator, device=generator.device).cpu()
         shown = draws >= self._left_out
         count = torch.bincount(owner[shown], minlength=len(batch))
-        weights = torch.from_numpy(rows.data).to(self._view.degrees.dtype)[shown]
+        weights = torch.from_numpy(rows.data).to(self._view.degrees.dtype)
         device = self._items.device
-        view = self._view.with_histories(columns[shown].to(device), weights.to(device), count.to(device))
-        targets = self._targets(batch, columns[~shown], lengths - count)
+        view = self._view.with_histories(
+            columns[shown].to(device), weights[shown].to(device), count.to(device)
+        )
+        targets = self._targets(batch, columns[~shown], lengths - count, weights[~shown])
         return view, self._moved(targets), (owner[shown].to(device), columns[shown].to(device))
 
-    def _targets(self, batch: Array, columns: torch.Tensor, lengths: torch.Tensor) -> Targets:
+    def _targets(
+        self, batch: Array, columns: torch.Tensor, lengths: torch.Tensor, weights: torch.Tensor
+    ) -> Targets:
         """Return the mixture of the observed items, given as lists one after another, and the teacher's."""
-        observed = Targets.from_lists(columns, lengths)
+        observed = Targets.from_lists(columns, lengths, weights if self._graph.is_weighted else None)
         if self._lists is None:
             return observed
         lists = torch.from_numpy(self._lists[batch])

@@ -1,0 +1,88 @@
+"""Addresses such as ``s3://bucket/models/v1``: what is one, and the file system that serves it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from hashgnn._extras import require
+from hashgnn.errors import DataError
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(::|://)")
+_FOLDED = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/([^/].*)")
+
+
+def is_address(name: str) -> bool:
+    """Return whether a name is an address and no path."""
+    return _ADDRESS.match(name) is not None
+
+
+def restored(path: str) -> str:
+    """Return the address that became a path on the way, as ``s3:/bucket/e.csv``; other paths as they are."""
+    match = _FOLDED.match(path)
+    if match is None or Path(path).exists():
+        return path
+    scheme, rest = match.groups()
+    return f"{scheme}://{'/' if scheme == 'file' else ''}{rest}"
+
+
+def address_of(path: str | os.PathLike[str]) -> str | None:
+    """Return the address that a path or text is; ``None`` for a path, one of ``file://`` included."""
+    name = os.fspath(path)
+    name = name if isinstance(path, str) else restored(name)
+    return name if is_address(name) and urlsplit(name).scheme != "file" else None
+
+
+def path_of(path: str | os.PathLike[str]) -> Path:
+    """Return a local path, that of a ``file://`` address included."""
+    name = os.fspath(path)
+    name = name if isinstance(path, str) else restored(name)
+    return Path(local_path(name)) if urlsplit(name).scheme == "file" and is_address(name) else Path(path)
+
+
+def local_path(address: str) -> str:
+    """Return the path that a ``file://`` address names on this machine."""
+    parts = urlsplit(address)
+    if parts.netloc not in ("", "localhost"):
+        raise DataError(f"{address}: a file:// address must name this machine, as file:///folder/events.csv")
+    return unquote(parts.path)
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """Return the file system of an address, and its path there.
+
+    Raises
+    ------
+    DataError
+        If no installed package serves the address.
+    MissingExtraError
+        If fsspec is not installed.
+    """
+    fsspec = require("fsspec", extra="cloud", purpose=f"reading {address}")
+    scheme = address.split("://", 1)[0]
+    try:
+        system, path = fsspec.core.url_to_fs(address)
+    except ImportError:
+        return _arrow_system(address, scheme)
+    except ValueError as error:
+        raise DataError(f"{address}: cannot be read, {str(error).splitlines()[0][:200]}") from None
+    return system, path
+
+
+def _arrow_system(address: str, scheme: str) -> tuple[Any, str]:
+    """Use Arrow's own file system where the package that fsspec wants is not installed."""
+    import pyarrow as pa
+    import pyarrow.fs
+    from fsspec.implementations.arrow import ArrowFSWrapper
+
+    try:
+        system, path = pyarrow.fs.FileSystem.from_uri(address)
+    except (pa.ArrowException, ValueError):
+        raise DataError(
+            f"{address}: no installed package reads {scheme}://; install hashgnn with the extra 'cloud', "
+            "or the package that fsspec names for it"
+        ) from None
+    return ArrowFSWrapper(system), path
