@@ -84,7 +84,7 @@ def _connect(ray: Any, n_workers: int | None, n_threads: int, address: str | Non
     if address is None:
         # One processor more than the workers have, so that Ray's own tasks never wait for them.
         n_cpus = (n_workers or os.cpu_count() or 1) * n_threads + 1
-        options |= {"num_cpus": n_cpus, "include_dashboard": False}
+        options |= {"num_cpus": n_cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     else:
         check_address("Ray", address)
     try:

@@ -103,6 +103,7 @@ def _connect(sql: Any, n_workers: int | None, n_threads: int, address: str | Non
         # The workers of this machine are to find what this interpreter finds.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     check_address("Spark", master)
     builder = (
         sql.SparkSession.builder.master(master)
