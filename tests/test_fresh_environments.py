@@ -257,7 +257,7 @@ def test_from_parquet_to_production_and_to_the_next_version(make: Make, folder: 
     line = "serve models --items titles.parquet --item-id item_id --interactions events.db"
     with serving(environment, folder, line) as address:
         assert post(f"{address}/v1/recommend", {"users": ["u1"], "k": 3})["results"]
-        assert post(f"{address}/v1/interactions", {"user": "new", "item": "i7"})
+        assert post(f"{address}/v1/interactions", {"interactions": [{"user": "new", "item": "i7"}]})
     for line in (
         "interactions export events.db -o new.parquet --model models/current",
         "update models/current new.parquet -o models/v2",
