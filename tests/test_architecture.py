@@ -36,10 +36,11 @@ LEVELS = {
     2: ("graph", "index", "evaluation"),
     3: ("state",),
     4: ("training",),
-    5: ("baselines", "recommender"),
-    6: ("benchmarking", "tuning", "scale", "serving"),
-    7: ("cli",),
-    8: ("testing", "__main__"),
+    5: ("answering", "baselines"),
+    6: ("checking", "recommender"),
+    7: ("benchmarking", "tuning", "serving"),
+    8: ("cli",),
+    9: ("testing", "__main__"),
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 # The compiled kernels belong to the index; nothing else may reach past its contract.

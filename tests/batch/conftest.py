@@ -9,7 +9,7 @@ import pytest
 from tests.batch.jobs import FatalJob
 
 from hashgnn import HashGNN
-from hashgnn.recommender.batch_job import BatchJob
+from hashgnn.answering.batch_job import BatchJob
 from hashgnn.testing.states import random_state
 
 Fatal = Callable[..., FatalJob]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from hashgnn.answering.batch_job import BatchJob
+from hashgnn.answering.batch_request import BatchRequest
 from hashgnn.batch import Answered
-from hashgnn.recommender.batch_job import BatchJob
-from hashgnn.recommender.batch_request import BatchRequest
 
 
 @dataclass(frozen=True)

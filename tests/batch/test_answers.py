@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from hashgnn import HashGNN, Interactions
+from hashgnn.answering import BatchAnswers
 from hashgnn.errors import DataError, ParameterError, UnknownIdError
-from hashgnn.recommender import BatchAnswers
 from hashgnn.testing.states import random_state
 
 Made = Callable[..., pa.Table]
@@ -215,7 +215,7 @@ def test_the_function_in_a_pipeline_of_your_own(model: HashGNN) -> None:
 
 
 def test_a_changed_file_of_histories_is_refused(model: HashGNN, tmp_path: Path) -> None:
-    from hashgnn.recommender.batch_histories import find_histories, read_histories
+    from hashgnn.answering.batch_histories import find_histories, read_histories
 
     folder = write_histories(tmp_path / "histories", rows_of(model, 9), None, 1)
     files = find_histories(folder)

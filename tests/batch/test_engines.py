@@ -13,10 +13,10 @@ import pytest
 from tests.batch.conftest import Fatal, files
 
 from hashgnn import HashGNN
+from hashgnn.answering import BatchAnswers
+from hashgnn.answering.batch_job import BatchJob
 from hashgnn.batch import run_batch
 from hashgnn.errors import DataError, EngineError
-from hashgnn.recommender import BatchAnswers
-from hashgnn.recommender.batch_job import BatchJob
 
 ROOT = Path(__file__).parents[2]
 # Both warn of versions of libraries that are newer than they are, and leave sockets to the end of the process.
@@ -112,7 +112,7 @@ def test_a_run_that_another_engine_began_goes_on(
 def test_an_error_of_the_library_arrives_as_it_is(engine: str, job: BatchJob, tmp_path: Path) -> None:
     import dataclasses
 
-    from hashgnn.recommender.batch_request import HistoryFile
+    from hashgnn.answering.batch_request import HistoryFile
 
     gone = HistoryFile(str(tmp_path / "gone.parquet"), 150, 10)
     broken = BatchJob(dataclasses.replace(job.request, histories=(gone,)), 150)

@@ -16,10 +16,10 @@ import pytest
 from tests.batch.conftest import Fatal, files
 
 from hashgnn import HashGNN
+from hashgnn.answering.batch_job import BatchJob
 from hashgnn.batch import PartWriter, read_manifest, run_batch
 from hashgnn.batch.local import run_local
 from hashgnn.errors import DataError, EngineError, MissingExtraError, ParameterError, ResultWarning
-from hashgnn.recommender.batch_job import BatchJob
 from hashgnn.testing.states import random_state
 
 

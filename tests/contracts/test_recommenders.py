@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn.answering import EncodedEntities
 from hashgnn.data import Interactions
 from hashgnn.ranking import Matches
-from hashgnn.recommender import EncodedEntities, HashGNN, Recommendations, Recommender
+from hashgnn.recommender import HashGNN, Recommendations, Recommender
 from hashgnn.testing.recommender import RecommenderContract, SavedRecommenderContract
 from hashgnn.testing.states import random_state
 

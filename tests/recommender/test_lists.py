@@ -88,7 +88,7 @@ def test_lists_are_saved_and_used_as_they_are(
     listed = HashGNN.from_state(state, index_recall=0.9)
     listed.save(tmp_path / "v1")
     with monkeypatch.context() as patch:
-        patch.setattr("hashgnn.recommender.fitted_model.build_index", None)  # nothing is built
+        patch.setattr("hashgnn.answering.fitted_model.build_index", None)  # nothing is built
         loaded = HashGNN.load(tmp_path / "v1")
         assert (loaded.index_recall, loaded.item_index.n_probe) == (0.9, listed.item_index.n_probe)
         for way in loaded.search_ways:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from hashgnn.answering import SEARCH_WAYS
 from hashgnn.errors import DataError, NotFittedError, ParameterError, ResultWarning, UnknownIdError
-from hashgnn.recommender import SEARCH_WAYS, HashGNN
+from hashgnn.recommender import HashGNN
 from hashgnn.state import ModelState
 from hashgnn.testing.recommender import seen_ids
 from hashgnn.testing.states import random_state

@@ -18,6 +18,8 @@ from pydantic import BaseModel
 from scipy import sparse
 
 from hashgnn import HashGNN, ModelConfig, errors, evaluate
+from hashgnn.answering import BatchAnswers, BatchRequest, FittedModel
+from hashgnn.answering.batch_job import BatchJob
 from hashgnn.baselines import (
     BASELINES,
     EmbeddingBaseline,
@@ -40,6 +42,7 @@ from hashgnn.benchmarking.quality import (
     Row,
     parse_method,
 )
+from hashgnn.checking import CheckLimits, CheckRow, ListPair, ModelCheck, check_model
 from hashgnn.codes import BinaryCodes, ItemBias, code_health
 from hashgnn.codes.binarisers import BINARISERS, ProductQuantizer, fit_binariser
 from hashgnn.config import RECIPES, OptimizerConfig, Section, ValidationConfig
@@ -82,17 +85,6 @@ from hashgnn.index import (
     MultiIndexHashing,
 )
 from hashgnn.ranking import CandidateFilter, IndexLists
-from hashgnn.recommender import (
-    BatchAnswers,
-    BatchRequest,
-    CheckLimits,
-    CheckRow,
-    FittedModel,
-    ListPair,
-    ModelCheck,
-    check_model,
-)
-from hashgnn.recommender.batch_job import BatchJob
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions, RunState
 from hashgnn.serving import ServiceSettings
 from hashgnn.serving.store import Deleted, Export, Receipt, RepeatKey
@@ -123,6 +115,8 @@ ROOMS = (
     "hashgnn.graph.filters",
     "hashgnn.index",
     "hashgnn.ranking",
+    "hashgnn.answering",
+    "hashgnn.checking",
     "hashgnn.recommender",
     "hashgnn.runs",
     "hashgnn.serving",

@@ -6,14 +6,12 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hashgnn._extras import require
 from hashgnn.cli._output import Output
+from hashgnn.cli._reading import SideName
 from hashgnn.errors import DataError, ParameterError
-
-if TYPE_CHECKING:
-    from hashgnn._types import SideName
 
 
 @dataclass(frozen=True)

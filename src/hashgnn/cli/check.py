@@ -94,7 +94,7 @@ def check(
 
       hashgnn check models/v2 --against models/v1 --min-overlap 0.3
     """
-    from hashgnn.recommender import CheckLimits, check_model
+    from hashgnn.checking import CheckLimits, check_model
 
     out = Output(as_json, quiet)
     found = check_model(

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
+from hashgnn.answering.queries import EncodedEntities
 from hashgnn.data import InteractionsLike
 from hashgnn.ranking import Matches
-from hashgnn.recommender.queries import EncodedEntities
 from hashgnn.recommender.recommendations import Recommendations
 
 

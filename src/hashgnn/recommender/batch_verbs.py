@@ -14,16 +14,16 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn._types import ON_UNKNOWN, Ids, OnUnknown, SideName
+from hashgnn.answering.batch_histories import checksum_of, find_histories
+from hashgnn.answering.batch_job import BatchJob
+from hashgnn.answering.batch_request import PART_ROWS, BatchRequest
+from hashgnn.answering.fitted_model import FittedModel
 from hashgnn.batch import BatchResult, run_batch
 from hashgnn.batch.folder import output_path
 from hashgnn.batch.run import EngineOptions
 from hashgnn.data import IdMap
 from hashgnn.data.readers import read_interactions
 from hashgnn.errors import ArtifactError, ParameterError, UnknownIdError
-from hashgnn.recommender.batch_histories import checksum_of, find_histories
-from hashgnn.recommender.batch_job import BatchJob
-from hashgnn.recommender.batch_request import PART_ROWS, BatchRequest
-from hashgnn.recommender.fitted_model import FittedModel
 from hashgnn.state import save_state
 from hashgnn.state.artifact import open_artifact
 
@@ -200,7 +200,7 @@ class BatchVerbs(ABC):
         return self._run_batch(request, output, histories, run)
 
     def batch_request(self, task: str = "recommend", side: SideName = "user", **options: Any) -> BatchRequest:
-        """Return a request for :class:`hashgnn.recommender.BatchAnswers`, in a pipeline of your own.
+        """Return a request for :class:`hashgnn.answering.BatchAnswers`, in a pipeline of your own.
 
         Parameters
         ----------

@@ -13,6 +13,15 @@ from hashgnn._checks import check_float, quote_some
 from hashgnn._extras import require
 from hashgnn._rng import RngLike, as_seed
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
+from hashgnn.answering.fitted_model import FittedModel
+from hashgnn.answering.queries import (
+    EncodedEntities,
+    Queries,
+    choice_of_ids,
+    items_of_interactions,
+    lists_by_user,
+    lists_of_ids,
+)
 from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.data import Deletions, InteractionsLike, SideFeatures, Weighting, as_interactions
 from hashgnn.data.features import feature_columns
@@ -22,15 +31,6 @@ from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.batch_verbs import BatchVerbs
-from hashgnn.recommender.fitted_model import FittedModel
-from hashgnn.recommender.queries import (
-    EncodedEntities,
-    Queries,
-    choice_of_ids,
-    items_of_interactions,
-    lists_by_user,
-    lists_of_ids,
-)
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.runs import Callback, RunOptions
 from hashgnn.state import ModelState, load_state, save_state

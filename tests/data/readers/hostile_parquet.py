@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hashgnn.checking.item_table import ItemTable
 from hashgnn.data import IdMap
 from hashgnn.errors import DataError
-from hashgnn.recommender.item_table import ItemTable
 from hashgnn.serving.models.item_metadata import ItemMetadata
 
 N = 50

@@ -123,7 +123,7 @@ def test_a_small_file_takes_no_large_memory(name: str, tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from hashgnn.data import IdMap\n"
         "from hashgnn.errors import DataError\n"
-        "from hashgnn.recommender.item_table import ItemTable\n"
+        "from hashgnn.checking.item_table import ItemTable\n"
         "ids = IdMap(list(range(100)))\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n"

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hashgnn.checking.item_table import ItemTable
 from hashgnn.data import IdMap, add_interactions, read_interactions
 from hashgnn.recommender import HashGNN
-from hashgnn.recommender.item_table import ItemTable
 from hashgnn.serving import ServiceSettings
 from hashgnn.serving.models.item_metadata import ItemMetadata
 from hashgnn.serving.store import InteractionStore

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from hashgnn.checking.item_table import ItemTable
 from hashgnn.data import IdMap
 from hashgnn.errors import DataError
-from hashgnn.recommender.item_table import ItemTable
 from hashgnn.serving.models.item_metadata import ItemMetadata
 from hashgnn.serving.models.model_version import open_version
 from hashgnn.state import save_state

@@ -14,6 +14,7 @@ from typing import Any
 from hashgnn._checks import check_bits, check_choice, check_int
 from hashgnn._files import atomic_file
 from hashgnn._progress import progress as progress_bar
+from hashgnn.answering import SEARCH_WAYS
 from hashgnn.benchmarking.quality._fitting import FitOptions, fit_method
 from hashgnn.benchmarking.quality.cells import Cell, Result, digest, read_result, write_result
 from hashgnn.benchmarking.quality.data_sets import DataSet
@@ -21,7 +22,6 @@ from hashgnn.benchmarking.quality.methods import Method
 from hashgnn.errors import DataWarning, HashGNNError, ParameterError, StorageError
 from hashgnn.evaluation import UserMetric, evaluate, parse_metric
 from hashgnn.index import scores
-from hashgnn.recommender import SEARCH_WAYS
 
 _CELLS, _FLOATS, _MANIFEST = "cells", "floats", "manifest.json"
 

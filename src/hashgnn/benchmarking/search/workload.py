@@ -9,13 +9,13 @@ import numpy as np
 from hashgnn._printing import ShortRepr
 from hashgnn._rng import as_generator
 from hashgnn._types import Array
+from hashgnn.answering.queries import EncodedEntities
+from hashgnn.answering.search_ways import FloatQueries
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import Interactions
 from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.index.scores import to_code_length
 from hashgnn.recommender import HashGNN
-from hashgnn.recommender.queries import EncodedEntities
-from hashgnn.recommender.search_ways import FloatQueries
 
 _BLOCK = 1 << 17
 _ITEMS_A_CLUSTER = 1000

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the model that answers: the types of its ids, and its types of events."""
+"""The OpenAPI document of the model that answers: the types of its ids, and its types of events."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
-from hashgnn.recommender.item_table import ItemTable, is_text
+from hashgnn.checking.item_table import ItemTable, is_text
 
 _MAX_BYTES = 8192  # of one item's metadata in a response
 _CACHED = 200_000  # items

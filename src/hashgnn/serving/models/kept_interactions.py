@@ -16,10 +16,10 @@ import numpy as np
 from hashgnn._checks import quote_some
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
+from hashgnn.answering import FittedModel
 from hashgnn.data import IdMap
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
-from hashgnn.recommender import FittedModel
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.json_ids import IdReader

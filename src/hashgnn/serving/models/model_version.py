@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from hashgnn._types import Array
+from hashgnn.answering import FittedModel
+from hashgnn.checking.item_table import FILE_NAME, ITEM_ID, ItemTable
 from hashgnn.codes.health import CodeHealth, code_health
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError, ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
-from hashgnn.recommender import FittedModel
-from hashgnn.recommender.item_table import FILE_NAME, ITEM_ID, ItemTable
 from hashgnn.serving.models.item_metadata import ItemMetadata, Texts
 from hashgnn.serving.wire.json_ids import IdReader, IdWriter
 from hashgnn.state import ModelState, load_state

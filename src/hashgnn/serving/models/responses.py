@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
+from hashgnn.answering import EncodedEntities
 from hashgnn.ranking import Matches
-from hashgnn.recommender import EncodedEntities
 from hashgnn.serving.models.item_metadata import ItemMetadata
 from hashgnn.serving.wire.json_ids import IdWriter
 

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from hashgnn._json_text import dumps
+from hashgnn.answering import EncodedEntities, Queries
+from hashgnn.answering.queries import POPULAR
+from hashgnn.answering.search_ways import SearchOptions, SearchWays
+from hashgnn.checking.id_comparison import compare_ids
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
-from hashgnn.recommender import EncodedEntities, Queries
-from hashgnn.recommender.id_comparison import compare_ids
-from hashgnn.recommender.queries import POPULAR
-from hashgnn.recommender.search_ways import SearchOptions, SearchWays
 from hashgnn.serving.models import responses
 from hashgnn.serving.models.admission import RequestQueue, TimeLimit
 from hashgnn.serving.models.kept_interactions import KeptInteractions

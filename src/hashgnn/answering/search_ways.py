@@ -10,6 +10,7 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn._types import Array
+from hashgnn.answering.queries import EncodedEntities
 from hashgnn.errors import ArtifactDamagedError, ParameterError, ResultWarning
 from hashgnn.fold_in import HashMap
 from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
@@ -22,7 +23,6 @@ from hashgnn.index.scores import (
 )
 from hashgnn.ranking import CandidateFilter, Matches, top_k
 from hashgnn.ranking.top_k import rows_per_block
-from hashgnn.recommender.queries import EncodedEntities
 from hashgnn.state import ModelState, Side
 
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")

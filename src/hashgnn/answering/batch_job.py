@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from hashgnn.answering.batch_answers import BatchAnswers
+from hashgnn.answering.batch_histories import read_histories
+from hashgnn.answering.batch_request import BatchRequest
 from hashgnn.batch import Answered, PartJob
-from hashgnn.recommender.batch_answers import BatchAnswers
-from hashgnn.recommender.batch_histories import read_histories
-from hashgnn.recommender.batch_request import BatchRequest
 
 
 @dataclass(frozen=True)

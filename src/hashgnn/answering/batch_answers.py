@@ -14,15 +14,15 @@ import pyarrow as pa
 
 from hashgnn._checks import quote_some
 from hashgnn._types import Array, SideName
+from hashgnn.answering.batch_histories import HISTORY, USER
+from hashgnn.answering.batch_request import BatchRequest
+from hashgnn.answering.fitted_model import FittedModel
+from hashgnn.answering.queries import EncodedEntities, Queries
 from hashgnn.batch import Answered
 from hashgnn.data import IdMap
 from hashgnn.data.readers import read_interactions
 from hashgnn.errors import ArtifactError, DataError, HashGNNWarning, ParameterError, UnknownIdError
 from hashgnn.ranking import IndexLists, Matches
-from hashgnn.recommender.batch_histories import HISTORY, USER
-from hashgnn.recommender.batch_request import BatchRequest
-from hashgnn.recommender.fitted_model import FittedModel
-from hashgnn.recommender.queries import EncodedEntities, Queries
 from hashgnn.state import Side, load_state
 
 

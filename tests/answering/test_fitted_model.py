@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from hashgnn.answering import EncodedEntities, FittedModel, Queries
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.ranking import CandidateFilter, IndexLists
-from hashgnn.recommender import EncodedEntities, FittedModel, Queries
 from hashgnn.testing.states import random_state
 
 SEEN = np.array([[0, 1, 0, 1, 0], [0, 1, 0, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]], np.float32)

@@ -10,13 +10,10 @@ import numpy as np
 
 from hashgnn._checks import check_int
 from hashgnn._types import Array
-from hashgnn.codes.health import code_health
-from hashgnn.errors import ArtifactError, HashGNNError
-from hashgnn.ranking import CandidateFilter, IndexLists
-from hashgnn.recommender.fitted_model import FittedModel
-from hashgnn.recommender.id_comparison import IdComparison, SideComparison, compare_ids, kind_of_ids
-from hashgnn.recommender.item_table import FILE_NAME, ITEM_ID, ItemTable
-from hashgnn.recommender.model_check import (
+from hashgnn.answering.fitted_model import FittedModel
+from hashgnn.checking.id_comparison import IdComparison, SideComparison, compare_ids, kind_of_ids
+from hashgnn.checking.item_table import FILE_NAME, ITEM_ID, ItemTable
+from hashgnn.checking.model_check import (
     CheckLimits,
     CheckRow,
     ListComparison,
@@ -24,6 +21,9 @@ from hashgnn.recommender.model_check import (
     ModelCheck,
     ModelFigures,
 )
+from hashgnn.codes.health import code_health
+from hashgnn.errors import ArtifactError, HashGNNError
+from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.state import ModelState, load_state
 from hashgnn.state.artifact import Artifact, open_artifact
 

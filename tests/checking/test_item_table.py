@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hashgnn.checking.item_table import ItemTable
 from hashgnn.data import IdMap
 from hashgnn.errors import DataError
-from hashgnn.recommender.item_table import ItemTable
 
 IDS = IdMap(["c", "a", "b", "d"])
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hashgnn._files import sha256_file
+from hashgnn.answering.batch_request import HistoryFile
 from hashgnn.errors import DataError
-from hashgnn.recommender.batch_request import HistoryFile
 
 HISTORY, USER = "history", "user_id"
 _ERRORS = (pa.ArrowException, OSError, ValueError)

@@ -16,11 +16,11 @@ import pytest
 from tests.state.hostile_models import sign_file
 
 from hashgnn._tensors import read_tensors, write_tensors
+from hashgnn.checking import CheckLimits, ModelCheck, check_model
+from hashgnn.checking.id_comparison import compare_ids
 from hashgnn.codes import BinaryCodes
 from hashgnn.data import IdMap
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError
-from hashgnn.recommender import CheckLimits, ModelCheck, check_model
-from hashgnn.recommender.id_comparison import compare_ids
 from hashgnn.state import ModelState, save_state
 from hashgnn.testing.states import random_state
 
@@ -65,7 +65,7 @@ def test_items_are_compared_as_users_are() -> None:
 
 
 def test_a_sample_of_many_ids_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hashgnn.recommender.id_comparison._SAMPLE", 100)
+    monkeypatch.setattr("hashgnn.checking.id_comparison._SAMPLE", 100)
     old, new = random_state(list(range(1050)), 3), random_state(list(range(0, 1050, 2)), 3)
     assert compare_ids(new, old).users.known == pytest.approx(0.5, abs=0.01)
 

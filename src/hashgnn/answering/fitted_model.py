@@ -11,13 +11,13 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_float
 from hashgnn._types import ON_UNKNOWN, Array, OnUnknown
+from hashgnn.answering.new_item_bias import NewItemBias
+from hashgnn.answering.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
+from hashgnn.answering.search_ways import FloatQueries, SearchOptions, SearchWays
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.index import HammingIndex, InvertedFile, build_index
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
-from hashgnn.recommender.new_item_bias import NewItemBias
-from hashgnn.recommender.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
-from hashgnn.recommender.search_ways import FloatQueries, SearchOptions, SearchWays
 from hashgnn.state import IndexedCodes, ModelState
 
 Check: TypeAlias = Callable[[], None]

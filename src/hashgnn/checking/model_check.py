@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from hashgnn._checks import check_float, check_int
+from hashgnn.checking.id_comparison import MIN_KNOWN, IdComparison
 from hashgnn.data._id_kinds import printed
 from hashgnn.errors import ParameterError
-from hashgnn.recommender.id_comparison import MIN_KNOWN, IdComparison
 
 NO_VALUE = "–"
 
@@ -172,7 +172,7 @@ class ListComparison:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ModelCheck:
-    """The result of :func:`~hashgnn.recommender.check_model`. It prints as a table.
+    """The result of :func:`~hashgnn.checking.check_model`. It prints as a table.
 
     Attributes
     ----------

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hashgnn.answering import EncodedEntities
+from hashgnn.answering.search_ways import FloatQueries
 from hashgnn.codes import BinaryCodes
 from hashgnn.fold_in import HashProjection
 from hashgnn.index.scores import to_code_length
-from hashgnn.recommender import EncodedEntities
-from hashgnn.recommender.search_ways import FloatQueries
 from hashgnn.state import ModelState, Side
 from hashgnn.testing.states import random_state
 
