@@ -231,7 +231,8 @@ class BatchVerbs(ABC):
         if task == "similar":
             ways = fitted.items_for_items if side == "item" else fitted.users_for_users
         if task != "encode":
-            ways.options(request.k, request.search, request.oversampling, request.n_threads)
+            checked = ways.options(request.k, request.search, request.oversampling, request.n_threads)
+            request = replace(request, k=checked.k)  # what was cut is said here, and by no worker
         recall = None if fitted.index_recall == fitted.state.index_recall else fitted.index_recall
         return replace(request, index_recall=recall)
 
