@@ -200,7 +200,7 @@ def test_a_second_search_is_told_who_is_at_work_and_changes_nothing(
     sentence = str(refused.value)
     assert f"mine.tune: process {os.getpid()} on " in sentence
     assert " has been tuning there since 20" in sentence
-    assert sentence.endswith("; wait until it has ended, or name another recipe file")
+    assert sentence.endswith("; wait until it has ended, or name another output")
     assert journal.read_bytes() == before
     assert search(blocks, path, n_trials=3) == whole[1]
 

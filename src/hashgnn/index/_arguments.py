@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from hashgnn import _native
-from hashgnn._checks import check_int, check_matrix
+from hashgnn._checks import check_int, check_matrix, check_threads
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
 
-_MAX_THREADS = 1024
 _MAX_FLOAT_RANGE = 16384  # values of the scan have 15 bits
 _LARGEST_SCORE = 1.5e38  # half of what float32 holds
 _NO_FILTER = CandidateFilter()
@@ -80,7 +79,7 @@ def search_arguments(
         block_per_query=_pair(limits.block_per_query),
         allow_per_query=_pair(limits.allow_per_query),
         allow_all=limits.packed,
-        n_threads=check_int("n_threads", n_threads, minimum=1, maximum=_MAX_THREADS),
+        n_threads=check_threads(n_threads),
     )
 
 

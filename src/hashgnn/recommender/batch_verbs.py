@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from hashgnn._checks import check_choice, check_int
+from hashgnn._checks import check_choice, check_int, check_threads
 from hashgnn._types import ON_UNKNOWN, Ids, OnUnknown, SideName
 from hashgnn.batch import BatchResult, run_batch
 from hashgnn.batch.folder import output_path
@@ -253,7 +253,7 @@ class BatchVerbs(ABC):
             files = find_histories(path)
             request = replace(request, histories=files, histories_checksum=checksum_of(path))
             n = sum(file.n_rows for file in files)
-        request = replace(request, n_threads=check_int("n_threads", run.get("n_threads", 1), minimum=1))
+        request = replace(request, n_threads=check_threads(run.get("n_threads", 1)))
         noun = "items" if request.side == "item" else "users"
         with self._saved(request, output_path(output)) as ready:
             return run_batch(BatchJob(ready, n), output, noun=noun, **run)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn import _rng
-from hashgnn._checks import check_float, check_int
+from hashgnn._checks import check_float, check_int, check_threads
 from hashgnn._extras import require
 from hashgnn._printing import ShortRepr
 from hashgnn._progress import progress as progress_bar
@@ -172,7 +172,7 @@ def tune(
             raise DataError(
                 "train must have users with two items or more, of which one can be held out; or pass valid"
             )
-    threads = check_int("n_threads", n_threads, minimum=1)
+    threads = check_threads(n_threads)
     folder = StudyFolder(path.with_suffix(".tune"))
     with folder.held():
         folder.open(_identity(base, space, name, seed), fitted, held)
