@@ -112,7 +112,7 @@ def serve_model(folder: str, ready: Connection) -> None:
     )
     with listen("127.0.0.1", 0) as listening:
         ready.send_bytes(str(listening.getsockname()[1]).encode())
-        serve(settings, listening)
+        serve(settings, listening, lambda: None)  # kills come while it opens the model too
 
 
 # --- killing ---
@@ -153,7 +153,7 @@ class Killer:
         first = reading.recv_bytes()
         other = threading.Thread(target=meanwhile or (lambda _: None), args=(first,))
         other.start()
-        while not patience():
+        while not patience() and victim.is_alive():
             time.sleep(0.01)
         victim.join(self.moments.uniform(0, span))
         victim.kill()

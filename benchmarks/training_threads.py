@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--busy", type=int, default=2, help="busy processes of the second part")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no busy process is left behind
     load = os.getloadavg()[0]
     options = [] if arguments.epochs is None else ["--epochs", str(arguments.epochs)]
     found = [measure(arguments.train, options, n, arguments.rounds) for n in (0, arguments.busy)]

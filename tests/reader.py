@@ -34,6 +34,9 @@ def make_folder(folder: Path) -> Path:
         "genre": [t[-1] for t in titles],
     }
     pq.write_table(pa.table(table), folder / "titles.parquet")
+    kinds = np.array(["view", "view", "cart", "purchase"], object)[np.arange(len(users)) % 4]
+    log = {"user_id": users, "item_id": items, "event": kinds, "timestamp": everything.timestamp}
+    pq.write_table(pa.table(log), folder / "log.parquet")
     (folder / "histories").mkdir()
     lists = pa.table({"user_id": [1, 2], "history": [items[:3], [*items[3:5], "unknown"]]})
     pq.write_table(lists, folder / "histories/histories.parquet")

@@ -118,7 +118,7 @@ def test_histories_similar_and_encode(saved: Path, run: Run, tmp_path: Path) -> 
             ("recommend", "--all", "-o", "out", "--address", "a:1"),
             "address must be None with --engine local",
         ),
-        (("recommend", "--all", "-o", "out", "-k", "99"), "k must be at most 30"),
+        (("recommend", "--all", "-o", "out", "-k", "0"), "k must be an integer >= 1, got 0"),
         (("recommend", "--histories", "nowhere", "-o", "out"), "nowhere: there is no such file or folder"),
         (("recommend", "--all", "--since-training", "nowhere", "-o", "out"), "nowhere"),
         (("similar", "--all", "items"), "--all must be items or users, with -o FOLDER, got 'items'"),

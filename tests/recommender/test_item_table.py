@@ -89,7 +89,7 @@ def test_reading_stops_at_a_check_that_raises(tmp_path: Path) -> None:
 
 def test_ids_of_other_kinds_are_found_by_how_they_print() -> None:
     ids = IdMap([uuid.UUID(int=1), uuid.UUID(int=2)])
-    made = pa.table({"id": [str(uuid.UUID(int=2)), "x"], "title": ["two", "?"]})
+    made = pa.table({"id": [str(uuid.UUID(int=2)), str(uuid.UUID(int=3))], "title": ["two", "?"]})
     assert ItemTable.of(made, "id", ids).titles(np.array([0, 1])) == [None, "two"]
     days = IdMap([datetime.date(2026, 1, 2)])
     made = pa.table({"id": [datetime.date(2026, 1, 2)], "title": ["day"]})

@@ -6,12 +6,14 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashgnn._extras import require
-from hashgnn._types import SideName
 from hashgnn.cli._output import Output
 from hashgnn.errors import DataError, ParameterError
+
+if TYPE_CHECKING:
+    from hashgnn._types import SideName
 
 
 @dataclass(frozen=True)

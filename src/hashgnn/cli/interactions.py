@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hashgnn._files import check_writable_file
-from hashgnn._types import SideName
 from hashgnn.cli._options import Debug, Json, Quiet
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import known_ids, open_model
 from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
+
+if TYPE_CHECKING:
+    from hashgnn._types import SideName
 
 app = typer.Typer(
     help="Export, delete or clear the interactions that a service has recorded.", no_args_is_help=True

@@ -110,10 +110,13 @@ def _compare(side: SideName, new: IdMap, old: IdMap) -> SideComparison:
     if not len(old) or not len(new):
         # No ids are of no kind, which is no other kind than any.
         return SideComparison(side, *kinds, True, len(new), len(old), float(not len(old)))
-    same, known = new.kind == old.kind and not _kinds(new).isdisjoint(_kinds(old)), 0.0
+    same, known = not _kinds(new).isdisjoint(_kinds(old)), 0.0
     if same:
         sample = old.at(np.arange(0, len(old), -(-len(old) // _SAMPLE)))
-        known = float((new.index_of(sample, on_unknown="skip") >= 0).mean())
+        if new.kind == old.kind:
+            known = float((new.index_of(sample, on_unknown="skip") >= 0).mean())
+        else:  # an id of a kind that the new version does not hold is unknown
+            known = float(np.mean([value in new for value in sample.tolist()]))
     return SideComparison(side, *kinds, same, len(new), len(old), known)
 
 

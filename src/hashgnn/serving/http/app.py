@@ -21,7 +21,7 @@ from hashgnn.serving.http.admin_routes import admin_routes
 from hashgnn.serving.http.api_routes import REQUESTS, api_routes
 from hashgnn.serving.http.key_file import WatchedKeys
 from hashgnn.serving.http.middleware import RequestMiddleware, as_request_error
-from hashgnn.serving.http.openapi_ids import set_id_types
+from hashgnn.serving.http.openapi_model import set_event_types, set_id_types
 from hashgnn.serving.http.openapi_security import SCHEMES, required_schemes
 from hashgnn.serving.http.problems import INTERNAL_ERROR, error_response, problem_response
 from hashgnn.serving.http.rate_limits import RateLimits
@@ -188,20 +188,22 @@ async def _on_exception(request: Request, error: Exception) -> Response:
 def _openapi(api: FastAPI, service: Service, *, needs_key: bool) -> dict[str, Any]:
     """Return the OpenAPI document; the routes read bodies themselves, so the schemas of bodies are added here.
 
-    It says what the ids of the model are that answers now.
+    It says what the ids and the types of events of the model are that answers now.
     """
-    state = service.active.current.state
-    kinds = state.users.ids.kind, state.items.ids.kind
-    if api.openapi_schema is None or api.openapi_schema["info"]["x-id-kinds"] != list(kinds):
+    version = service.active.current
+    kinds, events = [version.state.users.ids.kind, version.state.items.ids.kind], [*version.event_weights]
+    about = {"x-id-kinds": kinds, "x-event-types": events}
+    if api.openapi_schema is None or not about.items() <= api.openapi_schema["info"].items():
         api.openapi_schema = None
         document = FastAPI.openapi(api)
-        document["info"]["x-id-kinds"] = list(kinds)
+        document["info"].update(about)
         models = [(model, "validation") for model in (*REQUESTS, ReloadRequest, Problem)]
         _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
         components = document.setdefault("components", {})
         components.setdefault("schemas", {}).update(schemas["$defs"])
         for schema in schemas["$defs"].values():
             set_id_types(schema, *kinds)
+            set_event_types(schema, events)
         components["securitySchemes"] = SCHEMES
         for path, operations in document["paths"].items():
             for operation in operations.values():

@@ -5,25 +5,26 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from hashgnn._checks import quote_some
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
 from hashgnn.data import IdMap
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.recommender import FittedModel
-from hashgnn.serving.models.events import known_events
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
-from hashgnn.serving.wire.schemas import InteractionsRequest
+from hashgnn.serving.wire.schemas import Interaction, InteractionsRequest
 
 _WARNING = 30
 _RETRY_AFTER = 5  # seconds
@@ -154,7 +155,7 @@ class KeptInteractions:
         n_unknown = int((version.items.positions(items) < 0).sum())
         now = time.time()
         timestamps = [now if row.timestamp is None else row.timestamp for row in rows]
-        events = known_events(rows, version.event_weights)
+        events = _known_events(rows, version.event_weights)
         weights = None
         if any(row.weight is not None for row in rows):
             weights = [1.0 if row.weight is None else row.weight for row in rows]
@@ -244,3 +245,24 @@ class KeptInteractions:
                 f"the interactions could not be {done}; nothing was changed",
                 retry_after=_RETRY_AFTER,
             ) from None
+
+
+def _known_events(rows: Sequence[Interaction], event_weights: Mapping[str, float]) -> list[str | None] | None:
+    """Return the types of events of a request; None where it has none.
+
+    Raises
+    ------
+    RequestError
+        If the model does not know one of them; each is named with its count.
+    """
+    events = [row.event for row in rows]
+    counts = Counter(event for event in events if event is not None)
+    unknown = {event: count for event, count in counts.items() if event not in event_weights}
+    if unknown:
+        shown = ", ".join(f"{event!r} in {count}" for event, count in list(unknown.items())[:8])
+        rule = f"one of {quote_some(list(event_weights), 12)}" if event_weights else "left out"
+        reason = "" if event_weights else "; the model was trained without types of events"
+        raise RequestError(
+            Reason.INVALID, f"event must be {rule}, got {shown} of {len(rows)} interactions{reason}"
+        )
+    return events if counts else None
