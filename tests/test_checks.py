@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hashgnn._checks import check_choice, check_float, check_int, check_matrix, quote_some
+from hashgnn._checks import check_choice, check_float, check_int, check_matrix, check_threads, quote_some
 from hashgnn.errors import ParameterError
+from hashgnn.runs import RunOptions
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,15 @@ def test_an_integer_that_breaks_its_rule_is_named(rule: dict[str, int], value: o
 @pytest.mark.parametrize("value", [np.int8(3), np.uint64(3), 3])
 def test_an_integer_of_any_kind_becomes_a_python_int(value: object) -> None:
     assert type(check_int("k", value)) is int
+
+
+@pytest.mark.parametrize("value", [1025, 100_000, 2**63])
+def test_more_threads_than_a_machine_can_start_are_refused(value: int) -> None:
+    assert check_threads(1024) == 1024
+    with pytest.raises(ParameterError, match=f"n_threads must be at most 1024, got {value}"):
+        check_threads(value)
+    with pytest.raises(ParameterError, match="n_threads must be at most 1024"):
+        RunOptions(n_threads=value)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.5, float("nan"), float("inf"), "0.5", None, True])

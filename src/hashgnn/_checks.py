@@ -12,6 +12,7 @@ import numpy as np
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 
+MAX_THREADS = 1024  # more than a machine runs at once; OpenMP crashes where it cannot start what it was told
 MAX_BITS = 1024  # the widest code that the kernels search
 
 
@@ -37,6 +38,11 @@ def check_int(
     if maximum is not None and number > maximum:
         raise ParameterError(f"{name} must be at most {maximum}, got {number}")
     return number
+
+
+def check_threads(value: Any, name: str = "n_threads") -> int:
+    """Return a number of threads or processes that a machine can start, or raise :class:`ParameterError`."""
+    return check_int(name, value, minimum=1, maximum=MAX_THREADS)
 
 
 def check_bits(value: Any) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,19 @@ def test_a_file_for_all_users_says_it_once(files: Path, run: Run, tmp_path: Path
     assert code == 0
     assert err.count("k is 10") == 1
     assert pq.read_table(tmp_path / "all.parquet")["rank"].to_numpy().max() <= N_ITEMS
+
+
+@pytest.mark.parametrize(("options", "n_notes"), [((), 1), (("--quiet",), 0)])
+def test_a_folder_for_all_users_says_it_once(
+    options: tuple[str, ...], n_notes: int, files: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "hashgnn", "recommend", str(files / "model"), "--all"]
+    more = ["--part-rows", "10", "--workers", "2", "-o", str(tmp_path / "all"), *options]
+    # A process of its own: the workers print to the stream that it has.
+    ended = subprocess.run([*command, *more], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0
+    assert ended.stderr.count("k is 10") == n_notes
+    assert "Warning" not in ended.stderr
 
 
 def test_similar_items_are_all_the_others(files: Path, run: Run) -> None:

@@ -142,6 +142,27 @@ def test_what_was_deleted_is_left_out_of_the_next_version(v1: Path, tmp_path: Pa
         assert (1 in ids, 50 in ids) == (True, False)
 
 
+def test_an_export_that_leaves_out_deletions_is_for_no_older_model(
+    v1: Path, tmp_path: Path, run: Run
+) -> None:
+    with InteractionStore.open(tmp_path / "new.db") as store:
+        store.delete(1)
+        first = store.export(tmp_path / "1.parquet")
+        store.append([2], ["i3"])
+        store.export(tmp_path / "2.parquet", after=first.upto)
+        store.clear(store.last)
+        store.append([2], ["i4"])
+        store.export(tmp_path / "3.parquet")
+    code, _, err = run("update", v1, tmp_path / "2.parquet", "-o", tmp_path / "v2", *ALONE)
+    assert (code, (tmp_path / "v2").exists()) == (2, False)
+    assert "2.parquet: leaves out deletions of its store up to number 1, and" in err
+    assert f"has heard of those up to 0; export it with --model {v1}" in err
+    # What was cleared is no deletion, and an export for the older model has them all.
+    code, _, err = run("update", v1, tmp_path / "3.parquet", "-o", tmp_path / "v2", *ALONE)
+    assert (code, err) == (0, "")
+    assert 1 not in HashGNN.load(tmp_path / "v2").state_.users.ids
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -15,6 +15,7 @@ from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.data import Interactions
 from hashgnn.errors import (
     ArtifactDamagedError,
+    DataError,
     DataWarning,
     ParameterError,
     StorageError,
@@ -199,7 +200,7 @@ def test_a_second_search_is_told_who_is_at_work_and_changes_nothing(
     sentence = str(refused.value)
     assert f"mine.tune: process {os.getpid()} on " in sentence
     assert " has been tuning there since 20" in sentence
-    assert sentence.endswith("; wait until it has ended, or name another recipe file")
+    assert sentence.endswith("; wait until it has ended, or name another output")
     assert journal.read_bytes() == before
     assert search(blocks, path, n_trials=3) == whole[1]
 
@@ -225,6 +226,24 @@ def test_where_no_trial_ends_the_minutes_were_too_few(blocks: Interactions, tmp_
         TrainingError, match=r"mine\.tune: none of 1 trials ended within the minutes; give more"
     ):
         search(blocks, tmp_path / "mine.toml", minutes=0.001)
+    assert not (tmp_path / "mine.toml").exists()
+
+
+def test_where_nothing_can_be_held_out_no_search_begins(tmp_path: Path) -> None:
+    one_each = Interactions.from_arrays([f"u{n}" for n in range(20)], [f"i{n % 3}" for n in range(20)])
+    with pytest.raises(DataError, match="train must have users with two items or more"):
+        search(one_each, tmp_path / "mine.toml")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_every_trial_failed_the_reason_is_said(
+    blocks: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "not a number")  # the process of a trial ends at once
+    with pytest.raises(
+        TrainingError, match=r"mine\.tune: all 1 trials failed, the last one because Python runtime state"
+    ):
+        search(blocks, tmp_path / "mine.toml", n_trials=1)
     assert not (tmp_path / "mine.toml").exists()
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hashgnn._checks import check_choice, check_int
+from hashgnn._checks import check_choice, check_int, check_threads
 from hashgnn._types import Array
 from hashgnn.answering.queries import EncodedEntities
 from hashgnn.errors import ArtifactDamagedError, ParameterError, ResultWarning
@@ -110,7 +110,7 @@ class SearchWays:
             k=min(size, len(self)),
             search=search,
             oversampling=check_int("oversampling", oversampling, minimum=1),
-            n_threads=check_int("n_threads", n_threads, minimum=1),
+            n_threads=check_threads(n_threads),
         )
 
     def search(

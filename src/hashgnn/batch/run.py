@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypedDict
 
-from hashgnn._checks import check_choice, check_int
+from hashgnn._checks import check_choice, check_threads
 from hashgnn._progress import progress as progress_bar
 from hashgnn.batch.folder import BatchResult, OutputFolder, output_path
 from hashgnn.batch.job import PartJob
@@ -92,9 +92,9 @@ def run_batch(
     """
     started = time.perf_counter()
     check_choice("engine", engine, ENGINES)
-    check_int("n_threads", n_threads, minimum=1)
+    check_threads(n_threads)
     if n_workers is not None:
-        check_int("n_workers", n_workers, minimum=1)
+        check_threads(n_workers, "n_workers")
     if address is not None and engine == "local":
         raise ParameterError('address must be None with engine="local"')
     folder = OutputFolder(output_path(output), job)

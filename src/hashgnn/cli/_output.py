@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from hashgnn._extras import check_extra
+from hashgnn._extras import require
 from hashgnn._json_text import plain
 from hashgnn.errors import HashGNNWarning, MissingExtraError
 
@@ -58,7 +58,8 @@ class Output:
     def can_plot(self, otherwise: str) -> bool:
         """Say whether matplotlib is there; where it is not, a note begins with what happens instead."""
         try:
-            check_extra("matplotlib", extra="plots", purpose="a plot")
+            # Imported and not only looked for: one that is broken must not end the command after its work.
+            require("matplotlib", extra="plots", purpose="a plot")
         except MissingExtraError as error:
             self.note(f"{otherwise}: {error}")
             return False

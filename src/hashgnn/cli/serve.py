@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hashgnn._checks import check_threads
 from hashgnn.cli._options import Debug, IndexRecall, id_lines
 from hashgnn.cli._signals import hangup_ends_as_sigterm
 from hashgnn.errors import ParameterError
@@ -148,8 +149,7 @@ def serve(
     from hashgnn.serving.wire.validation import sentence_of
     from hashgnn.state import local_folder
 
-    if workers < 1:
-        raise ParameterError(f"--workers must be at least 1, got {workers}")
+    check_threads(workers, "--workers")
     try:
         settings = ServiceSettings(
             model=local_folder(model),

@@ -183,15 +183,21 @@ def taken_exports(path: Path, model: Path, training: Mapping[str, Any], out: Out
     Raises
     ------
     ParameterError
-        If the model was trained on some of the file's interactions: they would count twice.
+        If the model was trained on some of the file's interactions, which would count twice; or if it has not
+        heard of deletions that the file leaves out, which nobody would tell it later.
     """
     from hashgnn.state.lineage import exports_of
 
     taken = exports_of(training)
     mark = _mark(path)
     if mark is not None:
-        store, after, upto = mark
+        store, after, upto, earlier_deletion = mark
         before = taken.get(store)
+        if earlier_deletion > (before or 0):
+            raise ParameterError(
+                f"{path}: leaves out deletions of its store up to number {earlier_deletion}, and {model} has heard "
+                f"of those up to {before or 0}; export it with --model {model}"
+            )
         if before is not None and after < before:
             raise ParameterError(
                 f"{path}: holds interactions {after + 1} to {upto} of a store, and {model} was trained on those "
@@ -222,8 +228,10 @@ def _is_empty(path: Path) -> bool:
     return int(pq.read_metadata(path).num_rows) == 0
 
 
-def _mark(path: Path) -> tuple[str, int, int] | None:
-    """Return the store of an exported file, and the numbers between which its interactions lie."""
+def _mark(path: Path) -> tuple[str, int, int, int] | None:
+    """Return the store of an exported file, the numbers between which its interactions lie, and the number of the
+    last deletion that it leaves out.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -233,6 +241,7 @@ def _mark(path: Path) -> tuple[str, int, int] | None:
             metadata[b"hashgnn_store"].decode(),
             int(metadata[b"hashgnn_after"]),
             int(metadata[b"hashgnn_upto"]),
+            int(metadata.get(b"hashgnn_earlier_deletion", 0)),
         )
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return None  # no parquet, or not from a store; the reader reports any other problem

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 
 from hashgnn import _native
-from hashgnn._checks import check_int, check_matrix
+from hashgnn._checks import check_int, check_matrix, check_threads
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
 
-_MAX_THREADS = 1024
 _MAX_FLOAT_RANGE = 16384  # values of the scan have 15 bits
+_LARGEST_SCORE = 1.5e38  # half of what float32 holds
 _NO_FILTER = CandidateFilter()
 
 
 def check_queries(queries: Any, n_bits: int) -> BinaryCodes | Array:
-    """Return codes as they are, and anything else as a float32 matrix of finite entries."""
+    """Return codes as they are, and anything else as a float32 matrix whose scores are finite."""
     if isinstance(queries, BinaryCodes):
         if queries.n_bits != n_bits:
             raise ParameterError(f"queries must have n_bits={n_bits} like the index, got {queries.n_bits}")
@@ -30,7 +30,14 @@ def check_queries(queries: Any, n_bits: int) -> BinaryCodes | Array:
             f"queries must be BinaryCodes or an array of float32, got {array.dtype}; "
             "wrap packed codes in BinaryCodes"
         )
-    return check_matrix("queries", array, dtype=np.float32, n_columns=n_bits)
+    floats = check_matrix("queries", array, dtype=np.float32, n_columns=n_bits)
+    limit = _LARGEST_SCORE / n_bits
+    if floats.size and not (floats.max() <= limit and floats.min() >= -limit):
+        raise ParameterError(
+            f"queries must lie between -{limit:.3g} and {limit:.3g} for scores of {n_bits} bits to be finite, "
+            f"got {np.abs(floats).max():.3g}"
+        )
+    return floats
 
 
 def check_k(k: Any, n_codes: int) -> int:
@@ -72,7 +79,7 @@ def search_arguments(
         block_per_query=_pair(limits.block_per_query),
         allow_per_query=_pair(limits.allow_per_query),
         allow_all=limits.packed,
-        n_threads=check_int("n_threads", n_threads, minimum=1, maximum=_MAX_THREADS),
+        n_threads=check_threads(n_threads),
     )
 
 

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from hashgnn._checks import check_int
+from hashgnn._checks import check_int, check_threads
 from hashgnn._extras import require
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
@@ -57,7 +57,7 @@ class FaissBinaryHNSW(CandidateIndex):
         self._breadth = check_int("breadth", breadth, minimum=1)
         self._turn = threading.Lock()
         with self._turn:
-            self._faiss.omp_set_num_threads(check_int("n_threads", n_threads, minimum=1))
+            self._faiss.omp_set_num_threads(check_threads(n_threads))
             self._index.add(codes.packed)
 
     @property
@@ -91,7 +91,7 @@ class FaissBinaryHNSW(CandidateIndex):
             )
         size = check_k(k, len(self))
         with self._turn:
-            self._faiss.omp_set_num_threads(check_int("n_threads", n_threads, minimum=1))
+            self._faiss.omp_set_num_threads(check_threads(n_threads))
             self._index.hnsw.efSearch = max(self._breadth, size)
             distances, positions = self._index.search(codes.packed, size)
         found = positions >= 0

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from hashgnn._checks import check_choice, check_int
+from hashgnn._checks import check_choice, check_int, check_threads
 from hashgnn._types import ON_UNKNOWN, Ids, OnUnknown, SideName
 from hashgnn.answering.batch_histories import checksum_of, find_histories
 from hashgnn.answering.batch_job import BatchJob
@@ -231,7 +231,8 @@ class BatchVerbs(ABC):
         if task == "similar":
             ways = fitted.items_for_items if side == "item" else fitted.users_for_users
         if task != "encode":
-            ways.options(request.k, request.search, request.oversampling, request.n_threads)
+            checked = ways.options(request.k, request.search, request.oversampling, request.n_threads)
+            request = replace(request, k=checked.k)  # what was cut is said here, and by no worker
         recall = None if fitted.index_recall == fitted.state.index_recall else fitted.index_recall
         return replace(request, index_recall=recall)
 
@@ -252,7 +253,7 @@ class BatchVerbs(ABC):
             files = find_histories(path)
             request = replace(request, histories=files, histories_checksum=checksum_of(path))
             n = sum(file.n_rows for file in files)
-        request = replace(request, n_threads=check_int("n_threads", run.get("n_threads", 1), minimum=1))
+        request = replace(request, n_threads=check_threads(run.get("n_threads", 1)))
         noun = "items" if request.side == "item" else "users"
         with self._saved(request, output_path(output)) as ready:
             return run_batch(BatchJob(ready, n), output, noun=noun, **run)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from hashgnn._checks import check_int
+from hashgnn._checks import check_int, check_threads
 from hashgnn._rng import as_seed
 from hashgnn.errors import ParameterError
 from hashgnn.runs.callback import Callback
@@ -57,7 +57,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         check_int("seed", self.seed, minimum=0)
         if self.n_threads is not None:
-            check_int("n_threads", self.n_threads, minimum=1)
+            check_threads(self.n_threads)
         if self.resume and self.checkpoint_dir is None:
             raise ParameterError("checkpoint_dir must be given with resume=True, got None")
         if not isinstance(self.callbacks, Sequence):  # an iterator would be used up by the check

@@ -60,7 +60,9 @@ def _deleted_entries(state: ModelState, deletions: Deletions) -> Array:
         if not values:
             return []
         if ids.kind == "other":  # a store keeps how they print
+            texts = ids.printed(np.arange(len(ids)))
             printed = {str(value): place for place, value in enumerate(ids.ids.tolist())}
+            printed |= {text: place for place, text in enumerate(texts)}
             return [printed.get(str(value), -1) for value in values]
         found: list[int] = ids.index_of(values, on_unknown="skip", noun=noun).tolist()
         return found

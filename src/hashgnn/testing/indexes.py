@@ -155,6 +155,11 @@ class IndexContract(ABC):
         if "float queries" not in index.unsupported:
             nan = np.full((1, 24), np.nan, np.float32)
             calls.append(("queries must be finite, got 24 NaN", lambda: index.search(nan, 5)))
+            huge = np.full((1, 24), -3e38, np.float32)
+            calls.append(
+                (r"queries must lie between .* to be finite, got 3e\+38", lambda: index.search(huge, 5))
+            )
+            assert index.search(huge / 50, 5).is_finite
         if "filters" not in index.unsupported:
             calls += [
                 (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from hashgnn._checks import check_int
+from hashgnn._checks import check_threads
 from hashgnn._locks import held
 from hashgnn._processors import available_processors
 from hashgnn.errors import ParameterError
@@ -86,7 +86,7 @@ def threads(n_threads: int | None, step_floats: int) -> Iterator[int]:
     if n_threads is None:
         count = max(1, min(available_processors(), step_floats // _FLOATS_OF_THREAD))
     else:
-        count = check_int("n_threads", n_threads, minimum=1)
+        count = check_threads(n_threads)
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

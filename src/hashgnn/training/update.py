@@ -87,7 +87,8 @@ def update(
     epochs = share if epochs is None else check_int("epochs", epochs, minimum=1)
     merged = known_interactions(state)
     if new is not None:
-        merged = add_interactions(merged, new)
+        # Its map may name users whom the model knew, and who have nothing left: they are not to come back.
+        merged = add_interactions(merged, new.compact() if deleted else new)
     if not deleted and len(merged) == state.seen.nnz and (new is None or merged.weight is None):
         raise ParameterError(
             f"interactions must hold something new, got {0 if new is None else len(new)} that the model was "
@@ -146,11 +147,14 @@ def known_interactions(state: ModelState) -> Interactions:
 
 def _lineage(parent: ModelState, state: ModelState, merged: Interactions) -> dict[str, Any]:
     """Return where a model comes from; ``state`` is the parent without what was deleted."""
-    before = parent.training.get("lineage", {})
+    before = parent.training.get("lineage")
+    generation = (
+        before.get("generation") if isinstance(before, Mapping) else None
+    )  # its file may be a stranger's
     n_deleted = int(parent.seen.nnz - state.seen.nnz)
     return {
         "parent": parent.checksum,
-        "generation": int(before.get("generation", 0)) + 1,
+        "generation": (generation if type(generation) is int else 0) + 1,
         "n_new_users": merged.n_users - state.n_users,
         "n_new_items": merged.n_items - state.n_items,
         "n_new_interactions": len(merged) - int(state.seen.nnz),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from hashgnn.tuning.study_folder import StudyFolder
@@ -49,11 +50,19 @@ class TrialProcess:
 
     def said(self) -> str:
         """Return the last line of its errors."""
-        lines = self._errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"the process ended with code {self._process.returncode}"
+        return last_words(self._errors)
 
     def new_epochs(self) -> list[dict[str, Any]]:
         """Return the epochs that were logged since the last call."""
         epochs = self._folder.epochs_of(self._number)[self._n_read :]
         self._n_read += len(epochs)
         return epochs
+
+
+def last_words(errors: Path) -> str:
+    """Return the last line of the errors of a trial's process."""
+    try:
+        lines = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1] if lines else "its process was ended and said nothing"

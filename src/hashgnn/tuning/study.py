@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn import _rng
-from hashgnn._checks import check_float, check_int
+from hashgnn._checks import check_float, check_int, check_threads
 from hashgnn._extras import require
 from hashgnn._printing import ShortRepr
 from hashgnn._progress import progress as progress_bar
 from hashgnn.config import ModelConfig, save_recipe
 from hashgnn.data import Interactions, split
-from hashgnn.errors import ParameterError, TrainingError
+from hashgnn.errors import DataError, ParameterError, TrainingError
 from hashgnn.evaluation import parse_metric
-from hashgnn.tuning.process import TrialProcess
+from hashgnn.tuning.process import TrialProcess, last_words
 from hashgnn.tuning.space import Space
 from hashgnn.tuning.study_folder import StudyFolder
 from hashgnn.tuning.trial import BAD_INPUT, DONE
@@ -142,12 +142,14 @@ def tune(
         If Optuna or torch is not installed.
     ParameterError
         If an argument breaks its rule, or the folder holds another study.
+    DataError
+        If nothing can be held out of the training interactions.
     StorageError
         If another process is tuning in the folder; the message names it.
     ArtifactDamagedError
         If a line of the journal is damaged, the last one aside.
     TrainingError
-        If no trial ended within the minutes.
+        If every trial failed, or none ended within the minutes.
 
     Warns
     -----
@@ -166,7 +168,11 @@ def tune(
     fitted, held = train, valid
     if held is None:
         fitted, held = split.random(train, _VALID_SHARE, rng=_rng.derive(seed, _SPLIT_STREAM))
-    threads = check_int("n_threads", n_threads, minimum=1)
+        if not len(held):
+            raise DataError(
+                "train must have users with two items or more, of which one can be held out; or pass valid"
+            )
+    threads = check_threads(n_threads)
     folder = StudyFolder(path.with_suffix(".tune"))
     with folder.held():
         folder.open(_identity(base, space, name, seed), fitted, held)
@@ -307,6 +313,12 @@ class _Study:
         trials = tuple(self._read(trial) for trial in self._trials())
         whole = [trial for trial in trials if trial.state == "complete"]
         if not whole:
+            failed = [trial.number for trial in trials if trial.state == "failed"]
+            if len(failed) == len(trials):
+                raise TrainingError(
+                    f"{self._folder.path}: all {len(trials)} trials failed, the last one because "
+                    f"{last_words(self._folder.errors_of(failed[-1]))}"
+                )
             raise TrainingError(
                 f"{self._folder.path}: none of {len(trials)} trials ended within the minutes; "
                 "give more, or a recipe with fewer epochs"

@@ -83,11 +83,11 @@ class StudyFolder:
             if changed:
                 raise ParameterError(
                     f"{self.path}: holds a search with other {', '.join(changed)}; "
-                    "remove it, or name another recipe file"
+                    "remove it, or name another output"
                 )
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise ParameterError(f"{self.path}: exists and holds no search; name another recipe file")
+            raise ParameterError(f"{self.path}: exists and holds no search; name another output")
         tensors: dict[str, Any] = {}
         for name, part in (("fitted", fitted), ("valid", valid)):
             tensors |= {f"{name}/users": part.user_index, f"{name}/items": part.item_index}
@@ -101,7 +101,7 @@ class StudyFolder:
 
     def held(self) -> AbstractContextManager[None]:
         """Return a context in which no other process searches in the folder."""
-        return held(self.path, "tuning", "name another recipe file")
+        return held(self.path, "tuning", "name another output")
 
     def mend_journal(self) -> None:
         """Leave out a last line that was cut short; whoever calls holds the folder.

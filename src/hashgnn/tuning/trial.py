@@ -29,8 +29,8 @@ def run_trial(folder: str, number: str) -> int:
 
     place = StudyFolder(Path(folder))
     given = json.loads(place.config_of(int(number)).read_text(encoding="utf-8"))
-    fitted, valid = place.read_parts()
     try:
+        fitted, valid = place.read_parts()
         train(
             fitted,
             ModelConfig.from_dict(given["config"]),

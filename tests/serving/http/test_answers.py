@@ -256,3 +256,19 @@ def test_the_document_says_how_a_row_is_named(client: httpx.Client) -> None:
     row = client.get("/openapi.json").json()["components"]["schemas"]["RecommendedRow"]
     assert row["properties"]["history"]["type"] == "integer"
     assert [choice["required"] for choice in row["oneOf"]] == [["user"], ["history"]]
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("/v1/items?q=evening", "'q' is not a parameter of this request"),
+        ("/v1/items?query=a&k=5", "'k' is not a parameter of this request"),
+        ("/v1/items?query=a&query=b", "query and limit must be given once at most"),
+        ("/v1/items?limit=3&limit=5", "query and limit must be given once at most"),
+        ("/v1/items?query=%ff", "the query must be a few parameters, percent-encoded in UTF-8"),
+    ],
+)
+def test_parameters_of_an_address_are_as_strict_as_fields_of_a_body(
+    client: httpx.Client, address: str, sentence: str
+) -> None:
+    assert refusal(client.get(address)) == (422, sentence)

@@ -13,9 +13,11 @@ import httpx
 import numpy as np
 import pytest
 
+from hashgnn.errors import ParameterError
 from hashgnn.recommender import HashGNN
 from hashgnn.serving import ServiceSettings
 from hashgnn.serving.store import InteractionStore
+from hashgnn.serving.wire.schemas import ReloadRequest
 from hashgnn.state import save_state
 from hashgnn.testing.states import random_state
 
@@ -397,3 +399,42 @@ def test_other_times_are_refused(client: httpx.Client, timestamp: Any, sentence:
         422,
         f"interactions[0].timestamp must {sentence}",
     )
+
+
+@pytest.mark.parametrize(("users", "items"), [([1], ["i1"]), (["u1"], [1]), ([1], [1])])
+def test_a_store_of_another_type_of_ids_is_refused_at_the_start(
+    users: list[Any], items: list[Any], model_folder: Path, tmp_path: Path, open_client: Any
+) -> None:
+    with InteractionStore.open(tmp_path / "events.db") as store:
+        store.append(users, items)
+    settings = ServiceSettings(model=model_folder, interactions=tmp_path / "events.db", watch=0)
+    with pytest.raises(
+        ParameterError, match=r"events\.db are integers, those of the model text; name another file"
+    ):
+        next(open_client(settings))
+
+
+def test_a_reload_after_which_the_store_takes_nothing_is_logged(
+    tmp_path: Path, open_client: Any, service: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_state(random_state(20, 30), tmp_path / "v1")
+    save_state(random_state(list(range(20)), list(range(30))), tmp_path / "v2")
+    settings = ServiceSettings(
+        model=tmp_path / "v1", interactions=tmp_path / "events.db", watch=0, allow_new_ids=True
+    )
+    for client in open_client(settings):
+        tell(client, ("u1", "i1"))
+        with caplog.at_level("WARNING"):
+            service(client).reload(ReloadRequest(version="v2"))
+        assert "interactions refused" in caplog.text
+        answer = client.post("/v1/interactions", json={"interactions": [{"user": 1, "item": 2}]})
+        assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("weight", [True, False, "1", "", [1], {}])
+def test_a_weight_that_is_no_number_is_refused(weight: Any, client: httpx.Client) -> None:
+    body = {"interactions": [{"user": "u1", "item": "i1", "weight": weight}]}
+    answer = client.post("/v1/interactions", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("interactions[0].weight must be a number")
+    assert tell(client, ("u1", "i1"))["stored"] == 1

@@ -155,6 +155,7 @@ def test_wrong_options_end_before_anything_starts(versions: Path, tmp_path: Path
     for options, said in (
         (("--api-keys-file", str(tmp_path / "keys")), "keys: line 1 must be NAME: KEY"),
         (("--api-keys-file", str(tmp_path / "none")), "none: cannot be read, No such file"),
+        (("--workers", "100000"), "--workers must be at most 1024, got 100000"),
         (("--reload-timeout", "0"), "--reload-timeout must be above 0, got 0.0"),
         (("--next", str(versions / "integers"), "--next-share", "0.5"),
          "integers is refused, its user ids are integers, those before are text; allow_new_ids takes it all the same"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import os
 import re
 import signal
@@ -162,6 +164,29 @@ def test_workers_follow_a_reload_and_are_replaced_when_they_die(versions: Path, 
         assert all(service.version() for _ in range(10))
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(120) == 0
+
+
+def test_workers_end_with_a_supervisor_that_was_killed(versions: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "hashgnn",
+        "serve",
+        str(versions / "v1"),
+        "--port",
+        "0",
+        "--workers",
+        "2",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    with process, process.stderr:
+        started = iter(process.stderr.readline, "")
+        lines = list(itertools.takewhile(lambda line: "http://" not in line, started))
+        workers = [int(json.loads(line)["pid"]) for line in lines if '"worker started"' in line]
+        assert len(workers) == 2
+        process.kill()
+        assert process.stderr.read().count("Finished server process") == 2  # and nobody has the pipe any more
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hashgnn._checks import check_bits, check_choice, check_int
+from hashgnn._checks import check_bits, check_choice, check_int, check_threads
 from hashgnn._files import atomic_file
 from hashgnn._progress import progress as progress_bar
 from hashgnn.answering import SEARCH_WAYS
@@ -135,7 +135,7 @@ def compare_quality(
     root = Path(folder)
     if root.exists() and not root.is_dir():
         raise ParameterError(f"{root}: must be a folder to write results to, and is a file")
-    options = FitOptions(root / _FLOATS, check_int("n_threads", n_threads, minimum=1))
+    options = FitOptions(root / _FLOATS, check_threads(n_threads))
     cells = list(plan.cells(data))
     found = {cell: read_result(root / _CELLS, cell) for cell, _, _ in cells}
     if not only_read:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn._checks import check_choice, check_int
+from hashgnn._checks import check_choice, check_int, check_threads
 from hashgnn._progress import progress as progress_bar
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
 from hashgnn.benchmarking.search.contract import Built, Engine, Threads
@@ -92,7 +92,7 @@ def benchmark_search(
         If a peer is not installed.
     """
     size = check_int("k", k, minimum=1)
-    searching = check_int("n_threads", n_threads, minimum=1)
+    searching = check_threads(n_threads)
     building = searching if n_build_threads is None else n_build_threads
     threads = Threads(check_int("n_build_threads", building, minimum=1), searching)
     rounds = check_int("n_rounds", n_rounds, minimum=1)

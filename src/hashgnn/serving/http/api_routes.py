@@ -167,8 +167,8 @@ def _idempotency_key(request: Request) -> str | None:
     return values[0]
 
 
-def _deleted_ids(request: Request) -> tuple[str, str | None]:
-    """Return whose interactions a request deletes, and with which item; a slip must not delete more than meant."""
+def _given(request: Request, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the parameters of an address; one of another name is refused, as a field of a body is."""
     try:
         query = request.scope["query_string"].decode("ascii")
         given = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=10)
@@ -176,9 +176,16 @@ def _deleted_ids(request: Request) -> tuple[str, str | None]:
         raise RequestError(
             Reason.INVALID, "the query must be a few parameters, percent-encoded in UTF-8"
         ) from None
-    for name, text in given:
-        if name not in ("user", "item"):
+    for name, _ in given:
+        if name not in names:
             raise RequestError(Reason.INVALID, f"{name[:64]!r} is not a parameter of this request")
+    return given
+
+
+def _deleted_ids(request: Request) -> tuple[str, str | None]:
+    """Return whose interactions a request deletes, and with which item; a slip must not delete more than meant."""
+    given = _given(request, ("user", "item"))
+    for name, text in given:
         if not 1 <= len(text) <= MAX_ID:
             raise RequestError(Reason.INVALID, f"{name} must be text of 1 to {MAX_ID} characters")
     names = [name for name, _ in given]
@@ -189,12 +196,16 @@ def _deleted_ids(request: Request) -> tuple[str, str | None]:
 
 
 def _items_query(request: Request) -> tuple[str, int]:
-    query = request.query_params.get("query", "")
+    given = _given(request, ("query", "limit"))
+    values = dict(given)
+    if len(values) < len(given):
+        raise RequestError(Reason.INVALID, "query and limit must be given once at most")
+    query = values.get("query", "")
     if len(query) > _MAX_QUERY:
         raise RequestError(
             Reason.INVALID, f"query must have at most {_MAX_QUERY} characters, got {len(query)}"
         )
-    text = request.query_params.get("limit", "20")
+    text = values.get("limit", "20")
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= _MAX_LIMIT):
         raise RequestError(Reason.INVALID, f"limit must be an integer from 1 to {_MAX_LIMIT}")
     return query, int(text)

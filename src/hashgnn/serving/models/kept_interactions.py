@@ -28,6 +28,7 @@ from hashgnn.serving.wire.schemas import Interaction, InteractionsRequest
 
 _WARNING = 30
 _RETRY_AFTER = 5  # seconds
+_NOUNS = {"int": "integers", "str": "text"}
 _INTEGER = re.compile(r"(-?[0-9]{1,19})(?:\.0{1,9})?")
 
 
@@ -88,6 +89,25 @@ class KeptInteractions:
         self._identity = "" if store is None else store.identity
         if store is not None:
             metrics.set_store(healthy=True)
+
+    def check_ids(self, version: Version) -> None:
+        """Compare the ids that the store keeps with those of a model.
+
+        Raises
+        ------
+        ParameterError
+            If they are of another type, so that every write would be refused and no deletion be found.
+        """
+        if self._store is None:
+            return
+        kept, state = self._store.kinds, version.fitted.state
+        for name, ids in (("users", state.users.ids), ("items", state.items.ids)):
+            wanted = "int" if ids.kind == "int" else "str"
+            if ids.kind != "other" and kept.get(name, wanted) != wanted:
+                raise ParameterError(
+                    f"interactions must be a store of this model's ids, {name[:-1]} ids of {self._store.path} are "
+                    f"{_NOUNS[kept[name]]}, those of the model {_NOUNS[wanted]}; name another file"
+                )
 
     def problem(self) -> str | None:
         """Return why the store cannot be written, None if it can or if there is none; the metrics show it too."""

@@ -73,10 +73,18 @@ class Service:
         )
 
     def start(self) -> None:
-        """Open the model; the service is ready afterwards."""
+        """Open the model; the service is ready afterwards.
+
+        Raises
+        ------
+        HashGNNError
+            If the model cannot be used, or the store keeps ids of another type than it has.
+        """
         started = time.perf_counter()
         instead = self._mailbox.join()
         self._versions.start(self.settings.next_model, self.settings.next_share, instead=instead)
+        if instead is None:
+            self._kept.check_ids(self.active.current)
         self._publish_versions()
         self._leave_standing()
         seconds = round(time.perf_counter() - started, 3)
@@ -377,6 +385,10 @@ class Service:
         log(_INFO if succeeded else _WARNING, "reload", accepted=succeeded, detail=sentence)
         if succeeded:
             self._publish_versions()
+            try:
+                self._kept.check_ids(self.active.current)
+            except HashGNNError as error:
+                log(_WARNING, "interactions refused", detail=str(error))
         self._leave_standing()
 
     def _publish_versions(self) -> None:

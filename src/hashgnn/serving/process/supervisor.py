@@ -84,8 +84,11 @@ class Supervisor:
         )
         assert worker.stdin is not None
         # The settings hold keys. Other users could read an argument or the environment, but not a pipe.
-        worker.stdin.write(self._settings.model_copy(update={"runtime": folder}).model_dump_json().encode())
-        worker.stdin.close()
+        # The pipe stays open: its end tells the worker that this process is gone, however it went.
+        worker.stdin.write(
+            self._settings.model_copy(update={"runtime": folder}).model_dump_json().encode() + b"\n"
+        )
+        worker.stdin.flush()
         self._running[worker] = time.monotonic()
         log(_INFO, "worker started", pid=worker.pid)
 
@@ -94,6 +97,8 @@ class Supervisor:
             if worker.poll() is None:
                 continue
             del self._running[worker]
+            if worker.stdin is not None:
+                worker.stdin.close()
             multiprocess.mark_process_dead(worker.pid, str(folder / "metrics"))  # type: ignore[no-untyped-call]
             log(_ERROR, "worker ended", pid=worker.pid, code=worker.returncode)
             if worker.returncode == BAD_INPUT:
@@ -123,3 +128,5 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+            if worker.stdin is not None:
+                worker.stdin.close()

@@ -7,9 +7,11 @@ listening socket.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.abc import MetaPathFinder
@@ -77,6 +79,7 @@ def main() -> int:
     ):  # a terminal that is closed tells the supervisor too, which ends the workers
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = ServiceSettings.model_validate_json(sys.stdin.readline())
+    threading.Thread(target=_end_with_supervisor, name="supervisor", daemon=True).start()
     listening = socket.socket(fileno=int(sys.argv[1]))
 
     def ready() -> None:
@@ -89,6 +92,13 @@ def main() -> int:
         print(f"hashgnn: {error}", file=sys.stderr)
         return BAD_INPUT
     return 0
+
+
+def _end_with_supervisor() -> None:
+    """Wait until standard input ends, as it does when the supervisor was killed, and end as on SIGTERM."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

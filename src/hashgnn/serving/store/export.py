@@ -48,7 +48,9 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
     """Write the interactions and deletions after a number, as one moment shows them.
 
     The file's metadata names the store and the numbers, so that ``hashgnn update`` can refuse to
-    count interactions twice, and holds the deletions. Without either, nothing is written.
+    count interactions twice, and holds the deletions. It also has the number of the last deletion that
+    it leaves out, so that no model which has not heard of it is trained on the file. Without interactions
+    and deletions, nothing is written.
     """
     since = after  # a deletion outlives what is cleared
     connection.execute("BEGIN")  # one moment for all that follows; writers go on
@@ -59,6 +61,8 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
             "SELECT count(*), max(sequence) FROM interactions WHERE sequence > ?", (after,)
         ).fetchone()
         deletions, last_deletion = _deletions_after(connection, since)
+        earlier = "SELECT coalesce(max(number), 0) FROM deletions WHERE number <= ?"
+        (last_earlier,) = connection.execute(earlier, (since,)).fetchone()
         upto = max(upto or after, last_deletion)
         found = f"FROM interactions WHERE sequence > ? AND {_USABLE}"
         usable, weighted, with_event = connection.execute(
@@ -82,6 +86,7 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
             b"hashgnn_store": about["store"].encode(),
             b"hashgnn_after": str(after).encode(),
             b"hashgnn_upto": str(upto).encode(),
+            b"hashgnn_earlier_deletion": str(last_earlier).encode(),
             **deletions.to_metadata(),
         }
         schema = pa.schema(fields, metadata=metadata)

@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictFloat,
     StrictInt,
     StrictStr,
     WithJsonSchema,
@@ -327,7 +328,7 @@ class Interaction(_Request):
         None,
         description="Seconds since 1970, or ISO 8601 text, UTC where it names no zone; the time of arrival by default.",
     )
-    weight: Annotated[float, Field(ge=1e-37, le=1e9)] | None = None
+    weight: Annotated[StrictFloat, Field(ge=1e-37, le=1e9)] | None = None
     event: Annotated[StrictStr, Field(min_length=1, max_length=MAX_EVENT_NAME)] | None = Field(
         None, description="Type of the event, one of event_weights of the model."
     )
@@ -369,7 +370,7 @@ class ReloadRequest(_Request):
         description="Name of a version in the folder of the current one; null opens the version that the link points to.",
     )
     next_version: TextId | None = Field(None, description="A second version, for a share of the users.")
-    share: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="Share of users it answers.")
+    share: Annotated[StrictFloat, Field(ge=0, le=1)] = Field(0.0, description="Share of users it answers.")
     allow_new_ids: StrictBool = Field(
         False,
         description="Take a version whose ids are of another kind, or that knows too few of the old ones.",
