@@ -243,7 +243,7 @@ def test_interactions_that_are_weighed_otherwise_cannot_be_added() -> None:
 
 def test_weights_that_no_float32_holds_are_an_error() -> None:
     with pytest.raises(
-        DataError, match=r"the weights of a pair must add up to at most 3.40282e\+38, got 6e\+38"
+        DataError, match=r"the weights of a user and an item must add up to at most 3.4e38, got 6e\+38"
     ):
         Interactions.from_arrays([1, 1], [1, 1], weight=[3e38, 3e38])
     with pytest.raises(
