@@ -52,6 +52,11 @@ class RunFolder:
         """Where checkpoint and log lie: next to DIR, in the working folder where DIR is an address."""
         return self.model.parent if self.address is None else Path()
 
+    @property
+    def _place(self) -> Path:
+        """What the lock is of: DIR, or its name in the working folder where DIR is an address."""
+        return self._parent / self.model.name
+
     def __str__(self) -> str:
         return self.address or str(self.model)
 
@@ -67,7 +72,7 @@ class RunFolder:
         """
         if not self.model.name:
             raise ParameterError(f"--output must name a folder to make, got {str(self.model)!r}")
-        check_free(self.model, _OTHERWISE)
+        check_free(self._place, _OTHERWISE)
         self.check_content(overwrite=overwrite, resume=resume)
 
     def check_content(self, *, overwrite: bool, resume: bool) -> None:
@@ -98,7 +103,7 @@ class RunFolder:
 
     def held(self) -> AbstractContextManager[None]:
         """Return a context in which no other process trains to DIR."""
-        return held(self.model, "training", _OTHERWISE)
+        return held(self._place, "training", _OTHERWISE)
 
     def kept(self) -> str:
         """Return what a run that is stopped leaves, and how to go on."""
