@@ -60,7 +60,11 @@ def test_tuples_nest_no_deeper_than_they_can_be_saved() -> None:
             ids.index_of([nested(depth)])
 
 
-@pytest.mark.parametrize("text", ["[" * n + "]" * n for n in (18, 300, 900, 5000)] + ['["a",{"x":1}]'])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * n + "]" * n for n in (18, 300, 900, 5000)]
+    + ['["a",{"x":1}]', '["a",NaN]', '["a",1e999]', '["\\ud800",1]', f'["a",{2**70}]'],
+)
 def test_text_that_is_no_tuple_is_a_refused_id_of_the_service(text: str) -> None:
     reader = IdReader(IdMap([("a", 1), ("b", 2)]), "user")
     with pytest.raises(HashGNNError, match="^user ids of this model are tuples"):
@@ -168,3 +172,9 @@ def test_a_file_of_blank_lines_is_refused_at_its_start(tmp_path: Path, suffix: s
     path.write_bytes(b"\n" * 20_000 + b"user_id,item_id\n1,2\n")
     with pytest.raises(DataError, match="the file holds no rows in its first 10000 lines$"):
         read_interactions(path)
+
+
+@pytest.mark.parametrize("part", [float("inf"), float("-inf"), float("nan")])
+def test_a_tuple_that_cannot_be_saved_is_refused_before_the_training(part: float) -> None:
+    with pytest.raises(DataError, match="cannot be saved and served"):
+        IdMap([("a", part), ("b", 1.5)]).check_kept()

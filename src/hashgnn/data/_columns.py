@@ -116,10 +116,10 @@ def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | No
 
 
 def missing(names: Sequence[str], name: str, role: str) -> DataError:
-    """Return the error of a column that is not there: which there are, and how to name one."""
+    """Return the error of a column that is not there: which there are, and how to name one that has a role."""
+    problem = f"column {name!r} is missing, found {quote_some(names, 12) or 'none'}"
     return DataError(
-        f"column {name!r} is missing, found {quote_some(names, 12) or 'none'}; name the column with "
-        f"{'event_column' if role == 'event' else role}="
+        f"{problem}; name the column with {'event_column' if role == 'event' else role}=" if role else problem
     )
 
 

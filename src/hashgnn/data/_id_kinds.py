@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -201,7 +202,8 @@ class Reader:
             return UNREADABLE
         try:
             hash(found := tuple(parts))
-        except TypeError:  # of an object of JSON
+            _check_tuples([found], "ids")
+        except (TypeError, DataError):  # an object of JSON, or what no model could keep, as NaN
             return UNREADABLE
         return found
 
@@ -260,7 +262,8 @@ def _check_tuples(ids: Iterable[tuple[Any, ...]], noun: str) -> None:
         for part in values:
             if isinstance(part, str) and not is_utf_8(part):
                 raise DataError(f"{noun} must be text that UTF-8 can hold, got {part!r}")
-            if is_nan(part) or _part_kind(part) == "other":
+            is_infinite = isinstance(part, float) and not isfinite(part)
+            if is_nan(part) or is_infinite or _part_kind(part) == "other":
                 raise _cannot_be_kept(part, noun)
         kinds = set(map(_part_kind, values))
         if len(kinds) > 1 and not kinds <= _JSON_KINDS:

@@ -134,7 +134,8 @@ def test_metadata_belongs_to_the_same_ids(column: list[Any]) -> None:
 
 def test_an_export_leaves_out_what_no_training_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with InteractionStore.open(tmp_path / "events.db") as store:
-        rows = [("u1", "i1", 1, None), ("", "i1", 2, None), ("u2", "", 3, None), ("u2", "i2", 4, None)]
+        rows = [("u1", "i1", 1, None, None), ("", "i1", 2, None, None)]
+        rows += [("u2", "", 3, None, None), ("u2", "i2", 4, None, None)]
         monkeypatch.setattr(
             "hashgnn.serving.store.interaction_store.as_rows", lambda *_: rows
         )  # of an old store
@@ -142,7 +143,7 @@ def test_an_export_leaves_out_what_no_training_takes(tmp_path: Path, monkeypatch
         found = store.export(tmp_path / "new.parquet")
         assert (found.count, found.left_out, found.after, found.upto) == (2, 2, 0, 4)
         assert len(read_interactions(tmp_path / "new.parquet")) == 2
-        rows[:] = [("", "i1", 5, None)]
+        rows[:] = [("", "i1", 5, None, None)]
         store.append(None, None)
         found = store.export(tmp_path / "later.parquet", after=4)
         assert (found.count, found.left_out) == (0, 1)
