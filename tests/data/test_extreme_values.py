@@ -178,3 +178,10 @@ def test_a_file_of_blank_lines_is_refused_at_its_start(tmp_path: Path, suffix: s
 def test_a_tuple_that_cannot_be_saved_is_refused_before_the_training(part: float) -> None:
     with pytest.raises(DataError, match="cannot be saved and served"):
         IdMap([("a", part), ("b", 1.5)]).check_kept()
+
+
+@pytest.mark.parametrize("choice", [{3: 0.5}, {1: [1], 3: None}])
+def test_a_mapping_from_items_to_scores_blocks_not_nothing_in_silence(choice: Any) -> None:
+    model = HashGNN.from_state(random_state([1, 2], [1, 2, 3], rng=1))
+    with pytest.raises(HashGNNError, match="^each of block must be a list, got"):
+        model.recommend([1], k=1, block=choice)
