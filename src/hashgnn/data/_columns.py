@@ -117,10 +117,11 @@ def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | No
 
 def missing(names: Sequence[str], name: str, role: str) -> DataError:
     """Return the error of a column that is not there: which there are, and how to name one that has a role."""
-    problem = f"column {name!r} is missing, found {quote_some(names, 12) or 'none'}"
-    return DataError(
-        f"{problem}; name the column with {'event_column' if role == 'event' else role}=" if role else problem
-    )
+    found = quote_some(names, 12) or "none"
+    if not role:
+        return DataError(f"column {name!r} is missing, found {found}")
+    argument = "event_column" if role == "event" else role
+    return DataError(f"column {name!r} is missing, found {found}; name the column with {argument}=")
 
 
 def column(frame: nw.DataFrame[Any], name: str, role: str) -> nw.Series[Any]:
