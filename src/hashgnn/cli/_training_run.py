@@ -54,7 +54,7 @@ class RunFolder:
 
     @property
     def _place(self) -> Path:
-        """What the lock is of: DIR, or its name in the working folder where DIR is an address."""
+        """Target of the lock: DIR, or its name in the working folder where DIR is an address."""
         return self._parent / self.model.name
 
     def __str__(self) -> str:
