@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hashgnn._extras import require
-from hashgnn.errors import DataError
+from hashgnn.errors import DataError, ParameterError
 
+_RETRY_SECONDS = 30  # Google's client tries for 15 minutes where there is no network
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(::|://)")
 _FOLDED = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/([^/].*)")
 
@@ -18,6 +19,11 @@ _FOLDED = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/([^/].*)")
 def is_address(name: str) -> bool:
     """Return whether a name is an address and no path."""
     return _ADDRESS.match(name) is not None
+
+
+def scheme_of(address: str) -> str:
+    """Return the scheme of an address, such as ``"s3"``, in small letters."""
+    return address.partition(":")[0].lower()
 
 
 def restored(path: str) -> str:
@@ -30,22 +36,49 @@ def restored(path: str) -> str:
 
 
 def address_of(path: str | os.PathLike[str]) -> str | None:
-    """Return the address that a path or text is; ``None`` for a path, one of ``file://`` included."""
-    name = os.fspath(path)
-    name = name if isinstance(path, str) else restored(name)
-    return name if is_address(name) and urlsplit(name).scheme != "file" else None
+    """Return the address that a path or text is; ``None`` for a path, one of ``file://`` included.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither text nor a path.
+    """
+    name = _text_of(path)
+    return name if is_address(name) and scheme_of(name) != "file" else None
 
 
 def path_of(path: str | os.PathLike[str]) -> Path:
-    """Return a local path, that of a ``file://`` address included."""
-    name = os.fspath(path)
-    name = name if isinstance(path, str) else restored(name)
-    return Path(local_path(name)) if urlsplit(name).scheme == "file" and is_address(name) else Path(path)
+    """Return a local path, that of a ``file://`` address included; ``~`` is the home folder.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither text nor a path, or of a user without a home folder.
+    """
+    name = _text_of(path)
+    if is_address(name) and scheme_of(name) == "file":
+        return Path(local_path(name))
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ParameterError(
+            f"path must be in a folder that is there, got {name!r} of no known user"
+        ) from None
+
+
+def _text_of(path: Any) -> str:
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ParameterError(f"path must be text or a path, not empty and without NUL, got {path!r:.80}")
+    return name if isinstance(path, str) else restored(name)
 
 
 def local_path(address: str) -> str:
     """Return the path that a ``file://`` address names on this machine."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise DataError(f"{address}: cannot be read, {error}") from None
     if parts.netloc not in ("", "localhost"):
         raise DataError(f"{address}: a file:// address must name this machine, as file:///folder/events.csv")
     return unquote(parts.path)
@@ -62,11 +95,12 @@ def file_system(address: str) -> tuple[Any, str]:
         If fsspec is not installed.
     """
     fsspec = require("fsspec", extra="cloud", purpose=f"reading {address}")
-    scheme = address.split("://", 1)[0]
+    given, mark, rest = address.partition("://")
+    scheme = given.lower() if "::" not in given else given
     try:
-        system, path = fsspec.core.url_to_fs(address)
+        system, path = fsspec.core.url_to_fs(scheme + mark + rest)
     except ImportError:
-        return _arrow_system(address, scheme)
+        return _arrow_system(scheme + mark + rest, scheme)
     except ValueError as error:
         raise DataError(f"{address}: cannot be read, {str(error).splitlines()[0][:200]}") from None
     return system, path
@@ -78,6 +112,8 @@ def _arrow_system(address: str, scheme: str) -> tuple[Any, str]:
     import pyarrow.fs
     from fsspec.implementations.arrow import ArrowFSWrapper
 
+    if scheme in ("gs", "gcs") and "?" not in address:
+        address += f"?retry_limit_seconds={_RETRY_SECONDS}"
     try:
         system, path = pyarrow.fs.FileSystem.from_uri(address)
     except (pa.ArrowException, ValueError):

@@ -34,9 +34,9 @@ def check_int(
         raise ParameterError(f"{name} must be {noun}, got {value!r}") from None
     if number % multiple_of or (minimum is not None and number < minimum):
         bound = "" if minimum is None or minimum == multiple_of > 1 else f" >= {minimum}"
-        raise ParameterError(f"{name} must be {noun}{bound}, got {number}")
+        raise ParameterError(f"{name} must be {noun}{bound}, got {shown(number)}")
     if maximum is not None and number > maximum:
-        raise ParameterError(f"{name} must be at most {maximum}, got {number}")
+        raise ParameterError(f"{name} must be at most {maximum}, got {shown(number)}")
     return number
 
 
@@ -70,8 +70,8 @@ def check_float(
         raise ParameterError(f"{name} must be {rule}, got {value!r}")
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise ParameterError(f"{name} must be {rule}, got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError(f"{name} must be {rule}, got {shown(value)}") from None
     too_low = minimum is not None and (number < minimum or (open_minimum and number == minimum))
     too_high = maximum is not None and (number > maximum or (open_maximum and number == maximum))
     if not math.isfinite(number) or too_low or too_high:
@@ -127,6 +127,14 @@ def _all_finite(array: Array) -> bool:
 
 def quote_some(values: Collection[Any], limit: int = 5) -> str:
     """Join at most ``limit`` values for a message: ``'a', 'b' and 3 more``."""
-    shown = [repr(value) for value in list(values)[:limit]]
-    hidden = len(values) - len(shown)
-    return ", ".join(shown) + (f" and {hidden} more" if hidden > 0 else "")
+    texts = [shown(value) for value in list(values)[:limit]]
+    hidden = len(values) - len(texts)
+    return ", ".join(texts) + (f" and {hidden} more" if hidden > 0 else "")
+
+
+def shown(value: Any) -> str:
+    """Return the ``repr`` of a value, or its type where Python refuses one, as of integers of 5,000 digits."""
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return f"a very long {type(value).__name__}"

@@ -113,3 +113,9 @@ def test_something_else_is_no_vocabulary(values: Any) -> None:
 def test_a_constant_number_says_nothing() -> None:
     features = SideFeatures.from_frame(pl.DataFrame({"i": [1, 2], "x": [3.0, 3.0]}), id="i", numeric=["x"])
     assert np.array_equal(features.matrix.toarray(), np.zeros((2, 2)))
+
+
+def test_a_feature_that_is_no_column_is_named_without_an_argument_that_does_not_exist() -> None:
+    frame = pd.DataFrame({"id": [1, 2], "year": [1990, 1991]})
+    with pytest.raises(DataError, match="^column 'nope' is missing, found 'id', 'year'$"):
+        SideFeatures.from_frame(frame, id="id", numeric=["nope"])

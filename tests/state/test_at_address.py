@@ -261,7 +261,7 @@ def test_a_file_address_is_a_folder(models: list[HashGNN], tmp_path: Path, cache
 
 def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(MissingExtraError, match=r"of the extra cloud; install it with: pip install"):
+    with pytest.raises(MissingExtraError, match=r'of the extra cloud; install it with: pip install "aiohttp'):
         HashGNN.load("s3://shop/s3fs/v1")
 
 

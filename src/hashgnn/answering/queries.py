@@ -173,6 +173,9 @@ def lists_by_user(
 ) -> list[list[Any]]:
     """Return the list of each user of a mapping; a user without one is an error, or has an empty list."""
     lists = dict(zip(user_ids.read(list(choice), f"keys of {name}"), choice.values(), strict=True))
+    for value in choice.values():  # also those of other users: a mapping from items to scores blocks nothing
+        if not isinstance(value, Iterable):
+            as_list(f"each of {name}", value)
     without = [user for user in users if user not in lists]
     if without and not may_miss:
         raise ParameterError(f"{name} must have a list for every user, got none for {quote_some(without)}")

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hashgnn._checks import check_choice, check_int, check_threads
+from hashgnn._checks import check_choice, check_int, check_threads, shown
 from hashgnn._types import Array
 from hashgnn.answering.queries import EncodedEntities
 from hashgnn.errors import ArtifactDamagedError, ParameterError, ResultWarning
@@ -102,7 +102,7 @@ class SearchWays:
         size = check_int("k", k, minimum=1)
         if size > len(self):
             warnings.warn(
-                f"k is {size}, and there are {len(self)} to choose from; no list is longer than that",
+                f"k is {shown(size)}, and there are {len(self)} to choose from; no list is longer than that",
                 ResultWarning,
                 stacklevel=3,
             )

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hashgnn._checks import quote_some
+from hashgnn._checks import quote_some, shown
 from hashgnn._types import Array
 from hashgnn.data import _times
-from hashgnn.data._id_kinds import is_missing, is_utf_8
-from hashgnn.data._whole_ids import as_whole, is_number
+from hashgnn.data._id_kinds import MAX_DEPTH, is_missing, is_too_deep, is_utf_8
+from hashgnn.data._whole_ids import MAX_DIGITS, as_whole, is_number
 from hashgnn.data.id_lists import are_integers, as_list
 from hashgnn.errors import DataError
 
@@ -28,6 +28,10 @@ ALIASES = {
     "timestamp": ("timestamp", "time"),
     "event": ("event",),
 }
+
+
+# Types of polars that Arrow has not: it would get the addresses of the objects, or nothing.
+_WIDE = (nw.Object, nw.Int128, nw.UInt128)
 
 
 class RowError(DataError):
@@ -112,11 +116,12 @@ def resolve(names: Sequence[str], **requested: str | None) -> dict[str, str | No
 
 
 def missing(names: Sequence[str], name: str, role: str) -> DataError:
-    """Return the error of a column that is not there: which there are, and how to name one."""
-    return DataError(
-        f"column {name!r} is missing, found {quote_some(names, 12) or 'none'}; name the column with "
-        f"{'event_column' if role == 'event' else role}="
-    )
+    """Return the error of a column that is not there: which there are, and how to name one that has a role."""
+    found = quote_some(names, 12) or "none"
+    if not role:
+        return DataError(f"column {name!r} is missing, found {found}")
+    argument = "event_column" if role == "event" else role
+    return DataError(f"column {name!r} is missing, found {found}; name the column with {argument}=")
 
 
 def column(frame: nw.DataFrame[Any], name: str, role: str) -> nw.Series[Any]:
@@ -131,7 +136,7 @@ def id_column(series: nw.Series[Any], name: str) -> Column | Array | list[Any]:
 
     Whole numbers that a frame keeps as floats (as pandas does with a missing value) become integers.
     """
-    if series.dtype == nw.Object:  # polars would hand out the addresses of the objects
+    if series.dtype in _WIDE:
         return _objects(series.to_list(), name)
     try:
         values = series.to_arrow()
@@ -188,6 +193,7 @@ def check_weights(weights: Array, name: str) -> Array:
 
 def weight_values(values: Any, name: str) -> Array:
     """Return weights of an array or sequence as :func:`weight_column` does those of a frame."""
+    values = _listed_where_wide(values)
     try:
         array = np.asarray(values)
     except ValueError:  # lists of several lengths
@@ -212,21 +218,19 @@ def n_empty(series: nw.Series[Any]) -> int:
 
 def text_column(series: nw.Series[Any], name: str) -> Column:
     """Return a column as Arrow has it, for words such as types of events."""
-    try:
-        return series.to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        raise DataError(f"{name} must be text, got a column of mixed types") from None
+    return _arrow(series, name, "text")
 
 
 def text_values(values: Any, name: str) -> Column:
     """Return words of an array or sequence as :func:`text_column` does those of a frame."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
-    if hasattr(values, "to_numpy"):
+    if hasattr(values, "to_numpy") and not hasattr(values, "columns"):
         values = values.to_numpy()
+    listed = as_list(name, values, in_order=True, error=DataError)
     try:
-        return pa.array(values.tolist() if isinstance(values, np.ndarray) else list(values), from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeEncodeError):
+        return pa.array(listed, from_pandas=True)
+    except (pa.ArrowException, OverflowError, UnicodeError):
         raise DataError(f"{name} must be text, got mixed types") from None
 
 
@@ -242,8 +246,10 @@ def time_values(values: Any, name: str) -> Array:
     """Return timestamps of an array or sequence as :func:`timestamp_column` does those of a frame."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return _timestamps(values, name)
+    values = _listed_where_wide(values)
     array = np.asarray(values)
     is_list = array.ndim != 1 or array.dtype.kind in "OU" or np.ma.isMaskedArray(values)
+    is_list = is_list or array.dtype == np.dtype("M8")  # of NaT alone, without a unit
     if not is_list and array.dtype.kind != "M":
         return check_timestamps(array, name)
     listed = as_list(name, values, in_order=True, error=DataError) if is_list else []
@@ -286,6 +292,8 @@ def check_timestamps(timestamps: Array, name: str) -> Array:
     """
     if timestamps.dtype.kind not in "iuf":
         raise DataError(f"{name} must be numbers, got {timestamps.dtype}")
+    if timestamps.dtype == np.float16:  # it does not reach the bound
+        timestamps = timestamps.astype(np.float64)
     good = (timestamps >= 0) & (timestamps < 2**63)
     if not good.all():
         row = int(np.argmin(good))
@@ -313,11 +321,27 @@ def _plain_kind(values: Column) -> Column:
     return values
 
 
-def _arrow(series: nw.Series[Any], name: str) -> Column:
+def _arrow(series: nw.Series[Any], name: str, noun: str = "numbers") -> Column:
     try:
-        return series.to_arrow()
+        if series.dtype not in _WIDE:
+            return series.to_arrow()
+        listed = series.to_list()
+        try:
+            return pa.array(listed, from_pandas=True)
+        except OverflowError:
+            if not all(is_number(value) or is_missing(value) for value in listed):
+                raise
+            return pa.array([None if is_missing(value) else _as_float(value) for value in listed])
     except (pa.ArrowException, OverflowError, UnicodeError):
-        raise DataError(f"{name} must be numbers, got a column of mixed types") from None
+        raise DataError(f"{name} must be {noun}, got a column of mixed types") from None
+
+
+def _listed_where_wide(values: Any) -> Any:
+    """Return a polars column of a type that NumPy has not as a list, anything else as it is."""
+    if not type(values).__module__.startswith("polars.") or hasattr(values, "columns"):
+        return values
+    series = nw.from_native(values, series_only=True)
+    return series.to_list() if series.dtype in _WIDE else values
 
 
 def _arrow_ids(values: Column, name: str) -> Column | Array | list[Any]:
@@ -349,6 +373,8 @@ def _arrow_ids(values: Column, name: str) -> Column | Array | list[Any]:
 
 
 def _as_tuple(value: Any) -> Any:
+    if is_too_deep(value):
+        return tuple(value)  # it is refused as it is
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
@@ -397,6 +423,8 @@ def _objects(values: list[Any], name: str) -> Column | list[Any]:
     for row, value in enumerate(values):
         if is_missing(value):
             raise RowError(row, f"{name} is empty")
+        if isinstance(value, tuple) and is_too_deep(value):
+            raise RowError(row, f"{name} must nest at most {MAX_DEPTH} tuples, got {shown(value):.80}")
         try:
             hash(value)
         except TypeError:
@@ -413,7 +441,11 @@ def _objects(values: list[Any], name: str) -> Column | list[Any]:
             row = whole.index(None)
             raise RowError(row, f"{name} must be whole numbers or text, got {values[row]}")
         if any(not -(2**63) <= value < 2**63 for value in whole if value is not None):
-            return pa.array([str(value) for value in whole], pa.large_string())
+            try:
+                return pa.array([str(value) for value in whole], pa.large_string())
+            except ValueError:  # Python writes out no more than 4,300 digits
+                row = next(row for row, value in enumerate(whole) if abs(value or 0) >= 10**MAX_DIGITS)
+                raise RowError(row, f"{name} must have at most {MAX_DIGITS} digits") from None
     return values
 
 

@@ -8,9 +8,8 @@ import math
 import uuid
 from typing import Any
 
+from hashgnn.data._id_kinds import MAX_DEPTH
 from hashgnn.errors import DataError
-
-_MAX_DEPTH = 16
 
 
 def encode(value: Any) -> str:
@@ -30,8 +29,8 @@ def decode(text: str) -> Any:
 
 
 def _pack(value: Any, depth: int) -> list[Any]:
-    if depth > _MAX_DEPTH:
-        raise DataError(f"an id may nest {_MAX_DEPTH} tuples at most")
+    if depth > MAX_DEPTH:
+        raise DataError(f"an id may nest {MAX_DEPTH} tuples at most")
     if value is None:
         return ["none", None]
     if isinstance(value, bool):
@@ -65,7 +64,7 @@ def _no_written_form(value: Any) -> DataError:
 def _unpack(packed: Any, depth: int) -> Any:
     kind, value = packed
     if kind == "tuple":
-        if depth > _MAX_DEPTH or not isinstance(value, list):
+        if depth > MAX_DEPTH or not isinstance(value, list):
             raise ValueError
         return tuple(_unpack(part, depth + 1) for part in value)
     if kind == "none":

@@ -11,15 +11,18 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 
+from hashgnn._checks import shown
 from hashgnn.data._whole_ids import as_whole, is_nan
 from hashgnn.errors import DataError
 
+MAX_DEPTH = 16  # of tuples in tuples
 UNREADABLE = object()  # what a value is in a map of a kind that it does not belong to
 
 NOUNS = {
@@ -86,10 +89,20 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, tuple):
-        return tuple(plain(part) for part in value)
+        return value if is_too_deep(value) else tuple(plain(part) for part in value)
     if isinstance(value, datetime):
         return _of_datetime(value)
     return value
+
+
+def is_too_deep(value: Any) -> bool:
+    """Return whether tuples lie in tuples deeper than an id may have them."""
+    parts = [value]
+    for _ in range(MAX_DEPTH + 1):
+        parts = [part for one in parts if isinstance(one, list | tuple) for part in one]
+        if not parts:
+            return False
+    return True
 
 
 def kind_of(values: Iterable[Any]) -> str:
@@ -182,10 +195,17 @@ class Reader:
                 value = json.loads(value)
             except (ValueError, RecursionError):
                 return UNREADABLE
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, list | tuple) or is_too_deep(value):
             return UNREADABLE
         parts = [self._read_part(place, part) for place, part in enumerate(value)]
-        return UNREADABLE if any(part is UNREADABLE for part in parts) else tuple(parts)
+        if any(part is UNREADABLE for part in parts):
+            return UNREADABLE
+        try:
+            hash(found := tuple(parts))
+            _check_tuples([found], "ids")
+        except (TypeError, DataError):  # an object of JSON, or what no model could keep, as NaN
+            return UNREADABLE
+        return found
 
     def _read_part(self, place: int, part: Any) -> Any:
         reader = self.parts[place] if place < len(self.parts) else None
@@ -220,6 +240,9 @@ def check_kept(kind: str, ids: Sequence[Any], noun: str) -> None:
             if not is_utf_8(value):
                 raise DataError(f"{noun} must be text that UTF-8 can hold, got {value!r}")
     if kind == "tuple":
+        for value in ids:
+            if is_too_deep(value):
+                raise DataError(f"{noun} must nest at most {MAX_DEPTH} tuples, got {shown(value):.80}")
         _check_tuples(ids, noun)
     if kind == "other" and len(ids):
         examples: dict[str, Any] = {}
@@ -239,7 +262,8 @@ def _check_tuples(ids: Iterable[tuple[Any, ...]], noun: str) -> None:
         for part in values:
             if isinstance(part, str) and not is_utf_8(part):
                 raise DataError(f"{noun} must be text that UTF-8 can hold, got {part!r}")
-            if is_nan(part) or _part_kind(part) == "other":
+            is_infinite = isinstance(part, float) and not isfinite(part)
+            if is_nan(part) or is_infinite or _part_kind(part) == "other":
                 raise _cannot_be_kept(part, noun)
         kinds = set(map(_part_kind, values))
         if len(kinds) > 1 and not kinds <= _JSON_KINDS:
@@ -251,7 +275,7 @@ def _check_tuples(ids: Iterable[tuple[Any, ...]], noun: str) -> None:
 
 def _cannot_be_kept(value: Any, noun: str) -> DataError:
     if isinstance(value, int):
-        return DataError(f"{noun} must be integers of 64 bits, got {value}; pass them as text")
+        return DataError(f"{noun} must be integers of 64 bits, got {shown(value):.80}; pass them as text")
     return DataError(
         f"{noun} cannot be saved and served, got {value!r:.80} of type {type(value).__name__}; "
         "use integers, text, UUIDs, bytes, dates, times or tuples of them"

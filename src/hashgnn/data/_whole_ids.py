@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+MAX_DIGITS = 77  # of an id; Arrow's widest decimals have 76
+
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a number that could be an id; truth values are none."""
@@ -34,7 +36,9 @@ def as_whole(value: Any) -> int | None:
     if isinstance(value, int | np.integer):
         return int(value)
     if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else None
+        if not value.is_finite() or value.adjusted() >= MAX_DIGITS:
+            return None  # before a small text such as 1e999999 becomes a large number
+        return int(value) if value == value.to_integral_value() else None
     number = float(value)
     return int(number) if number.is_integer() and abs(number) < 2**53 else None
 

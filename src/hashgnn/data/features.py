@@ -300,7 +300,7 @@ def _listed(frame: Any, names: Sequence[str]) -> tuple[int, dict[str, list[Any]]
                 raise _columns.missing(list(present), name, name)
         return len(frame), {name: [row.get(name) for row in frame] for name in names}
     table = _columns.as_frame(frame)
-    return len(table), {name: _columns.column(table, name, name).to_list() for name in names}
+    return len(table), {name: _columns.column(table, name, "").to_list() for name in names}
 
 
 def _quietly(vocabulary: FeatureVocabulary, frame: Any) -> sp.csr_matrix:

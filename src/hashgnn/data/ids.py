@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hashgnn._checks import check_choice, quote_some
+from hashgnn._checks import check_choice, quote_some, shown
 from hashgnn._types import Array
 from hashgnn.data import _id_encoding
 from hashgnn.data._id_kinds import NOUNS, UNREADABLE, Reader, check_kept, kind_of, plain, printed, read_text
@@ -147,10 +147,10 @@ class IdMap:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        shown = ", ".join(map(repr, self.at(np.arange(min(3, len(self)))).tolist())) + (
+        first = ", ".join(map(repr, self.at(np.arange(min(3, len(self)))).tolist())) + (
             ", …" if len(self) > 3 else ""
         )
-        return f"IdMap({len(self)} ids: {shown})" if shown else "IdMap(0 ids)"
+        return f"IdMap({len(self)} ids: {first})" if first else "IdMap(0 ids)"
 
     def __contains__(self, value: object) -> bool:
         try:
@@ -421,10 +421,11 @@ class IdMap:
 
     def refused(self, value: Any, noun: str, row: int) -> ParameterError:
         """Return the error of an id that the map can hold none of; its attribute ``row`` is where it stood."""
-        shown = value.as_py() if isinstance(value, pa.Scalar) else value
-        shown = shown.item() if isinstance(shown, np.generic) else shown
+        given = value.as_py() if isinstance(value, pa.Scalar) else value
+        is_time = isinstance(given, np.datetime64 | np.timedelta64)  # item() may be a number of nanoseconds
+        given = given.item() if isinstance(given, np.generic) and not is_time else given
         error = ParameterError(
-            f"{noun} of this data are {self.noun}, got {shown!r:.80} of type {type(shown).__name__}"
+            f"{noun} of this data are {self.noun}, got {shown(given):.80} of type {type(given).__name__}"
         )
         error.row = row  # type: ignore[attr-defined]
         return error

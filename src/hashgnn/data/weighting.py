@@ -252,6 +252,8 @@ def check_event_weights(event_weights: Any) -> dict[str, float]:
                 f"a type of event must be text of 1 to {MAX_EVENT_NAME} characters, got {name!r:.80}"
             )
         rule = f"weight of event {name!r}"
+        if name.strip() in found:
+            raise ParameterError(f"a type of event must come once, got {name.strip()!r:.80} twice")
         found[name.strip()] = check_float(rule, weight, minimum=0, maximum=MAX_EVENT_WEIGHT)
     if found and not any(found.values()):
         raise ParameterError(f"a type of event must weigh more than 0, got 0 for {quote_some(list(found))}")

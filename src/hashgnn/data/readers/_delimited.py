@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
 from hashgnn._checks import quote_some
-from hashgnn.data.readers._lines import lines_at_any_end
+from hashgnn.data.readers._lines import check_start, lines_at_any_end
 from hashgnn.data.readers._location import Location
 from hashgnn.data.readers._source import Source, check_names
 from hashgnn.errors import DataError, ParameterError
@@ -28,7 +29,7 @@ _END = "\0the end"  # a line behind the last one, to see whether it is inside qu
 Rows = Callable[[Location], Iterator[tuple[int, list[str]]]]
 
 
-def open_csv(path: Location, delimiter: str | None = None, decimal: str | None = None) -> Source:
+def open_csv(path: Location, delimiter: Any = None, decimal: str | None = None) -> Source:
     """Open a CSV file with a header line; fields may be in double quotes.
 
     Without a delimiter it is the one of comma, semicolon, tab and bar that splits the header into the most
@@ -39,7 +40,12 @@ def open_csv(path: Location, delimiter: str | None = None, decimal: str | None =
         marks = _DELIMITERS.replace("," if decimal == "," else "", "")
         counts = [_n_columns(path, mark) for mark in marks]
         delimiter = marks[counts.index(max(counts))]
-    elif len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0 ':
+    elif (
+        not isinstance(delimiter, str)
+        or len(delimiter) != 1
+        or not delimiter.isascii()
+        or delimiter in '"\r\n\0 '
+    ):
         raise ParameterError(f"delimiter must be one ASCII character other than a quote, got {delimiter!r}")
     if delimiter == decimal:
         raise ParameterError(
@@ -98,6 +104,7 @@ def _open(
 
 
 def _header(path: Location, rows: Rows) -> tuple[int, list[str]]:
+    check_start(path)
     for number, fields in rows(path):
         return number, [field.strip() for field in fields]
     raise DataError(f"{path}: the file holds no rows")

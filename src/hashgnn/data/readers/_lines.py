@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import IO
 
 from hashgnn.data.readers._location import Location
 from hashgnn.errors import DataError
 
 MAX_LINE = 1 << 24  # bytes
+MAX_BLANK = 10_000  # lines before the first row
+
+
+def check_start(path: Location) -> None:
+    """Refuse a file that starts with blank lines alone, as a small file that decompresses to a billion of them.
+
+    Raises
+    ------
+    DataError
+        If none of the first ``MAX_BLANK`` lines holds anything.
+    """
+    n_lines = 0
+    for n_lines, line in islice(lines_at_any_end(path), MAX_BLANK):  # noqa: B007
+        if line.strip():
+            return
+    where = f" in its first {n_lines} lines" if n_lines == MAX_BLANK else ""
+    raise DataError(f"{path}: the file holds no rows{where}")
 
 
 def lines_at_feeds(path: Location) -> Iterator[tuple[int, bytes]]:

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pyarrow as pa
 
-from hashgnn._addresses import is_address, local_path, restored
+from hashgnn._addresses import is_address, local_path, restored, scheme_of
 from hashgnn.data.readers import _addresses
 from hashgnn.errors import DataError, HashGNNError
 
@@ -185,10 +185,15 @@ def locate(source: Any) -> tuple[str, list[Location]]:
     if isinstance(source, Path):
         name = restored(name)
     if is_address(name):
-        if urlsplit(name).scheme != "file":
+        if scheme_of(name) != "file":
             return name, _of_address(name)
         name = local_path(name)
-    path = Path(name).expanduser()
+    if not name or "\0" in name:
+        raise DataError(f"path must be text without NUL that is not empty, got {name!r:.80}")
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise DataError(f"{name}: cannot be read, this user has no home folder") from None
     with readable(path):
         if _PATTERN.search(str(path)) and not path.exists():
             return str(path), _of_pattern(path)
@@ -227,6 +232,8 @@ def _of_pattern(pattern: Path) -> list[Location]:
 def _of_object(file: Any) -> tuple[str, list[Location]]:
     named = getattr(file, "name", None)
     name = named if isinstance(named, str) else "the file object"
+    if getattr(file, "closed", False) is True:
+        raise DataError(f"{name}: must be open to be read")
     with readable(name):
         content = file.read()
     if not isinstance(content, bytes | bytearray | memoryview):

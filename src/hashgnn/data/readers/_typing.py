@@ -11,7 +11,7 @@ from hashgnn.data._id_kinds import MISSING_TEXTS
 from hashgnn.data._times import cast_text, read_times
 
 _N_FIRST = 1000
-_WHOLE_NUMBER = r"^\s*-?(0|[1-9][0-9]*)([.,]0*)?\s*$"
+_WHOLE_NUMBER = r"^\s*(0|-?[1-9][0-9]*)([.,]0*)?\s*$"
 
 
 def whole_numbers(column: pa.ChunkedArray, decimal_comma: bool = False) -> pa.ChunkedArray:
