@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hashgnn._components import ENCODERS
 from hashgnn._registry import Component, Registry
-from hashgnn.config.section import Count, PartialShare, Section
+from hashgnn.config.section import Count, PartialShare, Section, Width
 
 Depth = Annotated[int, Field(ge=1, le=8)]
 FanOuts = tuple[Count, ...]
@@ -82,7 +82,7 @@ class GraphSAGE(SamplingEncoderConfig):
         description="The HashGNN paper's mean over self and neighbours (GraphSAGE calls it gcn), the authors' "
         "concat(self, mean), or pooling by the maximum.",
     )
-    input_dim: Count | None = Field(
+    input_dim: Width | None = Field(
         default=None,
         description="Width of the id embedding, projected to embedding_dim for users and items separately; "
         "none has no projection.",

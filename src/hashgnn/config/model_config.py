@@ -13,7 +13,7 @@ from hashgnn.config.encoders import EncoderConfig, History
 from hashgnn.config.format_1 import FORMER_NAMES, from_format_1
 from hashgnn.config.objectives import Edges, ObjectiveConfig, Users
 from hashgnn.config.relaxations import Guided, RelaxationConfig
-from hashgnn.config.section import Count, Section
+from hashgnn.config.section import Section, Width
 from hashgnn.config.teachers import AutoTeacher, FilterTeacherConfig, TeacherConfig
 from hashgnn.config.training import OptimizerConfig, ValidationConfig
 from hashgnn.errors import ParameterError
@@ -59,7 +59,7 @@ class ModelConfig(Section):
     item_bias: bool = Field(
         default=True, description="Learn a bias for each item, in bits, next to the codes."
     )
-    embedding_dim: Count = Field(default=256, description="Width of the encoder's output.")
+    embedding_dim: Width = Field(default=256, description="Width of the encoder's output.")
     warm_start: bool = Field(
         default=True, description="Start the tables from the low end of the graph's spectrum."
     )

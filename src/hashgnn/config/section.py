@@ -13,6 +13,7 @@ from hashgnn._registry import Component, Registry, imported
 from hashgnn.errors import ParameterError
 
 Count = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=16384)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 PartialShare = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
