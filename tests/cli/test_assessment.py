@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -113,3 +114,13 @@ def test_a_table_of_other_items_is_named_with_its_file(run, files):
     code, _, err = run(*command(files, "--items", files / "other.parquet", "-q"))
     assert code == 2
     assert "other.parquet: " in err
+
+
+def test_without_matplotlib_the_report_has_no_plots_and_says_so(run, files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    report = files / "report.html"
+    code, _, err = run(*command(files, "--baselines", "popularity", "--report", report))
+    assert code == 0, err
+    assert "the report will have no plots: a plot needs the package matplotlib" in err
+    assert "popularity" in report.read_text()
+    assert "<svg" not in report.read_text()

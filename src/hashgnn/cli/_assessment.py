@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hashgnn._extras import require
+from hashgnn._files import check_writable_file
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import SideName
 from hashgnn.errors import DataError, ParameterError
@@ -40,7 +40,7 @@ def check_report(path: Path, *, overwrite: bool) -> None:
         raise ParameterError(f"--report must be a file, got the folder {path}")
     if path.exists() and not overwrite:
         raise ParameterError(f"{path}: exists; pass --overwrite to replace it")
-    require("matplotlib", extra="plots", purpose="a report with plots")
+    check_writable_file(path)
 
 
 def run_assessment(model: Any, held_out: Any, files: AssessmentFiles, out: Output, **options: Any) -> None:
@@ -51,6 +51,7 @@ def run_assessment(model: Any, held_out: Any, files: AssessmentFiles, out: Outpu
     from hashgnn.benchmarking.assessment import assess, report_content
     from hashgnn.evaluation.report import write_report
 
+    plots = files.report is not None and out.can_plot("the report will have no plots")
     items = _table("item", files.items, model.state_.items.ids, out)
     users = _table("user", files.users, model.state_.users.ids, out)
     if files.title is not None:
@@ -69,7 +70,7 @@ def run_assessment(model: Any, held_out: Any, files: AssessmentFiles, out: Outpu
             commands=[shlex.join(["hashgnn", *sys.argv[1:]])],
             rng=options["rng"],
         )
-        write_report(files.report, content)
+        write_report(files.report, content, plots=plots)
     if out.as_json:
         recall = model.index_recall if options["served"] else 1.0
         written = {} if files.report is None else {"report": files.report}
