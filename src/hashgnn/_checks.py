@@ -12,7 +12,7 @@ import numpy as np
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 
-MAX_THREADS = 1024  # more than a machine runs at once; OpenMP crashes where it cannot start what it was told
+MAX_THREADS = 1024  # more than a machine runs at once; OpenMP crashes where it cannot start as many
 MAX_BITS = 1024  # the widest code that the kernels search
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from hashgnn._checks import check_threads
 from hashgnn.cli._options import Debug, IndexRecall, id_lines
 from hashgnn.cli._signals import hangup_ends_as_sigterm
 from hashgnn.errors import ParameterError
@@ -141,6 +140,7 @@ def serve(
 
     from pydantic import ValidationError
 
+    from hashgnn._checks import check_threads
     from hashgnn.serving import ServiceSettings
     from hashgnn.serving.http.key_file import read_key_file
     from hashgnn.serving.process.server import listen
