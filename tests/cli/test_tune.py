@@ -84,3 +84,17 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_set_is_not_varied(events: Path, tmp_path: Path) -> None:
+    space, recipe = tmp_path / "space.toml", tmp_path / "mine.toml"
+    space.write_text("optimizer.learning_rate = [0.01, 0.1]\nembedding_dim = [8, 24]\n")
+    words = ["tune", events, "-o", recipe, "--space", space, "--trials", 2, "--json"]
+    settings = [word for text in SMALL for word in ("--set", text)]
+    tuned = command(*words, *settings)
+    assert tuned.returncode == 0, tuned.stderr
+    assert "set, and not varied: embedding_dim" in tuned.stderr
+    assert set(json.loads(tuned.stdout)["settings"]) == {"optimizer.learning_rate"}
+    refused = command(*words, *settings, "--set", "optimizer.learning_rate=0.02", "-o", tmp_path / "b.toml")
+    assert refused.returncode == 2
+    assert "leaves nothing of the space" in refused.stderr

@@ -140,8 +140,16 @@ def tune(
     check_writable_file(output)
     check_extra("optuna", extra="tune", purpose="tuning")
     check_extra("torch", extra="train", purpose="tuning")
-    base = load_recipe(recipe, **chosen_settings(settings, bits=("n_bits", bits)))
+    chosen = chosen_settings(settings, bits=("n_bits", bits))
+    base = load_recipe(recipe, **chosen)
     varied = load_space(space, base)
+    fixed = sorted(varied.keys() & chosen.keys())
+    if len(fixed) == len(varied):
+        raise ParameterError(f"--set leaves nothing of the space {space} to vary; it sets {', '.join(fixed)}")
+    for name in fixed:  # what the caller has set is not searched
+        del varied[name]
+    if fixed:
+        out.note(f"set, and not varied: {', '.join(fixed)}")
     columns = Columns(
         user,
         item,
