@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 
 from prometheus_client import (
@@ -20,6 +21,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ATTEMPTS, _PAUSE = 8, 0.025  # seconds
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -142,6 +144,15 @@ class Metrics:
             return generate_latest(self.registry)
         merged = CollectorRegistry()
         multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+        for _ in range(_ATTEMPTS):
+            try:
+                return generate_latest(merged)
+            except (
+                OSError,
+                ValueError,
+                struct.error,
+            ):  # a worker that starts or ends makes or removes its files
+                time.sleep(_PAUSE)
         return generate_latest(merged)
 
 
