@@ -66,6 +66,7 @@ FIT = [*TRAINING, "--bits", "64", "--set", "embedding_dim=32", "--set", "teacher
 FIT += ["--set", "objective.observed_target=all", "--set", "optimizer.batch_size=512"]
 WARM_UP = 0.2  # of the time
 MIB = 2**20
+_PAUSE = 0.1  # seconds before a request is sent once more
 _LEAVING = 15.0  # seconds in which a worker that was told to end may still answer 503
 
 
@@ -311,11 +312,12 @@ class Day:
         if connection.closed:
             (connection,) = await connect(port, 1)
         status = await connection.ask(message)
-        leaving = status == 503 and time.monotonic() < self._recycled + _LEAVING
-        if (status == 0 and connection.closed) or leaving:
+        while (status == 0 and connection.closed) or (
+            status == 503 and time.monotonic() < self._recycled + _LEAVING
+        ):
             self.counts["sent once more"] += 1
-            if leaving:
-                connection.close()
+            connection.close()
+            await asyncio.sleep(_PAUSE)
             (connection,) = await connect(port, 1)
             status = await connection.ask(message)
         free.put_nowait(connection)

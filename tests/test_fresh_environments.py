@@ -117,7 +117,9 @@ def test_without_extras_a_model_is_loaded_and_answers(make: Make, folder: Path) 
     (folder / "program.py").write_text(WITHOUT_TORCH)
     succeeds(environment, folder, "python", "program.py")
     for arguments in quick(PAGES):
-        shutil.rmtree(folder / "parts", ignore_errors=True)  # of an earlier command, and never replaced unasked
+        shutil.rmtree(
+            folder / "parts", ignore_errors=True
+        )  # of an earlier command, and never replaced unasked
         (folder / "report.html").unlink(missing_ok=True)
         succeeds(environment, folder, "hashgnn", *arguments)
     assert succeeds(environment, folder, "hashgnn", "--version").startswith("hashgnn ")
