@@ -112,16 +112,17 @@ model.save("artifacts/v2")
 """
 
 
-def test_without_extras_a_model_is_loaded_and_answers(make: Make, folder: Path) -> None:
+def test_without_extras_a_model_is_loaded_and_answers(
+    make: Make, folder: Path, prepared: Path, tmp_path: Path
+) -> None:
     environment = make(CORE)
     (folder / "program.py").write_text(WITHOUT_TORCH)
     succeeds(environment, folder, "python", "program.py")
     for arguments in quick(PAGES):
-        shutil.rmtree(
-            folder / "parts", ignore_errors=True
-        )  # of an earlier command, and never replaced unasked
-        (folder / "report.html").unlink(missing_ok=True)
-        succeeds(environment, folder, "hashgnn", *arguments)
+        place = tmp_path / "place"  # what one command writes is not in the way of the next
+        shutil.copytree(prepared, place, symlinks=True)
+        succeeds(environment, place, "hashgnn", *arguments)
+        shutil.rmtree(place)
     assert succeeds(environment, folder, "hashgnn", "--version").startswith("hashgnn ")
     assert "demo" in succeeds(environment, folder, "hashgnn")
 
