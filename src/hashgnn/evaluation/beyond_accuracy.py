@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,9 +82,9 @@ class _OfItems(UserMetric):
         means: Array = values.sum(axis=1) / np.maximum(listed.sum(axis=1), 1)
         return means
 
+    @abstractmethod
     def values(self, popularity: Popularity) -> Array:
         """Return the number of each item, (n_items,) float64."""
-        raise NotImplementedError
 
 
 class Novelty(_OfItems):
