@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeVar
 
 import numpy as np
 
+from hashgnn._addresses import path_of
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
@@ -262,7 +263,7 @@ class MutableIndex(CandidateIndex, Generic[State]):
 
     def save(self, path: str | Path) -> None:
         """Write the index to one file, atomically; the format is described in docs/reference/index-format.md."""
-        write_index(Path(path), self.kind, self._state.contents(), self._settings())
+        write_index(path_of(path), self.kind, self._state.contents(), self._settings())
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = False) -> Self:
@@ -281,6 +282,6 @@ class MutableIndex(CandidateIndex, Generic[State]):
             If the file is foreign, of another kind or format version, truncated or edited.
         """
         index = cls.__new__(cls)
-        with reading_index(Path(path), cls.kind, verify=verify) as saved:
+        with reading_index(path_of(path), cls.kind, verify=verify) as saved:
             index._restore(saved)
         return index

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hashgnn._addresses import path_of
 from hashgnn._checks import check_int
 from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.serving.store._answers import Receipt, RepeatKey, first_answer, keep_answer
@@ -79,7 +80,7 @@ class InteractionStore:
         StorageError
             If it cannot be made or opened.
         """
-        path = Path(path)
+        path = path_of(path)
         open_database(path)
         with translated(path):
             return cls(path)
@@ -283,7 +284,7 @@ class InteractionStore:
         with translated(self.path):
             connection = connect(self.path)
             try:
-                return export_rows(connection, Path(path), after, _about(connection))
+                return export_rows(connection, path_of(path), after, _about(connection))
             finally:
                 connection.close()
 
