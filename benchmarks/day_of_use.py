@@ -239,14 +239,14 @@ class Day:
 
     def hour(self) -> None:
         """End an hour: export, update, move the link, clear, remove the version before the last."""
-        self._hour += 1
-        old, new = f"v{self._hour}", f"v{self._hour + 1}"
+        old, new = f"v{self._hour + 1}", f"v{self._hour + 2}"
         model, export = self._versions / old, self._folder / "new.parquet"
         hashgnn("interactions", "export", self._store, "-o", export, "--model", model, "--quiet")
         hashgnn("update", model, export, "-o", self._versions / new, *TRAINING)
         (self._versions / "next").symlink_to(new)
         (self._versions / "next").replace(self._versions / "current")
         hashgnn("interactions", "clear", self._store, "--model", self._versions / new, "--quiet")
+        self._hour += 1
         self.counts["hours ended"] += 1
 
     def remove_before_last(self) -> None:
@@ -295,7 +295,11 @@ class Day:
 
     async def _end_hour(self, side: asyncio.Lock) -> None:
         async with side:
-            await asyncio.to_thread(self.hour)
+            try:
+                await asyncio.to_thread(self.hour)
+            except RuntimeError as error:
+                self.failed.append(f"the end of an hour failed, {error}")
+                return
             await asyncio.sleep(3)  # every worker looks for a new version each second
             await asyncio.to_thread(self.remove_before_last)
 
