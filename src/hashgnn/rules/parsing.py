@@ -194,9 +194,9 @@ class _Parser:
             missing = Missing(self._column(left, "is null"))
             return Not(missing) if negated else missing
         negated = self._take("not")
-        found = self._written(left)
-        if found is not None:
-            return Not(found) if negated else found
+        written = self._written(left)
+        if written is not None:
+            return Not(written) if negated else written
         if negated:
             raise self._unexpected("'in', 'between' or 'like'")
         if isinstance(left, Column):
