@@ -116,15 +116,17 @@ class HashGNN(BatchVerbs, Recommender):
         model._items = None
         return model
 
-    def with_item_table(self, table: Frame | str | Path, *, item_id: str = "item_id") -> Self:
+    def with_item_table(
+        self, table: Frame | str | Path | ItemAttributes, *, item_id: str = "item_id"
+    ) -> Self:
         """Return this model with a table of items, which rules look at and :meth:`save` keeps.
 
         Parameters
         ----------
-        table : data frame, str or Path
+        table : data frame, str, Path or ItemAttributes
             A row an item: its id, and columns of true and false, numbers, times, text, categories or lists of text.
             Values may be missing, and so may items; rows of other items are left out. A path is that of a file of
-            parquet, CSV, JSON lines or Arrow.
+            parquet, CSV, JSON lines or Arrow. Attributes are taken as they are now.
         item_id : str, default="item_id"
             The column of ids.
 
@@ -148,6 +150,8 @@ class HashGNN(BatchVerbs, Recommender):
         model.config, model.index_recall, model._model = self.config, self.index_recall, fitted
         if isinstance(table, str | Path):
             model._items = ItemAttributes.read(table, ids, id_column=item_id)
+        elif isinstance(table, ItemAttributes):
+            model._items = table.of_items(ids)
         else:
             model._items = ItemAttributes.of(table, ids, id_column=item_id)
         return model

@@ -70,7 +70,7 @@ _DIALECTS = {
         _quoted,
         lambda seconds: repr(seconds),
         None,
-        "EXISTS (SELECT 1 FROM json_each({column}) WHERE value = {value})",
+        "CASE WHEN {column} IS NOT NULL THEN EXISTS (SELECT 1 FROM json_each({column}) WHERE value = {value}) END",
         ("1", "0"),
     ),
     "milvus": _Dialect(
