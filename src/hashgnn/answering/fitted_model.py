@@ -239,13 +239,23 @@ class FittedModel:
             result.counts[row] = len(best)
         return result
 
-    def similar_items(self, index: Array, options: SearchOptions, check: Check | None = None) -> Matches:
+    def similar_items(
+        self,
+        index: Array,
+        options: SearchOptions,
+        check: Check | None = None,
+        candidates: CandidateFilter | None = None,
+    ) -> Matches:
         """Rank the items most similar to some items, which are themselves left out.
 
-        ``options`` are of :meth:`SearchWays.options` of ``items_for_items``.
+        ``options`` are of :meth:`SearchWays.options` of ``items_for_items``. Of ``candidates`` counts what is
+        packed: which items every query may return.
         """
         queries = EncodedEntities.of(self.state.items, index)
-        return _search(self.items_for_items, queries, options, _all_but(index), check)
+        limits = _all_but(index)
+        if candidates is not None and candidates.packed is not None:
+            limits = limits.within(*candidates.packed)
+        return _search(self.items_for_items, queries, options, limits, check)
 
     def similar_users(self, index: Array, options: SearchOptions, check: Check | None = None) -> Matches:
         """Rank the users most similar to some users; as :meth:`similar_items`."""
@@ -283,8 +293,9 @@ class FittedModel:
     def _most_popular(self, k: int, candidates: CandidateFilter) -> Array:
         """Return the most popular candidates of one query, at most ``k``."""
         order = self.popular_order
-        if candidates.allow_all is not None:
-            order = order[candidates.allow_all[order]]
+        allowed = candidates.allowed
+        if allowed is not None:
+            order = order[allowed[order]]
         if candidates.allow_per_query is not None:
             order = order[np.isin(order, candidates.allow_per_query.indices)]
         if candidates.block_per_query is not None and len(candidates.block_per_query.indices):

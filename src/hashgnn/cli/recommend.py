@@ -35,6 +35,18 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output, print_ranked, write_ranked
 from hashgnn.cli._reading import id_list, listed_ids, open_model, typed_ids
+from hashgnn.cli._rules import (
+    BoostOption,
+    Diversity,
+    ItemId,
+    Items,
+    MaxPer,
+    Now,
+    Where,
+    read_items,
+    rules_of,
+    with_items,
+)
 from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
@@ -84,6 +96,13 @@ def recommend(
     allow_file: AllowFile = None,
     block: Block = None,
     block_file: BlockFile = None,
+    items: Items = None,
+    item_id: ItemId = "item_id",
+    where: Where = None,
+    boost: BoostOption = None,
+    max_per: MaxPer = None,
+    diversity: Diversity = 0.0,
+    now: Now = None,
     on_unknown: OnUnknown = "error",
     index_recall: IndexRecall = None,
     threads: Threads = 1,
@@ -105,6 +124,8 @@ def recommend(
       hashgnn recommend models/v1 --history i42,i7 --search biased --json
 
       hashgnn recommend models/v1 --users-file users.txt --block i1,i2 --on-unknown popular
+
+      hashgnn recommend models/v1 --users 1,2 --items items.parquet --where "in_stock and price < 30" --max-per brand=2
 
       hashgnn recommend models/v1 --all -o recommendations.parquet
 
@@ -128,7 +149,11 @@ def recommend(
         check_single_file(output, engine, workers, address, since_training)
     if output is not None and not in_parts:
         check_writable_file(output)
+    rules = rules_of(where, boost, max_per, diversity, now)
+    if in_parts and rules:
+        raise ParameterError("rules need a single file, -o FILE.parquet, or no --output; got a folder")
     loaded = open_model(model, index_recall=index_recall)
+    loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if loaded.index_recall < 1:
         out.note(f"index of {len(item_ids):,} items …")
@@ -150,15 +175,15 @@ def recommend(
             print_batch(out, loaded.recommend_all(output, **{**options, **more, **run}))
             return
         if history is not None:
-            items = typed_ids("item", id_list("--history", history, item_ids), item_ids)
-            blocks = iter([loaded.recommend_for_history([items], **options)])
+            listed = typed_ids("item", id_list("--history", history, item_ids), item_ids)
+            blocks = iter([loaded.recommend_for_history([listed], **options, **rules)])
         else:
             chosen = (
                 user_ids.ids
                 if all_users
                 else typed_ids("user", _names(users, users_file, user_ids), user_ids)
             )
-            blocks = _blocks(loaded, chosen, options, out)
+            blocks = _blocks(loaded, chosen, {**options, **rules}, out)
         if output is None:
             print_ranked(out, list(blocks), {"k": k, "search": search})
             return

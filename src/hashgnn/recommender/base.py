@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Unpack
 
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.answering.queries import EncodedEntities
 from hashgnn.data import InteractionsLike
 from hashgnn.ranking import Matches
 from hashgnn.recommender.recommendations import Recommendations
+from hashgnn.rules import RuleOptions
 
 
 class Recommender(ABC):
@@ -49,6 +51,7 @@ class Recommender(ABC):
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         n_threads: int = 1,
+        **rules: Unpack[RuleOptions],
     ) -> Recommendations:
         """Rank items for users.
 
@@ -76,11 +79,14 @@ class Recommender(ABC):
             Hierarchical search re-ranks ``k * oversampling`` candidates.
         n_threads : int, default=1
             Threads of the search over codes; products of floats use those of NumPy's BLAS.
+        **rules
+            ``where``, ``boost``, ``max_per``, ``diversity`` and ``now``: see :class:`hashgnn.rules.RuleOptions`.
+            All but ``diversity`` need a table of items (:meth:`HashGNN.with_item_table`).
 
         Returns
         -------
         Recommendations
-            One row a user, in the order of ``user_ids``.
+            One row a user, in the order of ``user_ids``. With rules, ``effects`` says what each of them did.
 
         Raises
         ------
@@ -117,6 +123,7 @@ class Recommender(ABC):
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         n_threads: int = 1,
+        **rules: Unpack[RuleOptions],
     ) -> Recommendations:
         """Rank items for users by what they have interacted with: fold-in, no retraining.
 
@@ -128,7 +135,7 @@ class Recommender(ABC):
         on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
             Items that are not in the training data: raise, or leave them out of the history. A history in
             which nothing is left is an error, left out of the answer, or gets popular items (the last two).
-        k, search, filter_seen, allow, block, oversampling, n_threads
+        k, search, filter_seen, allow, block, oversampling, n_threads, **rules
             As in :meth:`recommend`.
 
         Returns
@@ -153,6 +160,7 @@ class Recommender(ABC):
         search: str = "hierarchical",
         oversampling: int = 5,
         n_threads: int = 1,
+        **rules: Unpack[RuleOptions],
     ) -> Recommendations:
         """Rank the items most similar to some items, which are themselves left out.
 
@@ -163,7 +171,7 @@ class Recommender(ABC):
         item_ids : an item id, or list of n ids
         k : int, default=10
         search : {"hamming", "asymmetric", "hierarchical", "float"}, default="hierarchical"
-        oversampling, n_threads
+        oversampling, n_threads, **rules
             As in :meth:`recommend`.
 
         Returns

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from hashgnn.serving.http.json_bodies import described, json_response, read
 from hashgnn.serving.http.problems import described_problems
 from hashgnn.serving.models.service import Service
+from hashgnn.serving.wire.attribute_schemas import AttributesRequest, AttributesResponse
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.schemas import (
     MAX_ID,
@@ -33,6 +34,7 @@ REQUESTS: list[type[BaseModel]] = [
     SimilarItemsRequest,
     EncodeRequest,
     InteractionsRequest,
+    AttributesRequest,
 ]
 
 _MAX_QUERY, _MAX_LIMIT, _MAX_KEY = 200, 100, 255
@@ -123,6 +125,17 @@ def api_routes(service: Service) -> APIRouter:
         """Find items by their id or metadata; an empty query gives the most popular ones."""
         query, limit = _items_query(request)
         return json_response(await service.searches.run(lambda check: service.items(query, limit)))
+
+    @router.patch("/items/attributes", **described(AttributesRequest, AttributesResponse, 404))
+    async def attributes(request: Request) -> Response:
+        """Change attributes of items; every later answer sees it."""
+        body = await read(request, AttributesRequest)
+        _note(request, "", n=len(body.changes))
+        return json_response(
+            await service.writes.run(
+                lambda limit: service.change_attributes(body, limit), outcome_counts=True
+            )
+        )
 
     @router.get("/model", responses={200: {"model": ModelResponse}, **described_problems(401, 429, 503)})
     async def model() -> Response:

@@ -20,6 +20,7 @@ from hashgnn.checking.item_table import FILE_NAME, ITEM_ID, ItemTable
 from hashgnn.codes.health import CodeHealth, code_health
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError, ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
+from hashgnn.rules import ItemAttributes
 from hashgnn.serving.models.item_metadata import ItemMetadata, Texts
 from hashgnn.serving.wire.json_ids import IdReader, IdWriter
 from hashgnn.state import ModelState, load_state
@@ -42,6 +43,8 @@ class ModelVersion:
         When the model was made, UTC, ISO 8601.
     fitted : FittedModel
     metadata : ItemMetadata or None
+    attributes : ItemAttributes or None
+        The same table, for rules.
     loaded : float
         When it was opened, seconds since 1970.
     """
@@ -50,6 +53,7 @@ class ModelVersion:
     created: str
     fitted: FittedModel
     metadata: ItemMetadata | None
+    attributes: ItemAttributes | None = None
     loaded: float = field(default_factory=time.time)
 
     @property
@@ -142,6 +146,7 @@ class ModelVersion:
             "bytes_per_item": {way: ways.bytes_per_item(way) for way in ways.names},
             "event_weights": self.event_weights,
             "metadata_columns": [] if self.metadata is None else self.metadata.columns,
+            "attribute_columns": {} if self.attributes is None else self.attributes.kinds,
         }
 
     @cached_property
@@ -213,7 +218,8 @@ def open_version(
     if artifact.checksum != fitted.state.checksum:
         raise ArtifactError(f"{path}: was replaced while it was opened; reload once more")
     _drop_pages(fitted.state)
-    return ModelVersion(folder, artifact.created, fitted, metadata)
+    attributes = None if metadata is None else ItemAttributes(metadata.table, fitted.state.items.ids)
+    return ModelVersion(folder, artifact.created, fitted, metadata, attributes)
 
 
 def _nothing() -> None:

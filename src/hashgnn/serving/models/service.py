@@ -13,6 +13,7 @@ import numpy as np
 from hashgnn._json_text import dumps
 from hashgnn.answering import EncodedEntities, Queries
 from hashgnn.answering.queries import POPULAR
+from hashgnn.answering.ruled_search import recommend_with_rules, similar_items_with_rules
 from hashgnn.answering.search_ways import SearchOptions, SearchWays
 from hashgnn.checking.id_comparison import compare_ids
 from hashgnn.errors import HashGNNError, ParameterError
@@ -20,6 +21,7 @@ from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models import responses
 from hashgnn.serving.models.admission import RequestQueue, TimeLimit
+from hashgnn.serving.models.kept_attributes import KeptAttributes
 from hashgnn.serving.models.kept_interactions import KeptInteractions
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
@@ -28,6 +30,7 @@ from hashgnn.serving.models.reload_requests import ReloadMailbox
 from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.models.version_manager import ActiveVersions, VersionManager
 from hashgnn.serving.settings import ServiceSettings
+from hashgnn.serving.wire.attribute_schemas import AttributesRequest
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import (
@@ -43,6 +46,7 @@ Check = Callable[[], None]
 _INFO, _WARNING, _ERROR = 20, 30, 40
 _WRITERS = 8
 _SHORT_BYTES, _SHORT_RESULTS = 20_000_000, 2_000
+_RULED_ITEMS = 20_000
 
 
 class Service:
@@ -63,6 +67,7 @@ class Service:
         self.writes = RequestQueue(_WRITERS, settings.queue, settings.time_limit)
         self.draining = False
         self._kept = KeptInteractions(store, self.metrics)
+        self._attributes = KeptAttributes(store)
         self._mailbox = ReloadMailbox(settings.runtime)
         self._versions = VersionManager(
             settings.model,
@@ -130,11 +135,14 @@ class Service:
         )
         version = self.active.current
         state, search = version.state, request.search
+        if state.n_items > _RULED_ITEMS and (request.where or request.boost or request.max_per):
+            return False  # a filter that is new to this worker looks at every item
         bytes_of_item = {"float": 4 * state.dim, "asymmetric": state.n_bits / 2}.get(search, state.n_bits / 8)
         index, n_read = version.fitted.item_index, float(state.n_items)
         if isinstance(index, InvertedFile) and search != "float":
             n_read = index.n_lists + n_read * min(index.n_probe / index.n_lists, 1)
         n_results = len(rows) * request.k * (request.oversampling if search == "hierarchical" else 1)
+        n_results *= 2 ** len(request.boost or ())  # searches
         return len(rows) * n_read * bytes_of_item <= _SHORT_BYTES and n_results <= _SHORT_RESULTS
 
     def recommend(self, request: RecommendRequest, check: Check) -> bytes:
@@ -160,10 +168,15 @@ class Service:
             place = int(np.flatnonzero(index < 0)[0])
             raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
         options = _search_options(version.fitted.items_for_items, request)
-        found = version.fitted.similar_items(index, options, check)
+        self._attributes.follow(version)
+        rules, effects = self._attributes.bind(version, request.rules()), None
+        if rules is None:
+            found = version.fitted.similar_items(index, options, check)
+        else:
+            found, effects = similar_items_with_rules(version.fitted, index, options, rules, check)
         self._count(version, request.search, len(items), "item")
-        lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
-        rows = responses.similar_rows(items, lists)
+        lists = responses.scored_item_lists(found, version.item_ids, version.metadata, effects)
+        rows = responses.similar_rows(items, lists, responses.rule_objects(effects, len(items)))
         milliseconds = (time.perf_counter() - started) * 1000
         return responses.ranked_response(version.name, request.search, milliseconds, rows)
 
@@ -194,6 +207,7 @@ class Service:
     def items(self, query: str, limit: int) -> bytes:
         """Answer ``GET /v1/items``: what begins with the query first, then what holds its words."""
         version = self.active.current
+        self._attributes.follow(version)
         found = responses.item_objects(version.find_items(query, limit), version.item_ids, version.metadata)
         return b'{"items":[%b]}' % b",".join(found)
 
@@ -204,6 +218,10 @@ class Service:
     def delete_interactions(self, user: str, item: str | None, limit: TimeLimit) -> bytes:
         """Answer ``DELETE /v1/interactions``: no later answer uses what was deleted."""
         return self._kept.delete(self.active.current, user, item, limit.remaining)
+
+    def change_attributes(self, request: AttributesRequest, limit: TimeLimit) -> bytes:
+        """Answer ``PATCH /v1/items/attributes``: what is acknowledged is on the disk, and in every later answer."""
+        return self._attributes.write(self.active.current, request, limit.remaining)
 
     def model(self) -> bytes:
         """Answer ``GET /v1/model``."""
@@ -341,11 +359,17 @@ class Service:
             allow=allow,
             block=version.items.known(request.block) if request.block else None,
         )
-        found = fitted.recommend(queries, options, candidates, check)
+        self._attributes.follow(version)
+        rules, effects = self._attributes.bind(version, request.rules()), None
+        if rules is None:
+            found = fitted.recommend(queries, options, candidates, check)
+        else:
+            found, effects = recommend_with_rules(fitted, queries, options, candidates, rules, check)
         self._count(version, request.search, len(queries.entities), "user")
-        lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
+        lists = responses.scored_item_lists(found, version.item_ids, version.metadata, effects)
         chosen = [named[place] for place in queries.places.tolist()]
-        return responses.recommended_rows(key, chosen, queries.source_names, lists, name)
+        ruled = responses.rule_objects(effects, len(queries))
+        return responses.recommended_rows(key, chosen, queries.source_names, lists, name, ruled)
 
     def _check_results(self, n_rows: int, k: int) -> None:
         if n_rows * k > self.settings.result_limit:

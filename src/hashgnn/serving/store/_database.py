@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hashgnn._files import storage_errors, sync
 from hashgnn.errors import DataError, StorageError
+from hashgnn.serving.store._attributes import add_attributes
 
 _APPLICATION = 0x48474E4E  # HGNN, in the file's header
 _FORMAT = 2
@@ -65,6 +66,8 @@ def open_database(path: Path) -> None:
                 _create(connection, path)
             _check(connection, path)
             _add_events(connection)
+            with transaction(connection):
+                add_attributes(connection)
             _enter_wal(connection)
         finally:
             connection.close()

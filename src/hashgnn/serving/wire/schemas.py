@@ -24,6 +24,9 @@ from hashgnn._types import OnUnknown
 from hashgnn.data._times import seconds_of_text
 from hashgnn.data._whole_ids import as_whole
 from hashgnn.data.weighting import MAX_EVENT_NAME
+from hashgnn.rules import Rules
+from hashgnn.rules.parsing import MAX_LENGTH
+from hashgnn.rules.rule_set import MAX_BOOSTS, MAX_CAPS, MAX_FACTOR
 
 MAX_K = 1000
 MAX_BATCH = 1024
@@ -126,7 +129,9 @@ def _exactly_one(*names: str) -> dict[str, Any]:
     }
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """The base of what is sent to the service: no unknown field, no NaN or infinity."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     def _check_one_of(self, *names: str) -> None:
@@ -137,7 +142,49 @@ class _Request(BaseModel):
             )
 
 
-class RecommendRequest(_Request):
+Boosts = Annotated[
+    dict[
+        StrictStr,
+        Annotated[StrictFloat, Field(gt=0, le=MAX_FACTOR)]
+        | Annotated[StrictStr, Field(pattern=r"^[+-][0-9]{1,5}(\.[0-9]{1,9})?$")],
+    ],
+    Field(max_length=MAX_BOOSTS),
+]
+
+
+class RuledRequest(Request):
+    """Rules of a request: which items, in what order, how many alike."""
+
+    where: Annotated[StrictStr, Field(max_length=MAX_LENGTH)] | None = Field(
+        None, description="Only items that this holds for, such as in_stock and price < 30."
+    )
+    boost: Boosts | None = Field(
+        None,
+        description="By an expression: a factor of the score of items that it holds for, or what is added, as text "
+        "with a sign. A factor divides a negative score.",
+    )
+    max_per: dict[StrictStr, Annotated[StrictInt, Field(ge=1, le=MAX_K), _AsWhole]] | None = Field(
+        None,
+        max_length=MAX_CAPS,
+        description="By a column: how many results of a row may have the same value.",
+    )
+    diversity: Annotated[StrictFloat, Field(ge=0, le=1)] = Field(
+        0.0, description="0 ranks by score; above it results also differ from one another."
+    )
+    now: Time = Field(None, description="What now stands for in expressions; the present minute by default.")
+
+    def rules(self) -> Rules:
+        """Return the rules of the request.
+
+        Raises
+        ------
+        ParameterError
+            If an expression cannot be read.
+        """
+        return Rules.read(self.where, self.boost, self.max_per, self.diversity, self.now)
+
+
+class RecommendRequest(RuledRequest):
     """Rank items for users by their ids, or for anybody by a history of items."""
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("users", "histories"))
@@ -170,6 +217,22 @@ class ScoredItem(BaseModel):
     id: Id
     score: float
     metadata: dict[str, Any] | None = Field(description="Metadata of the item, or null.")
+    base_rank: int | None = Field(
+        None,
+        description="Under rules: the rank without boosts, caps and diversity; null where it lies further down than "
+        "was searched.",
+        json_schema_extra=_without_default,
+    )
+    base_score: float | SkipJsonSchema[None] = Field(
+        None, description="Under rules: the score before boosts.", json_schema_extra=_without_default
+    )
+
+
+class RuleEffects(BaseModel):
+    """What rules did to a row."""
+
+    allowed: int | None = Field(description="Items of the model that where lets through; null without where.")
+    capped: dict[str, int] = Field(description="By column of max_per: items that it kept out of the row.")
 
 
 class RecommendedRow(BaseModel):
@@ -197,6 +260,9 @@ class RecommendedRow(BaseModel):
         description="Where the row comes from: the trained code, a fold-in, or the most popular items."
     )
     items: list[ScoredItem]
+    rules: RuleEffects | SkipJsonSchema[None] = Field(
+        None, description="Given where the request has rules.", json_schema_extra=_without_default
+    )
     model_version: str | None = Field(
         None, description="Given where another version than the document's answered this user."
     )
@@ -211,7 +277,7 @@ class RecommendResponse(BaseModel):
     results: list[RecommendedRow]
 
 
-class SimilarItemsRequest(_Request):
+class SimilarItemsRequest(RuledRequest):
     """Rank the items most similar to some items."""
 
     items: Ids
@@ -225,6 +291,9 @@ class SimilarRow(BaseModel):
 
     item: Id
     items: list[ScoredItem]
+    rules: RuleEffects | SkipJsonSchema[None] = Field(
+        None, description="Given where the request has rules.", json_schema_extra=_without_default
+    )
 
 
 class SimilarItemsResponse(BaseModel):
@@ -236,7 +305,7 @@ class SimilarItemsResponse(BaseModel):
     results: list[SimilarRow]
 
 
-class EncodeRequest(_Request):
+class EncodeRequest(Request):
     """Return codes and embeddings of histories, of items or of users."""
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("histories", "items", "users"))
@@ -313,13 +382,16 @@ class ModelResponse(BaseModel):
     search_ways: list[Search]
     bytes_per_item: dict[str, float]
     metadata_columns: list[str]
+    attribute_columns: dict[str, Literal["bool", "int", "float", "time", "text", "list"]] = Field(
+        description="Columns of the table of items that rules may use, and what they hold."
+    )
     event_weights: dict[str, float] = Field(
         description="Types of events that interactions may have, and what each weighs in training."
     )
     keeps_interactions: bool
 
 
-class Interaction(_Request):
+class Interaction(Request):
     """Something that a user did."""
 
     user: Id
@@ -334,7 +406,7 @@ class Interaction(_Request):
     )
 
 
-class InteractionsRequest(_Request):
+class InteractionsRequest(Request):
     """Store what users did."""
 
     interactions: list[Interaction] = Field(min_length=1, max_length=10_000)
@@ -362,7 +434,7 @@ class DeletionResponse(BaseModel):
     stored: int = Field(description="Interactions in the store.")
 
 
-class ReloadRequest(_Request):
+class ReloadRequest(Request):
     """Open another version of the model."""
 
     version: TextId | None = Field(
