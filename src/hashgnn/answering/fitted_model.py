@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -11,7 +11,9 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_float
 from hashgnn._types import ON_UNKNOWN, Array, OnUnknown
+from hashgnn.answering.growth import grown
 from hashgnn.answering.new_item_bias import NewItemBias
+from hashgnn.answering.new_item_rows import NewItemRows
 from hashgnn.answering.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
 from hashgnn.answering.search_ways import FloatQueries, SearchOptions, SearchWays
 from hashgnn.codes import BinaryCodes, ItemBias
@@ -19,6 +21,7 @@ from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.index import HammingIndex, InvertedFile, build_index
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 from hashgnn.state import IndexedCodes, ModelState
+from hashgnn.state.growing import Rooms
 
 Check: TypeAlias = Callable[[], None]
 
@@ -51,10 +54,12 @@ class FittedModel:
         share = state.index_recall if index_recall is None else index_recall
         self.index_recall = check_float("index_recall", share, minimum=0, maximum=1, open_minimum=True)
         self.seen = IndexLists.from_matrix(state.seen)
+        self.rooms = Rooms()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the state by value, and the item index if it was made; the rest is made anew on first use."""
-        made = {name: self.__dict__[name] for name in ("item_index",) if name in self.__dict__}
+        names = ("item_index", "new_item_bias", "new_item_rows")
+        made = {name: self.__dict__[name] for name in names if name in self.__dict__}
         return FittedModel, (self.state, self.index_recall), made
 
     @cached_property
@@ -111,6 +116,40 @@ class FittedModel:
     def new_item_bias(self) -> NewItemBias | None:
         """The bias of items that are folded in; ``None`` where the model has no item bias."""
         return NewItemBias.fit(self.state.items.bias, self.popularity)
+
+    @cached_property
+    def new_item_rows(self) -> NewItemRows:
+        """What items that are folded in add to those who interact with them."""
+        return NewItemRows.fit(self.state)
+
+    def with_items(
+        self, ids: Sequence[Any], items: EncodedEntities, audiences: IndexLists, *, keep_seen: bool = True
+    ) -> FittedModel:
+        """Return a model that has more items behind the known ones; this one stays as it is.
+
+        Nothing of the known items is built again. What items look like that are added later does not depend on
+        those that were added before.
+
+        Parameters
+        ----------
+        ids : sequence of n ids
+            None of them known, of the kind of the model's, as :func:`~hashgnn.data.grown_ids.readable_ids` gives
+            them.
+        items : EncodedEntities of length n
+            As :meth:`fold_in_items` returns them.
+        audiences : IndexLists of length n
+            The users of each.
+        keep_seen : bool, default=True
+            Whether the users of an item have seen it.
+
+        Raises
+        ------
+        ParameterError
+            If an embedding is not finite.
+        """
+        model = FittedModel.__new__(FittedModel)
+        model.__dict__.update(grown(self, ids, items, audiences, keep_seen=keep_seen))
+        return model
 
     def queries_of_users(
         self,
