@@ -76,7 +76,9 @@ def grown(
         "item_index": index,
         "new_item_bias": model.new_item_bias,
         "new_item_rows": model.new_item_rows,
-        "items_for_users": model.items_for_users.grown(side, index, model.items_for_users.float_queries, rooms),
+        "items_for_users": model.items_for_users.grown(
+            side, index, model.items_for_users.float_queries, rooms
+        ),
     }
     made = model.__dict__
     if "items_for_items" in made:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from hashgnn._files import storage_errors, sync
 from hashgnn.errors import DataError, StorageError
+from hashgnn.serving.store._items import ITEM_TABLES
 
 _APPLICATION = 0x48474E4E  # HGNN, in the file's header
-_FORMAT = 2
+_FORMAT = 3
 PATIENCE = 30.0  # seconds that a writer waits for the others where its caller sets no limit
 _READER_PATIENCE = 2.0  # readers are blocked for moments only
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -149,7 +150,7 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
     with transaction(connection):
         if _header(connection) != (0, 0):
             return  # another process was quicker
-        _execute(connection, _FIRST_TABLES + _LATER_TABLES)
+        _execute(connection, _FIRST_TABLES + _LATER_TABLES + ITEM_TABLES)
         connection.execute("INSERT INTO about VALUES ('store', ?)", (uuid.uuid4().hex,))
         connection.execute(f"PRAGMA application_id={_APPLICATION}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
@@ -172,8 +173,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise DataError(f"{path}: the store is damaged, {' '.join(problem.split())}; restore a copy of it")
     if found < _FORMAT:
         with transaction(connection):
-            if connection.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:  # nobody was quicker
-                _execute(connection, _LATER_TABLES)
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            if found < _FORMAT:  # nobody was quicker
+                _execute(connection, (_LATER_TABLES if found == 1 else "") + ITEM_TABLES)
                 connection.execute(f"PRAGMA user_version={_FORMAT}")
 
 

@@ -6,6 +6,8 @@ import sqlite3
 import time
 from dataclasses import dataclass
 
+from hashgnn.serving.store._items import remove_user
+
 
 @dataclass(frozen=True)
 class Deleted:
@@ -39,6 +41,7 @@ def delete_rows(connection: sqlite3.Connection, user: int | str, item: int | str
         "INSERT INTO deletions VALUES (?, ?, ?, ?)",
         (_next_number(connection), user, item, time.time_ns() // 1000),
     )
+    remove_user(connection, user, item)
     connection.execute("UPDATE totals SET value = value - ? WHERE name = 'count'", (removed,))
     return removed
 

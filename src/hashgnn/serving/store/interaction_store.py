@@ -26,6 +26,7 @@ from hashgnn.serving.store._deletions import Deleted, delete_rows
 from hashgnn.serving.store._health import FilesWatch
 from hashgnn.serving.store._rows import Row, as_id, as_rows, check_kind, kind_of
 from hashgnn.serving.store.export import Export, export_rows
+from hashgnn.serving.store.new_items import NewItems
 
 _CLEARED_AT_ONCE = 10_000
 _PROBE_PATIENCE = 0.1  # seconds
@@ -65,6 +66,7 @@ class InteractionStore:
         self._queue: list[_Batch] = []
         self._busy = False  # whether a thread has the writing connection
         self._closed = False
+        self.items = NewItems(_Access(self))
 
     @classmethod
     def open(cls, path: str | Path) -> InteractionStore:
@@ -449,6 +451,24 @@ class InteractionStore:
 
     def __repr__(self) -> str:
         return f"InteractionStore({str(self.path)!r}, {'closed' if self._closed else f'count={self.count}'})"
+
+
+class _Access:
+    """What the new items of a store need of it."""
+
+    def __init__(self, store: InteractionStore) -> None:
+        self._store = store
+
+    def reading(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._store._read(query, *values)
+
+    @contextmanager
+    def writing(self, deadline: float | None) -> Iterator[sqlite3.Connection]:
+        with self._store._turn(deadline), self._store._writing(deadline) as writer:
+            yield writer
+
+    def check_kinds(self, writer: sqlite3.Connection, named: Mapping[str, int | str]) -> None:
+        _check_kinds(writer, _about(writer), named)
 
 
 def _remaining(deadline: float | None) -> float | None:
