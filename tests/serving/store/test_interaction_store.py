@@ -15,7 +15,7 @@ import pytest
 
 from hashgnn.data import IdMap, read_interactions
 from hashgnn.errors import DataError, ParameterError, StorageError
-from hashgnn.serving.store import InteractionStore, NewItem
+from hashgnn.serving.store import Export, InteractionStore, NewItem
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_waiting_callers_share_one_commit(store: InteractionStore) -> None:
 def test_processes_write_and_read_one_store_at_once(path: Path) -> None:
     script = (
         "import sys\n"
-        "from hashgnn.serving.store import InteractionStore, NewItem\n"
+        "from hashgnn.serving.store import InteractionStore\n"
         "with InteractionStore.open(sys.argv[1]) as store:\n"
         "    for n in range(50):\n"
         "        store.append([int(sys.argv[2])], [n])\n"
