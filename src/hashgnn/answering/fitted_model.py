@@ -26,6 +26,7 @@ from hashgnn.state.growing import Rooms
 Check: TypeAlias = Callable[[], None]
 
 _TUNING_USERS = 64
+_ROOM_BYTES = 1 << 27
 _CHECKED_ROWS = 64  # searched between two calls of ``check``
 
 
@@ -121,6 +122,20 @@ class FittedModel:
     def new_item_rows(self) -> NewItemRows:
         """What items that are folded in add to those who interact with them."""
         return NewItemRows.fit(self.state)
+
+    def ready_for_items(self) -> FittedModel:
+        """Return the same model with room for more items, and all that new ones need at hand.
+
+        Tables of some ten megabytes are copied into memory now. Larger ones stay where they are, mapped from a file
+        as a rule, until the first item is added.
+        """
+        tables = [self.state.items.embeddings, *self.state.fold_in.item_tables.values()]
+        assert self.new_item_rows is not None
+        _ = self.new_item_bias, self.popularity
+        if sum(table.nbytes for table in tables) > _ROOM_BYTES:
+            return self
+        nothing = self.fold_in_items(IndexLists.from_rows([]))
+        return self.with_items([], nothing, IndexLists.from_rows([]), keep_seen=False)
 
     def with_items(
         self, ids: Sequence[Any], items: EncodedEntities, audiences: IndexLists, *, keep_seen: bool = True

@@ -73,6 +73,10 @@ class ItemMetadata:
         return found
 
     def _make(self, positions: list[int]) -> list[bytes]:
+        n = len(self._table.has_row)
+        if max(positions, default=0) >= n:  # new items, of which nothing is known
+            inside = iter(self._make([position for position in positions if position < n]))
+            return [next(inside) if position < n else b"null" for position in positions]
         rows = self._table.rows(positions)
         known = self._table.has_row[positions].tolist()
         return [_document(row) if is_known else b"null" for row, is_known in zip(rows, known, strict=True)]

@@ -23,6 +23,7 @@ from hashgnn.serving.models.admission import RequestQueue, TimeLimit
 from hashgnn.serving.models.kept_interactions import KeptInteractions
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
+from hashgnn.serving.models.new_items import NewItemsOfVersions
 from hashgnn.serving.models.opening import GivenUpError, Opener, Refusal, VersionRefusedError
 from hashgnn.serving.models.reload_requests import ReloadMailbox
 from hashgnn.serving.models.standing import Standing
@@ -33,6 +34,7 @@ from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import (
     EncodeRequest,
     InteractionsRequest,
+    NewItemsRequest,
     RecommendRequest,
     ReloadRequest,
     SimilarItemsRequest,
@@ -63,6 +65,7 @@ class Service:
         self.writes = RequestQueue(_WRITERS, settings.queue, settings.time_limit)
         self.draining = False
         self._kept = KeptInteractions(store, self.metrics)
+        self._new_items = NewItemsOfVersions(store, self.metrics, settings.new_items)
         self._mailbox = ReloadMailbox(settings.runtime)
         self._versions = VersionManager(
             settings.model,
@@ -111,11 +114,11 @@ class Service:
 
     @property
     def active(self) -> ActiveVersions[ModelVersion]:
-        """The versions that answer now."""
+        """The versions that answer now, with the new items that the service has taken until now."""
         active = self._versions.active
         if active is None:
             raise RequestError(Reason.NOT_READY, "the model is not open yet", retry_after=1)
-        return active
+        return self._new_items.known_to(active)
 
     def is_short(self, request: RecommendRequest | SimilarItemsRequest) -> bool:
         """Say whether a search takes about a millisecond at most, by the bytes that it reads.
@@ -200,6 +203,20 @@ class Service:
     def interactions(self, request: InteractionsRequest, limit: TimeLimit, key: str | None = None) -> bytes:
         """Answer ``POST /v1/interactions``: what is acknowledged is on the disk, and only that."""
         return self._kept.write(self.active.current, request, limit.remaining, key)
+
+    def add_items(self, request: NewItemsRequest, limit: TimeLimit, key: str | None = None) -> bytes:
+        """Answer ``POST /v1/items``: the next answer of every worker knows what is acknowledged."""
+        document = self._new_items.add(self.active.current, request, limit.remaining, key)
+        _ = self.active  # here too, before the answer is out
+        return document
+
+    def delete_item(self, item: str, limit: TimeLimit) -> bytes:
+        """Answer ``DELETE /v1/items``: no later answer has the new item."""
+        version = self.active.current
+        item_id = self._kept.id_of(version, "item", item)
+        document = self._new_items.delete(version, item_id, limit.remaining)
+        _ = self.active
+        return document
 
     def delete_interactions(self, user: str, item: str | None, limit: TimeLimit) -> bytes:
         """Answer ``DELETE /v1/interactions``: no later answer uses what was deleted."""
@@ -370,6 +387,7 @@ class Service:
                 index_recall=self.settings.index_recall,
                 n_threads=n_threads,
                 check=check,
+                takes_items=self.store is not None and self.settings.new_items > 0,
             )
         except (HashGNNError, GivenUpError):
             raise

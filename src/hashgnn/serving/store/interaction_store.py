@@ -462,6 +462,11 @@ class _Access:
     def reading(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._store._read(query, *values)
 
+    def first_answer(self, key: RepeatKey) -> Receipt | None:
+        with self._store._reading, translated(self._store.path):
+            self._store._check_open()
+            return first_answer(self._store._reader, key)
+
     @contextmanager
     def writing(self, deadline: float | None) -> Iterator[sqlite3.Connection]:
         with self._store._turn(deadline), self._store._writing(deadline) as writer:

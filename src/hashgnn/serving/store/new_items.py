@@ -33,6 +33,9 @@ class Access(Protocol):
     def reading(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
 
+    def first_answer(self, key: RepeatKey) -> Receipt | None:
+        """Return the answer that a key has got before."""
+
     def writing(self, deadline: float | None) -> AbstractContextManager[sqlite3.Connection]:
         """Yield the writing connection in a transaction, when it is this caller's turn."""
 
@@ -110,6 +113,16 @@ class NewItems:
             if key is not None:
                 keep_answer(writer, key, receipt)
         return receipt
+
+    def answered(self, key: RepeatKey) -> Receipt | None:
+        """Return the receipt that a key has got before, None where it is new.
+
+        Raises
+        ------
+        ParameterError
+            If the key came with other content.
+        """
+        return self._store.first_answer(key)
 
     def remove(self, items: Sequence[int | str], *, seconds: float | None = None) -> int:
         """Forget new items, and return how many there were; interactions with them stay."""
