@@ -11,7 +11,7 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_float
 from hashgnn._types import ON_UNKNOWN, Array, OnUnknown
-from hashgnn.answering.growth import grown
+from hashgnn.answering.growth import grown_order, grown_state
 from hashgnn.answering.new_item_bias import NewItemBias
 from hashgnn.answering.new_item_rows import NewItemRows
 from hashgnn.answering.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
@@ -162,8 +162,25 @@ class FittedModel:
         ParameterError
             If an embedding is not finite.
         """
-        model = FittedModel.__new__(FittedModel)
-        model.__dict__.update(grown(self, ids, items, audiences, keep_seen=keep_seen))
+        model, made, rooms = FittedModel.__new__(FittedModel), self.__dict__, self.rooms.copy()
+        rows = self.new_item_rows.of(self.state, items.embeddings)
+        state, index = grown_state(
+            self.state, self.item_index, ids, items, audiences, rows, rooms, keep_seen=keep_seen
+        )
+        model.state, model.index_recall, model.rooms = state, self.index_recall, rooms
+        model.seen = IndexLists.from_matrix(state.seen) if keep_seen else self.seen
+        model.item_index = index
+        model.new_item_bias, model.new_item_rows = self.new_item_bias, self.new_item_rows
+        queries = self.items_for_users.float_queries
+        model.items_for_users = self.items_for_users.grown(state.items, index, queries, rooms)
+        if "items_for_items" in made:
+            queries = FloatQueries.of_items(state)
+            model.items_for_items = self.items_for_items.grown(state.items, index, queries, rooms)
+        if "users_for_users" in made:
+            model.users_for_users = self.users_for_users
+        model.popularity = rooms.appended("popularity", self.popularity, audiences.lengths)
+        if "popular_order" in made:
+            model.popular_order = grown_order(self.popular_order, model.popularity, len(ids))
         return model
 
     def queries_of_users(

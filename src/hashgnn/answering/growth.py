@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from hashgnn._types import Array
 from hashgnn.answering.queries import EncodedEntities
-from hashgnn.answering.search_ways import FloatQueries
 from hashgnn.codes import ItemBias
 from hashgnn.data.grown_ids import GrownIds
 from hashgnn.errors import ParameterError
@@ -21,75 +20,54 @@ from hashgnn.ranking import IndexLists
 from hashgnn.state import IndexedCodes, ModelState, Side
 from hashgnn.state.growing import Rooms
 
-if TYPE_CHECKING:
-    from hashgnn.answering.fitted_model import FittedModel
 
-
-def grown(
-    model: FittedModel,
+def grown_state(
+    state: ModelState,
+    index: HammingIndex | InvertedFile,
     ids: Sequence[Any],
     items: EncodedEntities,
     audiences: IndexLists,
+    rows: Mapping[str, Array],
+    rooms: Rooms,
     *,
     keep_seen: bool,
-) -> dict[str, Any]:
-    """Return the attributes of a :class:`FittedModel` that has more items behind the known ones.
+) -> tuple[ModelState, HammingIndex | InvertedFile]:
+    """Return a state and an index that have more items behind the known ones.
 
     Codes, floats and bias of the known items are the same memory. The lists of an index stay; new codes join the
     last part of a scan, or the list of later codes.
 
     Parameters
     ----------
-    model : FittedModel
+    state : ModelState
+    index : HammingIndex or InvertedFile
+        Of its items.
     ids : sequence of n ids
         As :func:`~hashgnn.data.grown_ids.readable_ids` gives them, none of them known.
     items : EncodedEntities of length n
-        Of :meth:`FittedModel.fold_in_items`.
     audiences : IndexLists of length n
         The users of each, by position.
+    rows : mapping of str to ndarray of n rows
+        Of :class:`NewItemRows`.
+    rooms : Rooms
+        Gets what the tables need.
     keep_seen : bool
-        Whether the users of an item have seen it. ``False`` leaves ``seen`` without entries of the new items, for
-        callers that know better.
+        Whether the users of an item have seen it.
     """
-    state = model.state
     if not np.isfinite(items.embeddings).all():
         raise ParameterError("new items must have finite embeddings, got NaN or infinity")
-    rooms = model.rooms.copy()
-    side, index = _side(state, model.item_index, ids, items, rooms)
-    rows = model.new_item_rows.of(state, items.embeddings)
+    side, more = _side(state, index, ids, items, rooms)
     tables = {
         name: rooms.appended(name, table, rows[name]) for name, table in state.fold_in.item_tables.items()
     }
-    changed = copy.copy(state)
+    changed = copy.copy(state)  # its parts fit, and to check all that was seen would take long
     for name, value in {
         "items": side,
         "seen": _seen(state.seen, audiences, keep_seen=keep_seen),
         "fold_in": state.fold_in.with_item_tables(tables),
-        "index_recall": model.index_recall,  # the index is the one that was made for it
     }.items():
         object.__setattr__(changed, name, value)
-    found: dict[str, Any] = {
-        "state": changed,
-        "index_recall": model.index_recall,
-        "rooms": rooms,
-        "seen": IndexLists.from_matrix(changed.seen) if keep_seen else model.seen,
-        "item_index": index,
-        "new_item_bias": model.new_item_bias,
-        "new_item_rows": model.new_item_rows,
-        "items_for_users": model.items_for_users.grown(
-            side, index, model.items_for_users.float_queries, rooms
-        ),
-    }
-    made = model.__dict__
-    if "items_for_items" in made:
-        queries = FloatQueries.of_items(changed)
-        found["items_for_items"] = model.items_for_items.grown(side, index, queries, rooms)
-    if "users_for_users" in made:
-        found["users_for_users"] = model.users_for_users
-    found["popularity"] = rooms.appended("popularity", model.popularity, audiences.lengths)
-    if "popular_order" in made:
-        found["popular_order"] = _order(model.popular_order, found["popularity"], len(ids))
-    return found
+    return changed, more
 
 
 def _side(
@@ -135,8 +113,8 @@ def _seen(seen: sparse.csr_matrix, audiences: IndexLists, *, keep_seen: bool) ->
     return sparse.csr_matrix((data, indices, seen.indptr + new.indptr), shape=shape)
 
 
-def _order(order: Array, popularity: Array, n_new: int) -> Array:
-    """Return an order by popularity with new items put in: behind those that are as popular."""
+def grown_order(order: Array, popularity: Array, n_new: int) -> Array:
+    """Return an order by popularity with the new items at the end of ``popularity`` put in: behind those that are as popular."""
     n = len(order)
     places = np.searchsorted(-popularity[order], -popularity[n:], side="right")
     by_place = np.argsort(-popularity[n:], kind="stable")

@@ -7,23 +7,22 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from scipy import sparse
 
 from hashgnn._checks import quote_some
 from hashgnn._json_text import dumps
-from hashgnn.answering import EncodedEntities
+from hashgnn.answering import EncodedEntities, FittedModel
 from hashgnn.data import FeatureVocabulary
 from hashgnn.data.grown_ids import readable_ids
 from hashgnn.errors import DataError, DataWarning, HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
-from hashgnn.serving.models.model_version import ModelVersion
-from hashgnn.serving.models.version_manager import ActiveVersions
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import NewItemsRequest
 
@@ -31,7 +30,31 @@ _WARNING = 30
 _RETRY_AFTER = 5  # seconds
 _AT_ONCE = 1024  # items folded in together
 
-Versions = ActiveVersions[ModelVersion]
+
+class Version(Protocol):
+    """The part of a version of the model that new items need."""
+
+    @property
+    def fitted(self) -> FittedModel:
+        """The model."""
+
+    @property
+    def users(self) -> IdReader:
+        """Finds its users."""
+
+    @property
+    def items(self) -> IdReader:
+        """Finds its items."""
+
+    @property
+    def n_new_items(self) -> int:
+        """Items that came after the training."""
+
+    def grown(self, fitted: FittedModel, base: Any) -> Any:
+        """Return the same version with new items behind those of ``base``."""
+
+
+A = TypeVar("A")  # ActiveVersions
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +63,17 @@ class _Known:
 
     Attributes
     ----------
-    base : ModelVersion
+    base : Version
         As it was opened.
-    version : ModelVersion
+    version : Version
     last : int
         Number of the last item of the store that was looked at.
     removals : int
         What had been removed from the store by then.
     """
 
-    base: ModelVersion
-    version: ModelVersion
+    base: Version
+    version: Version
     last: int
     removals: int
 
@@ -75,9 +98,9 @@ class NewItemsOfVersions:
         self._metrics, self._limit = metrics, limit
         self._lock = threading.Lock()
         self._known: list[_Known] = []
-        self._latest: tuple[Versions, Any, Versions] | None = None
+        self._latest: tuple[Any, Any, Any] | None = None
 
-    def known_to(self, active: Versions) -> Versions:
+    def known_to(self, active: A) -> A:
         """Return the versions that answer, with every item that was kept before the call.
 
         A store that cannot be read adds nothing: the items that were known stay.
@@ -104,7 +127,7 @@ class NewItemsOfVersions:
                 log(_WARNING, "new items not read", detail=str(error))
                 return latest[2] if latest is not None and latest[0] is active else active
 
-    def add(self, version: ModelVersion, request: NewItemsRequest, seconds: float, key: str | None) -> bytes:
+    def add(self, version: Version, request: NewItemsRequest, seconds: float, key: str | None) -> bytes:
         """Keep new items, once for each key, and return the document that says so."""
         from hashgnn.serving.store import RepeatKey
 
@@ -132,13 +155,13 @@ class NewItemsOfVersions:
         with self._available("kept"):
             return self._items.answered(key)
 
-    def _keep(self, version: ModelVersion, request: NewItemsRequest, seconds: float, key: Any) -> Any:
+    def _keep(self, version: Version, request: NewItemsRequest, seconds: float, key: Any) -> Any:
         """Check new items and write them to the store; return the receipt."""
         from hashgnn.serving.store import NewItem
 
         items = self._required()
         try:
-            ids = readable_ids(version.state.items.ids, [one.item for one in request.items], "items")
+            ids = readable_ids(version.fitted.state.items.ids, [one.item for one in request.items], "items")
         except ParameterError as error:
             raise RequestError(Reason.INVALID, str(error)) from None
         known = version.items.positions(ids) >= 0
@@ -172,7 +195,7 @@ class NewItemsOfVersions:
                 extra={"known": int(known.sum()), "unknown_users": n_unknown},
             )
 
-    def delete(self, version: ModelVersion, item: int | str, seconds: float) -> bytes:
+    def delete(self, version: Version, item: int | str, seconds: float) -> bytes:
         """Forget a new item, and return the document that says so."""
         items = self._required()
         with self._available("deleted"):
@@ -185,18 +208,18 @@ class NewItemsOfVersions:
             )
         return dumps({"removed": removed, "stored": stored})
 
-    def _grow(self, active: Versions, mark: Any) -> Versions:
+    def _grow(self, active: Any, mark: Any) -> Any:
         """Give the versions the items that they do not know; the caller has the lock."""
         bases = [active.current, *([active.next_version] if active.next_version is not None else [])]
         states = [self._known_to(base, mark) for base in bases]
         self._known = states
         second = None if active.next_version is None else states[1].version
-        grown = ActiveVersions(states[0].version, second, active.share)
+        grown = replace(active, current=states[0].version, next_version=second)
         self._latest = (active, mark, grown)
         self._metrics.set_new_items(grown.current.n_new_items)
         return grown
 
-    def _known_to(self, base: ModelVersion, mark: Any) -> _Known:
+    def _known_to(self, base: Version, mark: Any) -> _Known:
         known = next((one for one in self._known if one.base is base), None)
         if known is None or known.removals != mark.removals:
             known = _Known(base, base, 0, mark.removals)
@@ -213,9 +236,9 @@ class NewItemsOfVersions:
             )
         return self._items
 
-    def _check_features(self, version: ModelVersion, request: NewItemsRequest) -> None:
+    def _check_features(self, version: Version, request: NewItemsRequest) -> None:
         """Refuse features that the model that answers does not have, or of another type."""
-        vocabulary = version.state.items.features
+        vocabulary = version.fitted.state.items.features
         for place, one in enumerate(request.items):
             names = set(one.features or {})
             if not names:
@@ -237,7 +260,7 @@ class NewItemsOfVersions:
             except (DataError, ParameterError) as error:
                 raise RequestError(Reason.INVALID, f"items[{place}].features: {error}") from None
 
-    def _try(self, version: ModelVersion, items: Sequence[Any]) -> None:
+    def _try(self, version: Version, items: Sequence[Any]) -> None:
         """Refuse items of which no finite embedding can be made."""
         if not items:
             return
@@ -263,7 +286,7 @@ class NewItemsOfVersions:
             ) from None
 
 
-def _with_items(base: ModelVersion, version: ModelVersion, items: Sequence[Any]) -> ModelVersion:
+def _with_items(base: Version, version: Version, items: Sequence[Any]) -> Version:
     """Return a version that also has the items that it does not know."""
     known = version.items.positions([one.item for one in items], strict=False)
     ids, new = [], []
@@ -271,7 +294,7 @@ def _with_items(base: ModelVersion, version: ModelVersion, items: Sequence[Any])
         if place >= 0:
             continue  # trained on, or of a store that was read twice
         try:
-            ids += readable_ids(version.state.items.ids, [one.item], "items")
+            ids += readable_ids(version.fitted.state.items.ids, [one.item], "items")
         except ParameterError:
             continue  # of another kind than the ids of this version
         new.append(one)
@@ -285,7 +308,7 @@ def _with_items(base: ModelVersion, version: ModelVersion, items: Sequence[Any])
     return version.grown(fitted, base)
 
 
-def _encoded(version: ModelVersion, items: Sequence[Any]) -> tuple[EncodedEntities, IndexLists]:
+def _encoded(version: Version, items: Sequence[Any]) -> tuple[EncodedEntities, IndexLists]:
     """Return what items look like to a version, and their users whom it knows."""
     users = [user for one in items for user in one.users]
     places = version.users.positions(users, strict=False)
@@ -296,12 +319,12 @@ def _encoded(version: ModelVersion, items: Sequence[Any]) -> tuple[EncodedEntiti
     return version.fitted.fold_in_items(audiences, features), audiences
 
 
-def _features(version: ModelVersion, items: Sequence[Any]) -> sparse.csr_matrix | None:
+def _features(version: Version, items: Sequence[Any]) -> sparse.csr_matrix | None:
     """Return the features of items as columns, rows without features zero; None where there are none.
 
     Features that a version was not trained with, or with other types, count as none.
     """
-    vocabulary = version.state.items.features
+    vocabulary = version.fitted.state.items.features
     if vocabulary is None or not any(one.features for one in items):
         return None
     none = sparse.csr_matrix(np.zeros((1, vocabulary.n_columns), np.float32))

@@ -24,9 +24,9 @@ from hashgnn.serving.store._database import (
 )
 from hashgnn.serving.store._deletions import Deleted, delete_rows
 from hashgnn.serving.store._health import FilesWatch
-from hashgnn.serving.store._rows import Row, as_id, as_rows, check_kind, kind_of
+from hashgnn.serving.store._rows import Row, about, as_id, as_rows, check_kinds
 from hashgnn.serving.store.export import Export, export_rows
-from hashgnn.serving.store.new_items import NewItems
+from hashgnn.serving.store.new_items import NewItems, Work
 
 _CLEARED_AT_ONCE = 10_000
 _PROBE_PATIENCE = 0.1  # seconds
@@ -196,7 +196,7 @@ class InteractionStore:
         deadline = None if seconds is None else time.monotonic() + seconds
         with self._turn(deadline):
             with self._writing(deadline) as writer:
-                _check_kinds(writer, _about(writer), named)
+                check_kinds(writer, about(writer), named)
                 removed = delete_rows(writer, named["users"], named.get("items"))
             empty_log(self._writer)
         return removed
@@ -285,7 +285,7 @@ class InteractionStore:
         with translated(self.path):
             connection = connect(self.path)
             try:
-                return export_rows(connection, Path(path), after, _about(connection))
+                return export_rows(connection, Path(path), after, about(connection))
             finally:
                 connection.close()
 
@@ -418,7 +418,7 @@ class InteractionStore:
 
     def _insert_all(self, writer: sqlite3.Connection, batches: list[_Batch]) -> None:
         """Insert the rows of batches; what is wrong with one of them is the error of its caller alone."""
-        about = _about(writer)
+        kinds = about(writer)
         stored: int = writer.execute("SELECT value FROM totals WHERE name = 'count'").fetchone()[0]
         for batch in batches:
             try:
@@ -426,7 +426,7 @@ class InteractionStore:
                     raise self._late()
                 repeated = None if batch.key is None else first_answer(writer, batch.key)
                 if repeated is None:
-                    _check_kinds(writer, about, {"users": batch.rows[0][0], "items": batch.rows[0][1]})
+                    check_kinds(writer, kinds, {"users": batch.rows[0][0], "items": batch.rows[0][1]})
             except HashGNNError as error:
                 batch.error = error
                 continue
@@ -462,39 +462,28 @@ class _Access:
     def reading(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._store._read(query, *values)
 
-    def first_answer(self, key: RepeatKey) -> Receipt | None:
+    def as_id(self, name: str, value: Any) -> int | str:
+        return as_id(name, value)
+
+    def answered(self, key: RepeatKey) -> Receipt | None:
         with self._store._reading, translated(self._store.path):
             self._store._check_open()
             return first_answer(self._store._reader, key)
 
-    @contextmanager
-    def writing(self, deadline: float | None) -> Iterator[sqlite3.Connection]:
+    def write_once(self, work: Work, seconds: float | None, key: RepeatKey | None) -> Receipt:
+        deadline = None if seconds is None else time.monotonic() + seconds
         with self._store._turn(deadline), self._store._writing(deadline) as writer:
-            yield writer
+            receipt = None if key is None else first_answer(writer, key)
+            if receipt is None:
+                receipt = Receipt(*work(writer))
+                if key is not None:
+                    keep_answer(writer, key, receipt)
+        return receipt
 
     def check_kinds(self, writer: sqlite3.Connection, named: Mapping[str, int | str]) -> None:
-        _check_kinds(writer, _about(writer), named)
+        check_kinds(writer, about(writer), named)
 
 
 def _remaining(deadline: float | None) -> float | None:
     """Return the seconds until a moment of the monotonic clock, None where there is none."""
     return None if deadline is None else deadline - time.monotonic()
-
-
-def _about(connection: sqlite3.Connection) -> dict[str, str]:
-    return dict(connection.execute("SELECT name, value FROM about"))
-
-
-def _check_kinds(writer: sqlite3.Connection, about: dict[str, str], named: Mapping[str, int | str]) -> None:
-    """Compare the types of ids with those of the store, which keeps the first that it sees.
-
-    Raises
-    ------
-    ParameterError
-        If one differs.
-    """
-    for name in sorted(named.keys() & about.keys()):
-        check_kind(name, about[name], named[name])
-    for name in sorted(named.keys() - about.keys()):
-        about[name] = kind_of(named[name])
-        writer.execute("INSERT INTO about VALUES (?, ?)", (name, about[name]))
