@@ -110,6 +110,7 @@ def serve_model(folder: str, ready: Connection) -> None:
         interactions=Path(folder) / "store.db",
         admin_token=TOKEN,
         watch=0.05,
+        new_items=1_000_000,
         log_requests=False,
     )
     with listen("127.0.0.1", 0) as listening:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -54,9 +54,6 @@ class Version(Protocol):
         """Return the same version with new items behind those of ``base``."""
 
 
-A = TypeVar("A")  # ActiveVersions
-
-
 @dataclass(frozen=True, eq=False)
 class _Known:
     """A version with new items.
@@ -100,7 +97,7 @@ class NewItemsOfVersions:
         self._known: list[_Known] = []
         self._latest: tuple[Any, Any, Any] | None = None
 
-    def known_to(self, active: A) -> A:
+    def known_to(self, active: Any) -> Any:
         """Return the versions that answer, with every item that was kept before the call.
 
         A store that cannot be read adds nothing: the items that were known stay.
@@ -305,7 +302,8 @@ def _with_items(base: Version, version: Version, items: Sequence[Any]) -> Versio
     fitted = version.fitted.with_items(
         [ids[place] for place in usable.tolist()], encoded[usable], audiences[usable], keep_seen=False
     )
-    return version.grown(fitted, base)
+    more: Version = version.grown(fitted, base)
+    return more
 
 
 def _encoded(version: Version, items: Sequence[Any]) -> tuple[EncodedEntities, IndexLists]:

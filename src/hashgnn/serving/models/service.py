@@ -118,7 +118,8 @@ class Service:
         active = self._versions.active
         if active is None:
             raise RequestError(Reason.NOT_READY, "the model is not open yet", retry_after=1)
-        return self._new_items.known_to(active)
+        known: ActiveVersions[ModelVersion] = self._new_items.known_to(active)
+        return known
 
     def is_short(self, request: RecommendRequest | SimilarItemsRequest) -> bool:
         """Say whether a search takes about a millisecond at most, by the bytes that it reads.
