@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -11,7 +11,9 @@ import numpy as np
 
 from hashgnn._checks import check_choice, check_float
 from hashgnn._types import ON_UNKNOWN, Array, OnUnknown
+from hashgnn.answering.growth import grown_order, grown_state
 from hashgnn.answering.new_item_bias import NewItemBias
+from hashgnn.answering.new_item_rows import NewItemRows
 from hashgnn.answering.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
 from hashgnn.answering.search_ways import FloatQueries, SearchOptions, SearchWays
 from hashgnn.codes import BinaryCodes, ItemBias
@@ -19,10 +21,12 @@ from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.index import HammingIndex, InvertedFile, build_index
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 from hashgnn.state import IndexedCodes, ModelState
+from hashgnn.state.growing import Rooms
 
 Check: TypeAlias = Callable[[], None]
 
 _TUNING_USERS = 64
+_ROOM_BYTES = 1 << 27
 _CHECKED_ROWS = 64  # searched between two calls of ``check``
 
 
@@ -51,10 +55,12 @@ class FittedModel:
         share = state.index_recall if index_recall is None else index_recall
         self.index_recall = check_float("index_recall", share, minimum=0, maximum=1, open_minimum=True)
         self.seen = IndexLists.from_matrix(state.seen)
+        self.rooms = Rooms()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the state by value, and the item index if it was made; the rest is made anew on first use."""
-        made = {name: self.__dict__[name] for name in ("item_index",) if name in self.__dict__}
+        names = ("item_index", "new_item_bias", "new_item_rows")
+        made = {name: self.__dict__[name] for name in names if name in self.__dict__}
         return FittedModel, (self.state, self.index_recall), made
 
     @cached_property
@@ -111,6 +117,71 @@ class FittedModel:
     def new_item_bias(self) -> NewItemBias | None:
         """The bias of items that are folded in; ``None`` where the model has no item bias."""
         return NewItemBias.fit(self.state.items.bias, self.popularity)
+
+    @cached_property
+    def new_item_rows(self) -> NewItemRows:
+        """What items that are folded in add to those who interact with them."""
+        return NewItemRows.fit(self.state)
+
+    def ready_for_items(self) -> FittedModel:
+        """Return the same model with room for more items, and all that new ones need at hand.
+
+        Tables of some ten megabytes are copied into memory now. Larger ones stay where they are, mapped from a file
+        as a rule, until the first item is added.
+        """
+        tables = [self.state.items.embeddings, *self.state.fold_in.item_tables.values()]
+        assert self.new_item_rows is not None
+        _ = self.new_item_bias, self.popularity
+        if sum(table.nbytes for table in tables) > _ROOM_BYTES:
+            return self
+        nothing = self.fold_in_items(IndexLists.from_rows([]))
+        return self.with_items([], nothing, IndexLists.from_rows([]), keep_seen=False)
+
+    def with_items(
+        self, ids: Sequence[Any], items: EncodedEntities, audiences: IndexLists, *, keep_seen: bool = True
+    ) -> FittedModel:
+        """Return a model that has more items behind the known ones; this one stays as it is.
+
+        Nothing of the known items is built again. What items look like that are added later does not depend on
+        those that were added before.
+
+        Parameters
+        ----------
+        ids : sequence of n ids
+            None of them known, of the kind of the model's, as :func:`~hashgnn.data.grown_ids.readable_ids` gives
+            them.
+        items : EncodedEntities of length n
+            As :meth:`fold_in_items` returns them.
+        audiences : IndexLists of length n
+            The users of each.
+        keep_seen : bool, default=True
+            Whether the users of an item have seen it.
+
+        Raises
+        ------
+        ParameterError
+            If an embedding is not finite.
+        """
+        model, made, rooms = FittedModel.__new__(FittedModel), self.__dict__, self.rooms.copy()
+        rows = self.new_item_rows.of(self.state, items.embeddings)
+        state, index = grown_state(
+            self.state, self.item_index, ids, items, audiences, rows, rooms, keep_seen=keep_seen
+        )
+        model.state, model.index_recall, model.rooms = state, self.index_recall, rooms
+        model.seen = IndexLists.from_matrix(state.seen) if keep_seen else self.seen
+        model.item_index = index
+        model.new_item_bias, model.new_item_rows = self.new_item_bias, self.new_item_rows
+        queries = self.items_for_users.float_queries
+        model.items_for_users = self.items_for_users.grown(state.items, index, queries, rooms)
+        if "items_for_items" in made:
+            queries = FloatQueries.of_items(state)
+            model.items_for_items = self.items_for_items.grown(state.items, index, queries, rooms)
+        if "users_for_users" in made:
+            model.users_for_users = self.users_for_users
+        model.popularity = rooms.appended("popularity", self.popularity, audiences.lengths)
+        if "popular_order" in made:
+            model.popular_order = grown_order(self.popular_order, model.popularity, len(ids))
+        return model
 
     def queries_of_users(
         self,

@@ -24,6 +24,7 @@ from hashgnn.index.scores import (
 from hashgnn.ranking import CandidateFilter, Matches, top_k
 from hashgnn.ranking.top_k import rows_per_block
 from hashgnn.state import ModelState, Side
+from hashgnn.state.growing import Rooms
 
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
 
@@ -64,12 +65,38 @@ class SearchWays:
     def __init__(
         self, side: Side, index: HammingIndex | InvertedFile, float_queries: FloatQueries, *, similar: bool
     ) -> None:
-        self._side, self._index, self._float_queries, self._similar = side, index, float_queries, similar
+        self._side, self._index, self.float_queries, self._similar = side, index, float_queries, similar
         self._bias = None if similar else side.bias
         self._n = len(side)
 
     def __len__(self) -> int:
         return self._n
+
+    def grown(
+        self, side: Side, index: HammingIndex | InvertedFile, float_queries: FloatQueries, rooms: Rooms
+    ) -> SearchWays:
+        """Return the ways to search a side that has more rows at its end; what is known of the others is kept.
+
+        Parameters
+        ----------
+        side, index, float_queries
+            As for the class; the first rows of ``side`` are those of this one.
+        rooms : Rooms
+            For the tables that are derived from the embeddings.
+        """
+        other = SearchWays(side, index, float_queries, similar=self._similar)
+        made = self.__dict__.get("_inverse_norms")
+        if self._similar and made is not None:
+            new = inverse_lengths(side.embeddings[self._n :])
+            other.__dict__["_inverse_norms"] = rooms.appended("inverse_norms", made, new)
+        coarse: HierarchicalIndex | None = self.__dict__.get("_hierarchical")
+        if coarse is not None:
+            table = side.embeddings
+            if self._similar:
+                new = table[self._n :] * inverse_lengths(table[self._n :])[:, None]
+                table = rooms.appended("unit_embeddings", coarse.snapshot().rows, new)
+            other.__dict__["_hierarchical"] = HierarchicalIndex.of_checked(index, table)
+        return other
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -153,7 +180,7 @@ class SearchWays:
                 n_threads=options.n_threads,
             )
         return self._index.search(
-            self._float_queries(queries) if way == "asymmetric" else queries.codes,
+            self.float_queries(queries) if way == "asymmetric" else queries.codes,
             options.k,
             candidates=candidates,
             biased=way != "hamming" and self._bias is not None,
@@ -169,7 +196,7 @@ class SearchWays:
         if way == "float":
             scores = float_scores(queries.embeddings, self._side.embeddings, self._inverse_norms)
         elif way == "asymmetric":
-            scores = asymmetric_scores(self._float_queries(queries), self._side.codes, self._bias)
+            scores = asymmetric_scores(self.float_queries(queries), self._side.codes, self._bias)
         else:
             bias = None if way == "hamming" else self._bias
             scores = code_scores(queries.codes.signs(), self._side.codes, bias)

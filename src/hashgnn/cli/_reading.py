@@ -131,6 +131,29 @@ def read_features(
     return SideFeatures.from_frame(table, id=key, categorical=categorical, numeric=numeric)
 
 
+def table_rows(side: SideName, path: Path, id_column: str | None, known: Any) -> dict[Any, dict[str, Any]]:
+    """Return the rows of a table of users or items by their ids, each a dict without the id.
+
+    Ids are of the kind of ``known``.
+    """
+    from hashgnn.data.readers import read_table
+
+    key = id_column or f"{side}_id"
+    table = read_table(path, text=() if known.kind == "int" else (key, side))
+    if key not in table.column_names and side in table.column_names and id_column is None:
+        key = side
+    if key not in table.column_names:
+        raise ParameterError(
+            f"{path}: has no column {key!r}, its columns are {', '.join(table.column_names)}"
+        )
+    ids = known.read(table.column(key).to_pylist(), f"{side} ids")
+    rows = table.drop_columns([key]).to_pylist()
+    found = dict(zip(ids, rows, strict=True))
+    if len(found) < len(rows):
+        raise ParameterError(f"{path}: {key} must be unique, got {len(rows) - len(found)} repeated")
+    return found
+
+
 def listed_ids(
     side: SideName, option: str, text: str | None, path: Path | None, known: Any
 ) -> list[Any] | None:

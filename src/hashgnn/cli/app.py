@@ -18,6 +18,7 @@ from hashgnn.cli import (
     fit,
     inspect,
     interactions,
+    items,
     recipes,
     recommend,
     serve,
@@ -68,6 +69,7 @@ app.command("inspect")(inspect.inspect)
 app.command("check")(check.check)
 app.command("serve")(serve.serve)
 app.add_typer(interactions.app, name="interactions")
+app.add_typer(items.app, name="items")
 app.add_typer(benchmark.app, name="benchmark")
 
 

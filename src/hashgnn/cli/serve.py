@@ -37,6 +37,14 @@ def serve(
     item_id: Annotated[
         str, typer.Option(metavar="COLUMN", help="Column of item ids in --items.", rich_help_panel=_MODEL)
     ] = "item_id",
+    new_items: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Items that may be added while serving, kept in the store; 0 takes none.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = 10_000,
     interactions: Annotated[
         Path | None,
         typer.Option(
@@ -158,6 +166,7 @@ def serve(
             items=items,
             item_id=item_id,
             interactions=interactions,
+            new_items=new_items,
             watch=watch,
             reload_timeout=reload_timeout,
             allow_new_ids=allow_new_ids,

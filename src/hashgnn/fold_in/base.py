@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -44,6 +46,29 @@ class FoldIn(ABC):
     def params(self) -> dict[str, Any]:
         """The parameters that the rule was built from, as JSON values."""
         return dict(self._params)
+
+    @property
+    def item_tables(self) -> dict[str, Array]:
+        """The arrays that have one row for each item: what an item adds to those who interacted with it."""
+        return {
+            name: array
+            for name, array in self._arrays.items()
+            if name == "item_table" or name.startswith("item_layer_")
+        }
+
+    def with_item_tables(self, tables: Mapping[str, Array]) -> Self:
+        """Return the rule for more items; the rows of the known ones are trusted and not read again.
+
+        Parameters
+        ----------
+        tables : mapping of str to ndarray, float32
+            :attr:`item_tables` with more rows at their ends.
+        """
+        other = copy.copy(self)
+        other._arrays = {**self._arrays, **tables}
+        other.n_items = len(next(iter(tables.values())))
+        other._use_item_tables(tables)
+        return other
 
     def users(self, history: Any, features: Any = None) -> Array:
         """Return the embeddings of new users.
@@ -89,6 +114,10 @@ class FoldIn(ABC):
     @abstractmethod
     def _prepare(self) -> tuple[int, int, int]:
         """Check and keep the arrays; return ``n_users, n_items, dim``."""
+
+    @abstractmethod
+    def _use_item_tables(self, tables: Mapping[str, Array]) -> None:
+        """Take other arrays for those of :attr:`item_tables`."""
 
     @abstractmethod
     def _users(self, history: Any, projected: Array | None) -> Array: ...

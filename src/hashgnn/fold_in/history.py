@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hashgnn._types import Array
@@ -26,6 +27,9 @@ class HistoryFoldIn(FoldIn):
         self._unit = self._choice("normalization", ("degree", "unit")) == "unit"
         self._map_exponent = self._number("map_exponent")
         return len(self._user_table), n_items, dim
+
+    def _use_item_tables(self, tables: Mapping[str, Array]) -> None:
+        self._item_table = tables["item_table"]
 
     def _users(self, history: Any, projected: Array | None) -> Array:
         if self._unit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hashgnn._types import Array
@@ -22,6 +23,9 @@ class LightGCNFoldIn(FoldIn):
         self._user_table = self._array("user_table", n_columns=dim)
         self._n_terms = self._number("n_layers") + 1
         return len(self._user_table), n_items, dim
+
+    def _use_item_tables(self, tables: Mapping[str, Array]) -> None:
+        self._item_table = tables["item_table"]
 
     def _users(self, history: Any, projected: Array | None) -> Array:
         return self._mean_of_layers(history, self._item_table, projected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hashgnn._types import Array
@@ -22,6 +23,9 @@ class MFFoldIn(FoldIn):
         self._item_mean, self._user_mean = self._vector("item_mean", dim), self._vector("user_mean", dim)
         self._exponent = self._number("map_exponent")
         return len(self._user_table), n_items, dim
+
+    def _use_item_tables(self, tables: Mapping[str, Array]) -> None:
+        self._item_table = tables["item_table"]
 
     def _users(self, history: Any, projected: Array | None) -> Array:
         return from_neighbours(history, projected, self._item_table, self._exponent, self._user_mean)

@@ -248,6 +248,13 @@ class MutableIndex(CandidateIndex, Generic[State]):
             self._state = self._state.added(codes, item_bias)
         return np.arange(first, first + len(codes))
 
+    def with_added(self, codes: BinaryCodes | EmbeddedCodes, item_bias: ItemBias | None = None) -> Self:
+        """Return another index with more codes at the end; this one stays as it is, and shares its codes."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__getstate__())
+        other._begin(self._state.added(codes, item_bias))
+        return other
+
     def update(
         self, positions: Any, codes: BinaryCodes | EmbeddedCodes, item_bias: ItemBias | None = None
     ) -> None:

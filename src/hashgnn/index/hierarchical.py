@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -206,6 +206,14 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         self._n_probe = index.n_probe
         self.oversampling = oversampling
         self._begin(EmbeddedStore.build(store, embeddings, dtype))
+
+    @classmethod
+    def of_checked(cls, index: MutableIndex[CodeStore] | MutableIndex[ListStore], rows: Array) -> Self:
+        """Return an index over float32 embeddings that were checked before, without reading them all."""
+        made = cls.__new__(cls)
+        made._n_probe, made.oversampling = index.n_probe, 5
+        made._begin(EmbeddedStore(index.snapshot(), rows, None))
+        return made
 
     @property
     def n_probe(self) -> int | None:

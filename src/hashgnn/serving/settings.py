@@ -27,6 +27,9 @@ class ServiceSettings(BaseModel):
         Parquet file of item metadata, and its column of item ids.
     interactions : Path or None
         File of the store of new interactions; without one the service keeps none.
+    new_items : int
+        Items that may be added while the service runs and that no version was trained on; 0 takes none. They are
+        kept in ``interactions``.
     index_recall : float or None
         Share of the exact best items by code that a search finds; None takes what each version was saved with.
         Another value builds an index when a version is opened.
@@ -68,6 +71,7 @@ class ServiceSettings(BaseModel):
     items: Path | None = None
     item_id: str = "item_id"
     interactions: Path | None = None
+    new_items: Annotated[int, Field(ge=0)] = 10_000
     index_recall: Annotated[float, Field(gt=0, le=1)] | None = None
     n_threads: Positive = 2
     queue: Annotated[int, Field(ge=0)] = 64

@@ -21,8 +21,11 @@ from hashgnn.serving.wire.schemas import (
     EncodeResponse,
     InteractionsRequest,
     InteractionsResponse,
+    ItemDeletionResponse,
     ItemsResponse,
     ModelResponse,
+    NewItemsRequest,
+    NewItemsResponse,
     RecommendRequest,
     RecommendResponse,
     SimilarItemsRequest,
@@ -35,6 +38,7 @@ REQUESTS: list[type[BaseModel]] = [
     EncodeRequest,
     InteractionsRequest,
     AttributesRequest,
+    NewItemsRequest,
 ]
 
 _MAX_QUERY, _MAX_LIMIT, _MAX_KEY = 200, 100, 255
@@ -126,6 +130,39 @@ def api_routes(service: Service) -> APIRouter:
         query, limit = _items_query(request)
         return json_response(await service.searches.run(lambda check: service.items(query, limit)))
 
+    @router.post("/items", **described(NewItemsRequest, NewItemsResponse, 404, parameters=[_IDEMPOTENCY_KEY]))
+    async def add_items(request: Request) -> Response:
+        """Add new items by their first users, their side features, or both.
+
+        They are recommended, found as similar, and count in histories from the next answer on.
+        """
+        body, key = await read(request, NewItemsRequest), _idempotency_key(request)
+        _note(request, "", n=len(body.items))
+        return json_response(
+            await service.writes.run(lambda limit: service.add_items(body, limit, key), outcome_counts=True)
+        )
+
+    @router.delete(
+        "/items",
+        responses={200: {"model": ItemDeletionResponse}, **described_problems(401, 404, 422, 429, 503)},
+        openapi_extra={
+            "parameters": [_parameter("item", _ID_TEXT, required=True, description="The new item.")]
+        },
+    )
+    async def delete_item(request: Request) -> Response:
+        """Remove an item that was added while the service runs; interactions with it stay.
+
+        To remove what is not there is no error. An item that the model was trained on is refused.
+        """
+        if await request.body():
+            raise RequestError(
+                Reason.INVALID, "this request takes no body; item is a parameter of its address"
+            )
+        item = _deleted_item(request)
+        return json_response(
+            await service.writes.run(lambda limit: service.delete_item(item, limit), outcome_counts=True)
+        )
+
     @router.patch("/items/attributes", **described(AttributesRequest, AttributesResponse, 404))
     async def attributes(request: Request) -> Response:
         """Change attributes of items; every later answer sees it."""
@@ -206,6 +243,13 @@ def _deleted_ids(request: Request) -> tuple[str, str | None]:
         raise RequestError(Reason.INVALID, "user must be given once, and item at most once")
     values = dict(given)
     return values["user"], values.get("item")
+
+
+def _deleted_item(request: Request) -> str:
+    given = _given(request, ("item",))
+    if len(given) != 1 or not 1 <= len(given[0][1]) <= MAX_ID:
+        raise RequestError(Reason.INVALID, f"item must be given once, as text of 1 to {MAX_ID} characters")
+    return given[0][1]
 
 
 def _items_query(request: Request) -> tuple[str, int]:

@@ -89,6 +89,12 @@ class ItemMetadata:
             self._changes[position] = self._changes.get(position, 0) + 1
 
     def _make(self, positions: list[int]) -> list[bytes]:
+        n = len(self._table.has_row)
+        if max(positions, default=0) >= n:  # new items, of which the table knows nothing
+            inside = iter(self._make([position for position in positions if position < n]))
+            return [
+                next(inside) if position < n else self._document_of_new(position) for position in positions
+            ]
         rows = [
             {**row, **self._changed.get(position, {})}
             for position, row in zip(positions, self._table.rows(positions), strict=True)
@@ -98,6 +104,10 @@ class ItemMetadata:
             for position, has_row in zip(positions, self._table.has_row[positions].tolist(), strict=True)
         ]
         return [_document(row) if is_known else b"null" for row, is_known in zip(rows, known, strict=True)]
+
+    def _document_of_new(self, position: int) -> bytes:
+        row = self._changed.get(position)
+        return b"null" if row is None else _document(row)
 
     def search(self, query: str) -> tuple[Array, Array]:
         """Return the positions of items whose text holds a query, and of those that begin with it."""

@@ -15,9 +15,8 @@ import numpy as np
 
 from hashgnn._checks import quote_some
 from hashgnn._json_text import dumps
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 from hashgnn.answering import FittedModel
-from hashgnn.data import IdMap
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
@@ -182,9 +181,8 @@ class KeptInteractions:
     def delete(self, version: Version, user: str, item: str | None, seconds: float) -> bytes:
         """Delete what a user did, or did with one item, and return the document that says so."""
         store = self._required()
-        state = version.fitted.state
-        user_id = self._id_of(state.users.ids, version.users, "user", user)
-        item_id = None if item is None else self._id_of(state.items.ids, version.items, "item", item)
+        user_id = self.id_of(version, "user", user)
+        item_id = None if item is None else self.id_of(version, "item", item)
         before = self._n_used(version, user_id)
         with self._available("deleted"):
             removed = store.delete(user_id, item_id, seconds=seconds)
@@ -193,11 +191,15 @@ class KeptInteractions:
         used = self._n_used(version, user_id)
         return dumps({"removed": removed, "forgotten": max(0, before - used), "stored": stored})
 
-    def _id_of(self, ids: IdMap, reader: IdReader, noun: str, text: str) -> int | str:
+    def id_of(self, version: Version, noun: SideName, text: str) -> int | str:
         """Return an id that came as text, as the store keeps it: an integer where the model's ids are integers.
 
         Ids of several kinds are kept as they came first, all others in their printed form.
         """
+        self._required()
+        state = version.fitted.state
+        side, reader = (state.users, version.users) if noun == "user" else (state.items, version.items)
+        ids = side.ids
         with self._available("read"):
             kind = self._store.kinds.get(f"{noun}s") if ids.kind == "other" else ids.kind
         if kind != "int":

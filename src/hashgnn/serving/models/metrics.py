@@ -52,6 +52,8 @@ class Metrics:
         self.rows = Counter("hashgnn_rows", "Users, histories and items answered.", ("source",), registry=own)
         self.interactions = Counter("hashgnn_interactions", "Interactions kept.", registry=own)
         self.deletions = Counter("hashgnn_deletions", "Requests that deleted interactions.", registry=own)
+        self.new_items = Counter("hashgnn_new_items", "New items kept.", registry=own)
+        self._held: Gauge | None = None
         self._store: Gauge | None = None
         self.reloads = Counter(
             "hashgnn_reloads", "Attempts to open another version.", ("result",), registry=own
@@ -120,6 +122,17 @@ class Metrics:
         self._versions, self._saved = versions, created
         self._created.set(self._saved)
         self.update()
+
+    def set_new_items(self, held: int) -> None:
+        """Set how many items answer that the current version was not trained on."""
+        if self._held is None:
+            self._held = Gauge(
+                "hashgnn_new_items_held",
+                "Items that the current version was not trained on.",
+                registry=self.registry,
+                multiprocess_mode="livemax",
+            )
+        self._held.set(float(held))
 
     def set_store(self, *, healthy: bool) -> None:
         """Set whether the store of interactions can be written; a service without one has no such metric."""

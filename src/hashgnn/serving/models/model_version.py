@@ -6,7 +6,7 @@ import mmap
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,8 @@ class ModelVersion:
         The same table, for rules.
     loaded : float
         When it was opened, seconds since 1970.
+    base : ModelVersion or None, default=None
+        The version as it was opened, where ``fitted`` has new items behind those of it.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class ModelVersion:
     metadata: ItemMetadata | None
     attributes: ItemAttributes | None = None
     loaded: float = field(default_factory=time.time)
+    base: ModelVersion | None = None
 
     @property
     def name(self) -> str:
@@ -70,6 +73,15 @@ class ModelVersion:
     def mark(self) -> tuple[str, str]:
         """Its folder and the checksum of its manifest; another version differs in one of them."""
         return str(self.folder), self.state.checksum or ""
+
+    @property
+    def n_new_items(self) -> int:
+        """Items that came after the training."""
+        return 0 if self.base is None else self.state.n_items - self.base.state.n_items
+
+    def grown(self, fitted: FittedModel, base: ModelVersion) -> ModelVersion:
+        """Return the same version with new items behind those of ``base``, which is the version as it was opened."""
+        return replace(self, fitted=fitted, base=base)
 
     @property
     def created_seconds(self) -> float:
@@ -108,13 +120,25 @@ class ModelVersion:
         """
         if not query:
             return self.fitted.popular_order[:limit]
-        holds, begins = (self.metadata or self._id_texts).search(query)
-        if not len(holds) and self.metadata is not None:
-            holds, begins = self._id_texts.search(query)
+        holds, begins = self._search_items(query)
         popularity = self.fitted.popularity[holds]
         order = np.lexsort((holds, -popularity, ~np.isin(holds, begins)))
         found: Array = holds[order[:limit]]
         return found
+
+    def _search_items(self, query: str) -> tuple[Array, Array]:
+        """Return the positions of items that hold the words of a query, and of those that begin with it."""
+        if self.base is None:
+            holds, begins = (self.metadata or self._id_texts).search(query)
+            if not len(holds) and self.metadata is not None:
+                holds, begins = self._id_texts.search(query)
+            return holds, begins
+        # New items have no metadata.
+        first = self.base.state.n_items
+        known = self.base._search_items(query)
+        new = Texts(self.state.items.ids.printed(np.arange(first, self.state.n_items))).search(query)
+        holds, begins = (np.concatenate([old, first + more]) for old, more in zip(known, new, strict=True))
+        return holds, begins
 
     def describe(self) -> dict[str, Any]:
         """Return what ``GET /v1/model`` says of a version."""
@@ -128,6 +152,7 @@ class ModelVersion:
             "age_seconds": round(time.time() - self.created_seconds, 3),
             "n_users": state.n_users,
             "n_items": state.n_items,
+            "n_new_items": self.n_new_items,
             "n_interactions": int(state.seen.nnz),
             "n_bits": state.n_bits,
             "embedding_dim": state.dim,
@@ -157,6 +182,8 @@ class ModelVersion:
     @cached_property
     def _code_health(self) -> dict[str, CodeHealth]:
         """Health of the codes of users and of items, of an even sample where there are very many."""
+        if self.base is not None:
+            return self.base._code_health  # that of what was trained
         tables = {"user_codes": self.state.users.codes, "item_codes": self.state.items.codes}
         return {
             name: code_health(codes, max_codes=_HEALTH_CODES) for name, codes in tables.items() if len(codes)
@@ -172,6 +199,7 @@ def open_version(
     index_recall: float | None = None,
     n_threads: int = 1,
     check: Callable[[], None] | None = None,
+    takes_items: bool = False,
 ) -> ModelVersion:
     """Open a saved model, compare its checksums and try it out.
 
@@ -190,6 +218,8 @@ def open_version(
         Threads that compare checksums, in addition to the one that opens.
     check : callable, optional
         Called between the parts of the work; what it raises ends the opening.
+    takes_items : bool, default=False
+        Make ready for new items, so that the first one need not wait.
 
     Raises
     ------
@@ -217,9 +247,10 @@ def open_version(
         artifact = verified.result()
     if artifact.checksum != fitted.state.checksum:
         raise ArtifactError(f"{path}: was replaced while it was opened; reload once more")
+    ready = fitted.ready_for_items() if takes_items else fitted
     _drop_pages(fitted.state)
     attributes = None if metadata is None else ItemAttributes(metadata.table, fitted.state.items.ids)
-    return ModelVersion(folder, artifact.created, fitted, metadata, attributes)
+    return ModelVersion(folder, artifact.created, ready, metadata, attributes)
 
 
 def _nothing() -> None:

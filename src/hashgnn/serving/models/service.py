@@ -25,6 +25,7 @@ from hashgnn.serving.models.kept_attributes import KeptAttributes
 from hashgnn.serving.models.kept_interactions import KeptInteractions
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
+from hashgnn.serving.models.new_items import NewItemsOfVersions
 from hashgnn.serving.models.opening import GivenUpError, Opener, Refusal, VersionRefusedError
 from hashgnn.serving.models.reload_requests import ReloadMailbox
 from hashgnn.serving.models.standing import Standing
@@ -36,6 +37,7 @@ from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import (
     EncodeRequest,
     InteractionsRequest,
+    NewItemsRequest,
     RecommendRequest,
     ReloadRequest,
     SimilarItemsRequest,
@@ -68,6 +70,7 @@ class Service:
         self.draining = False
         self._kept = KeptInteractions(store, self.metrics)
         self._attributes = KeptAttributes(store)
+        self._new_items = NewItemsOfVersions(store, self.metrics, settings.new_items)
         self._mailbox = ReloadMailbox(settings.runtime)
         self._versions = VersionManager(
             settings.model,
@@ -116,11 +119,12 @@ class Service:
 
     @property
     def active(self) -> ActiveVersions[ModelVersion]:
-        """The versions that answer now."""
+        """The versions that answer now, with the new items that the service has taken until now."""
         active = self._versions.active
         if active is None:
             raise RequestError(Reason.NOT_READY, "the model is not open yet", retry_after=1)
-        return active
+        known: ActiveVersions[ModelVersion] = self._new_items.known_to(active)
+        return known
 
     def is_short(self, request: RecommendRequest | SimilarItemsRequest) -> bool:
         """Say whether a search takes about a millisecond at most, by the bytes that it reads.
@@ -214,6 +218,20 @@ class Service:
     def interactions(self, request: InteractionsRequest, limit: TimeLimit, key: str | None = None) -> bytes:
         """Answer ``POST /v1/interactions``: what is acknowledged is on the disk, and only that."""
         return self._kept.write(self.active.current, request, limit.remaining, key)
+
+    def add_items(self, request: NewItemsRequest, limit: TimeLimit, key: str | None = None) -> bytes:
+        """Answer ``POST /v1/items``: the next answer of every worker knows what is acknowledged."""
+        document = self._new_items.add(self.active.current, request, limit.remaining, key)
+        _ = self.active  # here too, before the answer is out
+        return document
+
+    def delete_item(self, item: str, limit: TimeLimit) -> bytes:
+        """Answer ``DELETE /v1/items``: no later answer has the new item."""
+        version = self.active.current
+        item_id = self._kept.id_of(version, "item", item)
+        document = self._new_items.delete(version, item_id, limit.remaining)
+        _ = self.active
+        return document
 
     def delete_interactions(self, user: str, item: str | None, limit: TimeLimit) -> bytes:
         """Answer ``DELETE /v1/interactions``: no later answer uses what was deleted."""
@@ -394,6 +412,7 @@ class Service:
                 index_recall=self.settings.index_recall,
                 n_threads=n_threads,
                 check=check,
+                takes_items=self.store is not None and self.settings.new_items > 0,
             )
         except (HashGNNError, GivenUpError):
             raise

@@ -1,15 +1,14 @@
-"""What one caller writes to a store, and the types of ids that the store takes."""
+"""What one caller writes to a store."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from hashgnn.errors import HashGNNError
 from hashgnn.serving.store._answers import Receipt, RepeatKey
 from hashgnn.serving.store._attributes import AttributeRow
-from hashgnn.serving.store._rows import Row, check_kind, kind_of
+from hashgnn.serving.store._rows import Row
 
 
 class Batch:
@@ -27,22 +26,3 @@ class Batch:
         self.done = False
         self.receipt = Receipt(0, 0)
         self.error: HashGNNError | None = None
-
-
-def about_store(connection: sqlite3.Connection) -> dict[str, str]:
-    return dict(connection.execute("SELECT name, value FROM about"))
-
-
-def check_kinds(writer: sqlite3.Connection, about: dict[str, str], named: Mapping[str, int | str]) -> None:
-    """Compare the types of ids with those of the store, which keeps the first that it sees.
-
-    Raises
-    ------
-    ParameterError
-        If one differs.
-    """
-    for name in sorted(named.keys() & about.keys()):
-        check_kind(name, about[name], named[name])
-    for name in sorted(named.keys() - about.keys()):
-        about[name] = kind_of(named[name])
-        writer.execute("INSERT INTO about VALUES (?, ?)", (name, about[name]))

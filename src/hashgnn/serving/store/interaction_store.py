@@ -20,7 +20,7 @@ from hashgnn.serving.store._attributes import (
     AttributeRow,
     insert_attributes,
 )
-from hashgnn.serving.store._batches import Batch, about_store, check_kinds
+from hashgnn.serving.store._batches import Batch
 from hashgnn.serving.store._database import (
     PATIENCE,
     connect,
@@ -32,8 +32,9 @@ from hashgnn.serving.store._database import (
 )
 from hashgnn.serving.store._deletions import Deleted, delete_rows
 from hashgnn.serving.store._health import FilesWatch
-from hashgnn.serving.store._rows import as_id, as_rows, kind_of
+from hashgnn.serving.store._rows import about, as_id, as_rows, check_kinds, kind_of
 from hashgnn.serving.store.export import Export, export_rows
+from hashgnn.serving.store.new_items import NewItems, Work
 
 _CLEARED_AT_ONCE = 10_000
 _PROBE_PATIENCE = 0.1  # seconds
@@ -57,6 +58,7 @@ class InteractionStore:
         self._queue: list[Batch] = []
         self._busy = False  # whether a thread has the writing connection
         self._closed = False
+        self.items = NewItems(_Access(self))
 
     @classmethod
     def open(cls, path: str | Path) -> InteractionStore:
@@ -225,7 +227,7 @@ class InteractionStore:
         deadline = None if seconds is None else time.monotonic() + seconds
         with self._turn(deadline):
             with self._writing(deadline) as writer:
-                check_kinds(writer, about_store(writer), named)
+                check_kinds(writer, about(writer), named)
                 removed = delete_rows(writer, named["users"], named.get("items"))
             empty_log(self._writer)
         return removed
@@ -314,7 +316,7 @@ class InteractionStore:
         with translated(self.path):
             connection = connect(self.path)
             try:
-                return export_rows(connection, path_of(path), after, about_store(connection))
+                return export_rows(connection, path_of(path), after, about(connection))
             finally:
                 connection.close()
 
@@ -447,7 +449,7 @@ class InteractionStore:
 
     def _insert_all(self, writer: sqlite3.Connection, batches: list[Batch]) -> None:
         """Insert the rows of batches; what is wrong with one of them is the error of its caller alone."""
-        about = about_store(writer)
+        kinds = about(writer)
         stored: int = writer.execute("SELECT value FROM totals WHERE name = 'count'").fetchone()[0]
         for batch in batches:
             try:
@@ -456,9 +458,9 @@ class InteractionStore:
                 repeated = None if batch.key is None else first_answer(writer, batch.key)
                 if batch.attributes:
                     for kind in {kind_of(row.item): row.item for row in batch.attributes}.values():
-                        check_kinds(writer, about, {"items": kind})
+                        check_kinds(writer, kinds, {"items": kind})
                 elif repeated is None:
-                    check_kinds(writer, about, {"users": batch.rows[0][0], "items": batch.rows[0][1]})
+                    check_kinds(writer, kinds, {"users": batch.rows[0][0], "items": batch.rows[0][1]})
             except HashGNNError as error:
                 batch.error = error
                 continue
@@ -486,6 +488,37 @@ class InteractionStore:
 
     def __repr__(self) -> str:
         return f"InteractionStore({str(self.path)!r}, {'closed' if self._closed else f'count={self.count}'})"
+
+
+class _Access:
+    """What the new items of a store need of it."""
+
+    def __init__(self, store: InteractionStore) -> None:
+        self._store = store
+
+    def reading(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._store._read(query, *values)
+
+    def as_id(self, name: str, value: Any) -> int | str:
+        return as_id(name, value)
+
+    def answered(self, key: RepeatKey) -> Receipt | None:
+        with self._store._reading, translated(self._store.path):
+            self._store._check_open()
+            return first_answer(self._store._reader, key)
+
+    def write_once(self, work: Work, seconds: float | None, key: RepeatKey | None) -> Receipt:
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with self._store._turn(deadline), self._store._writing(deadline) as writer:
+            receipt = None if key is None else first_answer(writer, key)
+            if receipt is None:
+                receipt = Receipt(*work(writer))
+                if key is not None:
+                    keep_answer(writer, key, receipt)
+        return receipt
+
+    def check_kinds(self, writer: sqlite3.Connection, named: Mapping[str, int | str]) -> None:
+        check_kinds(writer, about(writer), named)
 
 
 def _remaining(deadline: float | None) -> float | None:

@@ -33,6 +33,7 @@ MAX_BATCH = 1024
 MAX_HISTORY = 10_000
 MAX_LIST = 100_000
 MAX_ID = 512  # characters
+MAX_FEATURES = 256
 
 _INT64 = 2**63
 _LAST_SECOND = 253_402_300_799  # of the year 9999
@@ -364,6 +365,7 @@ class ModelResponse(BaseModel):
     next_share: float
     n_users: int
     n_items: int
+    n_new_items: int = Field(description="Of these, items that came after the training.")
     n_interactions: int
     n_bits: int
     embedding_dim: int
@@ -422,6 +424,58 @@ class InteractionsResponse(BaseModel):
         description="Of items that are not in the model; stored for the next training."
     )
     stored: int = Field(description="Interactions in the store.")
+
+
+FeatureText = Annotated[StrictStr, Field(max_length=MAX_ID)]
+FeatureNumber = Annotated[StrictFloat, Field(ge=-1e30, le=1e30)]
+FeatureValue = (
+    FeatureText
+    | StrictBool
+    | WholeId
+    | FeatureNumber
+    | Annotated[list[FeatureText | StrictBool | WholeId], Field(max_length=MAX_FEATURES)]
+    | None
+)
+
+
+class NewItem(Request):
+    """An item that came after the training."""
+
+    item: Id
+    users: Annotated[list[Id], Field(max_length=MAX_HISTORY)] = Field(
+        [],
+        description="Its first users. They have interacted with it; those that the model does not know count later.",
+    )
+    features: Annotated[dict[FeatureText, FeatureValue], Field(max_length=MAX_FEATURES)] | None = Field(
+        None, description="Side features by their names, where the model was trained with item features."
+    )
+
+
+class NewItemsRequest(Request):
+    """Add items that came after the training."""
+
+    items: list[NewItem] = Field(min_length=1, max_length=MAX_BATCH)
+    on_known: Literal["error", "skip"] = Field(
+        "error", description="An item that is known already: refuse the request, or leave it as it is."
+    )
+
+
+class NewItemsResponse(BaseModel):
+    """Counts of new items; what was accepted is in the next answer of every worker, and survives a crash."""
+
+    accepted: int = Field(
+        description="New items of the request; with a repeated Idempotency-Key those of the first one."
+    )
+    known: int = Field(description="Items that were known already, and stay as they are.")
+    unknown_users: int = Field(description="Of users who are not in the model.")
+    stored: int = Field(description="New items in the store.")
+
+
+class ItemDeletionResponse(BaseModel):
+    """Counts of a deletion; 0 is no error."""
+
+    removed: int = Field(description="New items removed.")
+    stored: int = Field(description="New items in the store.")
 
 
 class DeletionResponse(BaseModel):
