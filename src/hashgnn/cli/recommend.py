@@ -10,6 +10,7 @@ import typer
 
 from hashgnn._files import check_writable_file
 from hashgnn.cli._batch import check_single_file, engine_options, is_folder, print_batch
+from hashgnn.cli._explaining import Reasons, explained, print_explanations
 from hashgnn.cli._options import (
     Address,
     Allow,
@@ -85,6 +86,10 @@ def recommend(
     block: Block = None,
     block_file: BlockFile = None,
     on_unknown: OnUnknown = "error",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say because of which items of the history each item is there.")
+    ] = False,
+    reasons: Reasons = 3,
     index_recall: IndexRecall = None,
     threads: Threads = 1,
     histories: Histories = None,
@@ -106,6 +111,8 @@ def recommend(
 
       hashgnn recommend models/v1 --users-file users.txt --block i1,i2 --on-unknown popular
 
+      hashgnn recommend models/v1 --users 1,2 --explain
+
       hashgnn recommend models/v1 --all -o recommendations.parquet
 
       hashgnn recommend models/v1 --all -k 100 -o recommendations --engine local --workers 2
@@ -123,6 +130,10 @@ def recommend(
         )
     if (all_users or histories is not None) and output is None:
         raise ParameterError("--all and --histories need an output, -o FOLDER or, for --all, -o FILE.parquet")
+    if explain and output is not None:
+        raise ParameterError(
+            "--explain prints its reasons; leave out -o, or ask hashgnn explain for those of one user"
+        )
     in_parts = histories is not None or (all_users and is_folder(output, engine))
     if not in_parts:
         check_single_file(output, engine, workers, address, since_training)
@@ -149,6 +160,7 @@ def recommend(
             more = {"histories": histories, "since_training": since_training, "part_rows": part_rows}
             print_batch(out, loaded.recommend_all(output, **{**options, **more, **run}))
             return
+        items: list[Any] = []
         if history is not None:
             items = typed_ids("item", id_list("--history", history, item_ids), item_ids)
             blocks = iter([loaded.recommend_for_history([items], **options)])
@@ -159,6 +171,12 @@ def recommend(
                 else typed_ids("user", _names(users, users_file, user_ids), user_ids)
             )
             blocks = _blocks(loaded, chosen, options, out)
+        if explain:
+            histories_of_rows = None if history is None else [items]
+            how = {"search": search, "on_unknown": on_unknown}
+            found = explained(loaded, blocks, reasons, histories_of_rows, **how)
+            print_explanations(out, found, {"k": k, "search": search})
+            return
         if output is None:
             print_ranked(out, list(blocks), {"k": k, "search": search})
             return

@@ -31,12 +31,13 @@ from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.batch_verbs import BatchVerbs
+from hashgnn.recommender.explain_verb import ExplainVerb
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.runs import Callback, RunOptions
 from hashgnn.state import ModelState, load_state, save_state
 
 
-class HashGNN(BatchVerbs, Recommender):
+class HashGNN(BatchVerbs, ExplainVerb, Recommender):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
