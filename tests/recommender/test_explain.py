@@ -44,7 +44,7 @@ def scores(model: HashGNN, queries: object, search: str) -> np.ndarray:
 def test_every_encoder_explains_what_is_true_of_it(name: str) -> None:
     model = fitted(EVERY[name], "edges", **{"float_embedding": "encoder"})
     items = model.item_ids.tolist()
-    trained, folded = model.explain(3, items, n=ALL), model.explain([1, 2, 3, 8], items, n=ALL)
+    trained, folded = model.explain(3, items, reasons=ALL), model.explain([1, 2, 3, 8], items, reasons=ALL)
     assert trained.kind == ("sum" if "history" in name else "similarity")
     assert folded.kind == ("sum" if name in FOLDED_SUMS else "similarity")
     for found, query in ((trained, 3), (folded, [1, 2, 3, 8])):
@@ -73,7 +73,7 @@ def test_parts_add_up_by_every_search_way(float_embedding: str, item_bias: bool)
     model = HashGNN.from_state(state)
     for search in model.search_ways:
         for query in ("u3", ["i1", "i5", "i8", "i20"]):
-            found = model.explain(query, model.item_ids, n=ALL, search=search)
+            found = model.explain(query, model.item_ids, reasons=ALL, search=search)
             np.testing.assert_allclose(found.scores, scores(model, query, search), rtol=1e-5, atol=1e-5)
             np.testing.assert_allclose(total(found), found.scores, rtol=1e-12, atol=1e-9)
             bias = state.items.bias.values() if item_bias and search == "biased" else 0
@@ -83,7 +83,7 @@ def test_parts_add_up_by_every_search_way(float_embedding: str, item_bias: bool)
 
 def test_a_part_is_the_item_s_share_of_the_user_s_vector() -> None:
     model = HashGNN.from_state(random_state())
-    found = model.explain(["i1", "i5", "i8", "i20"], "i4", n=ALL)
+    found = model.explain(["i1", "i5", "i8", "i20"], "i4", reasons=ALL)
     table = model.state_.items.embeddings
     expected = {f"i{j}": float(table[j] @ table[4]) / 2 for j in (1, 5, 8, 20)}  # 4 items: d^-1/2 is 1/2
     got = dict(zip(found.reason_ids[0].tolist(), found.values[0].tolist(), strict=True))
@@ -97,8 +97,8 @@ def test_a_part_is_the_item_s_share_of_the_user_s_vector() -> None:
 
 def test_what_is_not_shown_is_in_others() -> None:
     model = HashGNN.from_state(random_state())
-    whole = model.explain("u3", ["i4", "i9"], n=ALL)
-    some = model.explain("u3", ["i4", "i9"], n=2)
+    whole = model.explain("u3", ["i4", "i9"], reasons=ALL)
+    some = model.explain("u3", ["i4", "i9"], reasons=2)
     assert some.values.shape == (2, 2)
     np.testing.assert_allclose(some.values, whole.values[:, :2])
     np.testing.assert_allclose(some.others, whole.values[:, 2:].sum(axis=1))
@@ -110,7 +110,7 @@ def test_a_bit_counts_for_the_items_that_pulled_it_its_way() -> None:
     model = HashGNN.from_state(random_state(n_bits=8, dim=8, item_bias=False, rng=5))
     state = model.state_
     weight = state.projection.arrays["shared_weight"].astype(float)
-    found = model.explain(["i1", "i5"], "i4", n=ALL, search="hamming")
+    found = model.explain(["i1", "i5"], "i4", reasons=ALL, search="hamming")
     parts = {f"i{j}": state.items.embeddings[j].astype(float) / 2**0.5 for j in (1, 5)}
     pulls = {name: part @ weight for name, part in parts.items()}
     bits = np.where(sum(pulls.values()) >= 0, 1, -1)
@@ -130,17 +130,17 @@ def test_weights_of_the_training_count_for_a_trained_user() -> None:
     data = Interactions.from_csr(sparse.csr_matrix(dense.astype(np.float32)))
     settings = {"n_bits": 16, "embedding_dim": 8, "optimizer.epochs": 2, "encoder": "history"}
     model = HashGNN(**settings).fit(data, device="cpu", n_threads=1, rng=0, progress=False)
-    found = model.explain(3, model.item_ids, n=ALL, search="float")
+    found = model.explain(3, model.item_ids, reasons=ALL, search="float")
     assert found.kind == "sum"
     assert np.abs(found.rest).max() < 1e-4 * np.abs(found.scores).max()
 
 
 def test_new_interactions_of_a_user_are_among_the_reasons() -> None:
     model = HashGNN.from_state(random_state())
-    seen = set(model.explain("u3", "i4", n=ALL).reason_ids[0].tolist())
+    seen = set(model.explain("u3", "i4", reasons=ALL).reason_ids[0].tolist())
     new = next(item for item in model.item_ids.tolist() if item not in seen)
     since = Interactions(IdMap(["u3", "new"]), IdMap([new, "i5"]), np.array([0, 1]), np.array([0, 1]))
-    found = model.explain("u3", "i4", n=ALL, since_training=since)
+    found = model.explain("u3", "i4", reasons=ALL, since_training=since)
     assert set(found.reason_ids[0].tolist()) == {*seen, new}
     assert total(found) == pytest.approx(found.scores)
     other = model.explain("new", "i4", since_training=since, on_unknown="fold_in")
@@ -165,8 +165,8 @@ def test_features_of_a_new_user_are_in_the_rest() -> None:
     vocabulary = SideFeatures.from_frame(table, id="user_id", categorical=[], numeric=["age"]).vocabulary
     model = HashGNN.from_state(random_state(features=vocabulary))
     frame = __import__("pyarrow").table({"age": [60.0]})
-    plain = model.explain(["i1", "i2"], "i4", n=ALL)
-    found = model.explain(["i1", "i2"], "i4", n=ALL, user_features=frame)
+    plain = model.explain(["i1", "i2"], "i4", reasons=ALL)
+    found = model.explain(["i1", "i2"], "i4", reasons=ALL, user_features=frame)
     np.testing.assert_allclose(found.values, plain.values, rtol=1e-5)
     assert abs(found.rest[0]) > 1e-3 > abs(plain.rest[0])
     assert total(found) == pytest.approx(found.scores)
@@ -174,7 +174,7 @@ def test_features_of_a_new_user_are_in_the_rest() -> None:
 
 def test_the_table_and_the_words() -> None:
     model = HashGNN.from_state(random_state())
-    found = model.explain("u3", ["i4", "i0"], n=2)
+    found = model.explain("u3", ["i4", "i0"], reasons=2)
     table = found.to_arrow()
     assert table.column_names == [
         "user_id", "item_id", "score", "because_of", "rank", "part", "share", "sign", "similarity", "others", "rest",
@@ -202,8 +202,8 @@ def test_the_table_and_the_words() -> None:
         (([], "i4"), ParameterError, "history 0 is empty"),
         (({"i1": 2}, "i4"), ParameterError, "must be"),
         ((3, "i4"), ParameterError, "user ids"),
-        (("u3", "i4", 0), ParameterError, "n must be"),
-        (("u3", "i4", 1001), ParameterError, "n must be"),
+        (("u3", "i4", 0), ParameterError, "reasons must be"),
+        (("u3", "i4", 1001), ParameterError, "reasons must be"),
     ],
 )
 def test_what_cannot_be_explained_is_an_error(arguments: tuple, error: type, sentence: str) -> None:

@@ -115,8 +115,12 @@ def reasons_of(
     return Reasons("sum", positions, scores, known, values, scores - values.sum(axis=1))
 
 
-def no_sum_sentence(fitted: FittedModel) -> str:
-    """Return why a score of the model is no sum over a user's items."""
+def note_of(fitted: FittedModel, reasons: Reasons) -> str:
+    """Return what the numbers of an explanation are, in one sentence."""
+    if reasons.kind == "sum":
+        return "the parts of all items of the history and the rest add up to the score"
+    if reasons.kind == "popularity":
+        return "nothing is known of the user, so items are ranked by the number of their users"
     name = kind_of(fitted.state.fold_in)
     of_whom = "a trained user" if name in ("mf", "lightgcn") else "a user"
     return (

@@ -12,16 +12,13 @@ from hashgnn._checks import check_int
 from hashgnn._types import Frame, Id, Ids, OnUnknown
 from hashgnn.answering.fitted_model import FittedModel
 from hashgnn.answering.queries import Queries, items_of_interactions, lists_of_ids
-from hashgnn.answering.reasons import Reasons, no_sum_sentence, reasons_of
+from hashgnn.answering.reasons import Reasons, note_of, reasons_of
 from hashgnn.data import IdMap, InteractionsLike
 from hashgnn.data.features import feature_columns
 from hashgnn.errors import ParameterError
 from hashgnn.recommender.explanation import Explanation
 
 MAX_REASONS = 1000
-
-_SUM_NOTE = "the parts of all items of the history and the rest add up to the score"
-_POPULAR_NOTE = "nothing is known of the user, so items are ranked by the number of their users"
 
 
 class ExplainVerb(ABC):
@@ -36,7 +33,7 @@ class ExplainVerb(ABC):
         self,
         user_or_history: Id | Ids,
         item_ids: Id | Ids,
-        n: int = 3,
+        reasons: int = 3,
         *,
         search: str = "hierarchical",
         since_training: InteractionsLike | None = None,
@@ -55,7 +52,7 @@ class ExplainVerb(ABC):
         user_or_history : an id, or a list of item ids
             A user of the model, or what anybody has interacted with.
         item_ids : an item id, or list of n ids
-        n : int, default=3
+        reasons : int, default=3
             Reasons of each item; fewer where the history is shorter.
         search : str, default="hierarchical"
             The search way whose scores are explained. By codes a bit counts for those items of the history that
@@ -88,7 +85,7 @@ class ExplainVerb(ABC):
         True
         """
         state = self.fitted.state
-        check_int("n", n, minimum=1, maximum=MAX_REASONS)
+        check_int("reasons", reasons, minimum=1, maximum=MAX_REASONS)
         items = state.items.ids.as_list("item_ids", item_ids)
         index = state.items.ids.look_up(
             items, "item ids", remedy="explain knows those of the training data only"
@@ -103,11 +100,16 @@ class ExplainVerb(ABC):
                 raise ParameterError("user_features must be None with a user id; pass them with a history")
             query_id, user, queries = self._queries_of_user(user_or_history, since_training, on_unknown)
         if not len(queries):
-            reasons = _nothing()
+            found = _nothing()
         else:
-            reasons = reasons_of(self.fitted, queries, 0, index, search, user_index=user)
+            found = reasons_of(self.fitted, queries, 0, index, search, user_index=user)
         return Explanation.from_reasons(
-            reasons, n, state.items.ids, query_id=query_id, search=search, note=note_of(self.fitted, reasons)
+            found,
+            reasons,
+            state.items.ids,
+            query_id=query_id,
+            search=search,
+            note=note_of(self.fitted, found),
         )
 
     def _queries_of_user(
@@ -133,13 +135,6 @@ class ExplainVerb(ABC):
         remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
         lists = lists_of_ids(state.items.ids, "item ids", "histories", rows, remedy=remedy)
         return self.fitted.queries_of_histories(lists, features=features, on_unknown=on_unknown)
-
-
-def note_of(fitted: FittedModel, reasons: Reasons) -> str:
-    """Return what the numbers of an explanation are, in one sentence."""
-    if reasons.kind == "popularity":
-        return _POPULAR_NOTE
-    return _SUM_NOTE if reasons.kind == "sum" else no_sum_sentence(fitted)
 
 
 def _is_history(users: IdMap, value: Any) -> bool:

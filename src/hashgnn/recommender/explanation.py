@@ -58,7 +58,7 @@ class Explanation:
     >>> from hashgnn import HashGNN
     >>> from hashgnn.testing.states import random_state
     >>> model = HashGNN.from_state(random_state())
-    >>> print(model.explain("u3", "i4", n=2).sentences()[0])
+    >>> print(model.explain("u3", "i4", reasons=2).sentences()[0])
     i4: because of i16 (29 %); in spite of i23 (33 %)
     """
 

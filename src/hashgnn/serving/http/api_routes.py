@@ -13,6 +13,7 @@ from hashgnn.serving.http.json_bodies import described, json_response, read
 from hashgnn.serving.http.problems import described_problems
 from hashgnn.serving.models.service import Service
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.explain_schemas import ExplainRequest, ExplainResponse
 from hashgnn.serving.wire.schemas import (
     MAX_ID,
     DeletionResponse,
@@ -32,6 +33,7 @@ REQUESTS: list[type[BaseModel]] = [
     RecommendRequest,
     SimilarItemsRequest,
     EncodeRequest,
+    ExplainRequest,
     InteractionsRequest,
 ]
 
@@ -61,6 +63,13 @@ def api_routes(service: Service) -> APIRouter:
         return json_response(
             await service.searches.run(lambda check: service.similar(body, check), short=short)
         )
+
+    @router.post("/explain", **described(ExplainRequest, ExplainResponse, 404))
+    async def explain(request: Request) -> Response:
+        """Say because of which items of a history some items have their scores."""
+        body = await read(request, ExplainRequest)
+        _note(request, body.search, n=len(body.items))
+        return json_response(await service.searches.run(lambda check: service.explain(body)))
 
     @router.post("/encode", **described(EncodeRequest, EncodeResponse, 404))
     async def encode(request: Request) -> Response:

@@ -15,18 +15,24 @@ from hashgnn.serving.wire.json_ids import IdWriter
 
 def item_objects(positions: Array, ids: IdWriter, metadata: ItemMetadata | None) -> list[bytes]:
     """Return a JSON object ``{id, metadata}`` for each item."""
-    pairs = zip(ids.texts(positions), _metadata(positions, metadata), strict=True)
+    pairs = zip(ids.texts(positions), documents_of(positions, metadata), strict=True)
     return [b'{"id":%b,"metadata":%b}' % pair for pair in pairs]
 
 
-def scored_item_lists(found: Matches, ids: IdWriter, metadata: ItemMetadata | None) -> list[bytes]:
-    """Return a JSON list of ``{id, score, metadata}`` for each row of a result."""
+def scored_item_lists(
+    found: Matches, ids: IdWriter, metadata: ItemMetadata | None, more: Sequence[bytes] | None = None
+) -> list[bytes]:
+    """Return a JSON list of ``{id, score, metadata}`` for each row of a result.
+
+    ``more`` has further members of each result as text, such as ``,"because_of":[]``.
+    """
     counts = found.counts.tolist()
     valid = found.valid
     positions = found.positions[valid]
     scores = [b"%.7g" % score for score in found.scores[valid].tolist()]
-    triples = zip(ids.texts(positions), scores, _metadata(positions, metadata), strict=True)
-    pieces = [b'{"id":%b,"score":%b,"metadata":%b}' % triple for triple in triples]
+    members = [b""] * len(scores) if more is None else more
+    parts = zip(ids.texts(positions), scores, members, documents_of(positions, metadata), strict=True)
+    pieces = [b'{"id":%b,"score":%b%b,"metadata":%b}' % part for part in parts]
     lists, start = [], 0
     for count in counts:
         lists.append(b"[%b]" % b",".join(pieces[start : start + count]))
@@ -46,6 +52,7 @@ def recommended_rows(
     sources: Sequence[str],
     lists: list[bytes],
     version: str | None,
+    explanations: Sequence[str] | None = None,
 ) -> list[bytes]:
     """Return the object of each row.
 
@@ -60,11 +67,17 @@ def recommended_rows(
         The items of each row.
     version : str or None
         Given where it is not that of the whole response.
+    explanations : list of str, optional
+        The kind of each row's reasons, where results have some.
     """
     end = b"}" if version is None else b',"model_version":%b}' % dumps(version)
+    kinds = [b""] * len(lists)
+    if explanations is not None:
+        kinds = [b',"explanation":%b' % dumps(kind) for kind in explanations]
     return [
-        b'{"%b":%b,"source":"%b","items":%b%b' % (key.encode(), dumps(value), source.encode(), items, end)
-        for value, source, items in zip(values, sources, lists, strict=True)
+        b'{"%b":%b,"source":"%b"%b,"items":%b%b'
+        % (key.encode(), dumps(value), source.encode(), kind, items, end)
+        for value, source, kind, items in zip(values, sources, kinds, lists, strict=True)
     ]
 
 
@@ -103,5 +116,6 @@ def encoded_rows(encoded: EncodedEntities, known: Array) -> list[dict[str, Any]]
     return rows
 
 
-def _metadata(positions: Array, metadata: ItemMetadata | None) -> list[bytes]:
+def documents_of(positions: Array, metadata: ItemMetadata | None) -> list[bytes]:
+    """Return the JSON text of each item's metadata, ``null`` where there is none."""
     return [b"null"] * len(positions) if metadata is None else metadata.documents(positions)

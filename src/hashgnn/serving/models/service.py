@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hashgnn._json_text import dumps
+from hashgnn._types import Array
 from hashgnn.answering import EncodedEntities, Queries
 from hashgnn.answering.queries import POPULAR
 from hashgnn.answering.search_ways import SearchOptions, SearchWays
@@ -18,7 +19,7 @@ from hashgnn.checking.id_comparison import compare_ids
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
-from hashgnn.serving.models import responses
+from hashgnn.serving.models import explaining, responses
 from hashgnn.serving.models.admission import RequestQueue, TimeLimit
 from hashgnn.serving.models.kept_interactions import KeptInteractions
 from hashgnn.serving.models.metrics import Metrics
@@ -29,6 +30,7 @@ from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.models.version_manager import ActiveVersions, VersionManager
 from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.explain_schemas import ExplainRequest
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import (
     EncodeRequest,
@@ -123,6 +125,8 @@ class Service:
         A float query reads the codes once for each of its four bit planes. A search in lists reads the
         centroids and the nearest lists.
         """
+        if isinstance(request, RecommendRequest) and request.explain:
+            return False
         rows = (
             request.items
             if isinstance(request, SimilarItemsRequest)
@@ -142,13 +146,46 @@ class Service:
         started = time.perf_counter()
         active = self.active
         version, users, histories = active.current, request.users, request.histories
-        self._check_results(len(users if users is not None else histories or ()), request.k)
+        n_rows = len(users if users is not None else histories or ())
+        self._check_results(n_rows, request.k)
+        if request.explain:
+            explaining.check_results(n_rows, request.k)
         if users is not None:
             rows = self._rows_of_users(active, request, users, check)
         else:
             rows = self._rows_of_histories(version, request, histories or [], check)
         milliseconds = (time.perf_counter() - started) * 1000
         return responses.ranked_response(version.name, request.search, milliseconds, rows)
+
+    def explain(self, request: ExplainRequest) -> bytes:
+        """Answer ``POST /v1/explain``."""
+        version, user = self.active.current, -1
+        if request.user is not None:
+            (named,) = version.users.printed([request.user])
+            version = self.active.of_user(named)
+        items = version.items.positions(request.items)
+        if (items < 0).any():
+            place = int(np.flatnonzero(items < 0)[0])
+            raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
+        if request.user is not None:
+            known = self._kept.known_users(version, [request.user])
+            user = int(known.index[0])
+            if request.on_unknown == "error" and user < 0:
+                raise RequestError(
+                    Reason.UNKNOWN_ID, "user is not a user of the model; pass another on_unknown"
+                )
+            queries = version.fitted.queries_of_users(
+                known.index, since_training=known.since, left=known.left, on_unknown=request.on_unknown
+            )
+        else:
+            index = version.items.positions(request.history or [])
+            if request.on_unknown == "error" and (index < 0).any():
+                raise RequestError(
+                    Reason.UNKNOWN_ID, "history must name items of the model only; pass another on_unknown"
+                )
+            lists = IndexLists.from_rows([index[index >= 0]])
+            queries = version.fitted.queries_of_histories(lists, on_unknown=request.on_unknown)
+        return explaining.explained(version, queries, items, request.search, request.reasons, user)
 
     def similar(self, request: SimilarItemsRequest, check: Check) -> bytes:
         """Answer ``POST /v1/similar-items``."""
@@ -295,7 +332,8 @@ class Service:
         queries = version.fitted.queries_of_users(
             found.index, since_training=found.since, left=found.left, on_unknown=request.on_unknown
         )
-        rows = self._rows(version, request, queries, "user", chosen, name, check)
+        index = found.index[queries.places]
+        rows = self._rows(version, request, queries, "user", chosen, name, check, index)
         return {places[row]: text for row, text in zip(queries.places.tolist(), rows, strict=True)}
 
     def _rows_of_histories(
@@ -323,6 +361,7 @@ class Service:
         named: Sequence[Any],
         name: str | None,
         check: Check,
+        user_index: Array | None = None,
     ) -> list[bytes]:
         """Rank items for queries of one version and return their rows of the response, named by ``key``."""
         fitted, allow = version.fitted, None
@@ -343,9 +382,14 @@ class Service:
         )
         found = fitted.recommend(queries, options, candidates, check)
         self._count(version, request.search, len(queries.entities), "user")
-        lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
+        kinds = reasons = None
+        if request.explain:
+            kinds, reasons = explaining.reasons_of_matches(
+                version, queries, found, request.search, request.explain, user_index, check
+            )
+        lists = responses.scored_item_lists(found, version.item_ids, version.metadata, reasons)
         chosen = [named[place] for place in queries.places.tolist()]
-        return responses.recommended_rows(key, chosen, queries.source_names, lists, name)
+        return responses.recommended_rows(key, chosen, queries.source_names, lists, name, kinds)
 
     def _check_results(self, n_rows: int, k: int) -> None:
         if n_rows * k > self.settings.result_limit:
