@@ -14,8 +14,7 @@ from hashgnn.answering.queries import SOURCES
 from hashgnn.answering.reasons import Reasons, note_of, reasons_of
 from hashgnn.errors import ParameterError
 from hashgnn.ranking import Matches
-from hashgnn.serving.models.item_metadata import ItemMetadata
-from hashgnn.serving.models.responses import documents_of
+from hashgnn.serving.models.item_metadata import ItemMetadata, documents_of
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.json_ids import IdWriter
 

@@ -82,6 +82,11 @@ class ItemMetadata:
         return self._texts.search(query)
 
 
+def documents_of(positions: Array, metadata: ItemMetadata | None) -> list[bytes]:
+    """Return the JSON text of each item's metadata, ``null`` where there is none."""
+    return [b"null"] * len(positions) if metadata is None else metadata.documents(positions)
+
+
 def _document(row: dict[str, Any]) -> bytes:
     text = dumps({name: value for name, value in row.items() if value is not None})
     if len(text) <= _MAX_BYTES:

@@ -9,7 +9,7 @@ from hashgnn._json_text import dumps
 from hashgnn._types import Array
 from hashgnn.answering import EncodedEntities
 from hashgnn.ranking import Matches
-from hashgnn.serving.models.item_metadata import ItemMetadata
+from hashgnn.serving.models.item_metadata import ItemMetadata, documents_of
 from hashgnn.serving.wire.json_ids import IdWriter
 
 
@@ -114,8 +114,3 @@ def encoded_rows(encoded: EncodedEntities, known: Array) -> list[dict[str, Any]]
         )
         place += 1
     return rows
-
-
-def documents_of(positions: Array, metadata: ItemMetadata | None) -> list[bytes]:
-    """Return the JSON text of each item's metadata, ``null`` where there is none."""
-    return [b"null"] * len(positions) if metadata is None else metadata.documents(positions)
