@@ -49,8 +49,8 @@ def test_explain_as_json_has_the_numbers(run: Any, folder: Path) -> None:
     assert "user_id" not in result
     for row, item in enumerate(result["items"]):
         assert item["id"] == found.item_ids[row]
-        assert [reason["id"] for reason in item["because_of"]] == found.reason_ids[row].tolist()
-        parts = sum(reason["part"] for reason in item["because_of"])
+        assert [reason["id"] for reason in item["reasons"]] == found.reason_ids[row].tolist()
+        parts = sum(reason["part"] for reason in item["reasons"])
         assert parts + item["others"] + item["rest"] == pytest.approx(item["score"])
 
 
@@ -62,7 +62,7 @@ def test_recommend_explains_each_row(run: Any, folder: Path) -> None:
     assert [row["user_id"] for row in results] == ["u3", "u5"]
     lists = model.recommend(["u3", "u5"], k=4).lists()
     assert [[item["id"] for item in row["items"]] for row in results] == lists
-    assert results[1]["items"][0]["because_of"][0]["id"] == model.explain("u5", lists[1][0]).reason_ids[0, 0]
+    assert results[1]["items"][0]["reasons"][0]["id"] == model.explain("u5", lists[1][0]).reason_ids[0, 0]
 
 
 def test_recommend_explains_a_history_and_what_is_popular(run: Any, folder: Path) -> None:

@@ -67,5 +67,5 @@ def _document(found: Any) -> dict[str, Any]:
             for reason, value, share in numbers
         ]
         ends = {"others": float(found.others[row]), "rest": float(found.rest[row])} if is_sum else {}
-        items.append({"id": json_id(item), "score": float(found.scores[row]), "because_of": reasons, **ends})
+        items.append({"id": json_id(item), "score": float(found.scores[row]), "reasons": reasons, **ends})
     return {**user, "kind": found.kind, "note": found.note, "items": items}

@@ -41,15 +41,13 @@ def test_the_parts_are_those_of_the_library_and_add_up(
     assert (document["explanation"], document["note"]) == ("sum", found.note)
     assert document["source"] == ("model" if "user" in of else "history")
     for row, item in enumerate(document["items"]):
-        assert [reason["id"] for reason in item["because_of"]] == found.reason_ids[row].tolist()
-        assert [reason["part"] for reason in item["because_of"]] == pytest.approx(found.values[row], rel=1e-5)
-        assert [reason["share"] for reason in item["because_of"]] == pytest.approx(
-            found.shares[row], rel=1e-5
-        )
-        total = sum(reason["part"] for reason in item["because_of"]) + item["others"] + item["rest"]
+        assert [reason["id"] for reason in item["reasons"]] == found.reason_ids[row].tolist()
+        assert [reason["part"] for reason in item["reasons"]] == pytest.approx(found.values[row], rel=1e-5)
+        assert [reason["share"] for reason in item["reasons"]] == pytest.approx(found.shares[row], rel=1e-5)
+        total = sum(reason["part"] for reason in item["reasons"]) + item["others"] + item["rest"]
         assert total == pytest.approx(item["score"], rel=1e-5, abs=1e-5)
         assert item["metadata"]["title"]
-        assert item["because_of"][0]["metadata"]["year"] >= 1990
+        assert item["reasons"][0]["metadata"]["year"] >= 1990
 
 
 def test_recommendations_name_their_reasons(client: httpx.Client, model: HashGNN) -> None:
@@ -60,11 +58,11 @@ def test_recommendations_name_their_reasons(client: httpx.Client, model: HashGNN
     assert "explanation" not in plain[0]
     for row, without in zip(rows, plain, strict=True):
         assert [item["id"] for item in row["items"]] == [item["id"] for item in without["items"]]
-        assert all("because_of" not in item for item in without["items"])
-    assert [len(item["because_of"]) for item in rows[1]["items"]] == [0] * 4
+        assert all("reasons" not in item for item in without["items"])
+    assert [len(item["reasons"]) for item in rows[1]["items"]] == [0] * 4
     for row, user in ((rows[0], "u3"), (rows[2], "u5")):
         found = model.explain(user, [item["id"] for item in row["items"]])
-        got = [[reason["id"] for reason in item["because_of"]] for item in row["items"]]
+        got = [[reason["id"] for reason in item["reasons"]] for item in row["items"]]
         assert got == found.reason_ids.tolist()
 
 
@@ -72,7 +70,7 @@ def test_how_many_reasons_are_named_is_a_number_or_a_word(client: httpx.Client) 
     def lengths(explain: Any) -> list[int]:
         body = {"histories": [[f"i{n}" for n in range(25)]], "k": 3, "explain": explain}
         (row,) = client.post("/v1/recommend", json=body).json()["results"]
-        return [len(item.get("because_of", ())) for item in row["items"]]
+        return [len(item.get("reasons", ())) for item in row["items"]]
 
     assert [lengths(value)[0] for value in (False, 0, True, 1, 2.0, 20)] == [0, 0, 3, 1, 2, 20]
 
@@ -82,15 +80,15 @@ def test_what_was_stored_since_the_training_is_a_reason(storing: httpx.Client) -
     assert storing.post("/v1/interactions", json={"interactions": [row]}).status_code == 200
     document = explained(storing, user="new", items=["i4"])
     assert document["source"] == "history"
-    assert [reason["id"] for reason in document["items"][0]["because_of"]] == ["i7"]
+    assert [reason["id"] for reason in document["items"][0]["reasons"]] == ["i7"]
     before = {
         reason["id"]
-        for reason in explained(storing, user="u3", items=["i4"], reasons=20)["items"][0]["because_of"]
+        for reason in explained(storing, user="u3", items=["i4"], reasons=20)["items"][0]["reasons"]
     }
     assert storing.delete("/v1/interactions", params={"user": "u3", "item": min(before)}).status_code == 200
     after = {
         reason["id"]
-        for reason in explained(storing, user="u3", items=["i4"], reasons=20)["items"][0]["because_of"]
+        for reason in explained(storing, user="u3", items=["i4"], reasons=20)["items"][0]["reasons"]
     }
     assert after == before - {min(before)}
 
@@ -98,7 +96,7 @@ def test_what_was_stored_since_the_training_is_a_reason(storing: httpx.Client) -
 def test_an_unknown_user_gets_what_on_unknown_says(client: httpx.Client) -> None:
     document = explained(client, user="nobody", items=["i4"])
     assert (document["explanation"], document["source"]) == ("popularity", "popular")
-    assert document["items"][0]["because_of"] == []
+    assert document["items"][0]["reasons"] == []
     skipped = explained(client, user="nobody", items=["i4"], on_unknown="skip")
     assert (skipped["items"], skipped["explanation"], skipped["source"]) == ([], None, None)
 
@@ -112,8 +110,8 @@ def test_a_model_whose_score_is_no_sum_says_so(tmp_path: Path, open_client: Any)
         document = explained(client, history=[1, 2, 8], items=[3])
         assert document["explanation"] == "similarity"
         assert "by the encoder graphsage the score of a user is no sum" in document["note"]
-        assert set(document["items"][0]) == {"id", "score", "because_of", "metadata"}
-        values = [reason["similarity"] for reason in document["items"][0]["because_of"]]
+        assert set(document["items"][0]) == {"id", "score", "reasons", "metadata"}
+        values = [reason["similarity"] for reason in document["items"][0]["reasons"]]
         assert values == sorted(values, reverse=True)
         assert all(-1 <= value <= 1.0001 for value in values)
 

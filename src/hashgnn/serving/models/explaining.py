@@ -61,7 +61,7 @@ def reasons_of_matches(
     user_index: Array | None,
     check: Callable[[], None],
 ) -> tuple[list[str], list[bytes]]:
-    """Return the kind of each row's explanation, and for each result the text ``,"because_of":[…]``.
+    """Return the kind of each row's explanation, and for each result the text ``,"reasons":[…]``.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def reasons_of_matches(
         parts = _in_blocks(version, queries, row, found.positions[row, :count], search, user, check)
         kinds.append(parts[0].kind)
         for part in parts:
-            texts += [b',"because_of":[%b]' % b",".join(pieces) for pieces in _pieces(version, part, n)]
+            texts += [b',"reasons":[%b]' % b",".join(pieces) for pieces in _pieces(version, part, n)]
     return kinds, texts
 
 
@@ -114,7 +114,7 @@ def explained(version: Version, queries: Queries, items: Array, search: str, n: 
             others = found.values[place].sum() - listed
             ends = b',"others":%b,"rest":%b' % (_number(others), _number(found.rest[place]))
         rows.append(
-            b'{"id":%b,"score":%b,"because_of":[%b]%b,"metadata":%b}'
+            b'{"id":%b,"score":%b,"reasons":[%b]%b,"metadata":%b}'
             % (item, _number(found.scores[place]), b",".join(reasons), ends, metadata)
         )
     source = dumps(SOURCES[int(queries.source[0])])

@@ -24,7 +24,7 @@ def scored_item_lists(
 ) -> list[bytes]:
     """Return a JSON list of ``{id, score, metadata}`` for each row of a result.
 
-    ``more`` has further members of each result as text, such as ``,"because_of":[]``.
+    ``more`` has further members of each result as text, such as ``,"reasons":[]``.
     """
     counts = found.counts.tolist()
     valid = found.valid

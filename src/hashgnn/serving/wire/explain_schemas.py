@@ -54,7 +54,7 @@ class ExplainedItem(BaseModel):
 
     id: Id
     score: float
-    because_of: list[ReasonItem]
+    reasons: list[ReasonItem]
     others: float | SkipJsonSchema[None] = Field(
         None, description="Sum of the parts that are not listed.", json_schema_extra=without_default
     )

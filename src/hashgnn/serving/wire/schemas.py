@@ -221,7 +221,7 @@ class ScoredItem(BaseModel):
 
     id: Id
     score: float
-    because_of: list[ReasonItem] | SkipJsonSchema[None] = Field(
+    reasons: list[ReasonItem] | SkipJsonSchema[None] = Field(
         None, description="Given where reasons are requested.", json_schema_extra=without_default
     )
     metadata: dict[str, Any] | None = Field(description="Metadata of the item, or null.")
