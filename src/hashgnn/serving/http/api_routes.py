@@ -160,12 +160,13 @@ _IDEMPOTENCY_KEY = _parameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": _MAX_KEY, "pattern": "^[!-~]+$"},
     place="header",
-    description="Any text that names this request. For 24 hours the same request with the same key is stored "
-    "once and gets the first answer; another body with it is refused.",
+    description="Any text that names this request among those of the caller. For 24 hours the same request with the "
+    "same key is stored once and gets the first answer; another body with it is refused.",
 )
 
 
 def _idempotency_key(request: Request) -> str | None:
+    """Return the key of a write, with who sent it; another API key's is another key."""
     values = request.headers.getlist("idempotency-key")
     if not values:
         return None
@@ -173,7 +174,9 @@ def _idempotency_key(request: Request) -> str | None:
         raise RequestError(
             Reason.INVALID, f"Idempotency-Key must be 1 to {_MAX_KEY} visible ASCII characters, given once"
         )
-    return values[0]
+    caller = request.scope["state"].get("caller")
+    # A blank is in no key, so that what callers of a service with keys send is no other caller's.
+    return values[0] if caller is None else f"{caller} {values[0]}"
 
 
 def _given(request: Request, names: tuple[str, ...]) -> list[tuple[str, str]]:
