@@ -77,7 +77,8 @@ def reasons_of_matches(
     check : callable
         Called between rows; what it raises ends the work.
     """
-    kinds, texts = [], []
+    kinds: list[str] = []
+    texts: list[bytes] = []
     for row, count in enumerate(found.counts.tolist()):
         check()
         user = -1 if user_index is None else int(user_index[row])

@@ -25,9 +25,11 @@ from hashgnn.serving.models.kept_interactions import KeptInteractions
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
 from hashgnn.serving.models.opening import GivenUpError, Opener, Refusal, VersionRefusedError
+from hashgnn.serving.models.recall_watch import RecallWatch
 from hashgnn.serving.models.reload_requests import ReloadMailbox
 from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.models.version_manager import ActiveVersions, VersionManager
+from hashgnn.serving.models.watch_metrics import WatchMetrics
 from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.explain_schemas import ExplainRequest
@@ -64,7 +66,9 @@ class Service:
         # Writers wait for the disk and share its writes; searches should not wait behind them.
         self.writes = RequestQueue(_WRITERS, settings.queue, settings.time_limit)
         self.draining = False
-        self._kept = KeptInteractions(store, self.metrics)
+        self._quality = WatchMetrics(self.metrics.registry)
+        self._recall = RecallWatch(settings.recall_sample, settings.recall_cpu, self._quality)
+        self._kept = KeptInteractions(store, self.metrics, self._quality)
         self._mailbox = ReloadMailbox(settings.runtime)
         self._versions = VersionManager(
             settings.model,
@@ -164,11 +168,13 @@ class Service:
             (named,) = version.users.printed([request.user])
             version = self.active.of_user(named)
         items = version.items.positions(request.items)
+        self._quality.count_ids("item", "/v1/explain", items)
         if (items < 0).any():
             place = int(np.flatnonzero(items < 0)[0])
             raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
         if request.user is not None:
             known = self._kept.known_users(version, [request.user])
+            self._quality.count_ids("user", "/v1/explain", known.index)
             user = int(known.index[0])
             if request.on_unknown == "error" and user < 0:
                 raise RequestError(
@@ -179,6 +185,7 @@ class Service:
             )
         else:
             index = version.items.positions(request.history or [])
+            self._quality.count_ids("item", "/v1/explain", index)
             if request.on_unknown == "error" and (index < 0).any():
                 raise RequestError(
                     Reason.UNKNOWN_ID, "history must name items of the model only; pass another on_unknown"
@@ -193,6 +200,7 @@ class Service:
         version, items = self.active.current, request.items
         self._check_results(len(items), request.k)
         index = version.items.positions(items)
+        self._quality.count_ids("item", "/v1/similar-items", index)
         if (index < 0).any():
             place = int(np.flatnonzero(index < 0)[0])
             raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
@@ -209,16 +217,20 @@ class Service:
         version = self.active.current
         if request.items is not None:
             index = version.items.positions(request.items)
+            self._quality.count_ids("item", "/v1/encode", index)
             known = index >= 0
             encoded = EncodedEntities.of(version.state.items, index[known])
         else:
             if request.users is not None:
                 found = self._kept.known_users(version, request.users)
+                self._quality.count_ids("user", "/v1/encode", found.index)
                 queries = version.fitted.queries_of_users(
                     found.index, since_training=found.since, left=found.left, on_unknown="fold_in"
                 )
             else:
-                lists = IndexLists.from_rows([version.items.known(row) for row in request.histories or ()])
+                rows = [version.items.positions(row) for row in request.histories or ()]
+                self._quality.count_ids("item", "/v1/encode", np.concatenate(rows))
+                lists = IndexLists.from_rows([row[row >= 0] for row in rows])
                 queries = version.fitted.queries_of_histories(lists, on_unknown="fold_in")
             known, encoded = queries.source != POPULAR, queries.entities
         document = {
@@ -291,6 +303,7 @@ class Service:
     def close(self) -> None:
         """Wait for the work that runs, then close the store."""
         self._versions.close()
+        self._recall.close()
         self.searches.close()
         self.writes.close()
         if self.store is not None:
@@ -324,6 +337,7 @@ class Service:
         """Return the rows of the users at some places of the request by one version, keyed by place."""
         chosen = [users[place] for place in places]
         found = self._kept.known_users(version, chosen)
+        self._quality.count_ids("user", "/v1/recommend", found.index)
         if request.on_unknown == "error" and (found.index < 0).any():
             place = places[int(np.flatnonzero(found.index < 0)[0])]
             raise RequestError(
@@ -341,6 +355,7 @@ class Service:
     ) -> list[bytes]:
         """Return the rows of new users, named by their places in the request."""
         index = [version.items.positions(history) for history in histories]
+        self._quality.count_ids("item", "/v1/recommend", np.concatenate(index))
         if request.on_unknown == "error":
             for place, items in enumerate(index):
                 if (items < 0).any():
@@ -381,6 +396,7 @@ class Service:
             block=version.items.known(request.block) if request.block else None,
         )
         found = fitted.recommend(queries, options, candidates, check)
+        self._recall.offer(version, queries, options, candidates, found)
         self._count(version, request.search, len(queries.entities), "user")
         kinds = reasons = None
         if request.explain:
@@ -438,9 +454,9 @@ class Service:
     def _publish_versions(self) -> None:
         """Show in the metrics which versions answer."""
         current, second = self.active.current, self.active.next_version
-        self.metrics.set_versions(
-            current.name, None if second is None else second.name, current.created_seconds
-        )
+        name = None if second is None else second.name
+        self.metrics.set_versions(current.name, name, current.created_seconds, current.loaded)
+        self._recall.clear()
 
     def _leave_standing(self) -> None:
         """Show to workers that are started later what this one answers with."""
