@@ -297,6 +297,7 @@ def objects() -> dict[str, Any]:
         "BatchResult": BatchResult(Path("a"), 3, 9, 0, 1, 1, 100, 0.5),
         "PartWriter": PartWriter(BatchJob(request, 9), "folder"),
         "Recommendations": model.recommend(state.users.ids.ids[:3], k=4),
+        "Explanation": model.explain("u3", ["i4", "i7"]),
         "Matches": matches,
         "CandidateFilter": CandidateFilter(lists, None, np.arange(70) % 3 > 0),
         "IndexLists": lists,

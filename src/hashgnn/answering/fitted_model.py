@@ -104,6 +104,12 @@ class FittedModel:
         return SearchWays(self.state.users, HammingIndex(self.state.users.codes), queries, similar=True)
 
     @cached_property
+    def mean_weight(self) -> float:
+        """Mean weight of the training interactions, which training divides each by; 1 where there are none."""
+        weights = self.state.seen.data
+        return float(weights.mean(dtype=np.float64)) if len(weights) else 1.0
+
+    @cached_property
     def popularity(self) -> Array:
         """Users who interacted with each item, (n_items,) int64."""
         return np.bincount(self.state.seen.indices, minlength=self.state.n_items)

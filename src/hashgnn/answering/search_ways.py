@@ -213,6 +213,24 @@ class SearchWays:
         floats = 4 * self._side.dim if search in ("hierarchical", "float") else 0
         return float(codes + bias + floats)
 
+    def query_parts(self, queries: EncodedEntities, pulls: Array) -> Array:
+        """Return :meth:`FloatQueries.parts` of one query."""
+        return self.float_queries.parts(queries, pulls)
+
+    def scores_of(self, queries: EncodedEntities, positions: Array, search: str) -> Array:
+        """Return the scores of some positions for each query, (n, len(positions)), float64.
+
+        They are those of :meth:`scores`, without the rest: hierarchical search scores as float search does.
+        """
+        if search in ("float", "hierarchical"):
+            norms = None if self._inverse_norms is None else self._inverse_norms[positions]
+            return float_scores(queries.embeddings, self._side.embeddings[positions], norms).astype(float)
+        codes = self._side.codes[positions]
+        bias = None if self._bias is None or search == "hamming" else self._bias[positions]
+        if search == "asymmetric":
+            return asymmetric_scores(self.float_queries(queries), codes, bias).astype(float)
+        return code_scores(queries.codes.signs(), codes, bias).astype(float)
+
     @cached_property
     def _inverse_norms(self) -> Array | None:
         return inverse_lengths(self._side.embeddings) if self._similar else None
@@ -278,6 +296,21 @@ class FloatQueries:
     def __call__(self, queries: EncodedEntities) -> Array:
         """Return float queries (n, n_bits), float32, of norm ``sqrt(n_bits)``."""
         return to_code_length(self._activations(queries.embeddings) * self._weights)
+
+    def parts(self, queries: EncodedEntities, pulls: Array) -> Array:
+        """Return what parts of one query's activations add to its float query, both float64 (n, n_bits).
+
+        Parameters
+        ----------
+        queries : EncodedEntities of length 1
+            The query, whose length sets the scale.
+        pulls : ndarray of shape (n, n_bits)
+            Parts of its activations.
+        """
+        weighted = self._activations(queries.embeddings) * self._weights
+        scale = np.sqrt(np.float64(weighted.shape[1])) * inverse_lengths(weighted)[0]
+        scaled: Array = pulls * (self._weights * scale)
+        return scaled
 
     @cached_property
     def _weights(self) -> Array:

@@ -170,7 +170,7 @@ def print_ranked(out: Output, blocks: list[Any], request: dict[str, Any]) -> Non
 def _documents(found: Any) -> list[dict[str, Any]]:
     query, result = found.columns
     rows = [
-        {query: _json_id(one), f"{result}s": [_json_id(item) for item in items], "scores": scores}
+        {query: json_id(one), f"{result}s": [json_id(item) for item in items], "scores": scores}
         for one, items, scores in _rows(found)
     ]
     if found.effects is None:
@@ -207,7 +207,8 @@ def _rows(found: Any) -> Iterator[tuple[Any, list[Any], list[float]]]:
     return ((one, items, scores[: len(items)]) for one, items, scores in rows)
 
 
-def _json_id(value: Any) -> int | str:
+def json_id(value: Any) -> int | str:
+    """Return an id as JSON writes it: an integer, else text."""
     from hashgnn.data._id_kinds import printed
 
     return value if isinstance(value, int) and not isinstance(value, bool) else printed(value)

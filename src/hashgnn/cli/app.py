@@ -15,6 +15,7 @@ from hashgnn.cli import (
     demo,
     encode,
     evaluate,
+    explain,
     fit,
     inspect,
     interactions,
@@ -64,6 +65,7 @@ app.command("recipes")(recipes.recipes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
+app.command("explain")(explain.explain)
 app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)
 app.command("check")(check.check)

@@ -10,6 +10,7 @@ import typer
 
 from hashgnn._files import check_writable_file
 from hashgnn.cli._batch import check_single_file, engine_options, is_folder, print_batch
+from hashgnn.cli._explaining import Reasons, explained, print_explanations
 from hashgnn.cli._options import (
     Address,
     Allow,
@@ -104,6 +105,10 @@ def recommend(
     diversity: Diversity = 0.0,
     now: Now = None,
     on_unknown: OnUnknown = "error",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say because of which items of the history each item is there.")
+    ] = False,
+    reasons: Reasons = 3,
     index_recall: IndexRecall = None,
     threads: Threads = 1,
     histories: Histories = None,
@@ -127,6 +132,8 @@ def recommend(
 
       hashgnn recommend models/v1 --users 1,2 --items items.parquet --where "in_stock and price < 30" --max-per brand=2
 
+      hashgnn recommend models/v1 --users 1,2 --explain
+
       hashgnn recommend models/v1 --all -o recommendations.parquet
 
       hashgnn recommend models/v1 --all -k 100 -o recommendations --engine local --workers 2
@@ -144,6 +151,10 @@ def recommend(
         )
     if (all_users or histories is not None) and output is None:
         raise ParameterError("--all and --histories need an output, -o FOLDER or, for --all, -o FILE.parquet")
+    if explain and output is not None:
+        raise ParameterError(
+            "--explain prints its reasons; leave out -o, or ask hashgnn explain for those of one user"
+        )
     in_parts = histories is not None or (all_users and is_folder(output, engine))
     if not in_parts:
         check_single_file(output, engine, workers, address, since_training)
@@ -174,9 +185,10 @@ def recommend(
             more = {"histories": histories, "since_training": since_training, "part_rows": part_rows}
             print_batch(out, loaded.recommend_all(output, **{**options, **more, **run}))
             return
+        items_of_history: list[Any] = []
         if history is not None:
-            listed = typed_ids("item", id_list("--history", history, item_ids), item_ids)
-            blocks = iter([loaded.recommend_for_history([listed], **options, **rules)])
+            items_of_history = typed_ids("item", id_list("--history", history, item_ids), item_ids)
+            blocks = iter([loaded.recommend_for_history([items_of_history], **options, **rules)])
         else:
             chosen = (
                 user_ids.ids
@@ -184,6 +196,12 @@ def recommend(
                 else typed_ids("user", _names(users, users_file, user_ids), user_ids)
             )
             blocks = _blocks(loaded, chosen, {**options, **rules}, out)
+        if explain:
+            histories_of_rows = None if history is None else [items_of_history]
+            how = {"search": search, "on_unknown": on_unknown}
+            found = explained(loaded, blocks, reasons, histories_of_rows, **how)
+            print_explanations(out, found, {"k": k, "search": search})
+            return
         if output is None:
             print_ranked(out, list(blocks), {"k": k, "search": search})
             return

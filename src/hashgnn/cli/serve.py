@@ -98,6 +98,22 @@ def serve(
     body_limit: Annotated[
         int, typer.Option(metavar="BYTES", help="Size limit of a request body.", rich_help_panel=_LIMITS)
     ] = 4 * 1024 * 1024,
+    recall_sample: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            help="Share of requests that are searched exactly in the background, to watch recall; 0 turns it off.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 0.01,
+    recall_cpu: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            help="Largest share of a processor for these searches, in each worker.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 0.02,
     drain: Annotated[
         float,
         typer.Option(
@@ -176,6 +192,8 @@ def serve(
             time_limit=time_limit,
             body_limit=body_limit,
             drain=drain,
+            recall_sample=recall_sample,
+            recall_cpu=recall_cpu,
             api_keys=_secrets(keys_file, "HASHGNN_API_KEYS"),
             api_keys_file=api_keys_file,
             admin_token=next(iter(_secrets(admin_token_file, "HASHGNN_ADMIN_TOKEN")), None),

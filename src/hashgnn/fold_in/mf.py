@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hashgnn._types import Array
-from hashgnn.fold_in.base import FoldIn, from_neighbours
+from hashgnn.fold_in.base import FoldIn, degree_scale, from_neighbours, scaled_parts
 
 
 class MFFoldIn(FoldIn):
@@ -29,6 +29,9 @@ class MFFoldIn(FoldIn):
 
     def _users(self, history: Any, projected: Array | None) -> Array:
         return from_neighbours(history, projected, self._item_table, self._exponent, self._user_mean)
+
+    def _user_parts(self, history: Any) -> Array:
+        return scaled_parts(history, self._item_table, degree_scale(history, self._exponent))
 
     def _items(self, audience: Any, projected: Array | None) -> Array:
         return from_neighbours(audience, projected, self._user_table, self._exponent, self._item_mean)

@@ -33,6 +33,7 @@ from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.batch_verbs import BatchVerbs
+from hashgnn.recommender.explain_verb import ExplainVerb
 from hashgnn.recommender.fresh_items import FreshItems
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.rules import ITEM_TABLE, ItemAttributes, RuleOptions, Rules
@@ -41,7 +42,7 @@ from hashgnn.state import ModelState, load_state, save_state
 from hashgnn.state.at_address import local_folder
 
 
-class HashGNN(BatchVerbs, FreshItems, Recommender):
+class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method

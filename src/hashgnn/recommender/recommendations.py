@@ -110,8 +110,8 @@ class Recommendations:
         query_name, result_name = self.columns
         table = pa.table(
             {
-                query_name: _id_column(query_name, np.repeat(self.query_ids, self.counts)),
-                result_name: _id_column(result_name, self.ids[real]),
+                query_name: id_column(query_name, np.repeat(self.query_ids, self.counts)),
+                result_name: id_column(result_name, self.ids[real]),
                 "rank": pa.array(ranks[real]),
                 "score": pa.array(self.scores[real].astype(np.float32)),
             }
@@ -133,7 +133,7 @@ class Recommendations:
         return to_frame(self.to_arrow(), backend)
 
 
-def _id_column(name: str, ids: Array) -> pa.Array:
+def id_column(name: str, ids: Array) -> pa.Array:
     """Return ids as a column; tuples in their printed form, as their parts may be of several types."""
     if ids.dtype == object and len(ids) and all(isinstance(value, tuple) for value in ids):
         return pa.array([printed(value) for value in ids], pa.string())

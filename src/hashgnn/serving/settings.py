@@ -43,6 +43,11 @@ class ServiceSettings(BaseModel):
         Maximum size of a request's body in bytes.
     result_limit : int
         Maximum of rows times ``k`` of one request.
+    recall_sample : float
+        Share of requests for recommendations of which a row is searched exactly in the background, for the
+        metrics of quality; 0 turns it off.
+    recall_cpu : float
+        Largest share of one processor that these searches take, in each worker.
     watch : float
         Seconds between checks of the model's folder for a new version; 0 reloads only on request.
     allow_new_ids : bool
@@ -78,6 +83,8 @@ class ServiceSettings(BaseModel):
     time_limit: Seconds = 10.0
     body_limit: Positive = 4 * 1024 * 1024
     result_limit: Positive = 200_000
+    recall_sample: Annotated[float, Field(ge=0, le=1)] = 0.01
+    recall_cpu: Annotated[float, Field(gt=0, le=1)] = 0.02
     watch: Annotated[float, Field(ge=0)] = 1.0
     allow_new_ids: bool = False
     reload_timeout: Seconds = 300.0

@@ -43,6 +43,7 @@ ROUTES = [
     ("/v1/recommend", "POST"),
     ("/v1/similar-items", "POST"),
     ("/v1/encode", "POST"),
+    ("/v1/explain", "POST"),
     ("/v1/interactions", "POST"),
     ("/v1/interactions", "DELETE"),
     ("/v1/items", "GET"),
@@ -80,6 +81,7 @@ def test_the_document_names_every_route(client: httpx.Client) -> None:
         "/v1/recommend",
         "/v1/similar-items",
         "/v1/encode",
+        "/v1/explain",
         "/v1/items",
         "/v1/model",
         "/v1/interactions",
@@ -100,4 +102,5 @@ def test_the_document_names_every_route(client: httpx.Client) -> None:
         "block",
         "filter_seen",
         "on_unknown",
+        "explain",
     }

@@ -14,6 +14,7 @@ from hashgnn.serving.http.problems import described_problems
 from hashgnn.serving.models.service import Service
 from hashgnn.serving.wire.attribute_schemas import AttributesRequest, AttributesResponse
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.explain_schemas import ExplainRequest, ExplainResponse
 from hashgnn.serving.wire.schemas import (
     MAX_ID,
     DeletionResponse,
@@ -36,6 +37,7 @@ REQUESTS: list[type[BaseModel]] = [
     RecommendRequest,
     SimilarItemsRequest,
     EncodeRequest,
+    ExplainRequest,
     InteractionsRequest,
     AttributesRequest,
     NewItemsRequest,
@@ -67,6 +69,13 @@ def api_routes(service: Service) -> APIRouter:
         return json_response(
             await service.searches.run(lambda check: service.similar(body, check), short=short)
         )
+
+    @router.post("/explain", **described(ExplainRequest, ExplainResponse, 404))
+    async def explain(request: Request) -> Response:
+        """Say because of which items of a history some items have their scores."""
+        body = await read(request, ExplainRequest)
+        _note(request, body.search, n=len(body.items))
+        return json_response(await service.searches.run(lambda check: service.explain(body)))
 
     @router.post("/encode", **described(EncodeRequest, EncodeResponse, 404))
     async def encode(request: Request) -> Response:
@@ -201,12 +210,13 @@ _IDEMPOTENCY_KEY = _parameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": _MAX_KEY, "pattern": "^[!-~]+$"},
     place="header",
-    description="Any text that names this request. For 24 hours the same request with the same key is stored "
-    "once and gets the first answer; another body with it is refused.",
+    description="Any text that names this request among those of the caller. For 24 hours the same request with the "
+    "same key is stored once and gets the first answer; another body with it is refused.",
 )
 
 
 def _idempotency_key(request: Request) -> str | None:
+    """Return the key of a write, with who sent it; another API key's is another key."""
     values = request.headers.getlist("idempotency-key")
     if not values:
         return None
@@ -214,7 +224,9 @@ def _idempotency_key(request: Request) -> str | None:
         raise RequestError(
             Reason.INVALID, f"Idempotency-Key must be 1 to {_MAX_KEY} visible ASCII characters, given once"
         )
-    return values[0]
+    caller = request.scope["state"].get("caller")
+    # A blank is in no key, so that what callers of a service with keys send is no other caller's.
+    return values[0] if caller is None else f"{caller} {values[0]}"
 
 
 def _given(request: Request, names: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -172,7 +172,8 @@ def _methods_by_path(*routers: APIRouter) -> dict[str, set[str]]:
     for router in routers:
         for route in router.routes:
             assert isinstance(route, APIRoute)
-            methods.setdefault(route.path, set()).update(route.methods or ())
+            takes = set(route.methods or ())
+            methods.setdefault(route.path, set()).update(takes | {"HEAD"} if "GET" in takes else takes)
     return methods
 
 

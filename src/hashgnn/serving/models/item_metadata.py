@@ -107,11 +107,16 @@ class ItemMetadata:
 
     def _document_of_new(self, position: int) -> bytes:
         row = self._changed.get(position)
-        return b"null" if row is None else _document(row)
+        return b"null" if row is None else _document(dict(row))
 
     def search(self, query: str) -> tuple[Array, Array]:
         """Return the positions of items whose text holds a query, and of those that begin with it."""
         return self._texts.search(query)
+
+
+def documents_of(positions: Array, metadata: ItemMetadata | None) -> list[bytes]:
+    """Return the JSON text of each item's metadata, ``null`` where there is none."""
+    return [b"null"] * len(positions) if metadata is None else metadata.documents(positions)
 
 
 def _document(row: dict[str, Any]) -> bytes:

@@ -20,6 +20,8 @@ from hashgnn.answering import FittedModel
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
+from hashgnn.serving.models.popularity_shift import PopularityShift
+from hashgnn.serving.models.watch_metrics import WatchMetrics
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
@@ -27,6 +29,7 @@ from hashgnn.serving.wire.schemas import Interaction, InteractionsRequest
 
 _WARNING = 30
 _RETRY_AFTER = 5  # seconds
+_ROUTE = "/v1/interactions"
 _NOUNS = {"int": "integers", "str": "text"}
 _INTEGER = re.compile(r"(-?[0-9]{1,19})(?:\.0{1,9})?")
 
@@ -49,6 +52,10 @@ class Version(Protocol):
     @property
     def event_weights(self) -> dict[str, float]:
         """Types of events that it was trained with, and what each weighs."""
+
+    @property
+    def shift(self) -> PopularityShift:
+        """Counts the items that are recorded."""
 
     def trained_upto(self, store: str) -> int:
         """Return the number up to which it was trained on a store."""
@@ -81,10 +88,11 @@ class KeptInteractions:
     store : InteractionStore or None
         Without one nothing is kept, and there is nothing to read.
     metrics : Metrics
+    watch : WatchMetrics
     """
 
-    def __init__(self, store: Any, metrics: Metrics) -> None:
-        self._store, self._metrics = store, metrics
+    def __init__(self, store: Any, metrics: Metrics, watch: WatchMetrics) -> None:
+        self._store, self._metrics, self._watch = store, metrics, watch
         self._identity = "" if store is None else store.identity
         if store is not None:
             metrics.set_store(healthy=True)
@@ -150,8 +158,11 @@ class KeptInteractions:
         store = self._required()
         rows = request.interactions
         users, items = [row.user for row in rows], [row.item for row in rows]
-        version.users.positions(users)  # an id of the wrong type is refused before anything is kept
-        n_unknown = int((version.items.positions(items) < 0).sum())
+        known_users = version.users.positions(
+            users
+        )  # an id of the wrong type is refused before anything is kept
+        known_items = version.items.positions(items)
+        n_unknown = int((known_items < 0).sum())
         now = time.time()
         timestamps = [now if row.timestamp is None else row.timestamp for row in rows]
         events = _known_events(rows, version.event_weights)
@@ -174,8 +185,15 @@ class KeptInteractions:
                 key=named,
                 extra={"unknown_items": n_unknown},
             )
-        if not receipt.repeated:
+        watch = self._watch
+        if receipt.repeated:
+            watch.repeated.inc()
+        else:
             self._metrics.interactions.inc(receipt.accepted)
+            watch.count_ids("user", _ROUTE, known_users)
+            watch.count_ids("item", _ROUTE, known_items)
+            version.shift.count("recorded", known_items)
+            watch.set_shift("recorded", version.shift.distance("recorded"))
         return dumps({"accepted": receipt.accepted, **receipt.extra, "stored": receipt.stored})
 
     def delete(self, version: Version, user: str, item: str | None, seconds: float) -> bytes:

@@ -107,11 +107,19 @@ class Metrics:
             registry=own,
             multiprocess_mode="livemax",
         )
+        self._loaded_age = Gauge(
+            "hashgnn_model_loaded_age_seconds",
+            "Since a worker opened the version that answers; of several workers the longest.",
+            registry=own,
+            multiprocess_mode="livemax",
+        )
         self._versions: dict[str, str] = {}
-        self._saved = time.time()
+        self._saved = self._loaded = time.time()
 
-    def set_versions(self, current: str, next_version: str | None, created: float) -> None:
-        """Set which versions answer, and when the current one was made, in seconds since 1970."""
+    def set_versions(
+        self, current: str, next_version: str | None, created: float, loaded: float | None = None
+    ) -> None:
+        """Set which versions answer, and when the current one was made and opened, in seconds since 1970."""
         versions = {"current": current}
         if next_version is not None:
             versions["next"] = next_version
@@ -120,6 +128,7 @@ class Metrics:
         for role, name in versions.items():
             self._info.labels(name, role).set(1)
         self._versions, self._saved = versions, created
+        self._loaded = time.time() if loaded is None else loaded
         self._created.set(self._saved)
         self.update()
 
@@ -148,6 +157,7 @@ class Metrics:
     def update(self) -> None:
         """Set the metrics that change with time: age and memory."""
         self._age.set(time.time() - self._saved)
+        self._loaded_age.set(time.time() - self._loaded)
         self.memory.set(resident_bytes())
 
     def text(self) -> bytes:

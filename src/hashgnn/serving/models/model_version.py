@@ -22,6 +22,7 @@ from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError, Pa
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.rules import ItemAttributes
 from hashgnn.serving.models.item_metadata import ItemMetadata, Texts
+from hashgnn.serving.models.popularity_shift import PopularityShift
 from hashgnn.serving.wire.json_ids import IdReader, IdWriter
 from hashgnn.state import ModelState, load_state
 from hashgnn.state.artifact import open_artifact
@@ -107,6 +108,11 @@ class ModelVersion:
     def item_ids(self) -> IdWriter:
         """Writes the ids of items into a response."""
         return IdWriter(self.state.items.ids)
+
+    @cached_property
+    def shift(self) -> PopularityShift:
+        """Compares the items that are served and recorded with those of the training."""
+        return PopularityShift(self.fitted.popularity)
 
     def trained_upto(self, store: str) -> int:
         """Return the number up to which the model was trained on the interactions of a store."""

@@ -10,26 +10,34 @@ from hashgnn._types import Array
 from hashgnn.answering import EncodedEntities
 from hashgnn.answering.ruled_search import RuleEffects
 from hashgnn.ranking import Matches
-from hashgnn.serving.models.item_metadata import ItemMetadata
+from hashgnn.serving.models.item_metadata import ItemMetadata, documents_of
 from hashgnn.serving.wire.json_ids import IdWriter
 
 
 def item_objects(positions: Array, ids: IdWriter, metadata: ItemMetadata | None) -> list[bytes]:
     """Return a JSON object ``{id, metadata}`` for each item."""
-    pairs = zip(ids.texts(positions), _metadata(positions, metadata), strict=True)
+    pairs = zip(ids.texts(positions), documents_of(positions, metadata), strict=True)
     return [b'{"id":%b,"metadata":%b}' % pair for pair in pairs]
 
 
 def scored_item_lists(
-    found: Matches, ids: IdWriter, metadata: ItemMetadata | None, effects: RuleEffects | None = None
+    found: Matches,
+    ids: IdWriter,
+    metadata: ItemMetadata | None,
+    effects: RuleEffects | None = None,
+    more: Sequence[bytes] | None = None,
 ) -> list[bytes]:
-    """Return a JSON list of ``{id, score, metadata}`` for each row of a result, with what rules did to each."""
+    """Return a JSON list of ``{id, score, metadata}`` for each row of a result, with what rules did to each.
+
+    ``more`` has further members of each result as text, such as ``,"reasons":[]``.
+    """
     counts = found.counts.tolist()
     valid = found.valid
     positions = found.positions[valid]
     scores = [b"%.7g" % score for score in found.scores[valid].tolist()]
-    triples = zip(ids.texts(positions), scores, _metadata(positions, metadata), strict=True)
-    pieces = [b'{"id":%b,"score":%b,"metadata":%b}' % triple for triple in triples]
+    members = [b""] * len(scores) if more is None else more
+    parts = zip(ids.texts(positions), scores, members, documents_of(positions, metadata), strict=True)
+    pieces = [b'{"id":%b,"score":%b%b,"metadata":%b}' % part for part in parts]
     if effects is not None:
         bases = zip(effects.base_ranks[valid].tolist(), effects.base_scores[valid].tolist(), strict=True)
         pieces = [
@@ -68,6 +76,7 @@ def recommended_rows(
     lists: list[bytes],
     version: str | None,
     rules: list[bytes],
+    explanations: Sequence[str] | None = None,
 ) -> list[bytes]:
     """Return the object of each row.
 
@@ -84,12 +93,17 @@ def recommended_rows(
         Given where it is not that of the whole response.
     rules : list of bytes
         Of :func:`rule_objects`.
+    explanations : list of str, optional
+        The kind of each row's reasons, where results have some.
     """
     end = b"}" if version is None else b',"model_version":%b}' % dumps(version)
+    kinds = [b""] * len(lists)
+    if explanations is not None:
+        kinds = [b',"explanation":%b' % dumps(kind) for kind in explanations]
     return [
-        b'{"%b":%b,"source":"%b","items":%b%b%b'
-        % (key.encode(), dumps(value), source.encode(), items, ruled, end)
-        for value, source, items, ruled in zip(values, sources, lists, rules, strict=True)
+        b'{"%b":%b,"source":"%b"%b,"items":%b%b%b'
+        % (key.encode(), dumps(value), source.encode(), kind, items, ruled, end)
+        for value, source, kind, items, ruled in zip(values, sources, kinds, lists, rules, strict=True)
     ]
 
 
@@ -129,7 +143,3 @@ def encoded_rows(encoded: EncodedEntities, known: Array) -> list[dict[str, Any]]
         )
         place += 1
     return rows
-
-
-def _metadata(positions: Array, metadata: ItemMetadata | None) -> list[bytes]:
-    return [b"null"] * len(positions) if metadata is None else metadata.documents(positions)

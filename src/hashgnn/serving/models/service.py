@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hashgnn._json_text import dumps
+from hashgnn._types import Array
 from hashgnn.answering import EncodedEntities, Queries
 from hashgnn.answering.queries import POPULAR
 from hashgnn.answering.ruled_search import recommend_with_rules, similar_items_with_rules
@@ -19,7 +20,7 @@ from hashgnn.checking.id_comparison import compare_ids
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
-from hashgnn.serving.models import responses
+from hashgnn.serving.models import explaining, responses
 from hashgnn.serving.models.admission import RequestQueue, TimeLimit
 from hashgnn.serving.models.kept_attributes import KeptAttributes
 from hashgnn.serving.models.kept_interactions import KeptInteractions
@@ -27,12 +28,15 @@ from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
 from hashgnn.serving.models.new_items import NewItemsOfVersions
 from hashgnn.serving.models.opening import GivenUpError, Opener, Refusal, VersionRefusedError
+from hashgnn.serving.models.recall_watch import RecallWatch
 from hashgnn.serving.models.reload_requests import ReloadMailbox
 from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.models.version_manager import ActiveVersions, VersionManager
+from hashgnn.serving.models.watch_metrics import WatchMetrics
 from hashgnn.serving.settings import ServiceSettings
 from hashgnn.serving.wire.attribute_schemas import AttributesRequest
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.explain_schemas import ExplainRequest
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import (
     EncodeRequest,
@@ -68,7 +72,9 @@ class Service:
         # Writers wait for the disk and share its writes; searches should not wait behind them.
         self.writes = RequestQueue(_WRITERS, settings.queue, settings.time_limit)
         self.draining = False
-        self._kept = KeptInteractions(store, self.metrics)
+        self._quality = WatchMetrics(self.metrics.registry)
+        self._recall = RecallWatch(settings.recall_sample, settings.recall_cpu, self._quality)
+        self._kept = KeptInteractions(store, self.metrics, self._quality)
         self._attributes = KeptAttributes(store)
         self._new_items = NewItemsOfVersions(store, self.metrics, settings.new_items)
         self._mailbox = ReloadMailbox(settings.runtime)
@@ -132,6 +138,8 @@ class Service:
         A float query reads the codes once for each of its four bit planes. A search in lists reads the
         centroids and the nearest lists.
         """
+        if isinstance(request, RecommendRequest) and request.explain:
+            return False
         rows = (
             request.items
             if isinstance(request, SimilarItemsRequest)
@@ -154,7 +162,10 @@ class Service:
         started = time.perf_counter()
         active = self.active
         version, users, histories = active.current, request.users, request.histories
-        self._check_results(len(users if users is not None else histories or ()), request.k)
+        n_rows = len(users if users is not None else histories or ())
+        self._check_results(n_rows, request.k)
+        if request.explain:
+            explaining.check_results(n_rows, request.k)
         if users is not None:
             rows = self._rows_of_users(active, request, users, check)
         else:
@@ -162,12 +173,46 @@ class Service:
         milliseconds = (time.perf_counter() - started) * 1000
         return responses.ranked_response(version.name, request.search, milliseconds, rows)
 
+    def explain(self, request: ExplainRequest) -> bytes:
+        """Answer ``POST /v1/explain``."""
+        version, user = self.active.current, -1
+        if request.user is not None:
+            (named,) = version.users.printed([request.user])
+            version = self.active.of_user(named)
+        items = version.items.positions(request.items)
+        self._quality.count_ids("item", "/v1/explain", items)
+        if (items < 0).any():
+            place = int(np.flatnonzero(items < 0)[0])
+            raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
+        if request.user is not None:
+            known = self._kept.known_users(version, [request.user])
+            self._quality.count_ids("user", "/v1/explain", known.index)
+            user = int(known.index[0])
+            if request.on_unknown == "error" and user < 0:
+                raise RequestError(
+                    Reason.UNKNOWN_ID, "user is not a user of the model; pass another on_unknown"
+                )
+            queries = version.fitted.queries_of_users(
+                known.index, since_training=known.since, left=known.left, on_unknown=request.on_unknown
+            )
+        else:
+            index = version.items.positions(request.history or [])
+            self._quality.count_ids("item", "/v1/explain", index)
+            if request.on_unknown == "error" and (index < 0).any():
+                raise RequestError(
+                    Reason.UNKNOWN_ID, "history must name items of the model only; pass another on_unknown"
+                )
+            lists = IndexLists.from_rows([index[index >= 0]])
+            queries = version.fitted.queries_of_histories(lists, on_unknown=request.on_unknown)
+        return explaining.explained(version, queries, items, request.search, request.reasons, user)
+
     def similar(self, request: SimilarItemsRequest, check: Check) -> bytes:
         """Answer ``POST /v1/similar-items``."""
         started = time.perf_counter()
         version, items = self.active.current, request.items
         self._check_results(len(items), request.k)
         index = version.items.positions(items)
+        self._quality.count_ids("item", "/v1/similar-items", index)
         if (index < 0).any():
             place = int(np.flatnonzero(index < 0)[0])
             raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
@@ -189,16 +234,20 @@ class Service:
         version = self.active.current
         if request.items is not None:
             index = version.items.positions(request.items)
+            self._quality.count_ids("item", "/v1/encode", index)
             known = index >= 0
             encoded = EncodedEntities.of(version.state.items, index[known])
         else:
             if request.users is not None:
                 found = self._kept.known_users(version, request.users)
+                self._quality.count_ids("user", "/v1/encode", found.index)
                 queries = version.fitted.queries_of_users(
                     found.index, since_training=found.since, left=found.left, on_unknown="fold_in"
                 )
             else:
-                lists = IndexLists.from_rows([version.items.known(row) for row in request.histories or ()])
+                rows = [version.items.positions(row) for row in request.histories or ()]
+                self._quality.count_ids("item", "/v1/encode", np.concatenate(rows))
+                lists = IndexLists.from_rows([row[row >= 0] for row in rows])
                 queries = version.fitted.queries_of_histories(lists, on_unknown="fold_in")
             known, encoded = queries.source != POPULAR, queries.entities
         document = {
@@ -290,6 +339,7 @@ class Service:
     def close(self) -> None:
         """Wait for the work that runs, then close the store."""
         self._versions.close()
+        self._recall.close()
         self.searches.close()
         self.writes.close()
         if self.store is not None:
@@ -323,6 +373,7 @@ class Service:
         """Return the rows of the users at some places of the request by one version, keyed by place."""
         chosen = [users[place] for place in places]
         found = self._kept.known_users(version, chosen)
+        self._quality.count_ids("user", "/v1/recommend", found.index)
         if request.on_unknown == "error" and (found.index < 0).any():
             place = places[int(np.flatnonzero(found.index < 0)[0])]
             raise RequestError(
@@ -331,7 +382,8 @@ class Service:
         queries = version.fitted.queries_of_users(
             found.index, since_training=found.since, left=found.left, on_unknown=request.on_unknown
         )
-        rows = self._rows(version, request, queries, "user", chosen, name, check)
+        index = found.index[queries.places]
+        rows = self._rows(version, request, queries, "user", chosen, name, check, index)
         return {places[row]: text for row, text in zip(queries.places.tolist(), rows, strict=True)}
 
     def _rows_of_histories(
@@ -339,6 +391,7 @@ class Service:
     ) -> list[bytes]:
         """Return the rows of new users, named by their places in the request."""
         index = [version.items.positions(history) for history in histories]
+        self._quality.count_ids("item", "/v1/recommend", np.concatenate(index))
         if request.on_unknown == "error":
             for place, items in enumerate(index):
                 if (items < 0).any():
@@ -359,6 +412,7 @@ class Service:
         named: Sequence[Any],
         name: str | None,
         check: Check,
+        user_index: Array | None = None,
     ) -> list[bytes]:
         """Rank items for queries of one version and return their rows of the response, named by ``key``."""
         fitted, allow = version.fitted, None
@@ -381,13 +435,19 @@ class Service:
         rules, effects = self._attributes.bind(version, request.rules()), None
         if rules is None:
             found = fitted.recommend(queries, options, candidates, check)
+            self._recall.offer(version, queries, options, candidates, found)
         else:
             found, effects = recommend_with_rules(fitted, queries, options, candidates, rules, check)
         self._count(version, request.search, len(queries.entities), "user")
-        lists = responses.scored_item_lists(found, version.item_ids, version.metadata, effects)
+        kinds = reasons = None
+        if request.explain:
+            kinds, reasons = explaining.reasons_of_matches(
+                version, queries, found, request.search, request.explain, user_index, check
+            )
+        lists = responses.scored_item_lists(found, version.item_ids, version.metadata, effects, reasons)
         chosen = [named[place] for place in queries.places.tolist()]
         ruled = responses.rule_objects(effects, len(queries))
-        return responses.recommended_rows(key, chosen, queries.source_names, lists, name, ruled)
+        return responses.recommended_rows(key, chosen, queries.source_names, lists, name, ruled, kinds)
 
     def _check_results(self, n_rows: int, k: int) -> None:
         if n_rows * k > self.settings.result_limit:
@@ -437,9 +497,9 @@ class Service:
     def _publish_versions(self) -> None:
         """Show in the metrics which versions answer."""
         current, second = self.active.current, self.active.next_version
-        self.metrics.set_versions(
-            current.name, None if second is None else second.name, current.created_seconds
-        )
+        name = None if second is None else second.name
+        self.metrics.set_versions(current.name, name, current.created_seconds, current.loaded)
+        self._recall.clear()
 
     def _leave_standing(self) -> None:
         """Show to workers that are started later what this one answers with."""

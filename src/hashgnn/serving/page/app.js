@@ -5,6 +5,7 @@ import { showCard } from "./card.js";
 import { hideCodes, showCodes, showOwn } from "./codes.js";
 import { byId, make, named, number, say } from "./dom.js";
 import { makeLists } from "./lists.js";
+import { addReasons } from "./reasons.js";
 import { searchField, showPicked, showStarters } from "./picker.js";
 
 const N_STARTERS = 8;
@@ -95,6 +96,8 @@ async function refresh(what = "") {
     encoded = { query, rows: new Map([...shown.keys()].map((id, place) => [id, rows[place]])) };
     drawCodes();
     if (answers.get(model.search_ways[0]).model_version !== model.version) await described();
+    await addReasons(ids, answers, signal);
+    lists.show(answers);
     say(`${what ? `${what}. ` : ""}${first.items.length} recommendations by ${answers.size} search ways`);
   } catch (problem) {
     failed(problem, () => refresh());

@@ -1,6 +1,7 @@
 // The same list by every search way, side by side, with what differs from one of them marked.
 
 import { byId, make, milliseconds, named, number } from "./dom.js";
+import { reasonLine } from "./reasons.js";
 
 const WAYS = {
   hamming: "differing bits of two codes",
@@ -100,7 +101,7 @@ export function makeLists(ways, bytes, { choose, pick }) {
       make("span", { class: "rank", "aria-hidden": "true" }, String(rank + 1)),
       make("span", { class: "words" }, make("span", { class: "title" }, title), make("span", { class: "more" }, more), mark),
     );
-    return make("li", { class: before < 0 ? "differs" : undefined }, button);
+    return make("li", { class: before < 0 ? "differs" : undefined }, button, reasonLine(item));
   }
 
   /** Show where an item stands in the other lists. */

@@ -34,6 +34,8 @@ MAX_HISTORY = 10_000
 MAX_LIST = 100_000
 MAX_ID = 512  # characters
 MAX_FEATURES = 256
+MAX_REASONS = 20
+REASONS = 3  # where a request does not say how many
 
 _INT64 = 2**63
 _LAST_SECOND = 253_402_300_799  # of the year 9999
@@ -65,16 +67,26 @@ def _seconds(value: Any) -> float | None:
     return float(seconds)
 
 
+def _reasons(value: Any) -> int:
+    """Return how many reasons ``true``, ``false`` or a number ask for."""
+    if isinstance(value, bool):
+        return REASONS if value else 0
+    number = _whole(value)
+    if not isinstance(number, int) or not 0 <= number <= MAX_REASONS:
+        raise PydanticCustomError("rule", f"be true, false or an integer from 0 to {MAX_REASONS}")
+    return number
+
+
 def _whole(value: Any) -> Any:
     whole = as_whole(value) if isinstance(value, float) else None
     return value if whole is None else whole
 
 
-_AsWhole = BeforeValidator(_whole)  # in JSON 2.0 is an integer
+AsWhole = BeforeValidator(_whole)  # in JSON 2.0 is an integer
 WholeId = Annotated[StrictInt, Field(ge=-_INT64, lt=_INT64)]
 TextId = Annotated[StrictStr, Field(min_length=1, max_length=MAX_ID)]
 # The way through Python comes last, so that lists of ids do not pay for it.
-Id = WholeId | TextId | SkipJsonSchema[Annotated[WholeId, _AsWhole]]
+Id = WholeId | TextId | SkipJsonSchema[Annotated[WholeId, AsWhole]]
 Time = Annotated[
     float | None,
     BeforeValidator(_seconds),
@@ -95,25 +107,41 @@ ItemList = Annotated[list[Id], Field(max_length=MAX_LIST)]
 K = Annotated[
     StrictInt,
     Field(ge=1, le=MAX_K),
-    _AsWhole,
+    AsWhole,
     Field(description="How many results a row; fewer where fewer exist."),
+]
+Explain = Annotated[
+    int,
+    BeforeValidator(_reasons),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": MAX_REASONS}],
+            "default": False,
+            "description": "Name so many items of the history that each result is there because of; true is 3.",
+        }
+    ),
 ]
 Oversampling = Annotated[
     StrictInt,
     Field(ge=1, le=100),
-    _AsWhole,
+    AsWhole,
     Field(description="Hierarchical: candidates re-ranked for each result."),
 ]
+ReasonKind = Literal["sum", "similarity", "popularity"]
+EXPLANATION = (
+    "sum: each item of the history has a part of the score. similarity: the score is no such sum; the reasons are the "
+    "items of the history most similar to the item. popularity: nothing is known of the user."
+)
 Search = Literal["hamming", "biased", "asymmetric", "hierarchical", "float"]
 SimilarSearch = Literal["hamming", "asymmetric", "hierarchical", "float"]
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def without_default(schema: dict[str, Any]) -> None:
     """Leave the default out of the schema of a field that an answer may not have."""
     schema.pop("default", None)
 
 
-def _exactly_one(*names: str) -> dict[str, Any]:
+def exactly_one(*names: str) -> dict[str, Any]:
     """Say in JSON Schema that exactly one of some properties is present."""
     others = {"type": "null"}
     return {
@@ -135,7 +163,8 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    def _check_one_of(self, *names: str) -> None:
+    def check_one_of(self, *names: str) -> None:
+        """Raise unless exactly one of some fields is given."""
         present = [name for name in names if getattr(self, name) is not None]
         if len(present) != 1:
             raise ValueError(
@@ -164,7 +193,7 @@ class RuledRequest(Request):
         description="By an expression: a factor of the score of items that it holds for, or what is added, as text "
         "with a sign. A factor divides a negative score.",
     )
-    max_per: dict[StrictStr, Annotated[StrictInt, Field(ge=1, le=MAX_K), _AsWhole]] | None = Field(
+    max_per: dict[StrictStr, Annotated[StrictInt, Field(ge=1, le=MAX_K), AsWhole]] | None = Field(
         None,
         max_length=MAX_CAPS,
         description="By a column: how many results of a row may have the same value.",
@@ -188,7 +217,7 @@ class RuledRequest(Request):
 class RecommendRequest(RuledRequest):
     """Rank items for users by their ids, or for anybody by a history of items."""
 
-    model_config = ConfigDict(json_schema_extra=_exactly_one("users", "histories"))
+    model_config = ConfigDict(json_schema_extra=exactly_one("users", "histories"))
 
     users: Ids | None = Field(None, description="User ids.")
     histories: Histories | None = Field(
@@ -205,11 +234,32 @@ class RecommendRequest(RuledRequest):
         description="A user who is not in the model: refuse the request, leave out the user's row, give popular "
         "items, or fold in the interactions that the service has stored (popular items where there are none).",
     )
+    explain: Explain = 0
 
     @model_validator(mode="after")
     def _one_side(self) -> RecommendRequest:
-        self._check_one_of("users", "histories")
+        self.check_one_of("users", "histories")
         return self
+
+
+class ReasonItem(BaseModel):
+    """An item of the history: its part of a score and its share of all parts, or its similarity to the item."""
+
+    id: Id
+    part: float | SkipJsonSchema[None] = Field(
+        None, description="Its part of the score.", json_schema_extra=without_default
+    )
+    share: float | SkipJsonSchema[None] = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Its part over the sum of all absolute parts; a negative one speaks against the item.",
+        json_schema_extra=without_default,
+    )
+    similarity: float | SkipJsonSchema[None] = Field(
+        None, description="From -1 to 1, where the score is no sum.", json_schema_extra=without_default
+    )
+    metadata: dict[str, Any] | None
 
 
 class ScoredItem(BaseModel):
@@ -217,15 +267,18 @@ class ScoredItem(BaseModel):
 
     id: Id
     score: float
+    reasons: list[ReasonItem] | SkipJsonSchema[None] = Field(
+        None, description="Given where reasons are requested.", json_schema_extra=without_default
+    )
     metadata: dict[str, Any] | None = Field(description="Metadata of the item, or null.")
     base_rank: int | None = Field(
         None,
         description="Under rules: the rank without boosts, caps and diversity; null where it lies further down than "
         "was searched.",
-        json_schema_extra=_without_default,
+        json_schema_extra=without_default,
     )
     base_score: float | SkipJsonSchema[None] = Field(
-        None, description="Under rules: the score before boosts.", json_schema_extra=_without_default
+        None, description="Under rules: the score before boosts.", json_schema_extra=without_default
     )
 
 
@@ -249,20 +302,23 @@ class RecommendedRow(BaseModel):
     )
 
     user: Id | SkipJsonSchema[None] = Field(
-        None, description="The user's id.", json_schema_extra=_without_default
+        None, description="The user's id.", json_schema_extra=without_default
     )
     history: int | SkipJsonSchema[None] = Field(
         None,
         ge=0,
         description="The place of the history in the request, from 0 on.",
-        json_schema_extra=_without_default,
+        json_schema_extra=without_default,
     )
     source: Literal["model", "history", "popular"] = Field(
         description="Where the row comes from: the trained code, a fold-in, or the most popular items."
     )
+    explanation: ReasonKind | SkipJsonSchema[None] = Field(
+        None, description=EXPLANATION, json_schema_extra=without_default
+    )
     items: list[ScoredItem]
     rules: RuleEffects | SkipJsonSchema[None] = Field(
-        None, description="Given where the request has rules.", json_schema_extra=_without_default
+        None, description="Given where the request has rules.", json_schema_extra=without_default
     )
     model_version: str | None = Field(
         None, description="Given where another version than the document's answered this user."
@@ -293,7 +349,7 @@ class SimilarRow(BaseModel):
     item: Id
     items: list[ScoredItem]
     rules: RuleEffects | SkipJsonSchema[None] = Field(
-        None, description="Given where the request has rules.", json_schema_extra=_without_default
+        None, description="Given where the request has rules.", json_schema_extra=without_default
     )
 
 
@@ -309,7 +365,7 @@ class SimilarItemsResponse(BaseModel):
 class EncodeRequest(Request):
     """Return codes and embeddings of histories, of items or of users."""
 
-    model_config = ConfigDict(json_schema_extra=_exactly_one("histories", "items", "users"))
+    model_config = ConfigDict(json_schema_extra=exactly_one("histories", "items", "users"))
 
     histories: Histories | None = None
     items: Ids | None = None
@@ -317,7 +373,7 @@ class EncodeRequest(Request):
 
     @model_validator(mode="after")
     def _one_side(self) -> EncodeRequest:
-        self._check_one_of("histories", "items", "users")
+        self.check_one_of("histories", "items", "users")
         return self
 
 
