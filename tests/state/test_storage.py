@@ -201,6 +201,7 @@ def test_a_state_whose_parts_do_not_fit_is_refused() -> None:
         ([0, 2, 2, 4], [1, 0, 2, 3], "columns of seen must ascend in each row"),
         ([0, 2, 2, 4], [1, 1, 2, 3], "columns of seen must ascend in each row"),
         ([0, 3, 2, 4], [0, 1, 2, 3], "row pointers of seen must ascend"),
+        ([0, 196, 1 - 2**31, 0], [], "row pointers of seen must ascend"),  # its steps do not fit 32 bits
     ],
 )
 def test_broken_seen_lists_are_refused(indptr: list[int], indices: list[int], said: str) -> None:
