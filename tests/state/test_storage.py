@@ -212,6 +212,7 @@ def test_broken_seen_lists_are_refused(indptr: list[int], indices: list[int], sa
     with pytest.raises(ParameterError, match=said):
         changed(state, seen=seen)
     seen.indptr, seen.indices = np.array([0, 2, 2, 4], np.int32), np.array([4, 5, 0, 1], np.int32)
+    seen.data = np.ones(4, np.float32)
     assert changed(state, seen=seen).seen[2].indices.tolist() == [0, 1]
 
 
