@@ -244,7 +244,11 @@ class Day:
         """End an hour: export, update, move the link, clear, remove the version before the last."""
         old, new = f"v{self._hour + 1}", f"v{self._hour + 2}"
         model, export = self._versions / old, self._folder / "new.parquet"
+        export.unlink(missing_ok=True)
         hashgnn("interactions", "export", self._store, "-o", export, "--model", model, "--quiet")
+        if not export.exists():  # two hours may end right behind one another on a busy machine
+            self.counts["hours without anything new"] += 1
+            return
         hashgnn("update", model, export, "-o", self._versions / new, *TRAINING)
         (self._versions / "next").symlink_to(new)
         (self._versions / "next").replace(self._versions / "current")
