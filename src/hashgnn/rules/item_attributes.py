@@ -19,7 +19,7 @@ from hashgnn.data._columns import as_frame
 from hashgnn.data._times import read_times
 from hashgnn.data.readers import read_table
 from hashgnn.errors import DataError, ParameterError
-from hashgnn.rules.columns import TypedColumn, column_of, kind_of_type
+from hashgnn.rules.columns import TypedColumn, column_of, kind_of_type, with_signs
 from hashgnn.rules.evaluation import Columns, compile_test
 from hashgnn.rules.expression import Expression, uses_now
 from hashgnn.rules.filters import FilterCache, ItemFilter
@@ -35,8 +35,11 @@ class _LazyColumns(Columns):
     """Columns that are brought into their form when they are first used."""
 
     def __init__(self, table: pa.Table) -> None:
+        for place, name in enumerate(table.column_names):
+            table = table.set_column(place, name, with_signs(table.column(place)))
         self._table = table
         self._made: dict[str, TypedColumn] = {}
+        self._changed: set[str] = set()
         self._kinds = {field.name: kind_of_type(field.type) for field in table.schema}
 
     def __getitem__(self, name: str) -> TypedColumn:
@@ -69,9 +72,13 @@ class _LazyColumns(Columns):
 
     def to_arrow(self) -> pa.Table:
         table = self._table
-        for name, column in self._made.items():
-            table = table.set_column(table.column_names.index(name), name, column.to_arrow())
+        for name in self._changed:
+            table = table.set_column(table.column_names.index(name), name, self._made[name].to_arrow())
         return table
+
+    def put(self, name: str, position: int, value: Any) -> None:
+        self[name].put(position, value)
+        self._changed.add(name)
 
 
 class ItemAttributes:
@@ -309,7 +316,7 @@ class ItemAttributes:
         with self._lock:
             for position, row in zip(positions.tolist(), values, strict=True):
                 for name, value in row.items():
-                    self._columns[name].put(position, value)
+                    self._columns.put(name, position, value)
             self._filters.note(np.asarray(positions, np.int64))
 
     def of_items(self, item_ids: IdMap) -> ItemAttributes:
