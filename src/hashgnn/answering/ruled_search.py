@@ -127,7 +127,9 @@ class _Pool:
     @classmethod
     def of(cls, found: list[Matches], parts: tuple[Part, ...], size: int) -> _Pool:
         """Merge the best of each part."""
-        may_have_more = np.any([part.counts == size for part in found], axis=0)
+        total = np.sum([part.counts for part in found], axis=0)
+        # Parts that are short each may have more than fits together.
+        may_have_more = np.any([part.counts == size for part in found], axis=0) | (total > size)
         if len(parts) == 1:
             only = found[0]
             ranks = np.where(only.valid, np.arange(1, size + 1), 0)
@@ -146,7 +148,7 @@ class _Pool:
         np.put_along_axis(ranks, order, np.arange(1, positions.shape[1] + 1)[None], axis=1)
         ranks = np.where(is_known, ranks, 0)
         order = np.lexsort((positions, -scores, positions < 0), axis=-1)[:, :size]
-        counts = np.minimum(np.sum([part.counts for part in found], axis=0), size)
+        counts = np.minimum(total, size)
         taken = [np.take_along_axis(array, order, axis=1) for array in (positions, scores, base, ranks)]
         return cls(taken[0], taken[1], taken[2], taken[3], counts, may_have_more)
 

@@ -155,6 +155,9 @@ class ItemAttributes:
                 f"the table of items must name items of the model in {id_column!r}, none of {len(arrow)} rows does"
             )
         values = arrow.drop_columns([id_column])
+        for place, field in enumerate(values.schema):
+            if pa.types.is_string_view(field.type):  # Arrow cannot take its rows
+                values = values.set_column(place, field.name, values.column(place).cast(pa.large_string()))
         aligned = values.take(pa.array(row_of, mask=row_of < 0)) if values.num_columns else values
         if not values.num_columns:
             aligned = pa.table({"": pa.nulls(len(item_ids))})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -142,14 +143,34 @@ class Request(BaseModel):
             )
 
 
-Boosts = Annotated[
-    dict[
-        StrictStr,
-        Annotated[StrictFloat, Field(gt=0, le=MAX_FACTOR)]
-        | Annotated[StrictStr, Field(pattern=r"^[+-][0-9]{1,5}(\.[0-9]{1,9})?$")],
-    ],
-    Field(max_length=MAX_BOOSTS),
+_ADDED = r"^[+-][0-9]{1,5}(\.[0-9]{1,9})?$"
+
+
+def _effect(value: Any) -> Any:
+    """Return a factor, or what is added as text with a sign."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and 0 < value <= MAX_FACTOR:
+        return float(value)
+    if isinstance(value, str) and re.fullmatch(_ADDED[1:-1], value):
+        return value
+    raise PydanticCustomError(
+        "rule", f'be a factor above 0 and up to {MAX_FACTOR:.0f}, or what is added as text such as "+0.5"'
+    )
+
+
+Effect = Annotated[
+    Any,
+    BeforeValidator(_effect),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_FACTOR},
+                {"type": "string", "pattern": _ADDED},
+            ]
+        }
+    ),
 ]
+Boosts = Annotated[dict[StrictStr, Effect], Field(max_length=MAX_BOOSTS)]
 
 
 class RuledRequest(Request):
