@@ -24,7 +24,7 @@ Search: TypeAlias = Callable[[Array, int, ItemFilter | None], Matches]
 
 @dataclass(frozen=True, eq=False)
 class RuleEffects:
-    """What rules did to an answer.
+    """The traces that rules leave on an answer.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ def recommend_with_rules(
     """Rank items for each query under rules; otherwise as :meth:`FittedModel.recommend`.
 
     Filters and boosts are exact: the answer is that of scoring every candidate by the search way, and of ranking
-    the boosted scores. Hierarchical search re-ranks the best by code of each part that a boost sets apart.
+    the boosted scores. Hierarchical search re-ranks the best by code of each part of the items that boosts treat the same.
     Diversity and caps choose of the ``5 * k`` best; caps go on further down until there are ``k`` results, or
     no candidates.
 
@@ -221,7 +221,11 @@ class _Ruled:
                 np.concatenate([old, new[choice.rows]]) for old, new in zip(kept, everything, strict=True)
             ]
             if len(kept[0]) == self._k or not (pool.may_have_more[at] and len(choice.rows)):
-                return kept
+                if self._rules.rules.diversity > 0:
+                    return kept
+                # Lists that a search did not read before may have held better ones.
+                order = np.lexsort((kept[0], -kept[1]))
+                return [array[order] for array in kept]
             pool, at = self._pool(np.array([row]), self._parts_without(kept[0])), 0
             # Their ranks among all are not known any more.
             pool = replace(pool, base_ranks=np.zeros_like(pool.base_ranks))

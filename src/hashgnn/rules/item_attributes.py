@@ -200,7 +200,7 @@ class ItemAttributes:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """What each column that rules may use holds: ``bool int float time text list``."""
+        """The kind of each column that rules may use: ``bool int float time text list``."""
         return self._columns.kinds
 
     def check(self, where: str | Expression, name: str = "where") -> Expression:

@@ -63,7 +63,7 @@ class KeptAttributes:
             ) from None
 
     def bind(self, version: ModelVersion, rules: Rules) -> BoundRules | None:
-        """Return rules over the attributes as they are now; None where nothing is asked.
+        """Return rules over the attributes as they are now; None where there is none.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class KeptAttributes:
         except ParameterError as error:
             raise RequestError(Reason.INVALID, str(error)) from None
         except HashGNNError as error:
-            log(_WARNING, "attributes not kept", detail=str(error))
+            log(_WARNING, "attributes refused by the store", detail=str(error))
             raise RequestError(
                 Reason.UNAVAILABLE,
                 "the attributes could not be kept; nothing was changed",
@@ -131,7 +131,7 @@ def _no_table() -> RequestError:
 
 
 def _apply(version: ModelVersion, rows: list[tuple[int, int | str, str, str]]) -> None:
-    """Change the table of a version; what does not fit it, as of a column that a new table lacks, is left out."""
+    """Change the table of a version; what does not fit it, as of a column that a new table does not have, is left out."""
     attributes = version.attributes
     assert attributes is not None
     index = version.items.positions([item for _, item, _, _ in rows], strict=False)

@@ -1,4 +1,4 @@
-"""What one caller writes to a store, and the types of ids that the store takes."""
+"""The rows that one caller writes to a store, and the types of ids that the store takes."""
 
 from __future__ import annotations
 

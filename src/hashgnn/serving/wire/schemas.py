@@ -174,7 +174,7 @@ Boosts = Annotated[dict[StrictStr, Effect], Field(max_length=MAX_BOOSTS)]
 
 
 class RuledRequest(Request):
-    """Rules of a request: which items, in what order, how many alike."""
+    """Rules of a request: which items, in what order, how many of one kind."""
 
     where: Annotated[StrictStr, Field(max_length=MAX_LENGTH)] | None = Field(
         None, description="Only items that this holds for, such as in_stock and price < 30."
@@ -250,7 +250,7 @@ class ScoredItem(BaseModel):
 
 
 class RuleEffects(BaseModel):
-    """What rules did to a row."""
+    """The effects of rules on a row."""
 
     allowed: int | None = Field(description="Items of the model that where lets through; null without where.")
     capped: dict[str, int] = Field(description="By column of max_per: items that it kept out of the row.")
