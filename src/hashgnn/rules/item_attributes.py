@@ -174,12 +174,8 @@ class ItemAttributes:
         DataError
             If it cannot be read, or as :meth:`of`.
         """
-        text = () if item_ids.kind == "int" else (id_column,)
         try:
-            table = read_table(path, text=text)
-            if Path(path).suffixes[:1] and not set(Path(path).suffixes) & _TYPED:
-                table = _typed(table, id_column)
-            return cls.of(table, item_ids, id_column=id_column)
+            return cls.of(read_items(path, item_ids, id_column=id_column), item_ids, id_column=id_column)
         except DataError as error:
             message = str(error)
             raise DataError(message if message.startswith(str(path)) else f"{path}: {message}") from None
@@ -344,6 +340,18 @@ class ItemAttributes:
         """Return the columns as they are now, one row an item, in the order of the model."""
         with self._lock:
             return self._columns.to_arrow()
+
+
+def read_items(path: str | Path, item_ids: IdMap, *, id_column: str = "item_id") -> pa.Table:
+    """Read a file of items as a table; columns of a text file get the types that all their entries have.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    table = read_table(path, text=() if item_ids.kind == "int" else (id_column,))
+    return table if set(Path(path).suffixes) & _TYPED else _typed(table, id_column)
 
 
 def _typed(table: pa.Table, id_column: str) -> pa.Table:

@@ -262,3 +262,13 @@ def test_a_store_that_cannot_be_written_refuses_and_changes_nothing(
     answer = change(client, i1={"price": 500})
     assert answer.status_code == 503
     assert "the attributes could not be kept; nothing was changed" in json.dumps(answer.json())
+
+
+def test_the_table_may_be_a_text_file(model_folder: Path, tmp_path: Path, open_client: Any) -> None:
+    lines = "".join(f"i{n},{n},{'true' if n % 2 else 'false'}\n" for n in range(N_ITEMS))
+    (tmp_path / "items.csv").write_text("sku,price,in_stock\n" + lines)
+    settings = ServiceSettings(model=model_folder, items=tmp_path / "items.csv", item_id="sku", watch=0)
+    for client in open_client(settings):
+        row = ask(client, where="in_stock and price < 4", k=9)
+        assert sorted(ids(row)) == ["i1", "i3"]
+        assert {"price": 3, "in_stock": True} in [item["metadata"] for item in row["items"]]

@@ -25,7 +25,6 @@ from hashgnn._types import OnUnknown
 from hashgnn.data._times import seconds_of_text
 from hashgnn.data._whole_ids import as_whole
 from hashgnn.data.weighting import MAX_EVENT_NAME
-from hashgnn.rules import Rules
 from hashgnn.rules.parsing import MAX_LENGTH
 from hashgnn.rules.rule_set import MAX_BOOSTS, MAX_CAPS, MAX_FACTOR
 
@@ -193,16 +192,6 @@ class RuledRequest(Request):
         0.0, description="0 ranks by score; above it results also differ from one another."
     )
     now: Time = Field(None, description="What now stands for in expressions; the present minute by default.")
-
-    def rules(self) -> Rules:
-        """Return the rules of the request.
-
-        Raises
-        ------
-        ParameterError
-            If an expression cannot be read.
-        """
-        return Rules.read(self.where, self.boost, self.max_per, self.diversity, self.now)
 
 
 class RecommendRequest(RuledRequest):
