@@ -70,7 +70,7 @@ def recommend_with_rules(
     def search(rows: Array, k: int, some: ItemFilter | None) -> Matches:
         limits = candidates[rows]
         if some is not None:
-            limits = limits.within(some.n_items, some.bits)
+            limits = limits.within(some.n_items, some.bits, some.count)
         return fitted.recommend(_rows_of(queries, rows), _widened(options, k), limits, check)
 
     return _Ruled(search, options.k, rules, fitted.state.items.codes).answer(len(queries))
@@ -86,7 +86,7 @@ def similar_items_with_rules(
     """Rank the items most similar to some items under rules; otherwise as :meth:`FittedModel.similar_items`."""
 
     def search(rows: Array, k: int, some: ItemFilter | None) -> Matches:
-        limits = None if some is None else CandidateFilter().within(some.n_items, some.bits)
+        limits = None if some is None else CandidateFilter().within(some.n_items, some.bits, some.count)
         return fitted.similar_items(index[rows], _widened(options, k), check, limits)
 
     return _Ruled(search, options.k, rules, fitted.state.items.codes).answer(len(index))
