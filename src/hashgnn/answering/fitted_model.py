@@ -331,7 +331,7 @@ class FittedModel:
         queries = EncodedEntities.of(self.state.items, index)
         limits = _all_but(index)
         if candidates is not None and candidates.packed is not None:
-            limits = limits.within(*candidates.packed)
+            limits = limits.within(*candidates.packed, candidates.n_allowed)
         return _search(self.items_for_items, queries, options, limits, check)
 
     def similar_users(self, index: Array, options: SearchOptions, check: Check | None = None) -> Matches:

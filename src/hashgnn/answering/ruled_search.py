@@ -24,7 +24,7 @@ Search: TypeAlias = Callable[[Array, int, ItemFilter | None], Matches]
 
 @dataclass(frozen=True, eq=False)
 class RuleEffects:
-    """What rules did to an answer.
+    """The traces that rules leave on an answer.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ def recommend_with_rules(
     """Rank items for each query under rules; otherwise as :meth:`FittedModel.recommend`.
 
     Filters and boosts are exact: the answer is that of scoring every candidate by the search way, and of ranking
-    the boosted scores. Hierarchical search re-ranks the best by code of each part that a boost sets apart.
+    the boosted scores. Hierarchical search re-ranks the best by code of each part of the items that boosts treat the same.
     Diversity and caps choose of the ``5 * k`` best; caps go on further down until there are ``k`` results, or
     no candidates.
 
@@ -70,7 +70,7 @@ def recommend_with_rules(
     def search(rows: Array, k: int, some: ItemFilter | None) -> Matches:
         limits = candidates[rows]
         if some is not None:
-            limits = limits.within(some.n_items, some.bits)
+            limits = limits.within(some.n_items, some.bits, some.count)
         return fitted.recommend(_rows_of(queries, rows), _widened(options, k), limits, check)
 
     return _Ruled(search, options.k, rules, fitted.state.items.codes).answer(len(queries))
@@ -86,7 +86,7 @@ def similar_items_with_rules(
     """Rank the items most similar to some items under rules; otherwise as :meth:`FittedModel.similar_items`."""
 
     def search(rows: Array, k: int, some: ItemFilter | None) -> Matches:
-        limits = None if some is None else CandidateFilter().within(some.n_items, some.bits)
+        limits = None if some is None else CandidateFilter().within(some.n_items, some.bits, some.count)
         return fitted.similar_items(index[rows], _widened(options, k), check, limits)
 
     return _Ruled(search, options.k, rules, fitted.state.items.codes).answer(len(index))
@@ -127,7 +127,9 @@ class _Pool:
     @classmethod
     def of(cls, found: list[Matches], parts: tuple[Part, ...], size: int) -> _Pool:
         """Merge the best of each part."""
-        may_have_more = np.any([part.counts == size for part in found], axis=0)
+        total = np.sum([part.counts for part in found], axis=0)
+        # Parts that are short each may have more than fits together.
+        may_have_more = np.any([part.counts == size for part in found], axis=0) | (total > size)
         if len(parts) == 1:
             only = found[0]
             ranks = np.where(only.valid, np.arange(1, size + 1), 0)
@@ -146,7 +148,7 @@ class _Pool:
         np.put_along_axis(ranks, order, np.arange(1, positions.shape[1] + 1)[None], axis=1)
         ranks = np.where(is_known, ranks, 0)
         order = np.lexsort((positions, -scores, positions < 0), axis=-1)[:, :size]
-        counts = np.minimum(np.sum([part.counts for part in found], axis=0), size)
+        counts = np.minimum(total, size)
         taken = [np.take_along_axis(array, order, axis=1) for array in (positions, scores, base, ranks)]
         return cls(taken[0], taken[1], taken[2], taken[3], counts, may_have_more)
 
@@ -219,7 +221,11 @@ class _Ruled:
                 np.concatenate([old, new[choice.rows]]) for old, new in zip(kept, everything, strict=True)
             ]
             if len(kept[0]) == self._k or not (pool.may_have_more[at] and len(choice.rows)):
-                return kept
+                if self._rules.rules.diversity > 0:
+                    return kept
+                # Lists that a search did not read before may have held better ones.
+                order = np.lexsort((kept[0], -kept[1]))
+                return [array[order] for array in kept]
             pool, at = self._pool(np.array([row]), self._parts_without(kept[0])), 0
             # Their ranks among all are not known any more.
             pool = replace(pool, base_ranks=np.zeros_like(pool.base_ranks))

@@ -1,4 +1,4 @@
-"""The rules of a request on the command line: the table of items, and what is asked of it."""
+"""The rules of a request on the command line: the table of items, and the options of its rules."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ def serve(
     items: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.parquet", help="Titles and other metadata of items.", rich_help_panel=_MODEL
+            metavar="FILE",
+            help="Titles, prices and other columns of items, which rules look at.",
+            rich_help_panel=_MODEL,
         ),
     ] = None,
     item_id: Annotated[

@@ -17,7 +17,7 @@ _NO_GROUPS = np.empty(0, np.int64)
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What was chosen of some candidates.
+    """The candidates that were chosen.
 
     Attributes
     ----------

@@ -150,6 +150,8 @@ class CandidateFilter:
     packed : pair of int and ndarray of shape (ceil(n_codes / 32),), uint32, or None
         How many codes there are, and a bit for each that any query may return: ``allow_all``, as far as
         :meth:`within` left it.
+    n_allowed : int or None
+        How many bits of ``packed`` are set, where that was counted already.
 
     Raises
     ------
@@ -168,6 +170,7 @@ class CandidateFilter:
     allow_per_query: IndexLists | None = None
     allow_all: Array | None = None
     packed: tuple[int, Array] | None = field(default=None, init=False, repr=False)
+    n_allowed: int | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("block_per_query", "allow_per_query"):
@@ -217,7 +220,7 @@ class CandidateFilter:
             allow_per_query=None if allow is None else allow[queries],
         )
 
-    def within(self, n_codes: int, bits: Array) -> CandidateFilter:
+    def within(self, n_codes: int, bits: Array, count: int | None = None) -> CandidateFilter:
         """Return the filter of what passes this one and has a bit set.
 
         Parameters
@@ -225,6 +228,8 @@ class CandidateFilter:
         n_codes : int
         bits : ndarray of shape (ceil(n_codes / 32),), uint32
             Used in place where this filter has no ``allow_all``: it must not change.
+        count : int, optional
+            How many bits are set, where that is known.
 
         Examples
         --------
@@ -232,8 +237,8 @@ class CandidateFilter:
         array([ True, False, False,  True])
         """
         if self.packed is not None:
-            bits = bits & self.packed[1]
-        return self._with(allow_all=None, packed=(n_codes, bits))
+            bits, count = bits & self.packed[1], None
+        return self._with(allow_all=None, packed=(n_codes, bits), n_allowed=count)
 
     @property
     def allowed(self) -> Array | None:
@@ -243,10 +248,21 @@ class CandidateFilter:
         n_codes, bits = self.packed
         return np.unpackbits(bits.view(np.uint8), count=n_codes, bitorder="little").view(bool)
 
+    @property
+    def share(self) -> float:
+        """Share of the codes that any query may return; lists of each query do not count."""
+        if self.packed is None:
+            return 1.0
+        n_codes, bits = self.packed
+        if self.n_allowed is None:
+            counted = int(np.bitwise_count(bits).sum(dtype=np.int64))
+            object.__setattr__(self, "n_allowed", counted)
+        return (self.n_allowed or 0) / max(1, n_codes)
+
     def _with(self, **fields: Any) -> CandidateFilter:
         """Return the filter with other fields; what is packed is not packed again."""
         chosen = object.__new__(CandidateFilter)
-        for name in ("block_per_query", "allow_per_query", "allow_all", "packed"):
+        for name in ("block_per_query", "allow_per_query", "allow_all", "packed", "n_allowed"):
             object.__setattr__(chosen, name, fields.get(name, getattr(self, name)))
         return chosen
 

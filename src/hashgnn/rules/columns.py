@@ -232,6 +232,16 @@ def kind_of_type(kind: pa.DataType) -> str | None:
     return "list" if is_list and kind_of_type(kind.value_type) == "text" else None
 
 
+def with_signs(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of unsigned numbers that 64 bits with a sign do not hold as floats, others as they are."""
+    if not pa.types.is_uint64(column.type):
+        return column
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column.cast(pa.float64(), safe=False)
+
+
 def column_of(array: pa.Array) -> TypedColumn:
     """Return an Arrow array as a column; its type is one of those that have a kind."""
     if pa.types.is_dictionary(array.type):
@@ -248,16 +258,15 @@ def column_of(array: pa.Array) -> TypedColumn:
         micros = array.cast(pa.timestamp("us", getattr(array.type, "tz", None)), safe=False)
         return TimeColumn(_numpy(pc.fill_null(micros.cast(pa.int64()), 0)), valid)
     if kind == "int":
-        try:
-            return IntColumn(_numpy(pc.fill_null(array.cast(pa.int64()), 0)), valid)
-        except pa.ArrowInvalid:  # unsigned ones beyond 63 bits
-            pass
+        return IntColumn(_numpy(pc.fill_null(array.cast(pa.int64()), 0)), valid)
     numbers = _numpy(pc.fill_null(array.cast(pa.float64()), 0.0))
     return FloatColumn(numbers, valid & ~np.isnan(numbers))
 
 
 def _text_column(array: pa.Array) -> TextColumn:
-    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    encoded = (
+        array if pa.types.is_dictionary(array.type) else array.cast(pa.large_string()).dictionary_encode()
+    )
     words = encoded.dictionary.to_pylist()
     places = _numpy(pc.fill_null(encoded.indices.cast(pa.int32()), -1))
     known = [place for place, word in enumerate(words) if word is not None]

@@ -154,8 +154,8 @@ class _Compiler:
 
     def _two_columns(self, name: str, column: TypedColumn, operator: str, other_name: str) -> Test:
         other = self._columns.of(other_name, self._name)
-        alike = column.kind == other.kind or {column.kind, other.kind} <= set(_NUMBERS)
-        if not alike or isinstance(column, DictionaryColumn):
+        comparable = column.kind == other.kind or {column.kind, other.kind} <= set(_NUMBERS)
+        if not comparable or isinstance(column, DictionaryColumn):
             raise self._fail(
                 f"{name} and {other_name} cannot be compared: two columns must both hold numbers, times or true and false"
             )

@@ -1,4 +1,4 @@
-"""What a filter says, as a tree of immutable nodes: comparisons of columns, joined by and, or and not."""
+"""A filter as a tree of immutable nodes: comparisons of columns, joined by and, or and not."""
 
 from __future__ import annotations
 

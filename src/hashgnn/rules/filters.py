@@ -82,7 +82,7 @@ class _Kept:
 
 
 class FilterCache:
-    """The filters that were asked for lately, and the rows that changed since; not safe for threads by itself.
+    """The filters that were used lately, and the rows that changed since; not safe for threads by itself.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from hashgnn.data._columns import as_frame
 from hashgnn.data._times import read_times
 from hashgnn.data.readers import read_table
 from hashgnn.errors import DataError, ParameterError
-from hashgnn.rules.columns import TypedColumn, column_of, kind_of_type
+from hashgnn.rules.columns import TypedColumn, column_of, kind_of_type, with_signs
 from hashgnn.rules.evaluation import Columns, compile_test
 from hashgnn.rules.expression import Expression, uses_now
 from hashgnn.rules.filters import FilterCache, ItemFilter
@@ -35,8 +35,11 @@ class _LazyColumns(Columns):
     """Columns that are brought into their form when they are first used."""
 
     def __init__(self, table: pa.Table) -> None:
+        for place, name in enumerate(table.column_names):
+            table = table.set_column(place, name, with_signs(table.column(place)))
         self._table = table
         self._made: dict[str, TypedColumn] = {}
+        self._changed: set[str] = set()
         self._kinds = {field.name: kind_of_type(field.type) for field in table.schema}
 
     def __getitem__(self, name: str) -> TypedColumn:
@@ -69,9 +72,13 @@ class _LazyColumns(Columns):
 
     def to_arrow(self) -> pa.Table:
         table = self._table
-        for name, column in self._made.items():
-            table = table.set_column(table.column_names.index(name), name, column.to_arrow())
+        for name in self._changed:
+            table = table.set_column(table.column_names.index(name), name, self._made[name].to_arrow())
         return table
+
+    def put(self, name: str, position: int, value: Any) -> None:
+        self[name].put(position, value)
+        self._changed.add(name)
 
 
 class ItemAttributes:
@@ -148,6 +155,9 @@ class ItemAttributes:
                 f"the table of items must name items of the model in {id_column!r}, none of {len(arrow)} rows does"
             )
         values = arrow.drop_columns([id_column])
+        for place, field in enumerate(values.schema):
+            if pa.types.is_string_view(field.type):  # Arrow cannot take its rows
+                values = values.set_column(place, field.name, values.column(place).cast(pa.large_string()))
         aligned = values.take(pa.array(row_of, mask=row_of < 0)) if values.num_columns else values
         if not values.num_columns:
             aligned = pa.table({"": pa.nulls(len(item_ids))})
@@ -164,12 +174,8 @@ class ItemAttributes:
         DataError
             If it cannot be read, or as :meth:`of`.
         """
-        text = () if item_ids.kind == "int" else (id_column,)
         try:
-            table = read_table(path, text=text)
-            if Path(path).suffixes[:1] and not set(Path(path).suffixes) & _TYPED:
-                table = _typed(table, id_column)
-            return cls.of(table, item_ids, id_column=id_column)
+            return cls.of(read_items(path, item_ids, id_column=id_column), item_ids, id_column=id_column)
         except DataError as error:
             message = str(error)
             raise DataError(message if message.startswith(str(path)) else f"{path}: {message}") from None
@@ -190,7 +196,7 @@ class ItemAttributes:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """What each column that rules may use holds: ``bool int float time text list``."""
+        """The kind of each column that rules may use: ``bool int float time text list``."""
         return self._columns.kinds
 
     def check(self, where: str | Expression, name: str = "where") -> Expression:
@@ -309,7 +315,7 @@ class ItemAttributes:
         with self._lock:
             for position, row in zip(positions.tolist(), values, strict=True):
                 for name, value in row.items():
-                    self._columns[name].put(position, value)
+                    self._columns.put(name, position, value)
             self._filters.note(np.asarray(positions, np.int64))
 
     def of_items(self, item_ids: IdMap) -> ItemAttributes:
@@ -334,6 +340,18 @@ class ItemAttributes:
         """Return the columns as they are now, one row an item, in the order of the model."""
         with self._lock:
             return self._columns.to_arrow()
+
+
+def read_items(path: str | Path, item_ids: IdMap, *, id_column: str = "item_id") -> pa.Table:
+    """Read a file of items as a table; columns of a text file get the types that all their entries have.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    table = read_table(path, text=() if item_ids.kind == "int" else (id_column,))
+    return table if set(Path(path).suffixes) & _TYPED else _typed(table, id_column)
 
 
 def _typed(table: pa.Table, id_column: str) -> pa.Table:

@@ -59,7 +59,7 @@ class RuleOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Boost:
-    """What an expression does to the scores of the items that it holds for."""
+    """The effect of an expression on the scores of the items that it holds for."""
 
     where: Expression
     factor: float = 1.0
@@ -143,7 +143,7 @@ class Rules:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is asked."""
+        """Whether there is no rule."""
         return self.where is None and not (self.boosts or self.caps or self.diversity)
 
     @property
@@ -195,7 +195,7 @@ class BoundRules:
     items : ItemAttributes or None
     n_items : int
     parts : tuple of triples
-        Items that no boost tells apart: factor, what is added, and their filter. The best of all are among the
+        Items of one effect of the boosts: factor, what is added, and their filter. The best of all are among the
         best of each part, as a boost keeps the order within a part.
     n_allowed : int or None
         Items that ``where`` lets through; None without one.

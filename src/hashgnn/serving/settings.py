@@ -24,7 +24,7 @@ class ServiceSettings(BaseModel):
     next_model : Path or None
         A second version, which answers ``next_share`` of the users.
     items, item_id
-        Parquet file of item metadata, and its column of item ids.
+        File of item metadata, and its column of item ids.
     interactions : Path or None
         File of the store of new interactions; without one the service keeps none.
     new_items : int

@@ -17,6 +17,7 @@ from hashgnn.serving.models.model_version import ModelVersion
 from hashgnn.serving.wire.attribute_schemas import AttributesRequest
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.logs import log
+from hashgnn.serving.wire.schemas import RuledRequest
 
 _WARNING = 30
 _RETRY_AFTER = 5  # seconds
@@ -62,20 +63,19 @@ class KeptAttributes:
                 Reason.UNAVAILABLE, "the attributes of items could not be read", retry_after=_RETRY_AFTER
             ) from None
 
-    def bind(self, version: ModelVersion, rules: Rules) -> BoundRules | None:
-        """Return rules over the attributes as they are now; None where nothing is asked.
+    def bind(self, version: ModelVersion, request: RuledRequest) -> BoundRules | None:
+        """Return the rules of a request over the attributes as they are now; None where there is none.
 
         Raises
         ------
         RequestError
             ``NOT_OFFERED`` if there is no table of items, ``INVALID`` if a rule does not fit its columns.
         """
-        if rules.is_empty:
-            return None
-        if version.attributes is None and (rules.where is not None or rules.boosts or rules.caps):
+        if version.attributes is None and (request.where is not None or request.boost or request.max_per):
             raise _no_table()
         try:
-            return rules.bind(version.attributes, version.state.n_items)
+            rules = Rules.read(request.where, request.boost, request.max_per, request.diversity, request.now)
+            return None if rules.is_empty else rules.bind(version.attributes, version.state.n_items)
         except ParameterError as error:
             raise RequestError(Reason.INVALID, str(error)) from None
 
@@ -114,7 +114,7 @@ class KeptAttributes:
         except ParameterError as error:
             raise RequestError(Reason.INVALID, str(error)) from None
         except HashGNNError as error:
-            log(_WARNING, "attributes not kept", detail=str(error))
+            log(_WARNING, "attributes refused by the store", detail=str(error))
             raise RequestError(
                 Reason.UNAVAILABLE,
                 "the attributes could not be kept; nothing was changed",
@@ -131,7 +131,7 @@ def _no_table() -> RequestError:
 
 
 def _apply(version: ModelVersion, rows: list[tuple[int, int | str, str, str]]) -> None:
-    """Change the table of a version; what does not fit it, as of a column that a new table lacks, is left out."""
+    """Change the table of a version; what does not fit it, as of a column that a new table does not have, is left out."""
     attributes = version.attributes
     assert attributes is not None
     index = version.items.positions([item for _, item, _, _ in rows], strict=False)

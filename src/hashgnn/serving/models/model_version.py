@@ -21,6 +21,7 @@ from hashgnn.codes.health import CodeHealth, code_health
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError, ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.rules import ItemAttributes
+from hashgnn.rules.item_attributes import read_items
 from hashgnn.serving.models.item_metadata import ItemMetadata, Texts
 from hashgnn.serving.models.popularity_shift import PopularityShift
 from hashgnn.serving.wire.json_ids import IdReader, IdWriter
@@ -29,6 +30,7 @@ from hashgnn.state.artifact import open_artifact
 from hashgnn.state.lineage import trained_upto
 
 _HEALTH_CODES = 100_000
+_OTHER_FILES = (".csv", ".tsv", ".jsonl", ".arrow")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -213,7 +215,7 @@ def open_version(
     ----------
     path : Path
     items : Path, optional
-        Parquet file of item metadata; without one, ``item_metadata.parquet`` in the model's folder is used.
+        File of item metadata: parquet, CSV, JSON lines or Arrow; without one, ``item_metadata.parquet`` in the model's folder is used.
     item_id : str
         Its column of item ids.
     verify : bool, default=True
@@ -287,7 +289,10 @@ def _read_metadata(
     source = folder / FILE_NAME if items is None else items
     if items is None and not source.exists():
         return None
-    return ItemMetadata(ItemTable.read(source, item_id, state.items.ids, check=check))
+    ids = state.items.ids
+    if source.suffix in _OTHER_FILES:
+        return ItemMetadata(ItemTable.of(read_items(source, ids, id_column=item_id), item_id, ids))
+    return ItemMetadata(ItemTable.read(source, item_id, ids, check=check))
 
 
 def _self_test(path: Path, fitted: FittedModel) -> None:

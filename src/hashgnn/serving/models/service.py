@@ -218,7 +218,7 @@ class Service:
             raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
         options = _search_options(version.fitted.items_for_items, request)
         self._attributes.follow(version)
-        rules, effects = self._attributes.bind(version, request.rules()), None
+        rules, effects = self._attributes.bind(version, request), None
         if rules is None:
             found = version.fitted.similar_items(index, options, check)
         else:
@@ -432,7 +432,7 @@ class Service:
             block=version.items.known(request.block) if request.block else None,
         )
         self._attributes.follow(version)
-        rules, effects = self._attributes.bind(version, request.rules()), None
+        rules, effects = self._attributes.bind(version, request), None
         if rules is None:
             found = fitted.recommend(queries, options, candidates, check)
             self._recall.offer(version, queries, options, candidates, found)

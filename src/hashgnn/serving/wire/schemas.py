@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,7 +25,6 @@ from hashgnn._types import OnUnknown
 from hashgnn.data._times import seconds_of_text
 from hashgnn.data._whole_ids import as_whole
 from hashgnn.data.weighting import MAX_EVENT_NAME
-from hashgnn.rules import Rules
 from hashgnn.rules.parsing import MAX_LENGTH
 from hashgnn.rules.rule_set import MAX_BOOSTS, MAX_CAPS, MAX_FACTOR
 
@@ -172,18 +172,38 @@ class Request(BaseModel):
             )
 
 
-Boosts = Annotated[
-    dict[
-        StrictStr,
-        Annotated[StrictFloat, Field(gt=0, le=MAX_FACTOR)]
-        | Annotated[StrictStr, Field(pattern=r"^[+-][0-9]{1,5}(\.[0-9]{1,9})?$")],
-    ],
-    Field(max_length=MAX_BOOSTS),
+_ADDED = r"^[+-][0-9]{1,5}(\.[0-9]{1,9})?$"
+
+
+def _effect(value: Any) -> Any:
+    """Return a factor, or what is added as text with a sign."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and 0 < value <= MAX_FACTOR:
+        return float(value)
+    if isinstance(value, str) and re.fullmatch(_ADDED[1:-1], value):
+        return value
+    raise PydanticCustomError(
+        "rule", f'be a factor above 0 and up to {MAX_FACTOR:.0f}, or what is added as text such as "+0.5"'
+    )
+
+
+Effect = Annotated[
+    Any,
+    BeforeValidator(_effect),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_FACTOR},
+                {"type": "string", "pattern": _ADDED},
+            ]
+        }
+    ),
 ]
+Boosts = Annotated[dict[StrictStr, Effect], Field(max_length=MAX_BOOSTS)]
 
 
 class RuledRequest(Request):
-    """Rules of a request: which items, in what order, how many alike."""
+    """Rules of a request: which items, in what order, how many of one kind."""
 
     where: Annotated[StrictStr, Field(max_length=MAX_LENGTH)] | None = Field(
         None, description="Only items that this holds for, such as in_stock and price < 30."
@@ -202,16 +222,6 @@ class RuledRequest(Request):
         0.0, description="0 ranks by score; above it results also differ from one another."
     )
     now: Time = Field(None, description="What now stands for in expressions; the present minute by default.")
-
-    def rules(self) -> Rules:
-        """Return the rules of the request.
-
-        Raises
-        ------
-        ParameterError
-            If an expression cannot be read.
-        """
-        return Rules.read(self.where, self.boost, self.max_per, self.diversity, self.now)
 
 
 class RecommendRequest(RuledRequest):
@@ -283,7 +293,7 @@ class ScoredItem(BaseModel):
 
 
 class RuleEffects(BaseModel):
-    """What rules did to a row."""
+    """The effects of rules on a row."""
 
     allowed: int | None = Field(description="Items of the model that where lets through; null without where.")
     capped: dict[str, int] = Field(description="By column of max_per: items that it kept out of the row.")
