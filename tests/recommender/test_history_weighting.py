@@ -127,6 +127,6 @@ def test_the_command_weighs_a_history(
     weighting = {"last_n": 3, "position_half_life": 2}
     expected = model.recommend_for_history([HISTORY], history_weighting=weighting).lists()[0]
     assert code == 0
-    assert [row["item_id"] for row in json.loads(said)["results"]] == expected
+    assert json.loads(said)["results"][0]["item_ids"] == expected
     code, _, error = run("--users", "u1", "--last-n", "3")
     assert (code, error) == (2, "hashgnn: --last-n needs --history, whose order it counts by\n")
