@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy import sparse
 
 from hashgnn._checks import check_choice, check_float
 from hashgnn._types import ON_UNKNOWN, Array, OnUnknown
@@ -195,6 +196,7 @@ class FittedModel:
         *,
         since_training: IndexLists | None = None,
         left: IndexLists | None = None,
+        recent: sparse.csr_matrix | None = None,
         on_unknown: OnUnknown = "error",
     ) -> Queries:
         """Return one row for each user.
@@ -212,6 +214,9 @@ class FittedModel:
         left : IndexLists of length n, optional
             Items of the training that are left of each user, where some were deleted. A user of whom nothing
             is left has index -1.
+        recent : csr_matrix of shape (n, n_items), optional
+            What each user did since the training, weighed as :class:`~hashgnn.data.HistoryWeighting` does. Where
+            there is something, the user is folded in from that alone; the training has no order of items.
         on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
             A user who is not in the training data: raise, leave the row out, answer with popular items, or
             fold in the interactions since the training (popular items where there are none).
@@ -239,13 +244,24 @@ class FittedModel:
             return Queries(source, entities, seen, places, len(user_index))
         source[folds if on_unknown == "fold_in" else folds & known] = HISTORY
         trained, folded = np.flatnonzero(source == MODEL), np.flatnonzero(source == HISTORY)
-        parts = [(folded, self.fold_in_users(seen[folded]))]
+        history = seen[folded].matrix(self.state.n_items)
+        if recent is not None:
+            weighed = recent[places[folded]]
+            rows = np.arange(len(folded))
+            chosen = np.where(np.diff(weighed.indptr) > 0, rows, len(folded) + rows)
+            history = sparse.csr_matrix(sparse.vstack([weighed, history], format="csr")[chosen])
+        parts = [(folded, self._folded_users(history))]
         if len(trained):
             parts.append((trained, EncodedEntities.of(self.state.users, index[trained])))
         return Queries(source, interleave(parts, self.state.n_bits), seen, places, len(user_index))
 
     def queries_of_histories(
-        self, histories: IndexLists, *, features: Any = None, on_unknown: OnUnknown = "error"
+        self,
+        histories: IndexLists,
+        *,
+        features: Any = None,
+        weights: sparse.csr_matrix | None = None,
+        on_unknown: OnUnknown = "error",
     ) -> Queries:
         """Return one row for each history: what a new user interacted with, folded in.
 
@@ -254,6 +270,8 @@ class FittedModel:
         histories : IndexLists of length n
         features : sparse matrix of shape (n, n_columns), optional
             Side features of the same users.
+        weights : csr_matrix of shape (n, n_items), optional
+            What the items of each history weigh in the fold-in; all 1 by default.
         on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
             An empty history: raise, leave the row out, or answer with popular items (the last two).
 
@@ -272,7 +290,9 @@ class FittedModel:
         places = np.flatnonzero(known) if on_unknown == "skip" else np.arange(len(histories))
         source = np.where(known[places], HISTORY, POPULAR).astype(np.int8)
         some = None if features is None else features[known]
-        entities = self.fold_in_users(histories[np.flatnonzero(known)], some)
+        if weights is None:
+            weights = histories.matrix(self.state.n_items)
+        entities = self._folded_users(weights[np.flatnonzero(known)], some)
         return Queries(source, entities, histories[places], places, len(histories))
 
     def recommend(
@@ -347,7 +367,10 @@ class FittedModel:
         histories : IndexLists of length n
         features : sparse matrix of shape (n, n_columns), optional
         """
-        output = self.state.fold_in.users(histories.matrix(self.state.n_items), features)
+        return self._folded_users(histories.matrix(self.state.n_items), features)
+
+    def _folded_users(self, histories: sparse.csr_matrix, features: Any = None) -> EncodedEntities:
+        output = self.state.fold_in.users(histories, features)
         return self._encoded(output, self.state.projection.users(output))
 
     def fold_in_items(self, audiences: IndexLists, features: Any = None) -> EncodedEntities:

@@ -98,12 +98,19 @@ def read_interactions(
 
 
 def read_features(
-    side: SideName, path: Path | None, columns: str | None, id_column: str | None, known: Any
+    side: SideName,
+    path: Path | None,
+    columns: str | None,
+    id_column: str | None,
+    known: Any,
+    *,
+    like: Any = None,
 ) -> Any:
     """Return the :class:`~hashgnn.data.SideFeatures` of a table of users or items, or ``None`` without a file.
 
     Columns of numbers are numeric, all others categories; without names every column but the id is used. Ids
-    are of the kind of ``known``, those of the interactions.
+    are of the kind of ``known``, those of the interactions. ``like`` is the vocabulary of a model: its columns are
+    the default, and what is a category there is one here.
     """
     if path is None:
         if columns is not None:
@@ -120,6 +127,12 @@ def read_features(
     if key not in table.column_names and side in table.column_names and id_column is None:
         key = side
     named = comma_list(f"--{side}-columns", columns) if columns else None
+    if like is not None:
+        categories, numbers = list(like.categories), list(like.numbers)
+        if named is not None:
+            categories = [name for name in named if name not in numbers]
+            numbers = [name for name in named if name in numbers]
+        return SideFeatures.from_frame(table, id=key, categorical=categories, numeric=numbers)
     used = named or [name for name in table.column_names if name != key]
     numeric = [
         name

@@ -9,6 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn._extras import check_extra
+from hashgnn.cli._feature_options import (
+    ItemFeatureColumns,
+    ItemFeatures,
+    UserFeatureColumns,
+    UserFeatures,
+)
 from hashgnn.cli._options import (
     Bits,
     Debug,
@@ -42,8 +48,6 @@ from hashgnn.cli._rules import ItemId, Items, read_items, with_items
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._training_run import RunFolder, train_and_save
 
-_FEATURES = "Side features"
-
 
 def fit(
     train: Annotated[Path, typer.Argument(metavar="TRAIN", help="File of interactions.", show_default=False)],
@@ -66,24 +70,10 @@ def fit(
     half_life: HalfLife = None,
     reference_time: ReferenceTime = None,
     valid: Valid = None,
-    user_features: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Table of users.", rich_help_panel=_FEATURES)
-    ] = None,
-    user_columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B", help="Columns of --user-features; default: all.", rich_help_panel=_FEATURES
-        ),
-    ] = None,
-    item_features: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Table of items.", rich_help_panel=_FEATURES)
-    ] = None,
-    item_columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B", help="Columns of --item-features; default: all.", rich_help_panel=_FEATURES
-        ),
-    ] = None,
+    user_features: UserFeatures = None,
+    user_columns: UserFeatureColumns = None,
+    item_features: ItemFeatures = None,
+    item_columns: ItemFeatureColumns = None,
     items: Items = None,
     item_id: ItemId = "item_id",
     recipe: Recipe = "default",

@@ -71,6 +71,24 @@ def recommend(
             rich_help_panel=_FOR_WHOM,
         ),
     ] = None,
+    last_n: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Only the newest items of --history, which is from the oldest to the newest.",
+            rich_help_panel=_FOR_WHOM,
+            show_default=False,
+        ),
+    ] = None,
+    position_half_life: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="Places of --history after which an item's weight has halved.",
+            rich_help_panel=_FOR_WHOM,
+            show_default=False,
+        ),
+    ] = None,
     all_users: Annotated[
         bool,
         typer.Option("--all", help="Every user of the training data; needs -o.", rich_help_panel=_FOR_WHOM),
@@ -128,6 +146,8 @@ def recommend(
 
       hashgnn recommend models/v1 --history i42,i7 --search biased --json
 
+      hashgnn recommend models/v1 --history i42,i7,i3 --last-n 20 --position-half-life 5
+
       hashgnn recommend models/v1 --users-file users.txt --block i1,i2 --on-unknown popular
 
       hashgnn recommend models/v1 --users 1,2 --items items.parquet --where "in_stock and price < 30" --max-per brand=2
@@ -155,6 +175,11 @@ def recommend(
         raise ParameterError(
             "--explain prints its reasons; leave out -o, or ask hashgnn explain for those of one user"
         )
+    named = {"last_n": last_n, "position_half_life": position_half_life}
+    weighting = {name: value for name, value in named.items() if value is not None} or None
+    if weighting is not None and history is None:
+        option = "--" + next(iter(weighting)).replace("_", "-")
+        raise ParameterError(f"{option} needs --history, whose order it counts by")
     in_parts = histories is not None or (all_users and is_folder(output, engine))
     if not in_parts:
         check_single_file(output, engine, workers, address, since_training)
@@ -188,7 +213,10 @@ def recommend(
         items_of_history: list[Any] = []
         if history is not None:
             items_of_history = typed_ids("item", id_list("--history", history, item_ids), item_ids)
-            blocks = iter([loaded.recommend_for_history([items_of_history], **options, **rules)])
+            ranked = loaded.recommend_for_history(
+                [items_of_history], history_weighting=weighting, **options, **rules
+            )
+            blocks = iter([ranked])
         else:
             chosen = (
                 user_ids.ids

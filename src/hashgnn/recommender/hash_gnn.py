@@ -21,11 +21,20 @@ from hashgnn.answering.queries import (
     items_of_interactions,
     lists_by_user,
     lists_of_ids,
+    recent_of_interactions,
+    weights_of_histories,
 )
 from hashgnn.answering.ruled_search import RuleEffects, recommend_with_rules, similar_items_with_rules
 from hashgnn.answering.search_ways import SearchOptions
 from hashgnn.config import ModelConfig, load_recipe
-from hashgnn.data import Deletions, InteractionsLike, SideFeatures, Weighting, as_interactions
+from hashgnn.data import (
+    Deletions,
+    HistoryWeighting,
+    InteractionsLike,
+    SideFeatures,
+    Weighting,
+    as_interactions,
+)
 from hashgnn.data.features import feature_columns
 from hashgnn.data.id_lists import as_list
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
@@ -266,6 +275,8 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
         deleted: Deletions | None = None,
         epochs: int | None = None,
         valid: InteractionsLike | None = None,
+        user_features: SideFeatures | None = None,
+        item_features: SideFeatures | None = None,
         lineage: Mapping[str, Any] | None = None,
         device: str = "auto",
         n_threads: int | None = None,
@@ -293,6 +304,9 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
             keep what they have learned until the next full fit.
         epochs : int, optional
             ``None`` is a third of the model's own, rounded up.
+        user_features, item_features : SideFeatures, optional
+            Where this model was trained with some, and then of the same columns: of known users and items and of
+            new ones. Numbers are scaled as in training, new categories are added.
         lineage : mapping, optional
             JSON values to keep in ``state_.training["lineage"]``, which also names the parent's checksum.
         valid, device, n_threads, rng, progress, checkpoint_dir, resume, log_path, callbacks
@@ -304,8 +318,8 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
             If the interactions are not usable.
         ParameterError
             If nothing is new or deleted, their ids are of another type, their events or ages weigh other than
-            in training, or this model cannot be trained on: it has side features, or an encoder other than
-            ``history`` and ``mf``.
+            in training, side features are missing or of other columns, or this model cannot be trained on: it
+            has an encoder other than ``history`` and ``mf``.
         """
         require("torch", extra="train", purpose="update")
         from hashgnn.training import update as run
@@ -317,6 +331,8 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
             deleted=deleted,
             epochs=epochs,
             valid=None if valid is None else as_interactions(valid),
+            user_features=user_features,
+            item_features=item_features,
             lineage=lineage,
             options=RunOptions(
                 seed=as_seed(rng),
@@ -461,6 +477,7 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
         allow: Ids | IdLists | Mapping[Id, Ids] | None = None,
         block: Ids | IdLists | Mapping[Id, Ids] | None = None,
         since_training: InteractionsLike | None = None,
+        history_weighting: HistoryWeighting | Mapping[str, Any] | None = None,
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         n_threads: int = 1,
@@ -474,7 +491,11 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
         new = None
         if since_training is not None:
             new = items_of_interactions(state.users.ids, state.items.ids, users, since_training)
-        queries = fitted.queries_of_users(index, since_training=new, on_unknown=on_unknown)
+        weighting, recent = HistoryWeighting.of(history_weighting), None
+        if weighting is not None:
+            ids = state.users.ids, state.items.ids
+            recent = recent_of_interactions(*ids, users, since_training, weighting)
+        queries = fitted.queries_of_users(index, since_training=new, recent=recent, on_unknown=on_unknown)
         if isinstance(allow, Mapping):
             allow = lists_by_user(state.users.ids, "allow", allow, users, may_miss=False)
         if isinstance(block, Mapping):
@@ -491,6 +512,8 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
         k: int = 10,
         *,
         user_features: Frame | None = None,
+        timestamps: Any = None,
+        history_weighting: HistoryWeighting | Mapping[str, Any] | None = None,
         search: str = "hierarchical",
         filter_seen: bool = True,
         allow: Ids | IdLists | None = None,
@@ -506,7 +529,11 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
         features = feature_columns("user_features", state.users.features, user_features, rows)
         remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
         lists = lists_of_ids(state.items.ids, "item ids", "histories", rows, remedy=remedy)
-        queries = fitted.queries_of_histories(lists, features=features, on_unknown=on_unknown)
+        weighting = HistoryWeighting.of(history_weighting)
+        weights = weights_of_histories(state.items.ids, rows, timestamps, weighting)
+        queries = fitted.queries_of_histories(
+            lists, features=features, weights=weights, on_unknown=on_unknown
+        )
         candidates = self._candidates(queries, filter_seen, allow, block, on_unknown)
         found, effects = self._ranked(queries, options, candidates, rules)
         _warn_of_empty_rows(found, queries.places)

@@ -31,10 +31,13 @@ def run_trial(folder: str, number: str) -> int:
     given = json.loads(place.config_of(int(number)).read_text(encoding="utf-8"))
     try:
         fitted, valid = place.read_parts()
+        user_features, item_features = place.read_features()
         train(
             fitted,
             ModelConfig.from_dict(given["config"]),
             valid=valid,
+            user_features=user_features,
+            item_features=item_features,
             options=RunOptions(
                 seed=given["seed"],
                 n_threads=given["n_threads"],

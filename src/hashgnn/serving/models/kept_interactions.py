@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy import sparse
 
 from hashgnn._checks import quote_some
 from hashgnn._json_text import dumps
 from hashgnn._types import Array, SideName
 from hashgnn.answering import FittedModel
+from hashgnn.data import HistoryWeighting
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
@@ -73,11 +75,14 @@ class KnownUsers:
         The items of the training that are left of each, where anything was deleted.
     since : IndexLists of length n, or None
         Items that each interacted with since the training.
+    recent : csr_matrix of shape (n, n_items), or None
+        What these weigh, where a weighting was asked for.
     """
 
     index: Array
     left: IndexLists | None = None
     since: IndexLists | None = None
+    recent: sparse.csr_matrix | None = None
 
 
 class KeptInteractions:
@@ -124,7 +129,9 @@ class KeptInteractions:
         self._metrics.set_store(healthy=found is None)
         return found
 
-    def known_users(self, version: Version, users: Sequence[Any]) -> KnownUsers:
+    def known_users(
+        self, version: Version, users: Sequence[Any], weighting: HistoryWeighting | None = None
+    ) -> KnownUsers:
         """Return what a model knows of some users, without what they deleted and with what they did since.
 
         Raises
@@ -139,19 +146,22 @@ class KeptInteractions:
             return KnownUsers(index)
         with self._available("read"):
             since = self._since_training(version, users)
+            recent = None
+            if weighting is not None and since is not None:
+                recent = self._recent(version, users, weighting)
             after = version.trained_upto(self._identity)
             if not self._store.has_deletions(after=after):
-                return KnownUsers(index, None, since)
+                return KnownUsers(index, None, since, recent)
             deleted = [self._store.deleted(user, after=after) for user in version.users.printed(users)]
         if not any(deleted):
-            return KnownUsers(index, None, since)
+            return KnownUsers(index, None, since, recent)
         seen = version.fitted.seen[index]
         items = [version.items.known(of_user.items, strict=False) for of_user in deleted]
         left = seen.difference(IndexLists.from_rows(items))
         gone = np.array([of_user.everything for of_user in deleted])
         gone |= (left.lengths == 0) & (seen.lengths > 0)
         places = np.where(gone, -1, np.arange(len(users)))
-        return KnownUsers(np.where(gone, -1, index), left[places], since)
+        return KnownUsers(np.where(gone, -1, index), left[places], since, recent)
 
     def write(self, version: Version, request: InteractionsRequest, seconds: float, key: str | None) -> bytes:
         """Keep interactions, once for each key, and return the document that says so."""
@@ -242,6 +252,15 @@ class KeptInteractions:
         if not any(histories):
             return None
         return IndexLists.from_rows([version.items.known(history, strict=False) for history in histories])
+
+    def _recent(
+        self, version: Version, users: Sequence[Any], weighting: HistoryWeighting
+    ) -> sparse.csr_matrix:
+        """Return what the items that users have interacted with since the training weigh."""
+        rows = [self._store.recent(user) for user in version.users.printed(users)]
+        items = [version.items.positions([item for item, _ in row], strict=False) for row in rows]
+        times = [np.array([time for _, time in row], np.float64) for row in rows]
+        return weighting.matrix(items, times, version.fitted.state.n_items)
 
     def _required(self) -> Any:
         if self._store is None:

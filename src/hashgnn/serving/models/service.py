@@ -17,6 +17,7 @@ from hashgnn.answering.queries import POPULAR
 from hashgnn.answering.ruled_search import recommend_with_rules, similar_items_with_rules
 from hashgnn.answering.search_ways import SearchOptions, SearchWays
 from hashgnn.checking.id_comparison import compare_ids
+from hashgnn.data import HistoryWeighting
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
@@ -372,7 +373,7 @@ class Service:
     ) -> dict[int, bytes]:
         """Return the rows of the users at some places of the request by one version, keyed by place."""
         chosen = [users[place] for place in places]
-        found = self._kept.known_users(version, chosen)
+        found = self._kept.known_users(version, chosen, _weighting(request))
         self._quality.count_ids("user", "/v1/recommend", found.index)
         if request.on_unknown == "error" and (found.index < 0).any():
             place = places[int(np.flatnonzero(found.index < 0)[0])]
@@ -380,7 +381,11 @@ class Service:
                 Reason.UNKNOWN_ID, f"users[{place}] is not a user of the model; pass another on_unknown"
             )
         queries = version.fitted.queries_of_users(
-            found.index, since_training=found.since, left=found.left, on_unknown=request.on_unknown
+            found.index,
+            since_training=found.since,
+            left=found.left,
+            recent=found.recent,
+            on_unknown=request.on_unknown,
         )
         index = found.index[queries.places]
         rows = self._rows(version, request, queries, "user", chosen, name, check, index)
@@ -400,7 +405,11 @@ class Service:
                         f"histories[{place}] must name items of the model only; pass another on_unknown",
                     )
         lists = IndexLists.from_rows([items[items >= 0] for items in index])
-        queries = version.fitted.queries_of_histories(lists, on_unknown=request.on_unknown)
+        weighting, weights = _weighting(request), None
+        if weighting is not None:
+            times = None if request.timestamps is None else [np.array(row) for row in request.timestamps]
+            weights = weighting.matrix(index, times, version.state.n_items)
+        queries = version.fitted.queries_of_histories(lists, weights=weights, on_unknown=request.on_unknown)
         return self._rows(version, request, queries, "history", range(len(histories)), None, check)
 
     def _rows(
@@ -515,6 +524,10 @@ def new_service(settings: ServiceSettings) -> Service:
     from hashgnn.serving.store.interaction_store import InteractionStore
 
     return Service(settings, InteractionStore.open(settings.interactions))
+
+
+def _weighting(request: RecommendRequest) -> HistoryWeighting | None:
+    return None if request.history_weighting is None else request.history_weighting.weighting()
 
 
 def _search_options(ways: SearchWays, request: RecommendRequest | SimilarItemsRequest) -> SearchOptions:

@@ -247,6 +247,13 @@ class InteractionStore:
         query = "SELECT item FROM interactions INDEXED BY histories WHERE user = ? ORDER BY sequence"
         return list(dict.fromkeys(item for (item,) in self._read(query, as_id("user", user))))
 
+    def recent(self, user: int | str) -> list[tuple[Any, float]]:
+        """Return the items of a user with their times in seconds, from the oldest to the newest."""
+        query = (
+            "SELECT item, time FROM interactions INDEXED BY histories WHERE user = ? ORDER BY time, sequence"
+        )
+        return [(item, time / 1e6) for item, time in self._read(query, as_id("user", user))]
+
     @property
     def count(self) -> int:
         """How many interactions the store holds."""

@@ -24,7 +24,9 @@ from pydantic_core import PydanticCustomError
 from hashgnn._types import OnUnknown
 from hashgnn.data._times import seconds_of_text
 from hashgnn.data._whole_ids import as_whole
+from hashgnn.data.history_weighting import HistoryWeighting
 from hashgnn.data.weighting import MAX_EVENT_NAME
+from hashgnn.errors import ParameterError
 from hashgnn.rules.parsing import MAX_LENGTH
 from hashgnn.rules.rule_set import MAX_BOOSTS, MAX_CAPS, MAX_FACTOR
 
@@ -224,6 +226,50 @@ class RuledRequest(Request):
     now: Time = Field(None, description="What now stands for in expressions; the present minute by default.")
 
 
+Duration = (
+    Annotated[StrictStr, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?[smhdw]$")]
+    | Annotated[StrictFloat, Field(gt=0, le=1e15)]
+)
+
+
+class HistoryWeightingFields(Request):
+    """What the items of a history weigh in the fold-in: the newest 1, the others by place or age, or not at all."""
+
+    last_n: Annotated[StrictInt, Field(ge=1, le=MAX_HISTORY), AsWhole] | None = Field(
+        None, description="Only the newest items, so many."
+    )
+    position_half_life: Annotated[StrictFloat, Field(gt=0, le=1e9)] | None = Field(
+        None, description="Places after which a weight has halved."
+    )
+    age_half_life: Duration | None = Field(
+        None, description='Age after which a weight has halved, from the newest item on: "7d", or seconds.'
+    )
+    session: Duration | None = Field(
+        None, description='Only the last session: a longer pause begins a new one; "30m", or seconds.'
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> HistoryWeightingFields:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError(
+                "one of last_n, position_half_life, age_half_life, session must be given, got none"
+            )
+        try:
+            self.weighting()
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def check_places(self) -> None:
+        """Raise :class:`ValueError` if the order of a history does not say enough."""
+        if self.session is not None or self.age_half_life is not None:
+            raise ValueError("timestamps must be given for session and age_half_life")
+
+    def weighting(self) -> HistoryWeighting:
+        """Return the weighting that is asked for."""
+        return HistoryWeighting(**self.model_dump())
+
+
 class RecommendRequest(RuledRequest):
     """Rank items for users by their ids, or for anybody by a history of items."""
 
@@ -232,6 +278,20 @@ class RecommendRequest(RuledRequest):
     users: Ids | None = Field(None, description="User ids.")
     histories: Histories | None = Field(
         None, description="Lists of item ids, one a user who need not be known."
+    )
+    timestamps: (
+        Annotated[
+            list[
+                Annotated[list[Annotated[float, Field(ge=0, le=_LAST_SECOND)]], Field(max_length=MAX_HISTORY)]
+            ],
+            Field(min_length=1, max_length=MAX_BATCH),
+        ]
+        | None
+    ) = Field(None, description="Seconds, one for each item of the histories, for history_weighting.")
+    history_weighting: HistoryWeightingFields | None = Field(
+        None,
+        description="Which items of a history count, and how much. Histories are from the oldest item to the newest. "
+        "Users are folded in from what the service has stored since the training, where there is something.",
     )
     k: K = 10
     search: Search = "hierarchical"
@@ -249,6 +309,13 @@ class RecommendRequest(RuledRequest):
     @model_validator(mode="after")
     def _one_side(self) -> RecommendRequest:
         self.check_one_of("users", "histories")
+        if self.timestamps is not None:
+            if self.histories is None or self.history_weighting is None:
+                raise ValueError("timestamps must come with histories and history_weighting")
+            if [len(row) for row in self.timestamps] != [len(row) for row in self.histories]:
+                raise ValueError("timestamps must be one number for each item of each history")
+        elif self.histories is not None and self.history_weighting is not None:
+            self.history_weighting.check_places()
         return self
 
 
