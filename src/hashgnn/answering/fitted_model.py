@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy import sparse
 
 from hashgnn._checks import check_choice, check_float
 from hashgnn._types import ON_UNKNOWN, Array, OnUnknown
@@ -168,10 +169,12 @@ class FittedModel:
             return Queries(source, entities, seen, places, len(user_index))
         source[folds if on_unknown == "fold_in" else folds & known] = HISTORY
         trained, folded = np.flatnonzero(source == MODEL), np.flatnonzero(source == HISTORY)
-        parts = [(folded, self.fold_in_users(seen[folded]))]
+        history = seen[folded].matrix(self.state.n_items)
+        parts = [(folded, self._folded_users(history))]
         if len(trained):
             parts.append((trained, EncodedEntities.of(self.state.users, index[trained])))
-        return Queries(source, interleave(parts, self.state.n_bits), seen, places, len(user_index))
+        entities = interleave(parts, self.state.n_bits)
+        return Queries(source, entities, seen, places, len(user_index), history)
 
     def queries_of_histories(
         self, histories: IndexLists, *, features: Any = None, on_unknown: OnUnknown = "error"
@@ -201,8 +204,9 @@ class FittedModel:
         places = np.flatnonzero(known) if on_unknown == "skip" else np.arange(len(histories))
         source = np.where(known[places], HISTORY, POPULAR).astype(np.int8)
         some = None if features is None else features[known]
-        entities = self.fold_in_users(histories[np.flatnonzero(known)], some)
-        return Queries(source, entities, histories[places], places, len(histories))
+        history = histories[np.flatnonzero(known)].matrix(self.state.n_items)
+        entities = self._folded_users(history, some)
+        return Queries(source, entities, histories[places], places, len(histories), history)
 
     def recommend(
         self,
@@ -266,7 +270,10 @@ class FittedModel:
         histories : IndexLists of length n
         features : sparse matrix of shape (n, n_columns), optional
         """
-        output = self.state.fold_in.users(histories.matrix(self.state.n_items), features)
+        return self._folded_users(histories.matrix(self.state.n_items), features)
+
+    def _folded_users(self, histories: sparse.csr_matrix, features: Any = None) -> EncodedEntities:
+        output = self.state.fold_in.users(histories, features)
         return self._encoded(output, self.state.projection.users(output))
 
     def fold_in_items(self, audiences: IndexLists, features: Any = None) -> EncodedEntities:
