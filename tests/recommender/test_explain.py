@@ -234,3 +234,29 @@ def test_codes_of_one_bit_pattern_agree_in_all_bits() -> None:
     found = model.explain(["i4"], "i4", search="hamming")
     assert found.scores[0] == 32 == found.values[0, 0] + found.rest[0]
     assert isinstance(model.state_.items.codes, BinaryCodes)
+
+
+def test_a_folded_row_is_explained_by_the_weights_that_it_was_folded_in_from() -> None:
+    """Rows of several sources lie in one request; each has reasons of its own."""
+    from hashgnn.answering.reasons import reasons_of
+
+    fitted_model = HashGNN.from_state(random_state()).fitted
+    index = np.array([3, -1, 4, -1])
+    new = fitted_model.seen[np.array([-1, 7, 8, 9])]
+    queries = fitted_model.queries_of_users(index, since_training=new, on_unknown="fold_in")
+    assert queries.source_names == ["model", "history", "history", "history"]
+    items = np.arange(30)
+    for row in range(4):
+        found = reasons_of(fitted_model, queries, row, items, "float", user_index=int(index[row]))
+        assert found.history.tolist() == queries.seen[np.array([row])].indices.tolist()
+        assert np.abs(found.rest).max() < 1e-4
+    with_weights = queries.histories
+    assert with_weights is not None
+    doubled = sparse.csr_matrix(with_weights.multiply(np.arange(1, 31)), dtype=np.float32)
+    other = fitted_model._folded_users(doubled)
+    from hashgnn.answering import Queries
+
+    weighed = Queries(queries.source[1:], other, queries.seen[np.arange(1, 4)], np.arange(3), 3, doubled)
+    for row in range(3):
+        found = reasons_of(fitted_model, weighed, row, items, "float")
+        assert np.abs(found.rest).max() < 1e-4

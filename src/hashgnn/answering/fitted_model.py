@@ -253,7 +253,8 @@ class FittedModel:
         parts = [(folded, self._folded_users(history))]
         if len(trained):
             parts.append((trained, EncodedEntities.of(self.state.users, index[trained])))
-        return Queries(source, interleave(parts, self.state.n_bits), seen, places, len(user_index))
+        entities = interleave(parts, self.state.n_bits)
+        return Queries(source, entities, seen, places, len(user_index), history)
 
     def queries_of_histories(
         self,
@@ -290,10 +291,10 @@ class FittedModel:
         places = np.flatnonzero(known) if on_unknown == "skip" else np.arange(len(histories))
         source = np.where(known[places], HISTORY, POPULAR).astype(np.int8)
         some = None if features is None else features[known]
-        if weights is None:
-            weights = histories.matrix(self.state.n_items)
-        entities = self._folded_users(weights[np.flatnonzero(known)], some)
-        return Queries(source, entities, histories[places], places, len(histories))
+        whole = histories.matrix(self.state.n_items) if weights is None else weights
+        history = whole[np.flatnonzero(known)]
+        entities = self._folded_users(history, some)
+        return Queries(source, entities, histories[places], places, len(histories), history)
 
     def recommend(
         self,

@@ -68,6 +68,8 @@ class Queries:
         Place of each row in the request; ``on_unknown="skip"`` leaves some out.
     n_requested : int
         Rows of the request.
+    histories : csr_matrix of shape (n_folded, n_items), or None
+        The weights that each ``HISTORY`` row was folded in from, in their order.
     """
 
     source: Array
@@ -75,6 +77,7 @@ class Queries:
     seen: IndexLists
     places: Array
     n_requested: int
+    histories: sparse.csr_matrix | None = None
 
     @classmethod
     def of_entities(cls, entities: EncodedEntities, seen: IndexLists | None = None) -> Queries:

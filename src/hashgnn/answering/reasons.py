@@ -131,7 +131,9 @@ def note_of(fitted: FittedModel, reasons: Reasons) -> str:
 
 def _history(fitted: FittedModel, queries: Queries, row: int, user_index: int) -> sparse.csr_matrix:
     """Return the history that the row's embedding was made from, (1, n_items), weights as it was made with."""
-    if queries.source[row] == HISTORY or user_index < 0:
+    if queries.source[row] == HISTORY and queries.histories is not None:
+        return queries.histories[int((queries.source[:row] == HISTORY).sum())]
+    if user_index < 0:
         return queries.seen[np.array([row])].matrix(fitted.state.n_items)
     trained = sparse.csr_matrix(fitted.state.seen[user_index], dtype=np.float32)
     trained.data = np.maximum(trained.data / np.float32(fitted.mean_weight), np.finfo(np.float32).tiny)

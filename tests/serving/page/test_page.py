@@ -244,7 +244,7 @@ def test_a_row_says_which_picks_it_is_there_because_of(
         (row,) = served.post("/v1/recommend", **body)
         for rank, item in enumerate(row["items"]):
             said = [
-                f"{names[reason['id']]} {round(100 * reason['share'])} %"
+                f"{names[reason['id']]} ({round(100 * reason['share'])} %)"
                 for reason in item["reasons"]
                 if reason["share"] >= 0
             ]
