@@ -16,10 +16,19 @@ from hashgnn.evaluation.significance import Comparison
 
 @dataclass(frozen=True)
 class Recommended:
-    """A recommended title, and whether it is among the user's held-out items."""
+    """A recommended title, and whether it is among the user's held-out items.
+
+    Attributes
+    ----------
+    title : str
+    held_out : bool, default=False
+    item_id : id or None, default=None
+        The page shows the title alone.
+    """
 
     title: str
     held_out: bool = False
+    item_id: Any = None
 
 
 @dataclass(frozen=True)
@@ -34,12 +43,15 @@ class Example:
         Best first.
     held_out : sequence of str, default=()
         What the user chose, hidden from training; with the rank of what was found.
+    user_id : id or None, default=None
+        The page shows ``user``.
     """
 
     user: str
     liked: Sequence[str]
     recommended: Sequence[Recommended]
     held_out: Sequence[str] = ()
+    user_id: Any = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -12,12 +12,30 @@ export class Problem extends Error {
   }
 }
 
+let inUse = null; // where the browser keeps nothing, the key lasts as long as the page
+
+/** Send a key from now on. Returns whether a header can hold it. */
 export function useKey(key) {
-  sessionStorage.setItem(KEY, key);
+  if (!/^[!-~]+$/.test(key)) return false;
+  inUse = key;
+  kept((storage) => storage.setItem(KEY, key));
+  return true;
 }
 
 export function forgetKey(key) {
-  if (sessionStorage.getItem(KEY) === key) sessionStorage.removeItem(KEY);
+  if (keyInUse() !== key) return;
+  inUse = null;
+  kept((storage) => storage.removeItem(KEY));
+}
+
+const keyInUse = () => inUse ?? kept((storage) => storage.getItem(KEY));
+
+function kept(act) {
+  try {
+    return act(sessionStorage) ?? null;
+  } catch {
+    return null; // a browser may refuse to keep anything
+  }
 }
 
 // Ids stay the text that they are in JSON: a number of 64 bits is more than JavaScript can hold.
@@ -27,7 +45,7 @@ const keepIds = (name, value, context) =>
     : value;
 
 async function ask(path, signal, options = {}) {
-  const key = sessionStorage.getItem(KEY);
+  const key = keyInUse();
   const headers = { ...options.headers, ...(key ? { "X-API-Key": key } : {}) };
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), PATIENCE);
@@ -43,14 +61,18 @@ async function ask(path, signal, options = {}) {
   } finally {
     clearTimeout(timer);
   }
-  if (answer.ok) return JSON.parse(text, keepIds);
-  throw new Problem(answer.status, detailOf(text) ?? `The service answered ${answer.status}.`, key);
+  if (!answer.ok) throw new Problem(answer.status, detailOf(text) ?? `The service answered ${answer.status}.`, key);
+  try {
+    return JSON.parse(text, keepIds);
+  } catch {
+    throw new Problem(answer.status, "Something other than this service answered.", key);
+  }
 }
 
 function detailOf(text) {
   try {
     const detail = JSON.parse(text).detail;
-    return typeof detail === "string" ? `${detail[0].toUpperCase()}${detail.slice(1)}.` : undefined;
+    return typeof detail === "string" && detail ? `${detail[0].toUpperCase()}${detail.slice(1)}.` : undefined;
   } catch {
     return undefined;
   }

@@ -9,6 +9,7 @@ const HEALTH = [
   ["largest_absolute_correlation", "Largest correlation", "of two bits"],
   ["collision_share", "Shared codes", "share that another one equals"],
 ];
+const WITHOUT = "Trained on all interactions: no part was held out to validate. hashgnn evaluate measures quality on a file of others.";
 const AGES = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]];
 
 export function showCard(model) {
@@ -32,6 +33,11 @@ export function showCard(model) {
   );
 }
 
+/** Show that there is nothing to show yet. */
+export function showNoCard() {
+  byId("cards").replaceChildren(make("p", { class: "note" }, "The model is shown here as soon as the service answers."));
+}
+
 const card = (title, ...children) => make("article", { class: "card" }, make("h3", {}, title), ...children);
 
 const facts = (rows) =>
@@ -46,12 +52,12 @@ function ago(seconds) {
 function trained({ metrics, training }) {
   const measured = Object.entries(metrics).filter(([, value]) => typeof value === "number");
   const rows = measured.map(([name, value]) => [`${name}, validation`, number(value)]);
-  if (!rows.length) rows.push(["Validation", "none was held out"]);
   if (training.epochs) rows.push(["Epochs", `${number(training.epochs)}${best(training)}`]);
   if (training.seconds) rows.push(["Time", `${number(Math.round(training.seconds))} s`]);
   const history = Array.isArray(training.history) ? training.history : [];
   const curves = [["loss", "Loss"], ...measured.map(([name]) => [name, `${name}, validation`])];
-  return [facts(rows), ...curves.flatMap(([name, title]) => curve(title, history.map((epoch) => epoch[name])))];
+  const without = measured.length ? [] : [make("p", { class: "note" }, WITHOUT)];
+  return [...(rows.length ? [facts(rows)] : []), ...without, ...curves.flatMap(([name, title]) => curve(title, history.map((epoch) => epoch[name])))];
 }
 
 const best = ({ epochs, best_epoch: at }) => (at && at !== epochs ? `, the best is ${number(at)}` : "");
