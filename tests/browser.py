@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 CHROMIUM = shutil.which("chromium")
 PATIENCE = 60_000  # ms that anything may take on a machine that does other things too
 SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
@@ -36,6 +34,7 @@ needs_chromium = pytest.mark.skipif(
 @contextmanager
 def launched() -> Iterator[Any]:
     """Yield a browser without a window."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=_FLAGS, timeout=PATIENCE)
         yield browser

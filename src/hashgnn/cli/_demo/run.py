@@ -58,9 +58,7 @@ def run_demo(output: Path, out: Output, *, offline: bool, threads: int | None) -
         )
         trained = model.state_.training
         out.note(f"trained {trained['epochs']} epochs in {trained['seconds']:.1f} seconds")
-        found = assess(
-            model, test, baselines=_BASELINES, metrics=_METRICS, rng=_SEED, progress=out.progress
-        )
+        found = assess(model, test, baselines=_BASELINES, metrics=_METRICS, rng=_SEED, progress=out.progress)
     model.save(output / "model", overwrite=True)
     titles = pa.table({"item_id": list(source.titles), "title": list(source.titles.values())})
     content = report_content(

@@ -86,9 +86,11 @@ export const describeModel = () => ask("v1/model");
 export const findItems = (query, limit, signal) =>
   ask(`v1/items?query=${encodeURIComponent(query)}&limit=${limit}`, signal).then((found) => found.items);
 
-/** Rank items for a history. `ids` are JSON texts, so the body is put together as text. */
-export const recommend = (ids, k, search, signal) =>
-  post("v1/recommend", `{"histories":[[${ids.join(",")}]],"k":${k},"search":"${search}"}`, signal);
+/** Rank items for a history. `ids` are JSON texts, so the body is put together as text; `more` has its other fields. */
+export function recommend(ids, k, search, more, signal) {
+  const others = JSON.stringify({ k, search, ...more }).slice(1);
+  return post("v1/recommend", `{"histories":[[${ids.join(",")}]],${others}`, signal);
+}
 
 export const encodeHistory = (ids, signal) =>
   post("v1/encode", `{"histories":[[${ids.join(",")}]]}`, signal).then((found) => found.results[0]);

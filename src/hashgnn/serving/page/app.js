@@ -22,6 +22,7 @@ let measures = true; // until a limit of requests says no
 const picked = new Map(); // from id to item
 const answers = new Map(); // from search way to answer
 const times = new Map(); // from search way to the milliseconds of its asks
+const asked = {}; // what else a request for recommendations says, as JSON values
 let encoded = null; // what the strips are drawn from
 
 function failed(problem, again) {
@@ -110,7 +111,7 @@ async function refresh(what = "") {
   try {
     const query = await encodeHistory(ids, signal);
     for (const way of model.search_ways) {
-      answers.set(way, await recommend(ids, k, way, signal));
+      answers.set(way, await recommend(ids, k, way, asked, signal));
       times.set(way, [answers.get(way).milliseconds]);
     }
     lists.show(answers);
@@ -140,7 +141,7 @@ async function measure(ids, k, signal) {
     for (const way of model.search_ways) {
       if (signal.aborted || !measures) return;
       try {
-        times.get(way).push((await recommend(ids, k, way, signal)).milliseconds);
+        times.get(way).push((await recommend(ids, k, way, asked, signal)).milliseconds);
       } catch (problem) {
         measures = problem.status !== 429;
         return; // the lists are there; the next change tells what is wrong
@@ -169,7 +170,7 @@ async function described() {
   if (model.search_ways.join() === before) return;
   byId("codes-of").replaceChildren(...model.search_ways.map((way) => make("option", { value: way }, way)));
   lists?.stop();
-  lists = makeLists(model.search_ways, model.bytes_per_item, { choose: () => lists.show(answers), pick });
+  lists = makeLists(model.search_ways, model.bytes_per_item, { choose: () => lists.show(answers), pick, picked });
 }
 
 /** Look whether another version has taken over that has other search ways. */
@@ -194,6 +195,7 @@ async function start() {
   } catch (problem) {
     byId("version").textContent = "no answer";
     if (!model) showNoCard();
+    byId("popular").hidden = !starters.length;
     failed(problem, start);
   }
 }

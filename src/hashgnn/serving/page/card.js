@@ -9,7 +9,6 @@ const HEALTH = [
   ["largest_absolute_correlation", "Largest correlation", "of two bits"],
   ["collision_share", "Shared codes", "share that another one equals"],
 ];
-const WITHOUT = "Trained on all interactions: no part was held out to validate. hashgnn evaluate measures quality on a file of others.";
 const AGES = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]];
 
 export function showCard(model) {
@@ -56,9 +55,15 @@ function trained({ metrics, training }) {
   if (training.seconds) rows.push(["Time", `${number(Math.round(training.seconds))} s`]);
   const history = Array.isArray(training.history) ? training.history : [];
   const curves = [["loss", "Loss"], ...measured.map(([name]) => [name, `${name}, validation`])];
-  const without = measured.length ? [] : [make("p", { class: "note" }, WITHOUT)];
+  const without = measured.length ? [] : [withoutValidation()];
   return [...(rows.length ? [facts(rows)] : []), ...without, ...curves.flatMap(([name, title]) => curve(title, history.map((epoch) => epoch[name])))];
 }
+
+const withoutValidation = () =>
+  make(
+    "p", { class: "note" }, "Trained on all interactions: no part was held out to validate. ",
+    make("code", {}, "hashgnn evaluate"), " measures quality on a file of others.",
+  );
 
 const best = ({ epochs, best_epoch: at }) => (at && at !== epochs ? `, the best is ${number(at)}` : "");
 

@@ -65,7 +65,9 @@ export function stopAt(buttons, chosen) {
 
 const SHORT = 80;
 const isText = (value) => typeof value === "string" && value.trim() !== "";
-const isShown = (value) => typeof value === "number" || isText(value);
+const isList = (value) => Array.isArray(value) && value.length > 0 && value.every(isText);
+const isShown = (value) => typeof value === "number" || isText(value) || isList(value);
+const asText = (value) => (isList(value) ? value.join(", ") : String(value));
 
 /** Return what an item is called, and a few words more. */
 export function named(item) {
@@ -77,7 +79,7 @@ export function named(item) {
   const id = item.id.startsWith('"') ? JSON.parse(item.id) : item.id;
   const more = known
     .filter(([name]) => name !== first?.[0])
-    .map(([, value]) => String(value).replaceAll("|", ", "))
+    .map(([, value]) => asText(value).replaceAll("|", ", "))
     .filter((text) => text.length <= SHORT);
-  return { title: first ? String(first[1]) : id, more: more.slice(0, 2).join(" · ") };
+  return { title: first ? asText(first[1]) : id, more: more.slice(0, 2).join(" · ") };
 }

@@ -1,7 +1,7 @@
 // The same list by every search way, side by side, with what differs from one of them marked.
 
-import { becauseOf, effectsOf } from "./notes.js";
 import { byId, make, median, milliseconds, named, number, stopAt, words } from "./dom.js";
+import { becauseOf, effectsOf } from "./notes.js";
 
 const WAYS = {
   hamming: "differing bits of two codes",
@@ -11,8 +11,8 @@ const WAYS = {
   float: "every embedding, exhaustively",
 };
 
-/** Make one column a way. `choose(way)` compares with another, `pick(item)` takes a recommended item. */
-export function makeLists(ways, bytes, { choose, pick }) {
+/** Make one column a way. `choose(way)` compares with another, `pick(item)` takes a recommended item, `picked` has the picks. */
+export function makeLists(ways, bytes, { choose, pick, picked }) {
   const place = byId("columns");
   const columns = new Map();
   let reference = ways.includes("float") ? "float" : ways.at(-1);
@@ -92,7 +92,7 @@ export function makeLists(ways, bytes, { choose, pick }) {
       parts.column.classList.toggle("is-reference", way === reference);
       const shared = compared && items.filter((item) => compared.includes(item.id)).length;
       parts.shared.textContent =
-        way === reference ? "the others are marked against it" : compared ? `${shared} of ${items.length} as by ${reference}` : "";
+        way === reference ? "the list compared with" : compared ? `${shared} of ${items.length} as by ${reference}` : "";
       const marks = way === reference ? undefined : compared;
       parts.list.replaceChildren(...items.map((item, rank) => row(item, rank, marks)));
       if (!items.length) parts.list.append(make("li", { class: "none" }, "Nothing is left to recommend."));
@@ -147,7 +147,7 @@ export function makeLists(ways, bytes, { choose, pick }) {
         mark || more ? make("span", { class: "beside" }, mark, more ? words(more, { class: "more" }) : null) : null,
       ),
     );
-    return make("li", { class: before < 0 ? "differs" : undefined }, button, becauseOf(item), effectsOf(item));
+    return make("li", { class: before < 0 ? "differs" : undefined }, button, becauseOf(item, picked), effectsOf(item));
   }
 
   /** Show where an item stands in the other lists. */

@@ -148,6 +148,7 @@ export function showStarters(items, toggle, isPicked) {
     return make("button", button, is ? sign("tick", "✓") : sign("plus", "+"), words(title));
   });
   place.replaceChildren(...buttons);
+  byId("popular").hidden = !items.length;
   const focused = buttons[before];
   stopAt(buttons, focused ?? buttons[0]);
   focused?.focus({ preventScroll: true });
