@@ -8,6 +8,9 @@ from typing import Any
 
 from hashgnn._printing import ShortRepr
 from hashgnn.codes import CodeHealth
+from hashgnn.errors import MissingExtraError
+from hashgnn.evaluation._html import tag
+from hashgnn.evaluation._notebook import notebook
 from hashgnn.evaluation.distances import DistanceSample
 from hashgnn.evaluation.evaluation_result import EvaluationResult
 from hashgnn.evaluation.segments import SegmentRow
@@ -112,3 +115,13 @@ class ReportContent(ShortRepr):
     examples: Sequence[Example] = ()
     commands: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Show the report in a frame of a notebook, without plots where matplotlib is missing."""
+        from hashgnn.evaluation.report._page import render
+
+        try:
+            page = render(self, plots=True)
+        except MissingExtraError:
+            page = render(self, plots=False)
+        return notebook(tag("iframe", srcdoc=page, title=f"Report: {self.title}", sandbox=""))
