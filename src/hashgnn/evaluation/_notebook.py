@@ -21,7 +21,7 @@ _STYLE = Html(
 .hashgnn th:first-child { text-align: left; }
 .hashgnn tbody th { font-weight: 400; }
 .hashgnn .texts td, .hashgnn .texts th { text-align: left; }
-.hashgnn .texts td { max-width: 22rem; white-space: normal; overflow-wrap: anywhere; }
+.hashgnn .texts td { max-width: 22rem; white-space: normal; overflow-wrap: break-word; }
 .hashgnn iframe { width: 100%; height: 40rem; border: 1px solid rgba(128, 128, 128, .4); }
 """
 )

@@ -60,8 +60,8 @@ def test_every_object_has_one_and_escapes_what_it_holds(objects):
 def test_recommendations_stand_side_by_side(objects):
     found = objects["recommendations"]
     html = found._repr_html_()
-    assert html.count("<th scope=\"col\">") == 1 + 8
-    assert html.count("<th scope=\"row\">") == 10
+    assert html.count('<th scope="col">') == 1 + 8
+    assert html.count('<th scope="row">') == 10
     best = [row[0] for row in found.lists()[:8]]
     assert '<th scope="row">1</th>' + "".join(f"<td>{item}</td>" for item in best) in html
     assert "and 4 more of user_id, lower ranks" in html
