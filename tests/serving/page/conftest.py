@@ -79,6 +79,8 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
             stack.callback(context.close)
             context.set_default_timeout(PATIENCE)
             page = context.new_page()
+            # The page goes on asking for times when a test has seen enough.
+            stack.callback(page.unroute_all, behavior="ignoreErrors")
             wrong: list[str] = []
             requested: set[str] = set()
 

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 from tests.browser import SCHEMES, SIZES, needs_chromium, violations, widest
-from tests.serving.page.visitor import answered, expect, finds, pick, search, start, starters, timed
+from tests.serving.page.visitor import (
+    answered,
+    expect,
+    finds,
+    pick,
+    search,
+    start,
+    starters,
+    timed,
+    with_columns,
+)
 
 pytestmark = needs_chromium
 
@@ -20,6 +30,7 @@ Visit = Callable[..., Any]
 @pytest.mark.parametrize("size", SIZES)
 def test_axe_finds_nothing_before_and_after_picks(serve: Serve, visit: Visit, size: str, scheme: str) -> None:
     page = visit(serve(), viewport=SIZES[size], color_scheme=scheme)
+    with_columns(page)
     start(page)
     assert violations(page) == []
     search(page, "evening")
@@ -35,7 +46,7 @@ def test_axe_finds_nothing_before_and_after_picks(serve: Serve, visit: Visit, si
         document = answer.json()
         for item in document["results"][0]["items"][:3]:
             item["reasons"] = [{"id": "i3", "share": 0.4}]
-            item["rules"] = {"boost": 1.5}
+            item["base_rank"] = 12
         route.fulfill(response=answer, json=document)
 
     page.route("**/v1/recommend", annotated)

@@ -55,3 +55,15 @@ def start(page: Any) -> None:
 
 def starters(page: Any) -> Any:
     return page.get_by_role("toolbar", name="Popular").get_by_role("button")
+
+
+def with_columns(page: Any) -> None:
+    """Load the page as that of a service that has a table of attributes."""
+
+    def described(route: Any) -> None:
+        answer = route.fetch()
+        columns = {"in_stock": "bool", "price": "float", "category": "text"}
+        route.fulfill(response=answer, json={**answer.json(), "attribute_columns": columns})
+
+    page.route("**/v1/model", described)
+    page.reload()

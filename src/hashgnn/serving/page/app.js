@@ -4,6 +4,7 @@ import { describeModel, encodeHistory, encodeItems, findItems, forgetKey, Proble
 import { showCard, showNoCard } from "./card.js";
 import { hideCodes, showCodes, showOwn } from "./codes.js";
 import { byId, make, named, number, say } from "./dom.js";
+import { filterBox } from "./filter.js";
 import { makeLists } from "./lists.js";
 import { searchField, showPicked, showStarters } from "./picker.js";
 
@@ -33,6 +34,10 @@ function failed(problem, again) {
   byId("key-form").hidden = !locked;
   byId("problem").hidden = locked;
   if (locked) return askForKey(problem.key, again);
+  if (problem.status === 422 && asked.where && /^where\b/i.test(problem.message)) {
+    byId("problem").hidden = true;
+    return filter.tell(problem.message);
+  }
   byId("problem-text").textContent = problem.message;
   byId("again").onclick = () => {
     byId("problem").hidden = true;
@@ -101,6 +106,7 @@ async function refresh(what = "") {
   times.clear();
   encoded = null;
   byId("lists-note").textContent = NOTE;
+  filter.showEffect(null);
   if (!model) return; // the problem is shown, and its button begins again
   if (!ids.length) {
     byId("ways").hidden = true;
@@ -117,6 +123,7 @@ async function refresh(what = "") {
     lists.show(answers);
     lists.showTimes(times);
     const first = answers.values().next().value.results[0];
+    filter.showEffect(first.rules, model.n_items);
     if (first.source === "popular") byId("lists-note").textContent = POPULAR;
     const shown = new Map();
     for (const answer of answers.values()) {
@@ -167,10 +174,11 @@ async function described() {
   model = await describeModel();
   byId("version").textContent = `${model.version} · ${number(model.n_items)} items · ${model.n_bits} bits`;
   showCard(model);
+  filter.offer(model.attribute_columns);
   if (model.search_ways.join() === before) return;
   byId("codes-of").replaceChildren(...model.search_ways.map((way) => make("option", { value: way }, way)));
   lists?.stop();
-  lists = makeLists(model.search_ways, model.bytes_per_item, { choose: () => lists.show(answers), pick, picked });
+  lists = makeLists(model.search_ways, model.bytes_per_item, { choose: () => lists.show(answers), pick });
 }
 
 /** Look whether another version has taken over that has other search ways. */
@@ -200,6 +208,11 @@ async function start() {
   }
 }
 
+const filter = filterBox((where) => {
+  if (where) asked.where = where;
+  else delete asked.where;
+  if (picked.size) refresh(where ? "Filter applied" : "Filter removed");
+});
 searchField({ find: findItems, pick, isPicked: (item) => picked.has(item.id), failed });
 byId("clear").addEventListener("click", () => {
   picked.clear();

@@ -1,7 +1,8 @@
 // The same list by every search way, side by side, with what differs from one of them marked.
 
 import { byId, make, median, milliseconds, named, number, stopAt, words } from "./dom.js";
-import { becauseOf, effectsOf } from "./notes.js";
+import { effectLine } from "./filter.js";
+import { reasonLine } from "./reasons.js";
 
 const WAYS = {
   hamming: "differing bits of two codes",
@@ -11,8 +12,8 @@ const WAYS = {
   float: "every embedding, exhaustively",
 };
 
-/** Make one column a way. `choose(way)` compares with another, `pick(item)` takes a recommended item, `picked` has the picks. */
-export function makeLists(ways, bytes, { choose, pick, picked }) {
+/** Make one column a way. `choose(way)` compares with another, `pick(item)` takes a recommended item. */
+export function makeLists(ways, bytes, { choose, pick }) {
   const place = byId("columns");
   const columns = new Map();
   let reference = ways.includes("float") ? "float" : ways.at(-1);
@@ -147,7 +148,7 @@ export function makeLists(ways, bytes, { choose, pick, picked }) {
         mark || more ? make("span", { class: "beside" }, mark, more ? words(more, { class: "more" }) : null) : null,
       ),
     );
-    return make("li", { class: before < 0 ? "differs" : undefined }, button, becauseOf(item, picked), effectsOf(item));
+    return make("li", { class: before < 0 ? "differs" : undefined }, button, reasonLine(item), effectLine(item, rank));
   }
 
   /** Show where an item stands in the other lists. */
