@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.browser import needs_chromium
-from tests.serving.page.visitor import answered, expect, pick, start, with_columns
+from tests.serving.page.visitor import answered, expect, pick, start, timed, with_columns
 
 pytestmark = needs_chromium
 
@@ -55,13 +55,13 @@ def test_a_filter_is_part_of_every_request_and_its_effect_is_told(serve: Serve, 
         "Columns: in_stock (true or false), price (number), category (text)"
     )
     pick(page, "The Number 3")
-    answered(page)
+    timed(page)
     assert filters[:5] == [None] * 5
     filters.clear()
     field.fill("price < 30")
     field.press("Enter")
     expect(page.get_by_text("3 of 30 items pass the filter.")).to_be_visible()
-    answered(page)
+    timed(page)
     assert set(filters) == {"price < 30"}
     rows = page.locator('.column[data-way="float"] li')
     expect(rows.locator(".effects")).to_have_text(["rank 7 without rules", "raised by rules"])
@@ -70,7 +70,7 @@ def test_a_filter_is_part_of_every_request_and_its_effect_is_told(serve: Serve, 
     page.get_by_role("button", name="No filter").click()
     expect(rows.locator("button")).to_have_count(10)
     expect(page.get_by_text("items pass the filter")).to_be_hidden()
-    answered(page)
+    timed(page)
     assert set(filters) == {None}
     expect(field).to_be_focused()
     expect(page.get_by_role("button", name="No filter")).to_be_hidden()
