@@ -1,4 +1,4 @@
-"""What a notebook shows of an object: the notebook's own colours, in light and dark."""
+"""HTML for notebooks, in the notebook's own colours, light or dark."""
 
 from __future__ import annotations
 

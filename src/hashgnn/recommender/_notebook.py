@@ -1,4 +1,4 @@
-"""What a notebook shows of a model and of recommendations."""
+"""A model and recommendations as HTML for notebooks."""
 
 from __future__ import annotations
 
