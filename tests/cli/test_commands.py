@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import subprocess
 import sys
@@ -325,7 +326,13 @@ def test_a_demo_without_a_network_names_its_data_in_every_line(run: Run, tmp_pat
     for text in (out, err):
         assert all(line.startswith("[generated data]") for line in text.splitlines())
     page = (tmp_path / "demo" / "report.html").read_text()
-    assert "generated" in page
+    assert "hashgnn demo (generated data)" in page
+    assert "Code health, generated data" in page
+    # It is the report of `hashgnn evaluate --report`: a verdict, baselines, tests, segments, what was held out.
+    verdict = next(line for line in out.splitlines() if "Codes keep" in line)
+    assert verdict.removeprefix("[generated data] ") in html.unescape(page)
+    for words in ("against ease", "By segment", "Held out: what the user did choose", "Generated "):
+        assert words in page
     assert (tmp_path / "demo" / "model" / "manifest.json").exists()
 
 
@@ -335,6 +342,14 @@ def test_the_demo_as_json_is_one_document(run: Run, tmp_path: Path) -> None:
     assert code == 0
     assert document["data"]["generated"] is True
     assert [len(person["recommended"]) for person in document["recommended"]] == [10, 10, 10]
+    assert list(document["baselines"]) == ["popularity", "itemknn", "ease"]
+    assert document["verdict"].startswith("Codes keep")
+    for person in document["recommended"]:
+        found = [one["title"] for one in person["recommended"] if one["held_out"]]
+        kept = [title.rpartition(" (rank ")[0] for title in person["held_out"][: len(found)]]
+        assert kept == found
+        code, out, _ = run("recommend", tmp_path / "demo" / "model", "--users", person["user_id"], "--json")
+        assert json.loads(out)["results"][0]["item_ids"] == [one["item_id"] for one in person["recommended"]]
 
 
 def test_benchmark_search_names_its_engines_and_their_ratios(run: Run) -> None:

@@ -10,6 +10,8 @@ from hashgnn._checks import check_float, check_int
 from hashgnn.checking.id_comparison import MIN_KNOWN, IdComparison
 from hashgnn.data._id_kinds import printed
 from hashgnn.errors import ParameterError
+from hashgnn.evaluation._html import table
+from hashgnn.evaluation._notebook import notebook
 
 NO_VALUE = "–"
 
@@ -220,6 +222,10 @@ class ModelCheck:
             for line in [heading, *rows]
         ]
         return "\n".join([self.summary, *lines])
+
+    def _repr_html_(self) -> str:
+        heading, rows = self.table()
+        return notebook(table(heading, rows, caption=self.summary, class_="texts"))
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return headings and a row for each check, as text."""

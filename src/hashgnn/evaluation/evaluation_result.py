@@ -11,6 +11,7 @@ import pyarrow as pa
 from hashgnn._frames import FrameLibrary, to_frame
 from hashgnn._types import Array
 from hashgnn.evaluation import _html
+from hashgnn.evaluation._notebook import notebook
 
 NO_VALUE = "–"
 
@@ -82,7 +83,7 @@ class EvaluationResult:
 
     def _repr_html_(self) -> str:
         heading, rows = self.table()
-        return _html.table(heading, rows, caption=self.summary)
+        return notebook(_html.table(heading, rows, caption=self.summary))
 
     @property
     def summary(self) -> str:

@@ -40,6 +40,7 @@ from hashgnn.data.id_lists import as_list
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
+from hashgnn.recommender._notebook import model_html
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.batch_verbs import BatchVerbs
 from hashgnn.recommender.explain_verb import ExplainVerb
@@ -658,6 +659,9 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
         if self._model is not None:
             fitted = f"{self.state_.n_users} users, {self.state_.n_items} items"
         return f"HashGNN(n_bits={self.config.n_bits}, encoder={self.config.encoder.name!r}, {fitted})"
+
+    def _repr_html_(self) -> str:
+        return model_html(self.config, self._model)
 
     def _candidates(
         self,

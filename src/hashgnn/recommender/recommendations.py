@@ -15,6 +15,7 @@ from hashgnn.data import IdMap
 from hashgnn.data._id_kinds import printed
 from hashgnn.errors import DataError
 from hashgnn.ranking import Matches
+from hashgnn.recommender._notebook import recommendations_html
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,9 @@ class Recommendations:
 
     def __repr__(self) -> str:
         return f"Recommendations(n={len(self)}, k={self.ids.shape[1]}, results={int(self.counts.sum())})"
+
+    def _repr_html_(self) -> str:
+        return recommendations_html(self.columns, self.query_ids.tolist(), self.lists())
 
     def lists(self) -> list[list[Any]]:
         """Return the ids of each row as a Python list, without padding."""

@@ -276,6 +276,23 @@ def test_examples_show_what_was_held_out_with_its_rank(model, test_part):
         assert not {found.title for found in one.recommended} & set(one.liked)
 
 
+def test_what_a_user_had_is_ordered_by_the_training_data_where_they_are_given(model, test_part):
+    state = model.state_
+    titles = [f"Item {place}" for place in range(state.n_items)]
+    users, items = state.seen.nonzero()
+    rng = np.random.default_rng(0)
+    weight = rng.integers(1, 3, len(users)).astype(np.float32)
+    times = rng.integers(0, 5, len(users))
+    train = Interactions(state.users.ids, state.items.ids, users, items, weight, times)
+    for one in examples(model, test_part, titles, train=train, rng=0):
+        own = np.flatnonzero(users == state.users.ids.index_of([one.user_id])[0])
+        best = sorted(own, key=lambda row: (-weight[row], -times[row], items[row]))[:10]
+        assert one.liked == [titles[items[row]] for row in best]
+        assert one.user == f"User {one.user_id}"
+        found = model.recommend([one.user_id], k=10, search="hierarchical").lists()[0]
+        assert [entry.item_id for entry in one.recommended] == found
+
+
 def test_the_report_of_any_model_is_made_of_what_was_measured(model, test_part, found):
     made = report_content(model, test_part, found, title="Ours")
     assert (made.title, made.verdict, made.accuracy) == ("Ours", found.verdict, ["recall@5", "ndcg@5"])

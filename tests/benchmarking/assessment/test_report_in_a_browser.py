@@ -1,11 +1,10 @@
-"""A report as a browser shows it, at the width of a desk and of a phone."""
+"""A report as a browser shows it, at the width of a desk and of a phone, in light and dark."""
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
+from tests.browser import PATIENCE, SCHEMES, SIZES, launched, needs_chromium, violations, widest
 
 import hashgnn as hg
 from hashgnn.benchmarking.assessment import assess, report_content
@@ -13,16 +12,7 @@ from hashgnn.data import Interactions
 from hashgnn.evaluation.report import write_report
 from hashgnn.testing.states import random_state
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-PATIENCE = 120_000
-WIDTHS = {"desk": 1200, "phone": 390}
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on the path; on Debian: apt-get install chromium"
-)
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +37,49 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
-@pytest.fixture(params=WIDTHS)
+@pytest.fixture(params=SIZES)
 def page(request, browser, report):
-    page = browser.new_page(viewport={"width": WIDTHS[request.param], "height": 900})
+    page = browser.new_page(viewport=SIZES[request.param])
     page.set_default_timeout(PATIENCE)
     page.goto(report.as_uri())
     yield page
     page.close()
 
 
-def test_nothing_is_wider_than_the_page(page):
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert violations(page) == []
+    assert not widest(page)
+
+
+def test_everything_that_scrolls_can_be_reached_by_the_keyboard(page):
+    page.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details").first.get_attribute("open") is not None
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    reached = 0
+    while True:
+        page.keyboard.press("Tab")
+        outline = page.evaluate(
+            "() => document.activeElement === document.body ? null : getComputedStyle(document.activeElement).outlineStyle"
+        )
+        if outline is None:
+            break
+        assert outline == "solid"
+        reached += 1
+    scrolling = page.evaluate(
+        "() => [...document.querySelectorAll('*')].filter(e => e.scrollWidth > e.clientWidth + 1"
+        " && getComputedStyle(e).overflowX === 'auto' && e.tabIndex < 0).length"
+    )
+    assert scrolling == 0
+    assert reached >= page.locator("details").count()
 
 
 def test_bytes_and_milliseconds_are_in_sight(page):

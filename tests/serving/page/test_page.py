@@ -1,164 +1,32 @@
-"""The page in Debian's Chromium: what a visitor does, by mouse and by keyboard, and what goes wrong."""
+"""The page in Debian's Chromium: what a visitor does, by mouse and by keyboard."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
-
-from hashgnn.serving import ServiceSettings, create_app
-from hashgnn.serving.process.server import listen
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = playwright.expect
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-PATIENCE = 60_000  # ms that anything may take on a machine that does other things too
-WAYS = ["hamming", "biased", "asymmetric", "hierarchical", "float"]
-REFUSED = "Failed to load resource"  # the browser's own note of an answer that is an error
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on the path; on Debian: apt-get install chromium"
+from tests.browser import PATIENCE, SIZES, needs_chromium, widest
+from tests.serving.page.visitor import (
+    WAYS,
+    answered,
+    expect,
+    finds,
+    ids_of,
+    pick,
+    search,
+    start,
+    starters,
+    timed,
 )
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE)
-        yield browser
-        browser.close()
-
-
-class Served:
-    """A service in a thread of this process, which can be ended and begun again on its port."""
-
-    def __init__(self, settings: ServiceSettings) -> None:
-        self._settings, self._port = settings, 0
-        self.begin()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-    def begin(self) -> None:
-        self._listening = listen("127.0.0.1", self._port)
-        self._port = self._listening.getsockname()[1]
-        app = create_app(self._settings)
-        config = uvicorn.Config(app, ws="none", log_config=None, timeout_graceful_shutdown=5)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]})
-        self._thread.start()
-
-    def end(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._listening.close()
-
-    def post(self, path: str, **body: Any) -> Any:
-        answer = httpx.post(self.url + path, json=body, timeout=PATIENCE / 1000)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["results"]
-
-
-@pytest.fixture
-def serve(model_folder: Path, titles: Path) -> Iterator[Callable[..., Served]]:
-    with contextlib.ExitStack() as stack:
-
-        def started(**options: Any) -> Served:
-            settings = {"items": titles, "item_id": "movie", "watch": 0, "log_requests": False, **options}
-            served = Served(ServiceSettings(model=model_folder, **settings))
-            stack.callback(served.end)
-            return served
-
-        yield started
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a page; at the end no script has failed and no other host was contacted."""
-    with contextlib.ExitStack() as stack:
-
-        def opened(served: Served, *, refused: bool = False, **options: Any) -> Any:
-            context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-            stack.callback(context.close)
-            context.set_default_timeout(PATIENCE)
-            page = context.new_page()
-            wrong: list[str] = []
-            requested: set[str] = set()
-
-            def check() -> None:
-                faults = [text for text in wrong if not (refused and text.startswith(REFUSED))]
-                assert faults == []
-                assert {url for url in requested if not url.startswith((served.url, "data:"))} == set()
-
-            stack.callback(check)
-            page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
-            page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on("request", lambda request: requested.add(request.url))
-            page.goto(served.url)
-            return page
-
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def patient() -> Iterator[None]:
-    expect.set_options(timeout=PATIENCE)
-    yield
-    expect.set_options(timeout=5_000)
-
-
-def search(page: Any, query: str) -> Any:
-    """Type a query and return the options found."""
-    page.get_by_role("combobox", name="Search items").fill(query)
-    return finds(page)
-
-
-def finds(page: Any) -> Any:
-    return page.get_by_role("listbox", name="Items found").get_by_role("option")
-
-
-def pick(page: Any, title: str) -> None:
-    search(page, title)
-    finds(page).filter(has_text=title).first.click()
-    expect(page.get_by_role("button", name=f"Remove {title}", exact=True)).to_be_visible()
-
-
-def ids_of(page: Any, way: str) -> list[str]:
-    """Return the ids in a list, as JSON text, once the answers are shown."""
-    column = page.locator(f'.column[data-way="{way}"]')
-    expect(column).not_to_have_attribute("aria-busy", "true")
-    expect(column.locator("li button").first).to_be_visible()
-    return [str(button.get_attribute("data-id")) for button in column.locator("li button").all()]
-
-
-def answered(page: Any) -> None:
-    """Wait until lists and codes of the last change are shown."""
-    expect(page.get_by_role("status")).to_contain_text("recommendations by 5 search ways")
+pytestmark = needs_chromium
 
 
 def test_picks_give_five_lists_whose_differences_are_marked(
-    serve: Callable[..., Served], visit: Callable[..., Any]
+    serve: Callable[..., Any], visit: Callable[..., Any]
 ) -> None:
     served = serve()
     page = visit(served)
@@ -197,7 +65,7 @@ def test_picks_give_five_lists_whose_differences_are_marked(
     expect(page.locator("#strips")).to_be_hidden()
 
 
-def test_strips_show_the_bits_that_differ(serve: Callable[..., Served], visit: Callable[..., Any]) -> None:
+def test_strips_show_the_bits_that_differ(serve: Callable[..., Any], visit: Callable[..., Any]) -> None:
     served = serve()
     page = visit(served)
     pick(page, "The Number 3")
@@ -231,7 +99,7 @@ def test_strips_show_the_bits_that_differ(serve: Callable[..., Served], visit: C
 
 
 def test_a_row_says_which_picks_it_is_there_because_of(
-    serve: Callable[..., Served], visit: Callable[..., Any]
+    serve: Callable[..., Any], visit: Callable[..., Any]
 ) -> None:
     served = serve()
     page = visit(served)
@@ -255,7 +123,7 @@ def test_a_row_says_which_picks_it_is_there_because_of(
                 expect(line).to_have_count(0)
 
 
-def test_the_model_card_says_what_answers(serve: Callable[..., Served], visit: Callable[..., Any]) -> None:
+def test_the_model_card_says_what_answers(serve: Callable[..., Any], visit: Callable[..., Any]) -> None:
     served = serve()
     model = httpx.get(served.url + "/v1/model", timeout=PATIENCE / 1000).json()
     page = visit(served)
@@ -272,7 +140,7 @@ def test_the_model_card_says_what_answers(serve: Callable[..., Served], visit: C
     expect(card.get_by_role("img", name="Share of item codes")).to_be_visible()
 
 
-def test_a_search_that_finds_nothing_says_so(serve: Callable[..., Served], visit: Callable[..., Any]) -> None:
+def test_a_search_that_finds_nothing_says_so(serve: Callable[..., Any], visit: Callable[..., Any]) -> None:
     page = visit(serve())
     search(page, "no such title")
     expect(page.locator("#nothing")).to_have_text("Nothing is called “no such title”. Try fewer letters.")
@@ -286,58 +154,11 @@ def test_a_search_that_finds_nothing_says_so(serve: Callable[..., Served], visit
     expect(finds(page)).to_have_count(0)
 
 
-def test_a_refusal_is_shown_and_can_be_corrected(
-    serve: Callable[..., Served], visit: Callable[..., Any]
-) -> None:
-    page = visit(serve(result_limit=10), refused=True)
-    pick(page, "The Number 3")
-    answered(page)
-    page.get_by_label("Show").select_option("20")
-    alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("Rows times k must be at most 10, got 1 times 20; send smaller batches.")
-    page.get_by_label("Show").select_option("5")
-    expect(alert).to_be_hidden()
-    assert len(ids_of(page, "hamming")) == 5
-
-
-def test_an_unreachable_service_is_reported_and_retried(
-    serve: Callable[..., Served], visit: Callable[..., Any]
-) -> None:
-    served = serve()
-    page = visit(served, refused=True)
-    pick(page, "The Number 3")
-    answered(page)
-    served.end()
-    page.get_by_label("Show").select_option("5")
-    expect(page.get_by_role("alert")).to_contain_text("The service cannot be reached.")
-    served.begin()
-    page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_role("alert")).to_be_hidden()
-    expect(page.locator('.column[data-way="float"] li button')).to_have_count(5)
-
-
-def test_a_key_is_requested_where_one_is_needed(
-    serve: Callable[..., Served], visit: Callable[..., Any]
-) -> None:
-    page = visit(serve(api_keys=("secret",)), refused=True)
-    key = page.get_by_label("This service asks for an API key")
-    expect(key).to_be_focused()
-    key.fill("wrong")
-    key.press("Enter")
-    expect(page.get_by_text("This key was refused.")).to_be_visible()
-    expect(key).to_be_focused()
-    key.fill("secret")
-    page.get_by_role("button", name="Use it").click()
-    expect(page.locator("#version")).to_contain_text("v1")
-    pick(page, "The Number 3")
-    answered(page)
-
-
 def test_everything_can_be_done_from_the_keyboard(
-    serve: Callable[..., Served], visit: Callable[..., Any]
+    serve: Callable[..., Any], visit: Callable[..., Any]
 ) -> None:
     page = visit(serve())
-    expect(page.locator("#starters button")).to_have_count(8)
+    start(page)
     field = page.get_by_role("combobox", name="Search items")
     focused = page.locator(":focus")
 
@@ -363,6 +184,16 @@ def test_everything_can_be_done_from_the_keyboard(
     expect(field).to_be_focused()
     expect(field).to_have_value("")
 
+    page.keyboard.press("Tab")
+    expect(starters(page).first).to_be_focused()  # one stop for all of them; arrow keys go on
+    page.keyboard.press("ArrowRight")
+    expect(starters(page).nth(1)).to_be_focused()
+    page.keyboard.press("End")
+    expect(starters(page).last).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(starters(page).last).to_be_focused()
+    page.keyboard.press("Home")
+    expect(starters(page).first).to_be_focused()
     stops = []
     while not stops or stops[-1] != "gather":
         page.keyboard.press("Tab")
@@ -386,10 +217,11 @@ def test_everything_can_be_done_from_the_keyboard(
     page.keyboard.press("ArrowRight")
     expect(page.locator('.column[data-way="biased"] li button').nth(1)).to_be_focused()
     page.keyboard.press("Enter")
-    answered(page)
     expect(page.locator("#chips button")).to_have_count(2)
-    expect(field).to_be_focused()
-    page.keyboard.press("Tab")
+    answered(page)
+    # The list goes on at the same rank.
+    expect(page.locator('.column[data-way="biased"] li button').nth(1)).to_be_focused()
+    page.locator("#chips button").first.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#chips button")).to_have_count(1)
     expect(page.locator("#chips button")).to_be_focused()
@@ -400,24 +232,123 @@ def test_everything_can_be_done_from_the_keyboard(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_nothing_is_wider_than_the_screen(
-    serve: Callable[..., Served], visit: Callable[..., Any], scheme: str
+    serve: Callable[..., Any], visit: Callable[..., Any], scheme: str
 ) -> None:
-    page = visit(serve(), viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    page = visit(serve(), viewport=SIZES["phone"], color_scheme=scheme, has_touch=True)
     ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(247, 246, 243)", "dark": "rgb(19, 19, 24)"}[scheme]
-
-    def fits() -> bool:
-        return bool(page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"))
-
-    expect(page.locator("#starters button")).to_have_count(8)
-    assert fits()
+    start(page)
+    assert not widest(page)
     search(page, "a title that is much too long for such a narrow screen" * 3)
     expect(page.locator("#nothing")).to_be_visible()
-    assert fits()
+    assert not widest(page)
     pick(page, "The Number 3")
     answered(page)
-    assert fits()
+    assert not widest(page)
     last = page.locator('.column[data-way="float"]')
     last.scroll_into_view_if_needed()
     expect(last).to_be_in_viewport()
-    assert fits()
+    assert not widest(page)
+
+
+def test_a_phone_says_which_list_is_on(serve: Callable[..., Any], visit: Callable[..., Any]) -> None:
+    page = visit(serve(), viewport=SIZES["phone"], has_touch=True)
+    start(page)
+    names = page.get_by_role("group", name="Go to the list of a search way")
+    expect(names).to_be_hidden()
+    pick(page, "The Number 3")
+    answered(page)
+    on = names.locator("[aria-current]")
+    expect(on).to_have_text("hamming")
+    for way in ("asymmetric", "float", "biased"):
+        names.get_by_role("button", name=way).click()
+        expect(on).to_have_text(way)
+        expect(page.get_by_role("heading", name=way, exact=True)).to_be_in_viewport()
+    page.locator("#columns").evaluate("columns => columns.scrollTo({left: 9999})")
+    expect(on).to_have_text("float")
+    # It stays in sight while a list is read.
+    page.locator('.column[data-way="float"] li').last.scroll_into_view_if_needed()
+    expect(names).to_be_in_viewport()
+    page.set_viewport_size(SIZES["desktop"])
+    expect(names).to_be_hidden()  # all lists are in sight
+    page.get_by_role("button", name="Clear all").click()
+    page.set_viewport_size(SIZES["phone"])
+    expect(names).to_be_hidden()
+
+
+def test_popular_items_stay_in_reach(serve: Callable[..., Any], visit: Callable[..., Any]) -> None:
+    page = visit(serve())
+    start(page)
+    title = starters(page).first.get_attribute("aria-label")
+    starters(page).first.click()
+    expect(page.get_by_role("button", name=f"Remove {title}", exact=True)).to_be_visible()
+    expect(starters(page).first).to_have_attribute("aria-pressed", "true")
+    expect(starters(page).first).to_be_focused()
+    starters(page).nth(1).click()
+    expect(page.locator("#chips button")).to_have_count(2)
+    answered(page)
+    starters(page).first.click()  # the same button takes it away
+    expect(page.locator("#chips button")).to_have_count(1)
+    expect(starters(page).first).to_have_attribute("aria-pressed", "false")
+    page.locator("#chips button").click()
+    expect(starters(page).nth(1)).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_text("Nothing is picked yet.")).to_be_visible()
+
+
+def test_rows_line_up_across_the_lists(serve: Callable[..., Any], visit: Callable[..., Any]) -> None:
+    page = visit(serve())
+    pick(page, "The Number 3")
+    pick(page, "Evening 8")
+    answered(page)
+    tops = "lists => lists.map(list => [...list.children].map(row => Math.round(row.getBoundingClientRect().top)))"
+    first, *others = page.locator(".column ol").evaluate_all(tops)
+    assert len(first) == 10
+    assert others == [first] * 4
+    assert len(set(first)) == 10
+
+
+def test_times_are_medians_of_several_asks(serve: Callable[..., Any], visit: Callable[..., Any]) -> None:
+    page = visit(serve())
+    told: dict[str, list[float]] = {way: [] for way in WAYS}
+
+    def slow(route: Any) -> None:
+        answer = route.fetch()
+        document = answer.json()
+        times = told[document["search"]]
+        document["milliseconds"] = [90.0, 0.25, 0.75, 0.5, 40.0][len(times) % 5]
+        times.append(document["milliseconds"])
+        route.fulfill(response=answer, json=document)
+
+    page.route("**/v1/recommend", slow)
+    pick(page, "The Number 3")
+    timed(page)
+    assert all(len(times) == 5 for times in told.values())
+    assert page.locator(".time").all_inner_texts() == ["0.75 ms"] * 5
+
+
+def test_a_limit_of_requests_ends_the_timing_and_nothing_else(
+    serve: Callable[..., Any], visit: Callable[..., Any]
+) -> None:
+    page = visit(serve(), refused=True)
+    n_asked = 0
+
+    def limited(route: Any) -> None:
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked == 8:
+            route.fulfill(status=429, json={"detail": "too many requests"})
+        else:
+            route.continue_()
+
+    page.route("**/v1/recommend", limited)
+    pick(page, "The Number 3")
+    answered(page)
+    while n_asked < 8:
+        page.wait_for_timeout(50)
+    expect(page.locator(".time").first).to_contain_text("ms")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    pick(page, "Evening 8")
+    answered(page)
+    expect(page.locator("#chips button")).to_have_count(2)
+    page.wait_for_timeout(1000)
+    assert n_asked == 13  # five more, and no round of times after them

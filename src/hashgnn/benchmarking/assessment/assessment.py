@@ -12,21 +12,10 @@ from hashgnn._checks import check_choice
 from hashgnn._frames import FrameLibrary, to_frame
 from hashgnn.evaluation import Comparison, EvaluationResult, SegmentRow
 from hashgnn.evaluation._html import Html, table, tag
+from hashgnn.evaluation._notebook import notebook
 
 MODEL = "hashgnn"
 _NO_VALUE = "–"
-# A notebook has styles of its own; these concern the tables of an assessment alone.
-_STYLE = """
-.hashgnn-assessment { max-width: 62rem; }
-.hashgnn-assessment .verdict { font-size: 1.1em; border-left: 4px solid #1a6fb0; padding: .1em 0 .1em .8em; }
-.hashgnn-assessment .scroll { overflow-x: auto; margin: 0 0 1.2em; }
-.hashgnn-assessment table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.hashgnn-assessment caption { text-align: left; caption-side: top; font-weight: 600; padding: .2em 0; color: inherit; }
-.hashgnn-assessment th, .hashgnn-assessment td { text-align: right; padding: .25em .9em .25em 0; white-space: nowrap;
-  border: 0; border-bottom: 1px solid rgba(128, 128, 128, .3); background: none; color: inherit; }
-.hashgnn-assessment th:first-child { text-align: left; }
-.hashgnn-assessment tbody th { font-weight: 400; }
-"""
 Table = tuple[str, list[str], list[list[str]]]
 
 
@@ -136,9 +125,7 @@ class Assessment:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        parts: list[Html] = [tag("style", Html(_STYLE))]
-        if self.verdict:
-            parts.append(tag("p", self.verdict, class_="verdict"))
+        parts: list[Html] = [tag("p", self.verdict, class_="verdict")] if self.verdict else []
         for title, heading, rows in self.tables():
             best = _best_rows(heading, rows) if heading[0] == "method" else {}
             body: list[list[Any]] = [
@@ -149,7 +136,7 @@ class Assessment:
                 for number, row in enumerate(rows)
             ]
             parts.append(table(list(heading), body, caption=title))
-        return tag("div", *parts, class_="hashgnn-assessment")
+        return notebook(*parts)
 
     def to_frame(self, part: str = "metrics", *, backend: FrameLibrary = "pandas") -> Any:
         """Return a data frame.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ def report_content(
     items: SideTable | None = None,
     title_column: str | None = None,
     commands: Sequence[str] = (),
+    train: Interactions | None = None,
+    data: Mapping[str, Any] | None = None,
+    generated: bool = False,
     rng: int = 0,
 ) -> ReportContent:
     """Bring together what a report shows, for :func:`hashgnn.evaluation.report.write_report`.
@@ -49,6 +52,12 @@ def report_content(
         ``None`` takes ``title`` or ``name``.
     commands : sequence of str
         What reproduces the report.
+    train : Interactions or None, default=None
+        What the model was trained on, over its ids; orders what a user of an example had, as in :func:`examples`.
+    data : mapping of str to object, default=None
+        More facts about the data by name, such as their source.
+    generated : bool, default=False
+        Whether the data were made up; the page then says so.
     rng : int, default=0
     """
     state = model.state_
@@ -72,7 +81,9 @@ def report_content(
         accuracy=assessment.accuracy,
         segments=assessment.segments,
         advice=health_advice(health),
+        generated=generated,
         data={
+            **(data or {}),
             "users": state.n_users,
             "items": state.n_items,
             "training interactions": int(state.seen.nnz),
@@ -86,7 +97,12 @@ def report_content(
             state.users.codes, state.items.codes, test.user_index, test.item_index, rng=rng
         ),
         examples=examples(
-            model, test, names, search="hierarchical" if "hierarchical" in ways else best, rng=rng
+            model,
+            test,
+            names,
+            search="hierarchical" if "hierarchical" in ways else best,
+            train=train,
+            rng=rng,
         ),
         commands=commands,
         versions={"hashgnn": __version__, **training.get("versions", {})},

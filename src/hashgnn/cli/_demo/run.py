@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hashgnn import __version__
+import pyarrow as pa
+
 from hashgnn._extras import check_extra
 from hashgnn._files import check_writable_file
-from hashgnn.cli._demo.people import choose_people, compare
+from hashgnn.benchmarking.assessment import SideTable, assess, report_content
 from hashgnn.cli._demo.source import GENERATED_PREFIX, as_implicit, load_source
 from hashgnn.cli._output import Output
 from hashgnn.cli._training_run import RunFolder
-from hashgnn.codes import code_health
 from hashgnn.data import split
-from hashgnn.evaluation import evaluate, sample_distances
-from hashgnn.evaluation.report import Example, Recommended, ReportContent, write_report
+from hashgnn.evaluation.report import Example, write_report
 from hashgnn.recommender import HashGNN
 from hashgnn.runs import Callback, Run
 
-_METRICS = ["recall@20", "ndcg@20"]
+_METRICS = ("recall@20", "ndcg@20")
+_BASELINES = ("popularity", "itemknn", "ease")
 _HELD_OUT = 0.2
 _SEED = 0
-_SHOWN_WAY = "hierarchical"
 
 
 def run_demo(output: Path, out: Output, *, offline: bool, threads: int | None) -> None:
-    """Fetch or generate, split, train, evaluate, recommend, save, and write the report.
+    """Fetch or generate, split, train, assess, recommend, save, and write the report.
 
-    What the end needs is checked before anything begins.
+    What the end needs is checked before anything begins. The report is the one of ``hashgnn evaluate --report``.
     """
     started = time.perf_counter()
     RunFolder(output / "model").check(overwrite=True, resume=False)
@@ -58,28 +58,44 @@ def run_demo(output: Path, out: Output, *, offline: bool, threads: int | None) -
         )
         trained = model.state_.training
         out.note(f"trained {trained['epochs']} epochs in {trained['seconds']:.1f} seconds")
-        result = evaluate(model, train.csr, test.csr, metrics=_METRICS, rng=_SEED, progress=out.progress)
-    people = compare(model, choose_people(train, test, rng=_SEED), train, test, source.titles, _SHOWN_WAY)
+        found = assess(model, test, baselines=_BASELINES, metrics=_METRICS, rng=_SEED, progress=out.progress)
     model.save(output / "model", overwrite=True)
-    content = _content(source, model, train, test, result, people)
+    titles = pa.table({"item_id": list(source.titles), "title": list(source.titles.values())})
+    content = report_content(
+        model,
+        test,
+        found,
+        title="hashgnn demo",
+        data_set=source.name,
+        items=SideTable("item", titles, model.state_.items.ids),
+        commands=["hashgnn demo" + (" --offline" if offline else "")],
+        train=train,
+        data={"source": source.where_from, "split": "the last fifth of each user's interactions held out"},
+        generated=source.is_generated,
+        rng=_SEED,
+    )
     write_report(output / "report.html", content, plots=plots)
     seconds = time.perf_counter() - started
     if out.as_json:
         out.document(
             {
                 "data": {"name": source.name, "source": source.where_from, "generated": source.is_generated},
-                **result.to_dict(),
-                "recommended": people,
+                **found.to_dict(),
+                "recommended": [_document(example) for example in content.examples],
                 "model": output / "model",
                 "report": output / "report.html",
                 "seconds": seconds,
             }
         )
         return
-    _print(out, result, people)
+    out.line(found.verdict)
+    out.line()
+    title, heading, rows = found.tables()[0]
+    out.table(heading, rows, title=title)
+    _print_examples(out, content.examples)
     out.line()
     out.line(f"model: {output / 'model'}   report: {output / 'report.html'}   {seconds:.0f} seconds in all")
-    out.line(f"next: hashgnn recommend {output / 'model'} --users {people[0]['user_id']} -k 10")
+    out.line(f"next: hashgnn recommend {output / 'model'} --users {content.examples[0].user_id} -k 10")
 
 
 class _EpochNotes(Callback):
@@ -95,51 +111,25 @@ class _EpochNotes(Callback):
         self._out.note(epoch_line(run))
 
 
-def _print(out: Output, result: Any, people: list[dict[str, Any]]) -> None:
-    out.table(*result.table(), title=result.summary)
-    for person in people:
+def _print_examples(out: Output, examples: Sequence[Example]) -> None:
+    for example in examples:
         out.line()
-        out.line(f"user {person['user_id']}")
-        liked = [*person["liked"], *[""] * (10 - len(person["liked"]))]
-        found = [f"{'*' if one['held_out'] else ' '} {one['title']}" for one in person["recommended"]]
-        found += [""] * (10 - len(found))
-        out.table(["had liked", "is recommended"], list(zip(liked, found, strict=True)))
+        out.line(example.user)
+        found = [f"{'*' if one.held_out else ' '} {one.title}" for one in example.recommended]
+        n_lines = max(len(example.liked), len(found))
+        columns = [[*titles, *[""] * (n_lines - len(titles))] for titles in (example.liked, found)]
+        out.table(["had liked", "is recommended"], list(zip(*columns, strict=True)))
     out.line()
     out.line("* was held out: the user did choose it later")
 
 
-def _content(
-    source: Any, model: Any, train: Any, test: Any, result: Any, people: list[dict[str, Any]]
-) -> ReportContent:
-    state = model.state_
-    examples = [
-        Example(
-            user=f"User {person['user_id']}",
-            liked=person["liked"],
-            recommended=[Recommended(one["title"], one["held_out"]) for one in person["recommended"]],
-        )
-        for person in people
+def _document(example: Example) -> dict[str, Any]:
+    recommended = [
+        {"item_id": one.item_id, "title": one.title, "held_out": one.held_out} for one in example.recommended
     ]
-    return ReportContent(
-        title="hashgnn demo",
-        data_set=source.name,
-        evaluation=result,
-        generated=source.is_generated,
-        data={
-            "source": source.where_from,
-            "users": state.n_users,
-            "items": state.n_items,
-            "training interactions": len(train),
-            "held-out interactions": len(test),
-            "split": "the last fifth of each user's interactions held out",
-        },
-        configuration=state.config.to_dict(),
-        history=state.training["history"],
-        health={"items": code_health(state.items.codes), "users": code_health(state.users.codes)},
-        distances=sample_distances(
-            state.users.codes, state.items.codes, test.user_index, test.item_index, rng=_SEED
-        ),
-        examples=examples,
-        commands=["hashgnn demo"],
-        versions={"hashgnn": __version__, **state.training["versions"]},
-    )
+    return {
+        "user_id": example.user_id,
+        "liked": list(example.liked),
+        "recommended": recommended,
+        "held_out": list(example.held_out),
+    }

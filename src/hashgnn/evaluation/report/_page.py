@@ -70,7 +70,10 @@ def _header(content: ReportContent, title: str) -> Html:
     if content.verdict:
         parts.append(tag("p", content.verdict, class_="verdict"))
     known = {**({"Data set": content.data_set} if content.data_set else {}), **content.data}
-    known |= {"Users evaluated": evaluation.n_users, "Items ranked for each": evaluation.n_items}
+    if known.get("users") != evaluation.n_users:
+        known["Users evaluated"] = evaluation.n_users
+    if known.get("items") != evaluation.n_items:
+        known["Items ranked for each"] = evaluation.n_items
     facts = [_fact(name, _value(value)) for name, value in known.items()]
     return tag("header", *parts, tag("dl", *facts, class_="facts"))
 

@@ -80,6 +80,7 @@ def comparison_table(content: ReportContent) -> Html:
             certain = one.is_significant()
             word = ("better" if one.difference > 0 else "worse") if certain else "may be chance"
             p_value = "p < 0.001" if one.adjusted_p_value < 0.001 else f"p = {one.adjusted_p_value:.2g}"
+            p_value = p_value.replace(" ", "\N{NO-BREAK SPACE}")
             row.append(
                 join(
                     tag("span", f"{one.difference:+.4f}", class_="value"),
@@ -155,4 +156,5 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _milliseconds(value: float | None) -> str:
-    return _number(value, ".2f" if value is not None and value < 10 else ".0f")
+    digits = 0 if value is None or value >= 10 else 2 if value >= 1 else 3
+    return _number(value, f".{digits}f")

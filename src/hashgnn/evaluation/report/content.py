@@ -8,6 +8,9 @@ from typing import Any
 
 from hashgnn._printing import ShortRepr
 from hashgnn.codes import CodeHealth
+from hashgnn.errors import MissingExtraError
+from hashgnn.evaluation._html import tag
+from hashgnn.evaluation._notebook import notebook
 from hashgnn.evaluation.distances import DistanceSample
 from hashgnn.evaluation.evaluation_result import EvaluationResult
 from hashgnn.evaluation.segments import SegmentRow
@@ -16,10 +19,19 @@ from hashgnn.evaluation.significance import Comparison
 
 @dataclass(frozen=True)
 class Recommended:
-    """A recommended title, and whether it is among the user's held-out items."""
+    """A recommended title, and whether it is among the user's held-out items.
+
+    Attributes
+    ----------
+    title : str
+    held_out : bool, default=False
+    item_id : id or None, default=None
+        The page shows the title alone.
+    """
 
     title: str
     held_out: bool = False
+    item_id: Any = None
 
 
 @dataclass(frozen=True)
@@ -34,12 +46,15 @@ class Example:
         Best first.
     held_out : sequence of str, default=()
         What the user chose, hidden from training; with the rank of what was found.
+    user_id : id or None, default=None
+        The page shows ``user``.
     """
 
     user: str
     liked: Sequence[str]
     recommended: Sequence[Recommended]
     held_out: Sequence[str] = ()
+    user_id: Any = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,3 +115,13 @@ class ReportContent(ShortRepr):
     examples: Sequence[Example] = ()
     commands: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Show the report in a frame of a notebook, without plots where matplotlib is missing."""
+        from hashgnn.evaluation.report._page import render
+
+        try:
+            page = render(self, plots=True)
+        except MissingExtraError:
+            page = render(self, plots=False)
+        return notebook(tag("iframe", srcdoc=page, title=f"Report: {self.title}", sandbox=""))

@@ -12,12 +12,30 @@ export class Problem extends Error {
   }
 }
 
+let inUse = null; // where the browser keeps nothing, the key lasts as long as the page
+
+/** Send a key from now on. Returns whether a header can hold it. */
 export function useKey(key) {
-  sessionStorage.setItem(KEY, key);
+  if (!/^[!-~]+$/.test(key)) return false;
+  inUse = key;
+  kept((storage) => storage.setItem(KEY, key));
+  return true;
 }
 
 export function forgetKey(key) {
-  if (sessionStorage.getItem(KEY) === key) sessionStorage.removeItem(KEY);
+  if (keyInUse() !== key) return;
+  inUse = null;
+  kept((storage) => storage.removeItem(KEY));
+}
+
+const keyInUse = () => inUse ?? kept((storage) => storage.getItem(KEY));
+
+function kept(act) {
+  try {
+    return act(sessionStorage) ?? null;
+  } catch {
+    return null; // a browser may refuse to keep anything
+  }
 }
 
 // Ids stay the text that they are in JSON: a number of 64 bits is more than JavaScript can hold.
@@ -27,7 +45,7 @@ const keepIds = (name, value, context) =>
     : value;
 
 async function ask(path, signal, options = {}) {
-  const key = sessionStorage.getItem(KEY);
+  const key = keyInUse();
   const headers = { ...options.headers, ...(key ? { "X-API-Key": key } : {}) };
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), PATIENCE);
@@ -43,14 +61,18 @@ async function ask(path, signal, options = {}) {
   } finally {
     clearTimeout(timer);
   }
-  if (answer.ok) return JSON.parse(text, keepIds);
-  throw new Problem(answer.status, detailOf(text) ?? `The service answered ${answer.status}.`, key);
+  if (!answer.ok) throw new Problem(answer.status, detailOf(text) ?? `The service answered ${answer.status}.`, key);
+  try {
+    return JSON.parse(text, keepIds);
+  } catch {
+    throw new Problem(answer.status, "Something other than this service answered.", key);
+  }
 }
 
 function detailOf(text) {
   try {
     const detail = JSON.parse(text).detail;
-    return typeof detail === "string" ? `${detail[0].toUpperCase()}${detail.slice(1)}.` : undefined;
+    return typeof detail === "string" && detail ? `${detail[0].toUpperCase()}${detail.slice(1)}.` : undefined;
   } catch {
     return undefined;
   }
@@ -64,9 +86,15 @@ export const describeModel = () => ask("v1/model");
 export const findItems = (query, limit, signal) =>
   ask(`v1/items?query=${encodeURIComponent(query)}&limit=${limit}`, signal).then((found) => found.items);
 
-/** Rank items for a history. `ids` are JSON texts, so the body is put together as text. */
-export const recommend = (ids, k, search, signal) =>
-  post("v1/recommend", `{"histories":[[${ids.join(",")}]],"k":${k},"search":"${search}"}`, signal);
+/** Rank items for a history. `ids` are JSON texts, so the body is put together as text; `more` has its other fields. */
+export function recommend(ids, k, search, more, signal) {
+  const others = JSON.stringify({ k, search, ...more }).slice(1);
+  return post("v1/recommend", `{"histories":[[${ids.join(",")}]],${others}`, signal);
+}
+
+/** Say because of which items of a history, at most `n` each, some items have their scores. */
+export const explainItems = (ids, items, n, search, signal) =>
+  post("v1/explain", `{"history":[${ids.join(",")}],"items":[${items.join(",")}],"reasons":${n},"search":"${search}"}`, signal);
 
 /** Say because of which items of a history, at most `n` each, some items have their scores. */
 export const explainItems = (ids, items, n, search, signal) =>

@@ -32,6 +32,11 @@ export function showCard(model) {
   );
 }
 
+/** Show that there is nothing to show yet. */
+export function showNoCard() {
+  byId("cards").replaceChildren(make("p", { class: "note" }, "The model is shown here as soon as the service answers."));
+}
+
 const card = (title, ...children) => make("article", { class: "card" }, make("h3", {}, title), ...children);
 
 const facts = (rows) =>
@@ -46,13 +51,19 @@ function ago(seconds) {
 function trained({ metrics, training }) {
   const measured = Object.entries(metrics).filter(([, value]) => typeof value === "number");
   const rows = measured.map(([name, value]) => [`${name}, validation`, number(value)]);
-  if (!rows.length) rows.push(["Validation", "none was held out"]);
   if (training.epochs) rows.push(["Epochs", `${number(training.epochs)}${best(training)}`]);
   if (training.seconds) rows.push(["Time", `${number(Math.round(training.seconds))} s`]);
   const history = Array.isArray(training.history) ? training.history : [];
   const curves = [["loss", "Loss"], ...measured.map(([name]) => [name, `${name}, validation`])];
-  return [facts(rows), ...curves.flatMap(([name, title]) => curve(title, history.map((epoch) => epoch[name])))];
+  const without = measured.length ? [] : [withoutValidation()];
+  return [...(rows.length ? [facts(rows)] : []), ...without, ...curves.flatMap(([name, title]) => curve(title, history.map((epoch) => epoch[name])))];
 }
+
+const withoutValidation = () =>
+  make(
+    "p", { class: "note" }, "Trained on all interactions: no part was held out to validate. ",
+    make("code", {}, "hashgnn evaluate"), " measures quality on a file of others.",
+  );
 
 const best = ({ epochs, best_epoch: at }) => (at && at !== epochs ? `, the best is ${number(at)}` : "");
 

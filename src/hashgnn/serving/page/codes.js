@@ -1,6 +1,6 @@
 // Codes as bits, one cell each; the ones that differ from the query's have the colour of distance.
 
-import { byId, drawn, make, named, number } from "./dom.js";
+import { byId, drawn, make, named, number, words } from "./dom.js";
 
 const ROW = 64; // cells of a strip's row
 const GAP = 0.14, SMALL_GAP = 0.04; // bits that differ are larger too, for those who do not tell the colours
@@ -44,7 +44,7 @@ export function showCodes(code, items, encoded, gather, from) {
   const row = (kind, title, more, picture, distance, unit) =>
     make(
       "li", { class: kind },
-      make("div", { class: "words" }, make("span", { class: "title" }, title), make("span", { class: "more" }, more)),
+      make("div", { class: "words" }, words(title, { class: "title" }), make("span", { class: "more" }, more)),
       picture,
       make("div", { class: "distance" }, make("strong", {}, String(distance)), make("span", {}, unit)),
     );

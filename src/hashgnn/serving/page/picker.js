@@ -1,17 +1,19 @@
 // The search field with its list of finds, and the chips of what is picked.
 
-import { byId, make, named, say } from "./dom.js";
+import { byId, make, named, oneStop, say, stopAt, words } from "./dom.js";
 
 const LIMIT = 12;
 const PAUSE = 120; // ms after the last key
+const LONG = 400; // ms after which a search says that it goes on
 
 /** Turn the search field into a combobox. `find(query, limit, signal)` looks, `pick(item)` takes. */
 export function searchField({ find, pick, isPicked, failed }) {
   const field = byId("query"), popup = byId("popup"), list = byId("found"), nothing = byId("nothing");
-  let finds = [], active = -1, timer, pending;
+  let finds = [], active = -1, timer, slow, pending;
 
   function close() {
     clearTimeout(timer);
+    clearTimeout(slow);
     pending?.abort();
     popup.hidden = true;
     field.setAttribute("aria-expanded", "false");
@@ -38,7 +40,12 @@ export function searchField({ find, pick, isPicked, failed }) {
     pick(item);
   }
 
-  function show(query) {
+  function tell(text) {
+    nothing.textContent = text;
+    nothing.hidden = !text;
+  }
+
+  function show(query, isAll) {
     active = -1;
     field.removeAttribute("aria-activedescendant");
     list.replaceChildren(
@@ -49,35 +56,48 @@ export function searchField({ find, pick, isPicked, failed }) {
           {
             id: `found-${place}`, role: "option", "aria-selected": "false",
             class: isPicked(item) ? "is-picked" : undefined,
-            onmousedown: (event) => event.preventDefault(), // the field keeps the focus
             onclick: () => take(place),
           },
-          make("span", { class: "title" }, title),
-          make("span", { class: "more" }, isPicked(item) ? "picked" : more),
+          words(title, { class: "title" }),
+          words(isPicked(item) ? "picked" : more, { class: "more" }),
         );
       }),
     );
     list.hidden = !finds.length;
-    nothing.hidden = finds.length > 0;
-    nothing.textContent = finds.length ? "" : `Nothing is called “${query}”. Try fewer letters.`;
+    if (!finds.length) tell(`Nothing is called “${query}”. Try fewer letters.`);
+    else tell(isAll || !query ? "" : `These are the first ${finds.length}. More letters narrow them down.`);
     popup.hidden = false;
     field.setAttribute("aria-expanded", String(finds.length > 0));
-    say(finds.length ? `${finds.length} items found` : nothing.textContent);
+    const found = `${finds.length} ${finds.length === 1 ? "item" : "items"}`;
+    say(!finds.length ? nothing.textContent : isAll ? `${found} found` : `The first ${found} are shown`);
+  }
+
+  /** Say that the search goes on, where it takes long. */
+  function waiting() {
+    if (!popup.hidden) return; // what was found before stays until then
+    finds = [];
+    list.hidden = true;
+    tell("Searching …");
+    popup.hidden = false;
   }
 
   async function look() {
     pending?.abort();
     const mine = (pending = new AbortController());
     const query = field.value.trim();
+    clearTimeout(slow);
+    slow = setTimeout(waiting, LONG);
     try {
-      const found = await find(query, LIMIT, mine.signal);
+      const found = await find(query, LIMIT + 1, mine.signal);
       if (mine.signal.aborted || document.activeElement !== field) return;
-      finds = found;
-      show(query);
+      finds = found.slice(0, LIMIT);
+      show(query, found.length <= LIMIT);
     } catch (problem) {
       if (problem.name === "AbortError") return;
       close();
       failed(problem, look);
+    } finally {
+      if (pending === mine) clearTimeout(slow);
     }
   }
 
@@ -89,6 +109,7 @@ export function searchField({ find, pick, isPicked, failed }) {
   field.addEventListener("input", soon);
   field.addEventListener("click", () => popup.hidden && look());
   field.addEventListener("blur", close);
+  popup.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus
   field.addEventListener("keydown", (event) => {
     const last = finds.length - 1;
     if (event.key === "Escape") {
@@ -112,19 +133,27 @@ export function showPicked(items, remove) {
   byId("chips").replaceChildren(
     ...items.map((item) => {
       const { title } = named(item);
-      const button = { type: "button", "aria-label": `Remove ${title}`, onclick: () => remove(item) };
-      return make("li", {}, make("button", button, title, make("span", { class: "cross", "aria-hidden": "true" }, "×")));
+      const button = { type: "button", "aria-label": `Remove ${title}`, title, onclick: () => remove(item) };
+      return make("li", {}, make("button", button, words(title), sign("cross", "×")));
     }),
   );
 }
 
-/** Offer popular items to begin with. */
-export function showStarters(items, pick) {
-  byId("starters").replaceChildren(
-    ...items.map((item) => {
-      const { title } = named(item);
-      const button = { type: "button", "aria-label": `Pick ${title}`, onclick: () => pick(item) };
-      return make("li", {}, make("button", button, make("span", { class: "plus", "aria-hidden": "true" }, "+"), title));
-    }),
-  );
+/** Offer popular items, and go on offering them: `toggle(item)` picks one, or takes it away again. */
+export function showStarters(items, toggle, isPicked) {
+  const place = byId("starters"), before = [...place.children].indexOf(document.activeElement);
+  const buttons = items.map((item) => {
+    const { title } = named(item), is = isPicked(item);
+    const button = { type: "button", "aria-label": title, "aria-pressed": String(is), title, onclick: () => toggle(item) };
+    return make("button", button, is ? sign("tick", "✓") : sign("plus", "+"), words(title));
+  });
+  place.replaceChildren(...buttons);
+  byId("popular").hidden = !items.length;
+  const focused = buttons[before];
+  stopAt(buttons, focused ?? buttons[0]);
+  focused?.focus({ preventScroll: true });
 }
+
+const sign = (name, text) => make("span", { class: name, "aria-hidden": "true" }, text);
+
+oneStop(byId("starters"));
