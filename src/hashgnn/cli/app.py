@@ -15,6 +15,7 @@ from hashgnn.cli import (
     demo,
     encode,
     evaluate,
+    export,
     fit,
     inspect,
     interactions,
@@ -64,6 +65,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
 app.command("encode")(encode.encode)
+app.command("export")(export.export)
 app.command("inspect")(inspect.inspect)
 app.command("check")(check.check)
 app.command("serve")(serve.serve)

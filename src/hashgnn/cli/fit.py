@@ -11,6 +11,7 @@ import typer
 from hashgnn._extras import check_extra
 from hashgnn.cli._options import (
     Bits,
+    CardNotes,
     Debug,
     Decimal,
     Delimiter,
@@ -21,7 +22,9 @@ from hashgnn.cli._options import (
     HalfLife,
     ItemColumn,
     Json,
+    License,
     MaxDecompressed,
+    MLflowPlace,
     Overwrite,
     Quiet,
     Recipe,
@@ -29,6 +32,7 @@ from hashgnn.cli._options import (
     Resume,
     Seed,
     Settings,
+    TensorBoardFolder,
     TimeColumn,
     TrainingThreads,
     UserColumn,
@@ -39,6 +43,7 @@ from hashgnn.cli._options import (
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_features, read_interactions
 from hashgnn.cli._signals import stop_explained
+from hashgnn.cli._tracking import FollowedRun
 from hashgnn.cli._training_run import RunFolder, train_and_save
 
 _FEATURES = "Side features"
@@ -108,6 +113,10 @@ def fit(
     device: Device = "auto",
     threads: TrainingThreads = None,
     resume: Resume = False,
+    tensorboard: TensorBoardFolder = None,
+    mlflow: MLflowPlace = None,
+    license: License = None,
+    card_notes: CardNotes = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -130,6 +139,7 @@ def fit(
     folder = RunFolder(output)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="fit")
+    followed = FollowedRun.of(folder.model.name, tensorboard, mlflow, license, card_notes)
     columns = Columns(
         user,
         item,
@@ -165,6 +175,7 @@ def fit(
             threads=threads,
             resume=resume,
             overwrite=overwrite,
+            followed=followed,
         )
 
 

@@ -31,12 +31,13 @@ from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.batch_verbs import BatchVerbs
+from hashgnn.recommender.export_verbs import ExportVerbs
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.runs import Callback, RunOptions
 from hashgnn.state import ModelState, load_state, save_state
 
 
-class HashGNN(BatchVerbs, Recommender):
+class HashGNN(BatchVerbs, ExportVerbs, Recommender):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
@@ -271,7 +272,14 @@ class HashGNN(BatchVerbs, Recommender):
         state.check_finite()
         return type(self).from_state(state, index_recall=self.index_recall)
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        license: str | None = None,
+        card_notes: str | None = None,
+    ) -> None:
         """Write the model and its item index to a folder, which appears whole or not at all.
 
         The index is made first where it was not yet: with ``index_recall`` below 1, lists of many items are
@@ -284,15 +292,21 @@ class HashGNN(BatchVerbs, Recommender):
             are uploaded aside and the manifest comes last.
         overwrite : bool, default=False
             Replace a saved model at ``path``. A folder that is something else is never replaced.
+        license, card_notes : str, optional
+            Licence of the model, and Markdown notes, for the file ``model_card.md``; ``None`` keeps those that
+            the model was loaded with.
 
         Raises
         ------
         ArtifactError
             If something that may not be replaced stands at ``path``.
+        ParameterError
+            If ``license`` or ``card_notes`` is too long or no plain text.
         StorageError
             If writing failed, as on a full disk; ``path`` is as it was.
         """
-        save_state(self.fitted.indexed_state, path, overwrite=overwrite)
+        state = self._with_texts(self.fitted.indexed_state, license, card_notes)
+        save_state(state, path, overwrite=overwrite)
 
     @classmethod
     def load(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,13 +104,14 @@ def update(
             on_unknown="skip",
         )
     lineage = _lineage(before, state, merged) | dict(lineage or {})
-    return train(
+    trained = train(
         merged,
         state.config.replace(optimizer={"epochs": epochs}),
         valid=valid,
         options=options,
         initial=InitialParameters(_parameters(state, merged), state.config, lineage),
     )
+    return replace(trained, license=state.license, card_notes=state.card_notes)
 
 
 def check_can_update(state: ModelState) -> None:
