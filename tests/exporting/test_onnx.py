@@ -82,7 +82,7 @@ def agree(state: ModelState, found: list[Array], matrix: sparse.csr_matrix, feat
     np.testing.assert_allclose(query, wanted, rtol=1e-4, atol=EQUAL * max(1, float(np.abs(wanted).max())))
     assert (code.dtype, code.shape) == (np.dtype(np.uint8), (len(query), state.n_bits // 8))
     certain = np.abs(relaxed) > 1e-4
-    assert certain.mean() > 0.95
+    assert certain.mean() > 0.9
     bits = np.unpackbits(code, axis=1, bitorder="big") == 1
     assert (bits == (relaxed >= 0))[certain].all()
 
@@ -176,7 +176,7 @@ def test_either_hash_layer_and_float_embedding(
 
 
 def test_learned_thresholds_are_in_the_graph(tmp_path: Path) -> None:
-    state = fitted("history", relaxation="ste_threshold")
+    state = fitted("history", relaxation="learned_threshold")
     assert any(name.endswith("threshold") for name in state.projection.arrays)
     agree(state, session(state, tmp_path).run(None, {"items": batch()}), as_matrix(batch()))
 
@@ -190,8 +190,8 @@ def test_side_features_of_users_are_an_input(encoder: str, tmp_path: Path) -> No
     config = quick("paper", **{"encoder": encoder, "optimizer.epochs": 1})
     state = train(interactions(), config, user_features=features, options=run_options(3))
     run = session(state, tmp_path)
-    assert [(one.name, one.shape) for one in run.get_inputs()][1] == ("features", ["batch", 4])
-    values = np.random.default_rng(4).normal(size=(40, 4)).astype(np.float32)
+    assert [(one.name, one.shape) for one in run.get_inputs()][1] == ("features", ["batch", 5])
+    values = np.random.default_rng(4).normal(size=(40, 5)).astype(np.float32)
     agree(state, run.run(None, {"items": batch(), "features": values}), as_matrix(batch()), values)
     agree(state, run.run(None, {"items": batch(), "features": 0 * values}), as_matrix(batch()))
     vocabulary = json.loads(run.get_modelmeta().custom_metadata_map["user_features"])
@@ -203,7 +203,7 @@ def test_the_metadata_says_what_a_reader_needs(tmp_path: Path) -> None:
     metadata = session(state, tmp_path).get_modelmeta().custom_metadata_map
     assert metadata["item_ids_sha256"] == ids_digest(state.items.ids)
     assert float(metadata["mean_weight"]) == pytest.approx(float(state.seen.data.mean()))
-    expected = {"n_bits": "16", "bit_order": "big", "n_items": "24", "encoder": "history", "query": "encoder"}
+    expected = {"n_bits": "16", "bit_order": "big", "n_items": "24", "encoder": "history", "query": "relaxed"}
     assert {name: metadata[name] for name in expected} == expected
     assert (
         "mean_weight" not in session(random_state(), tmp_path / "other").get_modelmeta().custom_metadata_map

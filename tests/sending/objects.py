@@ -7,6 +7,7 @@ import importlib
 import inspect
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -92,6 +93,7 @@ from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.state import IndexedCodes, ModelState, Side, load_state, save_state
 from hashgnn.state.artifact import Artifact, open_artifact
 from hashgnn.testing.states import random_state
+from hashgnn.tracking import MLflow, TensorBoard
 from hashgnn.tuning import Choice, Range, TrialResult, TuneResult
 
 ROOMS = (
@@ -123,6 +125,7 @@ ROOMS = (
     "hashgnn.serving.store",
     "hashgnn.state",
     "hashgnn.state.artifact",
+    "hashgnn.tracking",
     "hashgnn.tuning",
 )
 # What these hold lives where it was made; each refuses in one sentence.
@@ -355,6 +358,7 @@ def objects() -> dict[str, Any]:
         "PopularityBaseline": PopularityBaseline(interactions),
         "Callback": Callback(),
         "CallbackList": CallbackList([Callback()]),
+        **_trackers(),
         "Run": Run("fit", {"epochs": 3}, 0, "cpu", 1),
         "RunState": RunState(2, [{"loss": 0.5}], 1, 0.25),
         "RunOptions": RunOptions(seed=3, callbacks=(Callback(),)),
@@ -399,6 +403,15 @@ def objects() -> dict[str, Any]:
     for name in RECIPES:
         found[f"recipe {name}"] = HashGNN(recipe=name).config
     return found
+
+
+def _trackers() -> dict[str, Any]:
+    """Trackers before a run; none where their packages are missing."""
+    made: dict[str, Any] = {}
+    for kind, place in ((TensorBoard, "runs/v1"), (MLflow, "sqlite:///store.db")):
+        with suppress(errors.MissingExtraError):
+            made[kind.__name__] = kind(place)
+    return made
 
 
 def _caused() -> errors.CallbackError:

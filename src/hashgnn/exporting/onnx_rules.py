@@ -12,7 +12,7 @@ from hashgnn._types import Array
 from hashgnn.exporting.onnx_graph import OnnxGraph
 
 _FLOOR = 1e-12
-_LOWEST = np.float32(-3e38)
+_LOWEST = -3e38  # no float32 of a score or a row is lower
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,11 @@ class ExportVerbs(ABC):
     @staticmethod
     def _with_texts(state: ModelState, license: str | None, card_notes: str | None) -> ModelState:
         """Return a state with another licence and other notes, where they are given."""
-        given = {"license": license, "card_notes": card_notes}
-        return replace(state, **{name: text for name, text in given.items() if text is not None})
+        return replace(
+            state,
+            license=state.license if license is None else license,
+            card_notes=state.card_notes if card_notes is None else card_notes,
+        )
 
     def export_onnx(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write one ONNX file that turns histories into float queries and packed codes (extra ``onnx``).

@@ -60,7 +60,7 @@ class MLflow(Tracker):
     def __init__(self, uri: str, experiment: str = "hashgnn", *, run_name: str | None = None) -> None:
         super().__init__()
         for name, value in (("uri", uri), ("experiment", experiment)):
-            if not isinstance(value, str) or not value:
+            if not value:
                 raise ParameterError(f"{name} must be text that is not empty, got {value!r}")
         check_extra("mlflow", extra="mlflow", purpose="MLflow")
         self.uri, self.experiment, self.run_name = uri, experiment, run_name

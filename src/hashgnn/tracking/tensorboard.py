@@ -84,7 +84,7 @@ class TensorBoard(Tracker):
     def _new_writer(self, purge_step: int | None = None) -> Any:
         from torch.utils.tensorboard import SummaryWriter
 
-        return SummaryWriter(str(self.folder), purge_step=purge_step)  # type: ignore[no-untyped-call]
+        return SummaryWriter(str(self.folder), purge_step=purge_step)
 
     def _give_up(self) -> None:
         self._writer = None
