@@ -117,6 +117,16 @@ def test_a_resumed_run_goes_on_in_the_same_place_without_a_gap_or_an_epoch_twice
     assert [(one.step, one.value) for one in found] == list(enumerate(losses, start=1))
 
 
+def test_an_event_file_that_a_kill_cut_short_is_no_hindrance(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        fit(TensorBoard("v1"), InterruptAfter(2), checkpoint_dir=checkpoint)
+    (cut,) = Path("v1").iterdir()
+    cut.write_bytes(cut.read_bytes()[:-7])
+    fit(TensorBoard("v1"), checkpoint_dir=checkpoint, resume=True)
+    assert [step for step, _ in scalars(Path("v1"), "loss")] == [1, 2, 3]
+
+
 def test_a_run_that_starts_anew_is_another_mlflow_run_and_takes_the_place_in_a_tensorboard_folder(
     store: Store,
 ) -> None:

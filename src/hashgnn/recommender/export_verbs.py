@@ -28,6 +28,8 @@ class ExportVerbs(ABC):
     @staticmethod
     def _with_texts(state: ModelState, license: str | None, card_notes: str | None) -> ModelState:
         """Return a state with another licence and other notes, where they are given."""
+        if license is None and card_notes is None:
+            return state
         return replace(
             state,
             license=state.license if license is None else license,
