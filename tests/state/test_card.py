@@ -14,6 +14,7 @@ from tests.cli.conftest import Run
 from tests.cli.conftest import run as run  # the fixture
 from tests.state.test_artifact import edit_manifest
 
+from hashgnn.codes import code_health
 from hashgnn.config import load_recipe
 from hashgnn.data import IdMap, Weighting
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, ParameterError
@@ -85,6 +86,22 @@ def test_the_nearest_recipe_and_what_differs_are_named() -> None:
     state = random_state(n_bits=64, float_embedding="relaxed", item_bias=False)
     found = rows(replace(state, config=config).card())["nearest recipe"]
     assert found == "paper, but for n_bits"
+
+
+def test_the_health_is_that_of_the_codes_and_says_how_many_were_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = random_state(40, 30)
+    health = [code_health(side.codes).summary() for side in (state.users, state.items)]
+    table = [line for line in state.card().splitlines() if line.count("|") == 4]
+    assert table[2] == "| codes measured | 40 | 30 |"
+    assert table[3] == f"| dead bits | {health[0]['dead_bits']} | {health[1]['dead_bits']} |"
+    assert table[6].split(" | ")[1:] == [
+        f"{health[0]['mean_absolute_correlation']:.6g}",
+        f"{health[1]['mean_absolute_correlation']:.6g} |",
+    ]
+    monkeypatch.setattr("hashgnn.state.card._MEASURED_CODES", 10)
+    assert "| codes measured | 10 | 10 |" in state.card()
 
 
 def test_small_numbers_as_times_stay_numbers() -> None:

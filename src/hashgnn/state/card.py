@@ -28,6 +28,7 @@ _ABSENT = object()
 _MOST_ROWS, _MOST_CHARACTERS = 200, 200  # of a table, and of a value in it
 
 _HEALTH = {
+    "n_codes": "codes measured",
     "dead_bits": "dead bits",
     "mean_balance": "mean balance (best 0.5)",
     "mean_entropy": "mean entropy (best 1)",
