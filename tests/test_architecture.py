@@ -35,7 +35,7 @@ LEVELS = {
     1: ("batch", "codes", "config", "data", "fold_in", "nn", "ranking", "runs"),
     2: ("graph", "index", "evaluation", "rules"),
     3: ("state",),
-    4: ("training",),
+    4: ("exporting", "tracking", "training"),
     5: ("answering", "baselines"),
     6: ("checking", "recommender"),
     7: ("benchmarking", "tuning", "serving"),
@@ -47,7 +47,7 @@ LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 NATIVE_OWNERS = {"index"}
 # Where torch may be imported when the module is, and where only inside a function.
 TORCH_ROOMS = {"nn", "training", "testing", "baselines"}
-LAZY_TORCH_ROOMS = TORCH_ROOMS | {"index"}
+LAZY_TORCH_ROOMS = TORCH_ROOMS | {"index", "tracking"}
 
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 

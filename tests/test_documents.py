@@ -20,7 +20,7 @@ from tests.pages import PAGES, ROOT, SHELL, blocks, code, page_name, parse, pros
 from tests.reader import make_folder
 from tests.test_architecture import LEVELS
 
-KINDS = {"python", SHELL, "json", "toml", "text"}
+KINDS = {"python", SHELL, "json", "toml", "text", "sql", "java", "go"}
 OTHER_PROGRAMS = {"curl", "export", "ln"}
 
 

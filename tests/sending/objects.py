@@ -7,6 +7,7 @@ import importlib
 import inspect
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -93,6 +94,7 @@ from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.state import IndexedCodes, ModelState, Side, load_state, save_state
 from hashgnn.state.artifact import Artifact, open_artifact
 from hashgnn.testing.states import random_state
+from hashgnn.tracking import MLflow, TensorBoard
 from hashgnn.tuning import Choice, Range, TrialResult, TuneResult
 
 ROOMS = (
@@ -125,6 +127,7 @@ ROOMS = (
     "hashgnn.serving.store",
     "hashgnn.state",
     "hashgnn.state.artifact",
+    "hashgnn.tracking",
     "hashgnn.tuning",
 )
 # What these hold lives where it was made; each refuses in one sentence.
@@ -364,6 +367,7 @@ def objects() -> dict[str, Any]:
         "PopularityBaseline": PopularityBaseline(interactions),
         "Callback": Callback(),
         "CallbackList": CallbackList([Callback()]),
+        **_trackers(),
         "Run": Run("fit", {"epochs": 3}, 0, "cpu", 1),
         "RunState": RunState(2, [{"loss": 0.5}], 1, 0.25),
         "RunOptions": RunOptions(seed=3, callbacks=(Callback(),)),
@@ -437,6 +441,15 @@ def _of_items(items: ItemAttributes) -> Any:
         plain(groups[:, None] == groups),
         plain(has_group),
     )
+
+
+def _trackers() -> dict[str, Any]:
+    """Trackers before a run; none where their packages are missing."""
+    made: dict[str, Any] = {}
+    for kind, place in ((TensorBoard, "runs/v1"), (MLflow, "sqlite:///store.db")):
+        with suppress(errors.MissingExtraError):
+            made[kind.__name__] = kind(place)
+    return made
 
 
 def _caused() -> errors.CallbackError:

@@ -143,6 +143,47 @@ def test_a_resumed_run_starts_its_callbacks_where_it_continues(blocks: Interacti
     assert follower.events[0][-1] == 2  # type: ignore[index]
 
 
+def test_the_fitted_state_comes_last_and_is_the_one_that_training_returns(blocks: Interactions) -> None:
+    class Fitted(Follower):
+        def on_fitted(self, run: Run, state: object) -> None:
+            self.events.append(("fitted", run.epoch))
+            self.state = state
+
+    follower = Fitted()
+    state = train(blocks, quick("paper"), options=run_options(0, callbacks=[follower]))
+    assert follower.state is state
+    assert [event[0] for event in follower.events[-2:]] == ["end", "fitted"]  # type: ignore[index]
+
+
+def test_what_fails_at_the_fitted_state_is_named(blocks: Interactions) -> None:
+    class Fitted(Callback):
+        def on_fitted(self, run: Run, state: object) -> None:
+            raise ValueError("no place")
+
+    with pytest.raises(CallbackError, match=r"^Fitted\.on_fitted failed with ValueError: no place$"):
+        train(blocks, quick("paper"), options=run_options(0, callbacks=[Fitted()]))
+
+
+def test_a_run_and_the_one_that_resumes_it_have_one_identity(blocks: Interactions, tmp_path: Path) -> None:
+    class Identity(Callback):
+        def on_start(self, run: Run) -> None:
+            self.found = (run.identity, run.is_resumed)
+
+    first, second, other = Identity(), Identity(), Identity()
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            blocks,
+            quick("paper"),
+            options=run_options(0, callbacks=[first, InterruptAfter(1)], checkpoint_dir=tmp_path),
+        )
+    resumed = run_options(0, callbacks=[second], checkpoint_dir=tmp_path, resume=True)
+    train(blocks, quick("paper"), options=resumed)
+    train(blocks, quick("paper"), options=run_options(1, callbacks=[other]))
+    assert first.found == (second.found[0], False)
+    assert second.found[1]
+    assert other.found[0] not in ("", first.found[0])
+
+
 def test_fit_and_update_take_callbacks(blocks: Interactions) -> None:
     first, second = Follower(), Follower()
     config = quick("default", **{"optimizer.epochs": 3}).to_dict()

@@ -14,6 +14,7 @@ from hashgnn.errors import ParameterError
 
 _EVENTS = "Events and ages"
 _COLUMNS, _SETTINGS, _RUN, _CANDIDATES = "Columns", "Settings", "Run", "Candidates"
+_TRACKING, _CARD = "Experiment trackers", "Model card"
 _BATCH = "For all, into a folder"
 
 
@@ -390,6 +391,37 @@ Resume = Annotated[
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace a model at --output.", rich_help_panel=_RUN)
+]
+
+TensorBoardFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="FOLDER",
+        help="Write event files to FOLDER/NAME, where NAME is that of the model.",
+        rich_help_panel=_TRACKING,
+    ),
+]
+MLflowPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow",
+        metavar="URI/EXPERIMENT",
+        help="Write to an MLflow store, as http://localhost:5000/shop or sqlite:///mlflow.db/shop.",
+        rich_help_panel=_TRACKING,
+    ),
+]
+
+# The card of a model.
+License = Annotated[
+    str | None,
+    typer.Option("--license", metavar="TEXT", help="Licence of the model.", rich_help_panel=_CARD),
+]
+CardNotes = Annotated[
+    Path | None,
+    typer.Option(
+        "--card-notes", metavar="FILE", help="Markdown notes for the model card.", rich_help_panel=_CARD
+    ),
 ]
 
 # Answers for all, into a folder.

@@ -15,6 +15,7 @@ from hashgnn._files import check_writable
 from hashgnn._locks import check_free, held
 from hashgnn.cli._output import Output
 from hashgnn.cli._signals import stop_explained
+from hashgnn.cli._tracking import FollowedRun
 from hashgnn.errors import ParameterError
 
 _OTHERWISE = "name another folder"
@@ -131,6 +132,7 @@ def train_and_save(
     threads: int | None,
     resume: bool,
     overwrite: bool,
+    followed: FollowedRun,
 ) -> None:
     """Train a model with a checkpoint and a log, save it, and print what it became.
 
@@ -142,6 +144,8 @@ def train_and_save(
     out : Output
     seed, device, threads, resume, overwrite
         The options of the command.
+    followed : FollowedRun
+        Who follows the run, and the texts of the card.
     """
     with folder.held(), stop_explained(out, folder.kept):
         folder.check_content(overwrite=overwrite, resume=resume)  # another run may have ended since then
@@ -157,8 +161,10 @@ def train_and_save(
             checkpoint_dir=folder.checkpoint,
             resume=resume,
             log_path=folder.log,
+            callbacks=followed.trackers,
         )
-        model.save(folder.model, overwrite=overwrite or resume)
+        model.save(folder.model, overwrite=overwrite or resume, **followed.texts)
+        followed.log_card(model)
         folder.forget_checkpoint()
     _report(out, folder, model)
 

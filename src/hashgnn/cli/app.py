@@ -16,6 +16,7 @@ from hashgnn.cli import (
     encode,
     evaluate,
     explain,
+    export,
     fit,
     inspect,
     interactions,
@@ -67,6 +68,7 @@ app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
 app.command("explain")(explain.explain)
 app.command("encode")(encode.encode)
+app.command("export")(export.export)
 app.command("inspect")(inspect.inspect)
 app.command("check")(check.check)
 app.command("serve")(serve.serve)

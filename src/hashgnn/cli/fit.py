@@ -17,6 +17,7 @@ from hashgnn.cli._feature_options import (
 )
 from hashgnn.cli._options import (
     Bits,
+    CardNotes,
     Debug,
     Decimal,
     Delimiter,
@@ -27,7 +28,9 @@ from hashgnn.cli._options import (
     HalfLife,
     ItemColumn,
     Json,
+    License,
     MaxDecompressed,
+    MLflowPlace,
     Overwrite,
     Quiet,
     Recipe,
@@ -35,6 +38,7 @@ from hashgnn.cli._options import (
     Resume,
     Seed,
     Settings,
+    TensorBoardFolder,
     TimeColumn,
     TrainingThreads,
     UserColumn,
@@ -46,6 +50,7 @@ from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_features, read_interactions
 from hashgnn.cli._rules import ItemId, Items, read_items, with_items
 from hashgnn.cli._signals import stop_explained
+from hashgnn.cli._tracking import FollowedRun
 from hashgnn.cli._training_run import RunFolder, train_and_save
 
 
@@ -101,6 +106,10 @@ def fit(
     device: Device = "auto",
     threads: TrainingThreads = None,
     resume: Resume = False,
+    tensorboard: TensorBoardFolder = None,
+    mlflow: MLflowPlace = None,
+    license: License = None,
+    card_notes: CardNotes = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -125,6 +134,7 @@ def fit(
     folder = RunFolder(output)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="fit")
+    followed = FollowedRun.of(folder.model.name, tensorboard, mlflow, license, card_notes)
     columns = Columns(
         user,
         item,
@@ -161,6 +171,7 @@ def fit(
             threads=threads,
             resume=resume,
             overwrite=overwrite,
+            followed=followed,
         )
 
 

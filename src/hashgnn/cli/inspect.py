@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from hashgnn.cli._options import Debug, Json, Model, Quiet
 from hashgnn.cli._output import Output, size
 from hashgnn.cli._reading import open_model
 
 
-def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+def inspect(
+    model: Model,
+    card: Annotated[bool, typer.Option("--card", help="Print the model card instead.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
     """Show what a saved model holds: files, settings, data, and the health of its codes.
 
     Every checksum is verified. A balanced bit is +1 in half of the codes. A dead bit has the same value in
@@ -19,6 +28,8 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
       hashgnn inspect models/v1
 
       hashgnn inspect models/v1 --json
+
+      hashgnn inspect models/v1 --card
     """
     from hashgnn.codes.health import code_health
     from hashgnn.state import local_folder
@@ -28,6 +39,9 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
     folder = local_folder(model)
     artifact = open_artifact(folder)  # compares the checksums, which loading does not
     loaded = open_model(folder)
+    if card:
+        _print_card(out, model, artifact, loaded)
+        return
     state = loaded.state_
     health = {
         "user_codes": code_health(state.users.codes).summary(),
@@ -57,6 +71,21 @@ def inspect(model: Model, as_json: Json = False, quiet: Quiet = False, debug: De
         out.document(document)
         return
     _print(out, document)
+
+
+def _print_card(out: Output, path: Path, artifact: Any, loaded: Any) -> None:
+    """Print the card of the folder; one without a card was saved before there were any, and gets one made."""
+    from hashgnn.state.card import CARD
+    from hashgnn.state.storage import read_card
+
+    text = read_card(artifact)
+    if text is None:
+        out.note(f"{path}: has no {CARD}; this one is made from its manifest")
+        text = loaded.card()
+    if out.as_json:
+        out.document({"path": path, "card": text})
+    else:
+        out.line(text.rstrip("\n"))
 
 
 def _print(out: Output, document: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from hashgnn.cli._feature_options import (
     UserFeatures,
 )
 from hashgnn.cli._options import (
+    CardNotes,
     Debug,
     Decimal,
     Delimiter,
@@ -29,12 +30,15 @@ from hashgnn.cli._options import (
     HalfLife,
     ItemColumn,
     Json,
+    License,
     MaxDecompressed,
+    MLflowPlace,
     Overwrite,
     Quiet,
     ReferenceTime,
     Resume,
     Seed,
+    TensorBoardFolder,
     TimeColumn,
     TrainingThreads,
     UserColumn,
@@ -43,6 +47,7 @@ from hashgnn.cli._options import (
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, known_ids, open_model, read_features, read_interactions
 from hashgnn.cli._signals import stop_explained
+from hashgnn.cli._tracking import FollowedRun
 from hashgnn.cli._training_run import RunFolder, train_and_save
 from hashgnn.errors import ParameterError
 
@@ -98,6 +103,10 @@ def update(
     device: Device = "auto",
     threads: TrainingThreads = None,
     resume: Resume = False,
+    tensorboard: TensorBoardFolder = None,
+    mlflow: MLflowPlace = None,
+    license: License = None,
+    card_notes: CardNotes = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -123,6 +132,7 @@ def update(
     folder = RunFolder(next_version(old) if output is None else output)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="update")
+    followed = FollowedRun.of(folder.model.name, tensorboard, mlflow, license, card_notes)
     columns = Columns(
         user,
         item,
@@ -173,6 +183,7 @@ def update(
             threads=threads,
             resume=resume,
             overwrite=overwrite,
+            followed=followed,
         )
 
 

@@ -47,8 +47,12 @@ def moment(name: str, value: Any, times: Array, column: pa.ChunkedArray) -> int:
     if written is not None:
         return math.ceil(written)
     latest = int(times.max()) if len(times) else 0
-    per_second = next(scale for bound, scale in _UNITS if latest < bound)
-    return math.ceil(_microseconds(name, value) * per_second / _MICROSECONDS)
+    return math.ceil(_microseconds(name, value) * per_second(latest) / _MICROSECONDS)
+
+
+def per_second(time: int) -> int:
+    """Return how many units of a time since 1970 make a second: of seconds, milli-, micro- or nanoseconds."""
+    return next(scale for bound, scale in _UNITS if time < bound)
 
 
 def _number(value: Any) -> float | None:

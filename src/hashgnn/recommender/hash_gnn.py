@@ -44,6 +44,7 @@ from hashgnn.recommender._notebook import model_html
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.batch_verbs import BatchVerbs
 from hashgnn.recommender.explain_verb import ExplainVerb
+from hashgnn.recommender.export_verbs import ExportVerbs
 from hashgnn.recommender.fresh_items import FreshItems
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.rules import ITEM_TABLE, ItemAttributes, RuleOptions, Rules
@@ -52,7 +53,7 @@ from hashgnn.state import ModelState, load_state, save_state
 from hashgnn.state.at_address import local_folder
 
 
-class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
+class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
@@ -351,7 +352,14 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
         model._items = None if items is None else items.of_items(state.items.ids)
         return model
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        license: str | None = None,
+        card_notes: str | None = None,
+    ) -> None:
         """Write the model and its item index to a folder, which appears whole or not at all.
 
         The index is made first where it was not yet: with ``index_recall`` below 1, lists of many items are
@@ -364,17 +372,23 @@ class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
             are uploaded aside and the manifest comes last.
         overwrite : bool, default=False
             Replace a saved model at ``path``. A folder that is something else is never replaced.
+        license, card_notes : str, optional
+            Licence of the model, and Markdown notes, for the file ``model_card.md``; ``None`` keeps those that
+            the model was loaded with.
 
         Raises
         ------
         ArtifactError
             If something that may not be replaced stands at ``path``.
+        ParameterError
+            If ``license`` or ``card_notes`` is too long or no plain text.
         StorageError
             If writing failed, as on a full disk; ``path`` is as it was.
         """
         items = self.item_attributes
         write = None if items is None else items.save
-        save_state(self.fitted.indexed_state, path, overwrite=overwrite, more=write)
+        state = self._with_texts(self.fitted.indexed_state, license, card_notes)
+        save_state(state, path, overwrite=overwrite, more=write)
 
     @classmethod
     def load(

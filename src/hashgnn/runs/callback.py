@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from hashgnn.errors import CallbackError, HashGNNError
 from hashgnn.runs.run import Run
@@ -13,8 +14,10 @@ class Callback:
 
     ``on_start`` comes once, when everything is built and before the first step. Then come ``on_step`` after
     each step and ``on_epoch_end`` after each epoch and its validation. The last hook is ``on_end`` or
-    ``on_error``, one of the two. The hooks of several callbacks are called in the order of the callbacks;
-    those of the library come first. A resumed run calls ``on_start`` again, with ``run.epoch`` above 0.
+    ``on_error``, one of the two. After ``on_end`` of a hash model comes ``on_fitted``, with what it has become. The
+    hooks of several callbacks are called in the order of the callbacks; those of the library come first. A
+    resumed run calls ``on_start`` again, with ``run.is_resumed`` and, where a checkpoint was there, ``run.epoch``
+    above 0.
 
     A hook reads what it needs from ``run`` and must not change it; :meth:`Run.stop` ends the run. It draws no
     random numbers from global generators, so that a run with callbacks learns what one without them does.
@@ -47,6 +50,9 @@ class Callback:
 
     def on_end(self, run: Run) -> None:
         """Take note of ``run.best_epoch`` and ``run.best_metrics``; close opened outputs."""
+
+    def on_fitted(self, run: Run, state: Any) -> None:
+        """Take note of the fitted :class:`~hashgnn.state.ModelState`; baselines have none, and do not call this."""
 
     def on_error(self, run: Run, error: BaseException) -> None:
         """Close opened outputs: the run ends with ``error``, which may be a ``KeyboardInterrupt``."""
@@ -87,6 +93,11 @@ class CallbackList:
             self._started.remove(callback)
             _call(callback, "on_end", run)
 
+    def fitted(self, run: Run, state: Any) -> None:
+        """Call ``on_fitted``."""
+        for callback in self._callbacks:
+            _call(callback, "on_fitted", run, state)
+
     def error(self, run: Run, error: BaseException) -> None:
         """Call ``on_error`` of all that were started; what fails there is added to ``error`` as a note."""
         for callback in self._started:
@@ -96,9 +107,9 @@ class CallbackList:
                 error.add_note(f"{_name(callback, 'on_error')} failed too: {further!r}")
 
 
-def _call(callback: Callback, hook: str, run: Run) -> None:
+def _call(callback: Callback, hook: str, run: Run, *values: Any) -> None:
     try:
-        getattr(callback, hook)(run)
+        getattr(callback, hook)(run, *values)
     except HashGNNError as error:
         error.add_note(f"raised in {_name(callback, hook)}")
         raise

@@ -55,6 +55,10 @@ class Run:
         Epochs at most, and steps of an epoch.
     metric : str or None
         The validation metric, higher is better; ``None`` where nothing is validated.
+    identity : str
+        Digest of data, settings and seed: that of a run and of the one that resumes it are equal.
+    is_resumed : bool
+        Whether the run goes on from a checkpoint, if there was one.
     state : RunState
     step : int
         Finished steps of the epoch under way; 0 between epochs.
@@ -72,6 +76,8 @@ class Run:
     n_epochs: int = 0
     n_steps: int = 0
     metric: str | None = None
+    identity: str = ""
+    is_resumed: bool = False
     state: RunState = field(default_factory=RunState)
     step: int = 0
     loss: float = math.nan

@@ -14,6 +14,7 @@ from hashgnn.config import ModelConfig
 from hashgnn.data import Weighting
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in import FoldIn, HashProjection
+from hashgnn.state.card import MAX_LICENSE, MAX_NOTES, check_card_text, model_card
 from hashgnn.state.side import Side
 
 
@@ -39,6 +40,10 @@ class ModelState:
         What the events and ages of the training interactions weigh; ``None`` where neither counted.
     data_statistics, metrics, training : mapping
         JSON values: of the training data, of the validation, of the run.
+    license : str, default=""
+        The licence of the model, for its card; at most 200 characters of plain text.
+    card_notes : str, default=""
+        Notes for the card, Markdown; at most 65,536 characters of plain text.
     created : str
         When the model was made, UTC, ISO 8601; its artifacts keep it. So the same model saved again is the
         same bytes.
@@ -62,6 +67,8 @@ class ModelState:
     data_statistics: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    license: str = ""
+    card_notes: str = ""
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     checksum: str | None = None
 
@@ -74,6 +81,8 @@ class ModelState:
         _must_equal("presence of items.bias", self.items.bias is not None, self.config.item_bias)
         if self.users.bias is not None:
             raise ParameterError("users.bias must be None: only items have a bias")
+        for name, most in (("license", MAX_LICENSE), ("card_notes", MAX_NOTES)):
+            object.__setattr__(self, name, check_card_text(name, getattr(self, name), most))
         _check_seen(self.seen, (self.n_users, self.n_items))
 
     def __repr__(self) -> str:
@@ -101,6 +110,10 @@ class ModelState:
     def dim(self) -> int:
         """Width of the embeddings that float search multiplies."""
         return self.items.dim
+
+    def card(self) -> str:
+        """Return the model card, Markdown for people: data, metrics, code health, settings, licence, notes."""
+        return model_card(self)
 
     def check_finite(self) -> None:
         """Raise :class:`ParameterError` if an embedding is NaN or infinite; reads them all."""

@@ -20,10 +20,12 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, Weighting
 from hashgnn.data.weighting import MAX_EVENT_NAME, MAX_EVENT_WEIGHT, MAX_EVENTS
+from hashgnn.errors import ArtifactDamagedError
 from hashgnn.fold_in import HashProjection, build_fold_in, kind_of
 from hashgnn.index import HammingIndex, InvertedFile, load_index
 from hashgnn.state.artifact import Artifact, read_artifact, write_artifact
 from hashgnn.state.at_address import check_address, local_folder, name_of, upload
+from hashgnn.state.card import CARD, MAX_CARD, MAX_LICENSE, MAX_NOTES, harmless
 from hashgnn.state.id_files import read_ids, read_parquet_ids, write_ids
 from hashgnn.state.indexed_codes import IndexedCodes
 from hashgnn.state.model_state import ModelState
@@ -54,6 +56,11 @@ class _Weighting(Declared):
     reference_time: Annotated[float, Field(ge=0, le=2**63)] | None
 
 
+class _Card(Declared):
+    license: Annotated[str, Field(max_length=MAX_LICENSE)] = ""
+    notes: Annotated[str, Field(max_length=MAX_NOTES)] = ""
+
+
 class _Document(Declared):
     """Fields that the manifest of a model holds besides those of every folder."""
 
@@ -62,6 +69,7 @@ class _Document(Declared):
     n_items: Count
     index_recall: Annotated[float, Field(gt=0, le=1)] = 1.0
     weighting: _Weighting | None = None
+    card: _Card = _Card()
     data_statistics: dict[str, Any]
     metrics: dict[str, Any]
     training: dict[str, Any]
@@ -123,8 +131,14 @@ def save_state(
         "training": dict(state.training),
         "fold_in": {"kind": kind_of(state.fold_in), "params": state.fold_in.params},
         **({} if state.weighting is None else {"weighting": state.weighting.to_dict()}),
+        **(
+            {"card": card}
+            if any((card := {"license": state.license, "notes": state.card_notes}).values())
+            else {}
+        ),
     }
     with write_artifact(path_of(path), document, created=state.created, overwrite=overwrite) as folder:
+        (folder / CARD).write_text(state.card(), encoding="utf-8")
         write_ids(folder / _USERS, state.users.ids)
         write_ids(folder / _ITEMS, state.items.ids)
         index = state.items.index or HammingIndex(state.items.codes, state.items.bias)
@@ -178,6 +192,26 @@ def load_state(
     return read_artifact(folder, lambda artifact: _read(artifact, mmap=mmap), verify=verify)
 
 
+def read_card(artifact: Artifact) -> str | None:
+    """Return the card of an opened artifact, without control characters; ``None`` where it has none.
+
+    It is what its writer says, and nothing is read from it but text.
+
+    Raises
+    ------
+    ArtifactDamagedError
+        If it is larger than 1 MiB.
+    """
+    if CARD not in artifact.sizes:
+        return None
+    if artifact.sizes[CARD] > MAX_CARD:
+        raise ArtifactDamagedError(
+            f"{artifact.path}: {CARD} must be at most {MAX_CARD} bytes, got {artifact.sizes[CARD]}"
+        )
+    with open_regular(artifact.file(CARD), follow=False) as file:
+        return harmless(file.read(MAX_CARD).decode("utf-8", "replace"))
+
+
 def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
     document = check_fields(_Document, artifact.document)
     n_users, n_items = document.n_users, document.n_items
@@ -229,6 +263,8 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
         data_statistics=document.data_statistics,
         metrics=document.metrics,
         training=document.training,
+        license=document.card.license,
+        card_notes=document.card.notes,
         created=artifact.created,
         checksum=artifact.checksum,
     )

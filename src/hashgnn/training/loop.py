@@ -74,6 +74,7 @@ def run_loop(
     best: dict[str, torch.Tensor] = {}
     run.n_epochs, run.n_steps = optimizer.epochs, objective.n_steps()
     run.metric = None if validate is None else validation.metric
+    run.identity, run.is_resumed = identity, options.resume
     callbacks: list[Callback] = [] if validate is None else [EarlyStopping(validation.patience)]
     if options.log_path is not None:
         callbacks.append(RunLog(options.log_path))

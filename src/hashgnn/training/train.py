@@ -16,7 +16,7 @@ from hashgnn.data import Interactions, SideFeatures, split
 from hashgnn.errors import DataError, ParameterError
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView
-from hashgnn.runs import Run, RunOptions
+from hashgnn.runs import CallbackList, Run, RunOptions
 from hashgnn.state import ModelState
 from hashgnn.training.build import build_model
 from hashgnn.training.callbacks import fingerprint
@@ -151,7 +151,7 @@ def train(
                 "torch": torch.__version__,
             },
         }
-        return export_state(
+        state = export_state(
             model,
             view,
             interactions,
@@ -160,6 +160,8 @@ def train(
             user_features=None if user_features is None else user_features.vocabulary,
             item_features=None if item_features is None else item_features.vocabulary,
         )
+        CallbackList(options.callbacks).fitted(run, state)
+        return state
 
 
 def graph_view(graph: BipartiteGraph, columns: Sequence[object] = (None, None)) -> GraphView:

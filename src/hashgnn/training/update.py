@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def update(
             on_unknown="skip",
         )
     lineage = _lineage(before, state, merged) | dict(lineage or {})
-    return train(
+    trained = train(
         merged,
         state.config.replace(optimizer={"epochs": epochs}),
         valid=valid,
@@ -121,6 +122,7 @@ def update(
         options=options,
         initial=InitialParameters(_parameters(state, merged, of_users, of_items), state.config, lineage),
     )
+    return replace(trained, license=state.license, card_notes=state.card_notes)
 
 
 def check_can_update(state: ModelState) -> None:
