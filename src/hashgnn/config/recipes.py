@@ -15,6 +15,7 @@ from hashgnn._files import atomic_file, open_regular
 from hashgnn.config.model_config import ModelConfig
 from hashgnn.errors import ParameterError
 
+#: The named recipes, each with a description.
 RECIPES = {
     "default": "our best so far",
     "paper": "the equations of the paper (Tan et al., WWW 2020)",
