@@ -61,6 +61,16 @@ def test_the_catalogue_can_be_filtered(shop) -> None:
     assert 0.1 < (items["in_stock"] & (items["price"] < 30)).mean() < 0.6
 
 
+def test_what_is_put_into_the_cart_is_in_stock_and_near_a_budget(shop) -> None:
+    events, items = shop
+    known = events.merge(items, on="item_id")
+    in_stock = known.groupby("event")["in_stock"].mean()
+    assert in_stock["cart"] > 0.99 > in_stock["click"]
+    known["price"] = np.log(known["price"])
+    spread = known.groupby(["event", "user_id"])["price"].var().groupby("event").mean()
+    assert spread["cart"] < 0.6 * spread["click"]
+
+
 def test_one_seed_gives_one_shop_and_another_seed_another() -> None:
     one, same, other = (generate_shop(100, 80, 1000, rng=seed) for seed in (1, 1, 2))
     assert one.events.equals(same.events)

@@ -11,12 +11,13 @@ from hashgnn._checks import check_int
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.data.generate import generate_interactions
-from hashgnn.data.interactions import Interactions
 from hashgnn.errors import ParameterError
 
 # The hidden taste of an item shows in its title, as the first word does in a real shop.
-STYLES = ("Alpine", "Botanical", "Classic", "Coastal", "Minimal", "Nordic")
-STYLES += ("Playful", "Retro", "Rustic", "Sporty", "Urban", "Vintage")
+STYLES = (
+    *("Alpine", "Botanical", "Classic", "Coastal", "Minimal", "Nordic"),
+    *("Playful", "Retro", "Rustic", "Sporty", "Urban", "Vintage"),
+)
 _NOUNS = {
     "bags": ("Backpack", "Tote", "Weekender"),
     "books": ("Cookbook", "Novel", "Travel Guide"),
@@ -48,6 +49,8 @@ _MATERIALS = (
 _CARTS, _PURCHASES = 0.2, 0.08  # shares of all events
 _NEW = 0.15  # of the items come during the year
 _SOLD_OUT = 0.12
+_SPREAD_OF_BUDGETS, _NEAR = 0.6, 0.3  # deviation of log budget; log distance at which a cart is e times rarer
+_NOT_IN_STOCK = 0.02  # how likely a cart is then, next to otherwise
 _START = np.datetime64("2025-01-01T00:00:00", "s").astype(np.int64)
 _YEAR = 365 * 24 * 3600
 
@@ -77,7 +80,8 @@ def generate_shop(
     Each item has one of twelve hidden tastes, and each user likes a few of them
     (:func:`~hashgnn.data.generate_interactions`). A taste prefers some categories, has its own level of prices and
     gives most of its items the first word of their titles. Every user clicks on two items or more. A fifth of the
-    events are carts, which follow a click, and 8 % are purchases, which follow a cart.
+    events are carts, which follow a click, and 8 % are purchases, which follow a cart. A user has a hidden budget too:
+    what is in stock and priced near it is put into the cart more often.
 
     Parameters
     ----------
@@ -128,46 +132,44 @@ def generate_shop(
     )
     # Positions say nothing about tastes: an item gets its id by chance.
     item_ids = np.array([f"p{number:04d}" for number in generator.permutation(n_items)])
-    events = _events(liked, n_clicks, n_carts, n_purchases, added, item_ids, generator)
-    return Shop(events, _items(taste, added, item_ids, generator))
-
-
-def _events(
-    liked: Interactions,
-    n_clicks: int,
-    n_carts: int,
-    n_purchases: int,
-    added: Array,
-    item_ids: Array,
-    generator: np.random.Generator,
-) -> pa.Table:
-    """Return clicks on the liked pairs, and the carts and purchases that follow some of them."""
+    items = _items(taste, added, item_ids, generator)
+    price, in_stock = items["price"].to_numpy(), items["in_stock"].to_numpy()
+    budget = np.log(np.median(price)) + generator.normal(0, _SPREAD_OF_BUDGETS, n_users)
     # Where a pair was drawn twice, somebody clicks again.
     again = generator.integers(len(liked), size=n_clicks - len(liked))
     pair = np.concatenate([np.arange(len(liked)), again])
     user, item = liked.user_index[pair], liked.item_index[pair]
+    near = -np.abs(np.log(price[item]) - budget[user]) / _NEAR + np.where(
+        in_stock[item], 0, np.log(_NOT_IN_STOCK)
+    )
+    # Those with the largest keys are a weighted draw without replacement.
+    carts = np.argsort(-(near + generator.gumbel(size=n_clicks)), kind="stable")[:n_carts]
+    carts = generator.permutation(carts)
+    events = _events(user, item, carts, n_purchases, added, generator)
+    user_ids = np.array([f"u{number:05d}" for number in range(n_users)])
+    named = {"user_id": user_ids[events[0]], "item_id": item_ids[events[1]], "event": events[2]}
+    times = pa.array(events[3], pa.timestamp("s", "UTC"))
+    return Shop(pa.table({**named, "timestamp": times}), items.take(np.argsort(item_ids)))
+
+
+def _events(
+    user: Array, item: Array, carts: Array, n_purchases: int, added: Array, generator: np.random.Generator
+) -> tuple[Array, Array, Array, Array]:
+    """Return user, item, kind and time of clicks, and of the carts and purchases that follow some, by time."""
+    n_clicks, n_carts = len(user), len(carts)
     first = np.maximum(added[item], _START)
     clicked = first + (generator.random(n_clicks) * (_START + _YEAR - 7200 - first)).astype(np.int64)
-    carts = generator.permutation(n_clicks)[:n_carts]
     carted = clicked[carts] + generator.integers(20, 1800, n_carts)
     bought = carted[:n_purchases] + generator.integers(60, 3600, n_purchases)
     row = np.concatenate([np.arange(n_clicks), carts, carts[:n_purchases]])
     time = np.concatenate([clicked, carted, bought])
     kind = np.repeat(["click", "cart", "purchase"], [n_clicks, n_carts, n_purchases])
     order = np.lexsort((row, time))
-    user_ids = np.array([f"u{number:05d}" for number in range(liked.n_users)])
-    return pa.table(
-        {
-            "user_id": user_ids[user[row[order]]],
-            "item_id": item_ids[item[row[order]]],
-            "event": kind[order],
-            "timestamp": pa.array(time[order], pa.timestamp("s", "UTC")),
-        }
-    )
+    return user[row[order]], item[row[order]], kind[order], time[order]
 
 
 def _items(taste: Array, added: Array, item_ids: Array, generator: np.random.Generator) -> pa.Table:
-    """Return the catalogue, by id."""
+    """Return the catalogue, by position."""
     n_items = len(taste)
     shares = generator.dirichlet(np.full(len(CATEGORIES), 0.6), len(STYLES))
     level = np.exp(generator.normal(0, 0.35, len(STYLES)))
@@ -186,15 +188,14 @@ def _items(taste: Array, added: Array, item_ids: Array, generator: np.random.Gen
             strict=True,
         )
     ]
-    order = np.argsort(item_ids)
     return pa.table(
         {
-            "item_id": item_ids[order],
-            "title": np.array(titles)[order],
-            "category": np.array(CATEGORIES)[category[order]],
-            "price": price[order],
-            "stock": stock[order],
-            "in_stock": stock[order] > 0,
-            "added": pa.array(added[order], pa.timestamp("s", "UTC")).cast(pa.date32()),
+            "item_id": item_ids,
+            "title": titles,
+            "category": np.array(CATEGORIES)[category],
+            "price": price,
+            "stock": stock,
+            "in_stock": stock > 0,
+            "added": pa.array(added, pa.timestamp("s", "UTC")).cast(pa.date32()),
         }
     )
