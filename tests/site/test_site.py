@@ -136,14 +136,15 @@ def public_modules() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def described(site: Path) -> set[str]:
-    """The full names that the API reference describes."""
-    from sphinx.util.inventory import InventoryFile
-
-    with (site / "objects.inv").open("rb") as file:
-        inventory: Any = InventoryFile.load(file, "", lambda base, target: target)
-    data = inventory.data if hasattr(inventory, "data") else inventory
-    kinds = ("py:class", "py:exception", "py:function", "py:data")
-    return {name for kind in kinds for name in data.get(kind, {})}
+    """The full names that the API reference describes, methods and attributes left out."""
+    found: list[str] = []
+    for path in (site / "reference/api").glob("*.html"):
+        found += re.findall(
+            r'^<dt class="sig sig-object py" id="([\w.]+)">', path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    assert len(found) == len(set(found))
+    modules = {module.__name__ for module in public_modules()}
+    return {name for name in found if name.rpartition(".")[0] in modules}
 
 
 def test_every_public_name_is_described_once(described: set[str]) -> None:
