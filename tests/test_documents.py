@@ -221,6 +221,13 @@ def test_the_page_of_settings_is_made_from_the_config() -> None:
     assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "run docs/reference/make_settings.py"
 
 
+def test_the_pictures_of_hashing_are_those_of_the_script() -> None:
+    drawn = runpy.run_path(str(ROOT / "docs/images/hashing_pictures.py"))["pictures"]()
+    for name, picture in drawn.items():
+        kept = (ROOT / "docs/images" / name).read_text(encoding="utf-8")
+        assert kept == picture, "run docs/images/hashing_pictures.py"
+
+
 @cache
 def sentences_of_the_source() -> tuple[str, ...]:
     """Return every string of the source, what is filled in being an ellipsis."""

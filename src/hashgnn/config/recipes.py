@@ -46,6 +46,11 @@ def load_recipe(recipe: str | Path = _DEFAULT, **settings: Any) -> ModelConfig:
         If the recipe is unknown, the file is no TOML, or a setting is unknown, does not apply or breaks its
         rule.
 
+    See Also
+    --------
+    save_recipe : Writes a file that this reads.
+    parse_setting : A setting as it is typed.
+
     Examples
     --------
     >>> load_recipe("paper", n_bits=64, optimizer={"epochs": 3}).objective.ranking_loss

@@ -120,6 +120,10 @@ def build_index(
     **options
         Passed to the index.
 
+    See Also
+    --------
+    load_index : Opens one that was saved.
+
     Examples
     --------
     >>> import numpy as np
@@ -154,6 +158,10 @@ def load_index(
     ------
     ArtifactError, ArtifactVersionError, ArtifactDamagedError
         If the file is missing, foreign, of an unknown kind or format version, truncated or edited.
+
+    See Also
+    --------
+    build_index : Makes a new one.
 
     Examples
     --------

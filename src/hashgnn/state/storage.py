@@ -95,6 +95,10 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         If an embedding is not finite, or the metrics are not JSON values.
     StorageError
         If writing failed, as on a full disk.
+
+    See Also
+    --------
+    load_state : Reads it.
     """
     state.check_finite()
     address = address_of(path)
@@ -162,6 +166,10 @@ def load_state(
     ------
     ArtifactError
         If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
+
+    See Also
+    --------
+    save_state : Writes it.
     """
     folder = local_folder(path, cache_dir)
     return read_artifact(folder, lambda artifact: _read(artifact, mmap=mmap), verify=verify)
