@@ -153,7 +153,8 @@ def _directive(module: str, name: str) -> str:
     value = _value(module, name)
     if _is_class(value):
         inherited = "   :inherited-members:\n" if name == "HashGNN" else ""
-        return f".. autoclass:: {name}\n   :members:\n{inherited}   :show-inheritance:\n"
+        bases = "" if value.__bases__ == (object,) else "   :show-inheritance:\n"
+        return f".. autoclass:: {name}\n   :members:\n{inherited}{bases}"
     if inspect.isroutine(value):
         return f".. autofunction:: {name}\n"
     return f".. py:data:: {name}\n\n   {_about_constant(module, name)}\n"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, is_typeddict
 
 import numpy as np
 import pyarrow as pa
@@ -142,7 +142,7 @@ def public_classes() -> list[type]:
 
 
 def _is_protocol(value: type) -> bool:
-    return bool(getattr(value, "_is_protocol", False))
+    return bool(getattr(value, "_is_protocol", False)) or is_typeddict(value)
 
 
 def _codes(n: int, seed: int, n_bits: int = 24) -> BinaryCodes:

@@ -83,7 +83,7 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
     state : ModelState
     path : str or Path
         A folder, or an address such as ``s3://bucket/models/v1`` (extra ``cloud``): there the manifest comes
-        last, see :func:`hashgnn.state.at_address.upload`.
+        last.
     overwrite : bool, default=False
         Replace a saved model at ``path``; anything else there is never replaced.
 
