@@ -262,6 +262,11 @@ def test_a_browser_fetches_files_only_and_a_page_fits_its_window(
     for name in [*names, *(f"tutorials/{tutorial.stem}" for tutorial in TUTORIALS)]:
         page.goto((site / f"{name}.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        cut = page.evaluate(
+            "[...document.querySelectorAll('h1, h2, dt.sig, p')].filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1)"
+            ".map(e => e.textContent)"
+        )
+        assert cut == [], name
     page.close()
     assert asked
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
