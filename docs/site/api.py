@@ -169,7 +169,8 @@ def _table(rows: Iterable[tuple[str, str]]) -> list[str]:
 
 def page_of(module: PublicModule) -> str:
     """Return the page of a module, as reStructuredText."""
-    lines = [module.name, "=" * len(module.name), "", f".. automodule:: {module.name}", "   :no-members:", ""]
+    title = module.name.replace(".", ".\u200b")  # a long name breaks behind a dot
+    lines = [title, "=" * len(title), "", f".. automodule:: {module.name}", "   :no-members:", ""]
     lines += [f".. currentmodule:: {module.name}", ""]
     if module.own:
         lines += _table((f":py:obj:`{name}`", _summary(module.name, name)) for name in module.own)

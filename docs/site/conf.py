@@ -39,6 +39,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "hashgnn"
 html_static_path = [str(Path(__file__).parent / "static")]
 html_css_files = ["hashgnn.css"]
+html_js_files = ["hashgnn.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_last_updated_fmt = None

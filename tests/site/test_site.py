@@ -272,6 +272,23 @@ def test_a_browser_fetches_files_only_and_a_page_fits_its_window(
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
+def test_what_can_be_pressed_has_a_name_and_is_reached_by_keyboard(site: Path, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    page.goto((site / "reference/api/hashgnn.index.html").as_uri())
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('a[href], button, summary')].filter(e => e.offsetParent && "
+        "!e.textContent.trim() && !e.ariaLabel && !e.title && !e.querySelector('[aria-label], [title], img[alt]'))"
+        ".map(e => e.outerHTML)"
+    )
+    assert nameless == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent.trim()") == "Skip to main content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#main-content"
+    page.close()
+
+
 def test_the_search_finds_a_page_without_a_server(site: Path, browser: Any) -> None:
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
