@@ -9,12 +9,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NATIVE := CMakeLists.txt $(wildcard native/*.cpp native/*.h native/*.hpp native/*/*.cpp native/*/*.hpp)
 
-.PHONY: help install demo test check format check-native clean
+.PHONY: help install demo test check docs format check-native clean
 
 help:
 	@echo "make demo          train on MovieLens-100K, evaluate, recommend, write demo/report.html"
 	@echo "make test          run every test"
 	@echo "make check         lint, types, import levels, doctests"
+	@echo "make docs          build the site: build/site/index.html"
 	@echo "make check-native  build the kernels with sanitizers and fuzz them"
 	@echo "make format        format the code"
 	@echo "make clean         remove what these commands made"
@@ -54,6 +55,9 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 	$(BIN)/python -m pytest -q --doctest-modules --doctest-continue-on-failure src
+
+docs: $(INSTALLED)
+	$(BIN)/python docs/site/build.py
 
 check-native: $(INSTALLED)
 	native/check.sh $(CALLS)

@@ -16,6 +16,9 @@ from hashgnn.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+# Those that run from top to bottom, each in an empty folder; the others need the files of a reader.
+TUTORIALS = [page for page in PAGES if page.parent.name == "tutorials"]
+OTHERS = [page for page in PAGES if page not in TUTORIALS]
 SHELL = "sh"
 # Commands of the library that take a moment; the others are parsed, and not run.
 QUICK = {
@@ -76,6 +79,30 @@ def blocks(page: Path) -> tuple[Block, ...]:
 def code(page: Path) -> str:
     """Return the Python of a page that is run, as one program."""
     return "\n".join(block.text for block in blocks(page) if block.kind == "python" and not block.reason)
+
+
+def program(page: Path) -> str:
+    """Return a tutorial as one program: its Python, and its commands where they stand.
+
+    Lines that install something, and blocks that are not run, are left out.
+    """
+    lines = ["from tests.terminal import Terminal", "terminal = Terminal()"]
+    for block in blocks(page):
+        if block.reason:
+            continue
+        if block.kind == "python":
+            lines.append(block.text)
+        elif block.kind == SHELL:
+            commands = re.sub(r"^pip install .*\n", "", block.text, flags=re.MULTILINE)
+            lines.append(f"terminal.run({commands!r})")
+    return "\n".join(lines)
+
+
+def packages(page: Path) -> list[str]:
+    """Return the packages that a page tells its reader to install besides the library."""
+    lines = [words for block in blocks(page) if block.kind == SHELL for words in block.commands]
+    targets = [word for words in lines if words[:2] == ["pip", "install"] for word in words[2:]]
+    return [re.split(r"[\[=<>]", word)[0] for word in targets if not word.startswith((".", "hashgnn"))]
 
 
 def quick(pages: Iterable[Path]) -> list[list[str]]:

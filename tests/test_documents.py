@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tests.pages import PAGES, ROOT, SHELL, blocks, code, page_name, parse, prose, quick
+from tests.pages import OTHERS, PAGES, ROOT, SHELL, blocks, code, page_name, parse, prose, quick
 from tests.reader import make_folder
 from tests.test_architecture import LEVELS
 
@@ -49,7 +49,7 @@ def run(folder: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-WITH_CODE = [page for page in PAGES if any(block.kind == "python" for block in blocks(page))]
+WITH_CODE = [page for page in OTHERS if any(block.kind == "python" for block in blocks(page))]
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=page_name)
@@ -108,7 +108,7 @@ def test_a_command_of_a_page_can_be_typed(page: str, arguments: list[str]) -> No
     parse(arguments)
 
 
-@pytest.mark.parametrize("arguments", quick(PAGES), ids=" ".join)
+@pytest.mark.parametrize("arguments", quick(OTHERS), ids=" ".join)
 def test_a_quick_command_of_a_page_runs(arguments: list[str], folder: Path) -> None:
     run(folder, "-m", "hashgnn", *arguments)
 
@@ -219,6 +219,13 @@ def test_the_levels_of_the_architecture_page_are_those_of_the_test() -> None:
 def test_the_page_of_settings_is_made_from_the_config() -> None:
     made = runpy.run_path(str(ROOT / "docs/reference/make_settings.py"))
     assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "run docs/reference/make_settings.py"
+
+
+def test_the_pictures_of_hashing_are_those_of_the_script() -> None:
+    drawn = runpy.run_path(str(ROOT / "docs/images/hashing_pictures.py"))["pictures"]()
+    for name, picture in drawn.items():
+        kept = (ROOT / "docs/images" / name).read_text(encoding="utf-8")
+        assert kept == picture, "run docs/images/hashing_pictures.py"
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from tests.environments import Environment, build_wheel, new_environment
-from tests.pages import PAGES, ROOT, SHELL, blocks, code, page_name, quick
+from tests.pages import OTHERS, ROOT, SHELL, blocks, code, page_name, quick
 from tests.reader import make_folder
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def extras_of(page: Path) -> Extras:
 def by_extras() -> dict[Extras, list[Path]]:
     """Return the pages that have code, by the extras that they name."""
     pages: dict[Extras, list[Path]] = {}
-    for page in PAGES:
+    for page in OTHERS:
         if code(page):
             pages.setdefault(extras_of(page), []).append(page)
     return pages
@@ -118,7 +118,7 @@ def test_without_extras_a_model_is_loaded_and_answers(
     environment = make(CORE)
     (folder / "program.py").write_text(WITHOUT_TORCH)
     succeeds(environment, folder, "python", "program.py")
-    for arguments in quick(PAGES):
+    for arguments in quick(OTHERS):
         place = tmp_path / "place"  # what one command writes is not in the way of the next
         shutil.copytree(prepared, place, symlinks=True)
         succeeds(environment, place, "hashgnn", *arguments)
@@ -178,7 +178,7 @@ def training_commands() -> list[str]:
     """Return the different fits and updates of the pages that need no other file than a reader has."""
     found = {
         " ".join(words[1:])
-        for page in PAGES
+        for page in OTHERS
         for block in blocks(page)
         if block.kind == SHELL
         for words in block.commands

@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashgnn._registry import Component, Registry
 
 _SETTINGS, _NN, _FOLD_IN = "hashgnn.config.encoders", "hashgnn.nn.encoders", "hashgnn.fold_in"
+#: The encoders by name, each with its settings, its torch module and its rule of fold-in.
 ENCODERS = Registry(
     "encoder",
     {
@@ -34,6 +35,7 @@ ENCODERS = Registry(
 )
 
 _SETTINGS, _NN = "hashgnn.config.relaxations", "hashgnn.nn.relaxations"
+#: The relaxations by name, each with its settings and its torch module.
 RELAXATIONS = Registry(
     "relaxation",
     {

@@ -26,6 +26,7 @@ from hashgnn.ranking.top_k import rows_per_block
 from hashgnn.state import ModelState, Side
 from hashgnn.state.growing import Rooms
 
+#: The search ways, from the fewest bytes to the most; a model without an item bias has no ``biased``.
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
 
 _SAMPLE = 8192  # rows: a spread is then known to a hundredth

@@ -75,6 +75,7 @@ def _registered(*baselines: Baseline) -> Registry[Baseline]:
 _CLOSED, _NODES = "hashgnn.baselines.closed_form", "hashgnn.baselines.node_embeddings"
 _ONE_LAYER = {"n_layers": 1}
 
+#: The baselines by name, each with what it has: embeddings, training.
 BASELINES = _registered(
     Baseline("popularity", f"{_CLOSED}:popularity", has_embeddings=False, is_trained=False),
     Baseline("itemknn", "hashgnn.baselines.item_knn:itemknn", has_embeddings=False, is_trained=False),

@@ -2,13 +2,14 @@
 
 from hashgnn.batch.folder import BatchResult, read_manifest
 from hashgnn.batch.job import Answered, PartJob
-from hashgnn.batch.run import ENGINES, run_batch
+from hashgnn.batch.run import ENGINES, EngineOptions, run_batch
 from hashgnn.batch.writing import PartWriter
 
 __all__ = [
     "ENGINES",
     "Answered",
     "BatchResult",
+    "EngineOptions",
     "PartJob",
     "PartWriter",
     "read_manifest",

@@ -21,6 +21,7 @@ from hashgnn.batch.spark import run_spark
 from hashgnn.batch.writing import PartRecord, PartWriter, raise_error
 from hashgnn.errors import EngineError, ParameterError, ResultWarning
 
+#: The engines that can run a batch.
 ENGINES = ("local", "ray", "spark")
 _SECONDS_BETWEEN_LINES = 10.0
 

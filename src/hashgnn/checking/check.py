@@ -105,6 +105,10 @@ def check_model(
         If the metadata cannot be read.
     ParameterError
         If an option breaks its rule, or a model has no such search way.
+
+    See Also
+    --------
+    hashgnn.evaluate : How good a version is.
     """
     k, n_lists = check_int("k", k, minimum=1), check_int("n_lists", n_lists, minimum=0)
     n_shown = check_int("n_shown", n_shown, minimum=0)

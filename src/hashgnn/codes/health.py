@@ -81,6 +81,10 @@ def code_health(codes: BinaryCodes, *, max_codes: int | None = None) -> CodeHeal
     ParameterError
         If there are no codes.
 
+    See Also
+    --------
+    hashgnn.benchmarking.assessment.health_advice : What to do about it.
+
     Examples
     --------
     >>> import numpy as np

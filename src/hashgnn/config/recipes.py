@@ -16,6 +16,7 @@ from hashgnn._files import atomic_file, open_regular
 from hashgnn.config.model_config import ModelConfig
 from hashgnn.errors import ParameterError
 
+#: The named recipes, each with a description.
 RECIPES = {
     "default": "our best so far",
     "paper": "the equations of the paper (Tan et al., WWW 2020)",
@@ -45,6 +46,11 @@ def load_recipe(recipe: str | Path = _DEFAULT, **settings: Any) -> ModelConfig:
     ParameterError
         If the recipe is unknown, the file is no TOML, or a setting is unknown, does not apply or breaks its
         rule.
+
+    See Also
+    --------
+    save_recipe : Writes a file that this reads.
+    parse_setting : A setting as it is typed.
 
     Examples
     --------

@@ -6,6 +6,7 @@ from hashgnn.data.deletions import Deletions
 from hashgnn.data.features import FeatureVocabulary, SideFeatures
 from hashgnn.data.generate import checkerboard, generate_interactions
 from hashgnn.data.history_weighting import HistoryWeighting
+from hashgnn.data.generate_shop import Shop, generate_shop
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions, InteractionsLike, as_interactions
 from hashgnn.data.readers import read_interactions, read_table
@@ -20,6 +21,7 @@ __all__ = [
     "IdMap",
     "Interactions",
     "InteractionsLike",
+    "Shop",
     "SideFeatures",
     "TableSplit",
     "Weighting",
@@ -27,6 +29,7 @@ __all__ = [
     "as_interactions",
     "checkerboard",
     "generate_interactions",
+    "generate_shop",
     "read_interactions",
     "read_table",
     "split",

@@ -57,6 +57,11 @@ def generate_interactions(
     ParameterError
         If an argument is out of range.
 
+    See Also
+    --------
+    generate_shop : Events with types, and a catalogue.
+    checkerboard : A known answer.
+
     Examples
     --------
     >>> generate_interactions(100, 80, 1000, rng=0).n_users

@@ -398,6 +398,7 @@ def _indexed(values: Any, known: IdMap | Ids | None, on_unknown: str, noun: str)
         raise _columns.RowError(row, str(error)) from None
 
 
+#: What is taken for interactions: a data frame, an Arrow stream or a sparse matrix, too.
 InteractionsLike: TypeAlias = Interactions | Frame | ArrowStream | sp.csr_matrix
 
 

@@ -35,6 +35,12 @@ def random(interactions: Interactions, test_size: float = 0.2, *, rng: RngLike =
     -------
     train, test : Interactions
 
+    See Also
+    --------
+    temporal : By time, as in use.
+    train_valid_test : Three parts.
+    hashgnn.data.split_table : A table with all of its columns.
+
     Examples
     --------
     >>> import numpy as np, scipy.sparse as sp

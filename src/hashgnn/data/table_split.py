@@ -107,6 +107,11 @@ def split_table(
     DataError
         If a column is missing, a value breaks its rule, or a filter or part leaves nothing.
 
+    See Also
+    --------
+    write_split : Writes the parts, with a note of how.
+    hashgnn.data.split : Splits of interactions.
+
     Examples
     --------
     >>> rows = pa.table({"user": [1, 1, 2, 2], "item": [1, 2, 1, 2], "time": [1, 2, 3, 4], "page": list("abcd")})

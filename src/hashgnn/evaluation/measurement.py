@@ -107,6 +107,12 @@ def evaluate(
     ResultWarning
         If a metric is cut beyond the catalogue.
 
+    See Also
+    --------
+    compare : Whether differences are more than chance.
+    segment_rows : For whom the model works.
+    hashgnn.benchmarking.assessment.assess : The same next to baselines, with a verdict.
+
     Notes
     -----
     Memory: one block of ``batch_size × n_items`` scores, what the model needs to make it, the two

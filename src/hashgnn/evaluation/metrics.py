@@ -169,6 +169,7 @@ class AveragePrecision(UserMetric):
         return values
 
 
+#: The metrics by name, as in ``recall@20``.
 METRICS: Registry[type[Metric]] = Registry(
     "metric",
     {

@@ -163,6 +163,12 @@ def segment_rows(
     ------
     ParameterError
         If the metric was not evaluated, or has no values of users or of items.
+
+    See Also
+    --------
+    history_segments : New, warm and heavy users.
+    popularity_segments : Head and tail items.
+    column_segments : Any column of a table.
     """
     generator = as_generator(rng)
     rows = []

@@ -90,6 +90,10 @@ def paired_test(
     ParameterError
         If the values are not pairs of finite numbers, of two users at least.
 
+    See Also
+    --------
+    compare : Several methods, with corrected p-values.
+
     Examples
     --------
     >>> round(paired_test([0.5, 0.4, 0.9, 0.3], [0.4, 0.2, 0.6, 0.3]).p_value, 4)
@@ -161,6 +165,11 @@ def compare(
     -------
     list of Comparison
         By baseline, then by method, in the order given.
+
+    See Also
+    --------
+    paired_test : Two methods.
+    holm : The correction alone.
     """
     baselines = [baseline] if isinstance(baseline, str) else list(baseline)
     for name in baselines:

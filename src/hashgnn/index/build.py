@@ -121,6 +121,10 @@ def build_index(
     **options
         Passed to the index.
 
+    See Also
+    --------
+    load_index : Opens one that was saved.
+
     Examples
     --------
     >>> import numpy as np
@@ -155,6 +159,10 @@ def load_index(
     ------
     ArtifactError, ArtifactVersionError, ArtifactDamagedError
         If the file is missing, foreign, of an unknown kind or format version, truncated or edited.
+
+    See Also
+    --------
+    build_index : Makes a new one.
 
     Examples
     --------

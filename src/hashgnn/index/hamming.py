@@ -30,6 +30,12 @@ class HammingIndex(MutableIndex[CodeStore]):
         which is then at least 1/128. The search is exact for the rounded query. A query of zeros scores 0,
         plus the bias.
 
+    See Also
+    --------
+    InvertedFile : Part of the codes only, for millions.
+    HierarchicalIndex : Re-ranks by embeddings.
+    build_index : Chooses between them.
+
     Examples
     --------
     >>> import numpy as np

@@ -174,6 +174,11 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         Candidates by code for each result. More candidates find more of what an exhaustive search by
         floats would find. The attribute may be set at any time.
 
+    See Also
+    --------
+    HammingIndex : By code alone.
+    InvertedFile : The coarse step over lists.
+
     Examples
     --------
     >>> import numpy as np

@@ -56,6 +56,11 @@ class InvertedFile(MutableIndex[ListStore]):
     rng : int or numpy Generator, default=0
         Draws the sample and the first centroids.
 
+    See Also
+    --------
+    HammingIndex : Exact.
+    build_index : Chooses between them.
+
     References
     ----------
     Sivic and Zisserman, *Video Google*, ICCV 2003: inverted files over clusters. The clusters here are of

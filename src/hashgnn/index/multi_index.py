@@ -120,6 +120,10 @@ class MultiIndexHashing(MutableIndex[HashedStore]):
     query_bits : int, default=4
         As for :class:`HammingIndex`.
 
+    See Also
+    --------
+    HammingIndex : The same answers by a scan.
+
     References
     ----------
     Norouzi, Punjani and Fleet, *Fast Search in Hamming Space with Multi-Index Hashing*, CVPR 2012.

@@ -105,6 +105,11 @@ class Recommender(ABC):
         ResultWarning
             If nothing is left to recommend to some users, whose ``counts`` are 0, or ``k`` was cut.
 
+        See Also
+        --------
+        recommend_for_history : For people who were not in training.
+        hashgnn.recommender.HashGNN.recommend_all : For all users, into files.
+
         Examples
         --------
         >>> from hashgnn.testing.states import random_state
@@ -162,6 +167,11 @@ class Recommender(ABC):
             If an item is unknown and ``on_unknown="error"``.
         ParameterError
             If a history is empty and ``on_unknown="error"``, or another argument breaks its rule.
+
+        See Also
+        --------
+        recommend : For users of the training data.
+        fold_in_users : The codes and embeddings of histories.
         """
 
     @abstractmethod
@@ -201,6 +211,10 @@ class Recommender(ABC):
         -----
         ResultWarning
             If ``k`` is larger than the number of items, to which it is cut.
+
+        See Also
+        --------
+        similar_users : The same for users.
         """
 
     @abstractmethod
@@ -240,6 +254,11 @@ class Recommender(ABC):
         ----------
         histories : list of n lists of item ids, optional
         user_features : data frame of n rows, optional
+
+        See Also
+        --------
+        recommend_for_history : Ranked items for histories.
+        encode : The codes of known users and items.
         """
 
     @abstractmethod
@@ -255,6 +274,11 @@ class Recommender(ABC):
         ----------
         audiences : list of n lists of user ids, optional
         item_features : data frame of n rows, optional
+
+        See Also
+        --------
+        fold_in_users : The same for users.
+        hashgnn.index.MutableIndex.add : Puts new codes into an index.
         """
 
     @abstractmethod

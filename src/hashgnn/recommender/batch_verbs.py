@@ -83,7 +83,7 @@ class BatchVerbs(ABC):
             Users in each file.
         **run
             ``engine``, ``n_workers``, ``n_threads``, ``address``, ``progress``: see
-            :class:`hashgnn.batch.run.EngineOptions`.
+            :class:`hashgnn.batch.EngineOptions`.
 
         Returns
         -------

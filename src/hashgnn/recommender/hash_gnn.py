@@ -103,6 +103,12 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
     ------
     ParameterError
         If the recipe or a setting is unknown, a setting does not apply, or a value breaks its rule.
+
+    See Also
+    --------
+    hashgnn.evaluate : How good a fitted model is.
+    hashgnn.load_recipe : The settings that a recipe stands for.
+    hashgnn.baselines.fit_baseline : Models without codes, to compare with.
     """
 
     def __init__(

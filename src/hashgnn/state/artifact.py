@@ -39,7 +39,9 @@ from hashgnn.errors import (
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "Artifact", "open_artifact", "read_artifact", "write_artifact"]
 
+#: The version of the format that is written; older ones can be read.
 FORMAT_VERSION = 2
+#: The file of an artifact that names and checks all others.
 MANIFEST = "manifest.json"
 _KIND = "hashgnn"
 _LIBRARIES = ("numpy", "pyarrow", "safetensors", "scipy", "torch")

@@ -98,7 +98,7 @@ def save_state(
     state : ModelState
     path : str or Path
         A folder, or an address such as ``s3://bucket/models/v1`` (extra ``cloud``): there the manifest comes
-        last, see :func:`hashgnn.state.at_address.upload`.
+        last.
     overwrite : bool, default=False
         Replace a saved model at ``path``; anything else there is never replaced.
     more : callable, optional
@@ -112,6 +112,10 @@ def save_state(
         If an embedding is not finite, or the metrics are not JSON values.
     StorageError
         If writing failed, as on a full disk.
+
+    See Also
+    --------
+    load_state : Reads it.
     """
     state.check_finite()
     address = address_of(path)
@@ -187,6 +191,10 @@ def load_state(
     ------
     ArtifactError
         If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
+
+    See Also
+    --------
+    save_state : Writes it.
     """
     folder = local_folder(path, cache_dir)
     return read_artifact(folder, lambda artifact: _read(artifact, mmap=mmap), verify=verify)

@@ -13,6 +13,7 @@ from hashgnn._checks import check_float, quote_some
 from hashgnn.config import ModelConfig
 from hashgnn.errors import ParameterError
 
+#: The named search spaces.
 SPACES = ("rates", "default", "paper")
 _FIXED = ("n_bits", "validation.share", "validation.metric")  # given by the caller, never searched for
 
@@ -86,6 +87,7 @@ class Choice:
         return list(self.values)
 
 
+#: A search space: what each varied setting may be.
 Space = Mapping[str, Range | Choice]
 
 

@@ -159,6 +159,11 @@ def tune(
     -----
     DataWarning
         If the last line of the journal was cut short, as by a kill: it is left out, and the study goes on.
+
+    See Also
+    --------
+    load_space : What may vary.
+    hashgnn.load_recipe : Reads the file that this writes.
     """
     optuna = require("optuna", extra="tune", purpose="tuning")
     require("torch", extra="train", purpose="tuning")

@@ -97,6 +97,11 @@ def assess(
     -----
     DataWarning
         As :func:`hashgnn.evaluate` does.
+
+    See Also
+    --------
+    hashgnn.evaluate : One model alone.
+    report_content : What a report of it holds.
     """
     check_int("rng", rng, minimum=0)
     state = model.state_

@@ -137,8 +137,8 @@ _NAMED: dict[str, tuple[str, str]] = {
     "no-floats": ("default+objective.float_weight=0", "default without the loss of the embeddings"),
 }
 
+#: A description of each named method; a recipe's and a baseline's name are methods too.
 METHODS = {name: about for name, (_, about) in _NAMED.items()}
-"""A description of each named method; a recipe's and a baseline's name are methods too."""
 
 
 def parse_method(text: str) -> Method:

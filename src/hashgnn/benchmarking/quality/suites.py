@@ -62,6 +62,7 @@ _CODERS = (
     "pq",
 )
 
+#: The suites of :func:`compare_quality` by name.
 SUITES: dict[str, Suite] = {
     "paper": Suite(
         "the paper's tables: its code baselines and its float models",

@@ -22,7 +22,9 @@ from hashgnn.errors import ParameterError
 _OURS = (*OURS, *GPU_ENGINES)
 _PEERS = (*CODE_PEERS, *FLOAT_PEERS, *GPU_PEERS)
 
+#: The names of our own searches that are timed.
 ENGINES = tuple(engine.name for engine in _OURS)
+#: The names of the searches of other libraries that are timed next to ours.
 PEERS = tuple(engine.name for engine in _PEERS)
 
 

@@ -12,6 +12,7 @@ from hashgnn.codes.binarisers.cosine_form import cosine_form
 from hashgnn.codes.binarisers.product_quantizer import ProductQuantizer
 
 _HERE = "hashgnn.codes.binarisers"
+#: The binarisers by name, for :func:`fit_binariser`.
 BINARISERS = Registry(
     "binariser",
     {

@@ -25,6 +25,7 @@ _READERS = {
     "movielens": _delimited.open_movielens,
     "adjacency": _adjacency.open_source,
 }
+#: The formats of files that can be read.
 FORMATS = tuple(_READERS)
 _BY_SUFFIX = {
     ".parquet": "parquet",

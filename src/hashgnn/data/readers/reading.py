@@ -89,6 +89,11 @@ def read_interactions(
     UnknownIdError
         If an id is not known and ``on_unknown="error"``.
 
+    See Also
+    --------
+    read_table : A file with all of its columns.
+    hashgnn.data.Interactions.from_frame : The same from a data frame.
+
     Notes
     -----
     Ids in a text file are integers where every one is written as such, else text: ``007`` stays ``"007"``.

@@ -14,6 +14,7 @@ from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
 from hashgnn.nn.graph_view import GraphView
 
+#: What fold-in needs of an encoder: the name of its rule, arrays, and JSON values.
 FoldInExport = tuple[str, dict[str, Array], dict[str, Any]]
 
 
