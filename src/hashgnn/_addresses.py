@@ -67,6 +67,26 @@ def path_of(path: str | os.PathLike[str]) -> Path:
         ) from None
 
 
+def own_path(name: str, path: str | os.PathLike[str]) -> Path:
+    """Return a path of this machine, ``~`` being the home folder.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for messages.
+    path : str or path
+
+    Raises
+    ------
+    ParameterError
+        If it is an address, or names nothing.
+    """
+    address = address_of(path)
+    if address is not None:
+        raise ParameterError(f"{name} must be a path of this machine, got the address {address!r}")
+    return path_of(path)
+
+
 def _text_of(path: Any) -> str:
     name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(name, str) or not name or "\0" in name:

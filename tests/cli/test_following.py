@@ -171,6 +171,11 @@ def test_export_writes_an_onnx_file_that_agrees_with_the_table(model: HashGNN, r
     [
         ((), "export needs --onnx FILE, --items FILE or both, got none"),
         (("--items", "items.txt"), "the table of items must be a .csv or .parquet file, got 'items.txt'"),
+        (
+            ("--items", "s3://shop/items.csv"),
+            "path must be a path of this machine, got the address 's3://shop/items.csv'",
+        ),
+        (("--items", "a.csv", "--onnx", "a.csv"), "--onnx and --items must be two files, got a.csv for both"),
         (("--items", "there.csv"), "there.csv: exists; pass --overwrite to replace it"),
         (("--items", "new.csv", "--onnx", "there.csv"), "there.csv: exists; pass --overwrite to replace it"),
     ],

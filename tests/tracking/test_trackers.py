@@ -212,6 +212,15 @@ def test_a_baseline_is_tracked_too() -> None:
     assert [step for step, _ in scalars(Path("b"), "loss")] == [1, 2]
 
 
+def test_a_folder_is_one_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert TensorBoard("~/runs").folder == tmp_path / "runs"
+    with pytest.raises(
+        ParameterError, match="^folder must be a path of this machine, got the address 's3://b/runs'"
+    ):
+        TensorBoard("s3://b/runs")
+
+
 def test_a_name_that_is_empty_is_refused() -> None:
     with pytest.raises(ParameterError, match="experiment must be text that is not empty, got ''"):
         MLflow("sqlite:///store.db", "")

@@ -45,7 +45,7 @@ def export(
       hashgnn export models/v1 --items items.parquet
     """
     from hashgnn._extras import check_extra
-    from hashgnn.exporting.item_table import check_new_file, check_suffix
+    from hashgnn.exporting.item_table import check_suffix, new_file
 
     out = Output(as_json, quiet)
     files = {"onnx": onnx, "items": items}
@@ -56,8 +56,9 @@ def export(
         check_extra("onnx", extra="onnx", purpose="an ONNX file")
     if items is not None:
         check_suffix(items)
-    for path in written.values():
-        check_new_file(path, overwrite=overwrite)
+    written = {name: new_file(path, overwrite=overwrite) for name, path in written.items()}
+    if len(set(written.values())) < len(written):
+        raise ParameterError(f"--onnx and --items must be two files, got {onnx} for both")
     loaded = open_model(model)
     if onnx is not None:
         loaded.export_onnx(onnx, overwrite=overwrite)

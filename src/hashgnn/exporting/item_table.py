@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hashgnn._addresses import own_path
 from hashgnn._files import atomic_file, check_writable_file
 from hashgnn.errors import ParameterError
 from hashgnn.state import ModelState
@@ -33,9 +34,8 @@ def write_item_table(state: ModelState, path: str | Path, *, overwrite: bool = F
     StorageError
         If the file cannot be written.
     """
-    target = Path(path)
-    check_suffix(target)
-    check_new_file(target, overwrite=overwrite)
+    check_suffix(path)
+    target = new_file(path, overwrite=overwrite)
     with atomic_file(target) as temporary:
         if target.suffix == ".csv":
             _write_csv(state, temporary)
@@ -43,17 +43,25 @@ def write_item_table(state: ModelState, path: str | Path, *, overwrite: bool = F
             _write_parquet(state, temporary)
 
 
-def check_suffix(path: Path) -> None:
+def check_suffix(path: str | Path) -> None:
     """Raise :class:`ParameterError` if a table cannot be written in the format that a name ends in."""
-    if path.suffix not in (".csv", ".parquet"):
+    if not str(path).endswith((".csv", ".parquet")):
         raise ParameterError(f"the table of items must be a .csv or .parquet file, got {str(path)!r}")
 
 
-def check_new_file(path: Path, *, overwrite: bool) -> None:
-    """Raise :class:`ParameterError` if a file cannot be written, or is there and may not be replaced."""
-    check_writable_file(path)
-    if path.exists() and not overwrite:
-        raise ParameterError(f"{path}: exists; pass overwrite=True to replace it")
+def new_file(path: str | Path, *, overwrite: bool) -> Path:
+    """Return the path of a file to write.
+
+    Raises
+    ------
+    ParameterError
+        If it is an address, cannot be written, or is there and may not be replaced.
+    """
+    target = own_path("path", path)
+    check_writable_file(target)
+    if target.exists() and not overwrite:
+        raise ParameterError(f"{target}: exists; pass overwrite=True to replace it")
+    return target
 
 
 def _write_csv(state: ModelState, path: Path) -> None:

@@ -12,7 +12,7 @@ from hashgnn import __version__
 from hashgnn._checks import quote_some
 from hashgnn._files import atomic_file
 from hashgnn.errors import ParameterError
-from hashgnn.exporting.item_table import check_new_file
+from hashgnn.exporting.item_table import new_file
 from hashgnn.exporting.onnx_graph import IR_VERSION, OPSET, OnnxGraph
 from hashgnn.exporting.onnx_rules import RULES, History
 from hashgnn.fold_in import HashProjection, kind_of
@@ -43,8 +43,7 @@ def export_onnx(state: ModelState, path: str | Path, *, overwrite: bool = False)
     StorageError
         If the file cannot be written.
     """
-    target = Path(path)
-    check_new_file(target, overwrite=overwrite)
+    target = new_file(path, overwrite=overwrite)
     kind = kind_of(state.fold_in)
     if kind not in RULES:
         raise ParameterError(f"encoder must be one of {quote_some(RULES)} for an ONNX file, got {kind!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hashgnn._addresses import own_path
 from hashgnn._extras import check_extra
 from hashgnn.runs import Run
 from hashgnn.tracking.tracker import Tracker
@@ -29,6 +30,8 @@ class TensorBoard(Tracker):
 
     Raises
     ------
+    ParameterError
+        If ``folder`` is an address.
     MissingExtraError
         If the package tensorboard or torch is not installed.
 
@@ -41,7 +44,7 @@ class TensorBoard(Tracker):
         super().__init__()
         check_extra("torch", extra="train", purpose="TensorBoard")
         check_extra("tensorboard", extra="tensorboard", purpose="TensorBoard")
-        self.folder = Path(folder)
+        self.folder = own_path("folder", folder)
         self._writer: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
