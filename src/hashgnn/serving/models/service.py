@@ -387,7 +387,7 @@ class Service:
         # At the start all processors are free; later they answer requests.
         n_threads = 1 if self.is_open else self.settings.n_threads
         try:
-            return open_version(
+            version = open_version(
                 path,
                 items=self.settings.items,
                 item_id=self.settings.item_id,
@@ -395,6 +395,9 @@ class Service:
                 n_threads=n_threads,
                 check=check,
             )
+            with contextlib.suppress(RequestError):  # else the first request does it, or says why it cannot
+                self._attributes.follow(version)
+            return version
         except (HashGNNError, GivenUpError):
             raise
         except Exception:
