@@ -5,23 +5,49 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from hashgnn._json_text import dumps
 from hashgnn.errors import HashGNNError, ParameterError
-from hashgnn.rules import BoundRules, Rules
-from hashgnn.serving.models.model_version import ModelVersion
+from hashgnn.rules import BoundRules, ItemAttributes, Rules
+from hashgnn.serving.models.item_metadata import ItemMetadata
 from hashgnn.serving.wire.attribute_schemas import AttributesRequest
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import RuledRequest
+from hashgnn.state import ModelState
 
 _WARNING = 30
 _RETRY_AFTER = 5  # seconds
 _READ_AT_ONCE = 10_000
+
+
+class Version(Protocol):
+    """The part of a version of the model that attributes need."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def state(self) -> ModelState:
+        """Its tables."""
+
+    @property
+    def items(self) -> IdReader:
+        """Finds its items."""
+
+    @property
+    def metadata(self) -> ItemMetadata | None:
+        """The table of its items, as answers show it."""
+
+    @property
+    def attributes(self) -> ItemAttributes | None:
+        """The same table, for rules."""
 
 
 class KeptAttributes:
@@ -36,9 +62,9 @@ class KeptAttributes:
     def __init__(self, store: Any) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._applied: WeakKeyDictionary[ModelVersion, int] = WeakKeyDictionary()
+        self._applied: WeakKeyDictionary[Version, int] = WeakKeyDictionary()
 
-    def follow(self, version: ModelVersion) -> None:
+    def follow(self, version: Version) -> None:
         """Apply to a version what has been kept since the last call, by this worker or by another.
 
         Raises
@@ -63,7 +89,7 @@ class KeptAttributes:
                 Reason.UNAVAILABLE, "the attributes of items could not be read", retry_after=_RETRY_AFTER
             ) from None
 
-    def bind(self, version: ModelVersion, request: RuledRequest) -> BoundRules | None:
+    def bind(self, version: Version, request: RuledRequest) -> BoundRules | None:
         """Return the rules of a request over the attributes as they are now; None where there is none.
 
         Raises
@@ -79,7 +105,7 @@ class KeptAttributes:
         except ParameterError as error:
             raise RequestError(Reason.INVALID, str(error)) from None
 
-    def write(self, version: ModelVersion, request: AttributesRequest, seconds: float) -> bytes:
+    def write(self, version: Version, request: AttributesRequest, seconds: float) -> bytes:
         """Keep changes, apply them here, and return the document that says so.
 
         Raises
@@ -130,7 +156,7 @@ def _no_table() -> RequestError:
     )
 
 
-def _apply(version: ModelVersion, rows: list[tuple[int, int | str, str, str]]) -> None:
+def _apply(version: Version, rows: list[tuple[int, int | str, str, str]]) -> None:
     """Change the table of a version; what does not fit it, as of a column that a new table does not have, is left out."""
     attributes = version.attributes
     assert attributes is not None

@@ -474,7 +474,7 @@ class Service:
         # At the start all processors are free; later they answer requests.
         n_threads = 1 if self.is_open else self.settings.n_threads
         try:
-            return open_version(
+            version = open_version(
                 path,
                 items=self.settings.items,
                 item_id=self.settings.item_id,
@@ -483,6 +483,9 @@ class Service:
                 check=check,
                 takes_items=self.store is not None and self.settings.new_items > 0,
             )
+            with contextlib.suppress(RequestError):  # else the first request does it, or says why it cannot
+                self._attributes.follow(version)
+            return version
         except (HashGNNError, GivenUpError):
             raise
         except Exception:
