@@ -147,7 +147,7 @@ Duration = (
 
 
 class HistoryWeightingFields(_Request):
-    """What the items of a history weigh in the fold-in: the newest 1, the others by place or age, or not at all."""
+    """Weights of the items of a history in the fold-in: the newest 1, the others by place or age, or not at all."""
 
     last_n: Annotated[StrictInt, Field(ge=1, le=MAX_HISTORY), _AsWhole] | None = Field(
         None, description="Only the newest items, so many."
@@ -180,7 +180,7 @@ class HistoryWeightingFields(_Request):
             raise ValueError("timestamps must be given for session and age_half_life")
 
     def weighting(self) -> HistoryWeighting:
-        """Return the weighting that is asked for."""
+        """Return the weighting of the request."""
         return HistoryWeighting(**self.model_dump())
 
 
