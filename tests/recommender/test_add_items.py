@@ -100,7 +100,7 @@ def test_filters_batches_and_figures_take_new_items(tmp_path: Path) -> None:
     train = Interactions.from_arrays(ids["user_ids"].ids[users], ids["item_ids"].ids[items], **ids)
     held = Interactions.from_arrays(["u9", "u8"], ["new", "newer"], **ids)
     found = evaluate(grown, train, held, metrics=["recall@33"], search=["float"])
-    assert found["recall@33", "float"] == 1.0
+    assert found.metrics["float"]["recall@33"] == 1.0
 
 
 def test_two_models_that_grow_from_one_do_not_see_each_other() -> None:
