@@ -64,7 +64,7 @@ def in_library(folder: Path, n_new: int) -> dict[str, Any]:
     }
 
 
-def in_service(folder: Path, store: Path, n_new: int, n_workers: int) -> dict[str, Any]:
+def in_service(folder: Path, store: Path, n_users: int, n_new: int, n_workers: int) -> dict[str, Any]:
     """Post items to a service one by one, and ask for each at once."""
     words = ["serve", str(folder), "--port", "0", "--interactions", str(store), "--workers", str(n_workers)]
     words += ["--watch", "0", "--no-log-requests"]
@@ -79,7 +79,6 @@ def in_service(folder: Path, store: Path, n_new: int, n_workers: int) -> dict[st
                 break
         connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=60) for _ in range(CONNECTIONS)]
         rng = np.random.default_rng(1)
-        n_users = json.loads(send(connections[0], "GET", "/v1/model", None))["n_users"]
         for connection in connections:  # each has opened, and the first searches are made
             send(connection, "POST", "/v1/similar-items", {"items": [FIRST_ITEM], "k": 10})
             send(connection, "POST", "/v1/recommend", {"histories": [[FIRST_ITEM]], "k": 10})
@@ -149,7 +148,9 @@ def main() -> None:
         found = {
             "machine": machine,
             "library": in_library(model, options.new),
-            "service": in_service(model, Path(folder) / "store.db", options.new, options.workers),
+            "service": in_service(
+                model, Path(folder) / "store.db", options.users, options.new, options.workers
+            ),
         }
     for place in ("library", "service"):
         for name, value in found[place].items():

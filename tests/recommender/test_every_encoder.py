@@ -83,3 +83,25 @@ def test_encoders_that_sample_learn_from_samples(form) -> None:
 def test_heads_that_do_not_divide_the_width_raise() -> None:
     with pytest.raises(ParameterError, match="heads must divide embedding_dim=8, got 3"):
         fitted({"encoder": "gat", "encoder.heads": 3}, "edges")
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_new_item_is_of_the_group_of_its_users_and_so_is_who_takes_it(form) -> None:
+    model = fitted(form, "edges")
+    before = model.encode(item_ids=range(N_ITEMS))
+    grown = model.add_items([100, 200], [[0, 1, 2, 3, 4], [12, 13, 14, 15, 16]])
+    after = grown.encode(item_ids=range(N_ITEMS))
+    assert after.codes == before.codes
+    assert after.embeddings.tobytes() == before.embeddings.tobytes()
+    similar = grown.similar_items([100, 200], k=3, search="float").lists()
+    assert [{item // 6 for item in row} for row in similar] == [{0}, {1}]
+    # What an item adds to a history is a linear map, which these two encoders are too far from in a group this small.
+    far = form["encoder"] == "ngcf" or form.get("encoder.aggregator") == "max"
+    histories = [[100, 1], [200, 9]] if far else [[100], [200]]
+    found = grown.recommend_for_history(histories, k=4, search="float").lists()
+    assert [{item // 6 for item in row if item < N_ITEMS} for row in found] == [{0}, {1}]
+    known = [[1, 2, 3], [8, 9]]
+    assert (
+        grown.recommend_for_history(known, k=9, block=[100, 200]).lists()
+        == model.recommend_for_history(known, k=9).lists()
+    )

@@ -47,7 +47,16 @@ from hashgnn.checking import CheckLimits, CheckRow, ListPair, ModelCheck, check_
 from hashgnn.codes import BinaryCodes, ItemBias, code_health
 from hashgnn.codes.binarisers import BINARISERS, ProductQuantizer, fit_binariser
 from hashgnn.config import RECIPES, OptimizerConfig, Section, ValidationConfig
-from hashgnn.data import Deletions, IdMap, Interactions, Shop, SideFeatures, TableSplit, Weighting
+from hashgnn.data import (
+    Deletions,
+    HistoryWeighting,
+    IdMap,
+    Interactions,
+    Shop,
+    SideFeatures,
+    TableSplit,
+    Weighting,
+)
 from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
 from hashgnn.evaluation import (
@@ -300,6 +309,7 @@ def objects() -> dict[str, Any]:
         "SideFeatures": _features(),
         "Shop": Shop(pa.table({"user_id": ["u1"]}), pa.table({"item_id": ["p1"]})),
         "TableSplit": TableSplit(pa.table({"a": [1]}), None, pa.table({"a": [2]}), {"method": "random"}),
+        "HistoryWeighting": HistoryWeighting(last_n=3, session="30m"),
         "Weighting": Weighting({"view": 1, "purchase": 5}, "90d", 1.7e15),
         "FeatureVocabulary": _features().vocabulary,
         "LoadedDataset": LoadedDataset("d", interactions, None, None, pa.table({"a": [1]}), "s", "l"),

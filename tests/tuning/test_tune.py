@@ -9,10 +9,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from hashgnn.config import ModelConfig, load_recipe
-from hashgnn.data import Interactions
+from hashgnn.data import IdMap, Interactions, SideFeatures
 from hashgnn.errors import (
     ArtifactDamagedError,
     DataError,
@@ -281,3 +282,19 @@ def test_bad_options_are_refused(
     with pytest.raises(ParameterError, match=message):
         search(blocks, tmp_path / "mine.toml", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_trials_train_with_side_features(blocks: Interactions, tmp_path: Path) -> None:
+    rows = {"item_id": [f"i{n}" for n in range(24)], "group": ["a"] * 12 + ["b"] * 12}
+    features = SideFeatures.from_frame(pa.table(rows), id="item_id", categorical=["group"])
+    found = search(blocks, tmp_path / "mine.toml", item_features=features, n_trials=1)
+    assert found.best.state == "complete"
+    folder = StudyFolder(tmp_path / "mine.tune")
+    users, items = folder.read_features()
+    assert users is None
+    assert items is not None
+    assert items.vocabulary == features.vocabulary
+    expected = features.design_matrix(blocks.item_ids)
+    assert (items.design_matrix(IdMap(np.arange(blocks.n_items))) != expected).nnz == 0
+    with pytest.raises(ParameterError, match="holds a search with other data"):
+        search(blocks, tmp_path / "mine.toml", n_trials=1)

@@ -127,7 +127,7 @@ class FittedModel:
 
     @cached_property
     def new_item_rows(self) -> NewItemRows:
-        """What items that are folded in add to those who interact with them."""
+        """Contribution of items that are folded in to those who interact with them."""
         return NewItemRows.fit(self.state)
 
     def ready_for_items(self) -> FittedModel:

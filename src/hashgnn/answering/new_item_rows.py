@@ -1,4 +1,4 @@
-"""What an item that training did not see adds to those who interacted with it."""
+"""The contribution of an item that training did not see to those who interacted with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hashgnn._types import Array
 from hashgnn.state import ModelState
 
 _SAMPLE = 16_384  # items: a linear map of some hundred columns is then known well
-_RIDGE = 1e-6  # of the mean diagonal
+_RIDGE = 1e-3  # of the mean diagonal, as where items are regressed on their users
+_FLOOR = 1e-30  # keeps the system solvable where every embedding is 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class NewItemRows:
         given = _vectors(state, state.items.embeddings[rows]).astype(np.float64)
         given = np.hstack([given, np.ones((len(given), 1))])
         gram = given.T @ given
-        gram[np.diag_indices_from(gram)] += _RIDGE * max(float(np.trace(gram)) / len(gram), _RIDGE)
+        gram[np.diag_indices_from(gram)] += _RIDGE * max(float(np.trace(gram)) / len(gram), _FLOOR)
         maps: dict[str, Array | None] = {}
         for name, table in state.fold_in.item_tables.items():
             wanted = np.asarray(table[rows])

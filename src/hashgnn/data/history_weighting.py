@@ -1,4 +1,4 @@
-"""``HistoryWeighting``: what the items of a history weigh when a user is folded in, by place, age or session."""
+"""``HistoryWeighting``: weights of the items of a history when a user is folded in, by place, age or session."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hashgnn.errors import ParameterError
 
 @dataclass(frozen=True)
 class HistoryWeighting:
-    """What the items of a history weigh; the newest one always weighs 1.
+    """Weights of the items of a history; the newest one always weighs 1.
 
     A history is a list from the oldest item to the newest. Where times are known they say the order. An item that
     comes several times counts once, at its newest place. First the session is cut, then the number of items, and

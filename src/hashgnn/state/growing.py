@@ -63,7 +63,7 @@ class Rooms:
             return True
 
     def copy(self) -> Rooms:
-        """Return the same rooms, for a model that may get others."""
+        """Return the same rooms; those that are added to the copy are not added here."""
         other = Rooms()
         other._rooms = dict(self._rooms)
         return other

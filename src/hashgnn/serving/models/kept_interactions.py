@@ -76,7 +76,7 @@ class KnownUsers:
     since : IndexLists of length n, or None
         Items that each interacted with since the training.
     recent : csr_matrix of shape (n, n_items), or None
-        What these weigh, where a weighting was asked for.
+        What these weigh, where a weighting was given.
     """
 
     index: Array

@@ -498,7 +498,7 @@ class InteractionStore:
 
 
 class _Access:
-    """What the new items of a store need of it."""
+    """The part of a store that its new items need."""
 
     def __init__(self, store: InteractionStore) -> None:
         self._store = store

@@ -220,7 +220,7 @@ def _insert(writer: sqlite3.Connection, items: Sequence[NewItem]) -> int:
         ).lastrowid
         writer.executemany("INSERT INTO item_users VALUES (?, ?)", [(number, user) for user in one.users])
         for user in one.users:
-            # Whoever told the service of the interaction before does not tell it twice.
+            # Where the store has the interaction already, it stays one.
             n_added += writer.execute(
                 "INSERT INTO interactions (user, item, time) SELECT ?1, ?2, ?3 WHERE NOT EXISTS "
                 "(SELECT 1 FROM interactions WHERE user = ?1 AND item = ?2)",

@@ -233,7 +233,7 @@ Duration = (
 
 
 class HistoryWeightingFields(Request):
-    """What the items of a history weigh in the fold-in: the newest 1, the others by place or age, or not at all."""
+    """Weights of the items of a history in the fold-in: the newest 1, the others by place or age, or not at all."""
 
     last_n: Annotated[StrictInt, Field(ge=1, le=MAX_HISTORY), AsWhole] | None = Field(
         None, description="Only the newest items, so many."
@@ -266,7 +266,7 @@ class HistoryWeightingFields(Request):
             raise ValueError("timestamps must be given for session and age_half_life")
 
     def weighting(self) -> HistoryWeighting:
-        """Return the weighting that is asked for."""
+        """Return the weighting of the request."""
         return HistoryWeighting(**self.model_dump())
 
 
