@@ -369,6 +369,8 @@ def test_a_catalogue_without_interactions_has_a_shift_too(popularity: np.ndarray
     found = shift.distance("recorded")
     assert found is not None
     assert 0 <= found <= 1
+    shift.count("served", np.full(LEAST, len(popularity) + 3))  # an item that came after the training
+    assert shift.distance("served") == found
 
 
 def test_names_of_metrics_are_of_the_service(client: httpx.Client) -> None:

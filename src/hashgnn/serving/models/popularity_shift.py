@@ -45,7 +45,7 @@ class PopularityShift:
         total = counts.sum()
         order = np.argsort(-counts, kind="stable")
         before = np.concatenate([[0.0], np.cumsum(counts[order])[:-1]]) if len(order) else counts
-        self._group = np.full(len(counts) + 1, N_GROUPS, np.int64)  # the last one is of position -1
+        self._group = np.full(len(counts) + 1, N_GROUPS, np.uint8)  # the last one is of position -1
         self._group[order] = np.minimum(before / max(total, 1.0) * N_GROUPS, N_GROUPS - 1)
         mass = np.bincount(self._group[:-1], weights=counts, minlength=N_GROUPS + 1)
         self._expected = mass / max(total, 1.0)
@@ -53,8 +53,9 @@ class PopularityShift:
         self._lock = threading.Lock()
 
     def count(self, kind: Kind, positions: Array) -> None:
-        """Count items by their positions, -1 for one that the model does not know."""
-        found = np.bincount(self._group[positions], minlength=N_GROUPS + 1).astype(np.float64)
+        """Count items by their positions; -1, or one beyond the training's items, is one that it does not know."""
+        groups = self._group[np.where(positions < len(self._group) - 1, positions, -1)]
+        found = np.bincount(groups, minlength=N_GROUPS + 1).astype(np.float64)
         with self._lock:
             counted = self._counted.get(kind, np.zeros(N_GROUPS + 1)) + found
             self._counted[kind] = counted * 0.5 if counted.sum() > _WINDOW else counted

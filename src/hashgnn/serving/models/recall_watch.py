@@ -46,6 +46,8 @@ class Sample:
     Attributes
     ----------
     version : Version
+    fitted : FittedModel
+        Of the version when it answered.
     entity : EncodedEntities of length 1
     options : SearchOptions
     candidates : CandidateFilter of one query
@@ -54,6 +56,7 @@ class Sample:
     """
 
     version: Version
+    fitted: FittedModel
     entity: EncodedEntities
     options: SearchOptions
     candidates: CandidateFilter
@@ -123,6 +126,7 @@ class RecallWatch:
             self._waiting.append(
                 Sample(
                     version,
+                    version.fitted,
                     queries.entities[np.array([place])],
                     options,
                     candidates[one],
@@ -174,7 +178,7 @@ class RecallWatch:
 
 def measured(sample: Sample, metrics: WatchMetrics) -> None:
     """Search one sample exactly and record what its list had of the exact ones."""
-    ways, options = sample.version.fitted.items_for_users, sample.options
+    ways, options = sample.fitted.items_for_users, sample.options
     way, positions = options.search, sample.positions
     shift = sample.version.shift
     shift.count("served", positions)

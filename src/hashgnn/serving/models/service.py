@@ -512,6 +512,8 @@ class Service:
         name = None if second is None else second.name
         self.metrics.set_versions(current.name, name, current.created_seconds, current.loaded)
         self._recall.clear()
+        if self.store is not None:
+            _ = current.shift  # made now, so that no write waits for it
 
     def _leave_standing(self) -> None:
         """Show to workers that are started later what this one answers with."""
