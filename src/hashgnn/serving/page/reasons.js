@@ -25,7 +25,7 @@ export async function addReasons(ids, answers, signal) {
 /** Return the line "because of …" of an item, null where it has no reasons. */
 export function reasonLine({ reasons = [] }) {
   const parts = reasons.filter(({ share }) => !(share < 0)).flatMap((reason, at) => {
-    const share = typeof reason.share === "number" ? ` ${Math.round(100 * reason.share)} %` : "";
+    const share = typeof reason.share === "number" ? ` (${Math.round(100 * reason.share)} %)` : "";
     return [at ? ", " : "", make("bdi", {}, short(named(reason).title)), share];
   });
   return parts.length ? make("p", { class: "because" }, "because of ", ...parts) : null;
