@@ -4,7 +4,8 @@
 
 What happens is what a day brings at the rates below, 72 times faster by default: 24 hours in 20 minutes. Every
 count is that of the whole day; only the pauses between are shorter. Requests come at random times, from
-clients that keep their connections. Each simulated hour ends with the loop of the guide: export the store, update
+clients that keep their connections for a while. The day begins, and a new worker, with a peak of many connections
+at once, so that every worker has its threads. Each simulated hour ends with the loop of the guide: export the store, update
 the model, save it as the next version, move the link, which the service sees by itself, clear the store, and
 remove the version before the last. Four times a day one of two workers is ended and replaced; the other one lives
 through the day.
@@ -61,6 +62,8 @@ RECYCLES = 4
 HOURS = 24
 N_USERS, N_ITEMS, N_EVENTS, MORE_USERS = 2000, 3000, 40_000, 200
 CONNECTIONS = 16
+ASKS = 200  # of one connection, on average
+PEAK_CONNECTIONS, PEAK_ROUNDS = 64, 20
 TRAINING = ["--threads", "1", "--device", "cpu", "--quiet", "--epochs", "1"]
 FIT = [*TRAINING, "--bits", "64", "--set", "embedding_dim=32", "--set", "teacher=none"]
 FIT += ["--set", "objective.observed_target=all", "--set", "optimizer.batch_size=512"]
@@ -239,14 +242,18 @@ class Day:
 
     def hour(self) -> None:
         """End an hour: export, update, move the link, clear, remove the version before the last."""
-        self._hour += 1
-        old, new = f"v{self._hour}", f"v{self._hour + 1}"
+        old, new = f"v{self._hour + 1}", f"v{self._hour + 2}"
         model, export = self._versions / old, self._folder / "new.parquet"
+        export.unlink(missing_ok=True)
         hashgnn("interactions", "export", self._store, "-o", export, "--model", model, "--quiet")
+        if not export.exists():  # two hours may end right behind one another on a busy machine
+            self.counts["hours without anything new"] += 1
+            return
         hashgnn("update", model, export, "-o", self._versions / new, *TRAINING)
         (self._versions / "next").symlink_to(new)
         (self._versions / "next").replace(self._versions / "current")
         hashgnn("interactions", "clear", self._store, "--model", self._versions / new, "--quiet")
+        self._hour += 1
         self.counts["hours ended"] += 1
 
     def remove_before_last(self) -> None:
@@ -261,6 +268,7 @@ class Day:
         free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         for connection in await connect(service.port, CONNECTIONS):
             free.put_nowait(connection)
+        await self._peak(service.port)
         begun = loop.time()
         tasks: set[asyncio.Task[Any]] = set()
         side = asyncio.Lock()  # one hour ends at a time
@@ -270,7 +278,7 @@ class Day:
             if kind == "hour":
                 job: Any = self._end_hour(side)
             elif kind == "recycle":
-                job = self._recycle(sampler)
+                job = self._recycle(service.port, sampler)
             else:
                 job = self._ask(service.port, free, kind)
             task = asyncio.ensure_future(job)
@@ -295,21 +303,43 @@ class Day:
 
     async def _end_hour(self, side: asyncio.Lock) -> None:
         async with side:
-            await asyncio.to_thread(self.hour)
+            try:
+                await asyncio.to_thread(self.hour)
+            except RuntimeError as error:
+                self.failed.append(f"the end of an hour failed, {error}")
+                return
             await asyncio.sleep(3)  # every worker looks for a new version each second
             await asyncio.to_thread(self.remove_before_last)
 
-    async def _recycle(self, sampler: Sampler) -> None:
+    async def _recycle(self, port: int, sampler: Sampler) -> None:
         workers = sampler.workers()
         if len(workers) > 1:
             self._recycled = time.monotonic()
             os.kill(workers[-1], signal.SIGTERM)
             self.counts["workers recycled"] += 1
+            await asyncio.sleep(_LEAVING)
+            await self._peak(port)
+
+    async def _peak(self, port: int) -> None:
+        """Send many requests at once; what is refused then is right too, but nothing may fail."""
+        connections = await connect(port, PEAK_CONNECTIONS)
+        for number in range(PEAK_ROUNDS):
+            kind = ("interactions", "history", "health", "metrics")[number % 4]
+            asked = [self._requests.of(kind) for _ in connections]
+            found = await asyncio.gather(
+                *(one.ask(message) for one, (message, _) in zip(connections, asked, strict=True))
+            )
+            self.counts["at peaks"] += len(found)
+            wrong = [status for status in found if status not in (200, 429, 503)]
+            self.failed += [f"{kind} was answered {status} at a peak" for status in wrong]
+        for connection in connections:
+            connection.close()
 
     async def _ask(self, port: int, free: asyncio.LifoQueue[Connection], kind: str) -> None:
         message, right = self._requests.of(kind)
         connection = await free.get()
-        if connection.closed:
+        if connection.closed or self._rng.random() < 1 / ASKS:
+            connection.close()
             (connection,) = await connect(port, 1)
         status = await connection.ask(message)
         while (status == 0 and connection.closed) or (

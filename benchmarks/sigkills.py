@@ -1,4 +1,4 @@
-"""SIGKILLs at random moments, spread over fit, save, update, the store of a service, and reloads.
+"""SIGKILLs at random moments, spread over fit, save, update, the store of a service, reloads, and new items.
 
     python benchmarks/sigkills.py
     python benchmarks/sigkills.py --kills 100 --kinds fit,save
@@ -45,7 +45,7 @@ from hashgnn.state import ModelState, load_state, save_state
 from hashgnn.testing.states import random_state
 
 # How the kills are spread, in parts of a hundred.
-SHARES = {"fit": 30, "save": 25, "update": 15, "store": 15, "reload": 15}
+SHARES = {"fit": 27, "save": 23, "update": 14, "store": 12, "reload": 12, "items": 12}
 PRELOADED = [
     "hashgnn.cli.app",
     "hashgnn.recommender",
@@ -110,6 +110,7 @@ def serve_model(folder: str, ready: Connection) -> None:
         interactions=Path(folder) / "store.db",
         admin_token=TOKEN,
         watch=0.05,
+        new_items=1_000_000,
         log_requests=False,
     )
     with listen("127.0.0.1", 0) as listening:
@@ -323,8 +324,16 @@ def kill_saves(killer: Killer, n: int) -> None:
         raise Lost(f"a save left {left}")
 
 
-def kill_services(killer: Killer, n: int, *, reloads: bool) -> None:
-    """Kill a service that stores interactions, and reloads meanwhile where ``reloads``."""
+def kill_services(
+    killer: Killer,
+    n: int,
+    *,
+    reloads: bool,
+    post: Callable[[int, str, Counter[str]], None] | None = None,
+    check: Callable[[Path, Counter[str]], None] | None = None,
+) -> None:
+    """Kill a service that stores what ``post`` sends, interactions by default, and reloads meanwhile where ``reloads``."""
+    post, check = post or post_interactions, check or check_store
     versions, store = killer.folder / "versions", killer.folder / "store.db"
     for number in (1, 2):
         save_state(
@@ -344,8 +353,7 @@ def kill_services(killer: Killer, n: int, *, reloads: bool) -> None:
         ) -> None:
             port = int(first)
             callers = [
-                threading.Thread(target=post_interactions, args=(port, f"{run}-{number}", found))
-                for number in range(3)
+                threading.Thread(target=post, args=(port, f"{run}-{number}", found)) for number in range(3)
             ]
             if reloads:
                 callers.append(threading.Thread(target=reload_versions, args=(port, versions, done)))
@@ -358,7 +366,7 @@ def kill_services(killer: Killer, n: int, *, reloads: bool) -> None:
         if "refused" in acknowledged:
             raise Lost("a request was refused")
         if store.exists():
-            check_store(store, acknowledged)
+            check(store, acknowledged)
         elif acknowledged:
             raise Lost("the store is gone")
         if {name: digest(versions / name) for name in before} != before:
@@ -410,6 +418,25 @@ def post_interactions(port: int, user: str, acknowledged: Counter[str]) -> None:
         acknowledged[user] = count
 
 
+def post_items(port: int, name: str, acknowledged: Counter[str]) -> None:
+    """Add new items until the service is gone; each that was acknowledged must be in the next answer."""
+    count = 0
+    while True:
+        item = f"new-{name}-{count}"
+        body = {"items": [{"item": item, "users": [f"u{(count + part) % 50}" for part in range(3)]}]}
+        try:
+            status, _ = call(port, "/v1/items", body)
+            if status == 200:
+                count += 1
+                acknowledged[f"new-{name}"] = count
+                status, _ = call(port, "/v1/similar-items", {"items": [item], "k": 2})
+        except (OSError, http.client.HTTPException, ValueError):
+            return
+        if status != 200:
+            acknowledged["refused"] += 1
+            return
+
+
 def reload_versions(port: int, versions: Path, done: list[int]) -> None:
     """Move the link and reload until the service is gone; the version that was acknowledged must answer."""
     number = int(os.readlink(versions / "current")[1:])
@@ -439,11 +466,30 @@ def check_store(path: Path, acknowledged: Counter[str]) -> None:
                 raise Lost(f"{len(missing)} interactions of {user} are gone, {len(history)} are there")
 
 
+def check_items(path: Path, acknowledged: Counter[str]) -> None:
+    """Check that every new item that was acknowledged is in the store with all its users, and so are their interactions."""
+    with InteractionStore.open(path) as store:
+        users_of = {one.item: one.users for one in store.items.after(0)[0]}
+        for name, count in acknowledged.items():
+            missing = [item for item in (f"{name}-{n}" for n in range(count)) if item not in users_of]
+            if missing:
+                raise Lost(f"{len(missing)} new items of {name} are gone, {missing[0]} first")
+        for item, users in users_of.items():
+            if len(users) != 3 or any(item not in store.history(user) for user in users):
+                raise Lost(f"of {item} a part is missing, its users are {users}")
+
+
+def kill_item_services(killer: Killer, n: int) -> None:
+    """Kill a service that takes new items, and moves between versions meanwhile."""
+    kill_services(killer, n, reloads=True, post=post_items, check=check_items)
+
+
 KINDS: dict[str, Callable[[Killer, int], None]] = {
     "fit": kill_fits,
     "save": kill_saves,
     "update": kill_updates,
     "store": lambda killer, n: kill_services(killer, n, reloads=False),
+    "items": kill_item_services,
     "reload": lambda killer, n: kill_services(killer, n, reloads=True),
 }
 

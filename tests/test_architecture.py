@@ -33,7 +33,7 @@ LEVELS = {
         "_components",
     ),
     1: ("batch", "codes", "config", "data", "fold_in", "nn", "ranking", "runs"),
-    2: ("graph", "index", "evaluation"),
+    2: ("graph", "index", "evaluation", "rules"),
     3: ("state",),
     4: ("training",),
     5: ("answering", "baselines"),

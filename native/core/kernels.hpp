@@ -39,6 +39,9 @@ struct Kernels {
   float (*dot_f32)(const float* query, const float* row, std::int64_t width);
   float (*dot_f16)(const float* query, const std::uint16_t* row, std::int64_t width);
   float (*dot_i8)(const float* query, const std::int8_t* row, std::int64_t width);
+  // The least distance of a code to n others, or `least` where that is less. Codes are words of 64 bits, one after the other.
+  std::uint32_t (*least_distance)(const std::uint64_t* code, const std::uint64_t* others, std::int64_t n, std::int64_t n_words,
+                                  std::uint32_t least);
 };
 
 // Kernels of one instruction set, or null where it was not compiled in or the processor has no support.

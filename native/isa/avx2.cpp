@@ -9,6 +9,7 @@
 #include "avx2_distances.hpp"
 #include "avx2_values.hpp"
 #include "dot.hpp"
+#include "least_distance.hpp"
 
 namespace {
 
@@ -60,7 +61,7 @@ bool has_f16c() {
 namespace hashgnn {
 
 const Kernels* avx2_kernels() {
-  static const Kernels table = {"avx2", scan_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
+  static const Kernels table = {"avx2", scan_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
   static const bool usable = __builtin_cpu_supports("avx2") && has_f16c();
   return usable ? &table : nullptr;
 }

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include "dot.hpp"
+#include "least_distance.hpp"
 #include "six_bits.hpp"
 #include "values.hpp"
 
@@ -39,7 +40,7 @@ struct Floats {
 namespace hashgnn {
 
 const Kernels* avx512_kernels() {
-  static const Kernels table = {"avx512", scan_by_counts, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
+  static const Kernels table = {"avx512", scan_by_counts, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
   static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                              __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi");
   return usable ? &table : nullptr;

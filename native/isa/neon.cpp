@@ -6,6 +6,7 @@
 #include <arm_neon.h>
 
 #include "dot.hpp"
+#include "least_distance.hpp"
 #include "scan.hpp"
 
 namespace {
@@ -143,7 +144,7 @@ struct Floats {
 namespace hashgnn {
 
 const Kernels* neon_kernels() {
-  static const Kernels table = {"neon", scan<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
+  static const Kernels table = {"neon", scan<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
   return &table;
 }
 

@@ -3,6 +3,7 @@
 
 #include "../core/kernels.hpp"
 #include "dot.hpp"
+#include "least_distance.hpp"
 #include "scan.hpp"
 
 namespace {
@@ -111,7 +112,7 @@ struct Floats {
 namespace hashgnn {
 
 const Kernels* portable_kernels() {
-  static const Kernels table = {"portable", scan<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>};
+  static const Kernels table = {"portable", scan<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
   return &table;
 }
 

@@ -9,6 +9,7 @@
 
 #include "../core/layout.hpp"
 #include "call.hpp"
+#include "choosing.hpp"
 #include "code_table.hpp"
 #include "hash_tables.hpp"
 #include "inverted_table.hpp"
@@ -99,5 +100,6 @@ NB_MODULE(_native, module) {
   nb::class_<HashTables>(module, "HashTables")
       .def(nb::new_(&build_hash_tables), "packed"_a, "n_tables"_a)
       .def_prop_ro("n_bytes", &HashTables::n_bytes);
+  module.def("choose_rows", &choose_rows, "codes"_a, "n_chosen"_a, "relevance"_a, "penalty"_a, "groups"_a, "caps"_a, "k"_a);
   module.def("search_hashed", &search_hashed, "tables"_a, "codes"_a, "extra"_a, "queries"_a, "arguments"_a);
 }

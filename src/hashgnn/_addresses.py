@@ -12,6 +12,7 @@ from hashgnn._extras import require
 from hashgnn.errors import DataError, ParameterError
 
 _RETRY_SECONDS = 30  # Google's client tries for 15 minutes where there is no network
+_NAME_BYTES, _PATH_BYTES = 255, 4095  # of Linux and macOS
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(::|://)")
 _FOLDED = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/([^/].*)")
 
@@ -70,7 +71,30 @@ def _text_of(path: Any) -> str:
     name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(name, str) or not name or "\0" in name:
         raise ParameterError(f"path must be text or a path, not empty and without NUL, got {path!r:.80}")
-    return name if isinstance(path, str) else restored(name)
+    if not isinstance(path, str):
+        name = restored(name)
+    if not is_address(name):
+        check_length(name)
+    return name
+
+
+def check_length(name: str) -> None:
+    """Refuse a path that no file system holds.
+
+    Raises
+    ------
+    ParameterError
+    """
+    try:
+        raw = os.fsencode(name)
+    except UnicodeEncodeError:
+        raise ParameterError(f"path must be text that UTF-8 can hold, got {name!r:.80}") from None
+    longest = max(map(len, raw.split(b"/")))
+    if longest > _NAME_BYTES or len(raw) > _PATH_BYTES:
+        raise ParameterError(
+            f"path must have at most {_PATH_BYTES} bytes, and {_NAME_BYTES} a name, got {len(raw)} and "
+            f"{longest} in {name!r:.80}"
+        )
 
 
 def local_path(address: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from hashgnn._locks import has_name, locked
 from hashgnn.errors import HashGNNError, ParameterError, StorageError
 
+_LONG_NAME = 200  # bytes; a file system takes 255
 _ASIDE, _TEMPORARY = ".old", ".tmp"
 _AT_FDCWD = -100  # names are relative to the working directory
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
@@ -178,7 +179,7 @@ def _new_temporary(path: Path, *, folder: bool) -> tuple[Path, int]:
 
     What killed processes left of the same kind is removed: nobody holds its lock.
     """
-    prefix = f".{path.name}."
+    prefix = _hidden_prefix(path)
     with os.scandir(path.parent) as entries:
         left = [
             entry for entry in entries if entry.name.startswith(prefix) and entry.name.endswith(_TEMPORARY)
@@ -199,6 +200,14 @@ def _new_temporary(path: Path, *, folder: bool) -> tuple[Path, int]:
         if locked(descriptor) is not False and has_name(descriptor, temporary):
             return temporary, descriptor
         os.close(descriptor)
+
+
+def _hidden_prefix(path: Path) -> str:
+    """Return how the hidden neighbours of a path begin; a long name is cut, so that theirs are not too long."""
+    raw = os.fsencode(path.name)
+    if len(raw) <= _LONG_NAME:
+        return f".{path.name}."
+    return f".{path.name[:40]}-{hashlib.sha256(raw).hexdigest()[:16]}."
 
 
 def _remove_abandoned(temporary: Path) -> None:
@@ -224,7 +233,9 @@ def _old_folders(path: Path) -> list[Path]:
     if not path.parent.is_dir():
         return []
     entries = sorted(path.parent.iterdir())
-    return [entry for entry in entries if entry.name.startswith(f".{path.name}.") and entry.suffix == _ASIDE]
+    return [
+        entry for entry in entries if entry.name.startswith(_hidden_prefix(path)) and entry.suffix == _ASIDE
+    ]
 
 
 def _moved(folder: Path, path: Path) -> bool:

@@ -90,6 +90,15 @@ def search_inverted_hierarchical(
     n_candidates: int,
     arguments: SearchArguments,
 ) -> _Result: ...
+def choose_rows(
+    codes: _Array,
+    n_chosen: int,
+    relevance: _Array,
+    penalty: _Array,
+    groups: _Array,
+    caps: _Array,
+    k: int,
+) -> tuple[_Array, _Array]: ...
 
 class HashTables:
     n_bytes: int

@@ -231,3 +231,55 @@ def test_largest_of_neighbours_does_not_depend_on_the_block(monkeypatch: pytest.
     np.testing.assert_array_equal(_largest(edges, table), expected)
     monkeypatch.setattr("hashgnn.fold_in.graphsage._BLOCK_ENTRIES", 40)
     np.testing.assert_array_equal(_largest(edges, table), expected)
+
+
+SUMS = {
+    **{f"history, {name}": ("history", options) for name, options in HISTORY_FORMS.items()},
+    "lightgcn": ("lightgcn", {"n_layers": 2}),
+    "mf": ("mf", {}),
+}
+
+
+@pytest.mark.parametrize(("name", "options"), SUMS.values(), ids=SUMS)
+def test_parts_of_a_history_add_up_to_the_embedding(name, options) -> None:
+    case = EncoderCase(name, options, features=False)
+    rule, edges = rule_of(case.encoder(), case.view()), sp.csr_matrix(case.edges)
+    parts = rule.user_parts(edges)
+    owner = np.repeat(np.arange(N_USERS), np.diff(edges.indptr))
+    sums = np.zeros((N_USERS, rule.dim))
+    np.add.at(sums, owner, parts)
+    known = np.diff(edges.indptr) > 0
+    np.testing.assert_allclose(sums[known], rule.users(edges)[known], rtol=1e-4, atol=1e-6)
+    assert rule.trained_users_fold_in == (name == "history")
+
+
+def test_parts_of_one_gcn_layer_leave_the_node_s_own_row() -> None:
+    case = EncoderCase("gcn", {"n_layers": 1}, features=False)
+    rule, edges = rule_of(case.encoder(), case.view()), sp.csr_matrix(case.edges[:5])
+    owner = np.repeat(np.arange(5), np.diff(edges.indptr))
+    own = rule.users(edges).astype(float)
+    np.subtract.at(own, owner, rule.user_parts(edges))
+    mean = rule.arrays["user_mean"].astype(float) @ rule.arrays["weight_0"]
+    expected = mean / (np.asarray(edges.sum(axis=1)) + 1)
+    np.testing.assert_allclose(own, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_of_one_gat_layer_leave_a_share_of_the_node_s_own_row() -> None:
+    case = EncoderCase("gat", {"n_layers": 1, "heads": 2}, features=False)
+    rule, edges = rule_of(case.encoder(), case.view()), sp.csr_matrix(case.edges[:5])
+    owner = np.repeat(np.arange(5), np.diff(edges.indptr))
+    own = rule.users(edges).astype(float)
+    np.subtract.at(own, owner, rule.user_parts(edges))
+    row = rule.arrays["user_mean"].astype(float) @ rule.arrays["weight_0"]
+    shares = (own / row).reshape(5, 2, -1)  # one a head: what attention leaves for the node itself
+    np.testing.assert_allclose(shares, np.broadcast_to(shares[:, :, :1], shares.shape), rtol=1e-2, atol=1e-4)
+    assert ((shares > -1e-4) & (shares <= 1.0001)).all()
+
+
+NO_SUMS = [("gcn", {}), ("gat", {"heads": 2}), ("graphsage", {"n_layers": 1}), ("ngcf", {}), ("pinsage", {})]
+
+
+@pytest.mark.parametrize(("name", "options"), NO_SUMS)
+def test_a_rule_with_activations_has_no_parts(name, options) -> None:
+    case = EncoderCase(name, options, features=False)
+    assert rule_of(case.encoder(), case.view()).user_parts(case.edges) is None

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ParameterError
-from hashgnn.index import InvertedFile, Matches
+from hashgnn.index import CandidateFilter, HammingIndex, InvertedFile, Matches
 from hashgnn.testing.index_cases import Case, assert_same, cases
 from hashgnn.testing.index_reference import reference_asymmetric, reference_search
 
@@ -77,3 +77,31 @@ def test_changes_are_seen() -> None:
 def test_n_probe_of_zero_is_refused() -> None:
     with pytest.raises(ParameterError, match="n_probe must be an integer >= 1, got 0"):
         InvertedFile(clustered(100, 0), n_probe=0)
+
+
+def test_a_filter_costs_no_recall_as_more_lists_are_read() -> None:
+    """Clustered codes, of which a filter leaves some in every list."""
+    rng = np.random.default_rng(0)
+    centers = rng.integers(0, 256, (40, 16), np.uint8)
+    noise = np.packbits(rng.random((6000, 128)) < 0.3, axis=1)
+    codes = BinaryCodes(centers[rng.integers(0, 40, 6000)] ^ noise)
+    queries = BinaryCodes(centers[:30] ^ np.packbits(rng.random((30, 128)) < 0.3, axis=1))
+    index, scan = InvertedFile(codes, n_lists=128, n_probe=2, rng=0), HammingIndex(codes)
+
+    def recall(candidates: CandidateFilter | None) -> float:
+        found, exact = (one.search(queries, 10, candidates=candidates) for one in (index, scan))
+        assert (found.counts == exact.counts).all()
+        return float((found.scores >= exact.scores[:, -1:]).mean())
+
+    plain = recall(None)
+    assert plain < 1
+    for share in (0.5, 0.2, 0.03, 0.01):
+        chosen = CandidateFilter(allow_all=rng.random(6000) < share)
+        assert recall(chosen) >= plain
+        bits = chosen.packed
+        assert bits is not None
+        assert recall(CandidateFilter().within(*bits)) >= plain
+    assert (
+        index.search(queries, 10, candidates=CandidateFilter(allow_all=np.zeros(6000, bool))).counts.sum()
+        == 0
+    )

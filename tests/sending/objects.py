@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, is_typeddict
 
 import numpy as np
 import pyarrow as pa
@@ -85,9 +85,10 @@ from hashgnn.index import (
     MultiIndexHashing,
 )
 from hashgnn.ranking import CandidateFilter, IndexLists
+from hashgnn.rules import BoundRules, ItemAttributes, ItemFilter, Rules
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions, RunState
 from hashgnn.serving import ServiceSettings
-from hashgnn.serving.store import Deleted, Export, Receipt, RepeatKey
+from hashgnn.serving.store import Deleted, Export, ItemsMark, NewItem, Receipt, RepeatKey
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.state import IndexedCodes, ModelState, Side, load_state, save_state
 from hashgnn.state.artifact import Artifact, open_artifact
@@ -118,6 +119,7 @@ ROOMS = (
     "hashgnn.answering",
     "hashgnn.checking",
     "hashgnn.recommender",
+    "hashgnn.rules",
     "hashgnn.runs",
     "hashgnn.serving",
     "hashgnn.serving.store",
@@ -142,7 +144,7 @@ def public_classes() -> list[type]:
 
 
 def _is_protocol(value: type) -> bool:
-    return bool(getattr(value, "_is_protocol", False))
+    return bool(getattr(value, "_is_protocol", False)) or is_typeddict(value)
 
 
 def _codes(n: int, seed: int, n_bits: int = 24) -> BinaryCodes:
@@ -260,6 +262,12 @@ def objects() -> dict[str, Any]:
         "HashGNN loaded": HashGNN.from_state(mapped),
         "HashGNN loaded and used": _used(HashGNN.from_state(_opened(random_state()))),
         "HashGNN in lists": _approximate(),
+        "HashGNN with items": _with_items(state),
+        "ItemAttributes": _with_items(state).item_attributes,
+        "ItemFilter": ItemFilter.of_mask(np.arange(70) % 3 == 0),
+        "Rules": _rules(),
+        "BoundRules": _rules().bind(_with_items(state).item_attributes, state.n_items),
+        "RuleEffects": _with_items(state).recommend(["u1", "u2"], k=3, max_per={"brand": 1}).effects,
         "FittedModel": FittedModel(state),
         "FittedModel in lists": FittedModel(_approximate().state_, 0.9),
         "ModelState": state,
@@ -297,6 +305,7 @@ def objects() -> dict[str, Any]:
         "BatchResult": BatchResult(Path("a"), 3, 9, 0, 1, 1, 100, 0.5),
         "PartWriter": PartWriter(BatchJob(request, 9), "folder"),
         "Recommendations": model.recommend(state.users.ids.ids[:3], k=4),
+        "Explanation": model.explain("u3", ["i4", "i7"]),
         "Matches": matches,
         "CandidateFilter": CandidateFilter(lists, None, np.arange(70) % 3 > 0),
         "IndexLists": lists,
@@ -363,6 +372,8 @@ def objects() -> dict[str, Any]:
         "Deleted": Deleted(False, ("a", 3)),
         "Deletions": Deletions(users=((3, "ann"),), pairs=((4, "bob", 7),)),
         "RepeatKey": RepeatKey("order 7", b"digest"),
+        "ItemsMark": ItemsMark(3, 1),
+        "NewItem": NewItem("a", ("u", "v"), {"year": 1999}),
         "Receipt": Receipt(3, 5, {"unknown_items": 1}, repeated=True),
         "Artifact": _artifact(),
         "Workload": generated_workload(50, 5, 16, width=8, rng=0),
@@ -401,6 +412,33 @@ def objects() -> dict[str, Any]:
     return found
 
 
+def _with_items(state: ModelState) -> HashGNN:
+    brands = [f"b{n % 4}" for n in range(state.n_items)]
+    table = pa.table(
+        {"item_id": state.items.ids.ids.tolist(), "brand": brands, "price": range(state.n_items)}
+    )
+    model = HashGNN.from_state(state).with_item_table(table)
+    assert model.item_attributes is not None
+    model.item_attributes.update({"i3": {"price": None, "brand": "new"}})
+    return model
+
+
+def _rules() -> Rules:
+    return Rules.read("price < 20", {"brand = 'b1'": 1.5}, {"brand": 2}, 0.3, 5.0)
+
+
+def _of_items(items: ItemAttributes) -> Any:
+    found = items.filter("price < 9 and not brand = 'b2'")
+    groups, has_group = items.groups("brand", np.arange(len(items)))
+    return (
+        items.kinds,
+        plain(found.bits),
+        found.count,
+        plain(groups[:, None] == groups),
+        plain(has_group),
+    )
+
+
 def _caused() -> errors.CallbackError:
     error = errors.CallbackError("a callback failed")
     error.__cause__ = errors.StorageError(28, "no space")
@@ -413,6 +451,8 @@ def answers(value: Any) -> Any:
         (HashGNN, _of_model),
         (FittedModel, lambda model: (plain(model.state), repr(model.item_index))),
         (CandidateIndex, _of_index),
+        (ItemAttributes, _of_items),
+        (BoundRules, lambda bound: (plain(bound.rules), plain(bound.parts), _of_items(bound.items))),
         (CandidateFilter, _of_filter),
         (NegativeSampler, lambda sampler: plain(sampler.sample(np.arange(5), n_negatives=3, rng=0))),
         (GraphFilter, lambda graph_filter: plain(graph_filter.score(_interactions().csr))),
@@ -435,6 +475,7 @@ def _of_model(model: HashGNN) -> Any:
         plain(model.similar_items(items, k=3)),
         plain(model.similar_users(users, k=3)),
         plain(model.fold_in_users([items])),
+        None if model.item_attributes is None else _of_items(model.item_attributes),
         plain(model.state_),
     )
 

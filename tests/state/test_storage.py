@@ -201,6 +201,7 @@ def test_a_state_whose_parts_do_not_fit_is_refused() -> None:
         ([0, 2, 2, 4], [1, 0, 2, 3], "columns of seen must ascend in each row"),
         ([0, 2, 2, 4], [1, 1, 2, 3], "columns of seen must ascend in each row"),
         ([0, 3, 2, 4], [0, 1, 2, 3], "row pointers of seen must ascend"),
+        ([0, 196, 1 - 2**31, 0], [], "row pointers of seen must ascend"),  # its steps do not fit 32 bits
     ],
 )
 def test_broken_seen_lists_are_refused(indptr: list[int], indices: list[int], said: str) -> None:
@@ -211,6 +212,7 @@ def test_broken_seen_lists_are_refused(indptr: list[int], indices: list[int], sa
     with pytest.raises(ParameterError, match=said):
         changed(state, seen=seen)
     seen.indptr, seen.indices = np.array([0, 2, 2, 4], np.int32), np.array([4, 5, 0, 1], np.int32)
+    seen.data = np.ones(4, np.float32)
     assert changed(state, seen=seen).seen[2].indices.tolist() == [0, 1]
 
 

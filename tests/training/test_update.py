@@ -162,11 +162,13 @@ def test_an_encoder_that_keeps_no_tables_is_refused() -> None:
         update(state, NEW, **RUN)
 
 
-def test_a_model_with_side_features_is_refused() -> None:
+def test_a_model_with_side_features_needs_them_again() -> None:
     rows = {"item_id": OLD.item_ids.ids, "size": np.arange(OLD.n_items, dtype=float)}
     features = SideFeatures.from_frame(pl.DataFrame(rows), id="item_id", numeric=["size"])
     state = train(OLD, quick("default", **{"optimizer.epochs": 1}), item_features=features, **RUN)
-    with pytest.raises(ParameterError, match=r"^the model must have no side features to train on, got some"):
+    with pytest.raises(
+        ParameterError, match=r"^item_features must be given, the model was trained with size$"
+    ):
         update(state, NEW, **RUN)
 
 

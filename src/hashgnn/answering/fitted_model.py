@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy import sparse
 
 from hashgnn._checks import check_choice, check_float
 from hashgnn._types import ON_UNKNOWN, Array, OnUnknown
+from hashgnn.answering.growth import grown_order, grown_state
 from hashgnn.answering.new_item_bias import NewItemBias
+from hashgnn.answering.new_item_rows import NewItemRows
 from hashgnn.answering.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
 from hashgnn.answering.search_ways import FloatQueries, SearchOptions, SearchWays
 from hashgnn.codes import BinaryCodes, ItemBias
@@ -19,10 +22,12 @@ from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.index import HammingIndex, InvertedFile, build_index
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 from hashgnn.state import IndexedCodes, ModelState
+from hashgnn.state.growing import Rooms
 
 Check: TypeAlias = Callable[[], None]
 
 _TUNING_USERS = 64
+_ROOM_BYTES = 1 << 27
 _CHECKED_ROWS = 64  # searched between two calls of ``check``
 
 
@@ -51,10 +56,12 @@ class FittedModel:
         share = state.index_recall if index_recall is None else index_recall
         self.index_recall = check_float("index_recall", share, minimum=0, maximum=1, open_minimum=True)
         self.seen = IndexLists.from_matrix(state.seen)
+        self.rooms = Rooms()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the state by value, and the item index if it was made; the rest is made anew on first use."""
-        made = {name: self.__dict__[name] for name in ("item_index",) if name in self.__dict__}
+        names = ("item_index", "new_item_bias", "new_item_rows")
+        made = {name: self.__dict__[name] for name in names if name in self.__dict__}
         return FittedModel, (self.state, self.index_recall), made
 
     @cached_property
@@ -98,6 +105,12 @@ class FittedModel:
         return SearchWays(self.state.users, HammingIndex(self.state.users.codes), queries, similar=True)
 
     @cached_property
+    def mean_weight(self) -> float:
+        """Mean weight of the training interactions, which training divides each by; 1 where there are none."""
+        weights = self.state.seen.data
+        return float(weights.mean(dtype=np.float64)) if len(weights) else 1.0
+
+    @cached_property
     def popularity(self) -> Array:
         """Users who interacted with each item, (n_items,) int64."""
         return np.bincount(self.state.seen.indices, minlength=self.state.n_items)
@@ -112,12 +125,78 @@ class FittedModel:
         """The bias of items that are folded in; ``None`` where the model has no item bias."""
         return NewItemBias.fit(self.state.items.bias, self.popularity)
 
+    @cached_property
+    def new_item_rows(self) -> NewItemRows:
+        """What items that are folded in add to those who interact with them."""
+        return NewItemRows.fit(self.state)
+
+    def ready_for_items(self) -> FittedModel:
+        """Return the same model with room for more items, and all that new ones need at hand.
+
+        Tables of some ten megabytes are copied into memory now. Larger ones stay where they are, mapped from a file
+        as a rule, until the first item is added.
+        """
+        tables = [self.state.items.embeddings, *self.state.fold_in.item_tables.values()]
+        assert self.new_item_rows is not None
+        _ = self.new_item_bias, self.popularity
+        if sum(table.nbytes for table in tables) > _ROOM_BYTES:
+            return self
+        nothing = self.fold_in_items(IndexLists.from_rows([]))
+        return self.with_items([], nothing, IndexLists.from_rows([]), keep_seen=False)
+
+    def with_items(
+        self, ids: Sequence[Any], items: EncodedEntities, audiences: IndexLists, *, keep_seen: bool = True
+    ) -> FittedModel:
+        """Return a model that has more items behind the known ones; this one stays as it is.
+
+        Nothing of the known items is built again. What items look like that are added later does not depend on
+        those that were added before.
+
+        Parameters
+        ----------
+        ids : sequence of n ids
+            None of them known, of the kind of the model's, as :func:`~hashgnn.data.grown_ids.readable_ids` gives
+            them.
+        items : EncodedEntities of length n
+            As :meth:`fold_in_items` returns them.
+        audiences : IndexLists of length n
+            The users of each.
+        keep_seen : bool, default=True
+            Whether the users of an item have seen it.
+
+        Raises
+        ------
+        ParameterError
+            If an embedding is not finite.
+        """
+        model, made, rooms = FittedModel.__new__(FittedModel), self.__dict__, self.rooms.copy()
+        rows = self.new_item_rows.of(self.state, items.embeddings)
+        state, index = grown_state(
+            self.state, self.item_index, ids, items, audiences, rows, rooms, keep_seen=keep_seen
+        )
+        model.state, model.index_recall, model.rooms = state, self.index_recall, rooms
+        model.seen = IndexLists.from_matrix(state.seen) if keep_seen else self.seen
+        model.item_index = index
+        model.new_item_bias, model.new_item_rows = self.new_item_bias, self.new_item_rows
+        queries = self.items_for_users.float_queries
+        model.items_for_users = self.items_for_users.grown(state.items, index, queries, rooms)
+        if "items_for_items" in made:
+            queries = FloatQueries.of_items(state)
+            model.items_for_items = self.items_for_items.grown(state.items, index, queries, rooms)
+        if "users_for_users" in made:
+            model.users_for_users = self.users_for_users
+        model.popularity = rooms.appended("popularity", self.popularity, audiences.lengths)
+        if "popular_order" in made:
+            model.popular_order = grown_order(self.popular_order, model.popularity, len(ids))
+        return model
+
     def queries_of_users(
         self,
         user_index: Array,
         *,
         since_training: IndexLists | None = None,
         left: IndexLists | None = None,
+        recent: sparse.csr_matrix | None = None,
         on_unknown: OnUnknown = "error",
     ) -> Queries:
         """Return one row for each user.
@@ -135,6 +214,9 @@ class FittedModel:
         left : IndexLists of length n, optional
             Items of the training that are left of each user, where some were deleted. A user of whom nothing
             is left has index -1.
+        recent : csr_matrix of shape (n, n_items), optional
+            What each user did since the training, weighed as :class:`~hashgnn.data.HistoryWeighting` does. Where
+            there is something, the user is folded in from that alone; the training has no order of items.
         on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
             A user who is not in the training data: raise, leave the row out, answer with popular items, or
             fold in the interactions since the training (popular items where there are none).
@@ -162,13 +244,25 @@ class FittedModel:
             return Queries(source, entities, seen, places, len(user_index))
         source[folds if on_unknown == "fold_in" else folds & known] = HISTORY
         trained, folded = np.flatnonzero(source == MODEL), np.flatnonzero(source == HISTORY)
-        parts = [(folded, self.fold_in_users(seen[folded]))]
+        history = seen[folded].matrix(self.state.n_items)
+        if recent is not None:
+            weighed = recent[places[folded]]
+            rows = np.arange(len(folded))
+            chosen = np.where(np.diff(weighed.indptr) > 0, rows, len(folded) + rows)
+            history = sparse.csr_matrix(sparse.vstack([weighed, history], format="csr")[chosen])
+        parts = [(folded, self._folded_users(history))]
         if len(trained):
             parts.append((trained, EncodedEntities.of(self.state.users, index[trained])))
-        return Queries(source, interleave(parts, self.state.n_bits), seen, places, len(user_index))
+        entities = interleave(parts, self.state.n_bits)
+        return Queries(source, entities, seen, places, len(user_index), history)
 
     def queries_of_histories(
-        self, histories: IndexLists, *, features: Any = None, on_unknown: OnUnknown = "error"
+        self,
+        histories: IndexLists,
+        *,
+        features: Any = None,
+        weights: sparse.csr_matrix | None = None,
+        on_unknown: OnUnknown = "error",
     ) -> Queries:
         """Return one row for each history: what a new user interacted with, folded in.
 
@@ -177,6 +271,8 @@ class FittedModel:
         histories : IndexLists of length n
         features : sparse matrix of shape (n, n_columns), optional
             Side features of the same users.
+        weights : csr_matrix of shape (n, n_items), optional
+            What the items of each history weigh in the fold-in; all 1 by default.
         on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
             An empty history: raise, leave the row out, or answer with popular items (the last two).
 
@@ -195,8 +291,10 @@ class FittedModel:
         places = np.flatnonzero(known) if on_unknown == "skip" else np.arange(len(histories))
         source = np.where(known[places], HISTORY, POPULAR).astype(np.int8)
         some = None if features is None else features[known]
-        entities = self.fold_in_users(histories[np.flatnonzero(known)], some)
-        return Queries(source, entities, histories[places], places, len(histories))
+        whole = histories.matrix(self.state.n_items) if weights is None else weights
+        history = whole[np.flatnonzero(known)]
+        entities = self._folded_users(history, some)
+        return Queries(source, entities, histories[places], places, len(histories), history)
 
     def recommend(
         self,
@@ -239,13 +337,23 @@ class FittedModel:
             result.counts[row] = len(best)
         return result
 
-    def similar_items(self, index: Array, options: SearchOptions, check: Check | None = None) -> Matches:
+    def similar_items(
+        self,
+        index: Array,
+        options: SearchOptions,
+        check: Check | None = None,
+        candidates: CandidateFilter | None = None,
+    ) -> Matches:
         """Rank the items most similar to some items, which are themselves left out.
 
-        ``options`` are of :meth:`SearchWays.options` of ``items_for_items``.
+        ``options`` are of :meth:`SearchWays.options` of ``items_for_items``. Of ``candidates`` counts what is
+        packed: which items every query may return.
         """
         queries = EncodedEntities.of(self.state.items, index)
-        return _search(self.items_for_items, queries, options, _all_but(index), check)
+        limits = _all_but(index)
+        if candidates is not None and candidates.packed is not None:
+            limits = limits.within(*candidates.packed, candidates.n_allowed)
+        return _search(self.items_for_items, queries, options, limits, check)
 
     def similar_users(self, index: Array, options: SearchOptions, check: Check | None = None) -> Matches:
         """Rank the users most similar to some users; as :meth:`similar_items`."""
@@ -260,7 +368,10 @@ class FittedModel:
         histories : IndexLists of length n
         features : sparse matrix of shape (n, n_columns), optional
         """
-        output = self.state.fold_in.users(histories.matrix(self.state.n_items), features)
+        return self._folded_users(histories.matrix(self.state.n_items), features)
+
+    def _folded_users(self, histories: sparse.csr_matrix, features: Any = None) -> EncodedEntities:
+        output = self.state.fold_in.users(histories, features)
         return self._encoded(output, self.state.projection.users(output))
 
     def fold_in_items(self, audiences: IndexLists, features: Any = None) -> EncodedEntities:
@@ -283,8 +394,9 @@ class FittedModel:
     def _most_popular(self, k: int, candidates: CandidateFilter) -> Array:
         """Return the most popular candidates of one query, at most ``k``."""
         order = self.popular_order
-        if candidates.allow_all is not None:
-            order = order[candidates.allow_all[order]]
+        allowed = candidates.allowed
+        if allowed is not None:
+            order = order[allowed[order]]
         if candidates.allow_per_query is not None:
             order = order[np.isin(order, candidates.allow_per_query.indices)]
         if candidates.block_per_query is not None and len(candidates.block_per_query.indices):

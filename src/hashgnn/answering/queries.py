@@ -12,8 +12,10 @@ from scipy import sparse
 from hashgnn._checks import quote_some
 from hashgnn._types import Array, Id, IdLists, Ids
 from hashgnn.codes import BinaryCodes, ItemBias
-from hashgnn.data import IdMap, InteractionsLike, as_interactions
+from hashgnn.data import HistoryWeighting, IdMap, InteractionsLike, as_interactions
+from hashgnn.data.history_weighting import times_of_histories
 from hashgnn.data.id_lists import as_list
+from hashgnn.data.weighting import microseconds
 from hashgnn.errors import ParameterError
 from hashgnn.index import EmbeddedCodes
 from hashgnn.ranking import CandidateFilter, IndexLists
@@ -66,6 +68,8 @@ class Queries:
         Place of each row in the request; ``on_unknown="skip"`` leaves some out.
     n_requested : int
         Rows of the request.
+    histories : csr_matrix of shape (n_folded, n_items), or None
+        The weights that each ``HISTORY`` row was folded in from, in their order.
     """
 
     source: Array
@@ -73,6 +77,7 @@ class Queries:
     seen: IndexLists
     places: Array
     n_requested: int
+    histories: sparse.csr_matrix | None = None
 
     @classmethod
     def of_entities(cls, entities: EncodedEntities, seen: IndexLists | None = None) -> Queries:
@@ -148,6 +153,57 @@ def lists_of_ids(ids: IdMap, noun: str, name: str, lists: IdLists, *, remedy: st
     index = ids.look_up(flat, noun, remedy=remedy)
     parts = np.split(index, np.cumsum([len(row) for row in rows])[:-1]) if rows else []
     return IndexLists.from_rows([part[part >= 0] for part in parts])
+
+
+def weights_of_histories(
+    ids: IdMap, rows: IdLists, timestamps: Any, weighting: HistoryWeighting | None
+) -> sparse.csr_matrix | None:
+    """Return what the items of histories weigh, shape (n, n_items); None without a weighting.
+
+    Unknown items take no place. Lists are from the oldest item to the newest.
+    """
+    if weighting is None:
+        if timestamps is not None:
+            raise ParameterError("timestamps must be None without history_weighting, which uses them")
+        return None
+    lists = [as_list("each of histories", row, in_order=True) for row in rows]
+    times = times_of_histories(lists, timestamps)
+    flat = [value for row in lists for value in row]
+    index = ids.index_of(flat, on_unknown="skip", noun="item ids") if flat else np.empty(0, np.int64)
+    parts = np.split(index, np.cumsum([len(row) for row in lists])[:-1]) if lists else []
+    return weighting.matrix(parts, times, len(ids))
+
+
+def recent_of_interactions(
+    user_ids: IdMap,
+    item_ids: IdMap,
+    users: list[Any],
+    interactions: InteractionsLike | None,
+    weighting: HistoryWeighting,
+) -> sparse.csr_matrix:
+    """Return what the items of some interactions weigh for each user, shape (n, n_items).
+
+    Raises
+    ------
+    ParameterError
+        If the interactions have no times, which say their order.
+    """
+    if interactions is None:
+        raise ParameterError("history_weighting needs since_training, whose times say the order of items")
+    data = as_interactions(interactions)
+    if data.timestamp is None:
+        raise ParameterError("history_weighting needs the times of since_training, got none")
+    seconds = np.asarray(data.timestamp, np.float64)
+    if len(seconds):
+        seconds = seconds * (microseconds(int(data.timestamp.max())) / 1e6)
+    index = item_ids.index_of(data.item_ids.ids, on_unknown="skip", noun="item ids")[data.item_index]
+    known, code = user_ids.translated(data.user_ids, "user ids")
+    wanted = known.index_of(users, on_unknown="skip", noun="user ids")
+    order = np.lexsort((seconds, code[data.user_index]))
+    of_user = code[data.user_index][order]
+    starts, ends = (np.searchsorted(of_user, wanted, side=side) for side in ("left", "right"))
+    places = [order[start:end] for start, end in zip(starts, ends, strict=True)]
+    return weighting.matrix([index[row] for row in places], [seconds[row] for row in places], len(item_ids))
 
 
 def choice_of_ids(

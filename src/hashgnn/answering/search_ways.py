@@ -24,6 +24,7 @@ from hashgnn.index.scores import (
 from hashgnn.ranking import CandidateFilter, Matches, top_k
 from hashgnn.ranking.top_k import rows_per_block
 from hashgnn.state import ModelState, Side
+from hashgnn.state.growing import Rooms
 
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
 
@@ -64,12 +65,38 @@ class SearchWays:
     def __init__(
         self, side: Side, index: HammingIndex | InvertedFile, float_queries: FloatQueries, *, similar: bool
     ) -> None:
-        self._side, self._index, self._float_queries, self._similar = side, index, float_queries, similar
+        self._side, self._index, self.float_queries, self._similar = side, index, float_queries, similar
         self._bias = None if similar else side.bias
         self._n = len(side)
 
     def __len__(self) -> int:
         return self._n
+
+    def grown(
+        self, side: Side, index: HammingIndex | InvertedFile, float_queries: FloatQueries, rooms: Rooms
+    ) -> SearchWays:
+        """Return the ways to search a side that has more rows at its end; what is known of the others is kept.
+
+        Parameters
+        ----------
+        side, index, float_queries
+            As for the class; the first rows of ``side`` are those of this one.
+        rooms : Rooms
+            For the tables that are derived from the embeddings.
+        """
+        other = SearchWays(side, index, float_queries, similar=self._similar)
+        made = self.__dict__.get("_inverse_norms")
+        if self._similar and made is not None:
+            new = inverse_lengths(side.embeddings[self._n :])
+            other.__dict__["_inverse_norms"] = rooms.appended("inverse_norms", made, new)
+        coarse: HierarchicalIndex | None = self.__dict__.get("_hierarchical")
+        if coarse is not None:
+            table = side.embeddings
+            if self._similar:
+                new = table[self._n :] * inverse_lengths(table[self._n :])[:, None]
+                table = rooms.appended("unit_embeddings", coarse.snapshot().rows, new)
+            other.__dict__["_hierarchical"] = HierarchicalIndex.of_checked(index, table)
+        return other
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -153,7 +180,7 @@ class SearchWays:
                 n_threads=options.n_threads,
             )
         return self._index.search(
-            self._float_queries(queries) if way == "asymmetric" else queries.codes,
+            self.float_queries(queries) if way == "asymmetric" else queries.codes,
             options.k,
             candidates=candidates,
             biased=way != "hamming" and self._bias is not None,
@@ -169,7 +196,7 @@ class SearchWays:
         if way == "float":
             scores = float_scores(queries.embeddings, self._side.embeddings, self._inverse_norms)
         elif way == "asymmetric":
-            scores = asymmetric_scores(self._float_queries(queries), self._side.codes, self._bias)
+            scores = asymmetric_scores(self.float_queries(queries), self._side.codes, self._bias)
         else:
             bias = None if way == "hamming" else self._bias
             scores = code_scores(queries.codes.signs(), self._side.codes, bias)
@@ -185,6 +212,24 @@ class SearchWays:
         bias = 1 if self._bias is not None and search not in ("hamming", "float") else 0
         floats = 4 * self._side.dim if search in ("hierarchical", "float") else 0
         return float(codes + bias + floats)
+
+    def query_parts(self, queries: EncodedEntities, pulls: Array) -> Array:
+        """Return :meth:`FloatQueries.parts` of one query."""
+        return self.float_queries.parts(queries, pulls)
+
+    def scores_of(self, queries: EncodedEntities, positions: Array, search: str) -> Array:
+        """Return the scores of some positions for each query, (n, len(positions)), float64.
+
+        They are those of :meth:`scores`, without the rest: hierarchical search scores as float search does.
+        """
+        if search in ("float", "hierarchical"):
+            norms = None if self._inverse_norms is None else self._inverse_norms[positions]
+            return float_scores(queries.embeddings, self._side.embeddings[positions], norms).astype(float)
+        codes = self._side.codes[positions]
+        bias = None if self._bias is None or search == "hamming" else self._bias[positions]
+        if search == "asymmetric":
+            return asymmetric_scores(self.float_queries(queries), codes, bias).astype(float)
+        return code_scores(queries.codes.signs(), codes, bias).astype(float)
 
     @cached_property
     def _inverse_norms(self) -> Array | None:
@@ -251,6 +296,21 @@ class FloatQueries:
     def __call__(self, queries: EncodedEntities) -> Array:
         """Return float queries (n, n_bits), float32, of norm ``sqrt(n_bits)``."""
         return to_code_length(self._activations(queries.embeddings) * self._weights)
+
+    def parts(self, queries: EncodedEntities, pulls: Array) -> Array:
+        """Return what parts of one query's activations add to its float query, both float64 (n, n_bits).
+
+        Parameters
+        ----------
+        queries : EncodedEntities of length 1
+            The query, whose length sets the scale.
+        pulls : ndarray of shape (n, n_bits)
+            Parts of its activations.
+        """
+        weighted = self._activations(queries.embeddings) * self._weights
+        scale = np.sqrt(np.float64(weighted.shape[1])) * inverse_lengths(weighted)[0]
+        scaled: Array = pulls * (self._weights * scale)
+        return scaled
 
     @cached_property
     def _weights(self) -> Array:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hashgnn._addresses import path_of
 from hashgnn._files import atomic_file, sha256_file, storage_errors
 from hashgnn.batch.job import PartJob
 from hashgnn.batch.writing import PartRecord, part_name, read_record
@@ -224,7 +225,7 @@ def read_manifest(path: str | Path, *, verify: bool = True) -> dict[str, Any]:
     DataError
         If the folder is not finished, or a file is missing or differs.
     """
-    folder = Path(path)
+    folder = path_of(path)
     document = _read_json(folder / MANIFEST)
     if document is None:
         state = "is not finished" if (folder / REQUEST).is_file() else "holds no batch of hashgnn"

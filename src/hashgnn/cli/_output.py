@@ -157,15 +157,49 @@ def print_ranked(out: Output, blocks: list[Any], request: dict[str, Any]) -> Non
         for one, items, scores in _rows(found)
         for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
     ]
-    out.table([query, "rank", result, "score"], table)
+    columns = [query, "rank", result, "score"]
+    if blocks[0].effects is not None:
+        columns.append("rank before")
+        bases = [rank for found in blocks for _, ranks, _ in _bases(found) for rank in ranks]
+        table = [[*row, "" if rank is None else rank] for row, rank in zip(table, bases, strict=True)]
+    out.table(columns, table)
+    for found in blocks:
+        _note_effects(out, found)
 
 
 def _documents(found: Any) -> list[dict[str, Any]]:
     query, result = found.columns
-    return [
-        {query: _json_id(one), f"{result}s": [_json_id(item) for item in items], "scores": scores}
+    rows = [
+        {query: json_id(one), f"{result}s": [json_id(item) for item in items], "scores": scores}
         for one, items, scores in _rows(found)
     ]
+    if found.effects is None:
+        return rows
+    return [
+        {**row, "base_ranks": ranks, "base_scores": scores, "rules": rules}
+        for row, (scores, ranks, rules) in zip(rows, _bases(found), strict=True)
+    ]
+
+
+def _bases(found: Any) -> Iterator[tuple[list[float], list[int | None], dict[str, Any]]]:
+    """Yield scores and ranks before the rules, and what the rules did, of each row."""
+    effects = found.effects
+    for row, count in enumerate(found.counts.tolist()):
+        ranks = [rank or None for rank in effects.base_ranks[row, :count].tolist()]
+        capped = {name: int(counts[row]) for name, counts in effects.n_capped.items()}
+        rules = {"allowed": effects.n_allowed, "capped": capped}
+        yield effects.base_scores[row, :count].tolist(), ranks, rules
+
+
+def _note_effects(out: Output, found: Any) -> None:
+    """Say how many items the filter let through, and how many the caps kept out."""
+    if found.effects is None:
+        return
+    allowed = found.effects.n_allowed
+    parts = [] if allowed is None else [f"where lets {allowed:,} items through"]
+    parts += [f"max_per {name} kept {int(n.sum()):,} out" for name, n in found.effects.n_capped.items()]
+    if parts:
+        out.note("; ".join(parts))
 
 
 def _rows(found: Any) -> Iterator[tuple[Any, list[Any], list[float]]]:
@@ -173,7 +207,8 @@ def _rows(found: Any) -> Iterator[tuple[Any, list[Any], list[float]]]:
     return ((one, items, scores[: len(items)]) for one, items, scores in rows)
 
 
-def _json_id(value: Any) -> int | str:
+def json_id(value: Any) -> int | str:
+    """Return an id as JSON writes it: an integer, else text."""
     from hashgnn.data._id_kinds import printed
 
     return value if isinstance(value, int) and not isinstance(value, bool) else printed(value)

@@ -98,12 +98,19 @@ def read_interactions(
 
 
 def read_features(
-    side: SideName, path: Path | None, columns: str | None, id_column: str | None, known: Any
+    side: SideName,
+    path: Path | None,
+    columns: str | None,
+    id_column: str | None,
+    known: Any,
+    *,
+    like: Any = None,
 ) -> Any:
     """Return the :class:`~hashgnn.data.SideFeatures` of a table of users or items, or ``None`` without a file.
 
     Columns of numbers are numeric, all others categories; without names every column but the id is used. Ids
-    are of the kind of ``known``, those of the interactions.
+    are of the kind of ``known``, those of the interactions. ``like`` is the vocabulary of a model: its columns are
+    the default, and what is a category there is one here.
     """
     if path is None:
         if columns is not None:
@@ -120,6 +127,12 @@ def read_features(
     if key not in table.column_names and side in table.column_names and id_column is None:
         key = side
     named = comma_list(f"--{side}-columns", columns) if columns else None
+    if like is not None:
+        categories, numbers = list(like.categories), list(like.numbers)
+        if named is not None:
+            categories = [name for name in named if name not in numbers]
+            numbers = [name for name in named if name in numbers]
+        return SideFeatures.from_frame(table, id=key, categorical=categories, numeric=numbers)
     used = named or [name for name in table.column_names if name != key]
     numeric = [
         name
@@ -129,6 +142,29 @@ def read_features(
     ]
     categorical = [name for name in used if name not in numeric]
     return SideFeatures.from_frame(table, id=key, categorical=categorical, numeric=numeric)
+
+
+def table_rows(side: SideName, path: Path, id_column: str | None, known: Any) -> dict[Any, dict[str, Any]]:
+    """Return the rows of a table of users or items by their ids, each a dict without the id.
+
+    Ids are of the kind of ``known``.
+    """
+    from hashgnn.data.readers import read_table
+
+    key = id_column or f"{side}_id"
+    table = read_table(path, text=() if known.kind == "int" else (key, side))
+    if key not in table.column_names and side in table.column_names and id_column is None:
+        key = side
+    if key not in table.column_names:
+        raise ParameterError(
+            f"{path}: has no column {key!r}, its columns are {', '.join(table.column_names)}"
+        )
+    ids = known.read(table.column(key).to_pylist(), f"{side} ids")
+    rows = table.drop_columns([key]).to_pylist()
+    found = dict(zip(ids, rows, strict=True))
+    if len(found) < len(rows):
+        raise ParameterError(f"{path}: {key} must be unique, got {len(rows) - len(found)} repeated")
+    return found
 
 
 def listed_ids(

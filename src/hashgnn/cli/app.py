@@ -15,9 +15,11 @@ from hashgnn.cli import (
     demo,
     encode,
     evaluate,
+    explain,
     fit,
     inspect,
     interactions,
+    items,
     recipes,
     recommend,
     serve,
@@ -63,11 +65,13 @@ app.command("recipes")(recipes.recipes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("recommend")(recommend.recommend)
 app.command("similar")(similar.similar)
+app.command("explain")(explain.explain)
 app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)
 app.command("check")(check.check)
 app.command("serve")(serve.serve)
 app.add_typer(interactions.app, name="interactions")
+app.add_typer(items.app, name="items")
 app.add_typer(benchmark.app, name="benchmark")
 
 

@@ -9,6 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn._extras import check_extra
+from hashgnn.cli._feature_options import (
+    ItemFeatureColumns,
+    ItemFeatures,
+    UserFeatureColumns,
+    UserFeatures,
+)
 from hashgnn.cli._options import (
     Bits,
     Debug,
@@ -38,10 +44,9 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_features, read_interactions
+from hashgnn.cli._rules import ItemId, Items, read_items, with_items
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._training_run import RunFolder, train_and_save
-
-_FEATURES = "Side features"
 
 
 def fit(
@@ -65,24 +70,12 @@ def fit(
     half_life: HalfLife = None,
     reference_time: ReferenceTime = None,
     valid: Valid = None,
-    user_features: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Table of users.", rich_help_panel=_FEATURES)
-    ] = None,
-    user_columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B", help="Columns of --user-features; default: all.", rich_help_panel=_FEATURES
-        ),
-    ] = None,
-    item_features: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Table of items.", rich_help_panel=_FEATURES)
-    ] = None,
-    item_columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B", help="Columns of --item-features; default: all.", rich_help_panel=_FEATURES
-        ),
-    ] = None,
+    user_features: UserFeatures = None,
+    user_columns: UserFeatureColumns = None,
+    item_features: ItemFeatures = None,
+    item_columns: ItemFeatureColumns = None,
+    items: Items = None,
+    item_id: ItemId = "item_id",
     recipe: Recipe = "default",
     bits: Bits = None,
     epochs: Annotated[
@@ -124,6 +117,8 @@ def fit(
 
       hashgnn fit u.data -o models/ml --format movielens --bits 64 --epochs 10
 
+      hashgnn fit events.parquet -o models/v1 --items items.parquet
+
       hashgnn fit events.csv -o models/v2 --user customer --item product --recipe paper --set optimizer.epochs=4
     """
     out = Output(as_json, quiet)
@@ -147,6 +142,7 @@ def fit(
     with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = _new_model(recipe, settings, bits, epochs, index_recall)
         interactions = read_interactions(train, columns, out)
+        attributes = read_items(items, item_id, interactions.item_ids)
         fit_model = partial(
             model.fit,
             interactions,
@@ -158,7 +154,7 @@ def fit(
         )
         train_and_save(
             folder,
-            fit_model,
+            lambda **run: with_items(fit_model(**run), attributes),
             out,
             seed=seed,
             device=device,

@@ -56,7 +56,7 @@ def export(
     if model is not None and after is not None:
         raise ParameterError("--model and --after cannot be given together")
     check_writable_file(output)
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         if model is not None:
             after = _trained_upto(opened, model)
         with stop_explained(out, lambda: f"{output}: is as it was; run the same command again"):
@@ -110,14 +110,14 @@ def delete(
       hashgnn interactions delete events.db --user u1 --item i7
     """
     out = Output(as_json, quiet)
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         kinds = dict(opened.kinds)
         if model is not None:
             ids = known_ids(open_model(model))
             kinds = {"users": ids[0].kind, "items": ids[1].kind, **kinds}
         removed = opened.delete(
-            _typed("user", user, kinds.get("users")),
-            None if item is None else _typed("item", item, kinds.get("items")),
+            typed_id("user", user, kinds.get("users")),
+            None if item is None else typed_id("item", item, kinds.get("items")),
         )
         document = {"removed": removed, "kept": opened.count}
     if as_json:
@@ -126,7 +126,7 @@ def delete(
     out.table(("what", "value"), list(document.items()))
 
 
-def _typed(side: SideName, text: str, kind: str | None) -> int | str:
+def typed_id(side: SideName, text: str, kind: str | None) -> int | str:
     """Return an id as a store keeps it: an integer where its ids are integers, else text."""
     if kind is None:
         raise ParameterError(
@@ -165,7 +165,7 @@ def clear(
     out = Output(as_json, quiet)
     if (model is None) == (upto is None):
         raise ParameterError("one of --model and --upto must be given, to say what to remove")
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         if model is not None:
             upto = _trained_upto(opened, model)
         assert upto is not None
@@ -182,7 +182,8 @@ def _trained_upto(store: Any, model: Path) -> int:
     return trained_upto(store.identity, open_model(model).state_.training)
 
 
-def _opened(path: Path) -> Any:
+def opened_store(path: Path) -> Any:
+    """Open a store that is there."""
     from hashgnn.serving.store import InteractionStore
 
     if not path.exists():  # opening would make an empty one

@@ -10,6 +10,7 @@ import typer
 
 from hashgnn._files import check_writable_file
 from hashgnn.cli._batch import check_single_file, engine_options, is_folder, print_batch
+from hashgnn.cli._explaining import Reasons, explained, print_explanations
 from hashgnn.cli._options import (
     Address,
     Allow,
@@ -35,6 +36,18 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output, print_ranked, write_ranked
 from hashgnn.cli._reading import id_list, listed_ids, open_model, typed_ids
+from hashgnn.cli._rules import (
+    BoostOption,
+    Diversity,
+    ItemId,
+    Items,
+    MaxPer,
+    Now,
+    Where,
+    read_items,
+    rules_of,
+    with_items,
+)
 from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
@@ -56,6 +69,24 @@ def recommend(
             metavar="I1,I2",
             help="Items of a user who is not in the training data.",
             rich_help_panel=_FOR_WHOM,
+        ),
+    ] = None,
+    last_n: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Only the newest items of --history, which is from the oldest to the newest.",
+            rich_help_panel=_FOR_WHOM,
+            show_default=False,
+        ),
+    ] = None,
+    position_half_life: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="Places of --history after which an item's weight has halved.",
+            rich_help_panel=_FOR_WHOM,
+            show_default=False,
         ),
     ] = None,
     all_users: Annotated[
@@ -84,7 +115,18 @@ def recommend(
     allow_file: AllowFile = None,
     block: Block = None,
     block_file: BlockFile = None,
+    items: Items = None,
+    item_id: ItemId = "item_id",
+    where: Where = None,
+    boost: BoostOption = None,
+    max_per: MaxPer = None,
+    diversity: Diversity = 0.0,
+    now: Now = None,
     on_unknown: OnUnknown = "error",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say because of which items of the history each item is there.")
+    ] = False,
+    reasons: Reasons = 3,
     index_recall: IndexRecall = None,
     threads: Threads = 1,
     histories: Histories = None,
@@ -104,7 +146,13 @@ def recommend(
 
       hashgnn recommend models/v1 --history i42,i7 --search biased --json
 
+      hashgnn recommend models/v1 --history i42,i7,i3 --last-n 20 --position-half-life 5
+
       hashgnn recommend models/v1 --users-file users.txt --block i1,i2 --on-unknown popular
+
+      hashgnn recommend models/v1 --users 1,2 --items items.parquet --where "in_stock and price < 30" --max-per brand=2
+
+      hashgnn recommend models/v1 --users 1,2 --explain
 
       hashgnn recommend models/v1 --all -o recommendations.parquet
 
@@ -123,12 +171,25 @@ def recommend(
         )
     if (all_users or histories is not None) and output is None:
         raise ParameterError("--all and --histories need an output, -o FOLDER or, for --all, -o FILE.parquet")
+    if explain and output is not None:
+        raise ParameterError(
+            "--explain prints its reasons; leave out -o, or ask hashgnn explain for those of one user"
+        )
+    named = {"last_n": last_n, "position_half_life": position_half_life}
+    weighting = {name: value for name, value in named.items() if value is not None} or None
+    if weighting is not None and history is None:
+        option = "--" + next(iter(weighting)).replace("_", "-")
+        raise ParameterError(f"{option} needs --history, whose order it counts by")
     in_parts = histories is not None or (all_users and is_folder(output, engine))
     if not in_parts:
         check_single_file(output, engine, workers, address, since_training)
     if output is not None and not in_parts:
         check_writable_file(output)
+    rules = rules_of(where, boost, max_per, diversity, now)
+    if in_parts and rules:
+        raise ParameterError("rules need a single file, -o FILE.parquet, or no --output; got a folder")
     loaded = open_model(model, index_recall=index_recall)
+    loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if loaded.index_recall < 1:
         out.note(f"index of {len(item_ids):,} items …")
@@ -149,16 +210,26 @@ def recommend(
             more = {"histories": histories, "since_training": since_training, "part_rows": part_rows}
             print_batch(out, loaded.recommend_all(output, **{**options, **more, **run}))
             return
+        items_of_history: list[Any] = []
         if history is not None:
-            items = typed_ids("item", id_list("--history", history, item_ids), item_ids)
-            blocks = iter([loaded.recommend_for_history([items], **options)])
+            items_of_history = typed_ids("item", id_list("--history", history, item_ids), item_ids)
+            ranked = loaded.recommend_for_history(
+                [items_of_history], history_weighting=weighting, **options, **rules
+            )
+            blocks = iter([ranked])
         else:
             chosen = (
                 user_ids.ids
                 if all_users
                 else typed_ids("user", _names(users, users_file, user_ids), user_ids)
             )
-            blocks = _blocks(loaded, chosen, options, out)
+            blocks = _blocks(loaded, chosen, {**options, **rules}, out)
+        if explain:
+            histories_of_rows = None if history is None else [items_of_history]
+            how = {"search": search, "on_unknown": on_unknown}
+            found = explained(loaded, blocks, reasons, histories_of_rows, **how)
+            print_explanations(out, found, {"k": k, "search": search})
+            return
         if output is None:
             print_ranked(out, list(blocks), {"k": k, "search": search})
             return

@@ -31,12 +31,22 @@ def serve(
     items: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.parquet", help="Titles and other metadata of items.", rich_help_panel=_MODEL
+            metavar="FILE",
+            help="Titles, prices and other columns of items, which rules look at.",
+            rich_help_panel=_MODEL,
         ),
     ] = None,
     item_id: Annotated[
         str, typer.Option(metavar="COLUMN", help="Column of item ids in --items.", rich_help_panel=_MODEL)
     ] = "item_id",
+    new_items: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Items that may be added while serving, kept in the store; 0 takes none.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = 10_000,
     interactions: Annotated[
         Path | None,
         typer.Option(
@@ -90,6 +100,22 @@ def serve(
     body_limit: Annotated[
         int, typer.Option(metavar="BYTES", help="Size limit of a request body.", rich_help_panel=_LIMITS)
     ] = 4 * 1024 * 1024,
+    recall_sample: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            help="Share of requests that are searched exactly in the background, to watch recall; 0 turns it off.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 0.01,
+    recall_cpu: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            help="Largest share of a processor for these searches, in each worker.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 0.02,
     drain: Annotated[
         float,
         typer.Option(
@@ -158,6 +184,7 @@ def serve(
             items=items,
             item_id=item_id,
             interactions=interactions,
+            new_items=new_items,
             watch=watch,
             reload_timeout=reload_timeout,
             allow_new_ids=allow_new_ids,
@@ -167,6 +194,8 @@ def serve(
             time_limit=time_limit,
             body_limit=body_limit,
             drain=drain,
+            recall_sample=recall_sample,
+            recall_cpu=recall_cpu,
             api_keys=_secrets(keys_file, "HASHGNN_API_KEYS"),
             api_keys_file=api_keys_file,
             admin_token=next(iter(_secrets(admin_token_file, "HASHGNN_ADMIN_TOKEN")), None),

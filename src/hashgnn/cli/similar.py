@@ -24,6 +24,18 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output, print_ranked
 from hashgnn.cli._reading import id_list, open_model, typed_ids
+from hashgnn.cli._rules import (
+    BoostOption,
+    Diversity,
+    ItemId,
+    Items,
+    MaxPer,
+    Now,
+    Where,
+    read_items,
+    rules_of,
+    with_items,
+)
 from hashgnn.errors import ParameterError
 
 
@@ -41,6 +53,13 @@ def similar(
     k: K = 10,
     search: Search = "hierarchical",
     oversampling: Oversampling = 5,
+    items: Items = None,
+    item_id: ItemId = "item_id",
+    where: Where = None,
+    boost: BoostOption = None,
+    max_per: MaxPer = None,
+    diversity: Diversity = 0.0,
+    now: Now = None,
     threads: Threads = 1,
     engine: Engine = None,
     workers: Workers = None,
@@ -57,6 +76,8 @@ def similar(
 
       hashgnn similar models/v1 --user u7 --search hamming --json
 
+      hashgnn similar models/v1 --item i42 --items items.parquet --where "price < 30" --diversity 0.3
+
       hashgnn similar models/v1 --all items -k 20 -o similar-items
     """
     out = Output(as_json, quiet)
@@ -69,7 +90,11 @@ def similar(
         check_single_file(None, engine, workers, address)
     elif output is None or everyone not in ("items", "users"):
         raise ParameterError(f"--all must be items or users, with -o FOLDER, got {everyone!r}")
+    rules = rules_of(where, boost, max_per, diversity, now)
+    if item is None and (rules or items is not None):
+        raise ParameterError("rules are for items similar to --item, got another request")
     loaded = open_model(model)
+    loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     options = {"k": k, "search": search, "oversampling": oversampling, "n_threads": threads}
     with out.warnings_as_notes():
         if everyone is not None:
@@ -80,7 +105,7 @@ def similar(
         if item is not None:
             known = loaded.state_.items.ids
             ids = typed_ids("item", id_list("--item", item, known), known)
-            found = loaded.similar_items(ids, **options)
+            found = loaded.similar_items(ids, **options, **rules)
         else:
             assert user is not None
             known = loaded.state_.users.ids

@@ -9,6 +9,12 @@ import typer
 
 from hashgnn._extras import check_extra
 from hashgnn._files import check_writable_file
+from hashgnn.cli._feature_options import (
+    ItemFeatureColumns,
+    ItemFeatures,
+    UserFeatureColumns,
+    UserFeatures,
+)
 from hashgnn.cli._options import (
     Bits,
     Debug,
@@ -32,7 +38,7 @@ from hashgnn.cli._options import (
     chosen_settings,
 )
 from hashgnn.cli._output import Output
-from hashgnn.cli._reading import Columns, read_interactions
+from hashgnn.cli._reading import Columns, read_features, read_interactions
 from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError
 
@@ -75,6 +81,10 @@ def tune(
         Path | None,
         typer.Option(metavar="FILE", help="Held-out interactions; default: a tenth of TRAIN."),
     ] = None,
+    user_features: UserFeatures = None,
+    user_columns: UserFeatureColumns = None,
+    item_features: ItemFeatures = None,
+    item_columns: ItemFeatureColumns = None,
     recipe: Annotated[
         str,
         typer.Option(
@@ -179,6 +189,8 @@ def tune(
             minutes=minutes,
             n_trials=trials,
             valid=held,
+            user_features=read_features("user", user_features, user_columns, user, interactions.user_ids),
+            item_features=read_features("item", item_features, item_columns, item, interactions.item_ids),
             metric=metric,
             rng=seed,
             n_threads=threads,
@@ -205,7 +217,12 @@ def tune(
     ]
     out.table(["trial", "state", found.metric, "trained", "seconds", *varied], rows)
     out.note(f"{output}: trial {found.best.number}, {found.metric} {found.best.value:.4f} on validation")
-    out.note(f"next: hashgnn fit {train} -o DIR --recipe {output}")
+    tables = "".join(
+        f" --{side}-features {path}"
+        for side, path in (("user", user_features), ("item", item_features))
+        if path is not None
+    )
+    out.note(f"next: hashgnn fit {train} -o DIR --recipe {output}{tables}")
 
 
 def _kept(output: Path) -> str:

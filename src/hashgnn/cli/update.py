@@ -12,6 +12,12 @@ import typer
 
 from hashgnn._addresses import address_of
 from hashgnn._extras import check_extra
+from hashgnn.cli._feature_options import (
+    ItemFeatureColumns,
+    ItemFeatures,
+    UserFeatureColumns,
+    UserFeatures,
+)
 from hashgnn.cli._options import (
     Debug,
     Decimal,
@@ -35,7 +41,7 @@ from hashgnn.cli._options import (
     WeightColumn,
 )
 from hashgnn.cli._output import Output
-from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions
+from hashgnn.cli._reading import Columns, known_ids, open_model, read_features, read_interactions
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._training_run import RunFolder, train_and_save
 from hashgnn.errors import ParameterError
@@ -78,6 +84,10 @@ def update(
             "same share is held out as when OLD was fitted, none with the default recipe.",
         ),
     ] = None,
+    user_features: UserFeatures = None,
+    user_columns: UserFeatureColumns = None,
+    item_features: ItemFeatures = None,
+    item_columns: ItemFeatureColumns = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -95,7 +105,8 @@ def update(
 ) -> None:
     """Continue the training of a saved model with new interactions, and save its next version.
 
-    OLD stays as it is, and its settings are kept. New users and items are added. A file that was exported
+    OLD stays as it is, and its settings are kept. New users and items are added. A model that was trained with side
+    features needs tables of the same columns again, with rows for the new ones. A file that was exported
     from a service's store is refused if OLD was already trained on a part of it. What users have deleted in
     that store is left out of OLD's own training data. Events and ages weigh as they did in OLD: types have
     OLD's weights, to which --event-weights may add new types, and OLD's half-life counts on, so that its own
@@ -105,6 +116,8 @@ def update(
       hashgnn update models/v1 new.parquet
 
       hashgnn update models/v1 new.parquet -o models/v2 --epochs 5
+
+      hashgnn update models/v1 new.parquet --item-features items.parquet
     """
     out = Output(as_json, quiet)
     folder = RunFolder(next_version(old) if output is None else output)
@@ -144,6 +157,12 @@ def update(
             deleted=deleted,
             new=None if deleted and _is_empty(new) else read(new),
             valid=None if valid is None else read(valid),
+            user_features=read_features(
+                "user", user_features, user_columns, user, known[0], like=model.state_.users.features
+            ),
+            item_features=read_features(
+                "item", item_features, item_columns, item, known[1], like=model.state_.items.features
+            ),
         )
         train_and_save(
             folder,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._addresses import path_of
 from hashgnn._checks import check_bits
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn._types import Array
@@ -144,7 +145,7 @@ class BinaryCodes:
 
     def save(self, path: str | Path) -> None:
         """Write the codes, their width, bit order and sign convention to one safetensors file, atomically."""
-        write_tensors(Path(path), {"codes": self.packed}, {"n_bits": str(self.n_bits), **_LAYOUT})
+        write_tensors(path_of(path), {"codes": self.packed}, {"n_bits": str(self.n_bits), **_LAYOUT})
 
     @classmethod
     def load(cls, path: str | Path, *, mmap: bool = True) -> BinaryCodes:
@@ -157,7 +158,7 @@ class BinaryCodes:
         ArtifactError
             If it holds no codes, or codes of another bit order or sign convention.
         """
-        tensors, metadata = read_tensors(Path(path), mmap=mmap)
+        tensors, metadata = read_tensors(path_of(path), mmap=mmap)
         if "codes" not in tensors:
             raise ArtifactError(f"{path}: holds no tensor named 'codes', found {sorted(tensors)!s:.200}")
         for key, expected in _LAYOUT.items():

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from hashgnn._addresses import path_of
 from hashgnn._checks import quote_some
 from hashgnn._files import atomic_file, open_regular
 from hashgnn.config.model_config import ModelConfig
@@ -58,7 +59,7 @@ def load_recipe(recipe: str | Path = _DEFAULT, **settings: Any) -> ModelConfig:
 
 def save_recipe(config: ModelConfig, path: str | Path) -> None:
     """Write a config as a TOML recipe file that :func:`load_recipe` reads back equal."""
-    with atomic_file(Path(path)) as temporary:
+    with atomic_file(path_of(path)) as temporary:
         temporary.write_text("\n".join(_toml(config.to_dict())).strip() + "\n", encoding="utf-8")
 
 

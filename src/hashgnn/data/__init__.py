@@ -5,6 +5,7 @@ from hashgnn.data._adding import add_interactions
 from hashgnn.data.deletions import Deletions
 from hashgnn.data.features import FeatureVocabulary, SideFeatures
 from hashgnn.data.generate import checkerboard, generate_interactions
+from hashgnn.data.history_weighting import HistoryWeighting
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions, InteractionsLike, as_interactions
 from hashgnn.data.readers import read_interactions, read_table
@@ -15,6 +16,7 @@ from hashgnn.data.weighting import Weighting
 __all__ = [
     "Deletions",
     "FeatureVocabulary",
+    "HistoryWeighting",
     "IdMap",
     "Interactions",
     "InteractionsLike",

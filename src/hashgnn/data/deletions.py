@@ -10,6 +10,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hashgnn._addresses import path_of
 from hashgnn._files import open_regular
 from hashgnn.errors import DataError
 
@@ -62,7 +63,7 @@ class Deletions:
             If the file holds deletions that cannot be read.
         """
         try:
-            with open_regular(Path(path)) as file:
+            with open_regular(path_of(path)) as file:
                 metadata = pq.read_schema(file).metadata or {}
         except (pa.ArrowException, OSError):
             return cls()  # it is no parquet; whoever reads its rows says what is wrong with it

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from hashgnn import __version__
+from hashgnn._addresses import path_of
 from hashgnn._files import atomic_directory, sha256_file
 from hashgnn._json_text import plain
 from hashgnn.data.table_split import PARTS, TableSplit
@@ -50,7 +51,7 @@ def write_split(
     StorageError
         If it cannot be written; an earlier folder is then as it was.
     """
-    folder = Path(folder)
+    folder = path_of(folder)
     check_folder(folder, overwrite=overwrite)
     parts: dict[str, Any] = {}
     with atomic_directory(folder) as temporary:

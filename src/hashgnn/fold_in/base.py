@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,7 +31,11 @@ class FoldIn(ABC):
         Of the training data: the columns of an audience and of a history.
     dim : int
         Width of the embeddings.
+    trained_users_fold_in : bool
+        Whether a user's trained embedding is the one that the rule gives for the user's training history.
     """
+
+    trained_users_fold_in = False
 
     def __init__(self, arrays: dict[str, Array], params: dict[str, Any]) -> None:
         self._arrays, self._params = arrays, params
@@ -44,6 +50,29 @@ class FoldIn(ABC):
     def params(self) -> dict[str, Any]:
         """The parameters that the rule was built from, as JSON values."""
         return dict(self._params)
+
+    @property
+    def item_tables(self) -> dict[str, Array]:
+        """The arrays that have one row for each item: what an item adds to those who interacted with it."""
+        return {
+            name: array
+            for name, array in self._arrays.items()
+            if name == "item_table" or name.startswith("item_layer_")
+        }
+
+    def with_item_tables(self, tables: Mapping[str, Array]) -> Self:
+        """Return the rule for more items; the rows of the known ones are trusted and not read again.
+
+        Parameters
+        ----------
+        tables : mapping of str to ndarray, float32
+            :attr:`item_tables` with more rows at their ends.
+        """
+        other = copy.copy(self)
+        other._arrays = {**self._arrays, **tables}
+        other.n_items = len(next(iter(tables.values())))
+        other._use_item_tables(tables)
+        return other
 
     def users(self, history: Any, features: Any = None) -> Array:
         """Return the embeddings of new users.
@@ -65,6 +94,25 @@ class FoldIn(ABC):
             If a shape does not fit, a weight is negative or not finite, or the model has no such features.
         """
         return self._side("user", "history", history, self.n_items, features)
+
+    def user_parts(self, history: Any) -> Array | None:
+        """Return what each item of each history adds to the embedding of its user, without side features.
+
+        The sum of a user's parts is the embedding that :meth:`users` returns, except for what does not depend on
+        the history, such as side features.
+
+        Parameters
+        ----------
+        history : sparse matrix of shape (n, n_items)
+            As for :meth:`users`.
+
+        Returns
+        -------
+        ndarray of shape (nnz, dim), float64, or None
+            A row for each weight above 0, in the order of a CSR matrix with sorted columns. ``None`` where the
+            embedding is no sum over the history.
+        """
+        return self._user_parts(self._checked("history", history, self.n_items))
 
     def items(self, audience: Any, features: Any = None) -> Array:
         """Return the embeddings of new items, from their users, their side features, or both.
@@ -91,12 +139,27 @@ class FoldIn(ABC):
         """Check and keep the arrays; return ``n_users, n_items, dim``."""
 
     @abstractmethod
+    def _use_item_tables(self, tables: Mapping[str, Array]) -> None:
+        """Take other arrays for those of :attr:`item_tables`."""
+
+    @abstractmethod
     def _users(self, history: Any, projected: Array | None) -> Array: ...
 
     @abstractmethod
     def _items(self, audience: Any, projected: Array | None) -> Array: ...
 
+    def _user_parts(self, history: Any) -> Array | None:
+        """Return the parts of :meth:`user_parts`; ``None`` is right for a rule whose embedding is no sum."""
+        return None
+
     def _side(self, side: SideName, name: str, edges: Any, n_columns: int, features: Any) -> Array:
+        matrix = self._checked(name, edges, n_columns)
+        projected = self._project(side, features, int(matrix.shape[0]))
+        rule = self._users if side == "user" else self._items
+        return np.ascontiguousarray(rule(matrix, projected), dtype=np.float32)
+
+    def _checked(self, name: str, edges: Any, n_columns: int) -> Any:
+        """Return edges as a CSR matrix with sorted columns and weights above 0."""
         matrix = sp.csr_matrix(edges, dtype=np.float32)
         if matrix.shape[1] != n_columns:
             raise ParameterError(f"{name} must have {n_columns} columns, got {matrix.shape[1]}")
@@ -106,9 +169,7 @@ class FoldIn(ABC):
             matrix = matrix.copy()  # the caller's matrix stays as it is
             matrix.sum_duplicates()
             matrix.eliminate_zeros()
-        projected = self._project(side, features, int(matrix.shape[0]))
-        rule = self._users if side == "user" else self._items
-        return np.ascontiguousarray(rule(matrix, projected), dtype=np.float32)
+        return matrix
 
     def _project(self, side: SideName, features: Any, n_rows: int) -> Array | None:
         """Return ``features @ W`` (n_rows, width), or ``None`` where there are no features."""
@@ -161,17 +222,42 @@ def row_sums(edges: Any) -> Array:
 
 def normalised_sum(edges: Any, table: Array, exponent: float) -> Array:
     """Return ``d^-exponent · (edges @ table)``, rows without edges 0."""
+    return np.asarray((edges @ table) * degree_scale(edges, exponent)[:, None], dtype=np.float32)
+
+
+def scaled_parts(edges: Any, table: Array, scale: Array) -> Array:
+    """Return ``scale · w_j · table_j`` for each edge, float64 (nnz, dim): sums of rows are its parts.
+
+    Parameters
+    ----------
+    edges : csr_matrix of shape (n, n_neighbours)
+    table : ndarray of shape (n_neighbours, dim), float32
+    scale : ndarray of shape (n,)
+        Of each row of edges.
+    """
+    weights = edges.data * np.repeat(np.asarray(scale, np.float64), np.diff(edges.indptr))
+    parts: Array = table[edges.indices] * weights[:, None]
+    return parts
+
+
+def degree_scale(edges: Any, exponent: float) -> Array:
+    """Return ``d^-exponent`` of each row, 1 for a row without edges."""
     degrees = row_sums(edges)
-    scale = np.where(degrees > 0, degrees, 1.0) ** np.float32(-exponent)
-    return np.asarray((edges @ table) * scale[:, None], dtype=np.float32)
+    return np.where(degrees > 0, degrees, 1.0) ** np.float32(-exponent)
 
 
 def unit_sum(edges: Any, table: Array) -> Array:
     """Return ``edges @ table`` with rows scaled to length ``sqrt(dim)``, rows without edges 0."""
     rows = np.asarray(edges @ table, dtype=np.float32)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: Array = rows * (np.float32(table.shape[1]) ** 0.5 / np.maximum(lengths, _FLOOR))
+    scaled: Array = rows * unit_scale(rows)[:, None]
     return scaled
+
+
+def unit_scale(rows: Array) -> Array:
+    """Return what each row is multiplied by to have length ``sqrt(dim)``."""
+    lengths = np.linalg.norm(rows, axis=1)
+    scale: Array = np.float32(rows.shape[1]) ** 0.5 / np.maximum(lengths, _FLOOR)
+    return scale
 
 
 def from_neighbours(edges: Any, projected: Array | None, table: Array, exponent: float, mean: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,10 @@ class GraphSAGEFoldIn(FoldIn):
             width = len(self._dense[side][0]) if side in self._dense else dim
             self._means[side] = self._vector(f"{side}_mean", width)
         return sizes["user"], sizes["item"], dim
+
+    def _use_item_tables(self, tables: Mapping[str, Array]) -> None:
+        found = [tables[f"item_layer_{k}"] for k in range(len(self._tables["user"]))]
+        self._tables = {**self._tables, "user": found}
 
     def _users(self, history: Any, projected: Array | None) -> Array:
         return self._layers("user", history, projected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ class LayeredFoldIn(FoldIn):
     def _output(self, layers: list[Array]) -> Array:
         """Return the embeddings from x^0, x^1, …; the last of them as a rule."""
         return layers[-1]
+
+    def _use_item_tables(self, tables: Mapping[str, Array]) -> None:
+        found = [tables[f"item_layer_{k}"] for k in range(len(self._tables["user"]))]
+        self._tables = {**self._tables, "user": found}
 
     def _users(self, history: Any, projected: Array | None) -> Array:
         return self._layers("user", history, projected)

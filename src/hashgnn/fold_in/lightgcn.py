@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hashgnn._types import Array
-from hashgnn.fold_in.base import FoldIn, normalised_sum
+from hashgnn.fold_in.base import FoldIn, degree_scale, normalised_sum, scaled_parts
 
 
 class LightGCNFoldIn(FoldIn):
@@ -23,8 +24,14 @@ class LightGCNFoldIn(FoldIn):
         self._n_terms = self._number("n_layers") + 1
         return len(self._user_table), n_items, dim
 
+    def _use_item_tables(self, tables: Mapping[str, Array]) -> None:
+        self._item_table = tables["item_table"]
+
     def _users(self, history: Any, projected: Array | None) -> Array:
         return self._mean_of_layers(history, self._item_table, projected)
+
+    def _user_parts(self, history: Any) -> Array:
+        return scaled_parts(history, self._item_table, degree_scale(history, 0.5) / self._n_terms)
 
     def _items(self, audience: Any, projected: Array | None) -> Array:
         return self._mean_of_layers(audience, self._user_table, projected)

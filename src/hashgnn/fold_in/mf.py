@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hashgnn._types import Array
-from hashgnn.fold_in.base import FoldIn, from_neighbours
+from hashgnn.fold_in.base import FoldIn, degree_scale, from_neighbours, scaled_parts
 
 
 class MFFoldIn(FoldIn):
@@ -23,8 +24,14 @@ class MFFoldIn(FoldIn):
         self._exponent = self._number("map_exponent")
         return len(self._user_table), n_items, dim
 
+    def _use_item_tables(self, tables: Mapping[str, Array]) -> None:
+        self._item_table = tables["item_table"]
+
     def _users(self, history: Any, projected: Array | None) -> Array:
         return from_neighbours(history, projected, self._item_table, self._exponent, self._user_mean)
+
+    def _user_parts(self, history: Any) -> Array:
+        return scaled_parts(history, self._item_table, degree_scale(history, self._exponent))
 
     def _items(self, audience: Any, projected: Array | None) -> Array:
         return from_neighbours(audience, projected, self._user_table, self._exponent, self._item_mean)

@@ -39,6 +39,11 @@ class HashMap:
         a -= self._offset
         return a
 
+    def pulls(self, parts: Array) -> Array:
+        """Return what parts of an embedding (n, dim) add to its activations: ``W^T part``, float64 (n, n_bits)."""
+        added: Array = np.asarray(parts, np.float64) @ self._weight
+        return added
+
     def activations_of_relaxed(self, relaxed: Array) -> Array:
         """Return the activations (n, n_bits) float32 of relaxed codes (n, n_bits), as exactly as float32 allows."""
         z = check_matrix("relaxed", relaxed, dtype=np.float32, n_columns=len(self._bias))

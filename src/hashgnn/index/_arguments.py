@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,14 @@ def search_arguments(
         allow_all=limits.packed,
         n_threads=check_threads(n_threads),
     )
+
+
+def lists_to_read(n_probe: int, n_lists: int, candidates: Any) -> int:
+    """Return how many lists a search reads to see as many candidates as it would see without a filter."""
+    share = check_filter(candidates).share
+    if share >= 1 or n_probe >= n_lists:
+        return n_probe
+    return n_lists if share <= n_probe / n_lists else math.ceil(n_probe / share)
 
 
 def check_positions(positions: Any, n_codes: int, *, distinct_for: int | None = None) -> Array:

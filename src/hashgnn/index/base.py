@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeVar
 
 import numpy as np
 
+from hashgnn._addresses import path_of
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
@@ -247,6 +248,13 @@ class MutableIndex(CandidateIndex, Generic[State]):
             self._state = self._state.added(codes, item_bias)
         return np.arange(first, first + len(codes))
 
+    def with_added(self, codes: BinaryCodes | EmbeddedCodes, item_bias: ItemBias | None = None) -> Self:
+        """Return another index with more codes at the end; this one stays as it is, and shares its codes."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__getstate__())
+        other._begin(self._state.added(codes, item_bias))
+        return other
+
     def update(
         self, positions: Any, codes: BinaryCodes | EmbeddedCodes, item_bias: ItemBias | None = None
     ) -> None:
@@ -262,7 +270,7 @@ class MutableIndex(CandidateIndex, Generic[State]):
 
     def save(self, path: str | Path) -> None:
         """Write the index to one file, atomically; the format is described in docs/reference/index-format.md."""
-        write_index(Path(path), self.kind, self._state.contents(), self._settings())
+        write_index(path_of(path), self.kind, self._state.contents(), self._settings())
 
     @classmethod
     def load(cls, path: str | Path, *, verify: bool = False) -> Self:
@@ -281,6 +289,6 @@ class MutableIndex(CandidateIndex, Generic[State]):
             If the file is foreign, of another kind or format version, truncated or edited.
         """
         index = cls.__new__(cls)
-        with reading_index(Path(path), cls.kind, verify=verify) as saved:
+        with reading_index(path_of(path), cls.kind, verify=verify) as saved:
             index._restore(saved)
         return index

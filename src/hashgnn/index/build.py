@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hashgnn._addresses import path_of
 from hashgnn._checks import check_float, check_int
 from hashgnn._registry import Registry
 from hashgnn.codes import BinaryCodes, ItemBias
@@ -163,7 +164,7 @@ def load_index(
     ...     load_index(f"{folder}/items.hgx")
     HammingIndex(n=3, n_bits=16, item_bias=False)
     """
-    kind, known = read_kind(Path(path)), SAVED_INDEXES if kinds is None else kinds
+    kind, known = read_kind(path_of(path)), SAVED_INDEXES if kinds is None else kinds
     if kind not in known:
         expected = "this library knows" if kinds is None else "needed here is"
         raise ArtifactError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from hashgnn._checks import check_choice, check_int, check_matrix
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ParameterError
-from hashgnn.index._arguments import check_k, check_queries, search_arguments
+from hashgnn.index._arguments import check_k, check_queries, lists_to_read, search_arguments
 from hashgnn.index._tuning import check_sample, kth_products, smallest_integer, smallest_power
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
@@ -207,6 +207,14 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         self.oversampling = oversampling
         self._begin(EmbeddedStore.build(store, embeddings, dtype))
 
+    @classmethod
+    def of_checked(cls, index: MutableIndex[CodeStore] | MutableIndex[ListStore], rows: Array) -> Self:
+        """Return an index over float32 embeddings that were checked before, without reading them all."""
+        made = cls.__new__(cls)
+        made._n_probe, made.oversampling = index.n_probe, 5
+        made._begin(EmbeddedStore(index.snapshot(), rows, None))
+        return made
+
     @property
     def n_probe(self) -> int | None:
         """Lists that a query scans, at first those of the inverted file; None: all codes are scanned."""
@@ -347,6 +355,8 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         if vectors is not queries.embeddings:
             queries = EmbeddedCodes(queries.codes, vectors)
         store = state.store
+        if n_probe is not None and isinstance(store, ListStore):
+            n_probe = lists_to_read(n_probe, store.n_lists, candidates)
         found = Matches(
             *store.rerank(queries, state.rows, state.scale, n_candidates, arguments, n_probe=n_probe)
         )

@@ -16,6 +16,7 @@ from hashgnn.index._arguments import (
     check_k,
     check_queries,
     check_query_bits,
+    lists_to_read,
     search_arguments,
 )
 from hashgnn.index._clustering import assign, default_n_lists, train_centroids
@@ -113,6 +114,7 @@ class InvertedFile(MutableIndex[ListStore]):
     ) -> Matches:
         """Find the best codes in the nearest lists; see :meth:`CandidateIndex.search`.
 
+        With a filter for all queries, so many lists are read that as many candidates are seen as without it.
         ``distances`` is None where an item bias takes part.
         """
         return self._search(queries, k, self._n_probe, candidates, biased, n_threads)
@@ -152,7 +154,8 @@ class InvertedFile(MutableIndex[ListStore]):
         checked = check_queries(queries, state.n_bits)
         size = check_k(k, len(state))
         arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
-        found = Matches(*state.search(checked, self._query_bits, arguments, n_probe=n_probe))
+        n_read = lists_to_read(n_probe, self.n_lists, candidates)
+        found = Matches(*state.search(checked, self._query_bits, arguments, n_probe=n_read))
         return answer_zero_queries(
             found, checked, state.alive_mask, lambda: state.bias() if biased else None, candidates
         )

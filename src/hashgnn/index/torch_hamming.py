@@ -242,8 +242,8 @@ class _Limits:
             )
 
         outside = None
-        if candidates.allow_all is not None:
-            outside = torch.from_numpy(~candidates.allow_all).to(device)
+        if (allowed := candidates.allowed) is not None:
+            outside = torch.from_numpy(~allowed).to(device)
         return cls(n_codes, outside, pairs(candidates.block_per_query), pairs(candidates.allow_per_query))
 
     def applied(self, scores: Any, block: slice, tile: slice) -> Any:

@@ -148,7 +148,10 @@ class CandidateFilter:
     Attributes
     ----------
     packed : pair of int and ndarray of shape (ceil(n_codes / 32),), uint32, or None
-        Length of ``allow_all``, and a bit for each of its entries.
+        How many codes there are, and a bit for each that any query may return: ``allow_all``, as far as
+        :meth:`within` left it.
+    n_allowed : int or None
+        How many bits of ``packed`` are set, where that was counted already.
 
     Raises
     ------
@@ -167,6 +170,7 @@ class CandidateFilter:
     allow_per_query: IndexLists | None = None
     allow_all: Array | None = None
     packed: tuple[int, Array] | None = field(default=None, init=False, repr=False)
+    n_allowed: int | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("block_per_query", "allow_per_query"):
@@ -211,11 +215,55 @@ class CandidateFilter:
     def __getitem__(self, queries: Array) -> CandidateFilter:
         """Return the filter of the queries at some places; a list counts for the query that it moves with."""
         block, allow = self.block_per_query, self.allow_per_query
-        chosen = object.__new__(CandidateFilter)  # the mask is packed already
-        object.__setattr__(chosen, "block_per_query", None if block is None else block[queries])
-        object.__setattr__(chosen, "allow_per_query", None if allow is None else allow[queries])
-        object.__setattr__(chosen, "allow_all", self.allow_all)
-        object.__setattr__(chosen, "packed", self.packed)
+        return self._with(
+            block_per_query=None if block is None else block[queries],
+            allow_per_query=None if allow is None else allow[queries],
+        )
+
+    def within(self, n_codes: int, bits: Array, count: int | None = None) -> CandidateFilter:
+        """Return the filter of what passes this one and has a bit set.
+
+        Parameters
+        ----------
+        n_codes : int
+        bits : ndarray of shape (ceil(n_codes / 32),), uint32
+            Used in place where this filter has no ``allow_all``: it must not change.
+        count : int, optional
+            How many bits are set, where that is known.
+
+        Examples
+        --------
+        >>> CandidateFilter().within(4, np.array([0b1001], np.uint32)).allowed
+        array([ True, False, False,  True])
+        """
+        if self.packed is not None:
+            bits, count = bits & self.packed[1], None
+        return self._with(allow_all=None, packed=(n_codes, bits), n_allowed=count)
+
+    @property
+    def allowed(self) -> Array | None:
+        """Positions that any query may return, shape (n_codes,), bool; None where that is all of them."""
+        if self.allow_all is not None or self.packed is None:
+            return self.allow_all
+        n_codes, bits = self.packed
+        return np.unpackbits(bits.view(np.uint8), count=n_codes, bitorder="little").view(bool)
+
+    @property
+    def share(self) -> float:
+        """Share of the codes that any query may return; lists of each query do not count."""
+        if self.packed is None:
+            return 1.0
+        n_codes, bits = self.packed
+        if self.n_allowed is None:
+            counted = int(np.bitwise_count(bits).sum(dtype=np.int64))
+            object.__setattr__(self, "n_allowed", counted)
+        return (self.n_allowed or 0) / max(1, n_codes)
+
+    def _with(self, **fields: Any) -> CandidateFilter:
+        """Return the filter with other fields; what is packed is not packed again."""
+        chosen = object.__new__(CandidateFilter)
+        for name in ("block_per_query", "allow_per_query", "allow_all", "packed", "n_allowed"):
+            object.__setattr__(chosen, name, fields.get(name, getattr(self, name)))
         return chosen
 
     def mask(self, scores: Array) -> None:
@@ -225,8 +273,9 @@ class CandidateFilter:
         ----------
         scores : ndarray of shape (n_queries, n_codes), float32 or float64
         """
-        if self.allow_all is not None:
-            scores[:, ~self.allow_all] = -np.inf
+        allowed = self.allowed
+        if allowed is not None:
+            np.copyto(scores, -np.inf, where=~allowed)
         if self.block_per_query is not None:
             scores[self.block_per_query.rows, self.block_per_query.indices] = -np.inf
         if self.allow_per_query is not None:

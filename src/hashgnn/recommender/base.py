@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any, Unpack
 
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.answering.queries import EncodedEntities
-from hashgnn.data import InteractionsLike
+from hashgnn.data import HistoryWeighting, InteractionsLike
 from hashgnn.ranking import Matches
 from hashgnn.recommender.recommendations import Recommendations
+from hashgnn.rules import RuleOptions
 
 
 class Recommender(ABC):
@@ -46,9 +48,11 @@ class Recommender(ABC):
         allow: Ids | IdLists | Mapping[Id, Ids] | None = None,
         block: Ids | IdLists | Mapping[Id, Ids] | None = None,
         since_training: InteractionsLike | None = None,
+        history_weighting: HistoryWeighting | Mapping[str, Any] | None = None,
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         n_threads: int = 1,
+        **rules: Unpack[RuleOptions],
     ) -> Recommendations:
         """Rank items for users.
 
@@ -68,6 +72,10 @@ class Recommender(ABC):
         since_training : Interactions or data frame, optional
             What users interacted with since the training. A user who is in it is folded in from all that is
             known of them. Unknown items are left out.
+        history_weighting : HistoryWeighting or mapping, optional
+            Fold such a user in from what is in ``since_training`` alone, the newest most: the last session, the
+            last items, or all with weights that fall with their places or ages. It needs the times of
+            ``since_training``. Users without anything there keep their trained code.
         on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
             A user who is not in the training data: raise, leave the row out, give the items that most users
             have interacted with, or fold in the interactions of ``since_training`` (popular items where
@@ -76,11 +84,14 @@ class Recommender(ABC):
             Hierarchical search re-ranks ``k * oversampling`` candidates.
         n_threads : int, default=1
             Threads of the search over codes; products of floats use those of NumPy's BLAS.
+        **rules
+            ``where``, ``boost``, ``max_per``, ``diversity`` and ``now``: see :class:`hashgnn.rules.RuleOptions`.
+            All but ``diversity`` need a table of items (:meth:`HashGNN.with_item_table`).
 
         Returns
         -------
         Recommendations
-            One row a user, in the order of ``user_ids``.
+            One row a user, in the order of ``user_ids``. With rules, ``effects`` says what each of them did.
 
         Raises
         ------
@@ -110,6 +121,8 @@ class Recommender(ABC):
         k: int = 10,
         *,
         user_features: Frame | None = None,
+        timestamps: Any = None,
+        history_weighting: HistoryWeighting | Mapping[str, Any] | None = None,
         search: str = "hierarchical",
         filter_seen: bool = True,
         allow: Ids | IdLists | None = None,
@@ -117,6 +130,7 @@ class Recommender(ABC):
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         n_threads: int = 1,
+        **rules: Unpack[RuleOptions],
     ) -> Recommendations:
         """Rank items for users by what they have interacted with: fold-in, no retraining.
 
@@ -125,10 +139,16 @@ class Recommender(ABC):
         histories : list of n lists of item ids
         user_features : data frame of n rows, optional
             Side features of the same users, in the columns that the model was fitted with.
+        timestamps : list of n lists of numbers, optional
+            Seconds, one for each item, for ``history_weighting``. Without them a history is from the oldest item
+            to the newest.
+        history_weighting : HistoryWeighting or mapping, optional
+            Which items of a history count, and how much: ``{"last_n": 20}``, ``{"position_half_life": 5}``,
+            ``{"age_half_life": "7d"}``, ``{"session": "30m"}``. All items of a history are still seen.
         on_unknown : {"error", "skip", "popular", "fold_in"}, default="error"
             Items that are not in the training data: raise, or leave them out of the history. A history in
             which nothing is left is an error, left out of the answer, or gets popular items (the last two).
-        k, search, filter_seen, allow, block, oversampling, n_threads
+        k, search, filter_seen, allow, block, oversampling, n_threads, **rules
             As in :meth:`recommend`.
 
         Returns
@@ -153,6 +173,7 @@ class Recommender(ABC):
         search: str = "hierarchical",
         oversampling: int = 5,
         n_threads: int = 1,
+        **rules: Unpack[RuleOptions],
     ) -> Recommendations:
         """Rank the items most similar to some items, which are themselves left out.
 
@@ -163,7 +184,7 @@ class Recommender(ABC):
         item_ids : an item id, or list of n ids
         k : int, default=10
         search : {"hamming", "asymmetric", "hierarchical", "float"}, default="hierarchical"
-        oversampling, n_threads
+        oversampling, n_threads, **rules
             As in :meth:`recommend`.
 
         Returns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 
@@ -21,9 +21,20 @@ from hashgnn.answering.queries import (
     items_of_interactions,
     lists_by_user,
     lists_of_ids,
+    recent_of_interactions,
+    weights_of_histories,
 )
+from hashgnn.answering.ruled_search import RuleEffects, recommend_with_rules, similar_items_with_rules
+from hashgnn.answering.search_ways import SearchOptions
 from hashgnn.config import ModelConfig, load_recipe
-from hashgnn.data import Deletions, InteractionsLike, SideFeatures, Weighting, as_interactions
+from hashgnn.data import (
+    Deletions,
+    HistoryWeighting,
+    InteractionsLike,
+    SideFeatures,
+    Weighting,
+    as_interactions,
+)
 from hashgnn.data.features import feature_columns
 from hashgnn.data.id_lists import as_list
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
@@ -32,12 +43,16 @@ from hashgnn.ranking import CandidateFilter, Matches
 from hashgnn.recommender._notebook import model_html
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.batch_verbs import BatchVerbs
+from hashgnn.recommender.explain_verb import ExplainVerb
+from hashgnn.recommender.fresh_items import FreshItems
 from hashgnn.recommender.recommendations import Recommendations
+from hashgnn.rules import ITEM_TABLE, ItemAttributes, RuleOptions, Rules
 from hashgnn.runs import Callback, RunOptions
 from hashgnn.state import ModelState, load_state, save_state
+from hashgnn.state.at_address import local_folder
 
 
-class HashGNN(BatchVerbs, Recommender):
+class HashGNN(BatchVerbs, ExplainVerb, FreshItems, Recommender):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
@@ -101,6 +116,7 @@ class HashGNN(BatchVerbs, Recommender):
         self.config: ModelConfig = load_recipe(recipe, **width, **settings)
         self.index_recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
         self._model: FittedModel | None = None
+        self._items: ItemAttributes | None = None
 
     @classmethod
     def from_state(cls, state: ModelState, *, index_recall: float | None = None) -> Self:
@@ -109,7 +125,60 @@ class HashGNN(BatchVerbs, Recommender):
         model.config = state.config
         model._model = FittedModel(state, index_recall)
         model.index_recall = model._model.index_recall
+        model._items = None
         return model
+
+    def with_item_table(
+        self, table: Frame | str | Path | ItemAttributes, *, item_id: str = "item_id"
+    ) -> Self:
+        """Return this model with a table of items, which rules look at and :meth:`save` keeps.
+
+        Parameters
+        ----------
+        table : data frame, str, Path or ItemAttributes
+            A row an item: its id, and columns of true and false, numbers, times, text, categories or lists of text.
+            Values may be missing, and so may items; rows of other items are left out. A path is that of a file of
+            parquet, CSV, JSON lines or Arrow. Attributes are taken as they are now.
+        item_id : str, default="item_id"
+            The column of ids.
+
+        Raises
+        ------
+        DataError
+            If there is no such column, an item comes twice, or no row is of an item of the model.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> from hashgnn import HashGNN
+        >>> from hashgnn.testing.states import random_state
+        >>> prices = pa.table({"item_id": ["i1", "i2", "i3"], "price": [10, 20, 30]})
+        >>> model = HashGNN.from_state(random_state()).with_item_table(prices)
+        >>> sorted(model.recommend(["u3"], k=5, where="price < 25", filter_seen=False).lists()[0])
+        ['i1', 'i2']
+        """
+        fitted, ids = self.fitted, self.state_.items.ids
+        model = type(self).__new__(type(self))
+        model.config, model.index_recall, model._model = self.config, self.index_recall, fitted
+        if isinstance(table, str | Path):
+            model._items = ItemAttributes.read(table, ids, id_column=item_id)
+        elif isinstance(table, ItemAttributes):
+            model._items = table.of_items(ids)
+        else:
+            model._items = ItemAttributes.of(table, ids, id_column=item_id)
+        return model
+
+    @property
+    def item_attributes(self) -> ItemAttributes | None:
+        """The table of items that rules look at, None without one; its :meth:`ItemAttributes.update` changes values.
+
+        That of :meth:`with_item_table`, else ``item_metadata.parquet`` in the folder that the model was loaded from.
+        """
+        if self._items is None and self._path is not None:
+            file = local_folder(self._path) / ITEM_TABLE
+            if file.is_file():
+                self._items = ItemAttributes.read(file, self.state_.items.ids)
+        return self._items
 
     def fit(
         self,
@@ -197,6 +266,7 @@ class HashGNN(BatchVerbs, Recommender):
         )
         state.check_finite()
         self._model = FittedModel(state, self.index_recall)
+        self._items = None
         return self
 
     def update(
@@ -206,6 +276,8 @@ class HashGNN(BatchVerbs, Recommender):
         deleted: Deletions | None = None,
         epochs: int | None = None,
         valid: InteractionsLike | None = None,
+        user_features: SideFeatures | None = None,
+        item_features: SideFeatures | None = None,
         lineage: Mapping[str, Any] | None = None,
         device: str = "auto",
         n_threads: int | None = None,
@@ -233,6 +305,9 @@ class HashGNN(BatchVerbs, Recommender):
             keep what they have learned until the next full fit.
         epochs : int, optional
             ``None`` is a third of the model's own, rounded up.
+        user_features, item_features : SideFeatures, optional
+            Where this model was trained with some, and then of the same columns: of known users and items and of
+            new ones. Numbers are scaled as in training, new categories are added.
         lineage : mapping, optional
             JSON values to keep in ``state_.training["lineage"]``, which also names the parent's checksum.
         valid, device, n_threads, rng, progress, checkpoint_dir, resume, log_path, callbacks
@@ -244,8 +319,8 @@ class HashGNN(BatchVerbs, Recommender):
             If the interactions are not usable.
         ParameterError
             If nothing is new or deleted, their ids are of another type, their events or ages weigh other than
-            in training, or this model cannot be trained on: it has side features, or an encoder other than
-            ``history`` and ``mf``.
+            in training, side features are missing or of other columns, or this model cannot be trained on: it
+            has an encoder other than ``history`` and ``mf``.
         """
         require("torch", extra="train", purpose="update")
         from hashgnn.training import update as run
@@ -257,6 +332,8 @@ class HashGNN(BatchVerbs, Recommender):
             deleted=deleted,
             epochs=epochs,
             valid=None if valid is None else as_interactions(valid),
+            user_features=user_features,
+            item_features=item_features,
             lineage=lineage,
             options=RunOptions(
                 seed=as_seed(rng),
@@ -270,7 +347,9 @@ class HashGNN(BatchVerbs, Recommender):
             ),
         )
         state.check_finite()
-        return type(self).from_state(state, index_recall=self.index_recall)
+        model, items = type(self).from_state(state, index_recall=self.index_recall), self.item_attributes
+        model._items = None if items is None else items.of_items(state.items.ids)
+        return model
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model and its item index to a folder, which appears whole or not at all.
@@ -293,7 +372,9 @@ class HashGNN(BatchVerbs, Recommender):
         StorageError
             If writing failed, as on a full disk; ``path`` is as it was.
         """
-        save_state(self.fitted.indexed_state, path, overwrite=overwrite)
+        items = self.item_attributes
+        write = None if items is None else items.save
+        save_state(self.fitted.indexed_state, path, overwrite=overwrite, more=write)
 
     @classmethod
     def load(
@@ -397,9 +478,11 @@ class HashGNN(BatchVerbs, Recommender):
         allow: Ids | IdLists | Mapping[Id, Ids] | None = None,
         block: Ids | IdLists | Mapping[Id, Ids] | None = None,
         since_training: InteractionsLike | None = None,
+        history_weighting: HistoryWeighting | Mapping[str, Any] | None = None,
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         n_threads: int = 1,
+        **rules: Unpack[RuleOptions],
     ) -> Recommendations:
         fitted, state = self.fitted, self.state_
         options = fitted.items_for_users.options(k, search, oversampling, n_threads)
@@ -409,16 +492,20 @@ class HashGNN(BatchVerbs, Recommender):
         new = None
         if since_training is not None:
             new = items_of_interactions(state.users.ids, state.items.ids, users, since_training)
-        queries = fitted.queries_of_users(index, since_training=new, on_unknown=on_unknown)
+        weighting, recent = HistoryWeighting.of(history_weighting), None
+        if weighting is not None:
+            ids = state.users.ids, state.items.ids
+            recent = recent_of_interactions(*ids, users, since_training, weighting)
+        queries = fitted.queries_of_users(index, since_training=new, recent=recent, on_unknown=on_unknown)
         if isinstance(allow, Mapping):
             allow = lists_by_user(state.users.ids, "allow", allow, users, may_miss=False)
         if isinstance(block, Mapping):
             block = lists_by_user(state.users.ids, "block", block, users, may_miss=True)
         candidates = self._candidates(queries, filter_seen, allow, block, on_unknown)
-        found = fitted.recommend(queries, options, candidates)
+        found, effects = self._ranked(queries, options, candidates, rules)
         query_ids = state.users.ids.as_array([users[place] for place in queries.places])
         _warn_of_empty_rows(found, query_ids)
-        return Recommendations.from_matches(found, query_ids, state.items.ids)
+        return Recommendations.from_matches(found, query_ids, state.items.ids, effects=effects)
 
     def recommend_for_history(
         self,
@@ -426,6 +513,8 @@ class HashGNN(BatchVerbs, Recommender):
         k: int = 10,
         *,
         user_features: Frame | None = None,
+        timestamps: Any = None,
+        history_weighting: HistoryWeighting | Mapping[str, Any] | None = None,
         search: str = "hierarchical",
         filter_seen: bool = True,
         allow: Ids | IdLists | None = None,
@@ -433,6 +522,7 @@ class HashGNN(BatchVerbs, Recommender):
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         n_threads: int = 1,
+        **rules: Unpack[RuleOptions],
     ) -> Recommendations:
         fitted, state = self.fitted, self.state_
         options = fitted.items_for_users.options(k, search, oversampling, n_threads)
@@ -440,11 +530,16 @@ class HashGNN(BatchVerbs, Recommender):
         features = feature_columns("user_features", state.users.features, user_features, rows)
         remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
         lists = lists_of_ids(state.items.ids, "item ids", "histories", rows, remedy=remedy)
-        queries = fitted.queries_of_histories(lists, features=features, on_unknown=on_unknown)
+        weighting = HistoryWeighting.of(history_weighting)
+        weights = weights_of_histories(state.items.ids, rows, timestamps, weighting)
+        queries = fitted.queries_of_histories(
+            lists, features=features, weights=weights, on_unknown=on_unknown
+        )
         candidates = self._candidates(queries, filter_seen, allow, block, on_unknown)
-        found = fitted.recommend(queries, options, candidates)
+        found, effects = self._ranked(queries, options, candidates, rules)
         _warn_of_empty_rows(found, queries.places)
-        return Recommendations.from_matches(found, queries.places, state.items.ids, ("history", "item_id"))
+        columns = ("history", "item_id")
+        return Recommendations.from_matches(found, queries.places, state.items.ids, columns, effects)
 
     def similar_items(
         self,
@@ -454,14 +549,20 @@ class HashGNN(BatchVerbs, Recommender):
         search: str = "hierarchical",
         oversampling: int = 5,
         n_threads: int = 1,
+        **rules: Unpack[RuleOptions],
     ) -> Recommendations:
         ids = self.state_.items.ids
         options = self.fitted.items_for_items.options(k, search, oversampling, n_threads)
         items = ids.as_list("item_ids", item_ids)
         index = ids.look_up(items, "item ids", remedy="similar_items knows those of the training data only")
-        found = self.fitted.similar_items(index, options)
-        columns = ("item_id", "similar_item_id")
-        return Recommendations.from_matches(found, ids.as_array(items), ids, columns)
+        columns, effects = ("item_id", "similar_item_id"), None
+        wanted = Rules.read(**rules)
+        if wanted.is_empty:
+            found = self.fitted.similar_items(index, options)
+        else:
+            bound = wanted.bind(self.item_attributes, len(ids))
+            found, effects = similar_items_with_rules(self.fitted, index, options, bound)
+        return Recommendations.from_matches(found, ids.as_array(items), ids, columns, effects)
 
     def similar_users(
         self,
@@ -578,6 +679,16 @@ class HashGNN(BatchVerbs, Recommender):
             allow=choice_of_ids(ids, "allow", allow, n, remedy=remedy),
             block=choice_of_ids(ids, "block", block, n, remedy=None),
         )
+
+    def _ranked(
+        self, queries: Queries, options: SearchOptions, candidates: CandidateFilter, rules: RuleOptions
+    ) -> tuple[Matches, RuleEffects | None]:
+        """Rank items under rules, if there are any."""
+        wanted = Rules.read(**rules)
+        if wanted.is_empty:
+            return self.fitted.recommend(queries, options, candidates), None
+        bound = wanted.bind(self.item_attributes, self.state_.n_items)
+        return recommend_with_rules(self.fitted, queries, options, candidates, bound)
 
     def _queries_of_index(self, user_index: Array) -> Queries:
         index = np.asarray(user_index)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from hashgnn._frames import FrameLibrary, to_frame
 from hashgnn._types import Array
+from hashgnn.answering.ruled_search import RuleEffects
 from hashgnn.data import IdMap
 from hashgnn.data._id_kinds import printed
 from hashgnn.errors import DataError
@@ -32,11 +33,15 @@ class Recommendations:
     ids : ndarray of shape (n, k)
         External ids. Integer ids are padded with -1, all others (dtype object) with ``None``.
     scores : ndarray of shape (n, k), float32
-        Descending, in the unit of the search way; higher is better. Padded with -inf.
+        Descending, in the unit of the search way; higher is better. Padded with -inf. Under rules they are
+        boosted, and with ``diversity`` in the order of the choice.
     counts : ndarray of shape (n,), int64
         Results of each row.
     columns : tuple of str
         Names of the two id columns in a table.
+    effects : RuleEffects or None
+        What rules did to the answer: scores and ranks before them, items that passed the filter, items that
+        each cap kept out. None without rules.
 
     Examples
     --------
@@ -53,10 +58,16 @@ class Recommendations:
     scores: Array
     counts: Array
     columns: tuple[str, str] = ("user_id", "item_id")
+    effects: RuleEffects | None = None
 
     @classmethod
     def from_matches(
-        cls, found: Matches, query_ids: Array, ids: IdMap, columns: tuple[str, str] = ("user_id", "item_id")
+        cls,
+        found: Matches,
+        query_ids: Array,
+        ids: IdMap,
+        columns: tuple[str, str] = ("user_id", "item_id"),
+        effects: RuleEffects | None = None,
     ) -> Recommendations:
         """Return matches with external ids in the place of positions.
 
@@ -67,9 +78,10 @@ class Recommendations:
         ids : IdMap
             Of the results.
         columns : tuple of str
+        effects : RuleEffects, optional
         """
         result = ids.at(found.positions)
-        return cls(query_ids, result, found.scores, found.counts, columns)
+        return cls(query_ids, result, found.scores, found.counts, columns, effects)
 
     def __len__(self) -> int:
         return len(self.query_ids)
@@ -88,7 +100,8 @@ class Recommendations:
     def to_arrow(self) -> pa.Table:
         """Return one row a result: the two id columns, ``rank`` (int32, from 1) and ``score`` (float32).
 
-        Ids that are tuples are written in their printed form, as JSON lists.
+        Ids that are tuples are written in their printed form, as JSON lists. Under rules there are also
+        ``base_rank`` (int32, null where it lies further down than was searched) and ``base_score``.
 
         Raises
         ------
@@ -99,14 +112,19 @@ class Recommendations:
         real = np.arange(k) < self.counts[:, None]
         ranks = np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), real.shape)
         query_name, result_name = self.columns
-        return pa.table(
+        table = pa.table(
             {
-                query_name: _id_column(query_name, np.repeat(self.query_ids, self.counts)),
-                result_name: _id_column(result_name, self.ids[real]),
+                query_name: id_column(query_name, np.repeat(self.query_ids, self.counts)),
+                result_name: id_column(result_name, self.ids[real]),
                 "rank": pa.array(ranks[real]),
                 "score": pa.array(self.scores[real].astype(np.float32)),
             }
         )
+        if self.effects is None:
+            return table
+        base_ranks = self.effects.base_ranks[real].astype(np.int32)
+        table = table.append_column("base_rank", pa.array(base_ranks, mask=base_ranks == 0))
+        return table.append_column("base_score", pa.array(self.effects.base_scores[real].astype(np.float32)))
 
     def to_frame(self, backend: FrameLibrary = "pandas") -> Any:
         """Return the table of :meth:`to_arrow` as a data frame.
@@ -119,7 +137,7 @@ class Recommendations:
         return to_frame(self.to_arrow(), backend)
 
 
-def _id_column(name: str, ids: Array) -> pa.Array:
+def id_column(name: str, ids: Array) -> pa.Array:
     """Return ids as a column; tuples in their printed form, as their parts may be of several types."""
     if ids.dtype == object and len(ids) and all(isinstance(value, tuple) for value in ids):
         return pa.array([printed(value) for value in ids], pa.string())

@@ -24,9 +24,12 @@ class ServiceSettings(BaseModel):
     next_model : Path or None
         A second version, which answers ``next_share`` of the users.
     items, item_id
-        Parquet file of item metadata, and its column of item ids.
+        File of item metadata, and its column of item ids.
     interactions : Path or None
         File of the store of new interactions; without one the service keeps none.
+    new_items : int
+        Items that may be added while the service runs and that no version was trained on; 0 takes none. They are
+        kept in ``interactions``.
     index_recall : float or None
         Share of the exact best items by code that a search finds; None takes what each version was saved with.
         Another value builds an index when a version is opened.
@@ -40,6 +43,11 @@ class ServiceSettings(BaseModel):
         Maximum size of a request's body in bytes.
     result_limit : int
         Maximum of rows times ``k`` of one request.
+    recall_sample : float
+        Share of requests for recommendations of which a row is searched exactly in the background, for the
+        metrics of quality; 0 turns it off.
+    recall_cpu : float
+        Largest share of one processor that these searches take, in each worker.
     watch : float
         Seconds between checks of the model's folder for a new version; 0 reloads only on request.
     allow_new_ids : bool
@@ -68,12 +76,15 @@ class ServiceSettings(BaseModel):
     items: Path | None = None
     item_id: str = "item_id"
     interactions: Path | None = None
+    new_items: Annotated[int, Field(ge=0)] = 10_000
     index_recall: Annotated[float, Field(gt=0, le=1)] | None = None
     n_threads: Positive = 2
     queue: Annotated[int, Field(ge=0)] = 64
     time_limit: Seconds = 10.0
     body_limit: Positive = 4 * 1024 * 1024
     result_limit: Positive = 200_000
+    recall_sample: Annotated[float, Field(ge=0, le=1)] = 0.01
+    recall_cpu: Annotated[float, Field(gt=0, le=1)] = 0.02
     watch: Annotated[float, Field(ge=0)] = 1.0
     allow_new_ids: bool = False
     reload_timeout: Seconds = 300.0

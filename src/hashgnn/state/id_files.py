@@ -16,14 +16,12 @@ import pyarrow as pa
 
 from hashgnn._files import open_regular
 from hashgnn.data import IdMap
+from hashgnn.data.readers._arrow_messages import MAGIC, is_compressed
 from hashgnn.data.readers._parquet_headers import column_chunks
 from hashgnn.data.readers.bounded_parquet import check_pages
 from hashgnn.errors import DataError
 
-_MAGIC = b"ARROW1\0\0"
 _TYPES = (pa.int64(), pa.int32(), pa.string(), pa.large_string())
-_COMPRESSION = 3  # field of a RecordBatch in Arrow's Message.fbs
-_HEADER = 2  # field of a Message
 
 _CODECS = (0, 1)  # parquet's numbers of none and Snappy, which format 1 was written with
 _ROWS = 1024  # of a parquet file, decoded at once
@@ -88,9 +86,9 @@ def _content(path: Path, *, mmap: bool) -> Any:
 
 def _read_table(path: Path, content: Any, n: int) -> pa.Table:
     """Read the messages of an Arrow file one after the other, each looked at before it is decoded."""
-    if content[: len(_MAGIC)].to_pybytes() != _MAGIC:
+    if content[: len(MAGIC)].to_pybytes() != MAGIC:
         raise DataError(f"{path.name} is no table of ids, it does not begin as an Arrow file")
-    messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(content[len(_MAGIC) :]))
+    messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(content[len(MAGIC) :]))
     first = messages.read_next_message()
     if first.type != "schema":  # of another kind, pyarrow would read a schema where there is none, and crash
         raise DataError(f"{path.name} is no table of ids, its first message is no schema")
@@ -100,7 +98,7 @@ def _read_table(path: Path, content: Any, n: int) -> pa.Table:
     batches, n_rows = [], 0
     while n_rows < n:
         message = messages.read_next_message()
-        if message.type != "record batch" or _is_compressed(message.metadata.to_pybytes()):
+        if message.type != "record batch" or is_compressed(message):
             raise DataError(f"{path.name} must hold plain record batches, got compressed or encoded ones")
         batch = pa.ipc.read_record_batch(message, schema)
         if not batch.num_rows:
@@ -127,34 +125,11 @@ def _check_rows(path: Path, n_rows: int, n: int) -> None:
         raise DataError(f"{path.name} must hold {n} ids as the manifest states, got {n_rows}")
 
 
-def _is_compressed(metadata: bytes) -> bool:
-    """Say whether a record batch declares compression, which pyarrow does not tell before it is decoded.
-
-    A table of a flatbuffer begins with the distance back to its vtable: two sizes of two bytes, then the place
-    of each field, 0 where it is absent.
-    """
-    (message,) = struct.unpack_from("<I", metadata)
-    header = _field(metadata, message, _HEADER)
-    (distance,) = struct.unpack_from("<I", metadata, header)
-    return _field(metadata, header + distance, _COMPRESSION) != 0
-
-
-def _field(data: bytes, table: int, number: int) -> int:
-    """Return where a field of a table of a flatbuffer is, 0 where it is absent."""
-    (back,) = struct.unpack_from("<i", data, table)
-    vtable, place = table - back, 4 + 2 * number
-    (size,) = struct.unpack_from("<H", data, vtable)
-    if place + 2 > size:
-        return 0
-    (offset,) = struct.unpack_from("<H", data, vtable + place)
-    return table + int(offset) if offset else 0
-
-
 def _read_parquet(path: Path, file: Any, content: pa.Buffer, n: int) -> pa.Table:
     _check_schema(path, _plain_schema(file.schema_arrow))
     _check_rows(path, file.metadata.num_rows, n)
     size = len(content)
-    codecs = {chunk.codec for chunk in column_chunks(content, path.name)}
+    codecs = {chunk.codec for chunk in column_chunks(pa.BufferReader(content), path.name)}
     check_pages(content, file.metadata, path.name)
     if n > size or not codecs <= set(_CODECS):
         raise DataError(

@@ -39,6 +39,11 @@ class IndexedCodes(BinaryCodes):
         for name, value in (("index", index), ("n_bits", index.n_bits), ("bias", index.item_bias())):
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def of(cls, index: HammingIndex | InvertedFile, bias: ItemBias | None) -> IndexedCodes:
+        """Return the codes of an index whose bias is at hand, the very object that a ``Side`` will hold."""
+        return _received(index, bias)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the index and the bias; rows that were unpacked are left behind."""
         # The bias is the very object that a ``Side`` holds, and stays so in a copy of both.

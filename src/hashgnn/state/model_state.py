@@ -121,7 +121,7 @@ def _check_seen(seen: sparse.csr_matrix, shape: tuple[int, int]) -> None:
         raise ParameterError(
             f"seen must hold float32 weights at signed integers, got {seen.data.dtype} at {indices.dtype}"
         )
-    if indptr[0] != 0 or indptr[-1] != n or (np.diff(indptr) < 0).any() or len(seen.data) != n:
+    if indptr[0] != 0 or indptr[-1] != n or (indptr[1:] < indptr[:-1]).any() or len(seen.data) != n:
         raise ParameterError("row pointers of seen must ascend from 0 to the number of its entries")
     if n and not 0 <= int(indices.min()) <= int(indices.max()) < shape[1]:
         raise ParameterError(f"columns of seen must be in [0, {shape[1]}), got others")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,7 +73,13 @@ _USERS_1, _ITEMS_1 = "users.parquet", "items.parquet"
 _ITEM_CODES_1, _BIAS_1 = "item_codes.safetensors", "item_bias.safetensors"
 
 
-def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) -> None:
+def save_state(
+    state: ModelState,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    more: Callable[[Path], None] | None = None,
+) -> None:
     """Write a model to a folder, which appears whole or not at all, or to an address.
 
     The codes and bias of the items are written as an index, which searches of the loaded model use as it is:
@@ -86,6 +93,8 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
         last, see :func:`hashgnn.state.at_address.upload`.
     overwrite : bool, default=False
         Replace a saved model at ``path``; anything else there is never replaced.
+    more : callable, optional
+        Called with the folder, to write files of its own into it.
 
     Raises
     ------
@@ -101,7 +110,7 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
     if address is not None:
         check_address(address, overwrite=overwrite)  # before anything is written
         with tempfile.TemporaryDirectory(prefix="hashgnn-") as folder:
-            save_state(state, Path(folder, name_of(address)))
+            save_state(state, Path(folder, name_of(address)), more=more)
             upload(Path(folder, name_of(address)), address, overwrite=overwrite)
         return
     document = {
@@ -134,6 +143,8 @@ def save_state(state: ModelState, path: str | Path, *, overwrite: bool = False) 
             if vocabulary is not None:
                 text = json.dumps(vocabulary.to_dict(), ensure_ascii=False, allow_nan=False)
                 (folder / name).write_text(text, encoding="utf-8")
+        if more is not None:
+            more(folder)
 
 
 def load_state(

@@ -91,8 +91,8 @@ def kept_mask(n_queries: int, n_codes: int, candidates: CandidateFilter | None, 
         kept &= alive
     if candidates is None:
         return kept
-    if candidates.allow_all is not None:
-        kept &= candidates.allow_all
+    if (allowed := candidates.allowed) is not None:
+        kept &= allowed
     for lists, value in ((candidates.block_per_query, False), (candidates.allow_per_query, True)):
         if lists is None:
             continue

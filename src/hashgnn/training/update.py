@@ -15,9 +15,10 @@ import numpy as np
 from scipy import sparse
 
 from hashgnn._checks import check_int
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 from hashgnn.config.encoders import History
-from hashgnn.data import Deletions, Interactions, add_interactions
+from hashgnn.data import Deletions, FeatureVocabulary, Interactions, SideFeatures, add_interactions
+from hashgnn.data.feature_merging import in_known_columns, weights_of
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in.base import normalised_sum
 from hashgnn.graph import BipartiteGraph
@@ -40,6 +41,8 @@ def update(
     deleted: Deletions | None = None,
     epochs: int | None = None,
     valid: Interactions | None = None,
+    user_features: SideFeatures | None = None,
+    item_features: SideFeatures | None = None,
     lineage: Mapping[str, Any] | None = None,
     options: RunOptions | None = None,
 ) -> ModelState:
@@ -60,6 +63,10 @@ def update(
     valid : Interactions or None, default=None
         Held-out interactions that choose the best epoch; rows of users and items that neither ``state`` nor
         ``new`` has are left out, with a warning.
+    user_features, item_features : SideFeatures or None, default=None
+        Exactly where the state has some, of the same columns: of the known users and items and of the new ones.
+        Numbers are scaled as they were in training, and new categories join the known ones. Who is not in the
+        table keeps what was learned.
     lineage : mapping, optional
         JSON values for the new state's ``training["lineage"]``, which also has the parent's checksum and what
         was added.
@@ -80,6 +87,8 @@ def update(
         those of ``state``, or the state cannot be trained on.
     """
     check_can_update(state)
+    of_users = _known_columns("user", state.users.features, user_features)
+    of_items = _known_columns("item", state.items.features, item_features)
     before = state
     if deleted:
         state = without_deleted(state, deleted)
@@ -107,8 +116,10 @@ def update(
         merged,
         state.config.replace(optimizer={"epochs": epochs}),
         valid=valid,
+        user_features=of_users,
+        item_features=of_items,
         options=options,
-        initial=InitialParameters(_parameters(state, merged), state.config, lineage),
+        initial=InitialParameters(_parameters(state, merged, of_users, of_items), state.config, lineage),
     )
 
 
@@ -121,13 +132,25 @@ def check_can_update(state: ModelState) -> None:
         raise ParameterError(
             f"encoder must be one of {', '.join(_ENCODERS)} to train on, got {encoder.name!r}; {remedy}"
         )
-    if state.users.features is not None or state.items.features is not None:
-        raise ParameterError(f"the model must have no side features to train on, got some; {remedy}")
     keeps_items = isinstance(encoder, History) and not encoder.input_table
     if config.float_embedding == "relaxed" and not keeps_items:
         raise ParameterError(
             f"float_embedding must be 'encoder' to train on, got 'relaxed', which keeps no tables; {remedy}"
         )
+
+
+def _known_columns(
+    side: SideName, known: FeatureVocabulary | None, given: SideFeatures | None
+) -> SideFeatures | None:
+    """Return the features of a side in the columns of the model, which has some or none."""
+    if known is None:
+        if given is not None:
+            raise ParameterError(f"{side}_features must be None, the model was trained without them")
+        return None
+    if given is None:
+        names = ", ".join([*known.categories, *known.numbers])
+        raise ParameterError(f"{side}_features must be given, the model was trained with {names}")
+    return in_known_columns(known, given, side)
 
 
 def known_interactions(state: ModelState) -> Interactions:
@@ -162,21 +185,44 @@ def _lineage(parent: ModelState, state: ModelState, merged: Interactions) -> dic
     }
 
 
-def _parameters(state: ModelState, merged: Interactions) -> dict[str, Array]:
+def _parameters(
+    state: ModelState,
+    merged: Interactions,
+    user_features: SideFeatures | None = None,
+    item_features: SideFeatures | None = None,
+) -> dict[str, Array]:
     """Return the parameters that a fitted state holds, with rows for new users and items."""
     arrays = state.fold_in.arrays
     history = BipartiteGraph.from_interactions(merged, weighted=True).user_item
     users = state.fold_in.users(history[:, : state.n_items])
-    found: dict[str, Array] = {}
     encoder = state.config.encoder
+    found: dict[str, Array] = {}
+    # A table of ids holds what is left of an embedding when the part of the features is taken away.
+    of_users: Array = np.zeros((), np.float32)
+    of_items: Array = np.zeros((), np.float32)
+    if user_features is not None and state.users.features is not None:
+        weights = weights_of(arrays["user_projection"], state.users.features, user_features.vocabulary)
+        found[
+            f"encoder.{'user_features' if isinstance(encoder, History) else 'user_input.features'}.weight"
+        ] = weights
+        of_users = np.asarray(user_features.design_matrix(merged.user_ids) @ weights)
+    if item_features is not None and state.items.features is not None:
+        weights = weights_of(arrays["item_projection"], state.items.features, item_features.vocabulary)
+        found["encoder.item_input.features.weight"] = weights
+        of_items = np.asarray(item_features.design_matrix(merged.item_ids)[: state.n_items] @ weights)
     if not isinstance(encoder, History):
-        users[: state.n_users] = state.users.embeddings
-        found["encoder.user_input.table"] = users
-        items = state.items.embeddings
+        table = users.copy()
+        of_known = of_users if of_users.ndim == 0 else of_users[: state.n_users]
+        table[: state.n_users] = state.users.embeddings - of_known
+        found["encoder.user_input.table"] = table
+        users = table + of_users
+        items = state.items.embeddings - of_items
     else:
-        items = state.items.embeddings if encoder.input_table else arrays["item_table"]
+        users = users + of_users
+        items = (state.items.embeddings if encoder.input_table else arrays["item_table"]) - of_items
         if encoder.input_table:
-            found["encoder.source"] = _with_new_items(arrays["item_table"], users, history)
+            source = np.asarray(arrays["item_table"]) - of_items
+            found["encoder.source"] = _with_new_items(source, users, history)
         if "linear" in arrays:
             found["encoder.linear"] = arrays["linear"]
     found["encoder.item_input.table"] = _with_new_items(items, users, history)

@@ -14,7 +14,7 @@ from hashgnn._extras import require
 from hashgnn._printing import ShortRepr
 from hashgnn._progress import progress as progress_bar
 from hashgnn.config import ModelConfig, save_recipe
-from hashgnn.data import Interactions, split
+from hashgnn.data import Interactions, SideFeatures, split
 from hashgnn.errors import DataError, ParameterError, TrainingError
 from hashgnn.evaluation import parse_metric
 from hashgnn.tuning.process import TrialProcess, last_words
@@ -91,6 +91,8 @@ def tune(
     minutes: float,
     n_trials: int | None = None,
     valid: Interactions | None = None,
+    user_features: SideFeatures | None = None,
+    item_features: SideFeatures | None = None,
     metric: str | None = None,
     rng: int = 0,
     n_threads: int = 1,
@@ -121,6 +123,8 @@ def tune(
         Maximum number of trials in all.
     valid : Interactions or None, default=None
         Held out, over the same ids; ``None`` holds out a tenth of each user's interactions.
+    user_features, item_features : SideFeatures or None, default=None
+        What each trial is trained with, as a fit will be.
     metric : str or None, default=None
         Of codes against codes, with the item bias where there is one; ``None`` is the recipe's
         ``validation.metric``.
@@ -175,7 +179,7 @@ def tune(
     threads = check_threads(n_threads)
     folder = StudyFolder(path.with_suffix(".tune"))
     with folder.held():
-        folder.open(_identity(base, space, name, seed), fitted, held)
+        folder.open(_identity(base, space, name, seed), fitted, held, (user_features, item_features))
         study = _Study(optuna, folder, base, space, name, seed, threads, device)
         spent = study.spent()
         with progress_bar("Tuning, seconds", int(seconds), enabled=progress) as advance:

@@ -19,10 +19,11 @@ from hashgnn._files import atomic_file, storage_errors
 from hashgnn._locks import held
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn.config import ModelConfig
-from hashgnn.data import Interactions
+from hashgnn.data import FeatureVocabulary, IdMap, Interactions, SideFeatures
 from hashgnn.errors import ArtifactDamagedError, DataWarning, ParameterError
 
 _FORMAT = 1
+SIDES = ("users", "items")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,16 @@ class StudyFolder:
         lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
         return [event for event in map(json.loads, lines) if event["event"] == "epoch"]
 
-    def open(self, identity: Mapping[str, Any], fitted: Interactions, valid: Interactions) -> None:
+    def open(
+        self,
+        identity: Mapping[str, Any],
+        fitted: Interactions,
+        valid: Interactions,
+        features: tuple[SideFeatures | None, SideFeatures | None] = (None, None),
+    ) -> None:
         """Make the folder, or check that it belongs to the same study.
+
+        ``features`` are those of users and of items.
 
         Raises
         ------
@@ -73,7 +82,15 @@ class StudyFolder:
             If it belongs to other data, settings or another space.
         """
         manifest = self.path / "search.json"
-        document = {"format": _FORMAT, **identity, "data": _fingerprint(fitted, valid)}
+        columns = {
+            side: (given.design_matrix(ids), given.vocabulary)
+            for side, given, ids in zip(SIDES, features, (fitted.user_ids, fitted.item_ids), strict=True)
+            if given is not None
+        }
+        digest = _fingerprint(fitted, valid)
+        if columns:
+            digest = hashlib.sha256((digest + _fingerprint_of_features(columns)).encode()).hexdigest()
+        document = {"format": _FORMAT, **identity, "data": digest}
         if manifest.exists():
             try:
                 known = json.loads(manifest.read_text(encoding="utf-8"))
@@ -94,7 +111,11 @@ class StudyFolder:
         if fitted.weight is not None:
             tensors["fitted/weights"] = fitted.weight
         shape = json.dumps([fitted.n_users, fitted.n_items])
-        write_tensors(self.data, tensors, {"shape": shape})
+        metadata = {"shape": shape}
+        for side, (matrix, vocabulary) in columns.items():
+            tensors |= {f"{side}/{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
+            metadata[side] = json.dumps(vocabulary.to_dict())
+        write_tensors(self.data, tensors, metadata)
         self.config_of(0).parent.mkdir(exist_ok=True)
         with atomic_file(manifest) as temporary:
             temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -145,6 +166,20 @@ class StudyFolder:
         fitted, valid = parts
         return fitted, Interactions(fitted.user_ids, fitted.item_ids, valid.user_index, valid.item_index)
 
+    def read_features(self) -> tuple[SideFeatures | None, SideFeatures | None]:
+        """Return the side features of users and of items, over numbers as ids; None where there are none."""
+        tensors, metadata = read_tensors(self.data)
+        found: list[SideFeatures | None] = []
+        for side, n in zip(SIDES, json.loads(metadata["shape"]), strict=True):
+            if side not in metadata:
+                found.append(None)
+                continue
+            vocabulary = FeatureVocabulary.from_dict(json.loads(metadata[side]))
+            data, indices, indptr = (tensors[f"{side}/{part}"] for part in ("data", "indices", "indptr"))
+            matrix = sp.csr_matrix((data, indices, indptr), shape=(n, vocabulary.n_columns))
+            found.append(SideFeatures(IdMap(np.arange(n)), matrix, vocabulary))
+        return found[0], found[1]
+
     def write_trial(self, number: int, config: ModelConfig, seed: int, n_threads: int, device: str) -> None:
         """Write the settings for the process of a trial, and remove an earlier log of it."""
         self.log_of(number).unlink(missing_ok=True)
@@ -159,6 +194,15 @@ def _is_entry(line: bytes) -> bool:
         return line.endswith(b"\n") and isinstance(json.loads(line), dict)
     except ValueError:
         return False
+
+
+def _fingerprint_of_features(columns: Mapping[str, tuple[sp.csr_matrix, FeatureVocabulary]]) -> str:
+    digest = hashlib.sha256()
+    for side, (matrix, vocabulary) in columns.items():
+        digest.update(json.dumps([side, vocabulary.to_dict()], sort_keys=True).encode())
+        for part in (matrix.data, matrix.indices, matrix.indptr):
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
 
 
 def _fingerprint(*parts: Interactions) -> str:

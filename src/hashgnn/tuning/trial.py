@@ -10,8 +10,8 @@ import json
 import os
 import sys
 import threading
-from pathlib import Path
 
+from hashgnn._addresses import path_of
 from hashgnn._extras import require
 from hashgnn.config import ModelConfig
 from hashgnn.errors import HashGNNError, TrainingError
@@ -27,14 +27,17 @@ def run_trial(folder: str, number: str) -> int:
     require("torch", extra="train", purpose="tuning")
     from hashgnn.training import train
 
-    place = StudyFolder(Path(folder))
+    place = StudyFolder(path_of(folder))
     given = json.loads(place.config_of(int(number)).read_text(encoding="utf-8"))
     try:
         fitted, valid = place.read_parts()
+        user_features, item_features = place.read_features()
         train(
             fitted,
             ModelConfig.from_dict(given["config"]),
             valid=valid,
+            user_features=user_features,
+            item_features=item_features,
             options=RunOptions(
                 seed=given["seed"],
                 n_threads=given["n_threads"],

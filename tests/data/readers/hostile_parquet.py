@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hashgnn.checking.item_table import ItemTable
-from hashgnn.data import IdMap
+from hashgnn.data import IdMap, read_interactions
 from hashgnn.errors import DataError
 from hashgnn.serving.models.item_metadata import ItemMetadata
 
@@ -82,7 +82,12 @@ def mutate(rng: random.Random, raw: bytes) -> bytes:
 
 
 def answer(path: Path) -> bool:
-    """Read a file and take answers; say whether it could be read."""
+    """Read a file as interactions and as metadata, and take answers; say whether the latter could be read."""
+    try:
+        read_interactions(path, user="title", item="item_id", timestamp="moment")
+    except DataError as error:
+        if "\n" in str(error):
+            raise AssertionError(str(error)) from error
     ids = IdMap([f"i{n}" for n in range(N)])
     try:
         found = ItemMetadata(ItemTable.read(path, "item_id", ids))

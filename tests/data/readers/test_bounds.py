@@ -10,7 +10,9 @@ import lzma
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
@@ -91,6 +93,55 @@ def test_runs_of_parquet_have_the_bound(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="becomes more than"):
         read_interactions(tmp_path / "e.parquet")
     assert read_interactions(tmp_path / "e.parquet", max_decompressed=10**9).n_merged == n - 1
+
+
+def repeated(n: int, length: int) -> pa.Table:
+    """A long entry of a dictionary in many rows: few bytes in a file, much text."""
+    long = pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), ["x" * length])
+    return pa.table({"user_id": long, "item_id": np.arange(n) % 10})
+
+
+def beginnings(n: int, length: int) -> pa.Table:
+    return pa.table({"user_id": [f"{'x' * length}{row}" for row in range(n)], "item_id": np.arange(n) % 10})
+
+
+BOMBS: dict[str, Callable[[Path], object]] = {
+    "dictionary.parquet": lambda path: pq.write_table(repeated(20_000, 1000), path, store_schema=False),
+    "categories.parquet": lambda path: pq.write_table(repeated(20_000, 1000), path),
+    "beginnings.parquet": lambda path: pq.write_table(
+        beginnings(20_000, 1000), path, use_dictionary=False, column_encoding={"user_id": "DELTA_BYTE_ARRAY"}
+    ),
+    "dictionary.arrow": lambda path: feather.write_feather(repeated(20_000, 1000), path),
+    "compressed.feather": lambda path: feather.write_feather(
+        pa.table({"user_id": np.zeros(3_000_000, np.int64), "item_id": np.zeros(3_000_000, np.int64)}),
+        path,
+        compression="zstd",
+    ),
+    "nulls.arrow": lambda path: feather.write_feather(
+        pa.table({"user_id": pa.nulls(3_000_000), "item_id": pa.nulls(3_000_000)}), path
+    ),
+}
+
+
+@pytest.mark.usefixtures("little")
+@pytest.mark.parametrize("name", BOMBS)
+def test_text_and_buffers_of_arrow_have_the_bound(tmp_path: Path, name: str) -> None:
+    BOMBS[name](tmp_path / name)
+    assert (tmp_path / name).stat().st_size < 200_000
+    with pytest.raises(DataError, match="becomes more than"):
+        read_interactions(tmp_path / name)
+    if name != "nulls.arrow":
+        assert len(read_interactions(tmp_path / name, max_decompressed=10**9)) > 0
+
+
+@pytest.mark.parametrize("compression", ["uncompressed", "lz4", "zstd"])
+def test_ordinary_files_of_arrow_are_read(tmp_path: Path, compression: str) -> None:
+    table = pa.table({"user_id": ["a", "b", "a"] * 100, "item_id": [f"i{n % 7}" for n in range(300)]})
+    feather.write_feather(table, tmp_path / "e.feather", compression=compression, chunksize=50)
+    coded = table.set_column(0, "user_id", table["user_id"].dictionary_encode())
+    feather.write_feather(coded, tmp_path / "d.feather", compression=compression)
+    for name in ("e.feather", "d.feather"):
+        assert read_interactions(tmp_path / name).user_ids.printed(np.arange(2)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "1GB", True])

@@ -42,12 +42,12 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
         ("HEAD", "/v1/encode", "POST"),
         ("GET", "/v1/interactions", "DELETE, POST"),
         ("PUT", "/v1/interactions", "DELETE, POST"),
-        ("POST", "/v1/items", "GET"),
-        ("DELETE", "/v1/model", "GET"),
-        ("OPTIONS", "/v1/model", "GET"),
+        ("POST", "/v1/items", "GET, HEAD"),
+        ("DELETE", "/v1/model", "GET, HEAD"),
+        ("OPTIONS", "/v1/model", "GET, HEAD"),
         ("GET", "/admin/reload", "POST"),
-        ("POST", "/health/ready", "GET"),
-        ("PATCH", "/metrics", "GET"),
+        ("POST", "/health/ready", "GET, HEAD"),
+        ("PATCH", "/metrics", "GET, HEAD"),
         ("POST", "/openapi.json", "GET, HEAD"),
         ("POST", "/", "GET, HEAD"),
         ("DELETE", "/style.css", "GET, HEAD"),
@@ -60,6 +60,44 @@ def test_a_path_that_does_not_take_a_method_says_which_it_takes(
     assert (answer.status_code, answer.headers["allow"]) == (405, allow)
     if method != "HEAD":
         assert refusal(answer) == (405, "this path does not take this method")
+
+
+READ = [
+    "/v1/items?limit=3",
+    "/v1/model",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/openapi.json",
+    "/",
+    "/app.js",
+]
+
+
+@pytest.mark.parametrize("path", READ)
+def test_head_is_answered_as_get_without_a_body(client: httpx.Client, path: str) -> None:
+    read, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    changing = {"x-request-id", "date", *(["content-length"] if path in ("/metrics", "/v1/model") else [])}
+    assert set(head.headers) == set(read.headers)
+    for name in set(read.headers) - changing:
+        assert head.headers[name] == read.headers[name], name
+
+
+def test_head_is_refused_as_get_is_without_a_body(client: httpx.Client) -> None:
+    for path, status in (("/nothing", 404), ("/v1/items?limit=0", 422), ("/v1/explain", 405)):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (status, b"")
+    assert (
+        'hashgnn_requests_total{method="HEAD",route="/v1/items",status="422"} 1.0'
+        in client.get("/metrics").text
+    )
+
+
+def test_head_needs_a_key_where_get_does(model_folder: Path, open_client: Any) -> None:
+    for client in open_client(ServiceSettings(model=model_folder, api_keys=("secret",), watch=0)):
+        assert client.head("/v1/model").status_code == 401
+        assert client.head("/v1/model", headers={"X-API-Key": "secret"}).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT", "OPTIONS"])

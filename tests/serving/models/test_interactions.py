@@ -299,6 +299,29 @@ def test_a_key_stores_once_and_gets_the_first_answer(
     assert "hashgnn_interactions_total 3.0" in client.get("/metrics").text
 
 
+def test_a_key_is_one_of_the_caller_s_own(model_folder: Path, tmp_path: Path, open_client: Any) -> None:
+    keys = tmp_path / "keys.txt"
+    keys.write_text("shop: one\nshop: two\nreports: three\n")
+    settings = ServiceSettings(
+        model=model_folder,
+        interactions=tmp_path / "events.db",
+        api_keys=("four", "five"),
+        api_keys_file=keys,
+        watch=0,
+    )
+    stored = {}
+    for client in open_client(settings):
+        for secret in ("one", "three", "four", "five", "two"):
+            body = {"interactions": [{"user": "u1", "item": "i2" if secret == "two" else "i1"}]}
+            headers = {"Idempotency-Key": "7f9c-1", "X-API-Key": secret}
+            answer = client.post("/v1/interactions", json=body, headers=headers)
+            stored[secret] = answer.json().get("stored", answer.status_code)
+            again = client.post("/v1/interactions", json=body, headers=headers)
+            assert again.json().get("stored") == answer.json().get("stored")
+    # Each holder has keys of its own; "two" replaces "one" and is of the same holder.
+    assert stored == {"one": 1, "three": 2, "four": 3, "five": 4, "two": 422}
+
+
 @pytest.mark.parametrize("key", ["", "a b", "a" * 256, "ü".encode()])
 def test_a_key_that_is_none_is_refused(client: httpx.Client, key: Any) -> None:
     body = {"interactions": [{"user": "u1", "item": "i1"}]}

@@ -98,6 +98,31 @@ def test_strips_show_the_bits_that_differ(serve: Callable[..., Any], visit: Call
     expect(strips.first.locator(".title")).to_have_text(title)
 
 
+def test_a_row_says_which_picks_it_is_there_because_of(
+    serve: Callable[..., Any], visit: Callable[..., Any]
+) -> None:
+    served = serve()
+    page = visit(served)
+    pick(page, "The Number 3")
+    pick(page, "Evening 8")
+    answered(page)
+    names = {"i3": "The Number 3", "i8": "Evening 8"}
+    for way in ("hamming", "float"):
+        body = {"histories": [["i3", "i8"]], "k": 10, "search": way, "explain": 3}
+        (row,) = served.post("/v1/recommend", **body)
+        for rank, item in enumerate(row["items"]):
+            said = [
+                f"{names[reason['id']]} ({round(100 * reason['share'])} %)"
+                for reason in item["reasons"]
+                if reason["share"] >= 0
+            ]
+            line = page.locator(f'.column[data-way="{way}"] ol > li').nth(rank).locator(".because")
+            if said:
+                expect(line).to_have_text(f"because of {', '.join(said)}")
+            else:
+                expect(line).to_have_count(0)
+
+
 def test_the_model_card_says_what_answers(serve: Callable[..., Any], visit: Callable[..., Any]) -> None:
     served = serve()
     model = httpx.get(served.url + "/v1/model", timeout=PATIENCE / 1000).json()

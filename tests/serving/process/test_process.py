@@ -305,6 +305,36 @@ def test_workers_know_of_a_deletion_at_once(versions: Path, tmp_path: Path, star
         assert {source() for _ in range(20)} == {"popular"}  # v2 was trained before the deletion too
 
 
+def test_workers_know_of_a_new_item_at_once_and_after_a_crash(
+    versions: Path, tmp_path: Path, start: Start
+) -> None:
+    options = ("--interactions", str(tmp_path / "events.db"), "--workers", "2", "--watch", "0.1")
+    asked = {"items": ["new"], "k": 5}
+    with start(versions / "v1", *options) as service:
+
+        def answers(item: str) -> set[str]:
+            found = [service.post("/v1/similar-items", {**asked, "items": [item]}) for _ in range(8)]
+            return {json.dumps(one.json().get("results", one.status_code)) for one in found}
+
+        assert answers("new") == {"404"}
+        for number in range(3):
+            body = {"items": [{"item": f"new{number}", "users": USERS[number : 20 + number]}]}
+            assert service.post("/v1/items", body).json()["accepted"] == 1
+            (row,) = answers(f"new{number}")
+            assert row != "404"
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert service.post("/admin/reload", {"version": "v2"}, headers=headers).status_code == 200
+        _wait(lambda: all(service.version() == "v2" for _ in range(20)))
+        gone = httpx.delete(service.url + "/v1/items", params={"item": "new2"}, timeout=120)
+        assert gone.json() == {"removed": 1, "stored": 2}
+        assert answers("new2") == {"404"}
+        (before,) = answers("new1")
+        service.process.kill()
+    with start(versions / "v2", *options) as service:
+        assert answers("new1") == {before}
+        assert answers("new2") == {"404"}
+
+
 def test_a_repetition_after_a_crash_gets_the_first_answer(
     versions: Path, tmp_path: Path, start: Start
 ) -> None:

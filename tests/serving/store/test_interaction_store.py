@@ -15,7 +15,7 @@ import pytest
 
 from hashgnn.data import IdMap, read_interactions
 from hashgnn.errors import DataError, ParameterError, StorageError
-from hashgnn.serving.store import Export, InteractionStore
+from hashgnn.serving.store import Export, InteractionStore, NewItem
 
 
 @pytest.fixture
@@ -241,9 +241,9 @@ def test_damaged_and_foreign_files_give_one_sentence(tmp_path: Path) -> None:
 def test_a_store_of_a_later_format_is_refused(path: Path) -> None:
     InteractionStore.open(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version=3")
+    connection.execute("PRAGMA user_version=4")
     connection.close()
-    with pytest.raises(DataError, match=r"a store of format 3, this version of hashgnn reads 2$"):
+    with pytest.raises(DataError, match=r"a store of format 4, this version of hashgnn reads 3$"):
         InteractionStore.open(path)
 
 
@@ -253,7 +253,7 @@ def test_a_store_of_the_first_format_is_taken_over(path: Path, tmp_path: Path) -
         identity = store.identity
         store.clear(1)
     connection = sqlite3.connect(path)
-    for table in ("totals", "deletions", "answers"):
+    for table in ("totals", "deletions", "answers", "items", "item_users"):
         connection.execute(f"DROP TABLE {table}")
     connection.execute("PRAGMA user_version=1")
     connection.close()
@@ -264,6 +264,24 @@ def test_a_store_of_the_first_format_is_taken_over(path: Path, tmp_path: Path) -
             assert store.export(tmp_path / "new.parquet").after == 1
     with InteractionStore.open(path) as store:
         assert (store.delete("u", "c"), store.count) == (1, 2)
+
+
+def test_a_store_of_the_second_format_is_taken_over(path: Path) -> None:
+    with InteractionStore.open(path) as store:
+        store.append(["u"], ["a"])
+        store.delete("v")
+    connection = sqlite3.connect(path)
+    for table in ("items", "item_users"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("DELETE FROM totals WHERE name = 'item_removals'")
+    connection.execute("PRAGMA user_version=2")
+    connection.commit()
+    connection.close()
+    for number in (1, 2):
+        with InteractionStore.open(path) as store:
+            assert (store.count, store.history("u"), store.deleted("v").everything) == (number, ["a"], True)
+            store.items.add([NewItem(f"new{number}", (f"w{number}",))])
+            assert len(store.items) == number
 
 
 def test_a_store_with_overwritten_pages_is_refused(path: Path) -> None:

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hashgnn._addresses import path_of
 from hashgnn._checks import check_bits, check_choice, check_int, check_threads
 from hashgnn._files import atomic_file
 from hashgnn._progress import progress as progress_bar
@@ -132,7 +133,7 @@ def compare_quality(
     names = [one.name for one in data]
     if not data or len(set(names)) < len(names):
         raise ParameterError(f"data must hold one data set or more, each name once, got {names}")
-    root = Path(folder)
+    root = path_of(folder)
     if root.exists() and not root.is_dir():
         raise ParameterError(f"{root}: must be a folder to write results to, and is a file")
     options = FitOptions(root / _FLOATS, check_threads(n_threads))

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from hashgnn._addresses import is_address, local_path, restored, scheme_of
+from hashgnn._addresses import check_length, is_address, local_path, restored, scheme_of
 from hashgnn.data.readers import _addresses
 from hashgnn.errors import DataError, HashGNNError
 
@@ -190,6 +190,7 @@ def locate(source: Any) -> tuple[str, list[Location]]:
         name = local_path(name)
     if not name or "\0" in name:
         raise DataError(f"path must be text without NUL that is not empty, got {name!r:.80}")
+    check_length(name)
     try:
         path = Path(name).expanduser()
     except RuntimeError:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hashgnn.data.readers._arrow_messages import MAGIC, decoded_bytes
 from hashgnn.data.readers._location import Location
+from hashgnn.data.readers._parquet_headers import broken, column_chunks, read_pages
 from hashgnn.data.readers._source import Source, check_names
+from hashgnn.data.readers.bounded_parquet import decoded_type, text_bytes
 from hashgnn.errors import DataError
 
 _BYTES_A_VALUE = 8
-_ERRORS = (pa.ArrowException, OSError, ValueError)
+_ROWS = 1024  # decoded at once where text shares its beginnings
+_ERRORS = (pa.ArrowException, OSError, ValueError, struct.error)
 
 
 def open_source(path: Location) -> Source:
     """Read the footer of a parquet file."""
     try:
-        file = pq.ParquetFile(path.random_access(), page_checksum_verification=True)
+        content = path.random_access()
+        file = pq.ParquetFile(content)
         names = file.schema_arrow.names
     except DataError:
         raise  # of the decompression
@@ -27,25 +33,84 @@ def open_source(path: Location) -> Source:
 
     def load(columns: Sequence[str]) -> pa.Table:
         try:
-            _check_size(path, file, set(columns))
-            return file.read(columns=list(columns))
+            texts, joined = _check_pages(path, content, file, set(columns))
+            return _bounded_table(path, content, file, list(columns), texts, joined=joined)
         finally:
             file.close()
 
     return _source(path, "parquet", names, load)
 
 
-def _check_size(path: Location, file: pq.ParquetFile, columns: set[str]) -> None:
-    """Refuse a small file that says it holds much; runs and dictionaries can hold any number of rows."""
-    metadata = file.metadata
+def _check_pages(
+    path: Location, content: pa.NativeFile, file: pq.ParquetFile, columns: set[str]
+) -> tuple[set[str], bool]:
+    """Refuse a small file that says it holds much; runs and dictionaries can hold any number of rows.
+
+    Where the content lies in memory, or is mapped, the headers of the pages are asked as well as the footer.
+
+    Returns
+    -------
+    texts : set of str
+        Paths of text columns whose entries stand in a dictionary.
+    joined : bool
+        Whether text shares its beginnings, so that it may take more than its pages.
+    """
+    schema = file.metadata.schema
+    leaves = [schema.column(place) for place in range(file.metadata.num_columns)]
+    whole = None
+    if isinstance(content, pa.MemoryMappedFile | pa.BufferReader):
+        content.seek(0)
+        whole = content.read_buffer()
     n_bytes = size = 0
-    for group in range(metadata.num_row_groups):
-        for place in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(place)
-            if chunk.path_in_schema.split(".")[0] in columns:
-                n_bytes += max(chunk.total_uncompressed_size, chunk.num_values * _BYTES_A_VALUE)
-                size += chunk.total_compressed_size
-    path.check_growth(n_bytes, size)
+    texts, joined = set(), False
+    for chunk in column_chunks(content, path.name):
+        if chunk.leaf >= len(leaves):
+            raise broken(path.name, "its footer has more columns than its schema")
+        leaf = leaves[chunk.leaf]
+        if leaf.path.split(".")[0] not in columns:
+            continue
+        stated = chunk.n_bytes
+        if whole is not None:
+            pages = read_pages(whole, chunk, path.name)
+            stated, joined = max(stated, pages.n_bytes), joined or pages.is_joined
+        n_bytes += max(stated, chunk.n_values * _BYTES_A_VALUE)
+        size += chunk.compressed
+        if chunk.has_dictionary and leaf.physical_type == "BYTE_ARRAY":
+            texts.add(leaf.path)
+    path.check_growth(n_bytes, min(size, content.size()))
+    return texts, joined
+
+
+def _bounded_table(
+    path: Location,
+    content: pa.NativeFile,
+    file: pq.ParquetFile,
+    columns: list[str],
+    texts: set[str],
+    *,
+    joined: bool,
+) -> pa.Table:
+    """Read columns; an entry of a dictionary is repeated only after the length of all text is known."""
+    content.seek(0)
+    reader = pq.ParquetFile(
+        content, metadata=file.metadata, read_dictionary=sorted(texts), page_checksum_verification=True
+    )
+    if joined:
+        n_bytes, batches = 0, []
+        for batch in reader.iter_batches(_ROWS, columns=columns, use_threads=False):
+            n_bytes += sum(map(text_bytes, batch.columns))
+            path.check_growth(n_bytes, content.size())
+            batches.append(batch)
+        schema = reader.schema_arrow
+        table = pa.Table.from_batches(batches, pa.schema([schema.field(name) for name in columns]))
+    else:
+        table = reader.read(columns=columns)
+    table.validate(full=True)  # of the dictionaries, before what they point to is counted
+    if texts:
+        _check_text(path, table, content.size())
+        fields = [field.with_type(decoded_type(field.type)) for field in table.schema]
+        table = table.cast(pa.schema(fields, file.schema_arrow.metadata))
+    return table
 
 
 def open_arrow(path: Location) -> Source:
@@ -63,12 +128,42 @@ def open_arrow(path: Location) -> Source:
         raise _damaged(path, "Arrow IPC", error) from None
 
     def load(columns: Sequence[str]) -> pa.Table:
+        content = path.random_access()
+        if not isinstance(content, pa.MemoryMappedFile):
+            content = pa.BufferReader(content.read_buffer())
+        _check_messages(path, content)
         if is_stream:
-            return pa.ipc.open_stream(path.random_access()).read_all().select(list(columns))
-        options = pa.ipc.IpcReadOptions(included_fields=sorted(names.index(name) for name in columns))
-        return pa.ipc.open_file(path.random_access(), options=options).read_all().select(list(columns))
+            table = pa.ipc.open_stream(content).read_all().select(list(columns))
+        else:
+            options = pa.ipc.IpcReadOptions(included_fields=sorted(names.index(name) for name in columns))
+            table = pa.ipc.open_file(content, options=options).read_all().select(list(columns))
+        table.validate(full=True)
+        _check_text(path, table, content.size())
+        return table
 
     return _source(path, "Arrow IPC", names, load)
+
+
+def _check_messages(path: Location, content: pa.NativeFile) -> None:
+    """Refuse a small file whose buffers become large."""
+    begin = content.read_at(len(MAGIC), 0)
+    content.seek(len(MAGIC) if begin == MAGIC else 0)
+    total = 0
+    messages = pa.ipc.MessageReader.open_stream(content)
+    while True:
+        try:
+            message = messages.read_next_message()
+        except StopIteration:
+            break
+        total += decoded_bytes(message)
+        path.check_growth(total, content.size())
+    content.seek(0)
+
+
+def _check_text(path: Location, table: pa.Table, size: int) -> None:
+    """Refuse a small file whose text becomes large when entries of dictionaries are repeated."""
+    chunks = (chunk for column in table.columns for chunk in column.chunks)
+    path.check_growth(sum(map(text_bytes, chunks)), size)
 
 
 def _source(

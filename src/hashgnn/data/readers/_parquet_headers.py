@@ -21,8 +21,9 @@ _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7,
 _INTEGERS = (4, 5, 6)
 _MAX_DEPTH = 16
 _ROW_GROUPS, _COLUMNS, _CHUNK = 4, 1, 3  # fields of the footer, of a row group and of a column
-_CODEC, _N_VALUES, _DATA_PLACE, _DICTIONARY_PLACE = 4, 5, 9, 11  # fields of a column chunk
+_CODEC, _N_VALUES, _SIZE, _COMPRESSED, _DATA_PLACE, _DICTIONARY_PLACE = 4, 5, 6, 7, 9, 11  # of a column chunk
 _MAGIC = b"PAR1"
+_TAIL = 8  # bytes at the end of a file: the length of its footer, and the magic
 _BROKEN = (IndexError, KeyError, ValueError, AttributeError, TypeError)  # what broken headers lead to
 
 
@@ -38,14 +39,21 @@ class Chunk:
         Parquet's number of its compression: 0 for none, 1 for Snappy.
     n_values : int
         Nulls included.
+    n_bytes, compressed : int
+        Of all its pages, decompressed and in the file.
     place : int
         Of its first page, in bytes.
+    has_dictionary : bool
+        Whether the footer names a page of distinct values.
     """
 
     leaf: int
     codec: int
     n_values: int
+    n_bytes: int
+    compressed: int
     place: int
+    has_dictionary: bool
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,8 @@ class Pages:
         Of all pages, decompressed.
     largest : int
         Bytes of the largest page.
+    is_joined : bool
+        Whether text shares its beginnings with the entry before.
     is_plain : bool
         Whether Arrow cannot read the text of a page as a dictionary.
     repeats : bool
@@ -69,6 +79,7 @@ class Pages:
     n_values: int
     n_bytes: int
     largest: int
+    is_joined: bool
     is_plain: bool
     repeats: bool
 
@@ -78,20 +89,20 @@ def broken(name: str, reason: str) -> DataError:
     return DataError(f"{name}: cannot be read as parquet, {reason}")
 
 
-def column_chunks(content: pa.Buffer, name: str) -> Iterator[Chunk]:
-    """Yield the column chunks of a file in the order of its footer.
+def column_chunks(file: pa.NativeFile, name: str) -> Iterator[Chunk]:
+    """Yield the column chunks of a file in the order of its footer, of which alone it reads.
 
     Raises
     ------
     DataError
         If the footer is broken.
     """
-    data = memoryview(content).cast("B")
-    end = len(data) - 8
-    start = end - int.from_bytes(data[end : end + 4], "little") if end > 0 else -1
-    if start < 0 or bytes(data[-4:]) != _MAGIC:
+    size = file.size()
+    tail = file.read_at(_TAIL, size - _TAIL) if size >= _TAIL else b""
+    length = int.from_bytes(tail[:4], "little")
+    if tail[4:] != _MAGIC or length > size - _TAIL:
         raise broken(name, "it has no footer")
-    reader = _Compact(data[:end], start)
+    reader = _Compact(memoryview(file.read_at(length, size - _TAIL - length)), 0)
     try:
         for number, kind in reader.fields():
             if number != _ROW_GROUPS:
@@ -110,12 +121,14 @@ def _chunks_of_group(reader: _Compact) -> Iterator[Chunk]:
             continue
         for leaf in reader.structs():
             detail = reader.struct()[_CHUNK]
-            codec, n_values, place = detail[_CODEC], detail[_N_VALUES], detail[_DATA_PLACE]
-            if detail.get(_DICTIONARY_PLACE):
-                place = min(place, detail[_DICTIONARY_PLACE])
-            if min(codec, n_values, place) < 0:
+            place, dictionary = detail[_DATA_PLACE], detail.get(_DICTIONARY_PLACE)
+            if dictionary:
+                place = min(place, dictionary)
+            codec, n_values = detail[_CODEC], detail[_N_VALUES]
+            n_bytes, compressed = detail[_SIZE], detail[_COMPRESSED]
+            if min(codec, n_values, n_bytes, compressed, place) < 0:
                 raise ValueError("it leads out of the file")
-            yield Chunk(leaf, codec, n_values, place)
+            yield Chunk(leaf, codec, n_values, n_bytes, compressed, place, bool(dictionary))
 
 
 def read_pages(content: pa.Buffer, chunk: Chunk, name: str) -> Pages:
@@ -150,7 +163,8 @@ def read_pages(content: pa.Buffer, chunk: Chunk, name: str) -> Pages:
         n_values += values
         n_bytes += size
     is_plain = not encodings.isdisjoint((_DELTA_LENGTHS, _DELTA_TEXT))
-    return Pages(n_values, n_bytes, largest, is_plain, _DELTA_TEXT in encodings or _DICTIONARY_PAGE in kinds)
+    is_joined = _DELTA_TEXT in encodings
+    return Pages(n_values, n_bytes, largest, is_joined, is_plain, is_joined or _DICTIONARY_PAGE in kinds)
 
 
 class _Compact:

@@ -110,7 +110,7 @@ def check_pages(content: pa.Buffer, metadata: Any, name: str, *, allowance: int 
     limit, total = limit_of(content, allowance), 0
     plain: set[str] = set()
     largest = dict.fromkeys((leaf.path for leaf in leaves), 0)
-    for chunk in column_chunks(content, name):
+    for chunk in column_chunks(pa.BufferReader(content), name):
         if chunk.leaf >= len(leaves):
             raise broken(name, "its footer has more columns than its schema")
         leaf, pages = leaves[chunk.leaf], read_pages(content, chunk, name)

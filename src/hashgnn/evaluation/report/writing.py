@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hashgnn._addresses import path_of
 from hashgnn._files import atomic_file
 from hashgnn.evaluation.report._page import render
 from hashgnn.evaluation.report.content import ReportContent
@@ -29,5 +30,5 @@ def write_report(path: str | Path, content: ReportContent, *, plots: bool = True
         If the file cannot be written.
     """
     page = render(content, plots=plots)
-    with atomic_file(Path(path)) as temporary:
+    with atomic_file(path_of(path)) as temporary:
         temporary.write_text(page, encoding="utf-8")

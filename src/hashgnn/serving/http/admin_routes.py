@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
@@ -19,6 +20,7 @@ from hashgnn.serving.wire.schemas import HealthResponse, ReloadRequest, ReloadRe
 def admin_routes(service: Service, keys: WatchedKeys) -> APIRouter:
     """Return the routes outside the API. ``keys`` are those of the API, which are not for operators."""
     router = APIRouter()
+    one_reload = anyio.CapacityLimiter(1)  # one that takes long must not keep threads from health checks
     token = service.settings.admin_token
     tokens = ApiKeys([] if token is None else [ApiKey.of(token)])
 
@@ -58,7 +60,7 @@ def admin_routes(service: Service, keys: WatchedKeys) -> APIRouter:
             if tokens.find(headers) is None:
                 raise _refused(headers, keys)
             body = await read(request, ReloadRequest)
-            return json_response(await run_in_threadpool(service.reload, body))
+            return json_response(await anyio.to_thread.run_sync(service.reload, body, limiter=one_reload))
 
     return router
 

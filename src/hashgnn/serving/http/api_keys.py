@@ -31,6 +31,13 @@ class ApiKey:
     rate: float | None = None
     burst: float = 1.0
 
+    @property
+    def caller(self) -> str:
+        """Who holds the key: its name, which several keys may share, or else a digest of this key alone."""
+        if self.name != UNNAMED:
+            return self.name
+        return f"{UNNAMED}:{hashlib.blake2b(self.digest, digest_size=16).hexdigest()}"
+
     @classmethod
     def of(cls, secret: str) -> ApiKey:
         """Return the key of a secret that has neither name nor rate."""

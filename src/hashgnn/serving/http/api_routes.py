@@ -12,7 +12,9 @@ from pydantic import BaseModel
 from hashgnn.serving.http.json_bodies import described, json_response, read
 from hashgnn.serving.http.problems import described_problems
 from hashgnn.serving.models.service import Service
+from hashgnn.serving.wire.attribute_schemas import AttributesRequest, AttributesResponse
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.explain_schemas import ExplainRequest, ExplainResponse
 from hashgnn.serving.wire.schemas import (
     MAX_ID,
     DeletionResponse,
@@ -20,8 +22,11 @@ from hashgnn.serving.wire.schemas import (
     EncodeResponse,
     InteractionsRequest,
     InteractionsResponse,
+    ItemDeletionResponse,
     ItemsResponse,
     ModelResponse,
+    NewItemsRequest,
+    NewItemsResponse,
     RecommendRequest,
     RecommendResponse,
     SimilarItemsRequest,
@@ -32,7 +37,10 @@ REQUESTS: list[type[BaseModel]] = [
     RecommendRequest,
     SimilarItemsRequest,
     EncodeRequest,
+    ExplainRequest,
     InteractionsRequest,
+    AttributesRequest,
+    NewItemsRequest,
 ]
 
 _MAX_QUERY, _MAX_LIMIT, _MAX_KEY = 200, 100, 255
@@ -61,6 +69,13 @@ def api_routes(service: Service) -> APIRouter:
         return json_response(
             await service.searches.run(lambda check: service.similar(body, check), short=short)
         )
+
+    @router.post("/explain", **described(ExplainRequest, ExplainResponse, 404))
+    async def explain(request: Request) -> Response:
+        """Say because of which items of a history some items have their scores."""
+        body = await read(request, ExplainRequest)
+        _note(request, body.search, n=len(body.items))
+        return json_response(await service.searches.run(lambda check: service.explain(body)))
 
     @router.post("/encode", **described(EncodeRequest, EncodeResponse, 404))
     async def encode(request: Request) -> Response:
@@ -124,6 +139,50 @@ def api_routes(service: Service) -> APIRouter:
         query, limit = _items_query(request)
         return json_response(await service.searches.run(lambda check: service.items(query, limit)))
 
+    @router.post("/items", **described(NewItemsRequest, NewItemsResponse, 404, parameters=[_IDEMPOTENCY_KEY]))
+    async def add_items(request: Request) -> Response:
+        """Add new items by their first users, their side features, or both.
+
+        They are recommended, found as similar, and count in histories from the next answer on.
+        """
+        body, key = await read(request, NewItemsRequest), _idempotency_key(request)
+        _note(request, "", n=len(body.items))
+        return json_response(
+            await service.writes.run(lambda limit: service.add_items(body, limit, key), outcome_counts=True)
+        )
+
+    @router.delete(
+        "/items",
+        responses={200: {"model": ItemDeletionResponse}, **described_problems(401, 404, 422, 429, 503)},
+        openapi_extra={
+            "parameters": [_parameter("item", _ID_TEXT, required=True, description="The new item.")]
+        },
+    )
+    async def delete_item(request: Request) -> Response:
+        """Remove an item that was added while the service runs; interactions with it stay.
+
+        To remove what is not there is no error. An item that the model was trained on is refused.
+        """
+        if await request.body():
+            raise RequestError(
+                Reason.INVALID, "this request takes no body; item is a parameter of its address"
+            )
+        item = _deleted_item(request)
+        return json_response(
+            await service.writes.run(lambda limit: service.delete_item(item, limit), outcome_counts=True)
+        )
+
+    @router.patch("/items/attributes", **described(AttributesRequest, AttributesResponse, 404))
+    async def attributes(request: Request) -> Response:
+        """Change attributes of items; every later answer sees it."""
+        body = await read(request, AttributesRequest)
+        _note(request, "", n=len(body.changes))
+        return json_response(
+            await service.writes.run(
+                lambda limit: service.change_attributes(body, limit), outcome_counts=True
+            )
+        )
+
     @router.get("/model", responses={200: {"model": ModelResponse}, **described_problems(401, 429, 503)})
     async def model() -> Response:
         """Describe the model that answers."""
@@ -151,12 +210,13 @@ _IDEMPOTENCY_KEY = _parameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": _MAX_KEY, "pattern": "^[!-~]+$"},
     place="header",
-    description="Any text that names this request. For 24 hours the same request with the same key is stored "
-    "once and gets the first answer; another body with it is refused.",
+    description="Any text that names this request among those of the caller. For 24 hours the same request with the "
+    "same key is stored once and gets the first answer; another body with it is refused.",
 )
 
 
 def _idempotency_key(request: Request) -> str | None:
+    """Return the key of a write, with who sent it; another API key's is another key."""
     values = request.headers.getlist("idempotency-key")
     if not values:
         return None
@@ -164,7 +224,9 @@ def _idempotency_key(request: Request) -> str | None:
         raise RequestError(
             Reason.INVALID, f"Idempotency-Key must be 1 to {_MAX_KEY} visible ASCII characters, given once"
         )
-    return values[0]
+    caller = request.scope["state"].get("caller")
+    # A blank is in no key, so that what callers of a service with keys send is no other caller's.
+    return values[0] if caller is None else f"{caller} {values[0]}"
 
 
 def _given(request: Request, names: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -193,6 +255,13 @@ def _deleted_ids(request: Request) -> tuple[str, str | None]:
         raise RequestError(Reason.INVALID, "user must be given once, and item at most once")
     values = dict(given)
     return values["user"], values.get("item")
+
+
+def _deleted_item(request: Request) -> str:
+    given = _given(request, ("item",))
+    if len(given) != 1 or not 1 <= len(given[0][1]) <= MAX_ID:
+        raise RequestError(Reason.INVALID, f"item must be given once, as text of 1 to {MAX_ID} characters")
+    return given[0][1]
 
 
 def _items_query(request: Request) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
@@ -31,6 +32,7 @@ from hashgnn.serving.wire.errors import RequestError
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import Problem, ReloadRequest
 
+_SIDE_THREADS = 8  # for what is not a request of the API
 _LOOK = 1.0  # seconds between looks at the file of keys
 PAGE = Path(__file__).parents[1] / "page"
 
@@ -114,6 +116,8 @@ class _Page(StaticFiles):
 async def _lifespan(service: Service, keys: WatchedKeys, rates: RateLimits) -> AsyncIterator[None]:
     if not service.is_open:
         service.start()
+    # Health checks and scrapes take a moment each; more threads for them would only keep more memory.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _SIDE_THREADS
     watchers = []
     if service.settings.watch:
         watchers.append(asyncio.create_task(_watch(service)))
@@ -168,7 +172,8 @@ def _methods_by_path(*routers: APIRouter) -> dict[str, set[str]]:
     for router in routers:
         for route in router.routes:
             assert isinstance(route, APIRoute)
-            methods.setdefault(route.path, set()).update(route.methods or ())
+            takes = set(route.methods or ())
+            methods.setdefault(route.path, set()).update(takes | {"HEAD"} if "GET" in takes else takes)
     return methods
 
 

@@ -20,6 +20,9 @@ M = TypeVar("M", bound=BaseModel)
 
 JSON = "application/json"
 
+# Fields whose objects have keys of the caller.
+_FREE = (b'"boost"', b'"max_per"', b'"attributes"')
+
 _PLACE = re.compile(r"at line (\d+) column (\d+)")
 
 
@@ -85,11 +88,16 @@ def repeated_key(text: bytes, names: Iterable[str]) -> str | None:
     Parameters
     ----------
     text : bytes
-        Valid JSON whose objects have no other keys than ``names``.
+        Valid JSON whose objects have no other keys than ``names``, but for those that the caller names columns or
+        expressions by.
     names : iterable of str
     """
     # Most bodies are settled without a second look: a name that comes once in the bytes is no key twice.
-    if b"\\" not in text and all(text.count(b'"%b"' % name.encode()) < 2 for name in names):
+    if (
+        not any(key in text for key in _FREE)
+        and b"\\" not in text
+        and all(text.count(b'"%b"' % name.encode()) < 2 for name in names)
+    ):
         return None
     found: list[str] = []
 

@@ -98,12 +98,19 @@ class RequestMiddleware:
         state["request_id"] = request_id
         extra = [*_SECURITY, (b"x-request-id", request_id.encode())]
         status = 0
+        method = scope["method"]
+        # HEAD is answered as GET, by a copy of the scope: the server goes by its own and sends no body.
+        is_head = method == "HEAD"
+        if is_head:
+            scope = {**scope, "method": "GET"}
 
         async def send_more(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *extra]
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -123,7 +130,7 @@ class RequestMiddleware:
                 if not status:
                     await error_response(INTERNAL_ERROR, request_id)(scope, receive, send_more)
         finally:
-            self._record(scope, status, time.perf_counter() - started)
+            self._record(scope, method, status, time.perf_counter() - started)
             REQUEST_ID.reset(before)
 
     def _admit(self, path: str, headers: dict[bytes, bytes], state: dict[str, Any]) -> None:
@@ -136,7 +143,7 @@ class RequestMiddleware:
             raise RequestError(Reason.UNAUTHENTICATED, "an API key is needed, as Authorization: Bearer KEY")
         if key is None:
             raise RequestError(Reason.UNAUTHENTICATED, "this key was refused")
-        state["key"] = key.name
+        state["key"], state["caller"] = key.name, key.caller
         wait = self._rates.take(key)
         if wait:
             raise RequestError(
@@ -183,13 +190,11 @@ class RequestMiddleware:
     def _too_large(self) -> RequestError:
         return RequestError(Reason.TOO_LARGE, f"the body must have at most {self._body_limit} bytes")
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         state = scope["state"]
         # A path that no route has is not a label: callers could make any number of them.
         route = state.get("route") or getattr(scope.get("route"), "path", None) or "other"
-        method = (
-            scope["method"] if scope["method"] in ("GET", "POST", "DELETE", "HEAD", "OPTIONS") else "other"
-        )
+        method = method if method in ("GET", "POST", "DELETE", "HEAD", "OPTIONS") else "other"
         self._metrics.requests.labels(route, method, str(status)).inc()
         self._metrics.seconds.labels(route, state.get("search", "")).observe(seconds)
         fields = state.get("log", {})

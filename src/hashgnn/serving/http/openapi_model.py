@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _OF_USERS = ("user", "users")
-_OF_ITEMS = ("item", "items", "histories", "allow", "block")
+_OF_ITEMS = ("item", "items", "histories", "history", "allow", "block")
 
 
 def set_id_types(schema: dict[str, Any], users: str, items: str) -> None:

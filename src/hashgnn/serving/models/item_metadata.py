@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,30 +57,66 @@ class ItemMetadata:
 
     def __init__(self, table: ItemTable) -> None:
         self.columns, self._table = table.columns, table
-        self._cache: dict[int, bytes] = {}
+        self._cache: dict[int, tuple[int, bytes]] = {}  # of the how manieth change of an item, and its text
+        self._changed: dict[int, Mapping[str, Any]] = {}
+        self._changes: dict[int, int] = {}
         self._texts = Texts(_searched(table.table))
 
     def documents(self, positions: Array) -> list[bytes]:
         """Return the JSON objects of some items, ``null`` where nothing is known."""
         requested, cache = positions.tolist(), self._cache
-        missing = [position for position in dict.fromkeys(requested) if position not in cache]
-        if not missing:
-            return [cache[position] for position in requested]
-        made = dict(zip(missing, self._make(missing), strict=True))
-        found = [made[position] if position in made else cache[position] for position in requested]
-        if len(cache) + len(made) > _CACHED:
-            cache = self._cache = {}  # a new one: another thread may be reading the old
-        cache |= made
-        return found
+        stamps = {position: self._changes.get(position, 0) for position in requested}
+        found = {position: cache[position] for position in stamps if position in cache}
+        missing = [position for position, stamp in stamps.items() if found.get(position, (-1,))[0] != stamp]
+        if missing:
+            made = zip(missing, self._make(missing), strict=True)
+            new = {position: (stamps[position], text) for position, text in made}
+            found |= new
+            if len(cache) + len(new) > _CACHED:
+                cache = self._cache = {}  # a new one: another thread may be reading the old
+            cache |= new
+        return [found[position][1] for position in requested]
+
+    @property
+    def table(self) -> pa.Table:
+        """The columns as they were read, one row an item."""
+        return self._table.table
+
+    def change(self, values: Mapping[int, Mapping[str, Any]]) -> None:
+        """Show other values of some items, by position and column; null is a missing one."""
+        for position, row in values.items():
+            self._changed[position] = {**self._changed.get(position, {}), **row}
+            self._changes[position] = self._changes.get(position, 0) + 1
 
     def _make(self, positions: list[int]) -> list[bytes]:
-        rows = self._table.rows(positions)
-        known = self._table.has_row[positions].tolist()
+        n = len(self._table.has_row)
+        if max(positions, default=0) >= n:  # new items, of which the table knows nothing
+            inside = iter(self._make([position for position in positions if position < n]))
+            return [
+                next(inside) if position < n else self._document_of_new(position) for position in positions
+            ]
+        rows = [
+            {**row, **self._changed.get(position, {})}
+            for position, row in zip(positions, self._table.rows(positions), strict=True)
+        ]
+        known = [
+            has_row or position in self._changed
+            for position, has_row in zip(positions, self._table.has_row[positions].tolist(), strict=True)
+        ]
         return [_document(row) if is_known else b"null" for row, is_known in zip(rows, known, strict=True)]
+
+    def _document_of_new(self, position: int) -> bytes:
+        row = self._changed.get(position)
+        return b"null" if row is None else _document(dict(row))
 
     def search(self, query: str) -> tuple[Array, Array]:
         """Return the positions of items whose text holds a query, and of those that begin with it."""
         return self._texts.search(query)
+
+
+def documents_of(positions: Array, metadata: ItemMetadata | None) -> list[bytes]:
+    """Return the JSON text of each item's metadata, ``null`` where there is none."""
+    return [b"null"] * len(positions) if metadata is None else metadata.documents(positions)
 
 
 def _document(row: dict[str, Any]) -> bytes:

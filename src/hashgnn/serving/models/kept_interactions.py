@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy import sparse
 
 from hashgnn._checks import quote_some
 from hashgnn._json_text import dumps
-from hashgnn._types import Array
+from hashgnn._types import Array, SideName
 from hashgnn.answering import FittedModel
-from hashgnn.data import IdMap
+from hashgnn.data import HistoryWeighting
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
+from hashgnn.serving.models.popularity_shift import PopularityShift
+from hashgnn.serving.models.watch_metrics import WatchMetrics
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
@@ -28,6 +31,7 @@ from hashgnn.serving.wire.schemas import Interaction, InteractionsRequest
 
 _WARNING = 30
 _RETRY_AFTER = 5  # seconds
+_ROUTE = "/v1/interactions"
 _NOUNS = {"int": "integers", "str": "text"}
 _INTEGER = re.compile(r"(-?[0-9]{1,19})(?:\.0{1,9})?")
 
@@ -51,6 +55,10 @@ class Version(Protocol):
     def event_weights(self) -> dict[str, float]:
         """Types of events that it was trained with, and what each weighs."""
 
+    @property
+    def shift(self) -> PopularityShift:
+        """Counts the items that are recorded."""
+
     def trained_upto(self, store: str) -> int:
         """Return the number up to which it was trained on a store."""
 
@@ -67,11 +75,14 @@ class KnownUsers:
         The items of the training that are left of each, where anything was deleted.
     since : IndexLists of length n, or None
         Items that each interacted with since the training.
+    recent : csr_matrix of shape (n, n_items), or None
+        What these weigh, where a weighting was asked for.
     """
 
     index: Array
     left: IndexLists | None = None
     since: IndexLists | None = None
+    recent: sparse.csr_matrix | None = None
 
 
 class KeptInteractions:
@@ -82,10 +93,11 @@ class KeptInteractions:
     store : InteractionStore or None
         Without one nothing is kept, and there is nothing to read.
     metrics : Metrics
+    watch : WatchMetrics
     """
 
-    def __init__(self, store: Any, metrics: Metrics) -> None:
-        self._store, self._metrics = store, metrics
+    def __init__(self, store: Any, metrics: Metrics, watch: WatchMetrics) -> None:
+        self._store, self._metrics, self._watch = store, metrics, watch
         self._identity = "" if store is None else store.identity
         if store is not None:
             metrics.set_store(healthy=True)
@@ -117,7 +129,9 @@ class KeptInteractions:
         self._metrics.set_store(healthy=found is None)
         return found
 
-    def known_users(self, version: Version, users: Sequence[Any]) -> KnownUsers:
+    def known_users(
+        self, version: Version, users: Sequence[Any], weighting: HistoryWeighting | None = None
+    ) -> KnownUsers:
         """Return what a model knows of some users, without what they deleted and with what they did since.
 
         Raises
@@ -132,27 +146,33 @@ class KeptInteractions:
             return KnownUsers(index)
         with self._available("read"):
             since = self._since_training(version, users)
+            recent = None
+            if weighting is not None and since is not None:
+                recent = self._recent(version, users, weighting)
             after = version.trained_upto(self._identity)
             if not self._store.has_deletions(after=after):
-                return KnownUsers(index, None, since)
+                return KnownUsers(index, None, since, recent)
             deleted = [self._store.deleted(user, after=after) for user in version.users.printed(users)]
         if not any(deleted):
-            return KnownUsers(index, None, since)
+            return KnownUsers(index, None, since, recent)
         seen = version.fitted.seen[index]
         items = [version.items.known(of_user.items, strict=False) for of_user in deleted]
         left = seen.difference(IndexLists.from_rows(items))
         gone = np.array([of_user.everything for of_user in deleted])
         gone |= (left.lengths == 0) & (seen.lengths > 0)
         places = np.where(gone, -1, np.arange(len(users)))
-        return KnownUsers(np.where(gone, -1, index), left[places], since)
+        return KnownUsers(np.where(gone, -1, index), left[places], since, recent)
 
     def write(self, version: Version, request: InteractionsRequest, seconds: float, key: str | None) -> bytes:
         """Keep interactions, once for each key, and return the document that says so."""
         store = self._required()
         rows = request.interactions
         users, items = [row.user for row in rows], [row.item for row in rows]
-        version.users.positions(users)  # an id of the wrong type is refused before anything is kept
-        n_unknown = int((version.items.positions(items) < 0).sum())
+        known_users = version.users.positions(
+            users
+        )  # an id of the wrong type is refused before anything is kept
+        known_items = version.items.positions(items)
+        n_unknown = int((known_items < 0).sum())
         now = time.time()
         timestamps = [now if row.timestamp is None else row.timestamp for row in rows]
         events = _known_events(rows, version.event_weights)
@@ -175,16 +195,22 @@ class KeptInteractions:
                 key=named,
                 extra={"unknown_items": n_unknown},
             )
-        if not receipt.repeated:
+        watch = self._watch
+        if receipt.repeated:
+            watch.repeated.inc()
+        else:
             self._metrics.interactions.inc(receipt.accepted)
+            watch.count_ids("user", _ROUTE, known_users)
+            watch.count_ids("item", _ROUTE, known_items)
+            version.shift.count("recorded", known_items)
+            watch.set_shift("recorded", version.shift.distance("recorded"))
         return dumps({"accepted": receipt.accepted, **receipt.extra, "stored": receipt.stored})
 
     def delete(self, version: Version, user: str, item: str | None, seconds: float) -> bytes:
         """Delete what a user did, or did with one item, and return the document that says so."""
         store = self._required()
-        state = version.fitted.state
-        user_id = self._id_of(state.users.ids, version.users, "user", user)
-        item_id = None if item is None else self._id_of(state.items.ids, version.items, "item", item)
+        user_id = self.id_of(version, "user", user)
+        item_id = None if item is None else self.id_of(version, "item", item)
         before = self._n_used(version, user_id)
         with self._available("deleted"):
             removed = store.delete(user_id, item_id, seconds=seconds)
@@ -193,11 +219,15 @@ class KeptInteractions:
         used = self._n_used(version, user_id)
         return dumps({"removed": removed, "forgotten": max(0, before - used), "stored": stored})
 
-    def _id_of(self, ids: IdMap, reader: IdReader, noun: str, text: str) -> int | str:
+    def id_of(self, version: Version, noun: SideName, text: str) -> int | str:
         """Return an id that came as text, as the store keeps it: an integer where the model's ids are integers.
 
         Ids of several kinds are kept as they came first, all others in their printed form.
         """
+        self._required()
+        state = version.fitted.state
+        side, reader = (state.users, version.users) if noun == "user" else (state.items, version.items)
+        ids = side.ids
         with self._available("read"):
             kind = self._store.kinds.get(f"{noun}s") if ids.kind == "other" else ids.kind
         if kind != "int":
@@ -222,6 +252,15 @@ class KeptInteractions:
         if not any(histories):
             return None
         return IndexLists.from_rows([version.items.known(history, strict=False) for history in histories])
+
+    def _recent(
+        self, version: Version, users: Sequence[Any], weighting: HistoryWeighting
+    ) -> sparse.csr_matrix:
+        """Return what the items that users have interacted with since the training weigh."""
+        rows = [self._store.recent(user) for user in version.users.printed(users)]
+        items = [version.items.positions([item for item, _ in row], strict=False) for row in rows]
+        times = [np.array([time for _, time in row], np.float64) for row in rows]
+        return weighting.matrix(items, times, version.fitted.state.n_items)
 
     def _required(self) -> Any:
         if self._store is None:

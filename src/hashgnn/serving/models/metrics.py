@@ -52,6 +52,8 @@ class Metrics:
         self.rows = Counter("hashgnn_rows", "Users, histories and items answered.", ("source",), registry=own)
         self.interactions = Counter("hashgnn_interactions", "Interactions kept.", registry=own)
         self.deletions = Counter("hashgnn_deletions", "Requests that deleted interactions.", registry=own)
+        self.new_items = Counter("hashgnn_new_items", "New items kept.", registry=own)
+        self._held: Gauge | None = None
         self._store: Gauge | None = None
         self.reloads = Counter(
             "hashgnn_reloads", "Attempts to open another version.", ("result",), registry=own
@@ -105,11 +107,19 @@ class Metrics:
             registry=own,
             multiprocess_mode="livemax",
         )
+        self._loaded_age = Gauge(
+            "hashgnn_model_loaded_age_seconds",
+            "Since a worker opened the version that answers; of several workers the longest.",
+            registry=own,
+            multiprocess_mode="livemax",
+        )
         self._versions: dict[str, str] = {}
-        self._saved = time.time()
+        self._saved = self._loaded = time.time()
 
-    def set_versions(self, current: str, next_version: str | None, created: float) -> None:
-        """Set which versions answer, and when the current one was made, in seconds since 1970."""
+    def set_versions(
+        self, current: str, next_version: str | None, created: float, loaded: float | None = None
+    ) -> None:
+        """Set which versions answer, and when the current one was made and opened, in seconds since 1970."""
         versions = {"current": current}
         if next_version is not None:
             versions["next"] = next_version
@@ -118,8 +128,20 @@ class Metrics:
         for role, name in versions.items():
             self._info.labels(name, role).set(1)
         self._versions, self._saved = versions, created
+        self._loaded = time.time() if loaded is None else loaded
         self._created.set(self._saved)
         self.update()
+
+    def set_new_items(self, held: int) -> None:
+        """Set how many items answer that the current version was not trained on."""
+        if self._held is None:
+            self._held = Gauge(
+                "hashgnn_new_items_held",
+                "Items that the current version was not trained on.",
+                registry=self.registry,
+                multiprocess_mode="livemax",
+            )
+        self._held.set(float(held))
 
     def set_store(self, *, healthy: bool) -> None:
         """Set whether the store of interactions can be written; a service without one has no such metric."""
@@ -135,6 +157,7 @@ class Metrics:
     def update(self) -> None:
         """Set the metrics that change with time: age and memory."""
         self._age.set(time.time() - self._saved)
+        self._loaded_age.set(time.time() - self._loaded)
         self.memory.set(resident_bytes())
 
     def text(self) -> bytes:

@@ -6,7 +6,7 @@ import mmap
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +20,17 @@ from hashgnn.checking.item_table import FILE_NAME, ITEM_ID, ItemTable
 from hashgnn.codes.health import CodeHealth, code_health
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError, ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
+from hashgnn.rules import ItemAttributes
+from hashgnn.rules.item_attributes import read_items
 from hashgnn.serving.models.item_metadata import ItemMetadata, Texts
+from hashgnn.serving.models.popularity_shift import PopularityShift
 from hashgnn.serving.wire.json_ids import IdReader, IdWriter
 from hashgnn.state import ModelState, load_state
 from hashgnn.state.artifact import open_artifact
 from hashgnn.state.lineage import trained_upto
 
 _HEALTH_CODES = 100_000
+_OTHER_FILES = (".csv", ".tsv", ".jsonl", ".arrow")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -42,15 +46,21 @@ class ModelVersion:
         When the model was made, UTC, ISO 8601.
     fitted : FittedModel
     metadata : ItemMetadata or None
+    attributes : ItemAttributes or None
+        The same table, for rules.
     loaded : float
         When it was opened, seconds since 1970.
+    base : ModelVersion or None, default=None
+        The version as it was opened, where ``fitted`` has new items behind those of it.
     """
 
     folder: Path
     created: str
     fitted: FittedModel
     metadata: ItemMetadata | None
+    attributes: ItemAttributes | None = None
     loaded: float = field(default_factory=time.time)
+    base: ModelVersion | None = None
 
     @property
     def name(self) -> str:
@@ -66,6 +76,15 @@ class ModelVersion:
     def mark(self) -> tuple[str, str]:
         """Its folder and the checksum of its manifest; another version differs in one of them."""
         return str(self.folder), self.state.checksum or ""
+
+    @property
+    def n_new_items(self) -> int:
+        """Items that came after the training."""
+        return 0 if self.base is None else self.state.n_items - self.base.state.n_items
+
+    def grown(self, fitted: FittedModel, base: ModelVersion) -> ModelVersion:
+        """Return the same version with new items behind those of ``base``, which is the version as it was opened."""
+        return replace(self, fitted=fitted, base=base)
 
     @property
     def created_seconds(self) -> float:
@@ -92,6 +111,11 @@ class ModelVersion:
         """Writes the ids of items into a response."""
         return IdWriter(self.state.items.ids)
 
+    @cached_property
+    def shift(self) -> PopularityShift:
+        """Compares the items that are served and recorded with those of the training."""
+        return PopularityShift(self.fitted.popularity)
+
     def trained_upto(self, store: str) -> int:
         """Return the number up to which the model was trained on the interactions of a store."""
         return trained_upto(store, self.state.training)
@@ -104,13 +128,25 @@ class ModelVersion:
         """
         if not query:
             return self.fitted.popular_order[:limit]
-        holds, begins = (self.metadata or self._id_texts).search(query)
-        if not len(holds) and self.metadata is not None:
-            holds, begins = self._id_texts.search(query)
+        holds, begins = self._search_items(query)
         popularity = self.fitted.popularity[holds]
         order = np.lexsort((holds, -popularity, ~np.isin(holds, begins)))
         found: Array = holds[order[:limit]]
         return found
+
+    def _search_items(self, query: str) -> tuple[Array, Array]:
+        """Return the positions of items that hold the words of a query, and of those that begin with it."""
+        if self.base is None:
+            holds, begins = (self.metadata or self._id_texts).search(query)
+            if not len(holds) and self.metadata is not None:
+                holds, begins = self._id_texts.search(query)
+            return holds, begins
+        # New items have no metadata.
+        first = self.base.state.n_items
+        known = self.base._search_items(query)
+        new = Texts(self.state.items.ids.printed(np.arange(first, self.state.n_items))).search(query)
+        holds, begins = (np.concatenate([old, first + more]) for old, more in zip(known, new, strict=True))
+        return holds, begins
 
     def describe(self) -> dict[str, Any]:
         """Return what ``GET /v1/model`` says of a version."""
@@ -124,6 +160,7 @@ class ModelVersion:
             "age_seconds": round(time.time() - self.created_seconds, 3),
             "n_users": state.n_users,
             "n_items": state.n_items,
+            "n_new_items": self.n_new_items,
             "n_interactions": int(state.seen.nnz),
             "n_bits": state.n_bits,
             "embedding_dim": state.dim,
@@ -142,6 +179,7 @@ class ModelVersion:
             "bytes_per_item": {way: ways.bytes_per_item(way) for way in ways.names},
             "event_weights": self.event_weights,
             "metadata_columns": [] if self.metadata is None else self.metadata.columns,
+            "attribute_columns": {} if self.attributes is None else self.attributes.kinds,
         }
 
     @cached_property
@@ -152,6 +190,8 @@ class ModelVersion:
     @cached_property
     def _code_health(self) -> dict[str, CodeHealth]:
         """Health of the codes of users and of items, of an even sample where there are very many."""
+        if self.base is not None:
+            return self.base._code_health  # that of what was trained
         tables = {"user_codes": self.state.users.codes, "item_codes": self.state.items.codes}
         return {
             name: code_health(codes, max_codes=_HEALTH_CODES) for name, codes in tables.items() if len(codes)
@@ -167,6 +207,7 @@ def open_version(
     index_recall: float | None = None,
     n_threads: int = 1,
     check: Callable[[], None] | None = None,
+    takes_items: bool = False,
 ) -> ModelVersion:
     """Open a saved model, compare its checksums and try it out.
 
@@ -174,7 +215,7 @@ def open_version(
     ----------
     path : Path
     items : Path, optional
-        Parquet file of item metadata; without one, ``item_metadata.parquet`` in the model's folder is used.
+        File of item metadata: parquet, CSV, JSON lines or Arrow; without one, ``item_metadata.parquet`` in the model's folder is used.
     item_id : str
         Its column of item ids.
     verify : bool, default=True
@@ -185,6 +226,8 @@ def open_version(
         Threads that compare checksums, in addition to the one that opens.
     check : callable, optional
         Called between the parts of the work; what it raises ends the opening.
+    takes_items : bool, default=False
+        Make ready for new items, so that the first one need not wait.
 
     Raises
     ------
@@ -212,8 +255,10 @@ def open_version(
         artifact = verified.result()
     if artifact.checksum != fitted.state.checksum:
         raise ArtifactError(f"{path}: was replaced while it was opened; reload once more")
+    ready = fitted.ready_for_items() if takes_items else fitted
     _drop_pages(fitted.state)
-    return ModelVersion(folder, artifact.created, fitted, metadata)
+    attributes = None if metadata is None else ItemAttributes(metadata.table, fitted.state.items.ids)
+    return ModelVersion(folder, artifact.created, ready, metadata, attributes)
 
 
 def _nothing() -> None:
@@ -244,7 +289,10 @@ def _read_metadata(
     source = folder / FILE_NAME if items is None else items
     if items is None and not source.exists():
         return None
-    return ItemMetadata(ItemTable.read(source, item_id, state.items.ids, check=check))
+    ids = state.items.ids
+    if source.suffix in _OTHER_FILES:
+        return ItemMetadata(ItemTable.of(read_items(source, ids, id_column=item_id), item_id, ids))
+    return ItemMetadata(ItemTable.read(source, item_id, ids, check=check))
 
 
 def _self_test(path: Path, fitted: FittedModel) -> None:

@@ -11,28 +11,38 @@ from typing import Any, Literal
 import numpy as np
 
 from hashgnn._json_text import dumps
+from hashgnn._types import Array
 from hashgnn.answering import EncodedEntities, Queries
 from hashgnn.answering.queries import POPULAR
+from hashgnn.answering.ruled_search import recommend_with_rules, similar_items_with_rules
 from hashgnn.answering.search_ways import SearchOptions, SearchWays
 from hashgnn.checking.id_comparison import compare_ids
+from hashgnn.data import HistoryWeighting
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
-from hashgnn.serving.models import responses
+from hashgnn.serving.models import explaining, responses
 from hashgnn.serving.models.admission import RequestQueue, TimeLimit
+from hashgnn.serving.models.kept_attributes import KeptAttributes
 from hashgnn.serving.models.kept_interactions import KeptInteractions
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.model_version import ModelVersion, open_version
+from hashgnn.serving.models.new_items import NewItemsOfVersions
 from hashgnn.serving.models.opening import GivenUpError, Opener, Refusal, VersionRefusedError
+from hashgnn.serving.models.recall_watch import RecallWatch
 from hashgnn.serving.models.reload_requests import ReloadMailbox
 from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.models.version_manager import ActiveVersions, VersionManager
+from hashgnn.serving.models.watch_metrics import WatchMetrics
 from hashgnn.serving.settings import ServiceSettings
+from hashgnn.serving.wire.attribute_schemas import AttributesRequest
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.explain_schemas import ExplainRequest
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import (
     EncodeRequest,
     InteractionsRequest,
+    NewItemsRequest,
     RecommendRequest,
     ReloadRequest,
     SimilarItemsRequest,
@@ -43,6 +53,7 @@ Check = Callable[[], None]
 _INFO, _WARNING, _ERROR = 20, 30, 40
 _WRITERS = 8
 _SHORT_BYTES, _SHORT_RESULTS = 20_000_000, 2_000
+_RULED_ITEMS = 20_000
 
 
 class Service:
@@ -62,7 +73,11 @@ class Service:
         # Writers wait for the disk and share its writes; searches should not wait behind them.
         self.writes = RequestQueue(_WRITERS, settings.queue, settings.time_limit)
         self.draining = False
-        self._kept = KeptInteractions(store, self.metrics)
+        self._quality = WatchMetrics(self.metrics.registry)
+        self._recall = RecallWatch(settings.recall_sample, settings.recall_cpu, self._quality)
+        self._kept = KeptInteractions(store, self.metrics, self._quality)
+        self._attributes = KeptAttributes(store)
+        self._new_items = NewItemsOfVersions(store, self.metrics, settings.new_items)
         self._mailbox = ReloadMailbox(settings.runtime)
         self._versions = VersionManager(
             settings.model,
@@ -111,11 +126,12 @@ class Service:
 
     @property
     def active(self) -> ActiveVersions[ModelVersion]:
-        """The versions that answer now."""
+        """The versions that answer now, with the new items that the service has taken until now."""
         active = self._versions.active
         if active is None:
             raise RequestError(Reason.NOT_READY, "the model is not open yet", retry_after=1)
-        return active
+        known: ActiveVersions[ModelVersion] = self._new_items.known_to(active)
+        return known
 
     def is_short(self, request: RecommendRequest | SimilarItemsRequest) -> bool:
         """Say whether a search takes about a millisecond at most, by the bytes that it reads.
@@ -123,6 +139,8 @@ class Service:
         A float query reads the codes once for each of its four bit planes. A search in lists reads the
         centroids and the nearest lists.
         """
+        if isinstance(request, RecommendRequest) and request.explain:
+            return False
         rows = (
             request.items
             if isinstance(request, SimilarItemsRequest)
@@ -130,11 +148,14 @@ class Service:
         )
         version = self.active.current
         state, search = version.state, request.search
+        if state.n_items > _RULED_ITEMS and (request.where or request.boost or request.max_per):
+            return False  # a filter that is new to this worker looks at every item
         bytes_of_item = {"float": 4 * state.dim, "asymmetric": state.n_bits / 2}.get(search, state.n_bits / 8)
         index, n_read = version.fitted.item_index, float(state.n_items)
         if isinstance(index, InvertedFile) and search != "float":
             n_read = index.n_lists + n_read * min(index.n_probe / index.n_lists, 1)
         n_results = len(rows) * request.k * (request.oversampling if search == "hierarchical" else 1)
+        n_results *= 2 ** len(request.boost or ())  # searches
         return len(rows) * n_read * bytes_of_item <= _SHORT_BYTES and n_results <= _SHORT_RESULTS
 
     def recommend(self, request: RecommendRequest, check: Check) -> bytes:
@@ -142,7 +163,10 @@ class Service:
         started = time.perf_counter()
         active = self.active
         version, users, histories = active.current, request.users, request.histories
-        self._check_results(len(users if users is not None else histories or ()), request.k)
+        n_rows = len(users if users is not None else histories or ())
+        self._check_results(n_rows, request.k)
+        if request.explain:
+            explaining.check_results(n_rows, request.k)
         if users is not None:
             rows = self._rows_of_users(active, request, users, check)
         else:
@@ -150,20 +174,59 @@ class Service:
         milliseconds = (time.perf_counter() - started) * 1000
         return responses.ranked_response(version.name, request.search, milliseconds, rows)
 
+    def explain(self, request: ExplainRequest) -> bytes:
+        """Answer ``POST /v1/explain``."""
+        version, user = self.active.current, -1
+        if request.user is not None:
+            (named,) = version.users.printed([request.user])
+            version = self.active.of_user(named)
+        items = version.items.positions(request.items)
+        self._quality.count_ids("item", "/v1/explain", items)
+        if (items < 0).any():
+            place = int(np.flatnonzero(items < 0)[0])
+            raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
+        if request.user is not None:
+            known = self._kept.known_users(version, [request.user])
+            self._quality.count_ids("user", "/v1/explain", known.index)
+            user = int(known.index[0])
+            if request.on_unknown == "error" and user < 0:
+                raise RequestError(
+                    Reason.UNKNOWN_ID, "user is not a user of the model; pass another on_unknown"
+                )
+            queries = version.fitted.queries_of_users(
+                known.index, since_training=known.since, left=known.left, on_unknown=request.on_unknown
+            )
+        else:
+            index = version.items.positions(request.history or [])
+            self._quality.count_ids("item", "/v1/explain", index)
+            if request.on_unknown == "error" and (index < 0).any():
+                raise RequestError(
+                    Reason.UNKNOWN_ID, "history must name items of the model only; pass another on_unknown"
+                )
+            lists = IndexLists.from_rows([index[index >= 0]])
+            queries = version.fitted.queries_of_histories(lists, on_unknown=request.on_unknown)
+        return explaining.explained(version, queries, items, request.search, request.reasons, user)
+
     def similar(self, request: SimilarItemsRequest, check: Check) -> bytes:
         """Answer ``POST /v1/similar-items``."""
         started = time.perf_counter()
         version, items = self.active.current, request.items
         self._check_results(len(items), request.k)
         index = version.items.positions(items)
+        self._quality.count_ids("item", "/v1/similar-items", index)
         if (index < 0).any():
             place = int(np.flatnonzero(index < 0)[0])
             raise RequestError(Reason.UNKNOWN_ID, f"items[{place}] is not an item of the model")
         options = _search_options(version.fitted.items_for_items, request)
-        found = version.fitted.similar_items(index, options, check)
+        self._attributes.follow(version)
+        rules, effects = self._attributes.bind(version, request), None
+        if rules is None:
+            found = version.fitted.similar_items(index, options, check)
+        else:
+            found, effects = similar_items_with_rules(version.fitted, index, options, rules, check)
         self._count(version, request.search, len(items), "item")
-        lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
-        rows = responses.similar_rows(items, lists)
+        lists = responses.scored_item_lists(found, version.item_ids, version.metadata, effects)
+        rows = responses.similar_rows(items, lists, responses.rule_objects(effects, len(items)))
         milliseconds = (time.perf_counter() - started) * 1000
         return responses.ranked_response(version.name, request.search, milliseconds, rows)
 
@@ -172,16 +235,20 @@ class Service:
         version = self.active.current
         if request.items is not None:
             index = version.items.positions(request.items)
+            self._quality.count_ids("item", "/v1/encode", index)
             known = index >= 0
             encoded = EncodedEntities.of(version.state.items, index[known])
         else:
             if request.users is not None:
                 found = self._kept.known_users(version, request.users)
+                self._quality.count_ids("user", "/v1/encode", found.index)
                 queries = version.fitted.queries_of_users(
                     found.index, since_training=found.since, left=found.left, on_unknown="fold_in"
                 )
             else:
-                lists = IndexLists.from_rows([version.items.known(row) for row in request.histories or ()])
+                rows = [version.items.positions(row) for row in request.histories or ()]
+                self._quality.count_ids("item", "/v1/encode", np.concatenate(rows))
+                lists = IndexLists.from_rows([row[row >= 0] for row in rows])
                 queries = version.fitted.queries_of_histories(lists, on_unknown="fold_in")
             known, encoded = queries.source != POPULAR, queries.entities
         document = {
@@ -194,6 +261,7 @@ class Service:
     def items(self, query: str, limit: int) -> bytes:
         """Answer ``GET /v1/items``: what begins with the query first, then what holds its words."""
         version = self.active.current
+        self._attributes.follow(version)
         found = responses.item_objects(version.find_items(query, limit), version.item_ids, version.metadata)
         return b'{"items":[%b]}' % b",".join(found)
 
@@ -201,9 +269,27 @@ class Service:
         """Answer ``POST /v1/interactions``: what is acknowledged is on the disk, and only that."""
         return self._kept.write(self.active.current, request, limit.remaining, key)
 
+    def add_items(self, request: NewItemsRequest, limit: TimeLimit, key: str | None = None) -> bytes:
+        """Answer ``POST /v1/items``: the next answer of every worker knows what is acknowledged."""
+        document = self._new_items.add(self.active.current, request, limit.remaining, key)
+        _ = self.active  # here too, before the answer is out
+        return document
+
+    def delete_item(self, item: str, limit: TimeLimit) -> bytes:
+        """Answer ``DELETE /v1/items``: no later answer has the new item."""
+        version = self.active.current
+        item_id = self._kept.id_of(version, "item", item)
+        document = self._new_items.delete(version, item_id, limit.remaining)
+        _ = self.active
+        return document
+
     def delete_interactions(self, user: str, item: str | None, limit: TimeLimit) -> bytes:
         """Answer ``DELETE /v1/interactions``: no later answer uses what was deleted."""
         return self._kept.delete(self.active.current, user, item, limit.remaining)
+
+    def change_attributes(self, request: AttributesRequest, limit: TimeLimit) -> bytes:
+        """Answer ``PATCH /v1/items/attributes``: what is acknowledged is on the disk, and in every later answer."""
+        return self._attributes.write(self.active.current, request, limit.remaining)
 
     def model(self) -> bytes:
         """Answer ``GET /v1/model``."""
@@ -254,6 +340,7 @@ class Service:
     def close(self) -> None:
         """Wait for the work that runs, then close the store."""
         self._versions.close()
+        self._recall.close()
         self.searches.close()
         self.writes.close()
         if self.store is not None:
@@ -286,16 +373,22 @@ class Service:
     ) -> dict[int, bytes]:
         """Return the rows of the users at some places of the request by one version, keyed by place."""
         chosen = [users[place] for place in places]
-        found = self._kept.known_users(version, chosen)
+        found = self._kept.known_users(version, chosen, _weighting(request))
+        self._quality.count_ids("user", "/v1/recommend", found.index)
         if request.on_unknown == "error" and (found.index < 0).any():
             place = places[int(np.flatnonzero(found.index < 0)[0])]
             raise RequestError(
                 Reason.UNKNOWN_ID, f"users[{place}] is not a user of the model; pass another on_unknown"
             )
         queries = version.fitted.queries_of_users(
-            found.index, since_training=found.since, left=found.left, on_unknown=request.on_unknown
+            found.index,
+            since_training=found.since,
+            left=found.left,
+            recent=found.recent,
+            on_unknown=request.on_unknown,
         )
-        rows = self._rows(version, request, queries, "user", chosen, name, check)
+        index = found.index[queries.places]
+        rows = self._rows(version, request, queries, "user", chosen, name, check, index)
         return {places[row]: text for row, text in zip(queries.places.tolist(), rows, strict=True)}
 
     def _rows_of_histories(
@@ -303,6 +396,7 @@ class Service:
     ) -> list[bytes]:
         """Return the rows of new users, named by their places in the request."""
         index = [version.items.positions(history) for history in histories]
+        self._quality.count_ids("item", "/v1/recommend", np.concatenate(index))
         if request.on_unknown == "error":
             for place, items in enumerate(index):
                 if (items < 0).any():
@@ -311,7 +405,11 @@ class Service:
                         f"histories[{place}] must name items of the model only; pass another on_unknown",
                     )
         lists = IndexLists.from_rows([items[items >= 0] for items in index])
-        queries = version.fitted.queries_of_histories(lists, on_unknown=request.on_unknown)
+        weighting, weights = _weighting(request), None
+        if weighting is not None:
+            times = None if request.timestamps is None else [np.array(row) for row in request.timestamps]
+            weights = weighting.matrix(index, times, version.state.n_items)
+        queries = version.fitted.queries_of_histories(lists, weights=weights, on_unknown=request.on_unknown)
         return self._rows(version, request, queries, "history", range(len(histories)), None, check)
 
     def _rows(
@@ -323,6 +421,7 @@ class Service:
         named: Sequence[Any],
         name: str | None,
         check: Check,
+        user_index: Array | None = None,
     ) -> list[bytes]:
         """Rank items for queries of one version and return their rows of the response, named by ``key``."""
         fitted, allow = version.fitted, None
@@ -341,11 +440,23 @@ class Service:
             allow=allow,
             block=version.items.known(request.block) if request.block else None,
         )
-        found = fitted.recommend(queries, options, candidates, check)
+        self._attributes.follow(version)
+        rules, effects = self._attributes.bind(version, request), None
+        if rules is None:
+            found = fitted.recommend(queries, options, candidates, check)
+            self._recall.offer(version, queries, options, candidates, found)
+        else:
+            found, effects = recommend_with_rules(fitted, queries, options, candidates, rules, check)
         self._count(version, request.search, len(queries.entities), "user")
-        lists = responses.scored_item_lists(found, version.item_ids, version.metadata)
+        kinds = reasons = None
+        if request.explain:
+            kinds, reasons = explaining.reasons_of_matches(
+                version, queries, found, request.search, request.explain, user_index, check
+            )
+        lists = responses.scored_item_lists(found, version.item_ids, version.metadata, effects, reasons)
         chosen = [named[place] for place in queries.places.tolist()]
-        return responses.recommended_rows(key, chosen, queries.source_names, lists, name)
+        ruled = responses.rule_objects(effects, len(queries))
+        return responses.recommended_rows(key, chosen, queries.source_names, lists, name, ruled, kinds)
 
     def _check_results(self, n_rows: int, k: int) -> None:
         if n_rows * k > self.settings.result_limit:
@@ -370,6 +481,7 @@ class Service:
                 index_recall=self.settings.index_recall,
                 n_threads=n_threads,
                 check=check,
+                takes_items=self.store is not None and self.settings.new_items > 0,
             )
         except (HashGNNError, GivenUpError):
             raise
@@ -394,9 +506,9 @@ class Service:
     def _publish_versions(self) -> None:
         """Show in the metrics which versions answer."""
         current, second = self.active.current, self.active.next_version
-        self.metrics.set_versions(
-            current.name, None if second is None else second.name, current.created_seconds
-        )
+        name = None if second is None else second.name
+        self.metrics.set_versions(current.name, name, current.created_seconds, current.loaded)
+        self._recall.clear()
 
     def _leave_standing(self) -> None:
         """Show to workers that are started later what this one answers with."""
@@ -412,6 +524,10 @@ def new_service(settings: ServiceSettings) -> Service:
     from hashgnn.serving.store.interaction_store import InteractionStore
 
     return Service(settings, InteractionStore.open(settings.interactions))
+
+
+def _weighting(request: RecommendRequest) -> HistoryWeighting | None:
+    return None if request.history_weighting is None else request.history_weighting.weighting()
 
 
 def _search_options(ways: SearchWays, request: RecommendRequest | SimilarItemsRequest) -> SearchOptions:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import hashlib
 import os
 import re
@@ -15,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from hashgnn._files import open_regular
 from hashgnn.errors import ArtifactError, HashGNNError
+from hashgnn.serving.models.memory import release_memory
 from hashgnn.serving.models.opening import Opener, Refusal, VersionRefusedError
 from hashgnn.serving.models.standing import Standing
 from hashgnn.serving.wire.schemas import ReloadRequest
@@ -167,7 +166,6 @@ class VersionManager(Generic[V]):
         """Reload if the model's folder or link has changed; one that was refused is not tried again."""
         with self._changing:
             assert self.active is not None
-            active = self.active
             try:
                 mark: tuple[str, str] | str = folder_mark(self._current_folder())
             except HashGNNError as error:
@@ -176,9 +174,14 @@ class VersionManager(Generic[V]):
                 return False
             self.looked_at = mark
             try:
-                return self._change(None, lambda: active.next_version, active.share)
+                return self._change(None, self._second, self.active.share)
             except HashGNNError:
                 return False
+
+    def _second(self) -> V | None:
+        """Return the second version that is active."""
+        assert self.active is not None
+        return self.active.next_version
 
     def close(self) -> None:
         """End an opening that runs."""
@@ -211,8 +214,8 @@ class VersionManager(Generic[V]):
         if (current, next_version, share) == (before.current, before.next_version, before.share):
             return False
         self.active = ActiveVersions(current, next_version, share)
-        del before
-        _release_memory()
+        del before, opened
+        release_memory()
         also = f", {next_version.name} answers {share:g} of the users" if next_version is not None else ""
         self._on_reload(f"{current.name} answers{also}", None)
         return True
@@ -268,14 +271,6 @@ def folder_mark(folder: Path) -> tuple[str, str]:
     found = _CHECKSUM.search(tail)
     # A manifest without a checksum belongs to no version, but it must differ from one that was refused before.
     return str(real), found[1].decode() if found else repr(tail)
-
-
-def _release_memory() -> None:
-    """Return to the system the memory that opening a version needed, where the C library can."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _place(user: int | str) -> float:

@@ -6,6 +6,7 @@ import { hideCodes, showCodes, showOwn } from "./codes.js";
 import { byId, make, named, number, say } from "./dom.js";
 import { filterBox } from "./filter.js";
 import { makeLists } from "./lists.js";
+import { addReasons } from "./reasons.js";
 import { searchField, showPicked, showStarters } from "./picker.js";
 
 const N_STARTERS = 8;
@@ -132,6 +133,9 @@ async function refresh(what = "") {
     encoded = { query, rows: new Map([...shown.keys()].map((id, place) => [id, rows[place]])) };
     drawCodes();
     if (answers.get(model.search_ways[0]).model_version !== model.version && (await hasOtherWays())) return refresh(what);
+    await addReasons(ids, answers, signal);
+    lists.show(answers);
+    lists.showTimes(times);
     say(`${what ? `${what}. ` : ""}${first.items.length} recommendations by ${answers.size} search ways`);
   } catch (problem) {
     if (problem.status === 422 && (await hasOtherWays())) return refresh(what);

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.abc import MetaPathFinder
 
 from hashgnn.errors import HashGNNError
+from hashgnn.serving.models.memory import bound_arenas
 from hashgnn.serving.models.service import new_service
 from hashgnn.serving.process.ready_marks import mark_ready
 from hashgnn.serving.process.server import run_server
@@ -34,6 +35,7 @@ def serve(settings: ServiceSettings, listening: socket.socket, on_ready: Callabl
     HashGNNError
         If the model, the metadata or the store cannot be opened.
     """
+    bound_arenas()
     write_to_stderr()
     sys.meta_path.insert(0, _NoPandas())
     sys.setswitchinterval(_SWITCH)

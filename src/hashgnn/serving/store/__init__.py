@@ -4,5 +4,6 @@ from hashgnn.serving.store._answers import Receipt, RepeatKey
 from hashgnn.serving.store._deletions import Deleted
 from hashgnn.serving.store.export import Export
 from hashgnn.serving.store.interaction_store import InteractionStore
+from hashgnn.serving.store.new_items import ItemsMark, NewItem
 
-__all__ = ["Deleted", "Export", "InteractionStore", "Receipt", "RepeatKey"]
+__all__ = ["Deleted", "Export", "InteractionStore", "ItemsMark", "NewItem", "Receipt", "RepeatKey"]

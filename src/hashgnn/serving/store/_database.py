@@ -11,9 +11,10 @@ from pathlib import Path
 
 from hashgnn._files import storage_errors, sync
 from hashgnn.errors import DataError, StorageError
+from hashgnn.serving.store._attributes import add_attributes
 
 _APPLICATION = 0x48474E4E  # HGNN, in the file's header
-_FORMAT = 2
+_FORMAT = 3
 PATIENCE = 30.0  # seconds that a writer waits for the others where its caller sets no limit
 _READER_PATIENCE = 2.0  # readers are blocked for moments only
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -44,6 +45,16 @@ INSERT INTO totals SELECT 'cleared', coalesce(
     min(sequence) - 1, (SELECT seq FROM sqlite_sequence WHERE name = 'interactions'), 0
 ) FROM interactions;
 """
+# Format 3. A number is never used twice, so a reader that has heard of all items up to one asks for those above it.
+# 'item_removals' counts what such a reader cannot see: an item, or a user of an item, that is gone.
+_ITEM_TABLES = """
+CREATE TABLE items (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, item NOT NULL UNIQUE, features TEXT, time INTEGER NOT NULL
+);
+CREATE TABLE item_users (number INTEGER NOT NULL, user NOT NULL, PRIMARY KEY (number, user)) WITHOUT ROWID;
+CREATE INDEX items_of_users ON item_users (user);
+INSERT INTO totals VALUES ('item_removals', 0);
+"""
 
 
 def open_database(path: Path) -> None:
@@ -65,6 +76,8 @@ def open_database(path: Path) -> None:
                 _create(connection, path)
             _check(connection, path)
             _add_events(connection)
+            with transaction(connection):
+                add_attributes(connection)
             _enter_wal(connection)
         finally:
             connection.close()
@@ -149,7 +162,7 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
     with transaction(connection):
         if _header(connection) != (0, 0):
             return  # another process was quicker
-        _execute(connection, _FIRST_TABLES + _LATER_TABLES)
+        _execute(connection, _FIRST_TABLES + _LATER_TABLES + _ITEM_TABLES)
         connection.execute("INSERT INTO about VALUES ('store', ?)", (uuid.uuid4().hex,))
         connection.execute(f"PRAGMA application_id={_APPLICATION}")
         connection.execute(f"PRAGMA user_version={_FORMAT}")
@@ -172,8 +185,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise DataError(f"{path}: the store is damaged, {' '.join(problem.split())}; restore a copy of it")
     if found < _FORMAT:
         with transaction(connection):
-            if connection.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:  # nobody was quicker
-                _execute(connection, _LATER_TABLES)
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            if found < _FORMAT:  # nobody was quicker
+                _execute(connection, (_LATER_TABLES if found == 1 else "") + _ITEM_TABLES)
                 connection.execute(f"PRAGMA user_version={_FORMAT}")
 
 

@@ -39,8 +39,20 @@ def delete_rows(connection: sqlite3.Connection, user: int | str, item: int | str
         "INSERT INTO deletions VALUES (?, ?, ?, ?)",
         (_next_number(connection), user, item, time.time_ns() // 1000),
     )
+    _forget_first_user(connection, user, item)
     connection.execute("UPDATE totals SET value = value - ? WHERE name = 'count'", (removed,))
     return removed
+
+
+def _forget_first_user(connection: sqlite3.Connection, user: int | str, item: int | str | None) -> None:
+    """Remove a user from the first users of all new items, or of one; readers make these items again."""
+    removed = connection.execute(
+        "DELETE FROM item_users WHERE user = ?1 AND "
+        "(?2 IS NULL OR number = (SELECT number FROM items WHERE item = ?2))",
+        (user, item),
+    ).rowcount
+    if removed:
+        connection.execute("UPDATE totals SET value = value + 1 WHERE name = 'item_removals'")
 
 
 def _next_number(connection: sqlite3.Connection) -> int:

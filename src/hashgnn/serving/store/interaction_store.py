@@ -5,14 +5,22 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hashgnn._addresses import path_of
 from hashgnn._checks import check_int
 from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.serving.store._answers import Receipt, RepeatKey, first_answer, keep_answer
+from hashgnn.serving.store._attributes import (
+    ATTRIBUTES_SINCE,
+    LAST_ATTRIBUTE,
+    AttributeRow,
+    insert_attributes,
+)
+from hashgnn.serving.store._batches import Batch
 from hashgnn.serving.store._database import (
     PATIENCE,
     connect,
@@ -24,28 +32,13 @@ from hashgnn.serving.store._database import (
 )
 from hashgnn.serving.store._deletions import Deleted, delete_rows
 from hashgnn.serving.store._health import FilesWatch
-from hashgnn.serving.store._rows import Row, as_id, as_rows, check_kind, kind_of
+from hashgnn.serving.store._rows import about, as_id, as_rows, check_kinds, kind_of
 from hashgnn.serving.store.export import Export, export_rows
+from hashgnn.serving.store.new_items import NewItems, Work
 
 _CLEARED_AT_ONCE = 10_000
 _PROBE_PATIENCE = 0.1  # seconds
 _LATE = "was held by other writers until the time of this one was over"
-
-
-class _Batch:
-    """One caller's rows on their way to the disk.
-
-    A batch is in the queue until the transaction that writes it has begun. Until then its caller may give it up,
-    and then nobody writes it.
-    """
-
-    def __init__(
-        self, rows: list[Row], deadline: float | None, key: RepeatKey | None, extra: Mapping[str, Any]
-    ) -> None:
-        self.rows, self.deadline, self.key, self.extra = rows, deadline, key, extra
-        self.done = False
-        self.receipt = Receipt(0, 0)
-        self.error: HashGNNError | None = None
 
 
 class InteractionStore:
@@ -62,9 +55,10 @@ class InteractionStore:
         self._files = FilesWatch(path)
         self._failure: str | None = None  # why the last write failed
         self._reading, self._turns = threading.Lock(), threading.Condition()
-        self._queue: list[_Batch] = []
+        self._queue: list[Batch] = []
         self._busy = False  # whether a thread has the writing connection
         self._closed = False
+        self.items = NewItems(_Access(self))
 
     @classmethod
     def open(cls, path: str | Path) -> InteractionStore:
@@ -79,7 +73,7 @@ class InteractionStore:
         StorageError
             If it cannot be made or opened.
         """
-        path = Path(path)
+        path = path_of(path)
         open_database(path)
         with translated(path):
             return cls(path)
@@ -154,7 +148,47 @@ class InteractionStore:
         rows = as_rows(users, items, timestamps, weights, events)
         if not rows:
             return Receipt(0, self.count, dict(extra or {}))
-        batch = _Batch(rows, None if seconds is None else time.monotonic() + seconds, key, dict(extra or {}))
+        batch = Batch(rows, None if seconds is None else time.monotonic() + seconds, key, dict(extra or {}))
+        self._write(batch)
+        return batch.receipt
+
+    def write_attributes(self, rows: Iterable[AttributeRow], *, seconds: float | None = None) -> None:
+        """Keep new values of items' attributes, and return when they are on the disk; all of them, or none.
+
+        Only the latest value of a column of an item is kept. Callers share writes, as those of :meth:`write`.
+
+        Parameters
+        ----------
+        rows : iterable of AttributeRow
+            Values are JSON text.
+        seconds : float, optional
+            As for :meth:`write`.
+
+        Raises
+        ------
+        ParameterError
+            If an id is of another type than those of the store.
+        StorageError
+            If they could not be written.
+        """
+        batch = Batch([], None if seconds is None else time.monotonic() + seconds, None, {})
+        batch.attributes = [AttributeRow(as_id("item", item), name, value) for item, name, value in rows]
+        if batch.attributes:
+            self._write(batch)
+
+    def attributes_since(self, number: int, limit: int) -> list[tuple[int, int | str, str, str]]:
+        """Return the values with numbers above one, at most ``limit``: number, item, name and JSON text."""
+        return [
+            (n, item, name, value) for n, item, name, value in self._read(ATTRIBUTES_SINCE, number, limit)
+        ]
+
+    @property
+    def last_attribute(self) -> int:
+        """The number of the latest value of an attribute ever; 0 where there was none."""
+        found = self._read(LAST_ATTRIBUTE)
+        return int(found[0][0]) if found else 0
+
+    def _write(self, batch: Batch) -> None:
         with self._turns:
             self._queue.append(batch)
         with self._turn(batch.deadline, batch):
@@ -163,7 +197,6 @@ class InteractionStore:
                 self._write_waiting(batch)
         if batch.error is not None:
             raise batch.error
-        return batch.receipt
 
     def delete(self, user: int | str, item: int | str | None = None, *, seconds: float | None = None) -> int:
         """Remove what a user did, or did with one item, and return how many interactions there were.
@@ -194,7 +227,7 @@ class InteractionStore:
         deadline = None if seconds is None else time.monotonic() + seconds
         with self._turn(deadline):
             with self._writing(deadline) as writer:
-                _check_kinds(writer, _about(writer), named)
+                check_kinds(writer, about(writer), named)
                 removed = delete_rows(writer, named["users"], named.get("items"))
             empty_log(self._writer)
         return removed
@@ -213,6 +246,13 @@ class InteractionStore:
         """Return the items of a user, each once, in the order in which they first came."""
         query = "SELECT item FROM interactions INDEXED BY histories WHERE user = ? ORDER BY sequence"
         return list(dict.fromkeys(item for (item,) in self._read(query, as_id("user", user))))
+
+    def recent(self, user: int | str) -> list[tuple[Any, float]]:
+        """Return the items of a user with their times in seconds, from the oldest to the newest."""
+        query = (
+            "SELECT item, time FROM interactions INDEXED BY histories WHERE user = ? ORDER BY time, sequence"
+        )
+        return [(item, time / 1e6) for item, time in self._read(query, as_id("user", user))]
 
     @property
     def count(self) -> int:
@@ -283,7 +323,7 @@ class InteractionStore:
         with translated(self.path):
             connection = connect(self.path)
             try:
-                return export_rows(connection, Path(path), after, _about(connection))
+                return export_rows(connection, path_of(path), after, about(connection))
             finally:
                 connection.close()
 
@@ -328,7 +368,7 @@ class InteractionStore:
             raise StorageError(f"{self.path}: the store is closed; open it again")
 
     @contextmanager
-    def _turn(self, deadline: float | None = None, batch: _Batch | None = None) -> Iterator[None]:
+    def _turn(self, deadline: float | None = None, batch: Batch | None = None) -> Iterator[None]:
         """Wait for the writing connection, or until another thread has written a batch.
 
         At the deadline a batch that nobody has begun to write is given up; else its outcome is near.
@@ -386,9 +426,9 @@ class InteractionStore:
     def _late(self) -> StorageError:
         return StorageError(f"{self.path}: {_LATE}; nothing was changed")
 
-    def _write_waiting(self, mine: _Batch) -> None:
+    def _write_waiting(self, mine: Batch) -> None:
         """Write all batches that wait when the transaction has begun; if it does not begin, give up this one."""
-        batches: list[_Batch] = []
+        batches: list[Batch] = []
         try:
             with self._writing(mine.deadline) as writer:
                 with self._turns:
@@ -409,27 +449,33 @@ class InteractionStore:
                 for batch in batches:
                     batch.done = True
 
-    def _taken(self, batch: _Batch) -> list[_Batch]:
+    def _taken(self, batch: Batch) -> list[Batch]:
         with self._turns:
             self._queue.remove(batch)
         return [batch]
 
-    def _insert_all(self, writer: sqlite3.Connection, batches: list[_Batch]) -> None:
+    def _insert_all(self, writer: sqlite3.Connection, batches: list[Batch]) -> None:
         """Insert the rows of batches; what is wrong with one of them is the error of its caller alone."""
-        about = _about(writer)
+        kinds = about(writer)
         stored: int = writer.execute("SELECT value FROM totals WHERE name = 'count'").fetchone()[0]
         for batch in batches:
             try:
                 if (_remaining(batch.deadline) or 1.0) < 0:
                     raise self._late()
                 repeated = None if batch.key is None else first_answer(writer, batch.key)
-                if repeated is None:
-                    _check_kinds(writer, about, {"users": batch.rows[0][0], "items": batch.rows[0][1]})
+                if batch.attributes:
+                    for kind in {kind_of(row.item): row.item for row in batch.attributes}.values():
+                        check_kinds(writer, kinds, {"items": kind})
+                elif repeated is None:
+                    check_kinds(writer, kinds, {"users": batch.rows[0][0], "items": batch.rows[0][1]})
             except HashGNNError as error:
                 batch.error = error
                 continue
             if repeated is not None:
                 batch.receipt = repeated
+                continue
+            if batch.attributes:
+                insert_attributes(writer, batch.attributes)
                 continue
             writer.executemany(
                 "INSERT INTO interactions (user, item, time, weight, event) VALUES (?, ?, ?, ?, ?)",
@@ -451,25 +497,37 @@ class InteractionStore:
         return f"InteractionStore({str(self.path)!r}, {'closed' if self._closed else f'count={self.count}'})"
 
 
+class _Access:
+    """What the new items of a store need of it."""
+
+    def __init__(self, store: InteractionStore) -> None:
+        self._store = store
+
+    def reading(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._store._read(query, *values)
+
+    def as_id(self, name: str, value: Any) -> int | str:
+        return as_id(name, value)
+
+    def answered(self, key: RepeatKey) -> Receipt | None:
+        with self._store._reading, translated(self._store.path):
+            self._store._check_open()
+            return first_answer(self._store._reader, key)
+
+    def write_once(self, work: Work, seconds: float | None, key: RepeatKey | None) -> Receipt:
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with self._store._turn(deadline), self._store._writing(deadline) as writer:
+            receipt = None if key is None else first_answer(writer, key)
+            if receipt is None:
+                receipt = Receipt(*work(writer))
+                if key is not None:
+                    keep_answer(writer, key, receipt)
+        return receipt
+
+    def check_kinds(self, writer: sqlite3.Connection, named: Mapping[str, int | str]) -> None:
+        check_kinds(writer, about(writer), named)
+
+
 def _remaining(deadline: float | None) -> float | None:
     """Return the seconds until a moment of the monotonic clock, None where there is none."""
     return None if deadline is None else deadline - time.monotonic()
-
-
-def _about(connection: sqlite3.Connection) -> dict[str, str]:
-    return dict(connection.execute("SELECT name, value FROM about"))
-
-
-def _check_kinds(writer: sqlite3.Connection, about: dict[str, str], named: Mapping[str, int | str]) -> None:
-    """Compare the types of ids with those of the store, which keeps the first that it sees.
-
-    Raises
-    ------
-    ParameterError
-        If one differs.
-    """
-    for name in sorted(named.keys() & about.keys()):
-        check_kind(name, about[name], named[name])
-    for name in sorted(named.keys() - about.keys()):
-        about[name] = kind_of(named[name])
-        writer.execute("INSERT INTO about VALUES (?, ?)", (name, about[name]))

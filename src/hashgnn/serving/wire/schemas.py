@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -23,13 +24,20 @@ from pydantic_core import PydanticCustomError
 from hashgnn._types import OnUnknown
 from hashgnn.data._times import seconds_of_text
 from hashgnn.data._whole_ids import as_whole
+from hashgnn.data.history_weighting import HistoryWeighting
 from hashgnn.data.weighting import MAX_EVENT_NAME
+from hashgnn.errors import ParameterError
+from hashgnn.rules.parsing import MAX_LENGTH
+from hashgnn.rules.rule_set import MAX_BOOSTS, MAX_CAPS, MAX_FACTOR
 
 MAX_K = 1000
 MAX_BATCH = 1024
 MAX_HISTORY = 10_000
 MAX_LIST = 100_000
 MAX_ID = 512  # characters
+MAX_FEATURES = 256
+MAX_REASONS = 20
+REASONS = 3  # where a request does not say how many
 
 _INT64 = 2**63
 _LAST_SECOND = 253_402_300_799  # of the year 9999
@@ -61,16 +69,26 @@ def _seconds(value: Any) -> float | None:
     return float(seconds)
 
 
+def _reasons(value: Any) -> int:
+    """Return how many reasons ``true``, ``false`` or a number ask for."""
+    if isinstance(value, bool):
+        return REASONS if value else 0
+    number = _whole(value)
+    if not isinstance(number, int) or not 0 <= number <= MAX_REASONS:
+        raise PydanticCustomError("rule", f"be true, false or an integer from 0 to {MAX_REASONS}")
+    return number
+
+
 def _whole(value: Any) -> Any:
     whole = as_whole(value) if isinstance(value, float) else None
     return value if whole is None else whole
 
 
-_AsWhole = BeforeValidator(_whole)  # in JSON 2.0 is an integer
+AsWhole = BeforeValidator(_whole)  # in JSON 2.0 is an integer
 WholeId = Annotated[StrictInt, Field(ge=-_INT64, lt=_INT64)]
 TextId = Annotated[StrictStr, Field(min_length=1, max_length=MAX_ID)]
 # The way through Python comes last, so that lists of ids do not pay for it.
-Id = WholeId | TextId | SkipJsonSchema[Annotated[WholeId, _AsWhole]]
+Id = WholeId | TextId | SkipJsonSchema[Annotated[WholeId, AsWhole]]
 Time = Annotated[
     float | None,
     BeforeValidator(_seconds),
@@ -91,25 +109,41 @@ ItemList = Annotated[list[Id], Field(max_length=MAX_LIST)]
 K = Annotated[
     StrictInt,
     Field(ge=1, le=MAX_K),
-    _AsWhole,
+    AsWhole,
     Field(description="How many results a row; fewer where fewer exist."),
+]
+Explain = Annotated[
+    int,
+    BeforeValidator(_reasons),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": MAX_REASONS}],
+            "default": False,
+            "description": "Name so many items of the history that each result is there because of; true is 3.",
+        }
+    ),
 ]
 Oversampling = Annotated[
     StrictInt,
     Field(ge=1, le=100),
-    _AsWhole,
+    AsWhole,
     Field(description="Hierarchical: candidates re-ranked for each result."),
 ]
+ReasonKind = Literal["sum", "similarity", "popularity"]
+EXPLANATION = (
+    "sum: each item of the history has a part of the score. similarity: the score is no such sum; the reasons are the "
+    "items of the history most similar to the item. popularity: nothing is known of the user."
+)
 Search = Literal["hamming", "biased", "asymmetric", "hierarchical", "float"]
 SimilarSearch = Literal["hamming", "asymmetric", "hierarchical", "float"]
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def without_default(schema: dict[str, Any]) -> None:
     """Leave the default out of the schema of a field that an answer may not have."""
     schema.pop("default", None)
 
 
-def _exactly_one(*names: str) -> dict[str, Any]:
+def exactly_one(*names: str) -> dict[str, Any]:
     """Say in JSON Schema that exactly one of some properties is present."""
     others = {"type": "null"}
     return {
@@ -126,10 +160,13 @@ def _exactly_one(*names: str) -> dict[str, Any]:
     }
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """The base of what is sent to the service: no unknown field, no NaN or infinity."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    def _check_one_of(self, *names: str) -> None:
+    def check_one_of(self, *names: str) -> None:
+        """Raise unless exactly one of some fields is given."""
         present = [name for name in names if getattr(self, name) is not None]
         if len(present) != 1:
             raise ValueError(
@@ -137,14 +174,124 @@ class _Request(BaseModel):
             )
 
 
-class RecommendRequest(_Request):
+_ADDED = r"^[+-][0-9]{1,5}(\.[0-9]{1,9})?$"
+
+
+def _effect(value: Any) -> Any:
+    """Return a factor, or what is added as text with a sign."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and 0 < value <= MAX_FACTOR:
+        return float(value)
+    if isinstance(value, str) and re.fullmatch(_ADDED[1:-1], value):
+        return value
+    raise PydanticCustomError(
+        "rule", f'be a factor above 0 and up to {MAX_FACTOR:.0f}, or what is added as text such as "+0.5"'
+    )
+
+
+Effect = Annotated[
+    Any,
+    BeforeValidator(_effect),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_FACTOR},
+                {"type": "string", "pattern": _ADDED},
+            ]
+        }
+    ),
+]
+Boosts = Annotated[dict[StrictStr, Effect], Field(max_length=MAX_BOOSTS)]
+
+
+class RuledRequest(Request):
+    """Rules of a request: which items, in what order, how many of one kind."""
+
+    where: Annotated[StrictStr, Field(max_length=MAX_LENGTH)] | None = Field(
+        None, description="Only items that this holds for, such as in_stock and price < 30."
+    )
+    boost: Boosts | None = Field(
+        None,
+        description="By an expression: a factor of the score of items that it holds for, or what is added, as text "
+        "with a sign. A factor divides a negative score.",
+    )
+    max_per: dict[StrictStr, Annotated[StrictInt, Field(ge=1, le=MAX_K), AsWhole]] | None = Field(
+        None,
+        max_length=MAX_CAPS,
+        description="By a column: how many results of a row may have the same value.",
+    )
+    diversity: Annotated[StrictFloat, Field(ge=0, le=1)] = Field(
+        0.0, description="0 ranks by score; above it results also differ from one another."
+    )
+    now: Time = Field(None, description="What now stands for in expressions; the present minute by default.")
+
+
+Duration = (
+    Annotated[StrictStr, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?[smhdw]$")]
+    | Annotated[StrictFloat, Field(gt=0, le=1e15)]
+)
+
+
+class HistoryWeightingFields(Request):
+    """What the items of a history weigh in the fold-in: the newest 1, the others by place or age, or not at all."""
+
+    last_n: Annotated[StrictInt, Field(ge=1, le=MAX_HISTORY), AsWhole] | None = Field(
+        None, description="Only the newest items, so many."
+    )
+    position_half_life: Annotated[StrictFloat, Field(gt=0, le=1e9)] | None = Field(
+        None, description="Places after which a weight has halved."
+    )
+    age_half_life: Duration | None = Field(
+        None, description='Age after which a weight has halved, from the newest item on: "7d", or seconds.'
+    )
+    session: Duration | None = Field(
+        None, description='Only the last session: a longer pause begins a new one; "30m", or seconds.'
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> HistoryWeightingFields:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError(
+                "one of last_n, position_half_life, age_half_life, session must be given, got none"
+            )
+        try:
+            self.weighting()
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def check_places(self) -> None:
+        """Raise :class:`ValueError` if the order of a history does not say enough."""
+        if self.session is not None or self.age_half_life is not None:
+            raise ValueError("timestamps must be given for session and age_half_life")
+
+    def weighting(self) -> HistoryWeighting:
+        """Return the weighting that is asked for."""
+        return HistoryWeighting(**self.model_dump())
+
+
+class RecommendRequest(RuledRequest):
     """Rank items for users by their ids, or for anybody by a history of items."""
 
-    model_config = ConfigDict(json_schema_extra=_exactly_one("users", "histories"))
+    model_config = ConfigDict(json_schema_extra=exactly_one("users", "histories"))
 
     users: Ids | None = Field(None, description="User ids.")
     histories: Histories | None = Field(
         None, description="Lists of item ids, one a user who need not be known."
+    )
+    timestamps: (
+        Annotated[
+            list[
+                Annotated[list[Annotated[float, Field(ge=0, le=_LAST_SECOND)]], Field(max_length=MAX_HISTORY)]
+            ],
+            Field(min_length=1, max_length=MAX_BATCH),
+        ]
+        | None
+    ) = Field(None, description="Seconds, one for each item of the histories, for history_weighting.")
+    history_weighting: HistoryWeightingFields | None = Field(
+        None,
+        description="Which items of a history count, and how much. Histories are from the oldest item to the newest. "
+        "Users are folded in from what the service has stored since the training, where there is something.",
     )
     k: K = 10
     search: Search = "hierarchical"
@@ -157,11 +304,39 @@ class RecommendRequest(_Request):
         description="A user who is not in the model: refuse the request, leave out the user's row, give popular "
         "items, or fold in the interactions that the service has stored (popular items where there are none).",
     )
+    explain: Explain = 0
 
     @model_validator(mode="after")
     def _one_side(self) -> RecommendRequest:
-        self._check_one_of("users", "histories")
+        self.check_one_of("users", "histories")
+        if self.timestamps is not None:
+            if self.histories is None or self.history_weighting is None:
+                raise ValueError("timestamps must come with histories and history_weighting")
+            if [len(row) for row in self.timestamps] != [len(row) for row in self.histories]:
+                raise ValueError("timestamps must be one number for each item of each history")
+        elif self.histories is not None and self.history_weighting is not None:
+            self.history_weighting.check_places()
         return self
+
+
+class ReasonItem(BaseModel):
+    """An item of the history: its part of a score and its share of all parts, or its similarity to the item."""
+
+    id: Id
+    part: float | SkipJsonSchema[None] = Field(
+        None, description="Its part of the score.", json_schema_extra=without_default
+    )
+    share: float | SkipJsonSchema[None] = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Its part over the sum of all absolute parts; a negative one speaks against the item.",
+        json_schema_extra=without_default,
+    )
+    similarity: float | SkipJsonSchema[None] = Field(
+        None, description="From -1 to 1, where the score is no sum.", json_schema_extra=without_default
+    )
+    metadata: dict[str, Any] | None
 
 
 class ScoredItem(BaseModel):
@@ -169,7 +344,26 @@ class ScoredItem(BaseModel):
 
     id: Id
     score: float
+    reasons: list[ReasonItem] | SkipJsonSchema[None] = Field(
+        None, description="Given where reasons are requested.", json_schema_extra=without_default
+    )
     metadata: dict[str, Any] | None = Field(description="Metadata of the item, or null.")
+    base_rank: int | None = Field(
+        None,
+        description="Under rules: the rank without boosts, caps and diversity; null where it lies further down than "
+        "was searched.",
+        json_schema_extra=without_default,
+    )
+    base_score: float | SkipJsonSchema[None] = Field(
+        None, description="Under rules: the score before boosts.", json_schema_extra=without_default
+    )
+
+
+class RuleEffects(BaseModel):
+    """The effects of rules on a row."""
+
+    allowed: int | None = Field(description="Items of the model that where lets through; null without where.")
+    capped: dict[str, int] = Field(description="By column of max_per: items that it kept out of the row.")
 
 
 class RecommendedRow(BaseModel):
@@ -185,18 +379,24 @@ class RecommendedRow(BaseModel):
     )
 
     user: Id | SkipJsonSchema[None] = Field(
-        None, description="The user's id.", json_schema_extra=_without_default
+        None, description="The user's id.", json_schema_extra=without_default
     )
     history: int | SkipJsonSchema[None] = Field(
         None,
         ge=0,
         description="The place of the history in the request, from 0 on.",
-        json_schema_extra=_without_default,
+        json_schema_extra=without_default,
     )
     source: Literal["model", "history", "popular"] = Field(
         description="Where the row comes from: the trained code, a fold-in, or the most popular items."
     )
+    explanation: ReasonKind | SkipJsonSchema[None] = Field(
+        None, description=EXPLANATION, json_schema_extra=without_default
+    )
     items: list[ScoredItem]
+    rules: RuleEffects | SkipJsonSchema[None] = Field(
+        None, description="Given where the request has rules.", json_schema_extra=without_default
+    )
     model_version: str | None = Field(
         None, description="Given where another version than the document's answered this user."
     )
@@ -211,7 +411,7 @@ class RecommendResponse(BaseModel):
     results: list[RecommendedRow]
 
 
-class SimilarItemsRequest(_Request):
+class SimilarItemsRequest(RuledRequest):
     """Rank the items most similar to some items."""
 
     items: Ids
@@ -225,6 +425,9 @@ class SimilarRow(BaseModel):
 
     item: Id
     items: list[ScoredItem]
+    rules: RuleEffects | SkipJsonSchema[None] = Field(
+        None, description="Given where the request has rules.", json_schema_extra=without_default
+    )
 
 
 class SimilarItemsResponse(BaseModel):
@@ -236,10 +439,10 @@ class SimilarItemsResponse(BaseModel):
     results: list[SimilarRow]
 
 
-class EncodeRequest(_Request):
+class EncodeRequest(Request):
     """Return codes and embeddings of histories, of items or of users."""
 
-    model_config = ConfigDict(json_schema_extra=_exactly_one("histories", "items", "users"))
+    model_config = ConfigDict(json_schema_extra=exactly_one("histories", "items", "users"))
 
     histories: Histories | None = None
     items: Ids | None = None
@@ -247,7 +450,7 @@ class EncodeRequest(_Request):
 
     @model_validator(mode="after")
     def _one_side(self) -> EncodeRequest:
-        self._check_one_of("histories", "items", "users")
+        self.check_one_of("histories", "items", "users")
         return self
 
 
@@ -295,6 +498,7 @@ class ModelResponse(BaseModel):
     next_share: float
     n_users: int
     n_items: int
+    n_new_items: int = Field(description="Of these, items that came after the training.")
     n_interactions: int
     n_bits: int
     embedding_dim: int
@@ -313,13 +517,16 @@ class ModelResponse(BaseModel):
     search_ways: list[Search]
     bytes_per_item: dict[str, float]
     metadata_columns: list[str]
+    attribute_columns: dict[str, Literal["bool", "int", "float", "time", "text", "list"]] = Field(
+        description="Columns of the table of items that rules may use, and what they hold."
+    )
     event_weights: dict[str, float] = Field(
         description="Types of events that interactions may have, and what each weighs in training."
     )
     keeps_interactions: bool
 
 
-class Interaction(_Request):
+class Interaction(Request):
     """Something that a user did."""
 
     user: Id
@@ -334,7 +541,7 @@ class Interaction(_Request):
     )
 
 
-class InteractionsRequest(_Request):
+class InteractionsRequest(Request):
     """Store what users did."""
 
     interactions: list[Interaction] = Field(min_length=1, max_length=10_000)
@@ -352,6 +559,58 @@ class InteractionsResponse(BaseModel):
     stored: int = Field(description="Interactions in the store.")
 
 
+FeatureText = Annotated[StrictStr, Field(max_length=MAX_ID)]
+FeatureNumber = Annotated[StrictFloat, Field(ge=-1e30, le=1e30)]
+FeatureValue = (
+    FeatureText
+    | StrictBool
+    | WholeId
+    | FeatureNumber
+    | Annotated[list[FeatureText | StrictBool | WholeId], Field(max_length=MAX_FEATURES)]
+    | None
+)
+
+
+class NewItem(Request):
+    """An item that came after the training."""
+
+    item: Id
+    users: Annotated[list[Id], Field(max_length=MAX_HISTORY)] = Field(
+        [],
+        description="Its first users. They have interacted with it; those that the model does not know count later.",
+    )
+    features: Annotated[dict[FeatureText, FeatureValue], Field(max_length=MAX_FEATURES)] | None = Field(
+        None, description="Side features by their names, where the model was trained with item features."
+    )
+
+
+class NewItemsRequest(Request):
+    """Add items that came after the training."""
+
+    items: list[NewItem] = Field(min_length=1, max_length=MAX_BATCH)
+    on_known: Literal["error", "skip"] = Field(
+        "error", description="An item that is known already: refuse the request, or leave it as it is."
+    )
+
+
+class NewItemsResponse(BaseModel):
+    """Counts of new items; what was accepted is in the next answer of every worker, and survives a crash."""
+
+    accepted: int = Field(
+        description="New items of the request; with a repeated Idempotency-Key those of the first one."
+    )
+    known: int = Field(description="Items that were known already, and stay as they are.")
+    unknown_users: int = Field(description="Of users who are not in the model.")
+    stored: int = Field(description="New items in the store.")
+
+
+class ItemDeletionResponse(BaseModel):
+    """Counts of a deletion; 0 is no error."""
+
+    removed: int = Field(description="New items removed.")
+    stored: int = Field(description="New items in the store.")
+
+
 class DeletionResponse(BaseModel):
     """Counts of a deletion; all 0 is no error."""
 
@@ -362,7 +621,7 @@ class DeletionResponse(BaseModel):
     stored: int = Field(description="Interactions in the store.")
 
 
-class ReloadRequest(_Request):
+class ReloadRequest(Request):
     """Open another version of the model."""
 
     version: TextId | None = Field(

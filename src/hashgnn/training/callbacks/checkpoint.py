@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hashgnn._addresses import path_of
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn.data import Interactions
 from hashgnn.errors import ArtifactDamagedError, ParameterError, TrainingWarning
@@ -60,7 +61,7 @@ class Checkpoint(Callback):
         optimizer: torch.optim.Optimizer,
         best: dict[str, torch.Tensor],
     ) -> None:
-        self._path = Path(folder) / FILE_NAME
+        self._path = path_of(folder) / FILE_NAME
         self._identity = identity
         self._model, self._optimizer, self._best = model, optimizer, best
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
+from hashgnn._addresses import path_of
 from hashgnn._files import drop_cut_line, storage_errors
 from hashgnn.runs import Callback, Run
 
@@ -32,13 +33,13 @@ class RunLog(Callback):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+        self._path = path_of(path)
         self._file: TextIO | None = None
 
     @staticmethod
     def create(path: str | Path) -> None:
         """Make the file where it is missing, so that one that cannot be written is found before any work."""
-        path = Path(path)
+        path = path_of(path)
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.open("a").close()

@@ -1,0 +1,131 @@
+"""The rules of a request on the command line: the table of items, and the options of its rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hashgnn.errors import ParameterError
+
+_RULES = "Rules"
+
+Items = Annotated[
+    Path | None,
+    typer.Option(
+        "--items",
+        metavar="FILE",
+        help="Attributes of items: parquet, CSV, JSON lines or Arrow; default: the table in the model's folder.",
+        rich_help_panel=_RULES,
+    ),
+]
+ItemId = Annotated[
+    str,
+    typer.Option(
+        "--item-id", metavar="COLUMN", help="Column of item ids in --items.", rich_help_panel=_RULES
+    ),
+]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="EXPR",
+        help='Only items that this holds for, as "in_stock and price < 30".',
+        rich_help_panel=_RULES,
+    ),
+]
+BoostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--boost",
+        metavar="EXPR:X",
+        help="Multiply scores of items that EXPR holds for by X, or add X where it has a sign. May be repeated.",
+        rich_help_panel=_RULES,
+    ),
+]
+MaxPer = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max-per",
+        metavar="COLUMN=N",
+        help="At most N results of one value of a column. May be repeated.",
+        rich_help_panel=_RULES,
+    ),
+]
+Diversity = Annotated[
+    float,
+    typer.Option(
+        "--diversity",
+        metavar="X",
+        help="0 ranks by score; up to 1, results differ more from one another.",
+        rich_help_panel=_RULES,
+    ),
+]
+Now = Annotated[
+    str | None,
+    typer.Option(
+        "--now",
+        metavar="TIME",
+        help="What now stands for in expressions, as 2026-01-31; default: the present minute.",
+        rich_help_panel=_RULES,
+    ),
+]
+
+
+def rules_of(
+    where: str | None,
+    boost: list[str] | None,
+    max_per: list[str] | None,
+    diversity: float,
+    now: str | None,
+) -> dict[str, Any]:
+    """Return the options as arguments of :meth:`HashGNN.recommend`; empty where no rule is given.
+
+    Examples
+    --------
+    >>> rules_of(None, ["brand = 'a:b': 1.2"], ["brand=2"], 0.0, None)
+    {'boost': {"brand = 'a:b'": '1.2'}, 'max_per': {'brand': 2}}
+    """
+    found: dict[str, Any] = {}
+    if where is not None:
+        found["where"] = where
+    if boost:
+        found["boost"] = _pairs("--boost", boost, ":", 'EXPR:X, as "price < 30: 1.2"')
+    if max_per:
+        caps = _pairs("--max-per", max_per, "=", "COLUMN=N, as brand=2")
+        wrong = [text for text in caps.values() if not (text.isascii() and text.isdigit() and len(text) < 10)]
+        if wrong:
+            raise ParameterError(f"--max-per must be COLUMN=N, as brand=2, got {wrong[0]!r:.80} for N")
+        found["max_per"] = {column: int(text) for column, text in caps.items()}
+    if diversity:
+        found["diversity"] = diversity
+    if found and now is not None:
+        found["now"] = now
+    return found
+
+
+def read_items(path: Path | None, item_id: str, item_ids: Any) -> Any:
+    """Return the table of ``--items`` as :class:`~hashgnn.rules.ItemAttributes`; ``None`` without one."""
+    if path is None:
+        return None
+    from hashgnn.rules import ItemAttributes
+
+    return ItemAttributes.read(path, item_ids, id_column=item_id)
+
+
+def with_items(model: Any, items: Any) -> Any:
+    """Return a model with a table of items, itself where there is none."""
+    return model if items is None else model.with_item_table(items)
+
+
+def _pairs(option: str, texts: list[str], sign: str, form: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        key, found_sign, value = (part.strip() for part in text.rpartition(sign))
+        if not found_sign or not key or not value:
+            raise ParameterError(f"{option} must be {form}, got {text!r:.80}")
+        if key in found:
+            raise ParameterError(f"{option} names {key!r:.80} twice; name it once")
+        found[key] = value
+    return found

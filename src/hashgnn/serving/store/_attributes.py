@@ -1,0 +1,37 @@
+"""Changes of items' attributes in a store: the latest value of each, numbered, so that workers follow one another."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class AttributeRow(NamedTuple):
+    """A value of an item: its id and the name of the column, and the value as JSON text."""
+
+    item: int | str
+    name: str
+    value: str
+
+
+def add_attributes(connection: sqlite3.Connection) -> None:
+    """Give a store the table of attributes, which earlier versions pass over."""
+    # A value that is replaced gets a new number, so whoever has seen all numbers up to one asks for those above.
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS attributes (number INTEGER PRIMARY KEY AUTOINCREMENT, item NOT NULL, "
+        "name TEXT NOT NULL, value TEXT NOT NULL, time INTEGER NOT NULL, UNIQUE (item, name) ON CONFLICT REPLACE)"
+    )
+
+
+def insert_attributes(writer: sqlite3.Connection, rows: Iterable[AttributeRow]) -> None:
+    """Keep values in the transaction that is open; the last of several for one column of an item counts."""
+    now = time.time_ns() // 1000
+    writer.executemany(
+        "INSERT INTO attributes (item, name, value, time) VALUES (?, ?, ?, ?)", [(*row, now) for row in rows]
+    )
+
+
+LAST_ATTRIBUTE = "SELECT seq FROM sqlite_sequence WHERE name = 'attributes'"
+ATTRIBUTES_SINCE = "SELECT number, item, name, value FROM attributes WHERE number > ? ORDER BY number LIMIT ?"

@@ -1,0 +1,66 @@
+"""Attributes that change while several workers answer: every one knows at once, and a kill loses none."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hashgnn.state import save_state
+from hashgnn.testing.states import random_state
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "v1"
+    save_state(random_state(20, 40), folder)
+    table = pa.table({"item_id": [f"i{n}" for n in range(40)], "price": [1.0] * 40})
+    pq.write_table(table, folder / "item_metadata.parquet")
+    return folder
+
+
+def start(model: Path, store: Path) -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-m", "hashgnn", "serve", str(model), "--port", "0", "--workers", "2"]
+    options = ["--interactions", str(store), "--no-log-requests"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            return process, found.group()
+    raise AssertionError("it did not start")
+
+
+def cheap(url: str) -> list[str]:
+    body = {"users": ["u1"], "k": 40, "where": "price < 0", "filter_seen": False}
+    answer = httpx.post(f"{url}/v1/recommend", json=body, timeout=120)  # a new connection, to any worker
+    assert answer.status_code == 200, answer.text
+    return sorted(item["id"] for item in answer.json()["results"][0]["items"])
+
+
+def test_every_worker_knows_a_change_at_once_and_a_kill_loses_none(model: Path, tmp_path: Path) -> None:
+    changed: list[str] = []
+    for turn in range(2):
+        process, url = start(model, tmp_path / "events.db")
+        try:
+            assert cheap(url) == sorted(changed)
+            for n in range(10):
+                item = f"i{10 * turn + n}"
+                body = {"changes": [{"item": item, "attributes": {"price": -1}}]}
+                assert httpx.patch(f"{url}/v1/items/attributes", json=body, timeout=120).status_code == 200
+                changed.append(item)
+                assert [cheap(url) for _ in range(4)] == [sorted(changed)] * 4
+        finally:
+            process.send_signal(signal.SIGKILL)
+            assert process.stderr is not None
+            process.stderr.read()  # until the workers have ended too
+            process.wait(120)
+            process.stderr.close()
