@@ -265,7 +265,7 @@ def test_reasons_of_an_answer_are_shown(serve: Serve, visit: Visit) -> None:
     pick(page, "The Number 3")
     answered(page)
     rows = page.locator('.column[data-way="hamming"] li')
-    expect(rows.first.locator(".because")).to_have_text("because of The Number 3 41 %, <b>Evening</b>")
+    expect(rows.first.locator(".because")).to_have_text("because of The Number 3 (41 %), <b>Evening</b>")
     assert rows.locator(".because").count() == 1
 
 

@@ -30,7 +30,6 @@ let encoded = null; // what the strips are drawn from
 function failed(problem, again) {
   if (problem.name === "AbortError") return;
   if (!(problem instanceof Problem)) throw problem;
-  lists?.fail();
   const locked = problem.status === 401;
   byId("key-form").hidden = !locked;
   byId("problem").hidden = locked;
@@ -136,10 +135,10 @@ async function refresh(what = "") {
     if (answers.get(model.search_ways[0]).model_version !== model.version && (await hasOtherWays())) return refresh(what);
     await addReasons(ids, answers, signal);
     lists.show(answers);
-    lists.showTimes(times);
     say(`${what ? `${what}. ` : ""}${first.items.length} recommendations by ${answers.size} search ways`);
   } catch (problem) {
     if (problem.status === 422 && (await hasOtherWays())) return refresh(what);
+    if (!signal.aborted) lists.fail();
     return failed(problem, () => refresh());
   }
   await measure(ids, k, signal);
@@ -152,8 +151,11 @@ async function measure(ids, k, signal) {
     for (const way of model.search_ways) {
       if (signal.aborted || !measures) return;
       try {
-        times.get(way).push((await recommend(ids, k, way, asked, signal)).milliseconds);
+        const { milliseconds } = await recommend(ids, k, way, asked, signal);
+        if (signal.aborted) return;
+        times.get(way).push(milliseconds);
       } catch (problem) {
+        if (!(problem instanceof Problem) && problem.name !== "AbortError") throw problem;
         measures = problem.status !== 429;
         return; // the lists are there; the next change tells what is wrong
       }
