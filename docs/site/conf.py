@@ -25,6 +25,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "sphinx_copybutto
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 root_doc = "index"
 nitpicky = False
+# A block with \copy of psql, or with an ellipsis, is coloured as far as the lexer gets.
+suppress_warnings = ["misc.highlighting_failure"]
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["html_image"]

@@ -95,6 +95,7 @@ class Any:
     parts: tuple[Expression, ...]
 
 
+#: An expression that was read: any of its kinds of nodes.
 Expression: TypeAlias = Comparison | Membership | Missing | Match | Containment | Not | All | Any
 """A filter, or a part of one."""
 

@@ -25,6 +25,7 @@ from hashgnn.rules.expression import Expression, uses_now
 from hashgnn.rules.filters import FilterCache, ItemFilter
 from hashgnn.rules.parsing import parse
 
+#: The file of the table of items in the folder of a model, and the default name of its column of ids.
 ITEM_TABLE, ITEM_ID = "item_metadata.parquet", "item_id"  # in the folder of a model
 _MINUTE = 60.0
 _DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}"

@@ -85,6 +85,7 @@ _DIALECTS = {
     ),
 }
 
+#: The dialects of SQL that an expression can be written in.
 DIALECTS = tuple(_DIALECTS)
 
 
