@@ -242,7 +242,9 @@ class Day:
         self._hour += 1
         old, new = f"v{self._hour}", f"v{self._hour + 1}"
         model, export = self._versions / old, self._folder / "new.parquet"
-        hashgnn("interactions", "export", self._store, "-o", export, "--model", model, "--quiet")
+        hashgnn(
+            "interactions", "export", self._store, "-o", export, "--model", model, "--overwrite", "--quiet"
+        )
         hashgnn("update", model, export, "-o", self._versions / new, *TRAINING)
         (self._versions / "next").symlink_to(new)
         (self._versions / "next").replace(self._versions / "current")

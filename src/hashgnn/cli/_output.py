@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TextIO
 
 from hashgnn._extras import require
@@ -140,66 +139,6 @@ def size(n_bytes: float) -> str:
         return f"{n_bytes:.0f} bytes"
     power = min(int(math.log10(n_bytes)) // 3, 3)
     return f"{n_bytes / 1000**power:.1f} {('', 'kB', 'MB', 'GB')[power]}"
-
-
-def print_ranked(out: Output, blocks: list[Any], request: dict[str, Any]) -> None:
-    """Print blocks of :class:`~hashgnn.recommender.Recommendations`: a JSON document, or a line a result."""
-    from hashgnn.data._id_kinds import printed
-
-    query, result = blocks[0].columns
-    if out.as_json:
-        out.document({**request, "results": [row for found in blocks for row in _documents(found)]})
-        return
-    # Ids are names, even where they are numbers: no thousands separators.
-    table = [
-        [printed(one), rank, printed(item), score]
-        for found in blocks
-        for one, items, scores in _rows(found)
-        for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
-    ]
-    out.table([query, "rank", result, "score"], table)
-
-
-def _documents(found: Any) -> list[dict[str, Any]]:
-    query, result = found.columns
-    return [
-        {query: _json_id(one), f"{result}s": [_json_id(item) for item in items], "scores": scores}
-        for one, items, scores in _rows(found)
-    ]
-
-
-def _rows(found: Any) -> Iterator[tuple[Any, list[Any], list[float]]]:
-    rows = zip(found.query_ids.tolist(), found.lists(), found.scores.tolist(), strict=True)
-    return ((one, items, scores[: len(items)]) for one, items, scores in rows)
-
-
-def _json_id(value: Any) -> int | str:
-    from hashgnn.data._id_kinds import printed
-
-    return value if isinstance(value, int) and not isinstance(value, bool) else printed(value)
-
-
-def write_ranked(blocks: Iterable[Any], path: Path) -> dict[str, Any]:
-    """Write blocks of recommendations to one parquet file, and return a summary of it."""
-    import pyarrow.parquet
-
-    from hashgnn._files import atomic_file
-
-    n_rows = n_results = 0
-    with atomic_file(path) as temporary:
-        writer = None
-        try:
-            for found in blocks:
-                table = found.to_arrow()
-                if writer is None:
-                    writer = pyarrow.parquet.ParquetWriter(temporary, table.schema)
-                writer.write_table(table)
-                n_rows += len(found)
-                n_results += len(table)
-        finally:
-            if writer is not None:
-                writer.close()
-    return {"path": path, "n_users": n_rows, "n_results": n_results}
 
 
 def _cell(value: Any) -> str:

@@ -8,7 +8,9 @@ from hashgnn.data.generate import checkerboard, generate_interactions
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions, InteractionsLike, as_interactions
 from hashgnn.data.readers import read_interactions, read_table
+from hashgnn.data.side_table import SideTable
 from hashgnn.data.split_folder import write_split
+from hashgnn.data.table_files import write_table
 from hashgnn.data.table_split import TableSplit, split_table
 from hashgnn.data.weighting import Weighting
 
@@ -19,6 +21,7 @@ __all__ = [
     "Interactions",
     "InteractionsLike",
     "SideFeatures",
+    "SideTable",
     "TableSplit",
     "Weighting",
     "add_interactions",
@@ -30,4 +33,5 @@ __all__ = [
     "split",
     "split_table",
     "write_split",
+    "write_table",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from hashgnn._addresses import address_of, path_of
 from hashgnn._checks import check_float, quote_some
 from hashgnn._extras import require
 from hashgnn._rng import RngLike, as_seed
@@ -334,7 +335,7 @@ class HashGNN(BatchVerbs, Recommender):
         """
         state = load_state(path, mmap=mmap, verify=verify, cache_dir=cache_dir)
         model = cls.from_state(state, index_recall=index_recall)
-        model._path = Path(path).absolute()
+        model._path = address_of(path) or path_of(path).absolute()
         return model
 
     @property
