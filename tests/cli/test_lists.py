@@ -185,7 +185,7 @@ def test_a_folder_with_titles_and_another_request(saved: Path, here: Path, run: 
     assert table["title"].to_pylist() == [known.get(item) for item in table["item_id"].to_pylist()]
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("buy milk")
-    code, _, err = run(*words[:-3], "mine", "--overwrite", *ALONE)
+    code, _, err = run(*words[:-4], "mine", "--overwrite", *ALONE)
     assert (code, "exists and holds no batch of hashgnn" in err) == (2, True)
     assert Path("mine/notes.txt").read_text() == "buy milk"
 

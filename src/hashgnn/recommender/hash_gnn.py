@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from hashgnn._addresses import address_of, path_of
-from hashgnn._checks import check_float, quote_some
+from hashgnn._checks import quote_some
 from hashgnn._extras import require
 from hashgnn._rng import RngLike, as_seed
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
@@ -23,7 +23,6 @@ from hashgnn.answering.queries import (
     lists_by_user,
     lists_of_ids,
 )
-from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.data import Deletions, InteractionsLike, SideFeatures, Weighting, as_interactions
 from hashgnn.data.features import feature_columns
 from hashgnn.data.id_lists import as_list
@@ -32,12 +31,13 @@ from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.batch_verbs import BatchVerbs
+from hashgnn.recommender.parameters import Parameters
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.runs import Callback, RunOptions
 from hashgnn.state import ModelState, load_state, save_state
 
 
-class HashGNN(BatchVerbs, Recommender):
+class HashGNN(BatchVerbs, Parameters, Recommender):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
@@ -80,6 +80,7 @@ class HashGNN(BatchVerbs, Recommender):
     Attributes
     ----------
     config : ModelConfig
+        Of the next :meth:`fit`.
     state_ : ModelState
         The fitted or loaded state.
 
@@ -97,9 +98,8 @@ class HashGNN(BatchVerbs, Recommender):
         index_recall: float = 1.0,
         **settings: Any,
     ) -> None:
-        width = {} if n_bits is None else {"n_bits": n_bits}
-        self.config: ModelConfig = load_recipe(recipe, **width, **settings)
-        self.index_recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
+        self._params = {"n_bits": n_bits, "recipe": recipe, "index_recall": index_recall}
+        self.set_params(**settings)
         self._model: FittedModel | None = None
 
     @classmethod
@@ -114,6 +114,7 @@ class HashGNN(BatchVerbs, Recommender):
     def fit(
         self,
         train: InteractionsLike,
+        y: None = None,
         *,
         valid: InteractionsLike | None = None,
         user_features: SideFeatures | None = None,
@@ -136,6 +137,8 @@ class HashGNN(BatchVerbs, Recommender):
         train : Interactions, data frame or sparse matrix
             A frame has the columns ``user_id`` and ``item_id`` and may have ``weight`` and ``timestamp``.
             Interactions of more weight count more: see :func:`hashgnn.training.train`.
+        y : None
+            There is no target; pipelines of scikit-learn pass it.
         valid : the same, optional
             Held-out interactions of the same users, for early stopping; ``None`` cuts
             ``config.validation.share`` from the training data.
@@ -174,6 +177,10 @@ class HashGNN(BatchVerbs, Recommender):
         MissingExtraError
             If torch is not installed.
         """
+        if y is not None:
+            raise ParameterError(
+                f"y must be None, the interactions are all that is learned, got {type(y).__name__}"
+            )
         require("torch", extra="train", purpose="fit")
         from hashgnn.training import train as run
 
@@ -553,11 +560,14 @@ class HashGNN(BatchVerbs, Recommender):
     def bytes_per_item(self, search: str) -> float:
         return self.fitted.items_for_users.bytes_per_item(search)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._model is not None
+
     def __repr__(self) -> str:
-        fitted = "not fitted"
+        config, fitted = self.config, "not fitted"
         if self._model is not None:
-            fitted = f"{self.state_.n_users} users, {self.state_.n_items} items"
-        return f"HashGNN(n_bits={self.config.n_bits}, encoder={self.config.encoder.name!r}, {fitted})"
+            config, fitted = self.state_.config, f"{self.state_.n_users} users, {self.state_.n_items} items"
+        return f"HashGNN(n_bits={config.n_bits}, encoder={config.encoder.name!r}, {fitted})"
 
     def _candidates(
         self,
