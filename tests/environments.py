@@ -104,19 +104,13 @@ def build_wheel(folder: Path) -> Path:
 
 def copy_of_the_project(folder: Path) -> Path:
     """Return a copy of the project's files, as a clone has them, without what was built or installed here."""
-    left_out = (
-        "build",
-        "dist",
-        "demo",
-        "runs",
-        "artifacts",
-        "__pycache__",
-        "*.so",
-        "*.egg-info",
-        ".?*_cache",
-        ".venv*",
-    )
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", ".hypothesis", *left_out))
+    here = {".git", ".venv", ".hypothesis", "build", "dist", "demo", "runs", "artifacts"}  # in the root alone
+    anywhere = shutil.ignore_patterns("__pycache__", "*.so", ".?*_cache")
+
+    def left_out(place: str, names: list[str]) -> set[str]:
+        return anywhere(place, names) | (here & set(names) if Path(place) == ROOT else set())
+
+    shutil.copytree(ROOT, folder, ignore=left_out)
     return folder
 
 

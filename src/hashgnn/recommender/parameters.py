@@ -39,7 +39,7 @@ class _TargetTags:
 
 @dataclass
 class _Tags:
-    """What scikit-learn asks of an estimator, in its form; scikit-learn itself is not imported."""
+    """The tags that scikit-learn wants of an estimator, in its form; scikit-learn itself is not imported."""
 
     estimator_type: str | None = None
     target_tags: _TargetTags = field(default_factory=_TargetTags)
