@@ -111,8 +111,8 @@ def test_the_name_installs_from_an_index_and_works_without_torch(
 ) -> None:
     assert installed.run(tmp_path, "hashgnn", "--version").out == f"hashgnn {PROJECT['version']}\n"
     assert installed.run(tmp_path, "python", "-c", "import torch").code == 1
-    shutil.copy(ROOT / "deploy/check_wheel.py", tmp_path)
-    done = installed.run(tmp_path, "python", "check_wheel.py")
+    models = [str(ROOT / f"tests/state/format-{version}") for version in (1, 2)]
+    done = installed.run(tmp_path, "python", str(ROOT / "deploy/check_wheel.py"), *models)
     assert done.code == 0, done.err[-2000:]
     assert done.out.startswith(f"hashgnn {PROJECT['version']}, kernels ")
     assert str(installed.path) in done.out

@@ -147,7 +147,7 @@ def _made_folders(folder: Path) -> Iterator[None]:
 def _take_free_name(file: Path, path: Path) -> None:
     """Give a file a name that nothing has, in one step where the file system has links."""
     try:
-        os.link(file, path, follow_symlinks=False)
+        os.link(file, path)
     except FileExistsError:
         raise
     except OSError:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from hashgnn._checks import check_choice, check_threads
+from hashgnn._extras import check_extra
 from hashgnn._progress import progress as progress_bar
 from hashgnn.batch.folder import BatchResult, OutputFolder
 from hashgnn.batch.job import PartJob
 from hashgnn.batch.local import run_local
 from hashgnn.batch.ray_data import run_ray
+from hashgnn.batch.reaching import check_address
 from hashgnn.batch.spark import run_spark
 from hashgnn.batch.writing import PartRecord, PartWriter, raise_error
 from hashgnn.errors import EngineError, ParameterError, ResultWarning
@@ -103,6 +105,7 @@ def run_batch(
         check_threads(n_workers, "n_workers")
     if address is not None and engine == "local":
         raise ParameterError('address must be None with engine="local"')
+    _check_engine(engine, address)
     folder = OutputFolder(output, job, overwrite=overwrite)
     writer = PartWriter(job, folder.place.name)
     with folder.opened():
@@ -132,6 +135,16 @@ def run_batch(
             stacklevel=3,
         )
     return result
+
+
+def _check_engine(engine: str, address: str | None) -> None:
+    """Raise before anything in the output changes if the engine is not installed or nothing answers."""
+    if engine == "ray":
+        check_extra("ray", extra="ray", purpose='engine="ray"')
+        check_address("Ray", address or "")
+    elif engine == "spark":
+        check_extra("pyspark", extra="spark", purpose='engine="spark"')
+        check_address("Spark", address or "")
 
 
 def _made(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hashgnn._addresses import restored
 from hashgnn.cli._options import comma_list
 from hashgnn.cli._output import Output
 from hashgnn.errors import ParameterError
@@ -103,9 +104,11 @@ class ListOutput:
         if self.is_stdout:
             return
         if out.as_json:
-            out.document({"path": self.path, **counts})
+            out.document({"path": restored(str(self.path)), **counts})
         results = "recommendations" if noun == "users" else "results"
-        out.note(f"{self.path}: {counts['n_results']} {results} for {counts[f'n_{noun}']} {noun}")
+        out.note(
+            f"{restored(str(self.path))}: {counts['n_results']} {results} for {counts[f'n_{noun}']} {noun}"
+        )
 
     def _opened(self, ids: Any) -> Any:
         if self.items is None:

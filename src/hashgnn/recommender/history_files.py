@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from hashgnn.answering.batch_histories import HISTORY, USER, files_of, find_hist
 from hashgnn.answering.batch_request import HistoryFile
 from hashgnn.batch.place import place_of
 from hashgnn.data import IdMap, read_table
-from hashgnn.errors import DataError
+from hashgnn.errors import DataError, StorageError
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.recommendations import Recommendations
 
@@ -111,16 +112,21 @@ def find_any_histories(
         return find_histories(path), False
     table = read_history_table(path, items)
     place = place_of(copy)
-    with place.held(), place.writing(_COPY) as temporary:
-        pq.write_table(table, temporary, row_group_size=1 << 16)
-    return find_histories(input_name(copy)), True
+    try:
+        with place.held(), place.writing(_COPY) as temporary:
+            pq.write_table(table, temporary, row_group_size=1 << 16)
+        return find_histories(input_name(copy)), True
+    except BaseException:
+        remove_copy(copy)
+        raise
 
 
 def remove_copy(copy: str) -> None:
     """Remove what :func:`find_any_histories` has made."""
     place = place_of(copy)
-    place.remove(_COPY)
-    place.remove_folder()
+    with suppress(OSError, StorageError):
+        place.remove(_COPY)
+        place.remove_folder()
 
 
 def _first(table: pa.Table, names: tuple[str, ...]) -> str | None:
