@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -93,6 +100,68 @@ def build_wheel(folder: Path) -> Path:
     building = f"--config-settings=build-dir={folder / 'build'}"
     pip("wheel", "--no-deps", building, "--wheel-dir", str(folder), str(ROOT))
     return next(folder.glob("hashgnn-*.whl"))
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """Return a copy of the project's files, as a clone has them, without what was built or installed here."""
+    here = {".git", ".venv", ".hypothesis", "build", "dist", "demo", "runs", "artifacts"}  # in the root alone
+    anywhere = shutil.ignore_patterns("__pycache__", "*.so", ".?*_cache")
+
+    def left_out(place: str, names: list[str]) -> set[str]:
+        return anywhere(place, names) | (here & set(names) if Path(place) == ROOT else set())
+
+    shutil.copytree(ROOT, folder, ignore=left_out)
+    return folder
+
+
+def build_environment(path: Path) -> Environment:
+    """Make a virtual environment with what builds the project, and nothing else of it.
+
+    The test is skipped where no index of packages is reached.
+    """
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"][
+        "requires"
+    ]
+    tools = [name for name in ("cmake", "ninja") if shutil.which(name) is None]
+    reached = _pip("--python", str(path / "bin/python"), "install", "--no-compile", *requirements, *tools)
+    if reached.returncode:
+        pytest.skip(f"pip reaches no index of packages: {reached.stderr.strip()[-200:]}")
+    return Environment(path)
+
+
+def build_sdist(builder: Environment, project: Path, folder: Path) -> Path:
+    """Build the source distribution of a copy of the project."""
+    code = "import sys; from scikit_build_core import build; print(build.build_sdist(sys.argv[1]))"
+    done = builder.run(project, "python", "-c", code, str(folder))
+    assert done.code == 0, done.err[-2000:]
+    return next(folder.glob("hashgnn-*.tar.gz"))
+
+
+def build_offline(builder: Environment, sdist: Path, folder: Path) -> Path:
+    """Build a wheel from a source distribution, with the requirements that are there and no index."""
+    alone = ("--no-build-isolation", "--no-index", "--no-deps", "--no-cache-dir")
+    pip("--python", str(builder.path / "bin/python"), "wheel", *alone, "--wheel-dir", str(folder), str(sdist))
+    return next(folder.glob("hashgnn-*.whl"))
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder by HTTP on this machine, and yield its address."""
+    handler = partial(_Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing for each request."""
 
 
 def new_environment(path: Path, wheel: Path, extras: tuple[str, ...]) -> Environment:

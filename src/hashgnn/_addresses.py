@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from hashgnn._extras import require
-from hashgnn.errors import DataError, ParameterError
+from hashgnn.errors import DataError, HashGNNError, ParameterError
 
 _RETRY_SECONDS = 30  # Google's client tries for 15 minutes where there is no network
 _NAME_BYTES, _PATH_BYTES = 255, 4095  # of Linux and macOS
@@ -128,6 +130,32 @@ def local_path(address: str) -> str:
     return unquote(parts.path)
 
 
+@contextmanager
+def address_errors(
+    address: str, verb: str, kind: type[HashGNNError], *, besides: type[Exception] | None = None
+) -> Iterator[None]:
+    """Turn whatever a file system raises into one sentence: "cannot be read" with the verb ``"read"``.
+
+    Parameters
+    ----------
+    address : str
+    verb : str
+    kind : subclass of HashGNNError
+    besides : exception type, optional
+        Left as it is.
+    """
+    try:
+        yield
+    except HashGNNError:
+        raise
+    except Exception as error:  # of any package that serves the address
+        if besides is not None and isinstance(error, besides):
+            raise
+        text = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()
+        words = "could not be" if verb == "written" else "cannot be"
+        raise kind(f"{address}: {words} {verb}, {str(text[0])[:200]}") from error
+
+
 def file_system(address: str) -> tuple[Any, str]:
     """Return the file system of an address, and its path there.
 
@@ -148,6 +176,15 @@ def file_system(address: str) -> tuple[Any, str]:
     except ValueError as error:
         raise DataError(f"{address}: cannot be read, {str(error).splitlines()[0][:200]}") from None
     return system, path
+
+
+def put_file(system: Any, local: Path, path: str) -> None:
+    """Copy a file of this machine to a path of a file system, with the folders that it needs."""
+    try:
+        system.put_file(str(local), path)
+    except FileNotFoundError:  # a file system of folders, and not a store of objects
+        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        system.put_file(str(local), path)
 
 
 def _arrow_system(address: str, scheme: str) -> tuple[Any, str]:

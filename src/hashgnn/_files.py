@@ -102,25 +102,59 @@ def check_writable_file(path: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary path next to ``path``; when the block ends well it replaces ``path``.
 
-    On any error the temporary file is removed and ``path`` stays as it was. An ``OSError`` (a full
-    disk, a missing permission) becomes :class:`~hashgnn.errors.StorageError`.
+    On any error the temporary file is removed and ``path`` stays as it was; so are folders that were made for
+    it. An ``OSError`` (a full disk, a missing permission) becomes :class:`~hashgnn.errors.StorageError`.
+
+    Parameters
+    ----------
+    path : Path
+    replace : bool, default=True
+        ``False`` takes the place of nothing, also of a file that another process writes meanwhile.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path), _made_folders(path.parent):
         temporary, lock = _new_temporary(path, folder=False)
         try:
             yield temporary
             # mkstemp makes the file private; give it what an ordinary file would have had.
             temporary.chmod(0o666 & ~_umask())
             sync(temporary)
-            temporary.replace(path)
+            if replace:
+                temporary.replace(path)
+            else:
+                _take_free_name(temporary, path)
             _sync_entries(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
             os.close(lock)
+
+
+@contextmanager
+def _made_folders(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; where the block fails, remove those that were made and are empty."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for made in missing:
+                made.rmdir()
+        raise
+
+
+def _take_free_name(file: Path, path: Path) -> None:
+    """Give a file a name that nothing has, in one step where the file system has links."""
+    try:
+        os.link(file, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        file.replace(path)
 
 
 @contextmanager

@@ -129,7 +129,10 @@ def test_unknown_items_and_empty_histories(model: HashGNN, made: Made, tmp_path:
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ({"items": [["i1"]]}, r"must have a column 'history' of lists of item ids, got \['items'\]"),
+        (
+            {"items": [["i1"]]},
+            r"must have a column 'history' of lists, or 'user_id' and 'item_id' .*, got \['items'\]",
+        ),
         ({"history": ["i1"]}, "the column 'history' must hold lists of item ids, got string"),
         ({"history": pa.array([], pa.list_(pa.string()))}, "holds no history"),
         ({"history": [["i1", None]]}, "a history must hold no empty ids, got 1"),

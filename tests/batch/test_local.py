@@ -309,16 +309,6 @@ def test_ctrl_c_ends_the_workers_and_the_run_goes_on(model: HashGNN, tmp_path: P
     assert table.equals(model.recommend(model.user_ids, k=5).to_arrow())
 
 
-@pytest.mark.parametrize("output", ["s3://bucket/out", "s3:/bucket/out"])
-def test_an_address_as_output_is_refused(
-    model: HashGNN, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ParameterError, match=f"output must be a folder .*, got the address '{output}'"):
-        model.recommend_all(output)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_folder_in_work_has_no_manifest(
     model: HashGNN, whole: dict[str, bytes], fatal: Fatal, tmp_path: Path
 ) -> None:

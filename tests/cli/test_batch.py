@@ -96,20 +96,13 @@ def test_histories_similar_and_encode(saved: Path, run: Run, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (
-            ("recommend", "--all"),
-            "--all and --histories need an output, -o FOLDER or, for --all, -o FILE.parquet",
-        ),
+        (("recommend", "--all"), "--all needs an output, -o FOLDER or -o FILE.csv"),
         (("recommend", "--all", "--histories", "h", "-o", "out"), "recommend needs one of"),
         (
             ("recommend", "--users", "u1", "-o", "out"),
-            "--output must be a .parquet file, or a folder with --all",
+            "output must end in .parquet, .csv or .jsonl, got 'out'; pass --format csv for a file",
         ),
-        (("recommend", "--users", "u1", "--engine", "ray"), "--engine needs --all with a folder, -o FOLDER"),
-        (
-            ("recommend", "--all", "-o", "a.parquet", "--workers", "2"),
-            "--workers needs --all with a folder, -o FOLDER",
-        ),
+        (("recommend", "--users", "u1", "--engine", "ray"), "--engine needs --all or --histories with -o"),
         (
             ("recommend", "--all", "-o", "out", "--engine", "dask"),
             "engine must be one of 'local', 'ray', 'spark'",
@@ -121,12 +114,15 @@ def test_histories_similar_and_encode(saved: Path, run: Run, tmp_path: Path) -> 
         (("recommend", "--all", "-o", "out", "-k", "0"), "k must be an integer >= 1, got 0"),
         (("recommend", "--histories", "nowhere", "-o", "out"), "nowhere: there is no such file or folder"),
         (("recommend", "--all", "--since-training", "nowhere", "-o", "out"), "nowhere"),
-        (("similar", "--all", "items"), "--all must be items or users, with -o FOLDER, got 'items'"),
+        (
+            ("similar", "--all", "items"),
+            "--all must be items or users, with -o FOLDER or -o FILE.csv, got 'items'",
+        ),
         (
             ("similar", "--all", "films", "-o", "out"),
-            "--all must be items or users, with -o FOLDER, got 'films'",
+            "--all must be items or users, with -o FOLDER or -o FILE.csv, got 'films'",
         ),
-        (("similar", "--item", "i1", "-o", "out"), "--output needs --all items or --all users"),
+        (("similar", "--item", "i1", "-o", "out"), "output must end in .parquet, .csv or .jsonl, got 'out'"),
         (("encode", "-o", "out"), "encode needs either --all or --histories, got both or none"),
         (("encode", "--all", "films", "-o", "out"), "--all must be users or items, got 'films'"),
     ],

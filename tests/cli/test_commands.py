@@ -252,8 +252,8 @@ def test_a_bad_option_of_fit_is_named_before_anything_is_written(
         ),
         ((), "recommend needs one of --users, --users-file, --history, --all and --histories, got 0 of them"),
         (("--users", "1", "--all"), "recommend needs one of"),
-        (("--all",), "--all and --histories need an output, -o FOLDER or, for --all, -o FILE.parquet"),
-        (("--all", "-o", "all.csv"), "--output must be a .parquet file or a folder, got 'all.csv'"),
+        (("--all",), "--all needs an output, -o FOLDER or -o FILE.csv"),
+        (("--all", "-o", "all.csv", "--format", "excel"), "format must be one of 'parquet', 'csv', 'jsonl'"),
     ],
 )
 def test_a_bad_question_to_recommend_is_answered_with_one_sentence(

@@ -43,7 +43,11 @@ def test_an_export_holds_what_the_model_does_not_know(store: Path, run: Run) -> 
     assert pq.read_table(path)["item_id"].to_pylist() == ["i1", "i2", "new"]
 
     model = model_trained_upto(store, 2)
-    code, out, _ = run("interactions", "export", store, "-o", path, "--model", model, "--json")
+    words = ("interactions", "export", store, "-o", path, "--model", model, "--json")
+    code, _, err = run(*words)
+    assert (code, err) == (2, f"hashgnn: {path}: exists; pass --overwrite to replace it\n")
+    assert pq.read_table(path).num_rows == 3
+    code, out, _ = run(*words, "--overwrite")
     assert (code, json.loads(out)["after"], json.loads(out)["upto"]) == (0, 2, 3)
     assert pq.read_table(path)["item_id"].to_pylist() == ["new"]
 

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ from hashgnn.answering.batch_request import BatchRequest
 from hashgnn.answering.fitted_model import FittedModel
 from hashgnn.answering.queries import EncodedEntities, Queries
 from hashgnn.batch import Answered
-from hashgnn.data import IdMap
+from hashgnn.data import IdMap, SideTable
+from hashgnn.data.item_columns import open_items, with_item_columns
 from hashgnn.data.readers import read_interactions
 from hashgnn.errors import ArtifactError, DataError, HashGNNWarning, ParameterError, UnknownIdError
 from hashgnn.ranking import IndexLists, Matches
@@ -150,20 +150,26 @@ class BatchAnswers:
         return self._ranked(name, who, model.recommend(queries, options, candidates))
 
     def _ranked(self, name: str, who: pa.Array, found: Matches) -> Answered:
-        side: SideName = "item" if self.request.task == "recommend" else self.request.side
+        request = self.request
+        side: SideName = "item" if request.task == "recommend" else request.side
         k = found.positions.shape[1]
         real = np.arange(k) < found.counts[:, None]
         ranks = np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), real.shape)
         table = pa.table(
             {
                 name: who.take(pa.array(np.repeat(np.arange(len(found.counts)), found.counts))),
-                "item_id" if self.request.task == "recommend" else f"similar_{side}_id": self._column(
+                "item_id" if request.task == "recommend" else f"similar_{side}_id": self._column(
                     side, found.positions[real]
                 ),
                 "rank": pa.array(ranks[real]),
                 "score": pa.array(found.scores[real].astype(np.float32)),
             }
         )
+        if request.items is not None:
+            columns = _titles(request.items, request.model, request.checksum, request.index_recall)
+            table = with_item_columns(
+                table, table.column_names[1], columns, found.positions[real], request.title
+            )
         return Answered(table, len(found.counts), int((found.counts == 0).sum()))
 
     def _encoded(self, name: str, who: pa.Array, entities: EncodedEntities) -> Answered:
@@ -226,9 +232,15 @@ def _newer(since: str, path: str, checksum: str, index_recall: float | None) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HashGNNWarning)  # given once, when the request was made
         newer = read_interactions(
-            Path(since), user_ids=state.users.ids, item_ids=state.items.ids, on_unknown="skip"
+            since, user_ids=state.users.ids, item_ids=state.items.ids, on_unknown="skip"
         )
     return IndexLists.from_matrix(newer.csr)
+
+
+@lru_cache(maxsize=1)
+def _titles(items: str, path: str, checksum: str, index_recall: float | None) -> SideTable:
+    """Return the table of items that titles are from, aligned to a model's items."""
+    return open_items(items, _opened(path, checksum, index_recall).state.items.ids)
 
 
 @lru_cache(maxsize=2)

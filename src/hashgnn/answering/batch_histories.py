@@ -1,54 +1,119 @@
-"""Folders of parquet whose rows are histories, and checksums of what a batch reads."""
+"""Folders of parquet whose rows are histories, and checksums of what a batch reads, here or at addresses."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hashgnn._files import sha256_file
+from hashgnn._addresses import address_errors, address_of, file_system, path_of
 from hashgnn.answering.batch_request import HistoryFile
 from hashgnn.errors import DataError
 
 HISTORY, USER = "history", "user_id"
 _ERRORS = (pa.ArrowException, OSError, ValueError)
+_BLOCK = 1 << 20
 
 
-def files_of(path: Path) -> list[Path]:
+def input_name(path: str | os.PathLike[str]) -> str:
+    """Return the address of an input, or its path from the root, as every process understands it."""
+    return address_of(path) or str(path_of(path).absolute())
+
+
+def files_of(path: str | os.PathLike[str]) -> list[HistoryFile]:
     """Return a file itself, or the files of a folder in the order of their names, hidden ones left out.
+
+    Their rows are not counted yet.
 
     Raises
     ------
     DataError
         If there is none.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    return [file for _, file in _found(path)]
+
+
+def checksum_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file, or of the names and contents of a folder's files."""
+    found = _found(path)
+    if [name for name, _ in found] == [""]:
+        return _sha256(found[0][1])
+    lines = [f"{name} {_sha256(file)}" for name, file in found]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _found(path: str | os.PathLike[str]) -> list[tuple[str, HistoryFile]]:
+    """Return each file with its name below the folder; the name of a file itself is empty."""
+    address = address_of(path)
+    if address is not None:
+        with address_errors(address, "read", DataError):
+            return _at_address(address)
+    local = path_of(path).absolute()
+    if local.is_file():
+        return [("", HistoryFile(str(local), 0, local.stat().st_size))]
+    if not local.is_dir():
         raise DataError(f"{path}: there is no such file or folder")
-    found = [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
+    names = {file.relative_to(local).as_posix(): file for file in sorted(local.rglob("*")) if file.is_file()}
+    return [
+        (name, HistoryFile(str(names[name]), 0, names[name].stat().st_size)) for name in _shown(path, names)
     ]
+
+
+def _at_address(address: str) -> list[tuple[str, HistoryFile]]:
+    system, root = file_system(address)
+    system.invalidate_cache()
+    if system.isfile(root):
+        return [("", HistoryFile(root, 0, int(system.size(root)), address))]
+    sizes = {
+        name[len(root) :].strip("/"): (name, int(about["size"]))
+        for name, about in system.find(root, detail=True).items()
+    }
+    if not sizes:
+        raise DataError(f"{address}: there is no such file or folder")
+    return [
+        (name, HistoryFile(sizes[name][0], 0, sizes[name][1], address)) for name in _shown(address, sizes)
+    ]
+
+
+def _shown(path: Any, names: Any) -> list[str]:
+    found = sorted(
+        (name for name in names if not any(part.startswith((".", "_")) for part in name.split("/"))),
+        key=lambda name: name.split("/"),
+    )
     if not found:
         raise DataError(f"{path}: the folder holds no files")
     return found
 
 
-def checksum_of(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and contents of a folder's files."""
-    if path.is_file():
-        return sha256_file(path)
-    lines = [f"{file.relative_to(path).as_posix()} {sha256_file(file)}" for file in files_of(path)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+@contextmanager
+def _opened(file: HistoryFile) -> Iterator[IO[bytes]]:
+    if file.address is None:
+        with open(file.path, "rb") as local:
+            yield local
+        return
+    with address_errors(file.address, "read", DataError, besides=pa.ArrowException):
+        system, _ = file_system(file.address)
+        with system.open(file.path, "rb") as there:
+            yield there
 
 
-def find_histories(path: Path) -> tuple[HistoryFile, ...]:
+def _sha256(file: HistoryFile) -> str:
+    digest = hashlib.sha256()
+    with _opened(file) as opened:
+        while block := opened.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def find_histories(path: str | os.PathLike[str]) -> tuple[HistoryFile, ...]:
     """Return the parquet files of histories, checked to be of one schema.
 
     Raises
@@ -59,17 +124,19 @@ def find_histories(path: Path) -> tuple[HistoryFile, ...]:
     found, first = [], None
     for file in files_of(path):
         try:
-            with pq.ParquetFile(file) as opened:
-                schema, n_rows = opened.schema_arrow, opened.metadata.num_rows
+            with _opened(file) as opened, pq.ParquetFile(opened) as parquet:
+                schema, n_rows = parquet.schema_arrow, parquet.metadata.num_rows
         except _ERRORS:
-            raise DataError(f"{file}: histories must be parquet, this file is not or is damaged") from None
-        columns = _columns(file, schema)
+            raise DataError(
+                f"{file.path}: histories must be parquet, this file is not or is damaged"
+            ) from None
+        columns = _columns(file.path, schema)
         first = columns if first is None else first
         if columns != first:
             raise DataError(
-                f"{file}: its columns must be those of the first file, {_named(first)}, got {_named(columns)}"
+                f"{file.path}: its columns must be those of the first file, {_named(first)}, got {_named(columns)}"
             )
-        found.append(HistoryFile(str(file.absolute()), n_rows, file.stat().st_size))
+        found.append(replace(file, n_rows=n_rows))
     if not sum(file.n_rows for file in found):
         raise DataError(f"{path}: holds no history")
     return tuple(found)
@@ -77,7 +144,8 @@ def find_histories(path: Path) -> tuple[HistoryFile, ...]:
 
 def user_type(files: Sequence[HistoryFile]) -> pa.DataType | None:
     """Return the type of the column ``user_id``; ``None`` where there is none."""
-    schema = pq.read_schema(files[0].path)
+    with _opened(files[0]) as opened:
+        schema = pq.read_schema(opened)
     return schema.field(USER).type if USER in schema.names else None
 
 
@@ -100,10 +168,10 @@ def read_histories(files: Sequence[HistoryFile], start: int, stop: int) -> pa.Ta
 
 def _rows(file: HistoryFile, start: int, stop: int) -> pa.Table:
     try:
-        if Path(file.path).stat().st_size != file.n_bytes:
+        if _size(file) != file.n_bytes:
             raise DataError(f"{file.path}: was changed after the batch had begun; run it into another folder")
         ends = _group_ends(file)
-        with pq.ParquetFile(file.path) as opened:
+        with _opened(file) as content, pq.ParquetFile(content) as opened:
             names = [name for name in (USER, HISTORY) if name in opened.schema_arrow.names]
             first = max(0, sum(end <= start for end in ends))
             chosen = [group for group in range(first, len(ends)) if group == first or ends[group - 1] < stop]
@@ -116,9 +184,16 @@ def _rows(file: HistoryFile, start: int, stop: int) -> pa.Table:
         ) from None
 
 
+def _size(file: HistoryFile) -> int:
+    if file.address is None:
+        return Path(file.path).stat().st_size
+    with address_errors(file.address, "read", DataError):
+        return int(file_system(file.address)[0].info(file.path)["size"])
+
+
 @lru_cache(maxsize=4096)
 def _group_ends(file: HistoryFile) -> tuple[int, ...]:
-    with pq.ParquetFile(file.path) as opened:
+    with _opened(file) as content, pq.ParquetFile(content) as opened:
         ends, total = [], 0
         for group in range(opened.metadata.num_row_groups):
             total += opened.metadata.row_group(group).num_rows
@@ -126,7 +201,7 @@ def _group_ends(file: HistoryFile) -> tuple[int, ...]:
     return tuple(ends)
 
 
-def _columns(file: Path, schema: pa.Schema) -> dict[str, pa.DataType]:
+def _columns(file: str, schema: pa.Schema) -> dict[str, pa.DataType]:
     if HISTORY not in schema.names:
         raise DataError(f"{file}: must have a column {HISTORY!r} of lists of item ids, got {schema.names}")
     kind = schema.field(HISTORY).type

@@ -14,11 +14,20 @@ PART_ROWS = 4096
 
 @dataclass(frozen=True)
 class HistoryFile:
-    """A parquet file of histories, as it was when the request was made."""
+    """A parquet file of histories, as it was when the request was made.
+
+    Attributes
+    ----------
+    path : str
+    n_rows, n_bytes : int
+    address : str or None
+        An address on whose file system the path is; ``None`` for a file of this machine.
+    """
 
     path: str
     n_rows: int
     n_bytes: int
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,9 @@ class BatchRequest:
         A file or folder of newer interactions, and its checksum.
     histories : tuple of HistoryFile, or None
         Files whose rows are answered, and their checksum. ``None`` answers every user or item of the model.
+    items : str or None
+        A table of items, whose columns ``title`` stand next to recommended or similar items, and its checksum.
+    title : tuple of str, or None
     part_rows : int
         Users or items in each part.
     n_threads : int
@@ -64,12 +76,17 @@ class BatchRequest:
     since_checksum: str | None = None
     histories: tuple[HistoryFile, ...] | None = None
     histories_checksum: str | None = None
+    items: str | None = None
+    items_checksum: str | None = None
+    title: tuple[str, ...] | None = None
     part_rows: int = PART_ROWS
     n_threads: int = 1
 
     @property
     def identity(self) -> dict[str, Any]:
         """JSON values on which the answers depend: contents by their checksums, and no path."""
+        # Only where there are any, so that a folder of an earlier version is still the same request.
+        titles = {} if self.items is None else {"items": self.items_checksum, "title": list(self.title or ())}
         return {
             "task": self.task,
             "side": self.side,
@@ -85,6 +102,7 @@ class BatchRequest:
             "allow": _digest(self.allow),
             "block": _digest(self.block),
             "part_rows": self.part_rows,
+            **titles,
         }
 
     def document(self) -> dict[str, Any]:
@@ -95,7 +113,7 @@ class BatchRequest:
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Return the request of a document."""
         values = {field.name: document[field.name] for field in fields(cls)}
-        for name in ("allow", "block"):
+        for name in ("allow", "block", "title"):
             values[name] = None if values[name] is None else tuple(values[name])
         if values["histories"] is not None:
             values["histories"] = tuple(HistoryFile(**file) for file in values["histories"])

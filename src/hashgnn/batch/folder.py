@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,15 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hashgnn._addresses import path_of
-from hashgnn._files import atomic_file, sha256_file, storage_errors
 from hashgnn.batch.job import PartJob
-from hashgnn.batch.writing import PartRecord, part_name, read_record
-from hashgnn.errors import DataError, ParameterError
+from hashgnn.batch.place import Place, place_of
+from hashgnn.batch.writing import PartRecord, checksum_at, part_name, read_record
+from hashgnn.errors import DataError, ParameterError, StorageError
 
 REQUEST, MANIFEST = "_request.json", "_manifest.json"  # readers of parquet pass over names with an underscore
 _KIND, _FORMAT = "hashgnn batch", 1
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
+_PARTS = re.compile(r"part-\d{5,}\.parquet")
 _TEMPORARY = re.compile(r"\.(part-\d{5,}\.parquet|_request\.json|_manifest\.json)\..*\.tmp")
 
 
@@ -30,7 +27,7 @@ class BatchResult:
 
     Attributes
     ----------
-    path : Path
+    path : Path, or str for an address
     n_rows : int
         Users or items that were answered.
     n_results : int
@@ -46,7 +43,7 @@ class BatchResult:
         Of this run.
     """
 
-    path: Path
+    path: Path | str
     n_rows: int
     n_results: int
     n_empty: int
@@ -60,29 +57,16 @@ class BatchResult:
         return {**asdict(self), "path": str(self.path)}
 
 
-def output_path(output: str | Path) -> Path:
-    """Return the path of an output.
-
-    Raises
-    ------
-    ParameterError
-        If it is an address.
-    """
-    if _ADDRESS.match(str(output)):
-        raise ParameterError(
-            f"output must be a folder that every worker sees at its path, got the address {str(output)!r}; "
-            "write to a folder, and copy it there"
-        )
-    return Path(output).expanduser().absolute()
-
-
 class OutputFolder:
     """The folder of a job, new or with the parts of an earlier run of the same job.
 
     Parameters
     ----------
-    path : Path
+    folder : str or Path
+        A path or an address.
     job : PartJob
+    overwrite : bool, default=False
+        Replace the answers to another request. A folder that holds something else is never changed.
 
     Raises
     ------
@@ -90,31 +74,32 @@ class OutputFolder:
         If it is no folder, holds something else, or parts of another request. Nothing is written then.
     """
 
-    def __init__(self, path: Path, job: PartJob) -> None:
-        self.path, self._job = path, job
+    def __init__(self, folder: str | Path, job: PartJob, *, overwrite: bool = False) -> None:
+        self.place, self._job, self._overwrite = place_of(folder), job, overwrite
         self._is_new = self._check()
         self._made_folder = False
 
     def _check(self) -> bool:
-        if not self.path.exists():
+        place = self.place
+        if not place.exists():
             return True
-        if not self.path.is_dir():
-            raise ParameterError(f"{self.path}: must be a folder, this is a file; name a new folder")
-        known = _read_identity(self.path)
+        if place.is_file():
+            raise ParameterError(f"{place.name}: must be a folder, this is a file; name a new folder")
+        known = _read_identity(place)
         if known is None:
-            if any(_TEMPORARY.fullmatch(entry.name) is None for entry in self.path.iterdir()):
+            if any(_TEMPORARY.fullmatch(name) is None for name in place.names()):
                 raise ParameterError(
-                    f"{self.path}: exists and holds no batch of hashgnn; name a new or an empty folder"
+                    f"{place.name}: exists and holds no batch of hashgnn; name a new or an empty folder"
                 )
             return True
         wanted = json.loads(json.dumps(self._job.identity))
         other = sorted(name for name in {*known, *wanted} if known.get(name) != wanted.get(name))
-        if other:
+        if other and not self._overwrite:
             raise ParameterError(
-                f"{self.path}: holds the answers to another request, with another {', '.join(other)}; "
-                "name another folder, or remove it"
+                f"{place.name}: holds the answers to another request, with another {', '.join(other)}; "
+                "name another folder, or pass overwrite=True to replace it"
             )
-        return False
+        return bool(other)
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -122,14 +107,10 @@ class OutputFolder:
 
         Where it ends with an error before any part was made, a new folder is removed again.
         """
-        with storage_errors(self.path):
-            self._made_folder = not self.path.exists()
-            self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            _lock(descriptor, self.path)
+        with self.place.held() as self._made_folder:
             self._is_new = self._check()  # another run may have come first
             if self._is_new:
+                self._clear()
                 self._write(REQUEST, {"request": dict(self._job.identity)})
             self._remove_temporary()
             try:
@@ -138,31 +119,30 @@ class OutputFolder:
                 if self._is_new:
                     self._undo()
                 raise
-        finally:
-            os.close(descriptor)
 
     def finished_parts(self) -> dict[int, PartRecord]:
         """Return the records of the parts that are there."""
-        found = {}
-        for number in range(self._job.n_parts):
-            path = self.path / part_name(number)
-            record = read_record(path, self._job.digest, number) if path.exists() else None
+        found, there = {}, set(self.count_parts(range(self._job.n_parts)))
+        for number in sorted(there):
+            record = read_record(self.place, self._job.digest, number)
             if record is not None:
                 found[number] = record
         return found
 
     def count_parts(self, numbers: Iterable[int]) -> list[int]:
         """Return those of some parts whose files are there."""
-        names = set(os.listdir(self.path))
+        names = set(self.place.names())
         return [number for number in numbers if part_name(number) in names]
 
     def begin(self, numbers: Iterable[int]) -> None:
         """Remove the files of parts that are to be made, and the manifest, which says that none is missing."""
-        if (self.path / MANIFEST).exists():
+        there = set(self.place.names())
+        if MANIFEST in there:
             self._write(REQUEST, {"request": dict(self._job.identity)})
-            (self.path / MANIFEST).unlink()
+            self.place.remove(MANIFEST)
         for number in numbers:
-            (self.path / part_name(number)).unlink(missing_ok=True)
+            if part_name(number) in there:
+                self.place.remove(part_name(number))
 
     def finish(self, records: Mapping[int, PartRecord], n_made: int, seconds: float) -> BatchResult:
         """Write the manifest over all parts, and return the sums."""
@@ -176,10 +156,10 @@ class OutputFolder:
         }
         self._write(MANIFEST, {"request": dict(self._job.identity), **sums, "files": files})
         self._remove_temporary()
-        with suppress(OSError):
-            (self.path / REQUEST).unlink(missing_ok=True)
+        with suppress(OSError, StorageError):
+            self.place.remove(REQUEST)
         return BatchResult(
-            path=self.path,
+            path=self.place.path,
             n_rows=sums["rows"],
             n_results=sums["results"],
             n_empty=sums["empty"],
@@ -190,25 +170,43 @@ class OutputFolder:
         )
 
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
-        with atomic_file(self.path / name) as temporary:
+        with self.place.writing(name) as temporary:
             text = json.dumps({"kind": _KIND, "format": _FORMAT, **document}, indent=1, ensure_ascii=False)
             temporary.write_text(text + "\n", encoding="utf-8")
 
     def _remove_temporary(self) -> None:
         """Remove what killed workers have left."""
-        for entry in list(self.path.iterdir()):
-            if _TEMPORARY.fullmatch(entry.name):
-                with suppress(OSError):
-                    entry.unlink()
+        self._remove(_TEMPORARY)
+
+    def _clear(self) -> None:
+        """Remove the answers to another request; the file that says whose they are goes last."""
+        self._remove(_PARTS)
+        for name in (MANIFEST, REQUEST):
+            self.place.remove(name)
+
+    def _remove(self, pattern: re.Pattern[str]) -> None:
+        for name in self.place.names():
+            if pattern.fullmatch(name):
+                with suppress(OSError, StorageError):
+                    self.place.remove(name)
 
     def _undo(self) -> None:
         if self.count_parts(range(self._job.n_parts)):
             return
-        with suppress(OSError):
-            (self.path / REQUEST).unlink(missing_ok=True)
+        with suppress(OSError, StorageError):
+            self.place.remove(REQUEST)
             self._remove_temporary()
             if self._made_folder:
-                self.path.rmdir()
+                self.place.remove_folder()
+
+
+def remove_batch(folder: str | Path) -> None:
+    """Remove the files of a batch, and the folder where nothing else is in it."""
+    place = place_of(folder)
+    for name in [name for name in place.names() if _PARTS.fullmatch(name)] + [MANIFEST, REQUEST]:
+        place.remove(name)
+    with suppress(OSError, StorageError):
+        place.remove_folder()
 
 
 def read_manifest(path: str | Path, *, verify: bool = True) -> dict[str, Any]:
@@ -217,6 +215,7 @@ def read_manifest(path: str | Path, *, verify: bool = True) -> dict[str, Any]:
     Parameters
     ----------
     path : str or Path
+        A folder, or its address.
     verify : bool, default=True
         Compare the checksum of every file, which reads them all; ``False`` compares the sizes.
 
@@ -225,41 +224,31 @@ def read_manifest(path: str | Path, *, verify: bool = True) -> dict[str, Any]:
     DataError
         If the folder is not finished, or a file is missing or differs.
     """
-    folder = path_of(path)
-    document = _read_json(folder / MANIFEST)
+    place = place_of(path)
+    document = _read_json(place, MANIFEST)
     if document is None:
-        state = "is not finished" if (folder / REQUEST).is_file() else "holds no batch of hashgnn"
-        raise DataError(f"{folder}: {state}")
+        unfinished = _read_json(place, REQUEST) is not None
+        raise DataError(f"{path}: {'is not finished' if unfinished else 'holds no batch of hashgnn'}")
     for name, entry in document["files"].items():
-        file = folder / name
-        if not file.is_file() or file.stat().st_size != entry["bytes"]:
-            raise DataError(f"{file}: is missing or has another size than its manifest says")
-        if verify and sha256_file(file) != entry["sha256"]:
-            raise DataError(f"{file}: its checksum does not match the manifest; the file is damaged")
+        if place.size(name) != entry["bytes"]:
+            raise DataError(f"{path}/{name}: is missing or has another size than its manifest says")
+        if verify and checksum_at(place, name) != entry["sha256"]:
+            raise DataError(f"{path}/{name}: its checksum does not match the manifest; the file is damaged")
     return document
 
 
-def _read_identity(folder: Path) -> dict[str, Any] | None:
+def _read_identity(place: Place) -> dict[str, Any] | None:
     for name in (REQUEST, MANIFEST):
-        document = _read_json(folder / name)
+        document = _read_json(place, name)
         if document is not None and isinstance(document.get("request"), dict):
             return dict(document["request"])
     return None
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(place: Place, name: str) -> dict[str, Any] | None:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        document = json.loads(place.read(name) or b"")
+    except ValueError:
         return None
     is_ours = isinstance(document, dict) and document.get("kind") == _KIND
     return document if is_ours else None
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ParameterError(f"{path}: another run is writing to this folder; wait for its end") from None
-    except OSError:
-        return  # a file system without locks; parts are whole and equal in any case

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from hashgnn._checks import check_choice, check_threads
+from hashgnn._extras import check_extra
 from hashgnn._progress import progress as progress_bar
-from hashgnn.batch.folder import BatchResult, OutputFolder, output_path
+from hashgnn.batch.folder import BatchResult, OutputFolder
 from hashgnn.batch.job import PartJob
 from hashgnn.batch.local import run_local
 from hashgnn.batch.ray_data import run_ray
+from hashgnn.batch.reaching import check_address
 from hashgnn.batch.spark import run_spark
 from hashgnn.batch.writing import PartRecord, PartWriter, raise_error
 from hashgnn.errors import EngineError, ParameterError, ResultWarning
@@ -61,6 +63,8 @@ def run_batch(
     address: str | None = None,
     progress: bool | None = None,
     noun: str = "rows",
+    overwrite: bool = False,
+    name: str | None = None,
 ) -> BatchResult:
     """Make the parts of a job that are not there yet, and the manifest over all.
 
@@ -68,12 +72,16 @@ def run_batch(
     ----------
     job : PartJob
     output : str or Path
-        A new or an empty folder, or one that an earlier run of the same job has left. Every worker must see it
-        at the same path.
+        A new or an empty folder, or one that an earlier run of the same job has left; a path at which every
+        worker sees it, or an address such as ``s3://bucket/lists``.
     engine, n_workers, n_threads, address, progress
         See :class:`EngineOptions`.
     noun : str
         Name of the rows in lines of progress.
+    overwrite : bool, default=False
+        Replace the answers to another request in the folder.
+    name : str, optional
+        Name of the output in the last line; ``None`` is its path.
 
     Raises
     ------
@@ -98,8 +106,9 @@ def run_batch(
         check_threads(n_workers, "n_workers")
     if address is not None and engine == "local":
         raise ParameterError('address must be None with engine="local"')
-    folder = OutputFolder(output_path(output), job)
-    writer = PartWriter(job, str(folder.path))
+    _check_engine(engine, address)
+    folder = OutputFolder(output, job, overwrite=overwrite)
+    writer = PartWriter(job, folder.place.name)
     with folder.opened():
         records = folder.finished_parts()
         todo = [number for number in range(job.n_parts) if number not in records]
@@ -119,7 +128,7 @@ def run_batch(
         if missing:
             raise EngineError(f"{engine} ended without {len(missing)} of {job.n_parts} parts; run it again")
         result = folder.finish(records, len(todo), time.perf_counter() - started)
-    report.summary(result)
+    report.summary(name or str(result.path), result)
     if result.n_empty:
         warnings.warn(
             f"{result.n_empty} of {result.n_rows} {noun} have no item left; the files hold no row of them",
@@ -127,6 +136,16 @@ def run_batch(
             stacklevel=3,
         )
     return result
+
+
+def _check_engine(engine: str, address: str | None) -> None:
+    """Raise before anything in the output changes if the engine is not installed or nothing answers."""
+    if engine == "ray":
+        check_extra("ray", extra="ray", purpose='engine="ray"')
+        check_address("Ray", address or "")
+    elif engine == "spark":
+        check_extra("pyspark", extra="spark", purpose='engine="spark"')
+        check_address("Spark", address or "")
 
 
 def _made(
@@ -184,11 +203,11 @@ class _Report:
                 f"{self._n_before + self._n_made:,} of {self._job.n_rows:,} {self._noun}, {speed:,.0f} a second"
             )
 
-    def summary(self, result: BatchResult) -> None:
+    def summary(self, name: str, result: BatchResult) -> None:
         there = result.n_parts - result.n_made
         before = f", {there} of {result.n_parts} parts were there" if there else ""
         self._print(
-            f"{result.path}: {result.n_results:,} results for {result.n_rows:,} {self._noun} "
+            f"{name}: {result.n_results:,} results for {result.n_rows:,} {self._noun} "
             f"in {result.n_parts} parts{before}"
         )
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hashgnn import errors
-from hashgnn._files import atomic_file, sha256_file
+from hashgnn._files import sha256_file
 from hashgnn.batch.job import PartJob
+from hashgnn.batch.place import Place, place_of
 from hashgnn.errors import HashGNNError
 
 METADATA = b"hashgnn"
+_BLOCK = 1 << 20
 
 PartRecord: TypeAlias = dict[str, Any]
 """A written part: ``part``, ``rows``, ``results``, ``empty``, ``bytes``, ``sha256``; or its ``error``."""
@@ -56,7 +58,7 @@ class PartWriter:
     ----------
     job : PartJob
     folder : str
-        Every worker must see it at this path.
+        A path at which every worker sees it, or an address.
     """
 
     job: PartJob
@@ -82,7 +84,7 @@ class PartWriter:
 
     def _write(self, number: int) -> PartRecord:
         answered = self.job.part(number)
-        path = Path(self.folder) / part_name(number)
+        place = place_of(self.folder)
         counts = {
             "part": number,
             "rows": answered.n_rows,
@@ -90,7 +92,7 @@ class PartWriter:
             "empty": answered.n_empty,
         }
         text = json.dumps({"request": self.job.digest, **counts})
-        with atomic_file(path) as temporary:
+        with place.writing(part_name(number)) as temporary:
             pq.write_table(
                 answered.table.replace_schema_metadata({METADATA: text}),
                 temporary,
@@ -103,16 +105,27 @@ class PartWriter:
         return {**counts, "bytes": size, "sha256": checksum}
 
 
-def read_record(path: Path, digest: str, number: int) -> PartRecord | None:
+def read_record(place: Place, digest: str, number: int) -> PartRecord | None:
     """Return the record of a part that was written before; ``None`` where the file is not that part."""
+    name = part_name(number)
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        with place.open(name) as file:
+            metadata = pq.read_schema(file).metadata or {}
         found = json.loads(metadata.get(METADATA, b"{}"))
         if found.pop("request", None) != digest or found.get("part") != number:
             return None
-        return {**found, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        return {**found, "bytes": place.size(name), "sha256": checksum_at(place, name)}
     except (pa.ArrowException, OSError, ValueError):
         return None
+
+
+def checksum_at(place: Place, name: str) -> str:
+    """Return the SHA-256 of a file, hex digits."""
+    digest = hashlib.sha256()
+    with place.open(name) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def raise_error(record: PartRecord) -> None:

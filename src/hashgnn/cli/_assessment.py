@@ -43,8 +43,10 @@ def check_report(path: Path, *, overwrite: bool) -> None:
     check_writable_file(path)
 
 
-def run_assessment(model: Any, held_out: Any, files: AssessmentFiles, out: Output, **options: Any) -> None:
-    """Assess a model, print the result, and write the report if there is to be one.
+def run_assessment(
+    model: Any, held_out: Any, files: AssessmentFiles, out: Output, *, silent: bool = False, **options: Any
+) -> Any:
+    """Assess a model, print the result unless ``silent``, write the report if there is to be one; return the result.
 
     ``options`` are those of :func:`hashgnn.benchmarking.assessment.assess`.
     """
@@ -71,11 +73,13 @@ def run_assessment(model: Any, held_out: Any, files: AssessmentFiles, out: Outpu
             rng=options["rng"],
         )
         write_report(files.report, content, plots=plots)
+    if silent:
+        return found
     if out.as_json:
         recall = model.index_recall if options["served"] else 1.0
         written = {} if files.report is None else {"report": files.report}
         out.document({**found.to_dict(), "index_recall": recall, **written})
-        return
+        return found
     out.line(found.verdict)
     for title, heading, rows in found.tables():
         out.line()
@@ -83,6 +87,7 @@ def run_assessment(model: Any, held_out: Any, files: AssessmentFiles, out: Outpu
     if files.report is not None:
         out.line()
         out.line(f"report: {files.report}")
+    return found
 
 
 def _table(side: SideName, path: Path | None, ids: Any, out: Output) -> Any:

@@ -8,21 +8,6 @@ from typing import Any
 from hashgnn.cli._output import Output, size
 from hashgnn.errors import ParameterError
 
-_TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".arrow", ".feather", ".xlsx", ".db")
-
-
-def is_folder(output: Path | None, engine: str | None) -> bool:
-    """Return whether the answers for all go into a folder, and not into one parquet file.
-
-    Raises
-    ------
-    ParameterError
-        If the name is that of a file of another format.
-    """
-    if output is None or output.suffix.lower() in _TABLES:
-        raise ParameterError(f"--output must be a .parquet file or a folder, got {str(output)!r}")
-    return engine is not None or output.suffix != ".parquet"
-
 
 def engine_options(
     out: Output, engine: str | None, workers: int | None, threads: int, address: str | None
@@ -37,34 +22,31 @@ def engine_options(
     }
 
 
-def check_single_file(
-    output: Path | None,
-    engine: str | None,
-    workers: int | None,
-    address: str | None,
-    since_training: Path | None = None,
-) -> None:
-    """Refuse what goes with a folder only.
+def check_no_engine(**batch: Any) -> None:
+    """Refuse options of batches where only some lists are wanted.
 
     Raises
     ------
     ParameterError
-        If the output is no parquet file, or an option of batches is given.
+        If one is given.
     """
-    if output is not None and output.suffix != ".parquet":
-        raise ParameterError(f"--output must be a .parquet file, or a folder with --all, got {str(output)!r}")
-    batch = {"engine": engine, "workers": workers, "address": address, "since-training": since_training}
-    given = [f"--{name}" for name, value in batch.items() if value is not None]
+    given = [f"--{name.replace('_', '-')}" for name, value in batch.items() if value is not None]
     if given:
-        raise ParameterError(f"{', '.join(given)} needs --all with a folder, -o FOLDER")
+        raise ParameterError(f"{', '.join(given)} needs --all or --histories with -o")
 
 
-def print_batch(out: Output, result: Any) -> None:
-    """Print what a batch has written."""
+def is_file(output: Path, format: str | None) -> bool:
+    """Return whether answers for all go into one file, by its suffix or because a format is named."""
+    from hashgnn.data.table_files import is_table_name
+
+    return format is not None or is_table_name(output)
+
+
+def print_batch(out: Output, result: Any, *, one_file: bool) -> None:
+    """Print what a batch has written: a folder, or one file."""
     if out.as_json:
         out.document(result.to_dict())
         return
     speed = f", {result.n_rows / result.seconds:,.0f} a second" if result.n_made == result.n_parts else ""
-    out.line(
-        f"{result.path}: {result.n_parts} files, {size(result.n_bytes)}, {result.seconds:.1f} seconds{speed}"
-    )
+    what = f"{result.n_results:,} rows" if one_file else f"{result.n_parts} files"
+    out.line(f"{result.path}: {what}, {size(result.n_bytes)}, {result.seconds:.1f} seconds{speed}")

@@ -15,7 +15,8 @@ from hashgnn.errors import ParameterError
 _EVENTS = "Events and ages"
 _COLUMNS, _SETTINGS, _RUN, _CANDIDATES = "Columns", "Settings", "Run", "Candidates"
 _TRACKING, _CARD = "Experiment trackers", "Model card"
-_BATCH = "For all, into a folder"
+_BATCH = "For all, into a folder or file"
+_LISTS = "Files and titles"
 
 
 def chosen_settings(texts: list[str] | None, **options: tuple[str, Any]) -> dict[str, Any]:
@@ -465,8 +466,8 @@ Histories = Annotated[
     Path | None,
     typer.Option(
         "--histories",
-        metavar="FOLDER",
-        help="Parquet with a column history of lists of item ids, and perhaps user_id; needs -o FOLDER.",
+        metavar="FILE|FOLDER",
+        help="A column history of lists of item ids and perhaps user_id; or user_id and item_id, one in each row.",
         rich_help_panel=_BATCH,
     ),
 ]
@@ -475,7 +476,46 @@ SinceTraining = Annotated[
     typer.Option(
         "--since-training",
         metavar="FILE",
-        help="Newer interactions, a file or folder, that users are folded in from; for --all -o FOLDER.",
+        help="Newer interactions, a file or folder, that users are folded in from; for --all.",
         rich_help_panel=_BATCH,
     ),
 ]
+
+# Lists in files.
+ListFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="parquet, csv or jsonl; default: by the suffix of -o.",
+        rich_help_panel=_LISTS,
+        show_default=False,
+    ),
+]
+OverwriteFile = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace a file, or the answers to another request in a folder.",
+        rich_help_panel=_LISTS,
+    ),
+]
+TitleColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--title",
+        metavar="A,B",
+        help="Columns of --items to add; default: title or name.",
+        rich_help_panel=_LISTS,
+    ),
+]
+TableOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write a table too: .parquet, .csv or .jsonl; - is stdout, as CSV.",
+    ),
+]
+OverwriteTable = Annotated[bool, typer.Option("--overwrite", help="Replace a file at --output.")]

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TextIO
 
 from hashgnn._extras import require
@@ -142,99 +141,11 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes / 1000**power:.1f} {('', 'kB', 'MB', 'GB')[power]}"
 
 
-def print_ranked(out: Output, blocks: list[Any], request: dict[str, Any]) -> None:
-    """Print blocks of :class:`~hashgnn.recommender.Recommendations`: a JSON document, or a line a result."""
-    from hashgnn.data._id_kinds import printed
-
-    query, result = blocks[0].columns
-    if out.as_json:
-        out.document({**request, "results": [row for found in blocks for row in _documents(found)]})
-        return
-    # Ids are names, even where they are numbers: no thousands separators.
-    table = [
-        [printed(one), rank, printed(item), score]
-        for found in blocks
-        for one, items, scores in _rows(found)
-        for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
-    ]
-    columns = [query, "rank", result, "score"]
-    if blocks[0].effects is not None:
-        columns.append("rank before")
-        bases = [rank for found in blocks for _, ranks, _ in _bases(found) for rank in ranks]
-        table = [[*row, "" if rank is None else rank] for row, rank in zip(table, bases, strict=True)]
-    out.table(columns, table)
-    for found in blocks:
-        _note_effects(out, found)
-
-
-def _documents(found: Any) -> list[dict[str, Any]]:
-    query, result = found.columns
-    rows = [
-        {query: json_id(one), f"{result}s": [json_id(item) for item in items], "scores": scores}
-        for one, items, scores in _rows(found)
-    ]
-    if found.effects is None:
-        return rows
-    return [
-        {**row, "base_ranks": ranks, "base_scores": scores, "rules": rules}
-        for row, (scores, ranks, rules) in zip(rows, _bases(found), strict=True)
-    ]
-
-
-def _bases(found: Any) -> Iterator[tuple[list[float], list[int | None], dict[str, Any]]]:
-    """Yield scores and ranks before the rules, and what the rules did, of each row."""
-    effects = found.effects
-    for row, count in enumerate(found.counts.tolist()):
-        ranks = [rank or None for rank in effects.base_ranks[row, :count].tolist()]
-        capped = {name: int(counts[row]) for name, counts in effects.n_capped.items()}
-        rules = {"allowed": effects.n_allowed, "capped": capped}
-        yield effects.base_scores[row, :count].tolist(), ranks, rules
-
-
-def _note_effects(out: Output, found: Any) -> None:
-    """Say how many items the filter let through, and how many the caps kept out."""
-    if found.effects is None:
-        return
-    allowed = found.effects.n_allowed
-    parts = [] if allowed is None else [f"where lets {allowed:,} items through"]
-    parts += [f"max_per {name} kept {int(n.sum()):,} out" for name, n in found.effects.n_capped.items()]
-    if parts:
-        out.note("; ".join(parts))
-
-
-def _rows(found: Any) -> Iterator[tuple[Any, list[Any], list[float]]]:
-    rows = zip(found.query_ids.tolist(), found.lists(), found.scores.tolist(), strict=True)
-    return ((one, items, scores[: len(items)]) for one, items, scores in rows)
-
-
 def json_id(value: Any) -> int | str:
     """Return an id as JSON writes it: an integer, else text."""
     from hashgnn.data._id_kinds import printed
 
     return value if isinstance(value, int) and not isinstance(value, bool) else printed(value)
-
-
-def write_ranked(blocks: Iterable[Any], path: Path) -> dict[str, Any]:
-    """Write blocks of recommendations to one parquet file, and return a summary of it."""
-    import pyarrow.parquet
-
-    from hashgnn._files import atomic_file
-
-    n_rows = n_results = 0
-    with atomic_file(path) as temporary:
-        writer = None
-        try:
-            for found in blocks:
-                table = found.to_arrow()
-                if writer is None:
-                    writer = pyarrow.parquet.ParquetWriter(temporary, table.schema)
-                writer.write_table(table)
-                n_rows += len(found)
-                n_results += len(table)
-        finally:
-            if writer is not None:
-                writer.close()
-    return {"path": path, "n_users": n_rows, "n_results": n_results}
 
 
 def _cell(value: Any) -> str:

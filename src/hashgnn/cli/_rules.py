@@ -16,7 +16,8 @@ Items = Annotated[
     typer.Option(
         "--items",
         metavar="FILE",
-        help="Attributes of items: parquet, CSV, JSON lines or Arrow; default: the table in the model's folder.",
+        help="Table of items for rules and titles: parquet, CSV, JSON lines or Arrow; rules default to the table in the "
+        "model's folder.",
         rich_help_panel=_RULES,
     ),
 ]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn._files import check_writable
+from hashgnn.cli._lists import check_output, is_to_stdout, write_output
 from hashgnn.cli._options import (
     Debug,
     Decimal,
@@ -20,8 +21,10 @@ from hashgnn.cli._options import (
     ItemColumn,
     Json,
     MaxDecompressed,
+    OverwriteTable,
     Quiet,
     ReferenceTime,
+    TableOutput,
     TimeColumn,
     UserColumn,
     WeightColumn,
@@ -142,6 +145,8 @@ def stats(
     event_weights: EventWeights = None,
     half_life: HalfLife = None,
     reference_time: ReferenceTime = None,
+    output: TableOutput = None,
+    overwrite: OverwriteTable = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -150,8 +155,12 @@ def stats(
 
     Examples:
       hashgnn data stats events.csv --user customer --item product
+
+      hashgnn data stats events.csv -o figures.jsonl
     """
     out = Output(as_json, quiet)
+    if output is not None:
+        check_output(output, overwrite=overwrite)
     columns = Columns(
         user,
         item,
@@ -169,10 +178,27 @@ def stats(
     with out.warnings_as_notes():
         interactions = read_interactions(file, columns, out)
     figures = interactions.statistics()
+    if output is not None:
+        write_output(_one_row(figures), output, overwrite=overwrite)
+        if is_to_stdout(output):
+            return
     if as_json:
         out.document(figures)
         return
     out.table(("what", "value"), _rows(figures))
+
+
+def _one_row(figures: Mapping[str, Any]) -> Any:
+    """Return figures as a table of one row; those that are made up of others are a column each."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            columns |= {f"{name}_{part}": number for part, number in value.items()}
+        else:
+            columns[name] = value
+    return pa.table({name: [value] for name, value in columns.items()})
 
 
 def _table(interactions: Any) -> Any:

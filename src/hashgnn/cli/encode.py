@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._batch import engine_options, print_batch
+from hashgnn.cli._batch import engine_options, is_file, print_batch
+from hashgnn.cli._lists import STDOUT, check_output
 from hashgnn.cli._options import (
     Address,
     Debug,
     Engine,
     Histories,
     Json,
+    ListFormat,
     Model,
     OnUnknown,
+    OverwriteFile,
     PartRows,
     Quiet,
     Threads,
@@ -29,8 +32,16 @@ from hashgnn.errors import ParameterError
 def encode(
     model: Model,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the parquet files go.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER",
+            help="A file .parquet, .csv or .jsonl, or a folder of parquet.",
+        ),
     ],
+    file_format: ListFormat = None,
+    overwrite: OverwriteFile = False,
     everyone: Annotated[
         str | None, typer.Option("--all", metavar="users|items", help="Every user or item of the model.")
     ] = None,
@@ -50,6 +61,8 @@ def encode(
     Examples:
       hashgnn encode models/v1 --all items -o item-codes
 
+      hashgnn encode models/v1 --all items -o item-codes.jsonl
+
       hashgnn encode models/v1 --histories histories --on-unknown skip -o user-codes --workers 2
     """
     out = Output(as_json, quiet)
@@ -59,9 +72,21 @@ def encode(
         raise ParameterError(f"--all must be users or items, got {everyone!r}")
     side = "item" if everyone == "items" else "user"
     run = engine_options(out, engine, workers, threads, address)
+    if str(output) == STDOUT:
+        raise ParameterError("--output must be a file or a folder for encode, got '-'")
+    one_file = is_file(output, file_format)
+    if one_file:
+        check_output(output, format=file_format, overwrite=overwrite)
     loaded = open_model(model)
     with out.warnings_as_notes():
         made = loaded.encode_all(
-            output, side=side, histories=histories, on_unknown=on_unknown, part_rows=part_rows, **run
+            output,
+            side=side,
+            histories=histories,
+            on_unknown=on_unknown,
+            part_rows=part_rows,
+            format=file_format,
+            overwrite=overwrite,
+            **run,
         )
-    print_batch(out, made)
+    print_batch(out, made, one_file=one_file)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn.cli._assessment import AssessmentFiles, check_report, run_assessment
+from hashgnn.cli._lists import check_output, is_to_stdout, write_output
 from hashgnn.cli._options import (
     Debug,
     Decimal,
@@ -22,6 +23,7 @@ from hashgnn.cli._options import (
     Model,
     Oversampling,
     Quiet,
+    TableOutput,
     UserColumn,
     comma_list,
 )
@@ -111,8 +113,9 @@ def evaluate(
             metavar="FILE.html", help="Write a report: one page, no network.", rich_help_panel=_ASSESSMENT
         ),
     ] = None,
+    output: TableOutput = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file at --report.", rich_help_panel=_ASSESSMENT)
+        bool, typer.Option("--overwrite", help="Replace files at --output and --report.")
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the intervals' resamples.")] = 0,
     as_json: Json = False,
@@ -132,6 +135,8 @@ def evaluate(
 
       hashgnn evaluate models/v1 --test held_out.parquet --k 20,50 --search hamming,hierarchical --json
 
+      hashgnn evaluate models/v1 --test held_out.parquet -o quality.csv
+
       hashgnn evaluate models/v1 --test held_out.parquet --served --index-recall 0.95
 
       hashgnn evaluate models/v1 --test held_out.parquet --baselines popularity,itemknn --items titles.parquet --report report.html
@@ -144,6 +149,8 @@ def evaluate(
     assessed = beyond or any(given is not None for given in (baselines, segments, report, items, users))
     if report is not None:
         check_report(report, overwrite=overwrite)
+    if output is not None:
+        check_output(output, overwrite=overwrite)
     wanted = comma_list("--metrics", metrics) if metrics else _at_cuts(k)
     ways = comma_list("--search", search) if search else None
     if index_recall is not None and index_recall < 1 and not served:
@@ -173,7 +180,7 @@ def evaluate(
             trained = read_interactions(train, columns, out, known=known_ids(loaded), weighting=events)
             masked = trained.csr
         if assessed:
-            run_assessment(
+            found = run_assessment(
                 loaded,
                 held_out,
                 AssessmentFiles(model, test, report, items, users, title),
@@ -186,7 +193,10 @@ def evaluate(
                 oversampling=oversampling,
                 segments=comma_list("--segments", segments) if segments is not None else [],
                 rng=seed,
+                silent=is_to_stdout(output),
             )
+            if output is not None:
+                write_output(found.to_frame(backend="pyarrow"), output, overwrite=overwrite)
             return
         result = measure(
             loaded,
@@ -199,6 +209,10 @@ def evaluate(
             rng=seed,
             progress=out.progress,
         )
+    if output is not None:
+        write_output(result.to_frame("pyarrow"), output, overwrite=overwrite)
+        if is_to_stdout(output):
+            return
     if out.as_json:
         out.document({**result.to_dict(), "index_recall": loaded.index_recall if served else 1.0})
         return

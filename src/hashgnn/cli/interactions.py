@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn._files import check_writable_file
-from hashgnn.cli._options import Debug, Json, Quiet
+from hashgnn.cli._options import Debug, Json, OverwriteTable, Quiet
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import SideName, known_ids, open_model
 from hashgnn.cli._signals import stop_explained
@@ -39,6 +39,7 @@ def export(
     after: Annotated[
         int | None, typer.Option(metavar="N", help="Leave out interactions up to this number.")
     ] = None,
+    overwrite: OverwriteTable = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -56,6 +57,8 @@ def export(
     if model is not None and after is not None:
         raise ParameterError("--model and --after cannot be given together")
     check_writable_file(output)
+    if output.exists() and not overwrite:
+        raise ParameterError(f"{output}: exists; pass --overwrite to replace it")
     with opened_store(store) as opened:
         if model is not None:
             after = _trained_upto(opened, model)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn._files import check_writable_file
-from hashgnn.cli._batch import check_single_file, engine_options, is_folder, print_batch
+from hashgnn.cli._batch import check_no_engine, engine_options, is_file, print_batch
 from hashgnn.cli._explaining import Reasons, explained, print_explanations
+from hashgnn.cli._lists import ListOutput
 from hashgnn.cli._options import (
     Address,
     Allow,
@@ -23,18 +23,21 @@ from hashgnn.cli._options import (
     IndexRecall,
     Json,
     K,
+    ListFormat,
     Model,
     OnUnknown,
     Oversampling,
+    OverwriteFile,
     PartRows,
     Quiet,
     Search,
     SinceTraining,
     Threads,
+    TitleColumns,
     Workers,
     id_lines,
 )
-from hashgnn.cli._output import Output, print_ranked, write_ranked
+from hashgnn.cli._output import Output
 from hashgnn.cli._reading import id_list, listed_ids, open_model, typed_ids
 from hashgnn.cli._rules import (
     BoostOption,
@@ -98,10 +101,14 @@ def recommend(
         typer.Option(
             "--output",
             "-o",
-            metavar="FILE.parquet|FOLDER",
-            help="Write a parquet file instead of printing, or for --all and --histories a folder of them.",
+            metavar="FILE|FOLDER",
+            help="Write .parquet, .csv or .jsonl instead of printing; - is stdout. For --all and "
+            "--histories a name without such a suffix is a folder of parquet.",
         ),
     ] = None,
+    file_format: ListFormat = None,
+    overwrite: OverwriteFile = False,
+    title: TitleColumns = None,
     k: K = 10,
     search: Search = "hierarchical",
     oversampling: Oversampling = 5,
@@ -154,6 +161,8 @@ def recommend(
 
       hashgnn recommend models/v1 --users 1,2 --explain
 
+      hashgnn recommend models/v1 --users 1,2 --items titles.parquet -o lists.csv
+
       hashgnn recommend models/v1 --all -o recommendations.parquet
 
       hashgnn recommend models/v1 --all -k 100 -o recommendations --engine local --workers 2
@@ -169,27 +178,31 @@ def recommend(
             "recommend needs one of --users, --users-file, --history, --all and --histories, "
             f"got {sum(given)} of them"
         )
-    if (all_users or histories is not None) and output is None:
-        raise ParameterError("--all and --histories need an output, -o FOLDER or, for --all, -o FILE.parquet")
-    if explain and output is not None:
+    if all_users and output is None:
+        raise ParameterError("--all needs an output, -o FOLDER or -o FILE.csv")
+    if explain and (output is not None or histories is not None):
         raise ParameterError(
-            "--explain prints its reasons; leave out -o, or ask hashgnn explain for those of one user"
+            "--explain prints its reasons; leave out -o and --histories, or ask hashgnn explain for those of one user"
         )
     named = {"last_n": last_n, "position_half_life": position_half_life}
     weighting = {name: value for name, value in named.items() if value is not None} or None
     if weighting is not None and history is None:
         option = "--" + next(iter(weighting)).replace("_", "-")
         raise ParameterError(f"{option} needs --history, whose order it counts by")
-    in_parts = histories is not None or (all_users and is_folder(output, engine))
-    if not in_parts:
-        check_single_file(output, engine, workers, address, since_training)
-    if output is not None and not in_parts:
-        check_writable_file(output)
     rules = rules_of(where, boost, max_per, diversity, now)
-    if in_parts and rules:
+    lists = ListOutput(output, file_format, overwrite, items, title, item_id, needs_titles=not rules)
+    for_many = output is not None and not lists.is_stdout and (all_users or histories is not None)
+    one_file = not for_many or is_file(output or Path(), file_format)
+    if for_many and not one_file and rules:
         raise ParameterError("rules need a single file, -o FILE.parquet, or no --output; got a folder")
+    in_parts = for_many and not rules
+    if one_file:
+        lists.check()
+    if not in_parts:
+        check_no_engine(engine=engine, workers=workers, address=address, since_training=since_training)
     loaded = open_model(model, index_recall=index_recall)
-    loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
+    if rules:
+        loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if loaded.index_recall < 1:
         out.note(f"index of {len(item_ids):,} items …")
@@ -204,14 +217,17 @@ def recommend(
         "on_unknown": on_unknown,
         "n_threads": threads,
     }
-    with out.warnings_as_notes(), stop_explained(out, lambda: _unwritten(output, in_parts)):
+    with out.warnings_as_notes(), stop_explained(out, lambda: _unwritten(output, in_parts, one_file)):
         if in_parts:
             run = engine_options(out, engine, workers, threads, address)
             more = {"histories": histories, "since_training": since_training, "part_rows": part_rows}
-            print_batch(out, loaded.recommend_all(output, **{**options, **more, **run}))
+            made = loaded.recommend_all(output, **{**options, **more, **lists.in_parts, **run})
+            print_batch(out, made, one_file=one_file)
             return
         items_of_history: list[Any] = []
-        if history is not None:
+        if histories is not None:
+            blocks = _of_histories(loaded, histories, {**options, **rules})
+        elif history is not None:
             items_of_history = typed_ids("item", id_list("--history", history, item_ids), item_ids)
             ranked = loaded.recommend_for_history(
                 [items_of_history], history_weighting=weighting, **options, **rules
@@ -230,20 +246,23 @@ def recommend(
             found = explained(loaded, blocks, reasons, histories_of_rows, **how)
             print_explanations(out, found, {"k": k, "search": search})
             return
-        if output is None:
-            print_ranked(out, list(blocks), {"k": k, "search": search})
-            return
-        written = write_ranked(blocks, output)
-    if as_json:
-        out.document(written)
-    out.note("{path}: {n_results} recommendations for {n_users} users".format(**written))
+        lists.put(blocks, item_ids, out, {"k": k, "search": search}, "users")
 
 
-def _unwritten(output: Path | None, in_parts: bool) -> str:
-    if in_parts:
+def _unwritten(output: Path | None, in_parts: bool, one_file: bool) -> str:
+    if in_parts and not one_file:
         return f"{output}: has the parts that are whole; run the same command again to go on"
+    if in_parts:
+        return f"{output}: is as it was; parts that are whole are kept; run the same command again to go on"
     what = "nothing was printed" if output is None else f"{output}: is as it was"
     return f"{what}; run the same command again"
+
+
+def _of_histories(loaded: Any, path: Path, options: dict[str, Any]) -> Iterator[Any]:
+    """Rank items for the histories of a file, block by block."""
+    from hashgnn.recommender.history_files import recommend_for_file
+
+    return recommend_for_file(loaded, path, block_rows=_BLOCK_USERS, **options)
 
 
 def _names(users: str | None, users_file: Path | None, known: Any) -> list[str]:

@@ -7,23 +7,28 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._batch import check_single_file, engine_options, print_batch
+from hashgnn.cli._batch import check_no_engine, engine_options, is_file, print_batch
+from hashgnn.cli._lists import ListOutput
 from hashgnn.cli._options import (
     Address,
     Debug,
     Engine,
     Json,
     K,
+    ListFormat,
     Model,
     Oversampling,
+    OverwriteFile,
     PartRows,
     Quiet,
     Search,
     Threads,
+    TitleColumns,
     Workers,
+    id_lines,
 )
-from hashgnn.cli._output import Output, print_ranked
-from hashgnn.cli._reading import id_list, open_model, typed_ids
+from hashgnn.cli._output import Output
+from hashgnn.cli._reading import SideName, id_list, open_model, typed_ids
 from hashgnn.cli._rules import (
     BoostOption,
     Diversity,
@@ -43,13 +48,24 @@ def similar(
     model: Model,
     item: Annotated[str | None, typer.Option(metavar="ID", help="An item, or several: a,b.")] = None,
     user: Annotated[str | None, typer.Option(metavar="ID", help="A user, or several: a,b.")] = None,
+    item_file: Annotated[Path | None, typer.Option(metavar="FILE", help="One item id a line.")] = None,
+    user_file: Annotated[Path | None, typer.Option(metavar="FILE", help="One user id a line.")] = None,
     everyone: Annotated[
-        str | None, typer.Option("--all", metavar="items|users", help="Every item or user; needs -o FOLDER.")
+        str | None, typer.Option("--all", metavar="items|users", help="Every item or user; needs -o.")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Where the parquet files of --all go."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER",
+            help="Write .parquet, .csv or .jsonl instead of printing; - is stdout. For --all a name "
+            "without such a suffix is a folder of parquet.",
+        ),
     ] = None,
+    file_format: ListFormat = None,
+    overwrite: OverwriteFile = False,
+    title: TitleColumns = None,
     k: K = 10,
     search: Search = "hierarchical",
     oversampling: Oversampling = 5,
@@ -78,37 +94,43 @@ def similar(
 
       hashgnn similar models/v1 --item i42 --items items.parquet --where "price < 30" --diversity 0.3
 
+      hashgnn similar models/v1 --item-file items.txt --items titles.parquet -o similar.csv
+
       hashgnn similar models/v1 --all items -k 20 -o similar-items
     """
     out = Output(as_json, quiet)
-    given = sum(value is not None for value in (item, user, everyone))
+    given = sum(value is not None for value in (item, user, item_file, user_file, everyone))
     if given != 1:
-        raise ParameterError(f"similar needs one of --item, --user and --all, got {given} of them")
-    if everyone is None:
-        if output is not None:
-            raise ParameterError("--output needs --all items or --all users")
-        check_single_file(None, engine, workers, address)
-    elif output is None or everyone not in ("items", "users"):
-        raise ParameterError(f"--all must be items or users, with -o FOLDER, got {everyone!r}")
+        raise ParameterError(
+            f"similar needs one of --item, --user, --item-file, --user-file and --all, got {given} of them"
+        )
     rules = rules_of(where, boost, max_per, diversity, now)
-    if item is None and (rules or items is not None):
-        raise ParameterError("rules are for items similar to --item, got another request")
+    lists = ListOutput(output, file_format, overwrite, items, title, item_id, needs_titles=not rules)
+    one_file = everyone is None or is_file(output or Path(), file_format)
+    if everyone is None:
+        check_no_engine(engine=engine, workers=workers, address=address)
+    elif output is None or lists.is_stdout or everyone not in ("items", "users"):
+        raise ParameterError(f"--all must be items or users, with -o FOLDER or -o FILE.csv, got {everyone!r}")
+    if one_file:
+        lists.check()
+    side: SideName = "user" if everyone == "users" or user is not None or user_file is not None else "item"
+    if rules and (side == "user" or everyone is not None):
+        raise ParameterError("rules are for items similar to --item or --item-file, got another request")
+    if side == "user" and items is not None:
+        raise ParameterError("--items needs --item, --item-file or --all items")
     loaded = open_model(model)
-    loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
+    if rules:
+        loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     options = {"k": k, "search": search, "oversampling": oversampling, "n_threads": threads}
     with out.warnings_as_notes():
         if everyone is not None:
             run = engine_options(out, engine, workers, threads, address)
-            side = everyone.removesuffix("s")
-            print_batch(out, loaded.similar_all(output, side=side, part_rows=part_rows, **{**options, **run}))
+            more = {"side": side, "part_rows": part_rows, **lists.in_parts}
+            print_batch(out, loaded.similar_all(output, **{**options, **more, **run}), one_file=one_file)
             return
-        if item is not None:
-            known = loaded.state_.items.ids
-            ids = typed_ids("item", id_list("--item", item, known), known)
-            found = loaded.similar_items(ids, **options, **rules)
-        else:
-            assert user is not None
-            known = loaded.state_.users.ids
-            ids = typed_ids("user", id_list("--user", user, known), known)
-            found = loaded.similar_users(ids, **options)
-    print_ranked(out, [found], {"k": k, "search": search})
+        known = (loaded.state_.items if side == "item" else loaded.state_.users).ids
+        file, text = (item_file, item) if side == "item" else (user_file, user)
+        names = id_lines(file) if file is not None else id_list(f"--{side}", text or "", known)
+        verb = loaded.similar_items if side == "item" else loaded.similar_users
+        found = verb(typed_ids(side, names, known), **options, **rules)
+    lists.put([found], loaded.state_.items.ids, out, {"k": k, "search": search}, f"{side}s")

@@ -10,7 +10,9 @@ from hashgnn.data.history_weighting import HistoryWeighting
 from hashgnn.data.ids import IdMap
 from hashgnn.data.interactions import Interactions, InteractionsLike, as_interactions
 from hashgnn.data.readers import read_interactions, read_table
+from hashgnn.data.side_table import SideTable
 from hashgnn.data.split_folder import write_split
+from hashgnn.data.table_files import write_table
 from hashgnn.data.table_split import TableSplit, split_table
 from hashgnn.data.weighting import Weighting
 
@@ -23,6 +25,7 @@ __all__ = [
     "InteractionsLike",
     "Shop",
     "SideFeatures",
+    "SideTable",
     "TableSplit",
     "Weighting",
     "add_interactions",
@@ -35,4 +38,5 @@ __all__ = [
     "split",
     "split_table",
     "write_split",
+    "write_table",
 ]

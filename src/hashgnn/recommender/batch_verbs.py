@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 
+from hashgnn._addresses import address_of, file_system
 from hashgnn._checks import check_choice, check_int, check_threads
 from hashgnn._types import ON_UNKNOWN, Ids, OnUnknown, SideName
-from hashgnn.answering.batch_histories import checksum_of, find_histories
+from hashgnn.answering.batch_histories import checksum_of, input_name
 from hashgnn.answering.batch_job import BatchJob
 from hashgnn.answering.batch_request import PART_ROWS, BatchRequest
 from hashgnn.answering.fitted_model import FittedModel
 from hashgnn.batch import BatchResult, run_batch
-from hashgnn.batch.folder import output_path
+from hashgnn.batch.place import sibling
 from hashgnn.batch.run import EngineOptions
 from hashgnn.data import IdMap
+from hashgnn.data.item_columns import open_items, title_names
 from hashgnn.data.readers import read_interactions
 from hashgnn.errors import ArtifactError, ParameterError, UnknownIdError
-from hashgnn.state import save_state
+from hashgnn.recommender.batch_target import Target
+from hashgnn.recommender.history_files import find_any_histories, remove_copy
+from hashgnn.state import local_folder, save_state
 from hashgnn.state.artifact import open_artifact
 
 _MODEL = "_model"  # next to the output, while it is made, of a model that lies in no folder
@@ -36,10 +40,11 @@ class BatchVerbs(ABC):
     Every verb writes a folder of parquet files, each for ``part_rows`` users or items, and a manifest with
     counts and checksums. A file appears whole or not at all. Files do not depend on the engine, the number of
     workers, or on workers that were killed. The same call in the same folder goes on where a run was stopped;
-    another request in it is an error.
+    another request in it is an error. An output with the suffix of a table is one file: its parts lie in a
+    hidden folder next to it until all are made.
     """
 
-    _path: Path | None = None  # the folder that the model was loaded from
+    _path: str | Path | None = None  # the folder or address that the model was loaded from
 
     @property
     @abstractmethod
@@ -60,6 +65,10 @@ class BatchVerbs(ABC):
         on_unknown: OnUnknown = "error",
         oversampling: int = 5,
         part_rows: int = PART_ROWS,
+        items: str | Path | None = None,
+        title: str | Sequence[str] | None = None,
+        format: str | None = None,
+        overwrite: bool = False,
         **run: Unpack[EngineOptions],
     ) -> BatchResult:
         """Rank items for every user of the training data, or for a folder of histories.
@@ -67,12 +76,16 @@ class BatchVerbs(ABC):
         Parameters
         ----------
         output : str or Path
-            A new or an empty folder, or one that an earlier run of the same request has left. The files have
-            the columns ``user_id``, ``item_id``, ``rank`` (from 1) and ``score``.
+            A new or an empty folder, or one that an earlier run of the same request has left; or a file, such as
+            ``"all.csv"``, which appears when all parts are made. Either may be at an address, such as
+            ``"s3://bucket/all"`` (extra ``cloud``). The columns are ``user_id``, ``item_id``, ``rank`` (from 1)
+            and ``score``.
         histories : str or Path, optional
-            A parquet file, or a folder of them, with a column ``history`` of lists of item ids and, if the
-            answers shall name users, a column ``user_id``. Without it the answers have a column ``history``,
-            the place of the row. ``None`` answers every user of the training data.
+            A file, or a folder of them, with a column ``history`` of lists of item ids and, if the answers shall
+            name users, a column ``user_id``; or with an interaction in each row, in the columns ``user_id`` and
+            ``item_id``. Without ``user_id`` the answers have a column ``history``, the place of the row. Parquet
+            with lists is read row by row; others are copied to parquet first. ``None`` answers every user of the
+            training data.
         k, search, filter_seen, on_unknown, oversampling
             As for :meth:`recommend` and :meth:`recommend_for_history`.
         allow, block : list of item ids, optional
@@ -80,7 +93,16 @@ class BatchVerbs(ABC):
         since_training : str or Path, optional
             A file or folder of newer interactions; users in it are folded in from all that is known of them.
         part_rows : int, default=4096
-            Users in each file.
+            Users in each part.
+        items : str or Path, optional
+            A table of items, with their ids in ``item_id``, to take titles from.
+        title : str or list of str, optional
+            Columns of ``items`` that stand next to the item's id; ``None`` takes ``title`` or ``name``.
+        format : {"parquet", "csv", "jsonl"}, optional
+            Of a file at ``output``; ``None`` follows from its suffix. A folder holds parquet.
+        overwrite : bool, default=False
+            Replace a file, or the answers to another request in a folder. A folder that holds something else is
+            never changed.
         **run
             ``engine``, ``n_workers``, ``n_threads``, ``address``, ``progress``: see
             :class:`hashgnn.batch.EngineOptions`.
@@ -92,7 +114,7 @@ class BatchVerbs(ABC):
         Raises
         ------
         ParameterError
-            If an argument breaks its rule, or the folder holds something else.
+            If an argument breaks its rule, the file exists, or the folder holds something else.
         DataError
             If histories or newer interactions are not usable.
         UnknownIdError
@@ -126,15 +148,16 @@ class BatchVerbs(ABC):
             on_unknown=on_unknown,
             part_rows=part_rows,
         )
-        items = self.fitted.state.items.ids
+        known = self.fitted.state.items.ids
         request = replace(
             request,
-            allow=_positions(items, "allow", allow, is_strict=on_unknown == "error"),
-            block=_positions(items, "block", block, is_strict=False),
+            allow=_positions(known, "allow", allow, is_strict=on_unknown == "error"),
+            block=_positions(known, "block", block, is_strict=False),
         )
         if since_training is not None:
-            request = self._with_newer(request, Path(since_training).expanduser())
-        return self._run_batch(request, output, histories, run)
+            request = self._with_newer(request, since_training)
+        request = self._with_titles(request, items, title)
+        return self._run_batch(request, Target(output, format, overwrite), histories, run)
 
     def similar_all(
         self,
@@ -145,6 +168,10 @@ class BatchVerbs(ABC):
         search: str = "hierarchical",
         oversampling: int = 5,
         part_rows: int = PART_ROWS,
+        items: str | Path | None = None,
+        title: str | Sequence[str] | None = None,
+        format: str | None = None,
+        overwrite: bool = False,
         **run: Unpack[EngineOptions],
     ) -> BatchResult:
         """Rank the items most similar to each item, or the users most similar to each user.
@@ -157,14 +184,17 @@ class BatchVerbs(ABC):
         side : {"item", "user"}, default="item"
         k, search, oversampling
             As for :meth:`similar_items`.
-        part_rows, **run
+        part_rows, items, title, format, overwrite, **run
             As for :meth:`recommend_all`.
         """
         check_choice("side", side, ("item", "user"))
         request = self._request(
             "similar", side, k=k, search=search, oversampling=oversampling, part_rows=part_rows
         )
-        return self._run_batch(request, output, None, run)
+        if items is not None and side == "user":
+            raise ParameterError('items must be None with side="user"')
+        request = self._with_titles(request, items, title)
+        return self._run_batch(request, Target(output, format, overwrite), None, run)
 
     def encode_all(
         self,
@@ -174,6 +204,8 @@ class BatchVerbs(ABC):
         histories: str | Path | None = None,
         on_unknown: OnUnknown = "error",
         part_rows: int = PART_ROWS,
+        format: str | None = None,
+        overwrite: bool = False,
         **run: Unpack[EngineOptions],
     ) -> BatchResult:
         """Write the codes and embeddings of all users or items, or of users folded in from histories.
@@ -189,7 +221,7 @@ class BatchVerbs(ABC):
             As for :meth:`recommend_all`.
         on_unknown : {"error", "skip"}, default="error"
             Unknown items of a history, and histories in which nothing is left: an error, or left out.
-        part_rows, **run
+        part_rows, format, overwrite, **run
             As for :meth:`recommend_all`.
         """
         check_choice("side", side, ("item", "user"))
@@ -197,7 +229,7 @@ class BatchVerbs(ABC):
         if histories is not None and side == "item":
             raise ParameterError('histories must be None with side="item"')
         request = self._request("encode", side, k=1, on_unknown=on_unknown, part_rows=part_rows)
-        return self._run_batch(request, output, histories, run)
+        return self._run_batch(request, Target(output, format, overwrite), histories, run)
 
     def batch_request(self, task: str = "recommend", side: SideName = "user", **options: Any) -> BatchRequest:
         """Return a request for :class:`hashgnn.answering.BatchAnswers`, in a pipeline of your own.
@@ -236,53 +268,81 @@ class BatchVerbs(ABC):
         recall = None if fitted.index_recall == fitted.state.index_recall else fitted.index_recall
         return replace(request, index_recall=recall)
 
-    def _with_newer(self, request: BatchRequest, path: Path) -> BatchRequest:
-        state = self.fitted.state
+    def _with_newer(self, request: BatchRequest, path: str | Path) -> BatchRequest:
+        state, name = self.fitted.state, input_name(path)
         # Read once here, so that a bad file is refused, and its warnings are given, before anything starts.
-        read_interactions(path, user_ids=state.users.ids, item_ids=state.items.ids, on_unknown="skip")
-        return replace(request, since_training=str(path.absolute()), since_checksum=checksum_of(path))
+        read_interactions(name, user_ids=state.users.ids, item_ids=state.items.ids, on_unknown="skip")
+        return replace(request, since_training=name, since_checksum=checksum_of(name))
+
+    def _with_titles(
+        self, request: BatchRequest, items: str | Path | None, title: str | Sequence[str] | None
+    ) -> BatchRequest:
+        if items is None:
+            if title is not None:
+                raise ParameterError(f"title needs items, a table to take it from, got {title!r} alone")
+            return request
+        name = input_name(items)
+        columns = open_items(name, self.fitted.state.items.ids).title_columns(title_names(title))
+        return replace(request, items=name, items_checksum=checksum_of(name), title=tuple(columns))
 
     def _run_batch(
-        self, request: BatchRequest, output: str | Path, histories: str | Path | None, run: EngineOptions
+        self, request: BatchRequest, target: Target, histories: str | Path | None, run: EngineOptions
     ) -> BatchResult:
         fitted, n = self.fitted, len(self.fitted.state.users)
         if request.side == "item":
             n = len(fitted.state.items)
-        if histories is not None:
-            path = Path(histories).expanduser()
-            files = find_histories(path)
-            request = replace(request, histories=files, histories_checksum=checksum_of(path))
-            n = sum(file.n_rows for file in files)
+        target.check()
         request = replace(request, n_threads=check_threads(run.get("n_threads", 1)))
         noun = "items" if request.side == "item" else "users"
-        with self._saved(request, output_path(output)) as ready:
-            return run_batch(BatchJob(ready, n), output, noun=noun, **run)
+        with ExitStack() as copies:
+            if histories is not None:
+                copy = sibling(target.folder, "_histories")
+                files, is_copy = find_any_histories(histories, fitted.state.items.ids, copy)
+                if is_copy:
+                    copies.callback(remove_copy, copy)
+                request = replace(request, histories=files, histories_checksum=checksum_of(histories))
+                n = sum(file.n_rows for file in files)
+            ready = copies.enter_context(self._saved(request, target.folder))
+            job, overwrite = BatchJob(ready, n), target.overwrite or target.is_file
+            name = str(target.output) if target.is_file else None
+            made = run_batch(job, target.folder, noun=noun, overwrite=overwrite, name=name, **run)
+        return target.finish(made) if target.is_file else made
 
     @contextmanager
-    def _saved(self, request: BatchRequest, output: Path) -> Iterator[BatchRequest]:
+    def _saved(self, request: BatchRequest, output: str) -> Iterator[BatchRequest]:
         """Yield the request with the folder of the model: where it was loaded from, or a copy next to the output."""
         state = self.fitted.state
         checksum = _checksum_at(self._path)
         if checksum is not None and checksum == state.checksum:
             yield replace(request, model=str(self._path), checksum=checksum)
             return
-        copy = output.parent / f".{output.name}{_MODEL}"
+        copy = sibling(output, _MODEL)
         save_state(self.fitted.indexed_state, copy, overwrite=True)
         try:
             written = _checksum_at(copy)
             assert written is not None
-            yield replace(request, model=str(copy), checksum=written, index_recall=None)
+            yield replace(request, model=copy, checksum=written, index_recall=None)
         finally:
-            shutil.rmtree(copy, ignore_errors=True)
+            _remove_model(copy)
 
 
-def _checksum_at(path: Path | None) -> str | None:
+def _checksum_at(path: str | Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return open_artifact(path, verify=False).checksum
+        return open_artifact(local_folder(path), verify=False).checksum
     except ArtifactError:
         return None
+
+
+def _remove_model(copy: str) -> None:
+    address = address_of(copy)
+    if address is None:
+        shutil.rmtree(copy, ignore_errors=True)
+        return
+    with suppress(Exception):  # of any package that serves the address; what is left is a copy
+        system, root = file_system(address)
+        system.rm(root, recursive=True)
 
 
 def _positions(ids: IdMap, name: str, chosen: Any, *, is_strict: bool) -> tuple[int, ...] | None:

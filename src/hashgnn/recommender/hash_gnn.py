@@ -9,7 +9,8 @@ from typing import Any, Self, Unpack
 
 import numpy as np
 
-from hashgnn._checks import check_float, quote_some
+from hashgnn._addresses import address_of, path_of
+from hashgnn._checks import quote_some
 from hashgnn._extras import require
 from hashgnn._rng import RngLike, as_seed
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
@@ -26,7 +27,6 @@ from hashgnn.answering.queries import (
 )
 from hashgnn.answering.ruled_search import RuleEffects, recommend_with_rules, similar_items_with_rules
 from hashgnn.answering.search_ways import SearchOptions
-from hashgnn.config import ModelConfig, load_recipe
 from hashgnn.data import (
     Deletions,
     HistoryWeighting,
@@ -46,6 +46,7 @@ from hashgnn.recommender.batch_verbs import BatchVerbs
 from hashgnn.recommender.explain_verb import ExplainVerb
 from hashgnn.recommender.export_verbs import ExportVerbs
 from hashgnn.recommender.fresh_items import FreshItems
+from hashgnn.recommender.parameters import Parameters
 from hashgnn.recommender.recommendations import Recommendations
 from hashgnn.rules import ITEM_TABLE, ItemAttributes, RuleOptions, Rules
 from hashgnn.runs import Callback, RunOptions
@@ -53,7 +54,7 @@ from hashgnn.state import ModelState, load_state, save_state
 from hashgnn.state.at_address import local_folder
 
 
-class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
+class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Parameters, Recommender):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
@@ -96,6 +97,7 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
     Attributes
     ----------
     config : ModelConfig
+        Of the next :meth:`fit`.
     state_ : ModelState
         The fitted or loaded state.
 
@@ -119,9 +121,8 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
         index_recall: float = 1.0,
         **settings: Any,
     ) -> None:
-        width = {} if n_bits is None else {"n_bits": n_bits}
-        self.config: ModelConfig = load_recipe(recipe, **width, **settings)
-        self.index_recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
+        self._params = {"n_bits": n_bits, "recipe": recipe, "index_recall": index_recall}
+        self.set_params(**settings)
         self._model: FittedModel | None = None
         self._items: ItemAttributes | None = None
 
@@ -190,6 +191,7 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
     def fit(
         self,
         train: InteractionsLike,
+        y: None = None,
         *,
         valid: InteractionsLike | None = None,
         user_features: SideFeatures | None = None,
@@ -212,6 +214,8 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
         train : Interactions, data frame or sparse matrix
             A frame has the columns ``user_id`` and ``item_id`` and may have ``weight`` and ``timestamp``.
             Interactions of more weight count more: see :func:`hashgnn.training.train`.
+        y : None
+            There is no target; pipelines of scikit-learn pass it.
         valid : the same, optional
             Held-out interactions of the same users, for early stopping; ``None`` cuts
             ``config.validation.share`` from the training data.
@@ -250,6 +254,10 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
         MissingExtraError
             If torch is not installed.
         """
+        if y is not None:
+            raise ParameterError(
+                f"y must be None, the interactions are all that is learned, got {type(y).__name__}"
+            )
         require("torch", extra="train", purpose="fit")
         from hashgnn.training import train as run
 
@@ -436,7 +444,7 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
         """
         state = load_state(path, mmap=mmap, verify=verify, cache_dir=cache_dir)
         model = cls.from_state(state, index_recall=index_recall)
-        model._path = Path(path).absolute()
+        model._path = address_of(path) or path_of(path).absolute()
         return model
 
     @property
@@ -674,11 +682,14 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Recommender):
     def bytes_per_item(self, search: str) -> float:
         return self.fitted.items_for_users.bytes_per_item(search)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._model is not None
+
     def __repr__(self) -> str:
-        fitted = "not fitted"
+        config, fitted = self.config, "not fitted"
         if self._model is not None:
-            fitted = f"{self.state_.n_users} users, {self.state_.n_items} items"
-        return f"HashGNN(n_bits={self.config.n_bits}, encoder={self.config.encoder.name!r}, {fitted})"
+            config, fitted = self.state_.config, f"{self.state_.n_users} users, {self.state_.n_items} items"
+        return f"HashGNN(n_bits={config.n_bits}, encoder={config.encoder.name!r}, {fitted})"
 
     def _repr_html_(self) -> str:
         return model_html(self.config, self._model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from hashgnn._types import Array
 from hashgnn.answering.ruled_search import RuleEffects
 from hashgnn.data import IdMap
 from hashgnn.data._id_kinds import printed
-from hashgnn.errors import DataError
+from hashgnn.data.item_columns import ItemTable, of_ids
+from hashgnn.data.table_files import Writable, check_table_file, write_table
+from hashgnn.errors import DataError, ParameterError
 from hashgnn.ranking import Matches
 from hashgnn.recommender._notebook import recommendations_html
 
@@ -97,50 +100,125 @@ class Recommendations:
         rows: list[list[Any]] = self.ids.tolist()
         return [row[:count] for row, count in zip(rows, self.counts.tolist(), strict=True)]
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(
+        self, *, items: ItemTable | None = None, title: str | Sequence[str] | None = None
+    ) -> pa.Table:
         """Return one row a result: the two id columns, ``rank`` (int32, from 1) and ``score`` (float32).
 
         Ids that are tuples are written in their printed form, as JSON lists. Under rules there are also
         ``base_rank`` (int32, null where it lies further down than was searched) and ``base_score``.
 
+        Parameters
+        ----------
+        items : str, Path, pyarrow.Table or data frame, optional
+            A table of items, with their ids in ``item_id``, to take titles from.
+        title : str or list of str, optional
+            Columns of ``items`` that stand next to the result's id; ``None`` takes ``title`` or ``name``. An item
+            without a row there has null.
+
         Raises
         ------
         DataError
-            If ids of one side are of several types, as no column of a table can be.
+            If ids of one side are of several types, as no column of a table can be, or ``items`` cannot be read.
+        ParameterError
+            If ``title`` is no column of ``items``.
         """
         k = self.ids.shape[1]
         real = np.arange(k) < self.counts[:, None]
         ranks = np.broadcast_to(np.arange(1, k + 1, dtype=np.int32), real.shape)
         query_name, result_name = self.columns
+        found = self.ids[real]
         table = pa.table(
             {
                 query_name: id_column(query_name, np.repeat(self.query_ids, self.counts)),
-                result_name: id_column(result_name, self.ids[real]),
+                result_name: id_column(result_name, found),
                 "rank": pa.array(ranks[real]),
                 "score": pa.array(self.scores[real].astype(np.float32)),
             }
         )
-        if self.effects is None:
+        if self.effects is not None:
+            base_ranks = self.effects.base_ranks[real].astype(np.int32)
+            table = table.append_column("base_rank", pa.array(base_ranks, mask=base_ranks == 0))
+            base_scores = self.effects.base_scores[real].astype(np.float32)
+            table = table.append_column("base_score", pa.array(base_scores))
+        if items is None:
+            if title is not None:
+                raise ParameterError(f"title needs items, a table to take it from, got {title!r} alone")
             return table
-        base_ranks = self.effects.base_ranks[real].astype(np.int32)
-        table = table.append_column("base_rank", pa.array(base_ranks, mask=base_ranks == 0))
-        return table.append_column("base_score", pa.array(self.effects.base_scores[real].astype(np.float32)))
+        return of_ids(table, result_name, found, items, title)
 
-    def to_frame(self, backend: FrameLibrary = "pandas") -> Any:
+    def to_frame(
+        self,
+        backend: FrameLibrary = "pandas",
+        *,
+        items: ItemTable | None = None,
+        title: str | Sequence[str] | None = None,
+    ) -> Any:
         """Return the table of :meth:`to_arrow` as a data frame.
 
         Parameters
         ----------
         backend : {"pandas", "polars", "pyarrow"}, default="pandas"
             A library that is installed.
+        items, title
+            As for :meth:`to_arrow`.
         """
-        return to_frame(self.to_arrow(), backend)
+        return to_frame(self.to_arrow(items=items, title=title), backend)
+
+    def write(
+        self,
+        target: Writable,
+        *,
+        format: str | None = None,
+        overwrite: bool = False,
+        items: ItemTable | None = None,
+        title: str | Sequence[str] | None = None,
+    ) -> None:
+        """Write the table of :meth:`to_arrow` to a file that appears whole or not at all.
+
+        Parameters
+        ----------
+        target : str, Path or binary file object
+            A file, an address such as ``s3://bucket/list.csv`` (extra ``cloud``), or an object to write bytes to.
+        format : {"parquet", "csv", "jsonl"}, optional
+            ``None`` follows from the suffix.
+        overwrite : bool, default=False
+            Replace a file that exists.
+        items, title
+            As for :meth:`to_arrow`.
+
+        Raises
+        ------
+        ParameterError
+            If the file exists and may not be replaced, or its format does not follow from the suffix.
+        DataError
+            As for :meth:`to_arrow`.
+        StorageError
+            If writing failed, as on a full disk; what was at ``target`` is as it was.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from hashgnn import HashGNN
+        >>> from hashgnn.testing.states import random_state
+        >>> recs = HashGNN.from_state(random_state()).recommend(["u3"], k=1)
+        >>> with TemporaryDirectory() as folder:
+        ...     recs.write(Path(folder, "list.csv"))
+        ...     print(Path(folder, "list.csv").read_text().splitlines()[0])
+        "user_id","item_id","rank","score"
+        """
+        check_table_file(target, format=format, overwrite=overwrite)
+        table = self.to_arrow(items=items, title=title)
+        write_table(table, target, format=format, overwrite=overwrite)
 
 
 def id_column(name: str, ids: Array) -> pa.Array:
     """Return ids as a column; tuples in their printed form, as their parts may be of several types."""
     if ids.dtype == object and len(ids) and all(isinstance(value, tuple) for value in ids):
         return pa.array([printed(value) for value in ids], pa.string())
+    if ids.dtype == object and not len(ids):
+        return pa.array([], pa.string())  # of no type, which files do not hold
     try:
         return pa.array(ids)
     except (pa.ArrowException, OverflowError, UnicodeError):

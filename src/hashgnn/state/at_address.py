@@ -12,15 +12,14 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from hashgnn._addresses import address_of, file_system, path_of
+from hashgnn._addresses import address_errors, address_of, file_system, path_of, put_file
 from hashgnn._cache import cache_folder, locked
 from hashgnn._files import storage_errors
-from hashgnn.errors import ArtifactDamagedError, ArtifactError, DataError, HashGNNError, StorageError
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, DataError, StorageError
 from hashgnn.state.artifact import KIND_MARK, MANIFEST, MAX_MANIFEST, ListedFile, listed_files, open_artifact
 
 _BLOCK = 1 << 20
@@ -123,7 +122,7 @@ def upload(folder: Path, address: str, *, overwrite: bool) -> None:
     with _writing(address):
         try:
             for name in names:
-                system.put_file(str(folder / name), f"{staged}/{name}")
+                put_file(system, folder / name, f"{staged}/{name}")
             old = _manifest_at(system, root, address)
             if old is not None:
                 system.rm_file(f"{root}/{MANIFEST}")
@@ -131,7 +130,7 @@ def upload(folder: Path, address: str, *, overwrite: bool) -> None:
                 if system.exists(f"{root}/{name}"):
                     system.rm_file(f"{root}/{name}")
                 system.mv(f"{staged}/{name}", f"{root}/{name}")
-            system.put_file(str(folder / MANIFEST), f"{root}/{MANIFEST}")
+            put_file(system, folder / MANIFEST, f"{root}/{MANIFEST}")
             _remove_others(system, root, address, old, {*names, MANIFEST})
         finally:
             with suppress(Exception):
@@ -231,27 +230,9 @@ def _copy_file(system: Any, source: str, shown: str, entry: ListedFile, target: 
         raise ArtifactDamagedError(f"{shown} does not match its checksum; it is damaged or was edited")
 
 
-@contextmanager
-def _reading(address: str) -> Iterator[None]:
-    """Turn whatever a file system raises into one sentence."""
-    try:
-        yield
-    except HashGNNError:
-        raise
-    except Exception as error:  # of any package that serves the address
-        raise ArtifactError(f"{address}: cannot be read, {_reason(error)}") from error
+def _reading(address: str) -> AbstractContextManager[None]:
+    return address_errors(address, "read", ArtifactError)
 
 
-@contextmanager
-def _writing(address: str) -> Iterator[None]:
-    try:
-        yield
-    except HashGNNError:
-        raise
-    except Exception as error:
-        raise StorageError(f"{address}: could not be written, {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    text = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()
-    return str(text[0])[:200]
+def _writing(address: str) -> AbstractContextManager[None]:
+    return address_errors(address, "written", StorageError)

@@ -12,10 +12,10 @@ import numpy as np
 from hashgnn._checks import check_int
 from hashgnn.baselines import BASELINES, fit_baseline
 from hashgnn.benchmarking.assessment.assessment import Assessment
-from hashgnn.benchmarking.assessment.side_table import SideTable
 from hashgnn.benchmarking.assessment.verdict import verdict
 from hashgnn.data import Interactions
 from hashgnn.data.interactions import as_interactions
+from hashgnn.data.side_table import SideTable
 from hashgnn.errors import DataWarning, ParameterError
 from hashgnn.evaluation import (
     Calibration,

@@ -11,9 +11,9 @@ from hashgnn import __version__
 from hashgnn.benchmarking.assessment.assessment import Assessment
 from hashgnn.benchmarking.assessment.examples import examples
 from hashgnn.benchmarking.assessment.health import health_advice
-from hashgnn.benchmarking.assessment.side_table import SideTable
 from hashgnn.codes import code_health
 from hashgnn.data import Interactions
+from hashgnn.data.side_table import SideTable
 from hashgnn.evaluation import sample_distances
 from hashgnn.evaluation.report import ReportContent
 from hashgnn.recommender import HashGNN

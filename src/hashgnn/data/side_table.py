@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from hashgnn._checks import quote_some
 from hashgnn._types import Array, SideName
-from hashgnn.data import IdMap
+from hashgnn.data.ids import IdMap
 from hashgnn.errors import DataError, ParameterError
 
 _TITLES = ("title", "name")
@@ -29,6 +30,8 @@ class SideTable:
     id_column : str or None, default=None
         ``None`` takes that of ``item_id``, ``item``, ``itemId``, ``movieId`` and ``id`` which names the most
         items of the model, or of the same names with ``user``; the first where several name as many.
+    may_miss : bool, default=False
+        Take a table in which none of the ids is one of the model.
 
     Raises
     ------
@@ -36,7 +39,15 @@ class SideTable:
         If the column of ids is missing, or none of its ids is one of the model.
     """
 
-    def __init__(self, side: SideName, table: pa.Table, ids: IdMap, id_column: str | None = None) -> None:
+    def __init__(
+        self,
+        side: SideName,
+        table: pa.Table,
+        ids: IdMap,
+        id_column: str | None = None,
+        *,
+        may_miss: bool = False,
+    ) -> None:
         usual = (f"{side}_id", side, f"{side}Id", *(["movieId"] if side == "item" else []), "id")
         named = [id_column or next((one for one in usual if one in table.column_names), usual[0])]
         if id_column is None:
@@ -49,7 +60,7 @@ class SideTable:
         found = {one: _positions(side, table[one], one, ids, alone=len(named) == 1) for one in named}
         name = max(found, key=lambda one: len(np.unique(found[one][found[one] >= 0])))
         index = found[name]
-        if not (index >= 0).any():
+        if not may_miss and not (index >= 0).any():
             raise DataError(f"none of the {len(index):,} ids in {name!r} is a {side} of the model")
         self.side = side
         self.ids = ids
@@ -76,12 +87,39 @@ class SideTable:
         ParameterError
             If there is no such column.
         """
-        if name not in self.names:
-            raise ParameterError(
-                f"{name!r} must be a column of the table of {self.side}s, {quote_some(self.names, 12)}"
-            )
+        self._check(name)
         values = self.table[name].to_pylist()
         return [values[row] if row >= 0 else None for row in self._row.tolist()]
+
+    @property
+    def has_titles(self) -> bool:
+        """Whether there is a column ``title`` or ``name``."""
+        return any(name in self.names for name in _TITLES)
+
+    def title_columns(self, names: Sequence[str] | None = None) -> list[str]:
+        """Return the columns that are to be shown: those named, else ``title`` or ``name``.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such column.
+        """
+        if names is None:
+            names = [one for one in _TITLES if one in self.names][:1]
+        for name in names:
+            self._check(name)
+        if not names:
+            raise ParameterError(
+                f"title must name a column of the table of {self.side}s, which has no title and no name; "
+                f"it has {quote_some(self.names, 12)}"
+            )
+        return list(names)
+
+    def take(self, name: str, positions: Array) -> pa.ChunkedArray:
+        """Return a column for some positions, (n,) int64, as an Arrow column; null where there is no row."""
+        self._check(name)
+        rows = self._row[positions] if len(self._row) else np.full(len(positions), -1, np.int64)
+        return self.table[name].take(pa.array(rows, mask=rows < 0))
 
     def titles(self, name: str | None = None) -> list[str]:
         """Return a title by position: the column ``title`` or ``name``, or the one named; else the id."""
@@ -91,6 +129,12 @@ class SideTable:
             return [str(one) for one in ids]
         found = zip(self.values(name), ids, strict=True)
         return [str(one) if value is None or value == "" else str(value) for value, one in found]
+
+    def _check(self, name: str) -> None:
+        if name not in self.names:
+            raise ParameterError(
+                f"{name!r} must be a column of the table of {self.side}s, {quote_some(self.names, 12)}"
+            )
 
 
 def _positions(side: SideName, column: pa.ChunkedArray, name: str, ids: IdMap, *, alone: bool) -> Array:
