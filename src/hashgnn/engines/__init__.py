@@ -1,0 +1,20 @@
+"""Items of a model in an engine that others run: PostgreSQL, LanceDB, Milvus, and files for more of them."""
+
+from hashgnn.engines.address import EngineAddress
+from hashgnn.engines.base import Engine, EngineVersion, Limits
+from hashgnn.engines.exporting import Exported, export_model, sync_model
+from hashgnn.engines.index import EngineIndex
+from hashgnn.engines.registry import ENGINES, open_engine
+
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EngineAddress",
+    "EngineIndex",
+    "EngineVersion",
+    "Exported",
+    "Limits",
+    "export_model",
+    "open_engine",
+    "sync_model",
+]
