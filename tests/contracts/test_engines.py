@@ -7,7 +7,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-from tests.servers import lancedb_url, postgres_url
+from tests.servers import lancedb_url, milvus_lite_url, postgres_url
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import Interactions
@@ -103,3 +103,21 @@ class TestLanceIndex(IndexContract):
 class TestLanceRecommender(_InAnEngine):
     def url(self, name: str) -> str:
         return lancedb_url(f"recommender_{name}")
+
+
+class TestMilvusLite(EngineContract):
+    def url(self, name: str, **options: object) -> str:
+        return milvus_lite_url(name, **options)
+
+    def unreachable(self) -> str:
+        return "milvus://127.0.0.1:1?timeout=2"
+
+
+class TestMilvusLiteIndex(IndexContract):
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        return index_over(milvus_lite_url("codes"), codes, item_bias)
+
+
+class TestMilvusLiteRecommender(_InAnEngine):
+    def url(self, name: str) -> str:
+        return milvus_lite_url(f"recommender_{name}")

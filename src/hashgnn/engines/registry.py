@@ -14,6 +14,7 @@ ENGINES: Registry[str] = Registry(
     {
         "postgresql": f"{_ROOM}.postgres:PostgresEngine",
         "lancedb": f"{_ROOM}.lance:LanceEngine",
+        "milvus": f"{_ROOM}.milvus:MilvusEngine",
     },
 )
 

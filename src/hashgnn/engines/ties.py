@@ -56,10 +56,10 @@ def sent_and_kept(limits: Limits, n_items: int) -> tuple[Limits, Array | None]:
     return limits, None
 
 
-def listed(limits: Limits) -> str:
-    """Return the positions of limits as a condition that SQL and Milvus read alike; empty where there are none."""
-    if limits.allow is not None:
-        return f"pos in ({','.join(map(str, limits.allow.tolist()))})"
-    if limits.block is not None:
-        return f"pos not in ({','.join(map(str, limits.block.tolist()))})"
-    return ""
+def listed(limits: Limits, brackets: str = "()") -> str:
+    """Return the positions of limits as a condition, lists in such brackets; empty where there are none."""
+    positions = limits.block if limits.allow is None else limits.allow
+    if positions is None:
+        return ""
+    word = "in" if limits.allow is not None else "not in"
+    return f"pos {word} {brackets[0]}{','.join(map(str, positions.tolist()))}{brackets[1]}"
