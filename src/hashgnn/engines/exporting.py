@@ -96,7 +96,7 @@ def export_model(
         If the engine cannot be reached, holds an export already, or writing failed.
     """
     began = time.perf_counter()
-    state = _saved(path)
+    state = saved_model(path)
     chosen = None if attributes is None else Attributes.read(attributes, state.items.ids)
     engine = open_engine(url)
     try:
@@ -107,7 +107,7 @@ def export_model(
                 f"holds version {held[-1].short} already; bring it up to date with sync, or pass --replace"
             )
         number = held[-1].number + 1 if held else 1
-        version = _version(state, engine.index, number, kept, chosen)
+        version = version_of(state, engine.index, number, kept, chosen)
         rows = item_rows(state, n_extra=version.n_extra, floats=kept == "half", attributes=chosen)
         index_seconds = engine.create(version, _shown(rows, version.n_items, progress), replace=replace)
     finally:
@@ -158,7 +158,7 @@ def sync_model(
         If the engine cannot be reached, does not hold ``old`` as its newest version, or writing failed.
     """
     began = time.perf_counter()
-    before, after = _saved(old), _saved(new)
+    before, after = saved_model(old), saved_model(new)
     engine = open_engine(url)
     try:
         held = engine.versions()
@@ -213,7 +213,8 @@ def sync_model(
     )
 
 
-def _saved(path: str | Path) -> ModelState:
+def saved_model(path: str | Path) -> ModelState:
+    """Return a saved model that has items."""
     state = load_state(path)
     if not len(state.items):
         raise ArtifactError(f"{path}: must hold an item to be exported, got none")
@@ -229,9 +230,10 @@ def _floats(engine: Engine, floats: str | None) -> str:
     return floats
 
 
-def _version(
+def version_of(
     state: ModelState, index: str, number: int, floats: str, attributes: Attributes | None
 ) -> EngineVersion:
+    """Return what an engine shall hold of a model."""
     bias = state.items.bias
     n_extra = 0
     if bias is not None:
@@ -254,7 +256,7 @@ def _version(
 
 
 def _next_version(last: EngineVersion, state: ModelState, attributes: Attributes | None) -> EngineVersion:
-    version = _version(state, last.index, last.number + 1, last.floats, attributes)
+    version = version_of(state, last.index, last.number + 1, last.floats, attributes)
     remedy = "export it with --replace"
     for name in ("n_bits", "dim"):
         if getattr(version, name) != getattr(last, name):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hashgnn._types import Array
-from hashgnn.codes.code_forms import code_form
+from hashgnn.codes import code_form
 from hashgnn.engines.base import EngineVersion, Limits, Near
 from hashgnn.errors import ParameterError
 

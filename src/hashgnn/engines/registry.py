@@ -1,10 +1,11 @@
-"""Engines by the scheme of their URL."""
+"""Engines by the scheme of their URL, and the forms of files for other engines by name."""
 
 from __future__ import annotations
 
 from hashgnn._registry import Registry, imported
 from hashgnn.engines.address import EngineAddress
 from hashgnn.engines.base import Engine
+from hashgnn.errors import ParameterError
 
 _ROOM = "hashgnn.engines"
 
@@ -18,6 +19,17 @@ ENGINES: Registry[str] = Registry(
     },
 )
 
+# Files for an engine that is not connected to: a function that writes a folder.
+FILE_FORMS: Registry[str] = Registry(
+    "form",
+    {
+        "faiss": f"{_ROOM}.files.faiss:write_faiss",
+        "usearch": f"{_ROOM}.files.usearch:write_usearch",
+        "elasticsearch": f"{_ROOM}.files.elasticsearch:write_elasticsearch",
+        "opensearch": f"{_ROOM}.files.opensearch:write_opensearch",
+        "vespa": f"{_ROOM}.files.vespa:write_vespa",
+    },
+)
 _ALIASES = {"postgres": "postgresql"}
 
 
@@ -41,5 +53,9 @@ def open_engine(url: str) -> Engine:
     """
     address = EngineAddress.of(url)
     scheme = _ALIASES.get(address.scheme, address.scheme)
+    if scheme in FILE_FORMS:
+        raise ParameterError(
+            f"{scheme} is not connected to, it reads files; write them with hashgnn export DIR --as {scheme} --to FOLDER"
+        )
     kind: type[Engine] = imported(ENGINES[scheme])
     return kind.connect(EngineAddress(scheme, address.place, address.options))

@@ -275,6 +275,12 @@ class EngineContract(ABC):
         done, faults = threading.Event(), list[str]()
 
         def watch() -> None:
+            try:
+                look()
+            except Exception as error:
+                faults.append(repr(error))
+
+        def look() -> None:
             number = 0
             while not done.is_set():
                 own = HashGNN.load(tmp_path / f"v{number}")
@@ -299,7 +305,7 @@ class EngineContract(ABC):
             done.set()
             for watcher in watchers:
                 watcher.join()
-        assert not faults
+        assert not faults, faults
 
     def test_what_does_not_fit_is_one_sentence(self, tmp_path: Path, target: str) -> None:
         first = random_state(5, 30)
