@@ -24,6 +24,11 @@ def is_folder(output: Path | None, engine: str | None) -> bool:
     return engine is not None or output.suffix != ".parquet"
 
 
+def engine_url(engine: str | None) -> tuple[str | None, str | None]:
+    """Tell the two kinds of engines apart: one that runs batches by its name, one that holds items by its URL."""
+    return (None, engine) if engine is not None and "://" in engine else (engine, None)
+
+
 def engine_options(
     out: Output, engine: str | None, workers: int | None, threads: int, address: str | None
 ) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hashgnn.cli import (
     demo,
     encode,
     evaluate,
+    export,
     fit,
     inspect,
     interactions,
@@ -66,6 +67,8 @@ app.command("similar")(similar.similar)
 app.command("encode")(encode.encode)
 app.command("inspect")(inspect.inspect)
 app.command("check")(check.check)
+app.command("export")(export.export)
+app.command("sync")(export.sync)
 app.command("serve")(serve.serve)
 app.add_typer(interactions.app, name="interactions")
 app.add_typer(benchmark.app, name="benchmark")

@@ -12,6 +12,7 @@ from hashgnn.cli._options import (
     Debug,
     Decimal,
     Delimiter,
+    EngineURL,
     EventColumn,
     EventWeights,
     FileFormat,
@@ -114,6 +115,7 @@ def evaluate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file at --report.", rich_help_panel=_ASSESSMENT)
     ] = False,
+    engine: EngineURL = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the intervals' resamples.")] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -150,7 +152,11 @@ def evaluate(
         raise ParameterError(
             f"--index-recall must be 1 where quality is measured exactly, got {index_recall:g}; add --served"
         )
-    loaded = open_model(model, index_recall=index_recall)
+    if engine is not None and not served:
+        raise ParameterError(
+            "--engine answers searches that are served, and quality is measured exactly; add --served"
+        )
+    loaded = open_model(model, index_recall=index_recall, engine=engine)
     # Options are checked before a file is read, which may take long.
     parse_metrics(wanted, n_items=loaded.state_.n_items)
     for way in ways or ():

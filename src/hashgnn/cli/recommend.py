@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn._files import check_writable_file
-from hashgnn.cli._batch import check_single_file, engine_options, is_folder, print_batch
+from hashgnn.cli._batch import check_single_file, engine_options, engine_url, is_folder, print_batch
 from hashgnn.cli._options import (
     Address,
     Allow,
@@ -106,6 +106,8 @@ def recommend(
 
       hashgnn recommend models/v1 --users-file users.txt --block i1,i2 --on-unknown popular
 
+      hashgnn recommend models/v1 --users 1,2 --engine "postgresql://shop@db/main?table=items"
+
       hashgnn recommend models/v1 --all -o recommendations.parquet
 
       hashgnn recommend models/v1 --all -k 100 -o recommendations --engine local --workers 2
@@ -115,6 +117,7 @@ def recommend(
     A folder has a file for every 4,096 users and a manifest. The same command goes on where a run was stopped.
     """
     out = Output(as_json, quiet)
+    engine, holder = engine_url(engine)
     given = [users is not None, users_file is not None, history is not None, all_users, histories is not None]
     if sum(given) != 1:
         raise ParameterError(
@@ -128,7 +131,11 @@ def recommend(
         check_single_file(output, engine, workers, address, since_training)
     if output is not None and not in_parts:
         check_writable_file(output)
-    loaded = open_model(model, index_recall=index_recall)
+    if in_parts and holder is not None:
+        raise ParameterError(
+            "--engine must be local, ray or spark for a folder, got a URL; workers search the model"
+        )
+    loaded = open_model(model, index_recall=index_recall, engine=holder)
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if loaded.index_recall < 1:
         out.note(f"index of {len(item_ids):,} items …")

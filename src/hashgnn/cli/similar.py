@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._batch import check_single_file, engine_options, print_batch
+from hashgnn.cli._batch import check_single_file, engine_options, engine_url, print_batch
 from hashgnn.cli._options import (
     Address,
     Debug,
@@ -60,6 +60,7 @@ def similar(
       hashgnn similar models/v1 --all items -k 20 -o similar-items
     """
     out = Output(as_json, quiet)
+    engine, holder = engine_url(engine)
     given = sum(value is not None for value in (item, user, everyone))
     if given != 1:
         raise ParameterError(f"similar needs one of --item, --user and --all, got {given} of them")
@@ -69,7 +70,11 @@ def similar(
         check_single_file(None, engine, workers, address)
     elif output is None or everyone not in ("items", "users"):
         raise ParameterError(f"--all must be items or users, with -o FOLDER, got {everyone!r}")
-    loaded = open_model(model)
+    if everyone is not None and holder is not None:
+        raise ParameterError(
+            "--engine must be local, ray or spark for a folder, got a URL; workers search the model"
+        )
+    loaded = open_model(model, engine=holder)
     options = {"k": k, "search": search, "oversampling": oversampling, "n_threads": threads}
     with out.warnings_as_notes():
         if everyone is not None:

@@ -64,7 +64,7 @@ def export_model(
     floats: str | None = None,
     attributes: str | Path | None = None,
     replace: bool = False,
-    progress: bool = False,
+    progress: bool | None = False,
 ) -> Exported:
     """Write the items of a saved model to an engine.
 
@@ -83,8 +83,8 @@ def export_model(
         A table with a column ``item_id``, whose other columns filters may name.
     replace : bool, default=False
         Take the place of what is there, in one step.
-    progress : bool, default=False
-        Show a bar on stderr.
+    progress : bool or None, default=False
+        Show a bar on stderr; ``None`` shows it on a terminal.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def sync_model(
     url: str,
     *,
     attributes: str | Path | None = None,
-    progress: bool = False,
+    progress: bool | None = False,
 ) -> Exported:
     """Turn the version of a model that an engine holds into the next one.
 
@@ -145,8 +145,8 @@ def sync_model(
         Of the engine.
     attributes : str or Path, optional
         The attributes of all items of the new version; needed where the export has some.
-    progress : bool, default=False
-        Show a bar on stderr.
+    progress : bool or None, default=False
+        Show a bar on stderr; ``None`` shows it on a terminal.
 
     Raises
     ------
@@ -301,7 +301,7 @@ def _changed(old: ModelState, new: ModelState, *, with_floats: bool) -> Array:
     return changed
 
 
-def _shown(rows: Iterator[ItemRows], n_rows: int, enabled: bool) -> Iterator[ItemRows]:
+def _shown(rows: Iterator[ItemRows], n_rows: int, enabled: bool | None) -> Iterator[ItemRows]:
     with progress_bar("writing", n_rows, enabled=enabled) as advance:
         for block in rows:
             yield block

@@ -27,14 +27,16 @@ _INSERT = 4096  # rows in one call
 _LONGEST = 16384  # results of one search, by Milvus
 _MANY_RESULTS = 0.1  # share of the items: lists are probed for fewer only
 _LARGEST_TEXT = 65535
+_ENDED = 1 << 62  # in the key of a row that has an end
 
 
 class MilvusEngine(Engine):
     """Milvus. A collection for codes and one for codes with their item bias, and one that names our versions.
 
     Milvus has no transactions. A row says from which version and before which one it is there, and a search names
-    its version. What a sync that failed left behind is undone by the next one. Rows of a version that is no longer
-    named are deleted by the sync after that.
+    its version. A row that ends is first written with its end, beside the old one, and then the old one is deleted,
+    so that a reader finds it once or twice and never misses it. What a sync that failed left behind is undone by the
+    next one. Rows of a version that is no longer named are deleted by the sync after that.
     """
 
     name = "Milvus"
@@ -122,7 +124,7 @@ class MilvusEngine(Engine):
                 for start in range(0, len(gone), _INSERT):
                     positions = ",".join(map(str, gone[start : start + _INSERT].tolist()))
                     chosen = f"until == {OPEN_END} and since <= {old.number} and pos in [{positions}]"
-                    self._set_end(f"{prefix}_{column}", chosen, new.number)
+                    self._move(f"{prefix}_{column}", chosen, new.number)
             self._marks.write(new, prefix, keep_from=old.number)
 
     def attribute_digests(self, version: EngineVersion) -> Array:
@@ -130,8 +132,8 @@ class MilvusEngine(Engine):
         digests = np.zeros(version.n_items, np.int64)
         prefix = self._prefix(version)
         with self._errors("reading attributes"):
-            for start in range(0, version.n_items, _LONGEST):
-                part = f"{_there(version)} and pos >= {start} and pos < {start + _LONGEST}"
+            for start in range(0, version.n_items, _INSERT):
+                part = f"{_there(version)} and pos >= {start} and pos < {start + _INSERT}"
                 found = self._query(f"{prefix}_code", part, ["pos", "digest"])
                 for row in found:
                     digests[row["pos"]] = row["digest"]
@@ -169,7 +171,7 @@ class MilvusEngine(Engine):
         sent, keep = sent_and_kept(limits, n_items)
         parts = [_there(version), listed(sent, "[]"), f"({limits.where})" if limits.where else ""]
         condition = " and ".join(part for part in parts if part)
-        n_rows = left if keep is None else n_items
+        n_rows = 2 * (left if keep is None else n_items)
         in_lists = version.index == "ivf" and column == _columns(version)[-1]
         n_lists = self._n_lists(version)
 
@@ -194,8 +196,9 @@ class MilvusEngine(Engine):
     ) -> Near:
         parts = [condition]
         if limit > _LONGEST:  # all rows, so many positions at a time
-            starts = range(0, version.n_items, _LONGEST)
-            parts = [f"{condition} and pos >= {start} and pos < {start + _LONGEST}" for start in starts]
+            step = _LONGEST // 2  # a row may be there twice
+            starts = range(0, version.n_items, step)
+            parts = [f"{condition} and pos >= {start} and pos < {start + step}" for start in starts]
         options: dict[str, Any] = {"metric_type": "HAMMING"}
         if probes:
             options["params"] = {"nprobe": probes}
@@ -307,18 +310,28 @@ class MilvusEngine(Engine):
     def _undo(self, name: str, number: int) -> None:
         """Take back what a sync to a later version has left unfinished."""
         self._client.delete(name, filter=f"since > {number}", timeout=self._timeout)
-        while self._set_end(name, f"until > {number} and until < {OPEN_END}", OPEN_END) == _INSERT:
+        while self._move(name, f"until > {number} and until < {OPEN_END}", OPEN_END) == _INSERT:
             pass
 
-    def _set_end(self, name: str, condition: str, until: int) -> int:
-        """Write rows anew with another end; return how many there were, at most ``_INSERT``."""
+    def _move(self, name: str, condition: str, until: int) -> int:
+        """Replace rows by others with another end; return how many there were, at most ``_INSERT``."""
         found = self._query(name, condition, ["*"], limit=_INSERT)
-        for row in found:
-            row["until"] = until
-            vector = row["vector"]
-            row["vector"] = vector[0] if isinstance(vector, list) else vector
         if found:
-            self._client.upsert(name, found, timeout=self._timeout)
+            made = []
+            for row in found:
+                vector = row["vector"]
+                ended = 0 if until == OPEN_END else _ENDED
+                key = row["since"] << 32 | row["pos"] | ended
+                made.append(
+                    {
+                        **row,
+                        "id": key,
+                        "until": until,
+                        "vector": vector[0] if isinstance(vector, list) else vector,
+                    }
+                )
+            self._client.upsert(name, made, timeout=self._timeout)
+            self._client.delete(name, ids=[row["id"] for row in found], timeout=self._timeout)
         return len(found)
 
     def _query(self, name: str, condition: str, fields: list[str], limit: int | None = None) -> list[Any]:

@@ -20,7 +20,8 @@ def nearest(fetch: Callable[[int], Near], k: int, n_rows: int, keep: Array | Non
     Parameters
     ----------
     fetch : callable
-        Returns the nearest rows, at most as many as it is asked for, and fewer only if there are no more.
+        Returns the nearest rows, at most as many as it is asked for, and fewer only if there are no more. A row
+        may be there twice.
     k : int
     n_rows : int
         Rows that there are at most.
@@ -42,9 +43,13 @@ def nearest(fetch: Callable[[int], Near], k: int, n_rows: int, keep: Array | Non
         if keep is not None:
             kept = keep[positions]
             positions, distances = positions[kept], distances[kept]
-        order = np.lexsort((positions, distances))[:k]
-        if is_all or (len(order) == k and distances[order[-1]] < last):
-            return positions[order], distances[order]
+        order = np.lexsort((positions, distances))
+        positions, distances = positions[order], distances[order]
+        is_first = np.ones(len(positions), bool)
+        is_first[1:] = positions[1:] != positions[:-1]
+        positions, distances = positions[is_first][:k], distances[is_first][:k]
+        if is_all or (len(positions) == k and distances[-1] < last):
+            return positions, distances
         limit = min(n_rows, 4 * limit)
 
 

@@ -99,13 +99,13 @@ class EngineContract(ABC):
 
     @pytest.mark.parametrize("form", ["biased", "plain", "ties", "relaxed"])
     def test_its_lists_are_those_of_the_model(self, tmp_path: Path, target: str, form: str) -> None:
-        settings: dict[str, Any] = {
+        forms: dict[str, dict[str, Any]] = {
             "biased": {},
             "plain": {"item_bias": False},
             "ties": {"n_bits": 8, "dim": 2, "coarse": True},
             "relaxed": {"float_embedding": "relaxed"},
-        }[form]
-        own, there = self._pair(random_state(30, _N_ITEMS, **settings), tmp_path / "v1", target)
+        }
+        own, there = self._pair(random_state(30, _N_ITEMS, **forms[form]), tmp_path / "v1", target)
         assert there.search_ways == own.search_ways
         for way in own.search_ways:
             _same(

@@ -1,0 +1,113 @@
+"""``hashgnn export`` and ``hashgnn sync``: the items of a saved model in an engine, or as files for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hashgnn.cli._options import Debug, Json, Model, Quiet
+from hashgnn.cli._output import Output
+from hashgnn.errors import ParameterError
+
+_ATTRIBUTES = typer.Option(
+    metavar="FILE", help="Table of items with a column item_id; the others become columns that filters read."
+)
+_URL = "postgresql://HOST/DB?table=NAME, lancedb://FOLDER or milvus://HOST:19530"
+
+
+def export(
+    model: Model,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="URL|FOLDER", help=f"{_URL}; with --as a folder.", show_default=False),
+    ],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="FORM",
+            help="Write files instead: faiss, usearch, elasticsearch, opensearch or vespa.",
+        ),
+    ] = None,
+    attributes: Annotated[Path | None, _ATTRIBUTES] = None,
+    floats: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|half", help="Embeddings in the engine; default: half where it can re-rank by them."
+        ),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of what the engine holds, in one step.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write the items of a saved model to an engine that is searched instead of the index here.
+
+    Nothing can be read there before all is written. Needs the extra pgvector, lancedb or milvus.
+
+    Examples:
+      hashgnn export models/v1 --to "postgresql://shop@db/main?table=items&index=hnsw" --attributes items.parquet
+
+      hashgnn export models/v1 --to lancedb://items.lance
+
+      hashgnn export models/v1 --as elasticsearch --to elastic-files
+    """
+    from hashgnn.engines import export_files, export_model
+
+    out = Output(as_json, quiet)
+    if form is not None:
+        if floats is not None or replace:
+            raise ParameterError("--floats and --replace are for an engine; leave them out with --as")
+        folder = export_files(model, to, form, attributes=attributes)
+        if out.as_json:
+            out.document({"path": str(folder), "form": form})
+        else:
+            out.line(f"{folder}: files for {form}")
+        return
+    if "://" not in to:
+        raise ParameterError(f"--to must be a URL, {_URL}, or a folder with --as FORM, got {to!r}")
+    made = export_model(
+        model, to, floats=floats, attributes=attributes, replace=replace, progress=out.progress
+    )
+    _print(out, made)
+
+
+def sync(
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", help="The model that the engine holds.", show_default=False)
+    ],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The model to come.", show_default=False)],
+    to: Annotated[
+        str, typer.Option("--to", metavar="URL", help="Of the engine, as in export.", show_default=False)
+    ],
+    attributes: Annotated[Path | None, _ATTRIBUTES] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Turn the version of a model that an engine holds into the next one: write what changed, delete what went.
+
+    Services with OLD go on unchanged until the sync after this one; NEW can be loaded when the command has ended.
+
+    Examples:
+      hashgnn sync models/v1 models/v2 --to "postgresql://shop@db/main?table=items"
+    """
+    from hashgnn.engines import sync_model
+
+    out = Output(as_json, quiet)
+    _print(out, sync_model(old, new, to, attributes=attributes, progress=out.progress))
+
+
+def _print(out: Output, made: Any) -> None:
+    if out.as_json:
+        out.document(made.to_dict())
+        return
+    index = f", of these {made.index_seconds:.1f} for its index" if made.index_seconds else ""
+    out.line(
+        f"{made.engine}: version {made.checksum[:12]} of {made.n_items:,} items, {made.n_written:,} rows written, "
+        f"{made.n_gone:,} gone, {made.seconds:.1f} seconds{index}"
+    )
