@@ -15,7 +15,7 @@ from hashgnn.errors import EngineError
 from hashgnn.serving import ServiceSettings
 from hashgnn.serving.models.model_version import open_version
 
-_QUERY = {"user": "u3", "k": 7}
+_QUERY = {"users": ["u3"], "k": 7}
 
 
 @pytest.fixture
