@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 import warnings
@@ -50,3 +51,12 @@ def milvus_lite_url(collection: str, **options: object) -> str:
     pytest.importorskip("pymilvus", reason="pymilvus is not installed")
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
     return f"milvus://{quote(_folder())}/lite.db?{urlencode({'table': collection, **options})}"
+
+
+def milvus_server_url(collection: str, **options: object) -> str:
+    """Return the URL of a collection in the server that ``HASHGNN_TEST_MILVUS`` names, as ``127.0.0.1:19530``."""
+    pytest.importorskip("pymilvus", reason="pymilvus is not installed")
+    host = os.environ.get("HASHGNN_TEST_MILVUS")
+    if not host:
+        pytest.skip("HASHGNN_TEST_MILVUS names no server; tests/engines/test_milvus_server.py starts one")
+    return f"milvus://{host}?{urlencode({'table': collection, **options})}"

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-from tests.servers import lancedb_url, milvus_lite_url, postgres_url
+from tests.servers import lancedb_url, milvus_lite_url, milvus_server_url, postgres_url
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import Interactions
@@ -121,3 +121,17 @@ class TestMilvusLiteIndex(IndexContract):
 class TestMilvusLiteRecommender(_InAnEngine):
     def url(self, name: str) -> str:
         return milvus_lite_url(f"recommender_{name}")
+
+
+class TestMilvusServer(TestMilvusLite):
+    def url(self, name: str, **options: object) -> str:
+        return milvus_server_url(name, **options)
+
+
+class TestMilvusServerByLists(TestMilvusServer):
+    """All lists are probed, so all is found."""
+
+    def url(self, name: str, **options: object) -> str:
+        return milvus_server_url(
+            f"{name[:30]}_ivf", **{"index": "ivf", "lists": 4, "probes": 4, "exact_below": 0, **options}
+        )

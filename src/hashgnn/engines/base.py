@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ class Engine(ABC):
     keeps_floats: ClassVar[bool] = False
 
     def __init__(self, address: EngineAddress) -> None:
-        self.address = address
+        self.address, self._process = address, os.getpid()
 
     @classmethod
     @abstractmethod
@@ -241,6 +242,11 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the connections."""
+
+    def check_process(self) -> None:
+        """Raise :class:`EngineError` in a process that was forked, where the client's own threads are missing."""
+        if self._process != os.getpid():
+            self.refuse(f"{self.name} cannot be used in a forked process; start it by spawn or forkserver")
 
     def refuse(self, what: str, cause: BaseException | None = None) -> NoReturn:
         """Raise :class:`EngineError` with the address and a reason."""

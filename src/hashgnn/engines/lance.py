@@ -133,6 +133,7 @@ class LanceEngine(Engine):
         self, version: EngineVersion, codes: Array, k: int, limits: Sequence[Limits], *, biased: bool
     ) -> list[Near]:
         """Find the nearest rows, query by query; see :meth:`Engine.search`."""
+        self.check_process()
         table = self._table(version)
         return [
             self._one(table, version, code, k, limit, "biased" if biased else "code")

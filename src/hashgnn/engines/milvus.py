@@ -143,6 +143,7 @@ class MilvusEngine(Engine):
         self, version: EngineVersion, codes: Array, k: int, limits: Sequence[Limits], *, biased: bool
     ) -> list[Near]:
         """Find the nearest rows, query by query; see :meth:`Engine.search`."""
+        self.check_process()
         column = "biased" if biased else "code"
         name = f"{self._prefix(version)}_{column}"
         found = [
@@ -235,7 +236,7 @@ class MilvusEngine(Engine):
 
     def _search_failed(self, version: EngineVersion, where: str | None, error: Exception) -> None:
         with self._errors("a search"):
-            if not self._marks.holds(version):
+            if not self._marks.holds(version, strong=True):
                 self.refuse_missing(version)
         if where is not None:
             names = ", ".join(version.attributes)

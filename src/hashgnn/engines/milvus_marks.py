@@ -65,13 +65,18 @@ class MilvusMarks:
                     self._prefixes[key] = prefix
         return self._prefixes.get(key)
 
-    def holds(self, version: EngineVersion) -> bool:
-        """Return whether a version is named now."""
+    def holds(self, version: EngineVersion, *, strong: bool = False) -> bool:
+        """Return whether a version is named; ``strong`` waits for what was written a moment ago.
+
+        Otherwise the answer may be some seconds old, which is less than what lies between two syncs.
+        """
+        level = {"consistency_level": "Strong"} if strong else {}
         rows = self._client.query(
             self._name,
             filter=f"number == {version.number}",
             output_fields=["document"],
             timeout=self._timeout,
+            **level,
         )
         return any(version.checksum in row["document"] for row in rows)
 

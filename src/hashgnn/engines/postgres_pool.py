@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -32,9 +33,14 @@ class PostgresPool:
 
     def __init__(self, psycopg: Any, address: EngineAddress, timeout: int) -> None:
         self._psycopg, self._address, self._timeout = psycopg, address, timeout
-        self._idle: list[Any] = []
         self._lock = threading.Lock()
-        weakref.finalize(self, _close_all, self._idle)  # a model is not closed, it is let go
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start with no connection: a process that was forked must leave those of its parent alone."""
+        self._process, self._idle = os.getpid(), list[Any]()
+        # A model is not closed, it is let go.
+        weakref.finalize(self, _close_all, self._idle, self._process)
 
     def connect(self) -> Any:
         """Open a connection that may write, in transactions.
@@ -54,6 +60,8 @@ class PostgresPool:
         """Return what ``work`` makes of a connection for searches; one that the server has closed is replaced."""
         while True:
             with self._lock:
+                if self._process != os.getpid():
+                    self._begin()
                 kept = self._idle.pop() if self._idle else None
             connection = self._reader() if kept is None else kept
             try:
@@ -74,7 +82,7 @@ class PostgresPool:
     def close(self) -> None:
         """Close the connections that wait."""
         with self._lock:
-            _close_all(self._idle)
+            _close_all(self._idle, self._process)
 
     def _reader(self) -> Any:
         connection = self.connect()
@@ -85,8 +93,8 @@ class PostgresPool:
         return connection
 
 
-def _close_all(connections: list[Any]) -> None:
-    while connections:
+def _close_all(connections: list[Any], process: int) -> None:
+    while connections and process == os.getpid():
         with suppress(Exception):
             connections.pop().close()
 
