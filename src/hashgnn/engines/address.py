@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from hashgnn._checks import check_choice, check_int
 from hashgnn.errors import ParameterError
@@ -54,7 +54,9 @@ class EngineAddress:
         if match is None:
             raise ParameterError(f"engine must be a URL such as postgresql://host/db, got {url!r:.80}")
         place, _, query = match[2].partition("?")
-        pairs = parse_qsl(query, keep_blank_values=True)
+        # A plus sign is one, as libpq reads it.
+        parts = [part.partition("=") for part in query.split("&") if part]
+        pairs = [(unquote(name), unquote(value)) for name, _, value in parts]
         options = dict(pairs)
         if len(options) < len(pairs):
             raise ParameterError(f"each option of an engine's URL must be given once, got {query!r:.80}")
@@ -70,7 +72,7 @@ class EngineAddress:
     @property
     def url(self) -> str:
         """The URL, password included."""
-        query = urlencode(self.options)
+        query = urlencode(self.options, quote_via=quote)
         return f"{self.scheme}://{self.place}{'?' if query else ''}{query}"
 
     def without(self, names: Mapping[str, object]) -> EngineAddress:

@@ -53,7 +53,7 @@ class LanceEngine(Engine):
         self._name = address.name("table", "hashgnn_items")
         self._lists = address.number("lists", 0, minimum=0, maximum=65536)
         self._probes = address.number("probes", 0, minimum=0, maximum=65536)
-        self._exact_below = address.number("exact_below", 10, minimum=0, maximum=100) / 100
+        self._exact_below = address.number("exact_below", 25, minimum=0, maximum=100) / 100
         self._database = database
         self._opened: dict[str, Any] = {}
         self._met: dict[tuple[str, str], int] = {}

@@ -60,7 +60,7 @@ class MilvusEngine(Engine):
         self._table = address.name("table", "hashgnn_items")
         self._lists = address.number("lists", 0, minimum=0, maximum=65536)
         self._probes = address.number("probes", 0, minimum=0, maximum=65536)
-        self._exact_below = address.number("exact_below", 10, minimum=0, maximum=100) / 100
+        self._exact_below = address.number("exact_below", 25, minimum=0, maximum=100) / 100
         self._timeout = address.number("timeout", 60, minimum=1, maximum=86400)
         self._pymilvus, self._error = pymilvus, pymilvus.MilvusException
         self.index  # noqa: B018  checked before anything is opened

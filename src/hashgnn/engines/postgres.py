@@ -55,7 +55,7 @@ class PostgresEngine(Engine):
         super().__init__(address)
         self._table = address.name("table", "hashgnn_items")
         self._m = address.number("m", 16, minimum=2, maximum=100)
-        self._ef_construction = address.number("ef_construction", 64, minimum=4, maximum=1000)
+        self._ef_construction = address.number("ef_construction", 128, minimum=4, maximum=1000)
         self._similar = address.choice("similar", "exact", ("exact", "hnsw"))
         self._indexed = [name for name in address.options.get("indexed", "").split(",") if name]
         timeout = address.number("timeout", 30, minimum=1, maximum=86400)
@@ -64,8 +64,8 @@ class PostgresEngine(Engine):
         self._search = PostgresSearch(
             psycopg,
             self._table,
-            ef=address.number("ef", 400, minimum=1, maximum=1000),
-            exact_below=address.number("exact_below", 10, minimum=0, maximum=100) / 100,
+            ef=address.number("ef", 1000, minimum=1, maximum=1000),
+            exact_below=address.number("exact_below", 25, minimum=0, maximum=100) / 100,
             similar_graph=self._similar == "hnsw",
         )
 
