@@ -25,7 +25,7 @@ def is_folder(output: Path | None, engine: str | None) -> bool:
 
 
 def engine_url(engine: str | None) -> tuple[str | None, str | None]:
-    """Tell the two kinds of engines apart: one that runs batches by its name, one that holds items by its URL."""
+    """Return an engine that runs batches, by its name, or one that holds items, by its URL; None for the other."""
     return (None, engine) if engine is not None and "://" in engine else (engine, None)
 
 

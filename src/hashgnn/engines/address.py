@@ -1,4 +1,4 @@
-"""``EngineAddress``: the URL of an engine, with the options that are ours told apart."""
+"""``EngineAddress``: the URL of an engine, and its options."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _KINDS: Mapping[str, pa.DataType] = {
 
 @dataclass(frozen=True, eq=False)
 class Attributes:
-    """What items are, besides their codes: a column each, which filters of an engine read.
+    """Attributes of items, in the order of a model, which filters of an engine read.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The contract of an engine: what it keeps of a model, and how it is asked."""
+"""The contract of an engine, and the version of a model that it keeps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPEN_END = 2**31 - 1  # ``until`` of a row that belongs to the newest version
 
 
 class EngineVersion(Declared):
-    """What an engine holds of one version of a model; its entry is written last.
+    """The entry of one version of a model in an engine; it is written last.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class EngineVersion(Declared):
 
 @dataclass(frozen=True, eq=False)
 class Limits:
-    """What one query may return.
+    """Limits on the results of one query.
 
     Attributes
     ----------

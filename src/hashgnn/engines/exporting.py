@@ -27,7 +27,7 @@ _BLOCK = 65536
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export or a sync has written.
+    """The outcome of an export or a sync.
 
     Attributes
     ----------

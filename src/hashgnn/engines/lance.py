@@ -245,7 +245,7 @@ class LanceEngine(Engine):
         self.refuse_missing(version)
 
     def _mark(self, table: Any, version: EngineVersion, *, keep_from: int) -> None:
-        """Name a version of the table, which tags it, and name those no longer that are not kept."""
+        """Name a version of the table, which tags it, and no longer those before ``keep_from``."""
         tags = table.tags
         tags.create(f"hashgnn-{version.number}", table.version)
         row = {"number": version.number, "dataset": table.version, "document": version.model_dump_json()}
@@ -272,7 +272,7 @@ class LanceEngine(Engine):
 
 
 class _Cut(RuntimeError):
-    """What making the rows raised, which must not be taken for an error of the engine."""
+    """An error of making the rows, which is not one of the engine."""
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(str(cause))

@@ -34,9 +34,8 @@ class MilvusEngine(Engine):
     """Milvus. A collection for codes and one for codes with their item bias, and one that names our versions.
 
     Milvus has no transactions. A row says from which version and before which one it is there, and a search names
-    its version. A row that ends is first written with its end, beside the old one, and then the old one is deleted,
-    so that a reader finds it once or twice and never misses it. What a sync that failed left behind is undone by the
-    next one. Rows of a version that is no longer named are deleted by the sync after that.
+    its version. A row that ends is written with its end before the old one is deleted. So a reader finds it once
+    or twice, and never misses it. The rest of a sync that failed is undone by the next one. Rows of a version that is no longer named are deleted by the sync after that.
     """
 
     name = "Milvus"

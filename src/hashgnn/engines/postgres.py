@@ -153,7 +153,7 @@ class PostgresEngine(Engine):
         self, version: EngineVersion, codes: Array, k: int, limits: Sequence[Limits], *, biased: bool
     ) -> list[Near]:
         """Find the nearest rows, one statement a query; see :meth:`Engine.search`."""
-        return self._asked(
+        return self._answered(
             version, lambda connection: self._search.nearest(connection, version, codes, k, limits, biased)
         )
 
@@ -169,7 +169,7 @@ class PostgresEngine(Engine):
         biased: bool,
     ) -> list[Near]:
         """Find candidates and re-rank them in the same statement; see :meth:`Engine.rerank`."""
-        return self._asked(
+        return self._answered(
             version,
             lambda connection: self._search.reranked(
                 connection, version, codes, vectors, k, n_candidates, limits, biased
@@ -180,7 +180,7 @@ class PostgresEngine(Engine):
         """Close the connections that wait."""
         self._pool.close()
 
-    def _asked(self, version: EngineVersion, work: Any) -> list[Near]:
+    def _answered(self, version: EngineVersion, work: Any) -> list[Near]:
         try:
             found: list[Near] | None = self._pool.run(work)
         except self._psycopg.errors.UndefinedTable:

@@ -20,7 +20,7 @@ _MANY_RESULTS = 0.1  # share of the items: a graph is walked for fewer only
 
 @dataclass(frozen=True)
 class _Rows:
-    """What a version's rows are selected by."""
+    """The table, the column and the index of a version's rows."""
 
     table: str
     version: EngineVersion

@@ -15,12 +15,12 @@ LONGEST_LIST = 20_000  # positions in a condition; a longer list is applied here
 def nearest(fetch: Callable[[int], Near], k: int, n_rows: int, keep: Array | None = None) -> Near:
     """Return the ``k`` nearest rows that are kept, ties at the end to the smaller positions.
 
-    More rows are asked for until the last one is farther than the last result.
+    More rows are requested until the last one is farther than the last result.
 
     Parameters
     ----------
     fetch : callable
-        Returns the nearest rows, at most as many as it is asked for, and fewer only if there are no more. A row
+        Returns the nearest rows, at most as many as requested, and fewer only if there are no more. A row
         may be there twice.
     k : int
     n_rows : int

@@ -28,7 +28,7 @@ ITEMS = "items.parquet"
 
 @dataclass(frozen=True, eq=False)
 class FileJob:
-    """What a form of files is made from.
+    """The source of a form of files, and their folder.
 
     Attributes
     ----------
