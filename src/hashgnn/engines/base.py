@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Annotated, ClassVar, NoReturn, Self
 import numpy as np
 from pydantic import Field
 
-from hashgnn._declared import Count, Declared, Sha256
+from hashgnn._declared import Count, Declared, Sha256, check_fields
 from hashgnn._types import Array
 from hashgnn.engines.address import EngineAddress
 from hashgnn.engines.rows import ItemRows
@@ -242,6 +243,22 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the connections."""
+
+    def read_entry(self, number: int, document: str) -> EngineVersion:
+        """Return the entry of a version, checked.
+
+        Raises
+        ------
+        EngineError
+            If it is damaged, or of a later layout.
+        """
+        try:
+            values = json.loads(document)
+            if values.get("layout", 0) > LAYOUT:
+                self.refuse("was written by a later version of hashgnn; update hashgnn to read it")
+            return check_fields(EngineVersion, values)
+        except (ValueError, AttributeError, RecursionError) as error:
+            self.refuse(f"its entry of version {number} is damaged, {error}; export the model again")
 
     def check_process(self) -> None:
         """Raise :class:`EngineError` in a process that was forked, where the client's own threads are missing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +12,11 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow as pa
 
-from hashgnn._declared import check_fields
 from hashgnn._extras import require
 from hashgnn._types import Array
 from hashgnn.engines.address import EngineAddress
 from hashgnn.engines.attributes import kind_type
-from hashgnn.engines.base import LAYOUT, Engine, EngineVersion, Limits, Near
+from hashgnn.engines.base import Engine, EngineVersion, Limits, Near
 from hashgnn.engines.rows import ItemRows
 from hashgnn.engines.ties import listed, nearest, sent_and_kept
 from hashgnn.errors import EngineError, HashGNNError, ParameterError
@@ -76,18 +74,7 @@ class LanceEngine(Engine):
 
     def versions(self) -> list[EngineVersion]:
         """Return the versions that are there; see :meth:`Engine.versions`."""
-        versions = []
-        for mark in self._marks():
-            try:
-                values = json.loads(mark["document"])
-                if values.get("layout", 0) > LAYOUT:
-                    self.refuse("was written by a later version of hashgnn; update hashgnn to read it")
-                versions.append(check_fields(EngineVersion, values))
-            except (ValueError, AttributeError) as error:
-                self.refuse(
-                    f"its entry of version {mark['number']} is damaged, {error}; export the model again"
-                )
-        return versions
+        return [self.read_entry(mark["number"], mark["document"]) for mark in self._marks()]
 
     def create(self, version: EngineVersion, rows: Iterator[ItemRows], *, replace: bool) -> float:
         """Write a first version; see :meth:`Engine.create`."""

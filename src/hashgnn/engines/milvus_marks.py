@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from hashgnn._declared import check_fields
-from hashgnn.engines.base import LAYOUT, Engine, EngineVersion
+from hashgnn.engines.base import Engine, EngineVersion
 
 _LONGEST_DOCUMENT = 65535
 
@@ -17,7 +15,7 @@ class MilvusMarks:
     Parameters
     ----------
     engine : Engine
-        For messages.
+        Reads entries, and names itself in messages.
     client, pymilvus : MilvusClient, module
     name : str
         Of the collection.
@@ -41,20 +39,8 @@ class MilvusMarks:
             consistency_level="Strong",
             timeout=self._timeout,
         )
-        found = []
-        for row in sorted(rows, key=lambda row: int(row["number"])):
-            try:
-                values = json.loads(row["document"])
-                if values.get("layout", 0) > LAYOUT:
-                    self._engine.refuse(
-                        "was written by a later version of hashgnn; update hashgnn to read it"
-                    )
-                found.append((check_fields(EngineVersion, values), str(row["prefix"])))
-            except (ValueError, AttributeError) as error:
-                self._engine.refuse(
-                    f"its entry of version {row['number']} is damaged, {error}; export the model again"
-                )
-        return found
+        rows = sorted(rows, key=lambda row: int(row["number"]))
+        return [(self._engine.read_entry(row["number"], row["document"]), str(row["prefix"])) for row in rows]
 
     def prefix_of(self, version: EngineVersion) -> str | None:
         """Return the prefix of a version's collections; None if the version is not named. Looked up once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +11,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from hashgnn._declared import check_fields
 from hashgnn._extras import require
 from hashgnn._types import Array
 from hashgnn.engines.address import EngineAddress
-from hashgnn.engines.base import LAYOUT, OPEN_END, Engine, EngineVersion, Limits, Near
+from hashgnn.engines.base import OPEN_END, Engine, EngineVersion, Limits, Near
 from hashgnn.engines.postgres_copy import SQL_TYPES, copied
 from hashgnn.engines.postgres_pool import PostgresPool, engine_errors, said
 from hashgnn.engines.postgres_search import PostgresSearch
@@ -81,17 +79,7 @@ class PostgresEngine(Engine):
     def versions(self) -> list[EngineVersion]:
         """Return the versions that are there; see :meth:`Engine.versions`."""
         rows: list[tuple[int, str]] = self._pool.run(self._documents)
-        versions = []
-        for number, document in rows:
-            try:
-                values = json.loads(document)
-                if values.get("layout", 0) > LAYOUT:
-                    self.refuse("was written by a later version of hashgnn; update hashgnn to read it")
-                version = check_fields(EngineVersion, values)
-            except (ValueError, AttributeError) as error:
-                self.refuse(f"its entry of version {number} is damaged, {error}; export the model again")
-            versions.append(version)
-        return versions
+        return [self.read_entry(number, document) for number, document in rows]
 
     def create(self, version: EngineVersion, rows: Iterator[ItemRows], *, replace: bool) -> float:
         """Write a first version in one transaction; see :meth:`Engine.create`."""
