@@ -35,7 +35,7 @@ LEVELS = {
     1: ("batch", "codes", "config", "data", "fold_in", "nn", "ranking", "runs"),
     2: ("graph", "index", "evaluation", "rules"),
     3: ("state",),
-    4: ("exporting", "tracking", "training"),
+    4: ("engines", "exporting", "tracking", "training"),
     5: ("answering", "baselines"),
     6: ("checking", "recommender"),
     7: ("benchmarking", "tuning", "serving"),

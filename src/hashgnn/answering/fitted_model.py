@@ -18,6 +18,7 @@ from hashgnn.answering.new_item_rows import NewItemRows
 from hashgnn.answering.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
 from hashgnn.answering.search_ways import FloatQueries, SearchOptions, SearchWays
 from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.engines import EngineIndex
 from hashgnn.errors import ParameterError, UnknownIdError
 from hashgnn.index import HammingIndex, InvertedFile, build_index
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
@@ -44,6 +45,8 @@ class FittedModel:
     index_recall : float, optional
         Share of the exact best items by code that a search shall find, in ``(0, 1]``; ``None`` takes that of
         the state. Below 1, many items lie in lists of which a search reads the nearest.
+    engine_index : EngineIndex, optional
+        The same items in an engine, which then answers every search by code.
 
     Raises
     ------
@@ -51,8 +54,13 @@ class FittedModel:
         If ``index_recall`` is out of its range.
     """
 
-    def __init__(self, state: ModelState, index_recall: float | None = None) -> None:
-        self.state = state
+    def __init__(
+        self,
+        state: ModelState,
+        index_recall: float | None = None,
+        engine_index: EngineIndex | None = None,
+    ) -> None:
+        self.state, self.engine_index = state, engine_index
         share = state.index_recall if index_recall is None else index_recall
         self.index_recall = check_float("index_recall", share, minimum=0, maximum=1, open_minimum=True)
         self.seen = IndexLists.from_matrix(state.seen)
@@ -62,7 +70,7 @@ class FittedModel:
         """Send the state by value, and the item index if it was made; the rest is made anew on first use."""
         names = ("item_index", "new_item_bias", "new_item_rows")
         made = {name: self.__dict__[name] for name in names if name in self.__dict__}
-        return FittedModel, (self.state, self.index_recall), made
+        return FittedModel, (self.state, self.index_recall, self.engine_index), made
 
     @cached_property
     def item_index(self) -> HammingIndex | InvertedFile:
@@ -90,13 +98,17 @@ class FittedModel:
     def items_for_users(self) -> SearchWays:
         """The items, to be recommended to users."""
         queries = FloatQueries.of_users(self.state)
-        return SearchWays(self.state.items, self.item_index, queries, similar=False)
+        return SearchWays(
+            self.state.items, self.item_index, queries, similar=False, engine_index=self.engine_index
+        )
 
     @cached_property
     def items_for_items(self) -> SearchWays:
         """The items, to be compared with items."""
         queries = FloatQueries.of_items(self.state)
-        return SearchWays(self.state.items, self.item_index, queries, similar=True)
+        return SearchWays(
+            self.state.items, self.item_index, queries, similar=True, engine_index=self.engine_index
+        )
 
     @cached_property
     def users_for_users(self) -> SearchWays:

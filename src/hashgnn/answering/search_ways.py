@@ -11,6 +11,7 @@ import numpy as np
 from hashgnn._checks import check_choice, check_int, check_threads, shown
 from hashgnn._types import Array
 from hashgnn.answering.queries import EncodedEntities
+from hashgnn.engines import EngineIndex
 from hashgnn.errors import ArtifactDamagedError, ParameterError, ResultWarning
 from hashgnn.fold_in import HashMap
 from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
@@ -21,7 +22,7 @@ from hashgnn.index.scores import (
     inverse_lengths,
     to_code_length,
 )
-from hashgnn.ranking import CandidateFilter, Matches, top_k
+from hashgnn.ranking import CandidateFilter, IndexLists, Matches, top_k
 from hashgnn.ranking.top_k import rows_per_block
 from hashgnn.state import ModelState, Side
 from hashgnn.state.growing import Rooms
@@ -61,12 +62,21 @@ class SearchWays:
         Items for users (False) are scored with the item bias and by inner product. Items for items and
         users for users (True) are scored without a bias and by cosine: a bias or a long vector says how
         popular something is, not how similar two things are.
+    engine_index : EngineIndex, optional
+        The same codes in an engine. It answers what is searched by codes; float queries are answered by ``index``.
     """
 
     def __init__(
-        self, side: Side, index: HammingIndex | InvertedFile, float_queries: FloatQueries, *, similar: bool
+        self,
+        side: Side,
+        index: HammingIndex | InvertedFile,
+        float_queries: FloatQueries,
+        *,
+        similar: bool,
+        engine_index: EngineIndex | None = None,
     ) -> None:
         self._side, self._index, self.float_queries, self._similar = side, index, float_queries, similar
+        self._engine_index = engine_index
         self._bias = None if similar else side.bias
         self._n = len(side)
 
@@ -172,6 +182,8 @@ class SearchWays:
             if self._similar:
                 vectors = queries.embeddings * inverse_lengths(queries.embeddings)[:, None]
                 embedded = EmbeddedCodes(queries.codes, vectors)
+            if self._engine_index is not None:
+                return self._from_engine(self._engine_index, embedded, options, candidates)
             return self._hierarchical.search(
                 embedded,
                 options.k,
@@ -180,11 +192,35 @@ class SearchWays:
                 biased=self._bias is not None,
                 n_threads=options.n_threads,
             )
-        return self._index.search(
+        by_code = self._index if way == "asymmetric" or self._engine_index is None else self._engine_index
+        return by_code.search(
             self.float_queries(queries) if way == "asymmetric" else queries.codes,
             options.k,
             candidates=candidates,
             biased=way != "hamming" and self._bias is not None,
+            n_threads=options.n_threads,
+        )
+
+    def _from_engine(
+        self,
+        engine_index: EngineIndex,
+        queries: EmbeddedCodes,
+        options: SearchOptions,
+        candidates: CandidateFilter,
+    ) -> Matches:
+        """Re-rank the candidates that the engine finds: there, or here by the embeddings of the model."""
+        n_candidates = min(options.k * options.oversampling, len(self))
+        biased = self._bias is not None
+        if engine_index.reranks and not self._similar:  # its embeddings are not scaled to length one
+            return engine_index.rerank(queries, options.k, n_candidates, candidates=candidates, biased=biased)
+        found = engine_index.search(queries.codes, n_candidates, candidates=candidates, biased=biased)
+        rows = [found.positions[row, :count] for row, count in enumerate(found.counts.tolist())]
+        return self._hierarchical.search(
+            queries,
+            options.k,
+            oversampling=options.oversampling,
+            candidates=CandidateFilter(allow_per_query=IndexLists.from_rows(rows)),
+            biased=biased,
             n_threads=options.n_threads,
         )
 

@@ -9,6 +9,11 @@ from hashgnn.cli._output import Output, size
 from hashgnn.errors import ParameterError
 
 
+def engine_url(engine: str | None) -> tuple[str | None, str | None]:
+    """Return an engine that runs batches, by its name, or one that holds items, by its URL; None for the other."""
+    return (None, engine) if engine is not None and "://" in engine else (engine, None)
+
+
 def engine_options(
     out: Output, engine: str | None, workers: int | None, threads: int, address: str | None
 ) -> dict[str, Any]:

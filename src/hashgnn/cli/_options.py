@@ -179,6 +179,16 @@ IndexRecall = Annotated[
     ),
 ]
 
+EngineURL = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="URL",
+        help="An engine that holds the items, as postgresql://HOST/DB?table=NAME (hashgnn export).",
+        show_default=False,
+    ),
+]
+
 # Unknown ids, and which items may be results.
 OnUnknown = Annotated[
     str,
@@ -430,8 +440,9 @@ Engine = Annotated[
     str | None,
     typer.Option(
         "--engine",
-        metavar="NAME",
-        help="local (default), ray or spark; the files are the same.",
+        metavar="NAME|URL",
+        help="local (default), ray or spark, the files are the same; or the URL of an engine that holds the items, "
+        "which answers some.",
         rich_help_panel=_BATCH,
         show_default=False,
     ),

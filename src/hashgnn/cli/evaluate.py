@@ -13,6 +13,7 @@ from hashgnn.cli._options import (
     Debug,
     Decimal,
     Delimiter,
+    EngineURL,
     EventColumn,
     EventWeights,
     FileFormat,
@@ -117,6 +118,7 @@ def evaluate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files at --output and --report.")
     ] = False,
+    engine: EngineURL = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the intervals' resamples.")] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -157,7 +159,11 @@ def evaluate(
         raise ParameterError(
             f"--index-recall must be 1 where quality is measured exactly, got {index_recall:g}; add --served"
         )
-    loaded = open_model(model, index_recall=index_recall)
+    if engine is not None and not served:
+        raise ParameterError(
+            "--engine answers searches that are served, and quality is measured exactly; add --served"
+        )
+    loaded = open_model(model, index_recall=index_recall, engine=engine)
     # Options are checked before a file is read, which may take long.
     parse_metrics(wanted, n_items=loaded.state_.n_items)
     for way in ways or ():

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._batch import check_no_engine, engine_options, is_file, print_batch
+from hashgnn.cli._batch import check_no_engine, engine_options, engine_url, is_file, print_batch
 from hashgnn.cli._explaining import Reasons, explained, print_explanations
 from hashgnn.cli._lists import ListOutput
 from hashgnn.cli._options import (
@@ -163,6 +163,8 @@ def recommend(
 
       hashgnn recommend models/v1 --users 1,2 --items titles.parquet -o lists.csv
 
+      hashgnn recommend models/v1 --users 1,2 --engine "postgresql://shop@db/main?table=items"
+
       hashgnn recommend models/v1 --all -o recommendations.parquet
 
       hashgnn recommend models/v1 --all -k 100 -o recommendations --engine local --workers 2
@@ -172,6 +174,7 @@ def recommend(
     A folder has a file for every 4,096 users and a manifest. The same command goes on where a run was stopped.
     """
     out = Output(as_json, quiet)
+    engine, holder = engine_url(engine)
     given = [users is not None, users_file is not None, history is not None, all_users, histories is not None]
     if sum(given) != 1:
         raise ParameterError(
@@ -200,7 +203,11 @@ def recommend(
         lists.check()
     if not in_parts:
         check_no_engine(engine=engine, workers=workers, address=address, since_training=since_training)
-    loaded = open_model(model, index_recall=index_recall)
+    if in_parts and holder is not None:
+        raise ParameterError(
+            "--engine must be local, ray or spark for a folder, got a URL; workers search the model"
+        )
+    loaded = open_model(model, index_recall=index_recall, engine=holder)
     if rules:
         loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids

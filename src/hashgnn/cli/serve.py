@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._options import Debug, IndexRecall, id_lines
+from hashgnn.cli._options import Debug, EngineURL, IndexRecall, id_lines
 from hashgnn.cli._signals import hangup_ends_as_sigterm
 from hashgnn.errors import ParameterError
 
@@ -85,6 +85,7 @@ def serve(
         ),
     ] = False,
     index_recall: IndexRecall = None,
+    engine: EngineURL = None,
     threads: Annotated[
         int, typer.Option(metavar="N", help="Concurrent searches per worker.", rich_help_panel=_LIMITS)
     ] = 2,
@@ -189,6 +190,7 @@ def serve(
             reload_timeout=reload_timeout,
             allow_new_ids=allow_new_ids,
             index_recall=index_recall,
+            engine=engine,
             n_threads=threads,
             queue=queue,
             time_limit=time_limit,

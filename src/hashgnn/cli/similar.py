@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._batch import check_no_engine, engine_options, is_file, print_batch
+from hashgnn.cli._batch import check_no_engine, engine_options, engine_url, is_file, print_batch
 from hashgnn.cli._lists import ListOutput
 from hashgnn.cli._options import (
     Address,
@@ -99,6 +99,7 @@ def similar(
       hashgnn similar models/v1 --all items -k 20 -o similar-items
     """
     out = Output(as_json, quiet)
+    engine, holder = engine_url(engine)
     given = sum(value is not None for value in (item, user, item_file, user_file, everyone))
     if given != 1:
         raise ParameterError(
@@ -118,7 +119,11 @@ def similar(
         raise ParameterError("rules are for items similar to --item or --item-file, got another request")
     if side == "user" and items is not None:
         raise ParameterError("--items needs --item, --item-file or --all items")
-    loaded = open_model(model)
+    if everyone is not None and holder is not None:
+        raise ParameterError(
+            "--engine must be local, ray or spark for a folder, got a URL; workers search the model"
+        )
+    loaded = open_model(model, engine=holder)
     if rules:
         loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     options = {"k": k, "search": search, "oversampling": oversampling, "n_threads": threads}

@@ -123,8 +123,13 @@ def widen_items(codes: BinaryCodes, bias: ItemBias, n_extra: int | None = None) 
     extra = check_int("n_extra", smallest if n_extra is None else n_extra, minimum=8, multiple_of=8)
     if extra < largest:
         raise ParameterError(f"n_extra must be at least the largest penalty, {largest}, got {extra}")
-    ones = np.arange(extra)[None, :] < (extra - bias.penalty.astype(np.int64))[:, None]
-    return BinaryCodes(np.hstack([codes.packed, np.packbits(ones, axis=1, bitorder="big")]))
+    return BinaryCodes(widened_rows(codes.packed, bias.penalty, extra))
+
+
+def widened_rows(packed: Array, penalty: Array, n_extra: int) -> Array:
+    """Return packed codes of any width with penalties as ``n_extra`` more bits, a multiple of 8; uint8."""
+    ones = np.arange(n_extra)[None, :] < (n_extra - penalty.astype(np.int64))[:, None]
+    return np.hstack([packed, np.packbits(ones, axis=1, bitorder="big")])
 
 
 def widen_queries(codes: BinaryCodes, n_extra: int) -> BinaryCodes:

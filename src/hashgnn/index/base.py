@@ -105,7 +105,8 @@ class CandidateIndex(ABC):
         return super().__reduce_ex__(protocol)
 
     def _refuse(self, what: str) -> NoReturn:
-        raise ParameterError(f"a {type(self).__name__} cannot {what}")
+        name = type(self).__name__
+        raise ParameterError(f"{'an' if name[0] in 'AEIO' else 'a'} {name} cannot {what}")
 
 
 class IndexState(Protocol):

@@ -37,6 +37,7 @@ from hashgnn.data import (
 )
 from hashgnn.data.features import feature_columns
 from hashgnn.data.id_lists import as_list
+from hashgnn.engines import EngineIndex
 from hashgnn.errors import NotFittedError, ParameterError, ResultWarning
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.ranking import CandidateFilter, Matches
@@ -127,11 +128,14 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Parameters, Reco
         self._items: ItemAttributes | None = None
 
     @classmethod
-    def from_state(cls, state: ModelState, *, index_recall: float | None = None) -> Self:
-        """Return a model that holds a state made elsewhere; ``index_recall`` as for :meth:`load`."""
+    def from_state(
+        cls, state: ModelState, *, index_recall: float | None = None, engine: str | None = None
+    ) -> Self:
+        """Return a model that holds a state made elsewhere; ``index_recall`` and ``engine`` as for :meth:`load`."""
         model = cls.__new__(cls)
         model.config = state.config
-        model._model = FittedModel(state, index_recall)
+        opened = None if engine is None else EngineIndex.open(engine, state.checksum)
+        model._model = FittedModel(state, index_recall, opened)
         model.index_recall = model._model.index_recall
         model._items = None
         return model
@@ -412,6 +416,7 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Parameters, Reco
         mmap: bool = True,
         verify: bool = False,
         index_recall: float | None = None,
+        engine: str | None = None,
         cache_dir: str | Path | None = None,
     ) -> Self:
         """Open a saved model; torch is not needed.
@@ -431,6 +436,10 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Parameters, Reco
             the model was saved with. Another value builds an index when it is first searched; below 1, more
             than half a million items are put into lists, which takes seconds
             (:func:`hashgnn.index.build_index`).
+        engine : str, optional
+            URL of an engine that holds the items of this very version, such as
+            ``postgresql://host/db?table=items`` (:func:`hashgnn.engines.export_model`). It then answers what is
+            searched by codes: ``hamming``, ``biased``, and the candidates of ``hierarchical``.
         cache_dir : str or Path, optional
             Where a model at an address is copied to; ``None`` takes ``HASHGNN_CACHE``, else the user's cache
             folder. A model that is there already, by the checksum of its manifest, is not copied again.
@@ -441,9 +450,11 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Parameters, Reco
             If ``index_recall`` is out of its range.
         ArtifactError
             If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
+        EngineError
+            If the engine cannot be reached, or does not hold all of this version.
         """
         state = load_state(path, mmap=mmap, verify=verify, cache_dir=cache_dir)
-        model = cls.from_state(state, index_recall=index_recall)
+        model = cls.from_state(state, index_recall=index_recall, engine=engine)
         model._path = address_of(path) or path_of(path).absolute()
         return model
 
@@ -495,6 +506,11 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Parameters, Reco
         It is shared with the model, which stays as it is: do not add to it, make one of your own.
         """
         return self.fitted.item_index
+
+    @property
+    def engine_index(self) -> EngineIndex | None:
+        """The index in an engine that searches by code use; None without ``engine``."""
+        return self.fitted.engine_index
 
     def recommend(
         self,

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hashgnn.errors import ParameterError, UnknownIdError
+from hashgnn.errors import EngineError, ParameterError, UnknownIdError
 from hashgnn.serving.http.api_keys import sent_key
 from hashgnn.serving.http.key_file import WatchedKeys
 from hashgnn.serving.http.openapi_security import KEYED
@@ -123,7 +123,7 @@ class RequestMiddleware:
                 else:
                     state["route"] = scope["path"]
                     await (await handler(Request(scope, body)))(scope, body, send_more)
-            except (RequestError, UnknownIdError, ParameterError) as error:
+            except (RequestError, UnknownIdError, ParameterError, EngineError) as error:
                 await error_response(as_request_error(error), request_id)(scope, receive, send_more)
             except Exception:
                 log(logging.ERROR, "internal error", exc_info=True)
@@ -223,6 +223,11 @@ def as_request_error(error: Exception) -> RequestError:
     """
     if isinstance(error, RequestError):
         return error
+    if isinstance(error, EngineError):
+        log(logging.ERROR, "engine failed", detail=str(error))  # its sentence has an address
+        return RequestError(
+            Reason.UNAVAILABLE, "the engine that holds the items cannot answer now", retry_after=1
+        )
     return RequestError(Reason.INVALID, str(error))
 
 

@@ -18,7 +18,8 @@ from hashgnn._types import Array
 from hashgnn.answering import FittedModel
 from hashgnn.checking.item_table import FILE_NAME, ITEM_ID, ItemTable
 from hashgnn.codes.health import CodeHealth, code_health
-from hashgnn.errors import ArtifactDamagedError, ArtifactError, HashGNNError, ParameterError
+from hashgnn.engines import EngineIndex
+from hashgnn.errors import ArtifactDamagedError, ArtifactError, EngineError, HashGNNError, ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.rules import ItemAttributes
 from hashgnn.rules.item_attributes import read_items
@@ -205,6 +206,7 @@ def open_version(
     item_id: str = ITEM_ID,
     verify: bool = True,
     index_recall: float | None = None,
+    engine: str | None = None,
     n_threads: int = 1,
     check: Callable[[], None] | None = None,
     takes_items: bool = False,
@@ -222,6 +224,8 @@ def open_version(
         Compare the checksum of every file; ``False`` compares the sizes.
     index_recall : float, optional
         As for :meth:`HashGNN.load`; where another than the saved index is needed, it is built here.
+    engine : str, optional
+        URL of an engine that holds the items of this version, as for :meth:`HashGNN.load`.
     n_threads : int, default=1
         Threads that compare checksums, in addition to the one that opens.
     check : callable, optional
@@ -235,6 +239,8 @@ def open_version(
         If the folder is no model, is damaged, fails its self-test, or was replaced meanwhile.
     DataError
         If the metadata cannot be used.
+    EngineError
+        If the engine cannot be reached, or does not hold this version.
     """
     folder = path.resolve()
     go_on = check or _nothing
@@ -242,7 +248,9 @@ def open_version(
         # Comparing checksums takes about as long as all the rest; a damaged file fails either way.
         verified = background.submit(open_artifact, folder, verify=verify, n_threads=n_threads, check=check)
         try:
-            fitted = FittedModel(load_state(folder, verify=False), index_recall)
+            state = load_state(folder, verify=False)
+            opened = None if engine is None else EngineIndex.open(engine, state.checksum)
+            fitted = FittedModel(state, index_recall, opened)
             go_on()
             _check_finite(path, fitted.state)
             go_on()
@@ -314,7 +322,7 @@ def _self_test(path: Path, fitted: FittedModel) -> None:
         folded = fitted.fold_in_users(IndexLists.from_rows([[0]]))
         if not np.isfinite(folded.embeddings).all():
             raise ArtifactDamagedError(f"{path}: its self-test by fold-in gave no finite embedding")
-    except ArtifactError:
+    except (ArtifactError, EngineError):
         raise
     except HashGNNError as error:
         raise ArtifactDamagedError(f"{path}: failed its self-test, {error}") from error

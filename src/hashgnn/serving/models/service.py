@@ -479,6 +479,7 @@ class Service:
                 items=self.settings.items,
                 item_id=self.settings.item_id,
                 index_recall=self.settings.index_recall,
+                engine=self.settings.engine,
                 n_threads=n_threads,
                 check=check,
                 takes_items=self.store is not None and self.settings.new_items > 0,

@@ -1,0 +1,1 @@
+"""Files for engines that are not connected to: one form a file."""
