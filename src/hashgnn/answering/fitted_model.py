@@ -181,7 +181,13 @@ class FittedModel:
         ParameterError
             If an embedding is not finite.
         """
+        if self.engine_index is not None:
+            raise ParameterError(
+                "items cannot be added to a model whose items lie in an engine; load it without engine, or sync a new "
+                "version"
+            )
         model, made, rooms = FittedModel.__new__(FittedModel), self.__dict__, self.rooms.copy()
+        model.engine_index = None
         rows = self.new_item_rows.of(self.state, items.embeddings)
         state, index = grown_state(
             self.state, self.item_index, ids, items, audiences, rows, rooms, keep_seen=keep_seen
@@ -190,6 +196,7 @@ class FittedModel:
         model.seen = IndexLists.from_matrix(state.seen) if keep_seen else self.seen
         model.item_index = index
         model.new_item_bias, model.new_item_rows = self.new_item_bias, self.new_item_rows
+        model.mean_weight = self.mean_weight  # of the training
         queries = self.items_for_users.float_queries
         model.items_for_users = self.items_for_users.grown(state.items, index, queries, rooms)
         if "items_for_items" in made:

@@ -136,6 +136,11 @@ def _history(fitted: FittedModel, queries: Queries, row: int, user_index: int) -
     if user_index < 0:
         return queries.seen[np.array([row])].matrix(fitted.state.n_items)
     trained = sparse.csr_matrix(fitted.state.seen[user_index], dtype=np.float32)
+    added = fitted.state.training.get("n_added_items", 0)
+    if isinstance(added, int) and added:  # the user's embedding is older than these items
+        is_trained = trained.indices < fitted.state.n_items - added
+        places, weights = trained.indices[is_trained], trained.data[is_trained]
+        trained = sparse.csr_matrix((weights, places, np.array([0, len(places)])), shape=trained.shape)
     trained.data = np.maximum(trained.data / np.float32(fitted.mean_weight), np.finfo(np.float32).tiny)
     return trained
 

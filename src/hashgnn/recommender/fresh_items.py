@@ -19,6 +19,7 @@ from hashgnn.data.grown_ids import readable_ids
 from hashgnn.data.id_lists import as_list
 from hashgnn.errors import ParameterError
 from hashgnn.ranking import IndexLists
+from hashgnn.rules import ItemAttributes
 
 
 class FreshItems(ABC):
@@ -27,6 +28,7 @@ class FreshItems(ABC):
     config: ModelConfig
     index_recall: float
     _model: FittedModel | None
+    _items: ItemAttributes | None
 
     @property
     @abstractmethod
@@ -118,6 +120,11 @@ class FreshItems(ABC):
             [ids[place] for place in new.tolist()], users[new], None if features is None else features[new]
         )
 
+    @property
+    @abstractmethod
+    def item_attributes(self) -> ItemAttributes | None:
+        """The table of items that rules look at."""
+
     def _with_items(self, ids: list[Any], audiences: IndexLists, features: Any) -> Self:
         items = self.fitted.fold_in_items(audiences, features)
         grown = self.fitted.with_items(ids, items, audiences)
@@ -132,4 +139,6 @@ class FreshItems(ABC):
         )
         model = type(self).__new__(type(self))
         model.config, model.index_recall, model._model = self.config, self.index_recall, grown
+        attributes = self.item_attributes
+        model._items = None if attributes is None else attributes.of_items(grown.state.items.ids)
         return model

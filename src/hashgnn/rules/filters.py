@@ -56,6 +56,14 @@ class ItemFilter:
         """Return a filter that every item passes."""
         return cls.of_mask(np.ones(n_items, bool))
 
+    def grown(self, n_items: int) -> ItemFilter:
+        """Return the filter for more items, none of which passes; itself where there are no more."""
+        if n_items == self.n_items:
+            return self
+        bits = np.zeros(-(-n_items // 32), np.uint32)
+        bits[: len(self.bits)] = self.bits
+        return ItemFilter(n_items, bits, self.count)
+
     def mask(self) -> Array:
         """Return which items pass, shape (n_items,), bool."""
         bits = np.unpackbits(self.bits.view(np.uint8), count=self.n_items, bitorder="little")

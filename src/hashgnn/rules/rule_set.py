@@ -158,6 +158,7 @@ class Rules:
         ----------
         items : ItemAttributes or None
         n_items : int
+            Items of the model. Those behind the last of the table, which came after the training, have no values.
 
         Raises
         ------
@@ -173,10 +174,10 @@ class Rules:
             return BoundRules(self, None, n_items, ((1.0, 0.0, None),))
         for column, _ in self.caps:
             items.check_groups(column)
-        allowed = None if self.where is None else items.filter(self.where, now=self.now)
+        allowed = None if self.where is None else items.filter(self.where, now=self.now).grown(n_items)
         parts: list[Part] = [(1.0, 0.0, allowed)]
         for boost in self.boosts:
-            chosen = items.filter(boost.where, now=self.now, name="boost")
+            chosen = items.filter(boost.where, now=self.now, name="boost").grown(n_items)
             parts = _split(parts, boost, chosen)
         return BoundRules(self, items, n_items, tuple(parts), None if allowed is None else allowed.count)
 
@@ -212,10 +213,10 @@ class BoundRules:
         full = None
         for column, cap in self.rules.caps:
             assert self.items is not None
-            groups, has_group = self.items.groups(column, chosen)
+            groups, has_group = self._groups_of(column, chosen)
             values, counts = np.unique(groups[has_group], return_counts=True)
             if (counts >= cap).any():
-                members = self.items.members(column, values[counts >= cap])
+                members = self.items.members(column, values[counts >= cap]).grown(self.n_items)
                 full = members if full is None else full.either(members)
         return full
 
@@ -223,10 +224,15 @@ class BoundRules:
         """Return the groups of some items, shape (len(positions), n_caps), int32; -1 where one has no value."""
         found = np.full((len(positions), len(self.rules.caps)), -1, np.int32)
         for place, (column, _) in enumerate(self.rules.caps):
-            assert self.items is not None
-            groups, has_group = self.items.groups(column, positions)
+            groups, has_group = self._groups_of(column, positions)
             found[:, place] = np.where(has_group, np.unique(groups, return_inverse=True)[1], -1)
         return found
+
+    def _groups_of(self, column: str, positions: Array) -> tuple[Array, Array]:
+        assert self.items is not None
+        is_known = positions < len(self.items)
+        groups, has_group = self.items.groups(column, np.where(is_known, positions, 0))
+        return groups, has_group & is_known
 
 
 def _split(parts: list[Part], boost: Boost, chosen: ItemFilter) -> list[Part]:

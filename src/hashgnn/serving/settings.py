@@ -97,3 +97,8 @@ class ServiceSettings(BaseModel):
     admin_token: str | None = Field(None, repr=False)
     log_requests: bool = True
     runtime: Path | None = None
+
+    @property
+    def most_new_items(self) -> int:
+        """Items that may be added; none where the items lie in an engine, which would not have them."""
+        return self.new_items if self.engine is None else 0

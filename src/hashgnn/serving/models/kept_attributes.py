@@ -165,8 +165,8 @@ def _apply(version: Version, rows: list[tuple[int, int | str, str, str]]) -> Non
     shown: dict[int, Mapping[str, Any]] = {}
     n_refused = 0
     for position, (_, _, name, text) in zip(index.tolist(), rows, strict=True):
-        if position < 0:
-            continue
+        if not 0 <= position < len(attributes):
+            continue  # not of the model, or added after its training
         value = json.loads(text)
         try:
             changes.setdefault(position, {}).update(attributes.read_values({name: value}))

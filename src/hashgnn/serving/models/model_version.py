@@ -85,7 +85,10 @@ class ModelVersion:
 
     def grown(self, fitted: FittedModel, base: ModelVersion) -> ModelVersion:
         """Return the same version with new items behind those of ``base``, which is the version as it was opened."""
-        return replace(self, fitted=fitted, base=base)
+        more = replace(self, fitted=fitted, base=base)
+        if "shift" in self.__dict__:  # it counts what this version served
+            more.__dict__["shift"] = self.shift
+        return more
 
     @property
     def created_seconds(self) -> float:

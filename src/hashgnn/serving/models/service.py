@@ -77,7 +77,7 @@ class Service:
         self._recall = RecallWatch(settings.recall_sample, settings.recall_cpu, self._quality)
         self._kept = KeptInteractions(store, self.metrics, self._quality)
         self._attributes = KeptAttributes(store)
-        self._new_items = NewItemsOfVersions(store, self.metrics, settings.new_items)
+        self._new_items = NewItemsOfVersions(store, self.metrics, settings.most_new_items)
         self._mailbox = ReloadMailbox(settings.runtime)
         self._versions = VersionManager(
             settings.model,
@@ -482,7 +482,7 @@ class Service:
                 engine=self.settings.engine,
                 n_threads=n_threads,
                 check=check,
-                takes_items=self.store is not None and self.settings.new_items > 0,
+                takes_items=self.store is not None and self.settings.most_new_items > 0,
             )
             with contextlib.suppress(RequestError):  # else the first request does it, or says why it cannot
                 self._attributes.follow(version)
