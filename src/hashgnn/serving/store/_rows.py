@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,26 @@ def check_kind(name: str, kept: str, value: int | str) -> None:
     """Raise :class:`ParameterError` unless an id is of the kind that the store keeps: ``'1'`` is not ``1``."""
     if kind_of(value) != kept:
         raise ParameterError(f"{name} of this store are {_NOUNS[kept]}, got {value!r}")
+
+
+def about_store(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the facts that a store keeps of itself by their names."""
+    return dict(connection.execute("SELECT name, value FROM about"))
+
+
+def check_kinds(writer: sqlite3.Connection, about: dict[str, str], named: Mapping[str, int | str]) -> None:
+    """Compare the types of ids with those of the store, which keeps the first that it sees.
+
+    Raises
+    ------
+    ParameterError
+        If one differs.
+    """
+    for name in sorted(named.keys() & about.keys()):
+        check_kind(name, about[name], named[name])
+    for name in sorted(named.keys() - about.keys()):
+        about[name] = kind_of(named[name])
+        writer.execute("INSERT INTO about VALUES (?, ?)", (name, about[name]))
 
 
 def _event(value: Any) -> str | None:
