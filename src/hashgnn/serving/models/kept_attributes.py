@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -14,7 +14,6 @@ from hashgnn._json_text import dumps
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.rules import BoundRules, ItemAttributes, Rules
 from hashgnn.serving.models.item_metadata import ItemMetadata
-from hashgnn.serving.wire.attribute_schemas import AttributesRequest
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
@@ -105,8 +104,18 @@ class KeptAttributes:
         except ParameterError as error:
             raise RequestError(Reason.INVALID, str(error)) from None
 
-    def write(self, version: Version, request: AttributesRequest, seconds: float) -> bytes:
+    def write(
+        self, version: Version, changes: Sequence[tuple[Any, Mapping[str, Any]]], seconds: float
+    ) -> bytes:
         """Keep changes, apply them here, and return the document that says so.
+
+        Parameters
+        ----------
+        version : Version
+        changes : sequence of pairs
+            The id of an item, and its new values by column.
+        seconds : float
+            How long to wait for other writers.
 
         Raises
         ------
@@ -120,20 +129,20 @@ class KeptAttributes:
             raise RequestError(
                 Reason.NOT_OFFERED, "this service keeps no attributes; start it with --interactions FILE"
             )
-        for place, change in enumerate(request.changes):
+        for place, (_, values) in enumerate(changes):
             try:
-                attributes.read_values(change.attributes)
+                attributes.read_values(values)
             except ParameterError as error:
                 raise RequestError(Reason.INVALID, f"changes[{place}]: {error}") from None
-        items = [change.item for change in request.changes]
+        items = [item for item, _ in changes]
         n_unknown = int((version.items.positions(items) < 0).sum())
         names = version.items.printed(items)
         try:
             self._store.write_attributes(
                 (
                     (item, name, json.dumps(value))
-                    for item, change in zip(names, request.changes, strict=True)
-                    for name, value in change.attributes.items()
+                    for item, (_, values) in zip(names, changes, strict=True)
+                    for name, value in values.items()
                 ),
                 seconds=seconds,
             )

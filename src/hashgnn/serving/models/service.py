@@ -289,7 +289,8 @@ class Service:
 
     def change_attributes(self, request: AttributesRequest, limit: TimeLimit) -> bytes:
         """Answer ``PATCH /v1/items/attributes``: what is acknowledged is on the disk, and in every later answer."""
-        return self._attributes.write(self.active.current, request, limit.remaining)
+        changes = [(change.item, change.attributes) for change in request.changes]
+        return self._attributes.write(self.active.current, changes, limit.remaining)
 
     def model(self) -> bytes:
         """Answer ``GET /v1/model``."""

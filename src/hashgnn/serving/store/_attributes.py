@@ -16,15 +16,6 @@ class AttributeRow(NamedTuple):
     value: str
 
 
-def add_attributes(connection: sqlite3.Connection) -> None:
-    """Give a store the table of attributes, which earlier versions pass over."""
-    # A value that is replaced gets a new number, so whoever has seen all numbers up to one asks for those above.
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS attributes (number INTEGER PRIMARY KEY AUTOINCREMENT, item NOT NULL, "
-        "name TEXT NOT NULL, value TEXT NOT NULL, time INTEGER NOT NULL, UNIQUE (item, name) ON CONFLICT REPLACE)"
-    )
-
-
 def insert_attributes(writer: sqlite3.Connection, rows: Iterable[AttributeRow]) -> None:
     """Keep values in the transaction that is open; the last of several for one column of an item counts."""
     now = time.time_ns() // 1000

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from hashgnn._files import storage_errors, sync
 from hashgnn.errors import DataError, StorageError
-from hashgnn.serving.store._attributes import add_attributes
 
 _APPLICATION = 0x48474E4E  # HGNN, in the file's header
 _FORMAT = 3
@@ -56,6 +55,14 @@ CREATE INDEX items_of_users ON item_users (user);
 INSERT INTO totals VALUES ('item_removals', 0);
 """
 
+# A value that is replaced gets a new number, so whoever has seen all numbers up to one asks for those above.
+_ATTRIBUTES = """
+CREATE TABLE IF NOT EXISTS attributes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, item NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+    time INTEGER NOT NULL, UNIQUE (item, name) ON CONFLICT REPLACE
+)
+"""
+
 
 def open_database(path: Path) -> None:
     """Create the file, or check it if it exists.
@@ -76,8 +83,7 @@ def open_database(path: Path) -> None:
                 _create(connection, path)
             _check(connection, path)
             _add_events(connection)
-            with transaction(connection):
-                add_attributes(connection)
+            _add_attributes(connection)
             _enter_wal(connection)
         finally:
             connection.close()
@@ -196,6 +202,12 @@ def _add_events(connection: sqlite3.Connection) -> None:
     with transaction(connection):
         if "event" not in {row[1] for row in connection.execute("PRAGMA table_info(interactions)")}:
             connection.execute("ALTER TABLE interactions ADD COLUMN event TEXT")
+
+
+def _add_attributes(connection: sqlite3.Connection) -> None:
+    """Give a store the table of attributes, which earlier versions pass over."""
+    with transaction(connection):
+        connection.execute(_ATTRIBUTES)
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:

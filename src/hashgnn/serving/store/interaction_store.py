@@ -20,7 +20,6 @@ from hashgnn.serving.store._attributes import (
     AttributeRow,
     insert_attributes,
 )
-from hashgnn.serving.store._batches import Batch
 from hashgnn.serving.store._database import (
     PATIENCE,
     connect,
@@ -32,13 +31,30 @@ from hashgnn.serving.store._database import (
 )
 from hashgnn.serving.store._deletions import Deleted, delete_rows
 from hashgnn.serving.store._health import FilesWatch
-from hashgnn.serving.store._rows import about, as_id, as_rows, check_kinds, kind_of
+from hashgnn.serving.store._rows import Row, about, as_id, as_rows, check_kinds, kind_of
 from hashgnn.serving.store.export import Export, export_rows
 from hashgnn.serving.store.new_items import NewItems, Work
 
 _CLEARED_AT_ONCE = 10_000
 _PROBE_PATIENCE = 0.1  # seconds
 _LATE = "was held by other writers until the time of this one was over"
+
+
+class _Batch:
+    """One caller's rows on their way to the disk.
+
+    A batch is in the queue until the transaction that writes it has begun. Until then its caller may give it up,
+    and then nobody writes it.
+    """
+
+    def __init__(
+        self, rows: list[Row], deadline: float | None, key: RepeatKey | None, extra: Mapping[str, Any]
+    ) -> None:
+        self.rows, self.deadline, self.key, self.extra = rows, deadline, key, extra
+        self.attributes: list[AttributeRow] = []
+        self.done = False
+        self.receipt = Receipt(0, 0)
+        self.error: HashGNNError | None = None
 
 
 class InteractionStore:
@@ -55,7 +71,7 @@ class InteractionStore:
         self._files = FilesWatch(path)
         self._failure: str | None = None  # why the last write failed
         self._reading, self._turns = threading.Lock(), threading.Condition()
-        self._queue: list[Batch] = []
+        self._queue: list[_Batch] = []
         self._busy = False  # whether a thread has the writing connection
         self._closed = False
         self.items = NewItems(_Access(self))
@@ -148,7 +164,7 @@ class InteractionStore:
         rows = as_rows(users, items, timestamps, weights, events)
         if not rows:
             return Receipt(0, self.count, dict(extra or {}))
-        batch = Batch(rows, None if seconds is None else time.monotonic() + seconds, key, dict(extra or {}))
+        batch = _Batch(rows, None if seconds is None else time.monotonic() + seconds, key, dict(extra or {}))
         self._write(batch)
         return batch.receipt
 
@@ -171,7 +187,7 @@ class InteractionStore:
         StorageError
             If they could not be written.
         """
-        batch = Batch([], None if seconds is None else time.monotonic() + seconds, None, {})
+        batch = _Batch([], None if seconds is None else time.monotonic() + seconds, None, {})
         batch.attributes = [AttributeRow(as_id("item", item), name, value) for item, name, value in rows]
         if batch.attributes:
             self._write(batch)
@@ -188,7 +204,7 @@ class InteractionStore:
         found = self._read(LAST_ATTRIBUTE)
         return int(found[0][0]) if found else 0
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: _Batch) -> None:
         with self._turns:
             self._queue.append(batch)
         with self._turn(batch.deadline, batch):
@@ -368,7 +384,7 @@ class InteractionStore:
             raise StorageError(f"{self.path}: the store is closed; open it again")
 
     @contextmanager
-    def _turn(self, deadline: float | None = None, batch: Batch | None = None) -> Iterator[None]:
+    def _turn(self, deadline: float | None = None, batch: _Batch | None = None) -> Iterator[None]:
         """Wait for the writing connection, or until another thread has written a batch.
 
         At the deadline a batch that nobody has begun to write is given up; else its outcome is near.
@@ -426,9 +442,9 @@ class InteractionStore:
     def _late(self) -> StorageError:
         return StorageError(f"{self.path}: {_LATE}; nothing was changed")
 
-    def _write_waiting(self, mine: Batch) -> None:
+    def _write_waiting(self, mine: _Batch) -> None:
         """Write all batches that wait when the transaction has begun; if it does not begin, give up this one."""
-        batches: list[Batch] = []
+        batches: list[_Batch] = []
         try:
             with self._writing(mine.deadline) as writer:
                 with self._turns:
@@ -449,12 +465,12 @@ class InteractionStore:
                 for batch in batches:
                     batch.done = True
 
-    def _taken(self, batch: Batch) -> list[Batch]:
+    def _taken(self, batch: _Batch) -> list[_Batch]:
         with self._turns:
             self._queue.remove(batch)
         return [batch]
 
-    def _insert_all(self, writer: sqlite3.Connection, batches: list[Batch]) -> None:
+    def _insert_all(self, writer: sqlite3.Connection, batches: list[_Batch]) -> None:
         """Insert the rows of batches; what is wrong with one of them is the error of its caller alone."""
         kinds = about(writer)
         stored: int = writer.execute("SELECT value FROM totals WHERE name = 'count'").fetchone()[0]
