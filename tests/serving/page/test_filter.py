@@ -113,6 +113,7 @@ def test_the_service_filters_and_refuses_as_the_page_shows(serve: Serve, visit: 
     page = visit(serve(), refused=True)
     field = page.get_by_label("Filter")
     expect(page.locator("#filter-columns")).to_contain_text("year (number)")
+    expect(field).to_have_attribute("placeholder", "year < 100")
     pick(page, "The Number 3")
     answered(page)
     field.fill("year < 2000")
