@@ -107,3 +107,23 @@ def test_a_filter_before_any_pick_waits_for_one(serve: Serve, visit: Visit) -> N
     pick(page, "The Number 3")
     answered(page)
     assert filters[:5] == ["in_stock"] * 5
+
+
+def test_the_service_filters_and_refuses_as_the_page_shows(serve: Serve, visit: Visit) -> None:
+    page = visit(serve(), refused=True)
+    field = page.get_by_label("Filter")
+    expect(page.locator("#filter-columns")).to_contain_text("year (number)")
+    expect(field).to_have_attribute("placeholder", "year < 100")
+    pick(page, "The Number 3")
+    answered(page)
+    field.fill("year < 2000")
+    field.press("Enter")
+    expect(page.get_by_text("10 of 30 items pass the filter.")).to_be_visible()  # 1990 to 1999
+    answered(page)
+    years = page.locator('.column[data-way="hamming"] .more').all_inner_texts()
+    assert years
+    assert all(year < "2000" for year in years)
+    field.fill("colour = 'red'")
+    field.press("Enter")
+    expect(page.locator("#filter-problem")).to_contain_text("colour")
+    expect(field).to_have_attribute("aria-invalid", "true")

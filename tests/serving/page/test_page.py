@@ -208,7 +208,7 @@ def test_everything_can_be_done_from_the_keyboard(
     # One stop a list; of the radio buttons the chosen one.
     lists = [f"BUTTON {way}" for way in WAYS]
     lists.insert(4, "INPUT float")
-    assert stops == ["chips", "clear", "k", *lists, "codes-of", "gather"]
+    assert stops == ["chips", "clear", "k", "filter", "BUTTON", *lists, "codes-of", "gather"]
 
     page.keyboard.press("Space")
     expect(page.get_by_label("Differing bits first")).to_be_checked()

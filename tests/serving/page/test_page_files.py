@@ -54,6 +54,17 @@ def test_every_reference_of_the_page_exists() -> None:
     assert named - {"openapi.json", "metrics"} == set(FILES) - {"index.html"}
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".js")])
+def test_a_name_is_declared_once_in_a_file(name: str) -> None:
+    text = (PAGE / name).read_text()
+    declared = re.findall(
+        r"^(?:export )?(?:async )?(?:const|let|class|function) (\w+)", text, flags=re.MULTILINE
+    )
+    for names in re.findall(r"^import \{([^}]*)\}", text, flags=re.MULTILINE):
+        declared += [part.strip() for part in names.split(",")]
+    assert sorted(declared) == sorted(set(declared))
+
+
 def test_the_page_needs_no_key_but_what_it_asks_for_does(model_folder: Path, open_client: object) -> None:
     settings = ServiceSettings(model=model_folder, api_keys=("secret",), watch=0)
     for client in open_client(settings):  # type: ignore[operator]

@@ -96,10 +96,6 @@ export function recommend(ids, k, search, more, signal) {
 export const explainItems = (ids, items, n, search, signal) =>
   post("v1/explain", `{"history":[${ids.join(",")}],"items":[${items.join(",")}],"reasons":${n},"search":"${search}"}`, signal);
 
-/** Say because of which items of a history, at most `n` each, some items have their scores. */
-export const explainItems = (ids, items, n, search, signal) =>
-  post("v1/explain", `{"history":[${ids.join(",")}],"items":[${items.join(",")}],"reasons":${n},"search":"${search}"}`, signal);
-
 export const encodeHistory = (ids, signal) =>
   post("v1/encode", `{"histories":[[${ids.join(",")}]]}`, signal).then((found) => found.results[0]);
 

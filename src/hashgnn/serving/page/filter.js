@@ -3,6 +3,7 @@
 import { byId, make, number } from "./dom.js";
 
 const KINDS = { bool: "true or false", int: "number", float: "number", time: "time", text: "text", list: "texts" };
+const EXAMPLES = { bool: "= true", int: "< 100", float: "< 9.99" }; // what may stand behind a column
 const MOST = 12; // columns that are named
 
 /** Turn the form into a filter. `apply(text)` asks again with it. */
@@ -29,6 +30,8 @@ export function filterBox(apply) {
   function offer(columns) {
     const names = Object.entries(columns ?? {});
     form.hidden = !names.length;
+    const [name, kind] = names.find(([, kind]) => kind in EXAMPLES) ?? names[0] ?? ["", ""];
+    field.placeholder = `${name} ${EXAMPLES[kind] ?? "is not null"}`;
     const shown = names.slice(0, MOST).flatMap(([name, kind], at) => [
       at ? ", " : "", make("code", {}, name), ` (${KINDS[kind] ?? kind})`,
     ]);
