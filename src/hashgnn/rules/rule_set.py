@@ -45,7 +45,7 @@ class RuleOptions(TypedDict, total=False):
         without a value are not counted. At most 5 columns.
     diversity : float
         In [0, 1]. 0 ranks by score. Above it, results are chosen one by one of the ``5 * k`` best, by score
-        less similarity to those before (:func:`hashgnn.index.choosing.choose_diverse`).
+        less similarity to those before.
     now : float, str or datetime
         What ``now`` stands for in expressions: seconds since 1970, or ISO 8601. By default the present minute.
     """
