@@ -181,9 +181,14 @@ def test_tune_says_that_the_trials_are_kept(folder: Path, tmp_path: Path) -> Non
     ("at_work", "words", "kept"),
     [
         (
-            "hashgnn.recommender.HashGNN.recommend",
+            "hashgnn.recommender.HashGNN.recommend_all",
             ["recommend", "{0}/model", "--all", "-o", "{1}/all.parquet"],
-            "{1}/all.parquet: is as it was; run the same command again",
+            "{1}/all.parquet: is as it was; parts that are whole are kept; run the same command again to go on",
+        ),
+        (
+            "hashgnn.recommender.HashGNN.recommend",
+            ["recommend", "{0}/model", "--users", "u1", "-o", "{1}/list.csv"],
+            "{1}/list.csv: is as it was; run the same command again",
         ),
         (
             "hashgnn.recommender.HashGNN.recommend",
