@@ -13,6 +13,7 @@ import numpy as np
 from hashgnn._checks import check_choice
 from hashgnn._progress import progress as progress_bar
 from hashgnn._types import Array
+from hashgnn.data import IdMap
 from hashgnn.engines.attributes import Attributes
 from hashgnn.engines.base import LAYOUT, Engine, EngineVersion
 from hashgnn.engines.registry import open_engine
@@ -286,19 +287,26 @@ def _changed(old: ModelState, new: ModelState, *, with_floats: bool) -> Array:
     for start in range(0, min(old.n_items, new.n_items), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, old.n_items, new.n_items))
         differs = (old.items.codes[rows].packed != new.items.codes[rows].packed).any(axis=1)
-        if old.items.ids.kind != new.items.ids.kind:
-            differs[:] = True
-        else:
-            one, other = old.items.ids.printed(rows), new.items.ids.printed(rows)
-            differs |= np.fromiter((a != b for a, b in zip(one, other, strict=True)), bool, len(rows))
+        differs |= _differing_ids(old.items.ids, new.items.ids, rows)
         if old.items.bias is not None and new.items.bias is not None:
             differs |= old.items.bias.penalty[rows] != new.items.bias.penalty[rows]
         if with_floats:
-            pair = (side.items.embeddings[rows].astype(np.float16) for side in (old, new))
-            one_table, other_table = pair
-            differs |= (one_table != other_table).any(axis=1)
+            one, other = old.items.embeddings[rows], new.items.embeddings[rows]
+            unequal = np.flatnonzero((one != other).any(axis=1))
+            halves = one[unequal].astype(np.float16) != other[unequal].astype(np.float16)
+            differs[unequal] |= halves.any(axis=1)
         changed[rows] = differs
     return changed
+
+
+def _differing_ids(old: IdMap, new: IdMap, rows: Array) -> Array:
+    """Return at which positions two maps have different ids, bool."""
+    if old.kind != new.kind:
+        return np.ones(len(rows), bool)
+    if old.kind in ("int", "str"):
+        return np.asarray(old.at(rows) != new.at(rows), bool)
+    pairs = zip(old.printed(rows), new.printed(rows), strict=True)
+    return np.fromiter((one != other for one, other in pairs), bool, len(rows))
 
 
 def _shown(rows: Iterator[ItemRows], n_rows: int, enabled: bool | None) -> Iterator[ItemRows]:
