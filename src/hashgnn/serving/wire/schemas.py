@@ -227,13 +227,22 @@ class RuledRequest(Request):
 
 
 Duration = (
-    Annotated[StrictStr, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?[smhdw]$")]
+    Annotated[StrictStr, Field(pattern=r"^[1-9][0-9]{0,8}(\.[0-9]{1,6})?[smhdw]$")]
     | Annotated[StrictFloat, Field(gt=0, le=1e15)]
 )
 
 
 class HistoryWeightingFields(Request):
     """Weights of the items of a history in the fold-in: the newest 1, the others by place or age, or not at all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+                for name in ("last_n", "position_half_life", "age_half_life", "session")
+            ]
+        }
+    )
 
     last_n: Annotated[StrictInt, Field(ge=1, le=MAX_HISTORY), AsWhole] | None = Field(
         None, description="Only the newest items, so many."
