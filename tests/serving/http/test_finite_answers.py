@@ -16,7 +16,7 @@ from tests.state.hostile_models import write_manifest
 
 from hashgnn.codes import BinaryCodes
 from hashgnn.serving import ServiceSettings
-from hashgnn.serving.wire.schemas import HealthResponse, ModelResponse, ReloadResponse
+from hashgnn.serving.wire.answer_schemas import HealthResponse, ModelResponse, ReloadResponse
 from hashgnn.state import ModelState, save_state
 from hashgnn.testing.states import random_state
 

@@ -13,8 +13,9 @@ from hashgnn.serving.http.key_file import WatchedKeys
 from hashgnn.serving.http.problems import described_problems
 from hashgnn.serving.models.metrics import CONTENT_TYPE
 from hashgnn.serving.models.service import Service
+from hashgnn.serving.wire.answer_schemas import HealthResponse, ReloadResponse
 from hashgnn.serving.wire.errors import Reason, RequestError
-from hashgnn.serving.wire.schemas import HealthResponse, ReloadRequest, ReloadResponse
+from hashgnn.serving.wire.schemas import ReloadRequest
 
 
 def admin_routes(service: Service, keys: WatchedKeys) -> APIRouter:

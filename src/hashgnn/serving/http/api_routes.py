@@ -12,25 +12,27 @@ from pydantic import BaseModel
 from hashgnn.serving.http.json_bodies import described, json_response, read
 from hashgnn.serving.http.problems import described_problems
 from hashgnn.serving.models.service import Service
+from hashgnn.serving.wire.answer_schemas import (
+    DeletionResponse,
+    EncodeResponse,
+    InteractionsResponse,
+    ItemDeletionResponse,
+    ItemsResponse,
+    ModelResponse,
+    NewItemsResponse,
+    RecommendResponse,
+    SimilarItemsResponse,
+)
 from hashgnn.serving.wire.attribute_schemas import AttributesRequest, AttributesResponse
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.explain_schemas import ExplainRequest, ExplainResponse
 from hashgnn.serving.wire.schemas import (
     MAX_ID,
-    DeletionResponse,
     EncodeRequest,
-    EncodeResponse,
     InteractionsRequest,
-    InteractionsResponse,
-    ItemDeletionResponse,
-    ItemsResponse,
-    ModelResponse,
     NewItemsRequest,
-    NewItemsResponse,
     RecommendRequest,
-    RecommendResponse,
     SimilarItemsRequest,
-    SimilarItemsResponse,
 )
 
 REQUESTS: list[type[BaseModel]] = [
