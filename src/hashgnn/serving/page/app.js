@@ -58,11 +58,12 @@ function askForKey(refused, again) {
   byId("key-form").onsubmit = (event) => {
     event.preventDefault();
     if (!useKey(field.value.trim())) return tell("This key was refused: a key has letters, digits and signs of ASCII, without spaces.");
+    byId("key-problem").textContent = "";
     byId("key-form").hidden = true;
     byId("query").focus({ preventScroll: true });
     again();
   };
-  tell(refused === null ? "" : "This key was refused.");
+  tell(refused === null ? byId("key-problem").textContent : "This key was refused."); // until the next key
 }
 
 function pick(item) {
