@@ -28,10 +28,9 @@ from hashgnn.serving.http.problems import INTERNAL_ERROR, error_response, proble
 from hashgnn.serving.http.rate_limits import RateLimits
 from hashgnn.serving.models.service import Service, new_service
 from hashgnn.serving.settings import ServiceSettings
-from hashgnn.serving.wire.answer_schemas import Problem
 from hashgnn.serving.wire.errors import RequestError
 from hashgnn.serving.wire.logs import log
-from hashgnn.serving.wire.schemas import ReloadRequest
+from hashgnn.serving.wire.schemas import Problem, ReloadRequest
 
 _SIDE_THREADS = 8  # for what is not a request of the API
 _LOOK = 1.0  # seconds between looks at the file of keys

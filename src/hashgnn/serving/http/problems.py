@@ -8,8 +8,8 @@ from typing import Any
 from starlette.responses import Response
 
 from hashgnn._json_text import dumps
-from hashgnn.serving.wire.answer_schemas import Problem
 from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
 INTERNAL_ERROR = RequestError(Reason.INTERNAL, "internal error of the service; its log has the request id")

@@ -239,13 +239,3 @@ class HealthResponse(BaseModel):
 
     status: str
     model_version: str | None = None
-
-
-class Problem(BaseModel):
-    """An RFC 9457 problem document; ``detail`` is one sentence."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    request_id: str | None = None

@@ -440,3 +440,13 @@ class ReloadRequest(Request):
         False,
         description="Take a version whose ids are of another kind, or that knows too few of the old ones.",
     )
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document; ``detail`` is one sentence."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = None
