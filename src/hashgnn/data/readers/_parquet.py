@@ -46,7 +46,7 @@ def _check_pages(
 ) -> tuple[set[str], bool]:
     """Refuse a small file that says it holds much; runs and dictionaries can hold any number of rows.
 
-    Where the content lies in memory, or is mapped, the headers of the pages are asked as well as the footer.
+    Where the content lies in memory, or is mapped, the headers of the pages count as well as the footer.
 
     Returns
     -------
