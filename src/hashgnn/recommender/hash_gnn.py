@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -11,8 +11,6 @@ import numpy as np
 
 from hashgnn._addresses import address_of, path_of
 from hashgnn._checks import quote_some
-from hashgnn._extras import require
-from hashgnn._rng import RngLike, as_seed
 from hashgnn._types import Array, Frame, Id, IdLists, Ids, OnUnknown
 from hashgnn.answering.fitted_model import FittedModel
 from hashgnn.answering.queries import (
@@ -28,12 +26,9 @@ from hashgnn.answering.queries import (
 from hashgnn.answering.ruled_search import RuleEffects, recommend_with_rules, similar_items_with_rules
 from hashgnn.answering.search_ways import SearchOptions
 from hashgnn.data import (
-    Deletions,
     HistoryWeighting,
     InteractionsLike,
-    SideFeatures,
     Weighting,
-    as_interactions,
 )
 from hashgnn.data.features import feature_columns
 from hashgnn.data.id_lists import as_list
@@ -47,15 +42,17 @@ from hashgnn.recommender.batch_verbs import BatchVerbs
 from hashgnn.recommender.explain_verb import ExplainVerb
 from hashgnn.recommender.export_verbs import ExportVerbs
 from hashgnn.recommender.fresh_items import FreshItems
+from hashgnn.recommender.item_table_verbs import ItemTableVerbs
 from hashgnn.recommender.parameters import Parameters
 from hashgnn.recommender.recommendations import Recommendations
-from hashgnn.rules import ITEM_TABLE, ItemAttributes, RuleOptions, Rules
-from hashgnn.runs import Callback, RunOptions
+from hashgnn.recommender.training_verbs import TrainingVerbs
+from hashgnn.rules import ItemAttributes, RuleOptions, Rules
 from hashgnn.state import ModelState, load_state, save_state
-from hashgnn.state.at_address import local_folder
 
 
-class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Parameters, Recommender):
+class HashGNN(
+    ItemTableVerbs, TrainingVerbs, BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Parameters, Recommender
+):
     """A recommender that finds items by learned hash codes.
 
     The settings are checked here, before any data is read. A fitted model is never changed: every method
@@ -138,236 +135,6 @@ class HashGNN(BatchVerbs, ExplainVerb, ExportVerbs, FreshItems, Parameters, Reco
         model._model = FittedModel(state, index_recall, opened)
         model.index_recall = model._model.index_recall
         model._items = None
-        return model
-
-    def with_item_table(
-        self, table: Frame | str | Path | ItemAttributes, *, item_id: str = "item_id"
-    ) -> Self:
-        """Return this model with a table of items, which rules look at and :meth:`save` keeps.
-
-        Parameters
-        ----------
-        table : data frame, str, Path or ItemAttributes
-            A row an item: its id, and columns of true and false, numbers, times, text, categories or lists of text.
-            Values may be missing, and so may items; rows of other items are left out. A path is that of a file of
-            parquet, CSV, JSON lines or Arrow. Attributes are taken as they are now.
-        item_id : str, default="item_id"
-            The column of ids.
-
-        Raises
-        ------
-        DataError
-            If there is no such column, an item comes twice, or no row is of an item of the model.
-
-        Examples
-        --------
-        >>> import pyarrow as pa
-        >>> from hashgnn import HashGNN
-        >>> from hashgnn.testing.states import random_state
-        >>> prices = pa.table({"item_id": ["i1", "i2", "i3"], "price": [10, 20, 30]})
-        >>> model = HashGNN.from_state(random_state()).with_item_table(prices)
-        >>> sorted(model.recommend(["u3"], k=5, where="price < 25", filter_seen=False).lists()[0])
-        ['i1', 'i2']
-        """
-        fitted, ids = self.fitted, self.state_.items.ids
-        model = type(self).__new__(type(self))
-        model.config, model.index_recall, model._model = self.config, self.index_recall, fitted
-        if isinstance(table, str | Path):
-            model._items = ItemAttributes.read(table, ids, id_column=item_id)
-        elif isinstance(table, ItemAttributes):
-            model._items = table.of_items(ids)
-        else:
-            model._items = ItemAttributes.of(table, ids, id_column=item_id)
-        return model
-
-    @property
-    def item_attributes(self) -> ItemAttributes | None:
-        """The table of items that rules look at, None without one; its :meth:`ItemAttributes.update` changes values.
-
-        That of :meth:`with_item_table`, else ``item_metadata.parquet`` in the folder that the model was loaded from.
-        """
-        if self._items is None and self._path is not None:
-            file = local_folder(self._path) / ITEM_TABLE
-            if file.is_file():
-                self._items = ItemAttributes.read(file, self.state_.items.ids)
-        return self._items
-
-    def fit(
-        self,
-        train: InteractionsLike,
-        y: None = None,
-        *,
-        valid: InteractionsLike | None = None,
-        user_features: SideFeatures | None = None,
-        item_features: SideFeatures | None = None,
-        device: str = "auto",
-        n_threads: int | None = None,
-        rng: RngLike = None,
-        progress: bool | None = None,
-        checkpoint_dir: str | Path | None = None,
-        resume: bool = False,
-        log_path: str | Path | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> Self:
-        """Learn codes and embeddings from interactions; this object changes.
-
-        :meth:`update` goes on from a fitted model and returns another.
-
-        Parameters
-        ----------
-        train : Interactions, data frame or sparse matrix
-            A frame has the columns ``user_id`` and ``item_id`` and may have ``weight`` and ``timestamp``.
-            Interactions of more weight count more: see :func:`hashgnn.training.train`.
-        y : None
-            There is no target; pipelines of scikit-learn pass it.
-        valid : the same, optional
-            Held-out interactions of the same users, for early stopping; ``None`` cuts
-            ``config.validation.share`` from the training data.
-        user_features, item_features : SideFeatures, optional
-        device : str, default="auto"
-            ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
-        n_threads : int, optional
-            Threads of torch on the CPU; ``None`` takes as many as the size of a step can use
-            (:class:`~hashgnn.runs.RunOptions`).
-        rng : int, numpy Generator or None
-            With the same seed, device and thread count, two fits are equal.
-        progress : bool, optional
-            ``False`` prints nothing; otherwise stderr gets a bar on a terminal, and lines where it is none.
-        checkpoint_dir : path, optional
-            Where to write a checkpoint each epoch.
-        resume : bool, default=False
-            Go on from the checkpoint there.
-        log_path : path, optional
-            Where to append a JSON line an epoch.
-        callbacks : sequence of hashgnn.runs.Callback, default=()
-            What follows the run, such as an experiment tracker; it may stop it.
-
-        Returns
-        -------
-        Self
-            This object, fitted.
-
-        Raises
-        ------
-        DataError
-            If the interactions are not usable.
-        TrainingError
-            If the loss is no longer a number.
-        CallbackError
-            If a callback fails.
-        MissingExtraError
-            If torch is not installed.
-        """
-        if y is not None:
-            raise ParameterError(
-                f"y must be None, the interactions are all that is learned, got {type(y).__name__}"
-            )
-        require("torch", extra="train", purpose="fit")
-        from hashgnn.training import train as run
-
-        interactions = as_interactions(train)
-        state = run(
-            interactions,
-            self.config,
-            valid=None if valid is None else as_interactions(valid, like=interactions),
-            user_features=user_features,
-            item_features=item_features,
-            options=RunOptions(
-                seed=as_seed(rng),
-                device=device,
-                n_threads=n_threads,
-                progress=progress,
-                checkpoint_dir=checkpoint_dir,
-                resume=resume,
-                log_path=log_path,
-                callbacks=callbacks,
-            ),
-        )
-        state.check_finite()
-        self._model = FittedModel(state, self.index_recall)
-        self._items = None
-        return self
-
-    def update(
-        self,
-        new: InteractionsLike | None,
-        *,
-        deleted: Deletions | None = None,
-        epochs: int | None = None,
-        valid: InteractionsLike | None = None,
-        user_features: SideFeatures | None = None,
-        item_features: SideFeatures | None = None,
-        lineage: Mapping[str, Any] | None = None,
-        device: str = "auto",
-        n_threads: int | None = None,
-        rng: RngLike = None,
-        progress: bool | None = None,
-        checkpoint_dir: str | Path | None = None,
-        resume: bool = False,
-        log_path: str | Path | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> Self:
-        """Return a model that has also learned from new interactions; this one stays as it is.
-
-        Users and items that are new are added behind the known ones. Training goes on from what this model
-        has learned, over its own interactions and the new ones.
-
-        Parameters
-        ----------
-        new : Interactions, data frame or sparse matrix, or None
-            As for :meth:`fit`; the row and column numbers of a matrix are its ids. Events of a frame in
-            a column ``event``, and ages, weigh as they did in training. ``None`` is nothing new, where
-            something was deleted.
-        deleted : Deletions, optional
-            What of this model's own training data is left out, as :meth:`Deletions.read` finds it in the file
-            that a service's store exported. A user without any interaction left is not in the new model. Items
-            keep what they have learned until the next full fit.
-        epochs : int, optional
-            ``None`` is a third of the model's own, rounded up.
-        user_features, item_features : SideFeatures, optional
-            Where this model was trained with some, and then of the same columns: of known users and items and of
-            new ones. Numbers are scaled as in training, new categories are added.
-        lineage : mapping, optional
-            JSON values to keep in ``state_.training["lineage"]``, which also names the parent's checksum.
-        valid, device, n_threads, rng, progress, checkpoint_dir, resume, log_path, callbacks
-            As for :meth:`fit`.
-
-        Raises
-        ------
-        DataError
-            If the interactions are not usable.
-        ParameterError
-            If nothing is new or deleted, their ids are of another type, their events or ages weigh other than
-            in training, side features are missing or of other columns, or this model cannot be trained on: it
-            has an encoder other than ``history`` and ``mf``.
-        """
-        require("torch", extra="train", purpose="update")
-        from hashgnn.training import update as run
-
-        interactions = None if new is None else as_interactions(new, weighting=self.weighting)
-        state = run(
-            self.state_,
-            interactions,
-            deleted=deleted,
-            epochs=epochs,
-            valid=None if valid is None else as_interactions(valid),
-            user_features=user_features,
-            item_features=item_features,
-            lineage=lineage,
-            options=RunOptions(
-                seed=as_seed(rng),
-                device=device,
-                n_threads=n_threads,
-                progress=progress,
-                checkpoint_dir=checkpoint_dir,
-                resume=resume,
-                log_path=log_path,
-                callbacks=callbacks,
-            ),
-        )
-        state.check_finite()
-        model, items = type(self).from_state(state, index_recall=self.index_recall), self.item_attributes
-        model._items = None if items is None else items.of_items(state.items.ids)
         return model
 
     def save(
