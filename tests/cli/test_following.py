@@ -169,7 +169,7 @@ def test_export_writes_an_onnx_file_that_agrees_with_the_table(model: HashGNN, r
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ((), "export needs --onnx FILE, --items FILE or both, got none"),
+        ((), "export needs --to, or --onnx FILE, --items FILE or both, got none"),
         (("--items", "items.txt"), "the table of items must be a .csv or .parquet file, got 'items.txt'"),
         (
             ("--items", "s3://shop/items.csv"),

@@ -9,7 +9,7 @@ from hashgnn.errors import ParameterError
 
 _ROOM = "hashgnn.engines"
 
-# A new engine has a file and a row here; its contract is hashgnn.testing.engines.
+#: Engines by the scheme of their URL. A new one has a file and a row here; its contract is hashgnn.testing.engines.
 ENGINES: Registry[str] = Registry(
     "scheme of an engine's URL",
     {
@@ -19,7 +19,7 @@ ENGINES: Registry[str] = Registry(
     },
 )
 
-# Files for an engine that is not connected to: a function that writes a folder.
+#: Forms of files for an engine that is not connected to, each a function that writes a folder.
 FILE_FORMS: Registry[str] = Registry(
     "form",
     {

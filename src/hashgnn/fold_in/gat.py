@@ -48,7 +48,7 @@ class GATFoldIn(LayeredFoldIn):
         owner = np.repeat(np.arange(history.shape[0]), np.diff(history.indptr))
         shares = found.mass / found.total[owner]
         parts: Array = found.others[found.places].astype(np.float64) * shares[:, :, None]
-        return parts.reshape(history.nnz, -1)
+        return parts.reshape(history.nnz, int(np.prod(parts.shape[1:])))
 
     def _next(self, k: int, x: Array, edges: Any, table: Array) -> Array:
         found = self._attention(k, x, edges, table)
@@ -60,7 +60,7 @@ class GATFoldIn(LayeredFoldIn):
             )
             gathered = shares @ found.others[:, head] + found.own_mass[:, head, None] * found.rows[:, head]
             mixed[:, head] = gathered / found.total[:, head, None]
-        result: Array = mixed.reshape(n, -1)
+        result: Array = mixed.reshape(n, mixed.shape[1] * mixed.shape[2])
         return result if k == self._n_layers - 1 else np.where(result > 0, result, np.expm1(result))
 
     def _attention(self, k: int, x: Array, edges: Any, table: Array) -> _Attention:

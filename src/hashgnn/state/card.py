@@ -163,10 +163,12 @@ def _moment(value: Any) -> Any:
 
 def _health(state: Any) -> str:
     sides = [
-        code_health(side.codes, max_codes=_MEASURED_CODES).summary() for side in (state.users, state.items)
+        code_health(side.codes, max_codes=_MEASURED_CODES).summary() if len(side.codes) else {}
+        for side in (state.users, state.items)
     ]
     rows = [
-        f"| {title} | {_shown(sides[0][key])} | {_shown(sides[1][key])} |" for key, title in _HEALTH.items()
+        f"| {title} | {' | '.join(_shown(side[key]) if side else '–' for side in sides)} |"
+        for key, title in _HEALTH.items()
     ]
     return "\n".join(["| health | users | items |", "|---|---|---|", *rows])
 

@@ -368,7 +368,7 @@ class EngineContract(ABC):
         assert there.engine_index is not None
         assert there.engine_index.version.short in repr(there.engine_index)
 
-    def test_an_engine_that_is_not_there_is_one_sentence(self, tmp_path: Path) -> None:
+    def test_an_engine_that_is_not_there_is_one_sentence(self, tmp_path: Path, target: str) -> None:
         save_state(random_state(5, 20), tmp_path / "v1")
         for call in (
             lambda: HashGNN.load(tmp_path / "v1", engine=self.unreachable()),

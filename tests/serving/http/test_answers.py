@@ -42,7 +42,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
         ("HEAD", "/v1/encode", "POST"),
         ("GET", "/v1/interactions", "DELETE, POST"),
         ("PUT", "/v1/interactions", "DELETE, POST"),
-        ("POST", "/v1/items", "GET, HEAD"),
+        ("PUT", "/v1/items", "DELETE, GET, HEAD, POST"),
         ("DELETE", "/v1/model", "GET, HEAD"),
         ("OPTIONS", "/v1/model", "GET, HEAD"),
         ("GET", "/admin/reload", "POST"),

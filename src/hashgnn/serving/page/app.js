@@ -135,7 +135,7 @@ async function refresh(what = "") {
     drawCodes();
     if (answers.get(model.search_ways[0]).model_version !== model.version && (await hasOtherWays())) return refresh(what);
     await addReasons(ids, answers, signal);
-    lists.show(answers);
+    lists.showReasons(answers);
     say(`${what ? `${what}. ` : ""}${first.items.length} recommendations by ${answers.size} search ways`);
   } catch (problem) {
     if (problem.status === 422 && (await hasOtherWays())) return refresh(what);

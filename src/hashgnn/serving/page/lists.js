@@ -120,6 +120,17 @@ export function makeLists(ways, bytes, { choose, pick }) {
     }
   }
 
+  /** Add the reasons that came after the lists; nothing else moves. */
+  function showReasons(answers) {
+    for (const [way, { list }] of columns) {
+      for (const [rank, item] of (answers.get(way)?.results[0].items ?? []).entries()) {
+        const entry = list.children[rank], line = reasonLine(item);
+        entry?.querySelector(".because")?.remove();
+        if (line) entry?.querySelector("button")?.after(line);
+      }
+    }
+  }
+
   function row(item, rank, compared) {
     const { title, more } = named(item);
     const before = compared ? compared.indexOf(item.id) : rank;
@@ -172,7 +183,7 @@ export function makeLists(ways, bytes, { choose, pick }) {
     next.focus();
   }
 
-  return { wait, fail, show, showTimes, stop };
+  return { wait, fail, show, showReasons, showTimes, stop };
 }
 
 /** Where the lists are wider than the screen, name them above and mark the one in view. Returns what ends it. */
