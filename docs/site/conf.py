@@ -58,7 +58,7 @@ html_theme_options: dict[str, Any] = {
     "footer_end": [],
     "use_edit_page_button": False,
 }
-html_sidebars = {"index": [], "changes": [], "documents": [], "contributing": []}
+html_sidebars = {"index": [], "changes": [], "documents": [], "contributing": [], "security": []}
 html_context = {"default_mode": "auto"}
 
 

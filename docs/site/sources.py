@@ -14,6 +14,7 @@ _MOVED = {
     "README.md": "index.md",
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "docs/index.md": "documents.md",
 }
 _LINK = re.compile(r"(?<!\\)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
@@ -94,7 +95,15 @@ def write_sources(target: Path) -> None:
         text = with_links((ROOT / page).read_text(encoding="utf-8"), page)
         if page == "README.md":
             below = [f"{door}/index" for door in DOORS]
-            text += _toctree([*below, "changes", "Contributing <contributing>", "All pages <documents>"])
+            text += _toctree(
+                [
+                    *below,
+                    "changes",
+                    "Contributing <contributing>",
+                    "Security <security>",
+                    "All pages <documents>",
+                ]
+            )
         place.write_text(text, encoding="utf-8")
     for door in DOORS:
         title, table, names = found[door]

@@ -260,6 +260,7 @@ def test_a_phone_says_which_list_is_on(serve: Callable[..., Any], visit: Callabl
     answered(page)
     on = names.locator("[aria-current]")
     expect(on).to_have_text("hamming")
+    page.locator("#columns li").first.scroll_into_view_if_needed()
     for way in ("asymmetric", "float", "biased"):
         names.get_by_role("button", name=way).click()
         expect(on).to_have_text(way)
