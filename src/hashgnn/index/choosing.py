@@ -85,8 +85,8 @@ def choose_diverse(
     Examples
     --------
     >>> codes = BinaryCodes(np.array([[0b00000000], [0b00000001], [0b11110000]], np.uint8))
-    >>> choose_diverse(codes, np.array([1.0, 0.9, 0.6]), 2, diversity=0.5).rows
-    array([0, 2])
+    >>> choose_diverse(codes, np.array([1.0, 0.9, 0.6]), 2, diversity=0.5).rows.tolist()
+    [0, 2]
     """
     share = check_float("diversity", diversity, minimum=0, maximum=1)
     check_int("k", k, minimum=0)

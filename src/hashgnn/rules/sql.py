@@ -110,7 +110,7 @@ def to_sql(expression: Expression, dialect: str = "postgresql", *, now: float | 
     --------
     >>> from hashgnn.rules import parse
     >>> to_sql(parse("in_stock and price < 30 or 'new' in tags"))
-    '("in_stock" = TRUE AND "price" < 30) OR \'new\' = ANY("tags")'
+    '("in_stock" = TRUE AND "price" < 30) OR (\'new\' = ANY("tags"))'
     """
     check_choice("dialect", dialect, DIALECTS)
     return _Writer(_DIALECTS[dialect], dialect, now).text_of(expression)
