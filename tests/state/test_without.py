@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,17 @@ def test_a_user_with_something_left_is_folded_in_from_it(state: ModelState) -> N
     assert np.array_equal(left.users.codes.packed[7], folded.codes.packed[0])
     assert np.array_equal(left.users.embeddings[7], folded.embeddings[0])
     assert np.array_equal(left.users.codes.packed[8], state.users.codes.packed[8])
+
+
+def test_weights_count_as_in_training(state: ModelState) -> None:
+    """Training divides them by their mean, so equal ones are as none."""
+    heavy = state.seen.copy()
+    heavy.data = np.full_like(heavy.data, 5)
+    some = Deletions(pairs=((1, "u7", f"i{state.seen[7].indices[0]}"),))
+    plain, weighted = without_deleted(state, some), without_deleted(replace(state, seen=heavy), some)
+    assert np.array_equal(plain.users.embeddings, weighted.users.embeddings)
+    assert np.array_equal(plain.users.codes.packed, weighted.users.codes.packed)
+    assert set(weighted.seen.data.tolist()) == {5.0}
 
 
 def test_deleting_one_by_one_is_deleting_all(state: ModelState) -> None:

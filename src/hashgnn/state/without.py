@@ -47,7 +47,11 @@ def without_deleted(state: ModelState, deletions: Deletions) -> ModelState:
     folded = np.flatnonzero(changed[kept])
     seen = left[kept]
     seen.sort_indices()
-    return replace(state, users=_folded_side(state, kept, folded, seen), seen=seen)
+    # Training divides weights by their mean, and so must what is folded in.
+    mean = float(state.seen.data.mean(dtype=np.float64))
+    histories = sparse.csr_matrix(seen[folded], copy=True)
+    histories.data = np.maximum(histories.data / np.float32(mean), np.finfo(np.float32).tiny)
+    return replace(state, users=_folded_side(state, kept, folded, histories), seen=seen)
 
 
 def _deleted_entries(state: ModelState, deletions: Deletions) -> Array:
@@ -79,12 +83,12 @@ def _deleted_entries(state: ModelState, deletions: Deletions) -> Array:
     return gone
 
 
-def _folded_side(state: ModelState, kept: Array, folded: Array, seen: sparse.csr_matrix) -> Side:
-    """Return the users at some places; those of ``folded``, which counts in the result, from their items."""
+def _folded_side(state: ModelState, kept: Array, folded: Array, histories: sparse.csr_matrix) -> Side:
+    """Return the users at some places; those of ``folded``, which counts in the result, from their histories."""
     users = state.users
     packed, embeddings = users.codes.packed[kept].copy(), np.array(users.embeddings[kept])
     if len(folded):
-        output = state.fold_in.users(seen[folded])
+        output = state.fold_in.users(histories)
         relaxed = state.projection.users(output)
         packed[folded] = BinaryCodes.from_signs(relaxed).packed
         embeddings[folded] = relaxed if state.config.float_embedding == "relaxed" else output
