@@ -187,13 +187,20 @@ def training_commands() -> list[str]:
     return sorted(line for line in found if not re.search("data/|mine.toml|newer.parquet|current", line))
 
 
+# Options that need an extra of their own.
+TRACKERS = {"--tensorboard": "tensorboard", "--mlflow": "mlflow"}
+
+
 @pytest.mark.parametrize("line", training_commands())
-def test_a_command_that_trains_works_with_train_alone(line: str, make: Make, folder: Path) -> None:
+def test_a_command_that_trains_works_with_train_and_the_extra_of_its_option(
+    line: str, make: Make, folder: Path
+) -> None:
     shutil.copy(folder / "held_out.parquet", folder / "new.parquet")
     command = line.split()
     output = folder / command[command.index("-o") + 1]
     shutil.rmtree(output, ignore_errors=True)
-    succeeds(make(README_EXTRAS), folder, "hashgnn", *command)
+    trackers = tuple(extra for option, extra in TRACKERS.items() if option in command)
+    succeeds(make((*README_EXTRAS, *trackers)), folder, "hashgnn", *command)
     assert (output / "manifest.json").is_file()
 
 
@@ -332,6 +339,7 @@ def test_every_extra_has_an_environment() -> None:
     ]
     named = {extra for found in PROMISED for extra in found}
     named |= set(re.findall(r"\w+", " ".join(re.findall(r"make\(\(([^()]+)\)\)", written))))
-    # All are the other extras together, which make installs; Spark takes half a gigabyte, and Java. Engines need a
-    # server, or take 200 MB.
-    assert set(extras) - named == {"all", "lancedb", "milvus", "pgvector", "spark"}
+    named |= set(TRACKERS.values())
+    # All are the other extras together, which make installs; Ray takes a quarter of a gigabyte, Spark half of one, and
+    # Java. Engines need a server, or take 200 MB.
+    assert set(extras) - named == {"all", "lancedb", "milvus", "pgvector", "ray", "spark"}

@@ -41,7 +41,7 @@ class TrainingVerbs(ABC):
     @property
     @abstractmethod
     def weighting(self) -> Weighting | None:
-        """What the interactions of the training weighed."""
+        """Weights of event types and ages in the training."""
 
     @property
     @abstractmethod
