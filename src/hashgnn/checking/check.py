@@ -12,7 +12,7 @@ from hashgnn._checks import check_int
 from hashgnn._types import Array
 from hashgnn.answering.fitted_model import FittedModel
 from hashgnn.checking.id_comparison import IdComparison, SideComparison, compare_ids, kind_of_ids
-from hashgnn.checking.item_table import FILE_NAME, ITEM_ID, ItemTable
+from hashgnn.checking.item_table import ItemTable
 from hashgnn.checking.model_check import (
     CheckLimits,
     CheckRow,
@@ -24,6 +24,7 @@ from hashgnn.checking.model_check import (
 from hashgnn.codes.health import code_health
 from hashgnn.errors import ArtifactError, HashGNNError
 from hashgnn.ranking import CandidateFilter, IndexLists
+from hashgnn.rules import ITEM_ID, ITEM_TABLE
 from hashgnn.state import ModelState, load_state
 from hashgnn.state.artifact import Artifact, open_artifact
 
@@ -141,7 +142,7 @@ def _open(path: Path, items: str | Path | None, item_id: str, *, verify: bool) -
     artifact = open_artifact(path, verify=verify)
     if not state.n_items:
         raise ArtifactError(f"{path}: holds no items, so there is nothing to recommend")
-    source = Path(items) if items is not None else artifact.path / FILE_NAME
+    source = Path(items) if items is not None else artifact.path / ITEM_TABLE
     metadata = None
     if items is not None or source.exists():
         metadata = ItemTable.read(source, item_id, state.items.ids)

@@ -24,9 +24,6 @@ from hashgnn.data.readers.bounded_parquet import (
 )
 from hashgnn.errors import DataError, ParameterError
 
-FILE_NAME = "item_metadata.parquet"  # in the folder of an artifact
-ITEM_ID = "item_id"
-
 _BYTES_PER_ITEM = 256  # granted to a table in addition to what its file allows; a model takes more
 _TITLES = ("title", "name")
 

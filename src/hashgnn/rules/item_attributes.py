@@ -25,8 +25,10 @@ from hashgnn.rules.expression import Expression, uses_now
 from hashgnn.rules.filters import FilterCache, ItemFilter
 from hashgnn.rules.parsing import parse
 
-#: The file of the table of items in the folder of a model, and the default name of its column of ids.
-ITEM_TABLE, ITEM_ID = "item_metadata.parquet", "item_id"  # in the folder of a model
+#: The file of the table of items in the folder of a model.
+ITEM_TABLE = "item_metadata.parquet"
+#: The column of item ids in that file, and by default in others.
+ITEM_ID = "item_id"
 _MINUTE = 60.0
 _DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TYPED = frozenset({".parquet", ".pq", ".arrow", ".feather", ".ipc"})  # files whose columns have types

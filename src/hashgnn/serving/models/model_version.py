@@ -16,12 +16,12 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.answering import FittedModel
-from hashgnn.checking.item_table import FILE_NAME, ITEM_ID, ItemTable
+from hashgnn.checking.item_table import ItemTable
 from hashgnn.codes.health import CodeHealth, code_health
 from hashgnn.engines import EngineIndex
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, EngineError, HashGNNError, ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
-from hashgnn.rules import ItemAttributes
+from hashgnn.rules import ITEM_ID, ITEM_TABLE, ItemAttributes
 from hashgnn.rules.item_attributes import read_items
 from hashgnn.serving.models.item_metadata import ItemMetadata, Texts
 from hashgnn.serving.models.popularity_shift import PopularityShift
@@ -297,7 +297,7 @@ def _largest(table: Array) -> float:
 def _read_metadata(
     folder: Path, items: Path | None, item_id: str, state: ModelState, check: Callable[[], None] | None
 ) -> ItemMetadata | None:
-    source = folder / FILE_NAME if items is None else items
+    source = folder / ITEM_TABLE if items is None else items
     if items is None and not source.exists():
         return None
     ids = state.items.ids
