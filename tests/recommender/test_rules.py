@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from hashgnn import HashGNN
 from hashgnn.answering import FittedModel
 from hashgnn.codes import BinaryCodes
-from hashgnn.errors import ParameterError
+from hashgnn.errors import DataError, ParameterError
 from hashgnn.index import HammingIndex, InvertedFile
 from hashgnn.state import ModelState
 from hashgnn.testing.states import random_state
@@ -417,3 +419,19 @@ def test_codes_of_a_filter_are_those_of_an_index_over_them_alone() -> None:
     found = alone.search(STATE.users.codes, 5)
     ruled = MODEL.recommend(USERS, k=5, search="hamming", where="brand in ('b1', 'b3')", filter_seen=False)
     assert ruled.lists() == [[f"i{places[item]}" for item in row] for row in found.lists()]
+
+
+def test_the_table_in_the_folder_of_a_stranger_is_bounded_and_regular(tmp_path: Path) -> None:
+    HashGNN.from_state(random_state()).save(tmp_path / "v1")
+    table = tmp_path / "v1" / "item_metadata.parquet"
+    long = pa.DictionaryArray.from_arrays(np.zeros(300_000, np.int32), ["x" * 1000])
+    bomb = pa.table({"item_id": [f"i{n}" for n in range(300_000)], "text": long})
+    pq.write_table(bomb, table, store_schema=False)
+    with pytest.raises(DataError, match="becomes more than"):
+        _ = HashGNN.load(tmp_path / "v1").item_attributes
+    table.unlink()
+    os.mkfifo(table)
+    with pytest.raises(DataError, match="cannot be read, it is no regular file"):
+        _ = HashGNN.load(tmp_path / "v1").item_attributes
+    table.unlink()
+    assert HashGNN.load(tmp_path / "v1").item_attributes is None

@@ -9,7 +9,7 @@ from typing import Self
 from hashgnn._types import Frame
 from hashgnn.answering.fitted_model import FittedModel
 from hashgnn.config import ModelConfig
-from hashgnn.rules import ITEM_TABLE, ItemAttributes
+from hashgnn.rules import ItemAttributes
 from hashgnn.state import ModelState
 from hashgnn.state.at_address import local_folder
 
@@ -80,7 +80,5 @@ class ItemTableVerbs(ABC):
         That of :meth:`with_item_table`, else ``item_metadata.parquet`` in the folder that the model was loaded from.
         """
         if self._items is None and self._path is not None:
-            file = local_folder(self._path) / ITEM_TABLE
-            if file.is_file():
-                self._items = ItemAttributes.read(file, self.state_.items.ids)
+            self._items = ItemAttributes.of_folder(local_folder(self._path), self.state_.items.ids)
         return self._items

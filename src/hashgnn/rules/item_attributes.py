@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from hashgnn._files import open_regular
 from hashgnn._types import Array, Frame, Id
 from hashgnn.data import IdMap
 from hashgnn.data._columns import as_frame
 from hashgnn.data._times import read_times
 from hashgnn.data.readers import read_table
+from hashgnn.data.readers.bounded_parquet import GROWTH, SLACK
 from hashgnn.errors import DataError, ParameterError
 from hashgnn.rules.columns import TypedColumn, column_of, kind_of_type, with_signs
 from hashgnn.rules.evaluation import Columns, compile_test
@@ -30,6 +33,7 @@ ITEM_TABLE = "item_metadata.parquet"
 #: The column of item ids in that file, and by default in others.
 ITEM_ID = "item_id"
 _MINUTE = 60.0
+_BYTES_PER_ITEM = 256  # granted to the table of a model in addition to what its file allows
 _DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TYPED = frozenset({".parquet", ".pq", ".arrow", ".feather", ".ipc"})  # files whose columns have types
 
@@ -177,11 +181,40 @@ class ItemAttributes:
         DataError
             If it cannot be read, or as :meth:`of`.
         """
+        return cls._read(path, item_ids, id_column)
+
+    @classmethod
+    def _read(
+        cls, path: str | Path, item_ids: IdMap, id_column: str, *, max_decompressed: int | None = None
+    ) -> Self:
         try:
-            return cls.of(read_items(path, item_ids, id_column=id_column), item_ids, id_column=id_column)
+            table = read_items(path, item_ids, id_column=id_column, max_decompressed=max_decompressed)
+            return cls.of(table, item_ids, id_column=id_column)
         except DataError as error:
             message = str(error)
             raise DataError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+
+    @classmethod
+    def of_folder(cls, folder: Path, item_ids: IdMap) -> Self | None:
+        """Read the table in the folder of a model, which a stranger may have made; None where there is none.
+
+        Only a regular file is read, and what it takes in memory is bounded by its size and that of the model.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read`, or if it is no regular file or would become too large.
+        """
+        path = folder / ITEM_TABLE
+        if not os.path.lexists(path):
+            return None
+        try:
+            with open_regular(path) as file:
+                size = os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read, {error.strerror}") from None
+        most = GROWTH * size + SLACK + _BYTES_PER_ITEM * len(item_ids)
+        return cls._read(path, item_ids, ITEM_ID, max_decompressed=most)
 
     def __getstate__(self) -> dict[str, Any]:
         """Send the table as it is now; filters are made anew."""
@@ -345,7 +378,9 @@ class ItemAttributes:
             return self._columns.to_arrow()
 
 
-def read_items(path: str | Path, item_ids: IdMap, *, id_column: str = "item_id") -> pa.Table:
+def read_items(
+    path: str | Path, item_ids: IdMap, *, id_column: str = "item_id", max_decompressed: int | None = None
+) -> pa.Table:
     """Read a file of items as a table; columns of a text file get the types that all their entries have.
 
     Raises
@@ -353,7 +388,8 @@ def read_items(path: str | Path, item_ids: IdMap, *, id_column: str = "item_id")
     DataError
         If it cannot be read.
     """
-    table = read_table(path, text=() if item_ids.kind == "int" else (id_column,))
+    text = () if item_ids.kind == "int" else (id_column,)
+    table = read_table(path, text=text, max_decompressed=max_decompressed)
     return table if set(Path(path).suffixes) & _TYPED else _typed(table, id_column)
 
 
