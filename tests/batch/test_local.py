@@ -66,7 +66,10 @@ def test_a_worker_that_is_killed_from_outside_changes_nothing(
 
 
 def kill_workers() -> list[int]:
-    found = workers_of(os.getpid())
+    """Kill the workers of this process; on a busy machine /proc may not show one at once."""
+    until = time.monotonic() + 30
+    while not (found := workers_of(os.getpid())) and time.monotonic() < until:
+        time.sleep(0.05)
     for worker in found:
         os.kill(worker, signal.SIGKILL)
     return found
