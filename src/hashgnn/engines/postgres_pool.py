@@ -110,7 +110,7 @@ def engine_errors(psycopg: Any, address: EngineAddress, doing: str) -> Iterator[
         raise EngineError(f"{address}: {doing} failed, {said(error)}; nothing was changed") from error
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Return the first line of an error of the server that says something, without a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")

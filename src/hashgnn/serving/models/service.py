@@ -18,7 +18,7 @@ from hashgnn.answering.ruled_search import recommend_with_rules, similar_items_w
 from hashgnn.answering.search_ways import SearchOptions, SearchWays
 from hashgnn.checking.id_comparison import compare_ids
 from hashgnn.data import HistoryWeighting
-from hashgnn.errors import HashGNNError, ParameterError
+from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models import explaining, responses
@@ -78,7 +78,7 @@ class Service:
         self._kept = KeptInteractions(store, self.metrics, self._quality)
         self._attributes = KeptAttributes(store)
         self._new_items = NewItemsOfVersions(store, self.metrics, settings.most_new_items)
-        self._mailbox = ReloadMailbox(settings.runtime)
+        self._mailbox = ReloadMailbox(settings.runtime, None if store is None else store.reloads)
         self._versions = VersionManager(
             settings.model,
             Opener(self._open, settings.reload_timeout),
@@ -141,6 +141,8 @@ class Service:
         """
         if isinstance(request, RecommendRequest) and request.explain:
             return False
+        if self.store is not None and self.store.is_remote:
+            return False  # an answer waits for its server
         rows = (
             request.items
             if isinstance(request, SimilarItemsRequest)
@@ -530,7 +532,12 @@ def new_service(settings: ServiceSettings) -> Service:
         return Service(settings)
     from hashgnn.serving.store.interaction_store import InteractionStore
 
-    return Service(settings, InteractionStore.open(settings.interactions))
+    store = InteractionStore.open(settings.interactions)
+    problem = store.problem() if store.is_remote else None
+    if problem is not None:
+        store.close()
+        raise StorageError(f"{store.name}: cannot be written, {problem}")
+    return Service(settings, store)
 
 
 def _weighting(request: RecommendRequest) -> HistoryWeighting | None:
