@@ -66,6 +66,9 @@ class EngineAddress:
     def __str__(self) -> str:
         """Return the URL without its password, also where signs in that were not percent-encoded."""
         scheme, _, rest = self.url.partition("://")
+        if "@" not in self.place and ":" in self.place:  # a question mark may have cut a password
+            plain = "&".join(f"{name}={value}" for name, value in self.options.items())
+            rest = f"{self.place}?{plain}" if "@" in plain else rest
         user, mark, host = rest.rpartition("@")
         name, colon, password = user.partition(":")
         if mark and colon and password:

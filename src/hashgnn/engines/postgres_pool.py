@@ -65,7 +65,7 @@ class PostgresPool:
                 kept = self._idle.pop() if self._idle else None
             connection = self._reader() if kept is None else kept
             try:
-                result = work(connection)
+                result = self._use(connection, work)
             except (self._psycopg.OperationalError, self._psycopg.InterfaceError):
                 broken = connection.closed or connection.broken
                 connection.close()
@@ -83,6 +83,9 @@ class PostgresPool:
         """Close the connections that wait."""
         with self._lock:
             _close_all(self._idle, self._process)
+
+    def _use(self, connection: Any, work: Callable[[Any], Any]) -> Any:
+        return work(connection)
 
     def _reader(self) -> Any:
         connection = self.connect()

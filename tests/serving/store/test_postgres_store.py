@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -167,9 +168,12 @@ def test_a_key_counts_once_in_all_services(url: str) -> None:
         ("postgresql://h/db?timeout=0", "timeout must be an integer >= 1"),
         (
             "postgresql://u:secret@h/db?colour=red",
-            r"reads, got postgresql://u:\*\*\*@h/db\?colour=red; .*colour",
+            r"got postgresql://u:\*\*\*@h/db\?colour=red; invalid URI query",
         ),
-        ("postgresql://u:sec:ret@h:pörd/db", r"reads, got postgresql://u:\*\*\*@h:p"),
+        ("postgresql://u@h/db?colour=red", r'got postgresql://u@h/db\?colour=red; .*"colour"$'),
+        ("postgresql://u:secret@[::1/db", r"got postgresql://u:\*\*\*@\[::1/db; end of string reached"),
+        ("postgresql://u:sec?ret@h/db", r"got postgresql://u:\*\*\*@h/db=; invalid URI query"),
+        ("postgresql://u:sec/ret@h/db?colour=red", r"got postgresql://u:\*\*\*@h/db"),
         (
             "postgresql://u@h/db?password=secret&password=secret",
             "must be given once, got 'password' more often",
@@ -180,7 +184,7 @@ def test_an_address_that_is_none_gives_one_sentence(address: str, sentence: str)
     with pytest.raises(ParameterError, match=sentence) as raised:
         InteractionStore.open(address)
     assert "secret" not in str(raised.value)
-    assert "sec:ret" not in str(raised.value)
+    assert not re.search(r"sec[^o]|ret@", str(raised.value))
 
 
 def test_a_server_that_is_not_there_gives_one_sentence_without_the_password() -> None:
@@ -188,14 +192,12 @@ def test_a_server_that_is_not_there_gives_one_sentence_without_the_password() ->
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(StorageError) as raised:
-        InteractionStore.open(
-            f"postgresql://shop:{PASSWORD.replace('/', '%2F').replace('@', '%40')}@127.0.0.1:{port}/db"
-        )
+        InteractionStore.open(f"postgresql://shop:pa%2Fss%40wo%3Frd@127.0.0.1:{port}/db")
     said = str(raised.value)
     assert said.startswith(
         f"postgresql://shop:***@127.0.0.1:{port}/db: could not be written or read, its server cannot"
     )
-    assert "wo?rd" not in said
+    assert not re.search("ss%40|ss@|%3Frd|wo.rd", said)
     assert "refused" in said
     assert "\n" not in said
 
@@ -391,8 +393,8 @@ def test_a_full_disk_acknowledges_nothing_until_there_is_room(url: str) -> None:
     full = (
         "CREATE FUNCTION {s}.full() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$; "
-        "CREATE TRIGGER full BEFORE INSERT ON {s}.interactions EXECUTE FUNCTION {s}.full(); "
-        "CREATE TRIGGER full BEFORE UPDATE ON {s}.state EXECUTE FUNCTION {s}.full()"
+        "CREATE TRIGGER no_room BEFORE INSERT ON {s}.interactions EXECUTE FUNCTION {s}.full(); "
+        "CREATE TRIGGER no_room BEFORE UPDATE ON {s}.state EXECUTE FUNCTION {s}.full()"
     )
     with InteractionStore.open(url) as store:
         store.append(["u"], ["i"])
@@ -403,7 +405,7 @@ def test_a_full_disk_acknowledges_nothing_until_there_is_room(url: str) -> None:
             store.append(["u"], ["j"])
         assert store.problem() == "the disk is full"
         assert (store.count, store.history("u")) == (1, ["i"])
-        run(url, "DROP TRIGGER full ON {s}.interactions; DROP TRIGGER full ON {s}.state")
+        run(url, "DROP TRIGGER no_room ON {s}.interactions; DROP TRIGGER no_room ON {s}.state")
         assert store.problem() is None
         assert store.append(["u"], ["j"]) == 1
 
@@ -464,7 +466,7 @@ def test_a_read_that_the_server_does_not_answer_is_cut(url: str, backend: Any) -
         assert store.count == 1
         backend(store, "reads")
         begun = time.monotonic()
-        with pytest.raises(StorageError, match="its server is gone"):
+        with pytest.raises(StorageError, match="its server did not answer within 2 seconds"):
             store.history("u")
         assert time.monotonic() - begun < 20
         assert store.history("u") == ["i"]  # by another process of the server
@@ -488,12 +490,12 @@ def test_a_commit_that_is_not_answered_is_of_unknown_outcome(
         monkeypatch.undo()
         assert store.history("u") == ["i"]
         assert store.problem() == "another process holds it"
-        os.kill(stopped[0], signal.SIGCONT)  # what it was sent is in its socket: it commits
+        os.kill(stopped[0], signal.SIGCONT)  # now it commits, or ends for having been silent too long
         deadline = time.monotonic() + 30
         while store.problem() is not None and time.monotonic() < deadline:
             time.sleep(0.05)
         assert store.append(["u"], ["j"]) == 1
-        assert store.history("u") == ["i", "late", "j"]
+        assert store.history("u") in (["i", "j"], ["i", "late", "j"])
 
 
 def test_a_commit_that_was_made_is_acknowledged_though_its_answer_is_lost(

@@ -6,4 +6,13 @@ from hashgnn.serving.store.export import Export
 from hashgnn.serving.store.interaction_store import InteractionStore, UnknownOutcomeError
 from hashgnn.serving.store.new_items import ItemsMark, NewItem
 
-__all__ = ["Deleted", "Export", "InteractionStore", "ItemsMark", "NewItem", "Receipt", "RepeatKey", "UnknownOutcomeError"]
+__all__ = [
+    "Deleted",
+    "Export",
+    "InteractionStore",
+    "ItemsMark",
+    "NewItem",
+    "Receipt",
+    "RepeatKey",
+    "UnknownOutcomeError",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -62,7 +63,7 @@ class StoreAddress:
     def __init__(self, url: str) -> None:
         given = EngineAddress.of(url)
         self._secrets = _secrets(url, given)
-        self._shown = str(given)
+        self._shown, self._has_password = str(given), bool(self._secrets) or _HIDDEN in str(given)
         self.schema = given.name("store", "hashgnn")
         if self.schema.startswith("pg_"):
             raise ParameterError(
@@ -103,8 +104,11 @@ class StoreAddress:
         try:
             psycopg.conninfo.conninfo_to_dict(self.plain.url)
         except psycopg.Error as error:
+            reason = self.said(error)
+            if self._has_password:  # what is quoted may be a part of it
+                reason = re.sub('"[^"]*("|$)', _HIDDEN, reason)
             raise ParameterError(
-                f"interactions must be an address that PostgreSQL reads, got {self}; {self.said(error)}"
+                f"interactions must be an address that PostgreSQL reads, got {self}; {reason}"
             ) from None
 
     @contextmanager

@@ -53,7 +53,7 @@ class StoreConnections(PostgresPool):
         alone = bool(self._refusal) and self._trying.acquire(blocking=False)
         try:
             if self._refusal and (not alone or time.monotonic() < self._refused_until):
-                raise self._unreachable()
+                raise self._unreachable(f"its server cannot be reached, {self._refusal}")
             connection = super().connect()
             connection.autocommit = True
             self._refusal = ""
@@ -61,40 +61,19 @@ class StoreConnections(PostgresPool):
         except EngineError as error:
             self._refusal = self.address.said(error.__cause__ or error)
             self._refused_until = time.monotonic() + _PAUSE
-            raise self._unreachable() from error.__cause__
+            raise self._unreachable(f"its server cannot be reached, {self._refusal}") from error.__cause__
         finally:
             if alone:
                 self._trying.release()
 
-    def _unreachable(self) -> UnreachableError:
-        reason = f"its server cannot be reached, {self._refusal}"
+    def _unreachable(self, reason: str) -> UnreachableError:
         return UnreachableError(
             f"{self.address}: could not be written or read, {reason}; nothing was changed", reason
         )
 
-    def run(self, work: Callable[[Any], Any]) -> Any:
-        """Return what ``work`` reads; a connection that the server has closed is replaced."""
-        while True:
-            with self._lock:
-                if self._process != os.getpid():
-                    self._begin()
-                kept = self._idle.pop() if self._idle else None
-            connection = self._reader() if kept is None else kept
-            try:
-                with self.limited(connection, self.address.timeout + _GRACE) as cut:
-                    result = work(connection)
-            except (self.psycopg.OperationalError, self.psycopg.InterfaceError):
-                broken = connection.closed or connection.broken
-                connection.close()
-                if kept is not None and broken and not cut():
-                    continue  # the server went away while it waited
-                raise
-            except BaseException:
-                connection.close()
-                raise
-            with self._lock:
-                self._idle.append(connection)
-            return result
+    def _use(self, connection: Any, work: Callable[[Any], Any]) -> Any:
+        with self.limited(connection, self.address.timeout + _GRACE):
+            return work(connection)
 
     def _reader(self) -> Any:
         connection = self.connect()
@@ -105,23 +84,28 @@ class StoreConnections(PostgresPool):
         return connection
 
     @contextmanager
-    def limited(self, connection: Any, seconds: float) -> Iterator[Callable[[], bool]]:
-        """Cut a connection that is still in use after some seconds; yield what says whether it was."""
+    def limited(self, connection: Any, seconds: float) -> Iterator[None]:
+        """Cut a connection that is still in use after some seconds.
+
+        Raises
+        ------
+        UnreachableError
+            If it was cut.
+        """
         with self._limiting:
             self._limits[connection] = time.monotonic() + seconds
             if not self._watching:
                 self._watching = True
                 threading.Thread(target=self._watch, name="store timeouts", daemon=True).start()
-        was_cut = False
-
-        def cut() -> bool:
-            return was_cut
-
         try:
-            yield cut
+            yield
+        except (self.psycopg.OperationalError, self.psycopg.InterfaceError) as error:
+            if connection not in self._limits:
+                raise self._unreachable(f"its server did not answer within {seconds:g} seconds") from error
+            raise
         finally:
             with self._limiting:
-                was_cut = self._limits.pop(connection, None) is None
+                self._limits.pop(connection, None)
 
     def _watch(self) -> None:
         """Cut connections at their limits, while there are any in use; the thread ends when it is idle."""
@@ -167,7 +151,7 @@ class StoreConnections(PostgresPool):
             kept = self._writer
             connection = self.connect() if kept is None else kept
             try:
-                with self.limited(connection, patience + self.address.timeout + _GRACE) as cut:
+                with self.limited(connection, patience + self.address.timeout + _GRACE):
                     if kept is None:
                         _set_up(connection, self.address.timeout)
                         self._writer = connection
@@ -175,7 +159,7 @@ class StoreConnections(PostgresPool):
             except (self.psycopg.OperationalError, self.psycopg.InterfaceError):
                 broken = connection.closed or connection.broken
                 self._roll_back(connection)
-                if kept is None or not broken or cut():
+                if kept is None or not broken:
                     raise
             except BaseException:
                 self._roll_back(connection)
@@ -185,7 +169,7 @@ class StoreConnections(PostgresPool):
         try:
             with self.limited(connection, self.address.timeout + _GRACE):
                 connection.execute("COMMIT")
-        except (self.psycopg.OperationalError, self.psycopg.InterfaceError) as error:
+        except (self.psycopg.OperationalError, self.psycopg.InterfaceError, UnreachableError) as error:
             if not (connection.closed or connection.broken):
                 raise
             outcome = self._outcome(number)
@@ -221,7 +205,7 @@ class StoreConnections(PostgresPool):
                 raise self.psycopg.OperationalError
             with self.limited(connection, _GRACE):
                 connection.execute("ROLLBACK")
-        except self.psycopg.Error:
+        except (self.psycopg.Error, UnreachableError):
             self._writer = None
             with suppress(Exception):
                 connection.close()

@@ -30,8 +30,8 @@ _FRESH = 0.5  # seconds for which a check of the server holds
 _REPLACED = "its tables were replaced by those of another store"
 _STANDING = """
 SELECT (SELECT value FROM {s}.about WHERE name = 'store'), pg_is_in_recovery(),
-    bool_and(has_table_privilege(format('{s}.%%I', name), 'SELECT, INSERT, UPDATE, DELETE'))
-FROM unnest(%s::text[]) AS name
+    bool_and(has_table_privilege(format('{s}.%%I', name), privilege))
+FROM unnest(%s::text[]) AS name, unnest('{{SELECT,INSERT,UPDATE,DELETE}}'::text[]) AS privilege
 """
 
 
