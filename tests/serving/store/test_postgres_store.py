@@ -292,7 +292,7 @@ def test_other_schemas_versions_and_half_of_a_store_are_refused(url: str) -> Non
         InteractionStore.open(url)
     run(url, "UPDATE {s}.about SET value = '1' WHERE name = 'format'; DROP TABLE {s}.item_users")
     with pytest.raises(
-        DataError, match="the store is damaged, it lacks the table item_users; restore a copy"
+        DataError, match="the store is damaged, the table item_users is missing; restore a copy"
     ):
         InteractionStore.open(url)
 

@@ -1,4 +1,4 @@
-"""What a failed write says to its caller."""
+"""The sentence for the caller of a write that failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def outcome(error: HashGNNError, done: str) -> str:
     error : HashGNNError
         Of the store.
     done : str
-        What was asked for, as ``"kept"``.
+        The verb of the request, as ``"kept"``.
     """
     from hashgnn.serving.store.interaction_store import UnknownOutcomeError
 

@@ -38,7 +38,7 @@ class ReloadMailbox:
             try:
                 self._last_seen = self._shared.post(request.model_dump_json())
             except HashGNNError as error:
-                log(_WARNING, "reload not told to other services", detail=str(error))
+                log(_WARNING, "other services do not hear of a reload", detail=str(error))
             return
         if self._path is None:
             return

@@ -2,9 +2,9 @@
 
 from hashgnn.serving.store._answers import Receipt, RepeatKey
 from hashgnn.serving.store._deletions import Deleted
+from hashgnn.serving.store._items import ItemsMark, NewItem
 from hashgnn.serving.store.export import Export
 from hashgnn.serving.store.interaction_store import InteractionStore, UnknownOutcomeError
-from hashgnn.serving.store.new_items import ItemsMark, NewItem
 
 __all__ = [
     "Deleted",

@@ -129,7 +129,7 @@ class StoreConnections(PostgresPool):
         """Yield the connection for writes in a transaction, with the rows of each query that ``start`` makes.
 
         One thread at a time may call it. It commits when the block ends well. If the connection is lost in the
-        commit, the server is asked what became of the transaction, whose id is the first row of the last query.
+        commit, the server has to say what became of the transaction, whose id is the first row of the last query.
 
         Raises
         ------

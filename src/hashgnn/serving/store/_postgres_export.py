@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 _USABLE = "user_id <> '' AND item_id <> ''"
@@ -18,10 +19,18 @@ class PostgresMoment:
     schema : str
     kinds : mapping
         ``"users"`` and ``"items"`` to ``"int"`` or ``"str"``.
+    limited : callable
+        Returns a block in which a statement, or the fetch of a part, must end in time.
     """
 
-    def __init__(self, connection: Any, schema: str, kinds: dict[str, str]) -> None:
-        self._connection, self._schema = connection, schema
+    def __init__(
+        self,
+        connection: Any,
+        schema: str,
+        kinds: dict[str, str],
+        limited: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._connection, self._schema, self._limited = connection, schema, limited
         self._user, self._item = (int if kinds.get(name) == "int" else str for name in ("users", "items"))
 
     def cleared(self) -> int:
@@ -40,7 +49,8 @@ class PostgresMoment:
     def deletions(self, after: int) -> list[tuple[int, int | str, int | str | None]]:
         """Return the deletions after a number."""
         query = "SELECT number, user_id, item_id FROM {s}.deletions WHERE number > %s ORDER BY number"
-        rows = self._connection.execute(query.format(s=self._schema), (after,)).fetchall()
+        with self._limited():
+            rows = self._connection.execute(query.format(s=self._schema), (after,)).fetchall()
         return [
             (number, self._user(user), None if item is None else self._item(item))
             for number, user, item in rows
@@ -59,9 +69,16 @@ class PostgresMoment:
         columns = "user_id, item_id, time" + weighted * ", coalesce(weight, 1.0)" + with_event * ", event"
         query = f"SELECT {columns} FROM {{s}}.interactions WHERE number > %s AND {_USABLE} ORDER BY number"
         with self._connection.cursor(name="export") as cursor:
-            cursor.execute(query.format(s=self._schema), (after,))
-            while block := cursor.fetchmany(n_rows):
+            with self._limited():
+                cursor.execute(query.format(s=self._schema), (after,))
+            while block := self._part(cursor, n_rows):
                 yield [(self._user(user), self._item(item), *others) for user, item, *others in block]
 
+    def _part(self, cursor: Any, n_rows: int) -> list[tuple[Any, ...]]:
+        with self._limited():
+            found: list[tuple[Any, ...]] = cursor.fetchmany(n_rows)
+            return found
+
     def _one(self, query: str, *values: Any) -> Any:
-        return self._connection.execute(query.format(s=self._schema), values).fetchone()
+        with self._limited():
+            return self._connection.execute(query.format(s=self._schema), values).fetchone()

@@ -63,7 +63,7 @@ def open_schema(psycopg: Any, connection: Any, address: StoreAddress, *, make: b
     Raises
     ------
     DataError
-        If the schema holds something else, lacks a table, or is of another version.
+        If the schema holds something else, is without one of the tables, or is of another version.
     StorageError
         If the server is too old or keeps no UTF-8, or its user may not make them.
     """
@@ -78,8 +78,8 @@ def open_schema(psycopg: Any, connection: Any, address: StoreAddress, *, make: b
         raise DataError(f"{address}: a store of format {found}, this version of hashgnn reads {_FORMAT}")
     missing = [name for name in TABLES if name not in _tables(connection, address.schema)]
     if missing or "store" not in about:
-        lacks = f"the table {missing[0]}" if missing else "its identity"
-        raise DataError(f"{address}: the store is damaged, it lacks {lacks}; restore a copy of it")
+        gone = f"the table {missing[0]}" if missing else "its identity"
+        raise DataError(f"{address}: the store is damaged, {gone} is missing; restore a copy of it")
     return about["store"]
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from hashgnn.serving.store import _answers
 from hashgnn.serving.store._answers import Receipt, RepeatKey, answer_text, receipt_of
 from hashgnn.serving.store._attributes import AttributeRow
+from hashgnn.serving.store._items import NewItem
 from hashgnn.serving.store._postgres_schema import lock_statement
 from hashgnn.serving.store._rows import Row
 from hashgnn.serving.store._writer import Writer
-from hashgnn.serving.store.new_items import NewItem
 
 _STATE = ("count", "last", "cleared", "last_item", "removals", "last_attribute", "last_answer")
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from hashgnn.serving.store import _answers
 from hashgnn.serving.store._answers import Receipt, RepeatKey, answer_text, receipt_of
 from hashgnn.serving.store._attributes import AttributeRow
+from hashgnn.serving.store._items import NewItem
 from hashgnn.serving.store._rows import Row
 from hashgnn.serving.store._writer import Writer
-from hashgnn.serving.store.new_items import NewItem
 
 
 class SQLiteWriter(Writer):

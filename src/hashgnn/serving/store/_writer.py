@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from hashgnn.serving.store._answers import Receipt, RepeatKey
 from hashgnn.serving.store._attributes import AttributeRow
+from hashgnn.serving.store._items import NewItem
 from hashgnn.serving.store._rows import Row, check_kind, kind_of
-
-if TYPE_CHECKING:
-    from hashgnn.serving.store.new_items import NewItem
 
 
 class Writer(ABC):

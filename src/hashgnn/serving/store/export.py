@@ -63,7 +63,7 @@ class Moment(Protocol):
     def rows(
         self, after: int, n_rows: int, *, weighted: bool, with_event: bool
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the usable interactions after a number in parts: user, item, time, weight and event where asked for."""
+        """Yield the usable interactions after a number in parts: user, item, time, weight and event where wanted."""
 
 
 def export_moment(moment: Moment, path: Path, after: int, about: Mapping[str, str]) -> Export:

@@ -4,48 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hashgnn._checks import quote_some
 from hashgnn.errors import ParameterError
+from hashgnn.serving.store._items import ItemsMark, NewItem
 from hashgnn.serving.store._rows import as_id
 from hashgnn.serving.store._writer import Writer
-
-
-@dataclass(frozen=True)
-class NewItem:
-    """An item that came after the training.
-
-    Attributes
-    ----------
-    item : int or str
-    users : tuple of int or str
-        Its first users, each once.
-    features : mapping of str to JSON values
-        Side features by the names of their columns; empty where there are none.
-    """
-
-    item: int | str
-    users: tuple[int | str, ...] = ()
-    features: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ItemsMark:
-    """How far the new items of a store go: another mark means other items.
-
-    Attributes
-    ----------
-    last : int
-        Number of the last item that was ever added.
-    removals : int
-        How often an item, or a user of one, was removed.
-    """
-
-    last: int = 0
-    removals: int = 0
-
 
 # Writes, and returns how many entries were accepted, how many there are now, and what else the receipt says.
 Work = Callable[[Writer], tuple[int, int, Mapping[str, Any]]]

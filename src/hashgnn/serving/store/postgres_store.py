@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from hashgnn.serving.store.export import Export, export_moment
 from hashgnn.serving.store.new_items import NewItems
 
 _MAX_ID = 2048  # bytes of UTF-8; an index takes 2,700 a row
+_EXPORT = 60  # a statement of an export may take so many times longer than others
 _FRESH = 0.5  # seconds for which a check of the server holds
 _REPLACED = "its tables were replaced by those of another store"
 _STANDING = """
@@ -112,7 +114,7 @@ class PostgresStore(SharedWrites):
     def problem(self) -> str | None:
         """Return why the store cannot be written now; see :meth:`InteractionStore.problem`.
 
-        The server is asked twice a second at most; who asks meanwhile hears what was found.
+        The server is looked at twice a second at most; who calls meanwhile gets the last answer.
         """
         if not self._checking.acquire(blocking=False):
             return self._problem
@@ -172,7 +174,8 @@ class PostgresStore(SharedWrites):
         with self._address.translated(self._psycopg), closing(self._connections.connect()) as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             rows = connection.execute(f"SELECT name, value FROM {self._address.schema}.about").fetchall()
-            moment = PostgresMoment(connection, self._address.schema, dict(rows))
+            limited = partial(self._connections.limited, connection, _EXPORT * self._address.timeout)
+            moment = PostgresMoment(connection, self._address.schema, dict(rows), limited)
             return export_moment(moment, path_of(path), after, dict(rows))
 
     def answered(self, key: RepeatKey) -> Receipt | None:
@@ -227,8 +230,9 @@ class PostgresStore(SharedWrites):
     def _reason(self, error: HashGNNError) -> str | None:
         """Return why the server failed, in words for the end of a sentence; None where it did not."""
         cause = error.__cause__
-        if isinstance(error, UnreachableError):
-            return error.reason
+        for one in (error, cause):
+            if isinstance(one, UnreachableError):
+                return one.reason
         if isinstance(error, StorageError) and isinstance(cause, self._psycopg.Error):
             return self._address.reason_of(self._psycopg, cause)
         return None
