@@ -15,7 +15,7 @@ def outcome(error: HashGNNError, done: str) -> str:
     done : str
         The verb of the request, as ``"kept"``.
     """
-    from hashgnn.serving.store.interaction_store import UnknownOutcomeError
+    from hashgnn.serving.store import UnknownOutcomeError
 
     if isinstance(error, UnknownOutcomeError):
         return f"may have been {done} or not, as the store went away; send the same request again"

@@ -530,7 +530,7 @@ def new_service(settings: ServiceSettings) -> Service:
     """Return a service with its store; it opens its model when it is started."""
     if settings.interactions is None:
         return Service(settings)
-    from hashgnn.serving.store.interaction_store import InteractionStore
+    from hashgnn.serving.store import InteractionStore
 
     store = InteractionStore.open(settings.interactions)
     problem = store.problem() if store.is_remote else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol, Self
 
 from hashgnn._addresses import address_of, path_of, scheme_of
+from hashgnn._registry import imported
 from hashgnn.errors import ParameterError, StorageError
 from hashgnn.serving.store._answers import Receipt, RepeatKey
 from hashgnn.serving.store._attributes import AttributeRow
@@ -15,7 +16,12 @@ from hashgnn.serving.store._deletions import Deleted
 from hashgnn.serving.store.export import Export
 from hashgnn.serving.store.new_items import NewItems
 
-POSTGRES = ("postgresql", "postgres")
+_POSTGRES = "hashgnn.serving.store.postgres_store:PostgresStore"
+_KINDS = {
+    "file": "hashgnn.serving.store.sqlite_store:SQLiteStore",
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
+}
 
 
 class UnknownOutcomeError(StorageError):
@@ -75,20 +81,18 @@ class InteractionStore(ABC):
         """
         address = address_of(place)
         if address is None:
-            from hashgnn.serving.store.sqlite_store import SQLiteStore
-
             path = path_of(place)
             if not make and not path.exists():
                 raise ParameterError(f"{path}: there is no such file")
-            return SQLiteStore.at(path)
-        if scheme_of(address) not in POSTGRES:
+            opened: InteractionStore = imported(_KINDS["file"]).at(path)
+            return opened
+        if scheme_of(address) not in _KINDS:
             raise ParameterError(
                 "interactions must be a file of this machine or an address such as postgresql://user@host/database, "
                 f"got one of {scheme_of(address)}://"
             )
-        from hashgnn.serving.store.postgres_store import PostgresStore
-
-        return PostgresStore.at(address, make=make)
+        opened = imported(_KINDS[scheme_of(address)]).at(address, make=make)
+        return opened
 
     def __reduce__(self) -> NoReturn:
         raise ParameterError(
