@@ -45,6 +45,9 @@ class Running:
     def post(self, path: str, body: object) -> httpx.Response:
         return httpx.post(self.url + path, json=body, headers=ADMIN, timeout=120)
 
+    def version(self) -> str:
+        return str(self.post("/v1/recommend", {"users": ["u1"], "k": 2}).json()["model_version"])
+
     def unseen(self, user: str, item: str) -> bool:
         """Say whether an item may be recommended to a user."""
         answer = self.post("/v1/recommend", {"users": [user], "k": 200})
@@ -158,24 +161,64 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_one_service_has_acknowledged_is_in_the_next_answer_of_the_others(
+def test_what_one_service_has_acknowledged_is_in_the_next_answer_of_the_others(versions: Path) -> None:
+    options = ["--interactions", store_url(), "--items", str(versions / "items.parquet"), "--watch", "0.1"]
+    with services(3, str(versions), *options) as running:
+        for number, user in enumerate(USERS[:6]):
+            item = next(one for one in ("i1", "i2", "i3", "i4", "i5") if running[0].unseen(user, one))
+            body = {"interactions": [{"user": user, "item": item}]}
+            assert running[number % 3].post("/v1/interactions", body).json()["stored"] == number + 1
+            assert not any(service.unseen(user, item) for service in running)
+
+        # A new item, a changed attribute, a deletion: each through another service.
+        new = {"items": [{"item": "fresh", "users": USERS[:3]}]}
+        assert running[0].post("/v1/items", new).status_code == 200
+        cheap = {"items": ["i7"], "k": 5, "where": "price < 0"}
+        change = {"changes": [{"item": "i9", "attributes": {"price": -1.0}}]}
+        answer = httpx.patch(f"{running[1].url}/v1/items/attributes", json=change, timeout=60)
+        assert answer.status_code == 200, answer.text
+        user = {"user": "u40"}
+        httpx.delete(f"{running[2].url}/v1/interactions", params=user, timeout=60).raise_for_status()
+        ask = {"users": ["u40"], "k": 5, "on_unknown": "popular"}
+        for service in running:
+            assert service.post("/v1/similar-items", {"items": ["fresh"], "k": 2}).status_code == 200
+            found = service.post("/v1/similar-items", cheap).json()["results"][0]["items"]
+            assert [one["id"] for one in found] == ["i9"]
+            assert service.post("/v1/recommend", ask).json()["results"][0]["source"] == "popular"
+
+        # One key, sent to each service.
+        key, sent = {"idempotency-key": "order-7"}, {"interactions": [{"user": "u41", "item": "i12"}]}
+        answers = [
+            httpx.post(f"{one.url}/v1/interactions", json=sent, headers=key, timeout=60) for one in running
+        ]
+        assert len({answer.text for answer in answers}) == 1
+        assert answers[0].json()["accepted"] == 1
+
+        # A reload of one is a reload of all, and of none that is started later.
+        assert running[1].post("/admin/reload", {"version": "v2"}).json()["version"] == "v2"
+        for service in running:
+            wait(lambda one=service: one.version() == "v2")
+        with services(1, str(versions), *options) as (later,):
+            time.sleep(0.5)
+            assert later.version() == "v1"
+
+
+def test_nginx_spreads_requests_over_services_and_leaves_out_one_that_is_gone(
     versions: Path, tmp_path: Path
 ) -> None:
     url = store_url()
-    options = ["--interactions", url, "--items", str(versions / "items.parquet"), "--watch", "0.1"]
     with (
-        services(3, str(versions), *options) as running,
+        services(3, str(versions), "--interactions", url) as running,
         behind_nginx(tmp_path, [one.url for one in running]) as front,
     ):
         balanced = Running(running[0].process, front, [])
 
-        # Interactions through the balancer, by many callers at once.
         def write(user: str) -> None:
-            item = next(one for one in ("i1", "i2", "i3", "i4", "i5") if running[0].unseen(user, one))
+            item = next(one for one in ("i1", "i2", "i3", "i4", "i5") if balanced.unseen(user, one))
             answer = balanced.post("/v1/interactions", {"interactions": [{"user": user, "item": item}]})
             assert answer.status_code == 200, answer.text
-            for service in running:
-                assert not service.unseen(user, item)
+            for _ in range(3):
+                assert not balanced.unseen(user, item)
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(write, USERS[:12]))
@@ -184,45 +227,10 @@ def test_what_one_service_has_acknowledged_is_in_the_next_answer_of_the_others(
         took = [httpx.get(f"{one.url}/metrics", timeout=60).text for one in running]
         kept = [float(re.findall(r"^hashgnn_interactions_total (\S+)", text, re.M)[0]) for text in took]
         assert sum(kept) == 12
-        assert min(kept) > 0  # the balancer asked each of them
-
-        # A new item, a changed attribute, a deletion: each through one service.
-        new = {"items": [{"item": "fresh", "users": USERS[:3]}]}
-        assert balanced.post("/v1/items", new).status_code == 200
-        cheap = {"items": ["i7"], "k": 5, "where": "price < 0"}
-        change = {"changes": [{"item": "i9", "attributes": {"price": -1.0}}]}
-        answer = httpx.patch(f"{front}/v1/items/attributes", json=change, timeout=60)
-        assert answer.status_code == 200, answer.text
-        for service in running:
-            assert service.post("/v1/similar-items", {"items": ["fresh"], "k": 2}).status_code == 200
-            found = service.post("/v1/similar-items", cheap).json()["results"][0]["items"]
-            assert [one["id"] for one in found] == ["i9"]
-        body = {"interactions": [{"user": "u40", "item": "i11"}]}
-        assert balanced.post("/v1/interactions", body).status_code == 200
-        httpx.delete(f"{front}/v1/interactions", params={"user": "u40"}, timeout=60).raise_for_status()
-        for service in running:
-            row = service.post("/v1/recommend", {"users": ["u40"], "k": 5, "on_unknown": "popular"}).json()
-            assert row["results"][0]["source"] == "popular"
-
-        # One key, sent to each service.
-        key = {"idempotency-key": "order-7"}
-        sent = {"interactions": [{"user": "u41", "item": "i12"}]}
-        answers = [
-            httpx.post(f"{one.url}/v1/interactions", json=sent, headers=key, timeout=60) for one in running
-        ]
-        assert len({answer.text for answer in answers}) == 1
-
-        # A reload of one is a reload of all.
-        assert running[1].post("/admin/reload", {"version": "v2"}).json()["version"] == "v2"
-        ask = {"users": ["u1"], "k": 2}
-        for service in running:
-            wait(lambda s=service: s.post("/v1/recommend", ask).json()["model_version"] == "v2")
-
+        assert min(kept) > 0
         # Operators' routes are not for the callers of the balancer.
         assert httpx.get(f"{front}/metrics", timeout=60).status_code == 404
         assert balanced.post("/admin/reload", {}).status_code == 404
-
-        # Without one of them the balancer goes on.
         running[2].process.kill()
         running[2].process.wait()
         for user in USERS[:20]:

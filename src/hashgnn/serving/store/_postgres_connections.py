@@ -53,20 +53,24 @@ class StoreConnections(PostgresPool):
         alone = bool(self._refusal) and self._trying.acquire(blocking=False)
         try:
             if self._refusal and (not alone or time.monotonic() < self._refused_until):
-                raise self._unreachable(f"its server cannot be reached, {self._refusal}")
+                raise self._unreachable()
             connection = super().connect()
             connection.autocommit = True
             self._refusal = ""
             return connection
         except EngineError as error:
-            self._refusal = self.address.said(error.__cause__ or error)
-            self._refused_until = time.monotonic() + _PAUSE
-            raise self._unreachable(f"its server cannot be reached, {self._refusal}") from error.__cause__
+            self._fail(f"cannot be reached, {self.address.said(error.__cause__ or error)}")
+            raise self._unreachable() from error.__cause__
         finally:
             if alone:
                 self._trying.release()
 
-    def _unreachable(self, reason: str) -> UnreachableError:
+    def _fail(self, reason: str) -> None:
+        """Let nobody try the server for a moment, and then one thread only."""
+        self._refusal, self._refused_until = reason, time.monotonic() + _PAUSE
+
+    def _unreachable(self) -> UnreachableError:
+        reason = f"its server {self._refusal}"
         return UnreachableError(
             f"{self.address}: could not be written or read, {reason}; nothing was changed", reason
         )
@@ -100,9 +104,11 @@ class StoreConnections(PostgresPool):
         try:
             yield
         except (self.psycopg.OperationalError, self.psycopg.InterfaceError) as error:
-            if connection not in self._limits:
-                raise self._unreachable(f"its server did not answer within {seconds:g} seconds") from error
-            raise
+            if connection in self._limits:
+                raise
+            self._fail(f"did not answer within {seconds:g} seconds")
+            super().close()  # what waits would be as silent, one call after the other
+            raise self._unreachable() from error
         finally:
             with self._limiting:
                 self._limits.pop(connection, None)
