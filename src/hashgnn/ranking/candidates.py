@@ -240,6 +240,10 @@ class CandidateFilter:
             bits, count = bits & self.packed[1], None
         return self._with(allow_all=None, packed=(n_codes, bits), n_allowed=count)
 
+    def without_mask(self) -> CandidateFilter:
+        """Return the filter of the lists of each query, without what holds for any query."""
+        return self._with(allow_all=None, packed=None, n_allowed=None)
+
     @property
     def allowed(self) -> Array | None:
         """Positions that any query may return, shape (n_codes,), bool; None where that is all of them."""
