@@ -10,7 +10,7 @@ from hashgnn._extras import require
 from hashgnn._files import atomic_file, check_writable_file
 from hashgnn.benchmarking.search.benchmark import ENGINES
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
-from hashgnn.benchmarking.search.index_recall import HELD_OUT_K
+from hashgnn.benchmarking.search.end_quality import HELD_OUT_K
 from hashgnn.errors import ParameterError
 
 _GROUPS = {"ours": "#1b6ca8", "codes, others": "#c96a1b", "floats": "#6b6b6b"}
