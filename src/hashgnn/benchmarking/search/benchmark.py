@@ -266,11 +266,10 @@ def _chosen(engines: Sequence[str], peers: Sequence[str]) -> list[Engine]:
     others = {engine.name: engine for engine in _PEERS}
     names = {check_choice("engines", name, own) for name in engines}
     picked = [others[check_choice("peers", name, others)] for name in dict.fromkeys(peers)]
-    for engine in picked + [own[name] for name in names]:
-        if engine.ours is not None:
-            names.add(engine.ours)
-        elif not names & _OVER_FLOATS:
-            names.add(_FASTEST)
+    if any(engine.ours is None for engine in picked) and not names & _OVER_FLOATS:
+        names.add(_FASTEST)
+    names |= {engine.ours for engine in picked if engine.ours is not None}
+    names |= {engine.ours for engine in map(own.__getitem__, names) if engine.ours is not None}
     return [engine for engine in _OURS if engine.name in names] + picked
 
 
