@@ -6,7 +6,8 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable
-from functools import lru_cache, partial
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,11 @@ def load_zvec() -> Any:
     return require("zvec", extra="rivals", purpose="this peer")
 
 
-@lru_cache(maxsize=1)
-def _library(build: int, search: int) -> Any:
+def _library(threads: Threads) -> Any:
+    """Import zvec with numbers of threads. A process sets them once: the first numbers count."""
     zvec = load_zvec()
-    zvec.init(log_level=zvec.LogLevel.ERROR, query_threads=search, optimize_threads=build)
+    with suppress(RuntimeError):
+        zvec.init(log_level=zvec.LogLevel.ERROR, query_threads=threads.search, optimize_threads=threads.build)
     return zvec
 
 
@@ -51,7 +53,7 @@ class _Collection:
 
 
 def _make(data: Workload, threads: Threads, *, parameters: Callable[[Any, int], Any]) -> Any:
-    zvec = _library(threads.build, threads.search)
+    zvec = _library(threads)
     made, (n, width) = _Collection(), data.items.shape
     schema = zvec.CollectionSchema(
         name="items",
@@ -86,7 +88,7 @@ def _ready(
     breadths: Callable[[int], tuple[int, int]],
     is_graph: bool,
 ) -> Built:
-    zvec = _library(threads.build, threads.search)
+    zvec = _library(threads)
     collection = zvec.open(str(made.path), zvec.CollectionOption(read_only=True))
     names = collection.resolve_internal_ids(np.arange(len(data.items)))
     position = np.array([-1 if name is None else int(name) for name in names])
