@@ -183,19 +183,19 @@ def test_an_asked_index_recall_is_reached_by_a_row_each() -> None:
         n_items=5000, n_bits=64, k=10, n_queries=16, n_rounds=1, peers=[], index_recall=[0.8, 0.99],
         engines=["hierarchical", "hierarchical-lists"],
     )  # fmt: skip
-    assert [(row["engine"], row["asked_index_recall"]) for row in rows] == [
+    assert [(row["engine"], row["requested_index_recall"]) for row in rows] == [
         ("hierarchical", 0.8),
         ("hierarchical-lists", 0.8),
         ("hierarchical", 0.99),
         ("hierarchical-lists", 0.99),
     ]
-    assert all(row["index_recall"] >= row["asked_index_recall"] for row in rows)
-    assert rows[0]["candidates"] < rows[2]["candidates"]  # by a scan the least number, whatever asked
+    assert all(row["index_recall"] >= row["requested_index_recall"] for row in rows)
+    assert rows[0]["candidates"] < rows[2]["candidates"]  # by a scan the least number, whatever requested
     for goal in (0.8, 0.99):
-        ours = {row["ours"] for row in rows if row["asked_index_recall"] == goal}
+        ours = {row["ours"] for row in rows if row["requested_index_recall"] == goal}
         assert len(ours) == 1
         assert next(
-            row for row in rows if row["engine"] in ours and row["asked_index_recall"] == goal
+            row for row in rows if row["engine"] in ours and row["requested_index_recall"] == goal
         )["ratio_to_ours"] == 1  # fmt: skip
     for wrong in (0.0, 1.5):
         with pytest.raises(ParameterError, match="index_recall must be a number > 0 and <= 1"):

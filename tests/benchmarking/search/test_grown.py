@@ -102,16 +102,16 @@ def test_end_quality_is_that_of_the_models_own_items(
     model: HashGNN, split: tuple[Interactions, Interactions]
 ) -> None:
     own = model_workload(model, split[1])
-    asked = {
+    requested = {
         "k": 20,
         "n_queries": 16,
         "n_rounds": 1,
         "engines": ["biased", "hierarchical"],
         "index_recall": 0.999,
     }
-    here = benchmark_search(workload=own, peers=["numpy-matmul"], **asked)
+    here = benchmark_search(workload=own, peers=["numpy-matmul"], **requested)
     there = benchmark_search(
-        workload=grown_workload(model, 1000), judged_on=own, peers=["numpy-matmul"], **asked
+        workload=grown_workload(model, 1000), judged_on=own, peers=["numpy-matmul"], **requested
     )
     for one, other in zip(here, there, strict=True):
         assert other["items"] == 1000
@@ -143,7 +143,7 @@ def test_the_command_grows_judges_draws_and_draws_again(
     assert run.exit_code == 0, run.output
     document = json.loads(run.stdout)
     rows = document["rows"]
-    assert [row["asked_index_recall"] for row in rows] == [0.9] * 3 + [0.95] * 3
+    assert [row["requested_index_recall"] for row in rows] == [0.9] * 3 + [0.95] * 3
     assert {row["items"] for row in rows} == {900}
     assert all(0 < row["recall@20"] <= 1 for row in rows)
     assert document["left_out"] == {}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_a_rival_finds_what_was_asked_and_says_what_it_keeps(name: str, data: Wo
     assert found >= (0.05 if name in FIND_LESS else 0.95)
     assert min(seconds) >= 0
     per_item = built.n_bytes / len(data.items)
-    assert 8 <= per_item < 4 * 64 * 5  # 64 floats, links and bookkeeping
+    assert 8 <= per_item < 8192  # zvec keeps files of some megabytes, however few the items
     if tuned.breadth is not None:
         assert built.breadths[0] <= tuned.breadth <= built.breadths[1]
 
@@ -84,19 +85,15 @@ def test_a_rival_gives_positions_of_its_items_each_once(name: str, data: Workloa
     "name", ["rabitqlib-ivf-4", "svs-float16", "scann", "turbovec-4", "faiss-ivf-rabitq", "zvec-hnsw"]
 )
 @pytest.mark.usefixtures("silent")
-def test_a_kept_rival_is_loaded_and_answers_the_same(
-    name: str, data: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kept_rival_is_loaded_and_answers_the_same(name: str, data: Workload, tmp_path: Path) -> None:
     engine = named(name)
     first, seconds = build(engine, data, K, THREADS, tmp_path)
     before = _asked(first)
     del first
-    monkeypatch.setattr(type(engine.stored), "make", None, raising=False)
-    (kept,) = tmp_path.iterdir()
-    written = kept.stat().st_mtime_ns
-    again, taken = build(engine, data, K, THREADS, tmp_path)
+    assert engine.stored is not None
+    unable = replace(engine, stored=replace(engine.stored, make=lambda *_: pytest.fail("it was built again")))
+    again, taken = build(unable, data, K, THREADS, tmp_path)
     assert taken == seconds
-    assert kept.stat().st_mtime_ns == written
     assert (_asked(again) == before).mean() > 0.98
     other = generated_workload(3000, 48, 64, width=64, rng=1)
     build(engine, other, K, THREADS, tmp_path)

@@ -60,7 +60,7 @@ def benchmark_search(
 
     The engines take turns in every round, so that a change of the machine's pace meets all of them.
     Approximate ones, ours and others, are tuned first, by one procedure and by their own scores: each gets the
-    breadth and the number of candidates to re-rank that take least time and find the asked index recall at ``k``.
+    breadth and the number of candidates to re-rank that take least time and find the requested index recall at ``k``.
 
     Parameters
     ----------
@@ -97,16 +97,16 @@ def benchmark_search(
     Returns
     -------
     list of dict
-        One row an engine and asked index recall: ``engine``, ``items``, ``bits``, ``k``, ``queries``, ``threads``,
+        One row an engine and requested index recall: ``engine``, ``items``, ``bits``, ``k``, ``queries``, ``threads``,
         ``build_threads``, ``batch_ms`` (a query, in batches), ``qps``, ``single_query_ms`` (median),
         ``single_query_p99_ms``, ``build_seconds``, ``bytes_per_item``, ``breadth`` (lists or graph nodes looked at;
         None for exact), ``candidates`` (re-ranked by floats; None for engines that re-rank nothing),
-        ``asked_index_recall``, ``index_recall`` (share of the exact best ``k`` by what the engine compares),
+        ``requested_index_recall``, ``index_recall`` (share of the exact best ``k`` by what the engine compares),
         ``float_recall`` (the same share of the best by floats), ``recall@20``, ``ndcg@20`` and ``share_of_floats``
         (on held-out items, where there are some, else None; the last divides recall@20 by that of the floats),
         ``ours``, and ``ratio_to_ours`` and ``ratio_to_ours_single``: its time a query divided by that of the engine
         of ours in ``ours``, in batches and for single queries. Above 1, ours is faster. Peers over floats are
-        compared with the fastest of ours over floats that finds the asked index recall. The same of processor
+        compared with the fastest of ours over floats that finds the requested index recall. The same of processor
         time, which other work on the machine hardly changes: ``batch_processor_ms``, ``single_processor_ms``,
         ``build_processor_seconds``, ``processor_ratio_to_ours``, ``processor_ratio_to_ours_single``.
 
@@ -273,7 +273,7 @@ def _chosen(engines: Sequence[str], peers: Sequence[str]) -> list[Engine]:
     return [engine for engine in _OURS if engine.name in names] + picked
 
 
-def _runnable(chosen: Sequence[Engine], asked: Sequence[str]) -> list[Engine]:
+def _runnable(chosen: Sequence[Engine], requested: Sequence[str]) -> list[Engine]:
     """Leave out what needs a GPU where there is none, and, with a warning, peers that are not installed."""
     usable: list[Engine] = []
     reasons: list[Exception] = []
@@ -293,7 +293,7 @@ def _runnable(chosen: Sequence[Engine], asked: Sequence[str]) -> list[Engine]:
         raise reasons[0]
     if not usable:
         raise ParameterError(
-            f"engines must name one that can run here, got {', '.join(map(repr, asked)) or 'none'}; "
+            f"engines must name one that can run here, got {', '.join(map(repr, requested)) or 'none'}; "
             "what needs a GPU is left out where torch finds none"
         )
     return usable

@@ -12,8 +12,8 @@ from hashgnn.index import CandidateFilter
 
 Rows = slice | Array
 
-INDEX_RECALL = 0.95  # that approximate searches are tuned to, where no other is asked
-N_CANDIDATES = 500  # of a scan that is re-ranked, where no index recall is asked
+INDEX_RECALL = 0.95  # that approximate searches are tuned to, where no other is requested
+N_CANDIDATES = 500  # of a scan that is re-ranked, where no index recall is requested
 
 
 def writable(array: Array) -> Array:
@@ -48,7 +48,7 @@ class Built:
     set_candidates : callable of int, or None
         How many candidates are re-ranked by floats. None: there is nothing to set.
     candidates : int or None
-        The number that is set where no index recall is asked. None: it is tuned then too.
+        The number that is set where no index recall is requested. None: it is tuned then too.
     search_filtered : callable of (rows, k, CandidateFilter), or None
         Search with seen items left out inside. None: the engine cannot, and more has to be fetched.
     """
@@ -72,7 +72,7 @@ class Engine:
     name : str
     ours : str or None
         The engine of ours that it is compared with. None: the fastest of ours that compares floats and reaches
-        the asked index recall.
+        the requested index recall.
     build : callable of (Workload, k, Threads) to Built
     needs_bias : bool, default=False
         Whether it takes part only where the workload has an item bias.

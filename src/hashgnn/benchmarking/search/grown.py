@@ -100,11 +100,11 @@ def bias_of_length(n_bits: int, queries: EncodedEntities, items: Array, codes: B
     An item of length ``l`` scores ``l`` times as much, ``(l - 1) m`` more where ``m`` is the score of the items that
     a user gets. A line from float scores to code scores turns that into bits.
     """
-    asked = queries[: min(_FITTED_USERS, len(queries.codes))]
-    scores = asked.embeddings @ items.T
+    requested = queries[: min(_FITTED_USERS, len(queries.codes))]
+    scores = requested.embeddings @ items.T
     best = np.argpartition(-scores, min(_BEST, len(items)) - 1, axis=1)[:, :_BEST]
     floats = np.take_along_axis(scores, best, 1)
-    by_code = (n_bits - 2 * asked.codes.distances(codes)).astype(np.float32)
+    by_code = (n_bits - 2 * requested.codes.distances(codes)).astype(np.float32)
     every, bits = scores - scores.mean(), by_code - by_code.mean()
     slope = float((every * bits).sum() / max(float((every * every).sum()), 1e-30))
     return slope * float(floats.mean())

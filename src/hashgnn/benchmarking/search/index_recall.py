@@ -1,4 +1,4 @@
-"""Index recall: the share of the exact best that an engine finds, and the settings that reach an asked one."""
+"""Index recall: the share of the exact best that an engine finds, and the settings that reach an requested one."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class ExactResults:
             hits += int((scores >= last[row] - _SLACK * abs(last[row])).sum())
         return hits / (len(last) * self._k)
 
-    def tune(self, built: Built, asked: float | None = None) -> Tuned:
-        """Set what takes least time and finds the asked index recall, and return it.
+    def tune(self, built: Built, requested: float | None = None) -> Tuned:
+        """Set what takes least time and finds the requested index recall, and return it.
 
         A number is doubled until it finds enough, and then brought within a sixteenth of the least. Where both a
         breadth and a number of candidates are to be set, the least number at the largest breadth is the first of
@@ -70,11 +70,11 @@ class ExactResults:
         Parameters
         ----------
         built : Built
-        asked : float or None, default=None
+        requested : float or None, default=None
             ``None`` asks for .95 of engines whose number of candidates is not fixed without it.
         """
-        goal = INDEX_RECALL if asked is None else asked
-        candidates = built.candidates if asked is None else None
+        goal = INDEX_RECALL if requested is None else requested
+        candidates = built.candidates if requested is None else None
         tried: list[tuple[bool, float, Tuned]] = []
         for number in self._numbers(built, candidates, goal):
             if number is not None and built.set_candidates is not None:

@@ -137,7 +137,7 @@ def _draw(axis: Any, points: Mapping[str, list[tuple[float, float]]], label: str
 
 
 def _from_share(share: Any) -> Any:
-    """Stretch shares near 1, so that .95 and .99 lie apart."""
+    """Stretch shares near 1, so that .95 and .99 differ."""
     return -np.log10(np.maximum(1 - np.asarray(share), 0) + _MISSED)
 
 

@@ -1,4 +1,4 @@
-"""What was measured of each engine, and the rows that say so."""
+"""Rows of a measurement, from the figures of each engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TimesOf = Mapping[tuple[str, Tuned], Times]
 
 @dataclass(frozen=True)
 class Measured:
-    """An engine, and what was found of it for each asked index recall.
+    """An engine, and what was found of it for each requested index recall.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ def rows_of(
     shape: Mapping[str, Any],
     floats: EndQuality | None,
 ) -> list[dict[str, Any]]:
-    """Return one row an engine and goal; ``shape`` is what all have alike."""
+    """Return one row an engine and goal; ``shape`` is the same in all."""
     rows = []
     for goal in goals:
         best = _fastest_of_ours(measured, times, goal)
@@ -88,7 +88,7 @@ def _row(
         "bytes_per_item": one.built.n_bytes / shape["items"],
         "breadth": one.tuned[goal].breadth,
         "candidates": one.tuned[goal].candidates,
-        "asked_index_recall": INDEX_RECALL if goal is None else goal,
+        "requested_index_recall": INDEX_RECALL if goal is None else goal,
         "index_recall": one.recall[goal][0],
         "float_recall": one.recall[goal][1],
         f"recall@{HELD_OUT_K}": None if quality is None else quality.recall,
@@ -101,9 +101,9 @@ def _row(
 
 def _fastest_of_ours(measured: Mapping[str, Measured], times: TimesOf, goal: Goal) -> str | None:
     """Return the fastest of ours over floats that finds enough in batches; where none does, what finds most."""
-    asked = INDEX_RECALL if goal is None else goal
+    requested = INDEX_RECALL if goal is None else goal
     ours = [name for name, one in measured.items() if one.engine.is_ours and one.built.compares == "floats"]
-    enough = [name for name in ours if measured[name].recall[goal][0] >= asked]
+    enough = [name for name in ours if measured[name].recall[goal][0] >= requested]
     if enough:
         return min(enough, key=lambda name: float(np.median(times[name, measured[name].tuned[goal]].batch)))
     return max(ours, key=lambda name: measured[name].recall[goal][0], default=None)

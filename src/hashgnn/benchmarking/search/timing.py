@@ -36,10 +36,10 @@ class Times:
 
 
 class Settings(Protocol):
-    """What is set before an engine is timed."""
+    """Settings of an engine while it is timed."""
 
     def apply(self, built: Built) -> None:
-        """Set it."""
+        """Set them."""
 
 
 K = TypeVar("K", bound=tuple[str, Any])

@@ -22,7 +22,7 @@ _COLUMNS = (
     "build_seconds",
     "bytes_per_item",
     "candidates",
-    "asked_index_recall",
+    "requested_index_recall",
     "index_recall",
     "recall@20",
     "ndcg@20",
@@ -105,7 +105,7 @@ def search(
 ) -> None:
     """Compare the speed of our search engines and others, in turns in one run.
 
-    The items are generated, those of a model, or grown from one. Approximate engines are tuned to the asked
+    The items are generated, those of a model, or grown from one. Approximate engines are tuned to the requested
     index recall. ratio_to_ours is the other engine's time per query divided by that of the engine in the column
     ours: above 1, ours is faster. With --test, recall@20 is measured on the held-out interactions. Peers that
     cannot run here are left out.

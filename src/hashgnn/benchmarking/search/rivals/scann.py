@@ -60,15 +60,11 @@ def _ready(index: Any, data: Workload, k: int, threads: Threads, n_bytes: float)
             "pre_reorder_num_neighbors": max(size, reordered.value),
             "leaves_to_search": leaves.value,
         }
-        positions = np.full((len(queries), size), -1, np.int64)
         if threads.search == 1:
-            found = index.search_batched(queries, **chosen)[0]
+            found, distances = index.search_batched(queries, **chosen)
         else:
-            found = index.search_batched_parallel(queries, **chosen)[0]
-        for row, line in enumerate(found):
-            positions[row, : len(line)] = line
-        positions[positions >= len(data.items)] = -1  # fewer were found
-        return positions
+            found, distances = index.search_batched_parallel(queries, **chosen)
+        return np.where(np.isnan(distances), -1, found.astype(np.int64))  # fewer were found
 
     return Built(
         search,

@@ -84,7 +84,7 @@ def _ready(
     threads: Threads,
     n_bytes: float,
     *,
-    asked: Callable[[Any, int], Any],
+    requested: Callable[[Any, int], Any],
     breadths: Callable[[int], tuple[int, int]],
     is_graph: bool,
 ) -> Built:
@@ -96,7 +96,7 @@ def _ready(
 
     def search(rows: Rows, size: int) -> Array:
         value = max(breadth.value, size) if is_graph else breadth.value
-        parameters, found = asked(zvec, value), []
+        parameters, found = requested(zvec, value), []
         for query in data.queries[rows]:
             one = zvec.Query(_FIELD, vector=query, param=parameters)
             found.append(collection.query_internal_ids(one, topk=size))
@@ -134,7 +134,7 @@ ZVEC_PEERS = (
             _load,
             partial(
                 _ready,
-                asked=lambda zvec, value: zvec.HnswQueryParam(ef=value, is_using_refiner=True),
+                requested=lambda zvec, value: zvec.HnswQueryParam(ef=value, is_using_refiner=True),
                 breadths=lambda n: _NODES,
                 is_graph=True,
             ),
@@ -149,7 +149,7 @@ ZVEC_PEERS = (
             _load,
             partial(
                 _ready,
-                asked=lambda zvec, value: zvec.IvfRabitqQueryParam(nprobe=value),
+                requested=lambda zvec, value: zvec.IvfRabitqQueryParam(nprobe=value),
                 breadths=lambda n: (1, n_clusters(n)),
                 is_graph=False,
             ),
