@@ -63,7 +63,8 @@ def condition_of(where: Expression, dialect: str, attributes: Mapping[str, str],
         text.encode()
     except (ParameterError, UnicodeEncodeError, OverflowError):
         return None
-    return text if len(text) <= _LONGEST and "\0" not in text else None
+    has_controls = any(letter < " " for letter in text) if dialect == "milvus" else "\0" in text
+    return None if has_controls or len(text) > _LONGEST else text
 
 
 def _is_comparable(kind: str | None, dialect: str) -> bool:

@@ -32,9 +32,7 @@ def _quoted(text: str) -> str:
 
 def _in_double_quotes(text: str) -> str:
     """Return text as Milvus reads it."""
-    for letter, written in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
-        text = text.replace(letter, written)
-    return f'"{text}"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,9 @@ class RulesInEngines:
                 (f"kind = 'no {quoted}'", 0),
             ):
                 found = index.condition(parse(where), 0.0)
-                assert found is not None, where
-                assert found.count == count, where
+                is_said = index.engine.dialect != "milvus" or value.isprintable()
+                assert (found is not None) == is_said, where
+                assert found is None or found.count == count, where
                 nasty: dict[str, Any] = {"k": 25, "where": where, "search": "hamming"}
                 same_answers(*(_recommended(model, ["u1"], **nasty) for model in (own, there)))
         assert len(HashGNN.load(tmp_path / "v1", engine=target).engine_index or []) == _N_ITEMS

@@ -365,7 +365,15 @@ class SimilarItemsRequest(RuledRequest):
 class EncodeRequest(Request):
     """Return codes and embeddings of histories, of items or of users."""
 
-    model_config = ConfigDict(json_schema_extra=exactly_one("histories", "items", "users"))
+    model_config = ConfigDict(
+        json_schema_extra={
+            **exactly_one("histories", "items", "users"),
+            "not": {
+                "required": ["items", "history_weighting"],
+                "properties": {name: {"not": {"type": "null"}} for name in ("items", "history_weighting")},
+            },
+        }
+    )
 
     histories: Histories | None = None
     items: Ids | None = None
