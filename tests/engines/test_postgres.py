@@ -64,7 +64,7 @@ def test_the_engine_can_rerank(tmp_path: Path) -> None:
 
 
 def test_a_backslash_in_a_rule_is_a_backslash_whatever_the_server_is_set_to(tmp_path: Path) -> None:
-    url = postgres_url("strings", options="-c standard_conforming_strings=off")
+    url = postgres_url("strings", options="-cstandard_conforming_strings=off")
     kinds = ["\\", "\\' OR true --", "plain"]
     table = pa.table({"item_id": [f"i{n}" for n in range(30)], "kind": [kinds[n % 3] for n in range(30)]})
     pq.write_table(table, tmp_path / "items.parquet")
