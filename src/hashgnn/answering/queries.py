@@ -175,7 +175,7 @@ def weights_of_histories(
 
 
 class RecentInteractions:
-    """What users did since the training, in the order of its times.
+    """Interactions of users since the training, in the order of their times.
 
     Parameters
     ----------

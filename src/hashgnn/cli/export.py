@@ -129,8 +129,8 @@ def _export_files(
     loaded = open_model(model)
     if onnx is not None:
         loaded.export_onnx(onnx, overwrite=overwrite)
-        beside = data_files(written["onnx"])
-        written |= dict(zip(["onnx_data"], beside, strict=False))
+        data_paths = data_files(written["onnx"])
+        written |= dict(zip(["onnx_data"], data_paths, strict=False))
     if items is not None:
         loaded.export_items(items, overwrite=overwrite)
     if out.as_json:

@@ -101,7 +101,7 @@ class EngineIndex(CandidateIndex):
     ) -> ItemFilter | None:
         """Return the items that a rule lets through, with the condition by which the engine finds them.
 
-        What the engine finds is asked for once, and kept. So a rule is left to the engine only where its columns
+        What the engine finds is looked up once, and kept. So a rule is left to the engine only where its columns
         give the very items that ours give.
 
         Parameters

@@ -1,4 +1,4 @@
-"""The large tables of an ONNX graph in a file beside it, as a protobuf holds 2 GiB at most."""
+"""The large tables of an ONNX graph in a file next to it, as a protobuf holds 2 GiB at most."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DataFile:
     Attributes
     ----------
     model : Path
-        The ONNX file beside it.
+        The ONNX file next to it.
     places : dict of str to tuple of int
         Offset and bytes of each table.
     arrays : dict of str to ndarray
@@ -94,13 +94,13 @@ class DataFile:
 
 
 def data_files(model: Path) -> list[Path]:
-    """Return the data files beside an ONNX file."""
+    """Return the data files next to an ONNX file."""
     form = re.compile(re.escape(model.name) + rf"\.[0-9a-f]{{{_DIGITS}}}\.data")
     return sorted(entry for entry in model.parent.iterdir() if form.fullmatch(entry.name))
 
 
 def remove_data(model: Path, *, but: str = "") -> None:
-    """Remove the data files beside an ONNX file, one of them aside."""
+    """Remove the data files next to an ONNX file, one of them aside."""
     for left in data_files(model):
         if left.name != but:
             with suppress(OSError):

@@ -29,7 +29,7 @@ _FORMAT = "hashgnn-history-1"
 def export_onnx(state: ModelState, path: str | Path, *, overwrite: bool = False) -> None:
     """Write the ONNX file of a model; see :meth:`HashGNN.export_onnx` for inputs and outputs.
 
-    The same model gives the same bytes. Tables of more than 2 GB lie in a file beside it, which is there before the
+    The same model gives the same bytes. Tables of more than 2 GB lie in a file next to it, which is there before the
     model is.
 
     Parameters

@@ -55,7 +55,7 @@ class ExportVerbs(ABC):
         is the score of float search; and ``code``, uint8 of shape (batch, n_bits / 8), most significant bit first.
         The metadata of the file names width, bit order, items and the SHA-256 of their ids.
 
-        Tables of more than 2 GB, which no such file holds, lie in a file beside it, ``NAME.DIGEST.data``. Runtimes open
+        Tables of more than 2 GB, which no such file holds, lie in a file next to it, ``NAME.DIGEST.data``. Runtimes open
         it by themselves, so keep both in one folder.
 
         Parameters

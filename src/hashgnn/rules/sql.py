@@ -45,7 +45,7 @@ class _Dialect:
     quote: str = '"'  # around names; none: letters, digits and _ only
     not_equal: str = "<>"
     equal: str = "="
-    by_code_point: str = ""  # behind a column of text whose order is asked for
+    by_code_point: str = ""  # behind a column of text in a comparison of order
 
 
 def _iso(seconds: float) -> str:

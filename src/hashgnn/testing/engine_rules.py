@@ -75,7 +75,7 @@ _NOT_OF = {
 
 
 class RulesInEngines:
-    """What ``where`` finds by a condition of the engine is what it finds by a table of items."""
+    """Items that ``where`` finds by a condition of the engine are those that it finds by a table of items."""
 
     def test_a_rule_becomes_a_condition_with_the_same_answers(self, tmp_path: Path, target: str) -> None:
         own, there = self._ruled(tmp_path, target)

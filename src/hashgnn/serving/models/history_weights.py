@@ -1,4 +1,4 @@
-"""What the items of the histories of a request weigh."""
+"""Weights of the items in the histories of a request."""
 
 from __future__ import annotations
 
