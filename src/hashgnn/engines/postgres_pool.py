@@ -16,6 +16,7 @@ _SETTINGS = (
     "SET default_transaction_read_only = on",
     "SET plan_cache_mode = force_custom_plan",
     "SET jit = off",
+    "SET standard_conforming_strings = on",  # a backslash in a value is a backslash
 )
 
 
