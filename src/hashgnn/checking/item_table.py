@@ -130,7 +130,7 @@ class ItemTable:
         """Return the metadata of some items as Python values; what Python cannot hold is its text, or None."""
         if not self.table.num_columns:
             return [{} for _ in positions]
-        taken = self.table.take(positions)
+        taken = self.table.take(pa.array(positions, pa.int64()))
         columns = [python_values(taken[name]) for name in taken.column_names]
         return [dict(zip(taken.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
 

@@ -115,6 +115,34 @@ def read_items(path: Path | None, item_id: str, item_ids: Any) -> Any:
     return ItemAttributes.read(path, item_ids, id_column=item_id)
 
 
+def attribute_rows(path: Path, item_id: str, model: Any, ids: list[Any]) -> Any:
+    """Return the rows of ``--attributes`` for some new items, with the columns that the model's table of items has.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or no row is of one of the items.
+    ParameterError
+        If the model has no table of items, or the file none of its columns.
+    """
+    from hashgnn.data import IdMap
+    from hashgnn.rules import ItemAttributes
+    from hashgnn.rules.item_files import read_items as read_file
+
+    table = model.item_attributes
+    if table is None:
+        raise ParameterError(
+            "--attributes needs a model with a table of items, and OLD has none; save one with hashgnn fit --items"
+        )
+    texts = [name for name, kind in table.kinds.items() if kind == "text"]
+    found = read_file(path, model.state_.items.ids, id_column=item_id, text=texts)
+    names = [name for name in found.column_names if name in table.kinds and name != item_id]
+    if not names:
+        listed = ", ".join(table.kinds)
+        raise ParameterError(f"{path}: must have columns of OLD's table of items, which has {listed:.200}")
+    return ItemAttributes.of(found, IdMap(ids), id_column=item_id).to_arrow().select(names)
+
+
 def with_items(model: Any, items: Any) -> Any:
     """Return a model with a table of items, itself where there is none."""
     return model if items is None else model.with_item_table(items)

@@ -48,6 +48,7 @@ class TypedColumn(ABC):
 
     def __init__(self, values: Array, valid: Array) -> None:
         self.values, self.valid = values, valid
+        self._rooms: dict[str, Array] = {}
 
     @abstractmethod
     def read(self, value: Any) -> Any:
@@ -59,9 +60,27 @@ class TypedColumn(ABC):
         if value is not None:
             self.values[position] = value
 
+    def grow(self, n_rows: int) -> None:
+        """Have so many rows; those at the end are new and have no value."""
+        self.values = self._lengthened("values", self.values, n_rows, 0)
+        self.valid = self._lengthened("valid", self.valid, n_rows, False)
+
+    def _lengthened(self, name: str, array: Array, n_rows: int, fill: int) -> Array:
+        """Return an array with more entries, in memory with room for some, so that few of many calls copy it."""
+        room = self._rooms.get(name)
+        if room is None or len(room) < n_rows:
+            room = self._rooms[name] = np.empty(n_rows + n_rows // 8, array.dtype)
+            room[: len(array)] = array
+        room[len(array) : n_rows] = fill
+        return room[:n_rows]
+
     @abstractmethod
     def to_arrow(self) -> pa.Array:
         """Return the column as it is now."""
+
+    def _copied(self) -> pa.Array:
+        # Arrow would share the memory of the values, which may change.
+        return pa.array(self.values.copy(), mask=~self.valid)
 
     def has_value(self, rows: Rows) -> Array:
         """Return which of some rows have a value, bool."""
@@ -80,7 +99,7 @@ class BoolColumn(TypedColumn):
         return bool(value)
 
     def to_arrow(self) -> pa.Array:
-        return pa.array(self.values, mask=~self.valid)
+        return self._copied()
 
 
 class IntColumn(TypedColumn):
@@ -98,7 +117,7 @@ class IntColumn(TypedColumn):
         return int(whole)
 
     def to_arrow(self) -> pa.Array:
-        return pa.array(self.values, mask=~self.valid)
+        return self._copied()
 
 
 class FloatColumn(TypedColumn):
@@ -118,7 +137,7 @@ class FloatColumn(TypedColumn):
         return number
 
     def to_arrow(self) -> pa.Array:
-        return pa.array(self.values, mask=~self.valid)
+        return self._copied()
 
 
 class TimeColumn(TypedColumn):
@@ -141,7 +160,7 @@ class TimeColumn(TypedColumn):
         return round(seconds * 1e6)
 
     def to_arrow(self) -> pa.Array:
-        return pa.array(self.values, pa.int64(), mask=~self.valid).cast(pa.timestamp("us", "UTC"))
+        return self._copied().cast(pa.timestamp("us", "UTC"))
 
 
 class DictionaryColumn(TypedColumn):
@@ -169,6 +188,9 @@ class DictionaryColumn(TypedColumn):
             if place == len(self.words):
                 self.words.append(value)
         self.values[position] = place
+
+    def grow(self, n_rows: int) -> None:
+        self.values = self._lengthened("values", self.values, n_rows, -1)
 
     def has_value(self, rows: Rows) -> Array:
         return np.asarray(self.values[rows] >= 0)

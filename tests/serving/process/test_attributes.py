@@ -40,7 +40,7 @@ def start(model: Path, store: Path) -> tuple[subprocess.Popen[str], str]:
 
 
 def cheap(url: str) -> list[str]:
-    body = {"users": ["u1"], "k": 40, "where": "price < 0", "filter_seen": False}
+    body = {"users": ["u1"], "k": 60, "where": "price < 0", "filter_seen": False}
     answer = httpx.post(f"{url}/v1/recommend", json=body, timeout=120)  # a new connection, to any worker
     assert answer.status_code == 200, answer.text
     return sorted(item["id"] for item in answer.json()["results"][0]["items"])
@@ -58,6 +58,35 @@ def test_every_worker_knows_a_change_at_once_and_a_kill_loses_none(model: Path, 
                 assert httpx.patch(f"{url}/v1/items/attributes", json=body, timeout=120).status_code == 200
                 changed.append(item)
                 assert [cheap(url) for _ in range(4)] == [sorted(changed)] * 4
+        finally:
+            process.send_signal(signal.SIGKILL)
+            assert process.stderr is not None
+            process.stderr.read()  # until the workers have ended too
+            process.wait(120)
+            process.stderr.close()
+
+
+def test_every_worker_filters_new_items_at_once_and_a_kill_loses_none(model: Path, tmp_path: Path) -> None:
+    posted: list[str] = []
+    for turn in range(2):
+        process, url = start(model, tmp_path / "events.db")
+        try:
+            assert cheap(url) == sorted(posted)
+            for n in range(5):
+                item = f"new{turn}-{n}"
+                body = {
+                    "items": [{"item": item, "users": ["u1"], "attributes": {"price": -1 if n % 2 else 5}}]
+                }
+                assert httpx.post(f"{url}/v1/items", json=body, timeout=120).status_code == 200
+                if not n % 2:
+                    assert [cheap(url) for _ in range(4)] == [sorted(posted)] * 4
+                    changed = {"changes": [{"item": item, "attributes": {"price": -1}}]}
+                    assert (
+                        httpx.patch(f"{url}/v1/items/attributes", json=changed, timeout=120).status_code
+                        == 200
+                    )
+                posted.append(item)
+                assert [cheap(url) for _ in range(4)] == [sorted(posted)] * 4
         finally:
             process.send_signal(signal.SIGKILL)
             assert process.stderr is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,19 @@ class ItemMetadata:
         for position, row in values.items():
             self._changed[position] = {**self._changed.get(position, {}), **row}
             self._changes[position] = self._changes.get(position, 0) + 1
+
+    def of_first(self, n_items: int) -> ItemMetadata:
+        """Return a copy that shows the changes of the first items alone."""
+        copied = copy(self)
+        copied._cache = {}
+        copied._changed = {place: row for place, row in list(self._changed.items()) if place < n_items}
+        copied._changes = {place: n for place, n in list(self._changes.items()) if place < n_items}
+        return copied
+
+    def texts_of_new(self, positions: Array) -> list[str]:
+        """Return what a search looks through of new items: their values that are text."""
+        rows = [self._changed.get(position, {}) for position in positions.tolist()]
+        return ["\n".join(value for value in row.values() if isinstance(value, str)) for row in rows]
 
     def _make(self, positions: list[int]) -> list[bytes]:
         n = len(self._table.has_row)

@@ -24,5 +24,14 @@ def insert_attributes(writer: sqlite3.Connection, rows: Iterable[AttributeRow]) 
     )
 
 
+def forget_attributes(writer: sqlite3.Connection, item: int | str) -> None:
+    """Forget the values of an item in the transaction that is open."""
+    writer.execute("DELETE FROM attributes WHERE item = ?", (item,))
+
+
 LAST_ATTRIBUTE = "SELECT seq FROM sqlite_sequence WHERE name = 'attributes'"
 ATTRIBUTES_SINCE = "SELECT number, item, name, value FROM attributes WHERE number > ? ORDER BY number LIMIT ?"
+# The ids are a JSON list, so that one query takes any number of them; numbers stay numbers, and text text.
+ATTRIBUTES_OF = """
+SELECT number, item, name, value FROM attributes WHERE item IN (SELECT value FROM json_each(?)) ORDER BY number
+"""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from hashgnn._checks import check_int
 from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.serving.store._answers import Receipt, RepeatKey, first_answer, keep_answer
 from hashgnn.serving.store._attributes import (
+    ATTRIBUTES_OF,
     ATTRIBUTES_SINCE,
     LAST_ATTRIBUTE,
     AttributeRow,
@@ -196,6 +198,13 @@ class InteractionStore:
         """Return the values with numbers above one, at most ``limit``: number, item, name and JSON text."""
         return [
             (n, item, name, value) for n, item, name, value in self._read(ATTRIBUTES_SINCE, number, limit)
+        ]
+
+    def attributes_of(self, items: Sequence[int | str]) -> list[tuple[int, int | str, str, str]]:
+        """Return the values of some items, as :meth:`attributes_since` does."""
+        return [
+            (n, item, name, value)
+            for n, item, name, value in self._read(ATTRIBUTES_OF, json.dumps(list(items)))
         ]
 
     @property

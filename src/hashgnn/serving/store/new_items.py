@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from hashgnn._checks import quote_some
 from hashgnn.errors import ParameterError
+from hashgnn.serving.store._attributes import AttributeRow, forget_attributes, insert_attributes
 
 _MARK = """
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'items'), 0),
@@ -29,11 +30,15 @@ class NewItem:
         Its first users, each once.
     features : mapping of str to JSON values
         Side features by the names of their columns; empty where there are none.
+    attributes : mapping of str to JSON values
+        Values by the columns of the table of items. Items that the store gives back have none here: their values
+        may change, see :meth:`InteractionStore.attributes_of`.
     """
 
     item: int | str
     users: tuple[int | str, ...] = ()
     features: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,14 +157,19 @@ class NewItems:
         """
         return self._store.answered(key)
 
-    def remove(self, items: Sequence[int | str], *, seconds: float | None = None) -> int:
-        """Forget new items, and return how many there were; interactions with them stay."""
+    def remove(
+        self, items: Sequence[int | str], *, attributes: bool = False, seconds: float | None = None
+    ) -> int:
+        """Forget new items, and return how many there were; interactions with them stay.
+
+        Their attributes are forgotten too where ``attributes`` says so, as of items that no version has.
+        """
         ids = [self._store.as_id("items", item) for item in items]
 
         def work(writer: sqlite3.Connection) -> tuple[int, int, Mapping[str, Any]]:
             for item in ids:
                 self._store.check_kinds(writer, {"items": item})
-            return _remove(writer, ids), 0, {}
+            return _remove(writer, ids, attributes), 0, {}
 
         return int(self._store.write_once(work, seconds, None).accepted)
 
@@ -191,11 +201,13 @@ class NewItems:
         found = []
         for one in items:
             users = dict.fromkeys(self._store.as_id("users", user) for user in one.users)
-            try:
-                json.dumps(dict(one.features), allow_nan=False)
-            except (TypeError, ValueError):
-                raise ParameterError(f"features of {one.item!r:.80} must be JSON values") from None
-            found.append(NewItem(self._store.as_id("item", one.item), tuple(users), dict(one.features)))
+            for name, values in (("features", one.features), ("attributes", one.attributes)):
+                try:
+                    json.dumps(dict(values), allow_nan=False)
+                except (TypeError, ValueError):
+                    raise ParameterError(f"{name} of {one.item!r:.80} must be JSON values") from None
+            item = self._store.as_id("item", one.item)
+            found.append(NewItem(item, tuple(users), dict(one.features), dict(one.attributes)))
         seen: set[int | str] = set()
         for one in found:
             if one.item in seen:
@@ -211,7 +223,7 @@ def _known(connection: sqlite3.Connection, items: Sequence[NewItem]) -> set[int 
 
 
 def _insert(writer: sqlite3.Connection, items: Sequence[NewItem]) -> int:
-    """Keep new items, and that their users interacted with them; return how many interactions that adds."""
+    """Keep new items, their attributes, and that their users interacted with them; return how many interactions that adds."""
     now, n_added = time.time_ns() // 1000, 0
     for one in items:
         features = json.dumps(dict(one.features)) if one.features else None
@@ -219,6 +231,8 @@ def _insert(writer: sqlite3.Connection, items: Sequence[NewItem]) -> int:
             "INSERT INTO items (item, features, time) VALUES (?, ?, ?)", (one.item, features, now)
         ).lastrowid
         writer.executemany("INSERT INTO item_users VALUES (?, ?)", [(number, user) for user in one.users])
+        values = [AttributeRow(one.item, name, json.dumps(value)) for name, value in one.attributes.items()]
+        insert_attributes(writer, values)
         for user in one.users:
             # Where the store has the interaction already, it stays one.
             n_added += writer.execute(
@@ -230,14 +244,16 @@ def _insert(writer: sqlite3.Connection, items: Sequence[NewItem]) -> int:
     return n_added
 
 
-def _remove(writer: sqlite3.Connection, items: Sequence[int | str]) -> int:
-    """Remove new items; return how many there were. Interactions with them stay."""
+def _remove(writer: sqlite3.Connection, items: Sequence[int | str], attributes: bool) -> int:
+    """Remove new items, with their attributes where these go too; return how many items there were."""
     removed = 0
     for item in items:
         number = writer.execute("SELECT number FROM items WHERE item = ?", (item,)).fetchone()
         if number is not None:
             writer.execute("DELETE FROM item_users WHERE number = ?", number)
             removed += writer.execute("DELETE FROM items WHERE number = ?", number).rowcount
+            if attributes:
+                forget_attributes(writer, item)
     if removed:
         writer.execute("UPDATE totals SET value = value + 1 WHERE name = 'item_removals'")
     return removed

@@ -47,13 +47,17 @@ AttributeValue = Annotated[
 ]
 
 
+Attributes = Annotated[
+    dict[Annotated[str, Field(max_length=_MAX_NAME)], AttributeValue], Field(max_length=_MAX_COLUMNS)
+]
+
+
 class AttributeChange(Request):
     """New values of some columns of an item; its other columns stay as they are."""
 
     item: Id
-    attributes: dict[Annotated[str, Field(max_length=_MAX_NAME)], AttributeValue] = Field(
+    attributes: Attributes = Field(
         min_length=1,
-        max_length=_MAX_COLUMNS,
         description="By column of the table of items: true or false, a number, text, a time as seconds since 1970 or "
         "ISO 8601, or a list of texts, as the column holds; null is a missing value.",
     )

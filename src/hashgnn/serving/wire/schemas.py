@@ -35,7 +35,6 @@ MAX_BATCH = 1024
 MAX_HISTORY = 10_000
 MAX_LIST = 100_000
 MAX_ID = 512  # characters
-MAX_FEATURES = 256
 MAX_REASONS = 20
 REASONS = 3  # where a request does not say how many
 
@@ -391,40 +390,6 @@ class InteractionsRequest(Request):
     """Store what users did."""
 
     interactions: list[Interaction] = Field(min_length=1, max_length=10_000)
-
-
-FeatureText = Annotated[StrictStr, Field(max_length=MAX_ID)]
-FeatureNumber = Annotated[StrictFloat, Field(ge=-1e30, le=1e30)]
-FeatureValue = (
-    FeatureText
-    | StrictBool
-    | WholeId
-    | FeatureNumber
-    | Annotated[list[FeatureText | StrictBool | WholeId], Field(max_length=MAX_FEATURES)]
-    | None
-)
-
-
-class NewItem(Request):
-    """An item that came after the training."""
-
-    item: Id
-    users: Annotated[list[Id], Field(max_length=MAX_HISTORY)] = Field(
-        [],
-        description="Its first users. They have interacted with it; those that the model does not know count later.",
-    )
-    features: Annotated[dict[FeatureText, FeatureValue], Field(max_length=MAX_FEATURES)] | None = Field(
-        None, description="Side features by their names, where the model was trained with item features."
-    )
-
-
-class NewItemsRequest(Request):
-    """Add items that came after the training."""
-
-    items: list[NewItem] = Field(min_length=1, max_length=MAX_BATCH)
-    on_known: Literal["error", "skip"] = Field(
-        "error", description="An item that is known already: refuse the request, or leave it as it is."
-    )
 
 
 class ReloadRequest(Request):
