@@ -18,6 +18,7 @@ from hashgnn._files import open_regular
 from hashgnn._types import Array, Frame, Id
 from hashgnn.data import IdMap
 from hashgnn.data._columns import as_frame
+from hashgnn.data.aligned_rows import id_positions, set_rows, take_rows
 from hashgnn.data.readers.bounded_parquet import GROWTH, SLACK
 from hashgnn.errors import DataError, ParameterError
 from hashgnn.rules.columns import kind_of_type
@@ -66,6 +67,8 @@ class ItemAttributes:
     """
 
     def __init__(self, table: pa.Table, item_ids: IdMap) -> None:
+        if not table.num_columns:  # Arrow does not count rows without columns
+            table = pa.table({"": pa.nulls(len(item_ids))})
         if len(table) != len(item_ids):
             raise ParameterError(f"table must have one row an item, {len(item_ids)}, got {len(table)}")
         self.item_ids = item_ids
@@ -96,27 +99,16 @@ class ItemAttributes:
             )
         if len(set(arrow.column_names)) < len(arrow.column_names):
             raise DataError("the table of items must have columns of different names, got two of one")
-        column = arrow[id_column]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        index = item_ids.index_of(column, on_unknown="skip", noun="item ids")
-        rows = np.flatnonzero(index >= 0)
-        row_of = np.full(len(item_ids), -1, np.int64)
-        row_of[index[rows]] = rows
-        if np.count_nonzero(row_of >= 0) < len(rows):
-            raise DataError("the table of items must have one row an item, got several for some")
-        if not len(rows) and len(arrow) and len(item_ids):
+        index = id_positions(arrow[id_column], item_ids, "item", id_column)
+        kept = np.flatnonzero(index >= 0)
+        rows = np.full(len(item_ids), -1, np.int64)
+        set_rows(rows, index[kept], kept, "item")
+        if not len(kept) and len(arrow) and len(item_ids):
             raise DataError(
                 f"the table of items must name items of the model in {id_column!r}, none of {len(arrow)} rows does"
             )
         values = arrow.drop_columns([id_column])
-        for place, field in enumerate(values.schema):
-            if pa.types.is_string_view(field.type):  # Arrow cannot take its rows
-                values = values.set_column(place, field.name, values.column(place).cast(pa.large_string()))
-        aligned = values.take(pa.array(row_of, mask=row_of < 0)) if values.num_columns else values
-        if not values.num_columns:
-            aligned = pa.table({"": pa.nulls(len(item_ids))})
-        return cls(aligned, item_ids)
+        return cls(take_rows(values, rows) if values.num_columns else values, item_ids)
 
     @classmethod
     def read(cls, path: str | Path, item_ids: IdMap, *, id_column: str = "item_id") -> Self:

@@ -72,10 +72,10 @@ def test_a_very_long_field_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ({"key": ["a"]}, "item metadata must have the id column 'id', found key"),
+        ({"key": ["a"]}, "the table of items must have the id column 'id', found key"),
         (
             {"id": ["a", "a"], "t": ["1", "2"]},
-            "item metadata must have one row per item, got several for some",
+            "the table of items must have one row an item, got several for some",
         ),
     ],
 )
