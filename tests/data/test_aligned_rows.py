@@ -51,17 +51,21 @@ def test_every_table_follows_the_same_rule(read: Read, column: pa.Array, ids: Id
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        (
-            {"item_id": ["a", "b", "a"], "x": [1, 2, 3]},
-            "the table of items must have one row an item, got several for some",
-        ),
-        ({"item_id": [1, 2], "x": [1, 2]}, "item_id of the table of items: item ids .*text"),
-        ({"sku": ["a"], "x": [1]}, "item_id"),
+        ({"item_id": ["a", "b", "a"]}, "the table of items must have one row an item, got several for some"),
+        ({"item_id": [[1], [2]]}, "item_id of the table of items: item ids"),
+        ({"sku": ["a"]}, "item_id"),
     ],
 )
 def test_every_table_refuses_the_same(read: Read, table: dict[str, Any], sentence: str) -> None:
+    rows = len(next(iter(table.values())))
     with pytest.raises(DataError, match=sentence):
-        read(pa.table(table), IDS)
+        read(pa.table({**table, "x": list(range(rows))}), IDS)
+
+
+@pytest.mark.parametrize("name", ["ruled", "titles"])
+def test_numbers_are_no_text(name: str) -> None:
+    with pytest.raises(DataError, match="item_id of the table of items: item ids .*text"):
+        READERS[name](pa.table({"item_id": [1, 2], "x": [1, 2]}), IDS)
 
 
 def test_rows_that_come_in_parts_are_one_table() -> None:

@@ -192,3 +192,30 @@ def test_columns_that_were_handed_out_stay_as_they_were() -> None:
     items.update({"b": {"x": 7.0, "n": 7, "flag": False, "at": 7}})
     assert before.to_pylist() == copied.to_arrow().to_pylist() == expected
     assert copied.filter("x = 5 and n = 5 and flag and at = '1970-01-01T00:00:05Z'").count == 1
+
+
+def test_changed_columns_keep_the_types_of_the_file_where_these_hold_the_values() -> None:
+    columns = {
+        "day": pa.array([1, 2], pa.date32()),
+        "small": pa.array([1, 2], pa.int8()),
+        "short": pa.array([1.5, 2.5], pa.float32()),
+        "money": pa.array([1.5, 2.5]).cast(pa.decimal128(6, 2)),
+        "kind": pa.array(["x", "y"]).dictionary_encode(),
+        "same": pa.array(["x", "y"]),
+    }
+    items = ItemAttributes(pa.table(columns), IdMap(["a", "b"]))
+    assert items.changed_rows(np.array([1])).column_names == []
+    items.update({"b": {"day": "2026-01-31", "small": 7, "short": 12.1, "money": 3.25, "kind": "z"}})
+    rows = items.changed_rows(np.array([1, 0]))
+    assert rows.column_names == ["day", "small", "short", "money", "kind"]
+    assert [str(one) for one in rows.to_pylist()[0].values()] == ["2026-01-31", "7", "12.1", "3.25", "z"]
+    assert [str(one) for one in rows.to_pylist()[1].values()] == ["1970-01-02", "1", "1.5", "1.50", "x"]
+    assert [str(items.to_arrow().schema.field(name).type) for name in ("day", "small", "money", "same")] == [
+        "date32[day]",
+        "int8",
+        "decimal128(6, 2)",
+        "string",
+    ]
+    items.update({"a": {"small": 300}})
+    assert items.to_arrow()["small"].to_pylist() == [300, 7]
+    assert items.of_size(IdMap(["a"])).changed_rows(np.array([0])).column_names == rows.column_names

@@ -158,7 +158,7 @@ class _Rows:
 
     def add(self, batch: pa.RecordBatch) -> int:
         """Keep the rows of known items, and return the bytes that they take."""
-        ids = batch.column(batch.schema.get_field_index(self._id_column))
+        ids = self._as_ids(batch.column(batch.schema.get_field_index(self._id_column)))
         known = id_positions(ids, self._item_ids, "item", self._id_column)
         kept = np.flatnonzero(known >= 0)
         set_rows(self._row_of_item, known[kept], self._n_rows + np.arange(len(kept)), "item")
@@ -171,6 +171,16 @@ class _Rows:
             raise DataError(f"the table of items cannot be read, {_first_line(error)}") from None
         self._parts.append(part)
         return int(part.nbytes)
+
+    def _as_ids(self, column: pa.Array) -> pa.Array:
+        """Return whole numbers that are written as text as such, and the other way round."""
+        kinds = {"int": pa.int64(), "str": pa.large_string()}
+        if self._item_ids.kind not in kinds:
+            return column
+        try:
+            return column.cast(decoded_type(column.type)).cast(kinds[self._item_ids.kind])
+        except pa.ArrowException:
+            return column  # refused with a sentence
 
     def aligned(self) -> ItemTable:
         rows = self._row_of_item

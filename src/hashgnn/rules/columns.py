@@ -21,6 +21,8 @@ from hashgnn.errors import ParameterError
 Rows: TypeAlias = Array | slice
 """Which rows to look at: positions, or a slice."""
 
+ALL = slice(None)
+
 MAX_TEXT = 10_000  # characters of a value
 MAX_LIST = 1_000  # entries of a value
 _INT64 = 2**63
@@ -75,12 +77,12 @@ class TypedColumn(ABC):
         return room[:n_rows]
 
     @abstractmethod
-    def to_arrow(self) -> pa.Array:
-        """Return the column as it is now."""
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        """Return the column as it is now, or some rows of it."""
 
-    def _copied(self) -> pa.Array:
+    def _copied(self, rows: Rows) -> pa.Array:
         # Arrow would share the memory of the values, which may change.
-        return pa.array(self.values.copy(), mask=~self.valid)
+        return pa.array(self.values[rows].copy(), mask=~self.valid[rows])
 
     def has_value(self, rows: Rows) -> Array:
         """Return which of some rows have a value, bool."""
@@ -98,8 +100,8 @@ class BoolColumn(TypedColumn):
             raise ParameterError(f"be true or false, got {shown(value):.80}")
         return bool(value)
 
-    def to_arrow(self) -> pa.Array:
-        return self._copied()
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._copied(rows)
 
 
 class IntColumn(TypedColumn):
@@ -116,8 +118,8 @@ class IntColumn(TypedColumn):
             raise ParameterError(f"be a whole number of 64 bits, got {shown(value):.80}")
         return int(whole)
 
-    def to_arrow(self) -> pa.Array:
-        return self._copied()
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._copied(rows)
 
 
 class FloatColumn(TypedColumn):
@@ -136,8 +138,8 @@ class FloatColumn(TypedColumn):
             raise ParameterError(f"be a finite number, got {shown(value):.80}; null is a missing value")
         return number
 
-    def to_arrow(self) -> pa.Array:
-        return self._copied()
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._copied(rows)
 
 
 class TimeColumn(TypedColumn):
@@ -159,8 +161,8 @@ class TimeColumn(TypedColumn):
             raise ParameterError(f"be seconds since 1970 or ISO 8601 text, got {shown(value):.80}")
         return round(seconds * 1e6)
 
-    def to_arrow(self) -> pa.Array:
-        return self._copied().cast(pa.timestamp("us", "UTC"))
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._copied(rows).cast(pa.timestamp("us", "UTC"))
 
 
 class DictionaryColumn(TypedColumn):
@@ -192,6 +194,12 @@ class DictionaryColumn(TypedColumn):
     def grow(self, n_rows: int) -> None:
         self.values = self._lengthened("values", self.values, n_rows, -1)
 
+    def _taken(self, rows: Rows, kind: pa.DataType) -> pa.Array:
+        places = self.values[rows]
+        if not isinstance(rows, slice):  # of few rows, the other values are not looked at
+            return pa.array([None if place < 0 else self.words[place] for place in places.tolist()], kind)
+        return pa.array(self.words, kind).take(pa.array(places, mask=places < 0))
+
     def has_value(self, rows: Rows) -> Array:
         return np.asarray(self.values[rows] >= 0)
 
@@ -205,9 +213,8 @@ class TextColumn(DictionaryColumn):
     def read(self, value: Any) -> str:
         return _text(value)
 
-    def to_arrow(self) -> pa.Array:
-        words = pa.array(self.words, pa.large_string())
-        return words.take(pa.array(self.values, mask=self.values < 0))
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._taken(rows, pa.large_string())
 
 
 class ListColumn(DictionaryColumn):
@@ -220,9 +227,8 @@ class ListColumn(DictionaryColumn):
             raise ParameterError(f"be a list of at most {MAX_LIST} texts, got {shown(value):.80}")
         return tuple(_text(entry) for entry in value)
 
-    def to_arrow(self) -> pa.Array:
-        words = pa.array([list(word) for word in self.words], pa.large_list(pa.large_string()))
-        return words.take(pa.array(self.values, mask=self.values < 0))
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._taken(rows, pa.large_list(pa.large_string()))
 
 
 def _text(value: Any) -> str:

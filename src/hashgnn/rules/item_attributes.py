@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,6 +52,8 @@ class ItemAttributes:
         In the order of ``item_ids``, without the ids. Columns of other types are kept, and no rule may use them.
     item_ids : IdMap
         Of the model.
+    changed : collection of str
+        Columns that differ from the file that they came from, as :meth:`changed_rows` returns them.
 
     Examples
     --------
@@ -66,13 +68,13 @@ class ItemAttributes:
     2
     """
 
-    def __init__(self, table: pa.Table, item_ids: IdMap) -> None:
+    def __init__(self, table: pa.Table, item_ids: IdMap, *, changed: Collection[str] = ()) -> None:
         if not table.num_columns:  # Arrow does not count rows without columns
             table = pa.table({"": pa.nulls(len(item_ids))})
         if len(table) != len(item_ids):
             raise ParameterError(f"table must have one row an item, {len(item_ids)}, got {len(table)}")
         self.item_ids = item_ids
-        self._columns = LazyColumns(table)
+        self._columns = LazyColumns(table, changed)
         self._filters = FilterCache(len(item_ids))
         self._lock = threading.RLock()
 
@@ -361,9 +363,9 @@ class ItemAttributes:
         """
         with self._lock:
             table, n_more = self.to_arrow(), len(item_ids) - len(self)
-        if n_more > 0:
-            return ItemAttributes(with_nulls(table, n_more), item_ids)
-        return ItemAttributes(table.slice(0, len(item_ids)), item_ids)
+            changed = set(self._columns.changed)
+        table = with_nulls(table, n_more) if n_more > 0 else table.slice(0, len(item_ids))
+        return ItemAttributes(table, item_ids, changed=changed)
 
     def of_items(self, item_ids: IdMap) -> ItemAttributes:
         """Return the table as it is now for the items of another model."""
@@ -382,6 +384,11 @@ class ItemAttributes:
         columns = self.to_arrow()
         names = [name for name in columns.column_names if name and name != ITEM_ID]
         return pa.table([column, *(columns[name] for name in names)], [ITEM_ID, *names])
+
+    def changed_rows(self, positions: Array) -> pa.Table:
+        """Return the rows of some items as they are now, of the columns in which any item has changed."""
+        with self._lock:
+            return self._columns.changed_rows(positions)
 
     def to_arrow(self) -> pa.Table:
         """Return the columns as they are now, one row an item, in the order of the model."""

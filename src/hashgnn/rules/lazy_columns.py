@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pyarrow as pa
 
-from hashgnn.rules.columns import TypedColumn, column_of, kind_of_type, with_signs
+from hashgnn._types import Array
+from hashgnn.rules.columns import ALL, Rows, TypedColumn, column_of, kind_of_type, with_signs
 from hashgnn.rules.evaluation import Columns
 
 
 class LazyColumns(Columns):
-    """Columns that are brought into their form when they are first used."""
+    """Columns that are brought into their form when they are first used.
 
-    def __init__(self, table: pa.Table) -> None:
+    Parameters
+    ----------
+    table : pyarrow.Table
+    changed : collection of str
+        Columns that differ from the file that they came from.
+    """
+
+    def __init__(self, table: pa.Table, changed: Collection[str] = ()) -> None:
         for place, name in enumerate(table.column_names):
             table = table.set_column(place, name, with_signs(table.column(place)))
         self._table, self._n_rows = table, len(table)
         self._made: dict[str, TypedColumn] = {}
-        self._changed: set[str] = set()
+        self.changed = set(changed)
         self._kinds = {field.name: kind_of_type(field.type) for field in table.schema}
 
     def __getitem__(self, name: str) -> TypedColumn:
@@ -55,13 +63,28 @@ class LazyColumns(Columns):
         table = self._table
         if self._n_rows > len(table):
             table = with_nulls(table, self._n_rows - len(table))
-        for name in self._changed:
-            table = table.set_column(table.column_names.index(name), name, self._made[name].to_arrow())
+        for name in self.changed:
+            table = table.set_column(table.column_names.index(name), name, self._as_read(name, ALL))
         return table
+
+    def changed_rows(self, positions: Array) -> pa.Table:
+        """Return some rows of the columns in which any row has changed."""
+        names = [name for name in self._table.column_names if name in self.changed]
+        return pa.table([self._as_read(name, positions) for name in names], names)
+
+    def _as_read(self, name: str, rows: Rows) -> pa.Array:
+        """Return rows of a column in the type that it was read with, where that holds the values."""
+        array, kind = self[name].to_arrow(rows), self._table.schema.field(name).type
+        if pa.types.is_floating(kind):  # 12.1 would become another number of 32 bits
+            return array
+        try:
+            return array.cast(kind.value_type if pa.types.is_dictionary(kind) else kind)
+        except pa.ArrowException:
+            return array
 
     def put(self, name: str, position: int, value: Any) -> None:
         self[name].put(position, value)
-        self._changed.add(name)
+        self.changed.add(name)
 
     def grow(self, n_rows: int) -> None:
         """Have so many rows; those at the end are new and have no values."""

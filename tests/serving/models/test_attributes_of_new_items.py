@@ -114,7 +114,7 @@ def test_answers_and_searches_show_them(client: httpx.Client) -> None:
         item["id"]: item["metadata"]
         for item in client.post("/v1/recommend", json=body).json()["results"][0]["items"]
     }
-    assert shown["new"] == {**NEW, "brand": "b7"}
+    assert shown["new"] == {**NEW, "brand": "b7", "since": "2026-01-31T00:00:00"}
     assert shown["blank"] is None
     assert shown["i4"]["title"] == "Evening 4"
     for query, ids in (("morning", ["new"]), ("new", ["new"]), ("b7", ["new"]), ("b9", [])):

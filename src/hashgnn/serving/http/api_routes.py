@@ -26,11 +26,11 @@ from hashgnn.serving.wire.answer_schemas import (
 from hashgnn.serving.wire.attribute_schemas import AttributesRequest, AttributesResponse
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.explain_schemas import ExplainRequest, ExplainResponse
-from hashgnn.serving.wire.new_item_schemas import NewItemsRequest
 from hashgnn.serving.wire.schemas import (
     MAX_ID,
     EncodeRequest,
     InteractionsRequest,
+    NewItemsRequest,
     RecommendRequest,
     SimilarItemsRequest,
 )

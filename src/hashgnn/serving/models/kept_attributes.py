@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from hashgnn._json_text import dumps
 from hashgnn.errors import ParameterError
 from hashgnn.rules import BoundRules, Rules
 from hashgnn.serving.models.item_facts import ItemFacts
-from hashgnn.serving.models.store_errors import store_errors
-from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.errors import Reason, RequestError, no_table, store_errors
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import RuledRequest
 from hashgnn.state import ModelState
 
 _WARNING = 30
+_report = partial(log, _WARNING)
 _READ_AT_ONCE = 10_000
 
 
@@ -37,7 +38,7 @@ class Version(Protocol):
         """Finds its items."""
 
     @property
-    def facts(self) -> ItemFacts | None:
+    def facts(self) -> ItemFacts[Any] | None:
         """The table of its items."""
 
 
@@ -65,7 +66,7 @@ class KeptAttributes:
         if self._store is None or facts is None:
             return
         ids = version.state.items.ids
-        with store_errors("attributes of items", "read"):
+        with store_errors("attributes of items", "read", _report):
             if self._store.last_attribute <= facts.applied and len(ids) <= len(facts.attributes):
                 return
             with facts.lock:
@@ -73,7 +74,7 @@ class KeptAttributes:
                 if len(ids) > n_known:
                     new = ids.ids[n_known:].tolist()
                     rows = self._store.attributes_of(version.items.printed(new))
-                    n_refused += facts.take_in(ids, rows)
+                    n_refused += facts.take_in(ids, version.items, rows)
                 while rows := self._store.attributes_since(facts.applied, _READ_AT_ONCE):
                     n_refused += facts.apply(rows)
         if n_refused:
@@ -89,7 +90,7 @@ class KeptAttributes:
         """
         facts = version.facts
         if facts is None and (request.where is not None or request.boost or request.max_per):
-            raise _no_table()
+            raise no_table()
         attributes = None if facts is None else facts.attributes
         try:
             rules = Rules.read(request.where, request.boost, request.max_per, request.diversity, request.now)
@@ -117,7 +118,7 @@ class KeptAttributes:
         """
         facts = version.facts
         if facts is None:
-            raise _no_table()
+            raise no_table()
         if self._store is None:
             raise RequestError(
                 Reason.NOT_OFFERED, "this service keeps no attributes; start it with --interactions FILE"
@@ -130,7 +131,7 @@ class KeptAttributes:
         items = [item for item, _ in changes]
         n_unknown = int((version.items.positions(items) < 0).sum())
         names = version.items.printed(items)
-        with store_errors("attributes", "kept"):
+        with store_errors("attributes", "kept", _report):
             self._store.write_attributes(
                 (
                     (item, name, json.dumps(value))
@@ -141,28 +142,3 @@ class KeptAttributes:
             )
         self.follow(version)
         return dumps({"accepted": len(items), "unknown_items": n_unknown})
-
-
-def check_attributes(version: Version, given: Sequence[Mapping[str, Any] | None]) -> None:
-    """Compare the attributes of new items with the table of a version.
-
-    Raises
-    ------
-    RequestError
-        ``NOT_OFFERED`` if there is no table of items, ``INVALID`` if a column or value does not fit.
-    """
-    for place, values in enumerate(given):
-        if not values:
-            continue
-        if version.facts is None:
-            raise _no_table()
-        try:
-            version.facts.attributes.read_values(values)
-        except ParameterError as error:
-            raise RequestError(Reason.INVALID, f"items[{place}]: {error}") from None
-
-
-def _no_table() -> RequestError:
-    return RequestError(
-        Reason.NOT_OFFERED, "this service has no table of items; start it with --items FILE.parquet"
-    )

@@ -22,12 +22,13 @@ from hashgnn.errors import ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.popularity_shift import PopularityShift
-from hashgnn.serving.models.store_errors import store_errors
 from hashgnn.serving.models.watch_metrics import WatchMetrics
-from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.errors import Reason, RequestError, store_errors
 from hashgnn.serving.wire.json_ids import IdReader
+from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import Interaction, InteractionsRequest
 
+_WARNING = 30
 _ROUTE = "/v1/interactions"
 _NOUNS = {"int": "integers", "str": "text"}
 _INTEGER = re.compile(r"(-?[0-9]{1,19})(?:\.0{1,9})?")
@@ -141,7 +142,7 @@ class KeptInteractions:
         index = version.users.positions(users)
         if self._store is None:
             return KnownUsers(index)
-        with store_errors("interactions", "read", self.problem):
+        with store_errors("interactions", "read", self._report):
             since = self._since_training(version, users)
             recent = None
             if weighting is not None and since is not None:
@@ -181,7 +182,7 @@ class KeptInteractions:
             from hashgnn.serving.store import RepeatKey
 
             named = RepeatKey(key, hashlib.sha256(request.model_dump_json().encode()).digest())
-        with store_errors("interactions", "kept", self.problem):
+        with store_errors("interactions", "kept", self._report):
             receipt = store.write(
                 version.users.printed(users),
                 version.items.printed(items),
@@ -209,7 +210,7 @@ class KeptInteractions:
         user_id = self.id_of(version, "user", user)
         item_id = None if item is None else self.id_of(version, "item", item)
         before = self._n_used(version, user_id)
-        with store_errors("interactions", "deleted", self.problem):
+        with store_errors("interactions", "deleted", self._report):
             removed = store.delete(user_id, item_id, seconds=seconds)
             stored = store.count
         self._metrics.deletions.inc()
@@ -225,7 +226,7 @@ class KeptInteractions:
         state = version.fitted.state
         side, reader = (state.users, version.users) if noun == "user" else (state.items, version.items)
         ids = side.ids
-        with store_errors("interactions", "read", self.problem):
+        with store_errors("interactions", "read", self._report):
             kind = self._store.kinds.get(f"{noun}s") if ids.kind == "other" else ids.kind
         if kind != "int":
             kept: str = reader.printed([text])[0]
@@ -258,6 +259,11 @@ class KeptInteractions:
         items = [version.items.positions([item for item, _ in row], strict=False) for row in rows]
         times = [np.array([time for _, time in row], np.float64) for row in rows]
         return weighting.matrix(items, times, version.fitted.state.n_items)
+
+    def _report(self, words: str, *, detail: str) -> None:
+        """Log that the store failed, and show it in the metrics."""
+        self.problem()
+        log(_WARNING, words, detail=detail)
 
     def _required(self) -> Any:
         if self._store is None:

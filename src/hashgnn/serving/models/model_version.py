@@ -58,7 +58,7 @@ class ModelVersion:
     folder: Path
     created: str
     fitted: FittedModel
-    facts: ItemFacts | None = None
+    facts: ItemFacts[ItemMetadata] | None = None
     loaded: float = field(default_factory=time.time)
     base: ModelVersion | None = None
 
@@ -98,8 +98,8 @@ class ModelVersion:
         """Return the version as it was opened, with what is known of its items by now; itself where none is new."""
         if self.base is None:
             return self
-        facts = None if self.facts is None else self.facts.of_first(self.base.state.items.ids)
-        return replace(self.base, facts=facts)
+        facts, base = self.facts, self.base
+        return replace(base, facts=facts and facts.of_first(base.state.items.ids, base.items))
 
     @property
     def created_seconds(self) -> float:
@@ -272,7 +272,7 @@ def open_version(
             go_on()
             _check_finite(path, fitted.state)
             go_on()
-            metadata = _read_metadata(folder, items, item_id, fitted.state, check)
+            facts = _read_facts(folder, items, item_id, fitted.state, check)
             go_on()
             _self_test(path, fitted)
         except HashGNNError:
@@ -283,9 +283,6 @@ def open_version(
         raise ArtifactError(f"{path}: was replaced while it was opened; reload once more")
     ready = fitted.ready_for_items() if takes_items else fitted
     _drop_pages(fitted.state)
-    facts = None
-    if metadata is not None:
-        facts = ItemFacts(metadata, ItemAttributes(metadata.table, fitted.state.items.ids))
     return ModelVersion(folder, artifact.created, ready, facts)
 
 
@@ -311,16 +308,19 @@ def _largest(table: Array) -> float:
     return max(float(table.max()), -float(table.min())) if table.size else 0.0
 
 
-def _read_metadata(
+def _read_facts(
     folder: Path, items: Path | None, item_id: str, state: ModelState, check: Callable[[], None] | None
-) -> ItemMetadata | None:
+) -> ItemFacts[ItemMetadata] | None:
     source = folder / ITEM_TABLE if items is None else items
     if items is None and not source.exists():
         return None
     ids = state.items.ids
     if source.suffix in _OTHER_FILES:
-        return ItemMetadata(ItemTable.of(read_items(source, ids, id_column=item_id), item_id, ids))
-    return ItemMetadata(ItemTable.read(source, item_id, ids, check=check))
+        table = ItemTable.of(read_items(source, ids, id_column=item_id), item_id, ids)
+    else:
+        table = ItemTable.read(source, item_id, ids, check=check)
+    attributes = ItemAttributes(table.table, ids)
+    return ItemFacts(ItemMetadata(table, attributes), attributes, IdReader(ids, "item"))
 
 
 def _self_test(path: Path, fitted: FittedModel) -> None:

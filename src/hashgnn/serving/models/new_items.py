@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,16 +21,15 @@ from hashgnn.data.grown_ids import readable_ids
 from hashgnn.errors import DataError, DataWarning, HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.item_facts import ItemFacts
-from hashgnn.serving.models.kept_attributes import check_attributes
 from hashgnn.serving.models.metrics import Metrics
-from hashgnn.serving.models.store_errors import store_errors
-from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.errors import Reason, RequestError, no_table, store_errors
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
-from hashgnn.serving.wire.new_item_schemas import NewItemsRequest
+from hashgnn.serving.wire.schemas import NewItemsRequest
 from hashgnn.state import ModelState
 
 _WARNING = 30
+_report = partial(log, _WARNING)
 _AT_ONCE = 1024  # items folded in together
 
 
@@ -67,7 +67,7 @@ class Version(Protocol):
         """Its tables."""
 
     @property
-    def facts(self) -> ItemFacts | None:
+    def facts(self) -> ItemFacts[Any] | None:
         """The table of its items."""
 
 
@@ -166,7 +166,7 @@ class NewItemsOfVersions:
         """Return the answer that a key has got before; None for a new one."""
         if key is None:
             return None
-        with store_errors("new items", "kept"):
+        with store_errors("new items", "kept", _report):
             return self._items.answered(key)
 
     def _keep(self, version: Version, request: NewItemsRequest, seconds: float, key: Any) -> Any:
@@ -186,7 +186,7 @@ class NewItemsOfVersions:
                 f'items[{place}] is an item of the model already; pass on_known "skip" to leave it as it is',
             )
         self._check_features(version, request)
-        check_attributes(version, [one.attributes for one in request.items])
+        self._check_attributes(version, request)
         users = [list(dict.fromkeys(version.users.printed(one.users))) for one in request.items]
         given = [
             NewItem(item, tuple(of_item), dict(one.features or {}), dict(one.attributes or {}))
@@ -201,7 +201,7 @@ class NewItemsOfVersions:
             )
         n_unknown = sum(int((version.users.positions(one.users) < 0).sum()) for one in new)
         self._try(version, new)
-        with store_errors("new items", "kept"):
+        with store_errors("new items", "kept", _report):
             return items.add(
                 new,
                 on_known=request.on_known,
@@ -215,7 +215,7 @@ class NewItemsOfVersions:
         items = self._required()
         place = int(version.items.positions([item], strict=False)[0])
         is_trained = 0 <= place < version.state.n_items - version.n_new_items
-        with store_errors("new items", "deleted"):
+        with store_errors("new items", "deleted", _report):
             removed = items.remove([item], attributes=not is_trained, seconds=seconds)
             stored = len(items)
         if not removed and version.items.known([item], strict=False).size:
@@ -278,6 +278,18 @@ class NewItemsOfVersions:
                 _columns(vocabulary, [dict(one.features or {})])
             except (DataError, ParameterError) as error:
                 raise RequestError(Reason.INVALID, f"items[{place}].features: {error}") from None
+
+    def _check_attributes(self, version: Version, request: NewItemsRequest) -> None:
+        """Refuse attributes that are no columns of the table of items, or of another type."""
+        for place, one in enumerate(request.items):
+            if not one.attributes:
+                continue
+            if version.facts is None:
+                raise no_table()
+            try:
+                version.facts.attributes.read_values(one.attributes)
+            except ParameterError as error:
+                raise RequestError(Reason.INVALID, f"items[{place}]: {error}") from None
 
     def _try(self, version: Version, items: Sequence[Any]) -> None:
         """Refuse items of which no finite embedding can be made."""

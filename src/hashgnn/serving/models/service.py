@@ -39,10 +39,10 @@ from hashgnn.serving.wire.attribute_schemas import AttributesRequest
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.explain_schemas import ExplainRequest
 from hashgnn.serving.wire.logs import log
-from hashgnn.serving.wire.new_item_schemas import NewItemsRequest
 from hashgnn.serving.wire.schemas import (
     EncodeRequest,
     InteractionsRequest,
+    NewItemsRequest,
     RecommendRequest,
     ReloadRequest,
     SimilarItemsRequest,

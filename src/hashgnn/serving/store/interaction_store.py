@@ -20,6 +20,7 @@ from hashgnn.serving.store._attributes import (
     ATTRIBUTES_SINCE,
     LAST_ATTRIBUTE,
     AttributeRow,
+    forget_attributes,
     insert_attributes,
 )
 from hashgnn.serving.store._database import (
@@ -551,6 +552,14 @@ class _Access:
 
     def check_kinds(self, writer: sqlite3.Connection, named: Mapping[str, int | str]) -> None:
         check_kinds(writer, about(writer), named)
+
+    def keep_attributes(self, writer: sqlite3.Connection, item: int | str, values: Mapping[str, Any]) -> None:
+        insert_attributes(
+            writer, [AttributeRow(item, name, json.dumps(value)) for name, value in values.items()]
+        )
+
+    def forget_attributes(self, writer: sqlite3.Connection, item: int | str) -> None:
+        forget_attributes(writer, item)
 
 
 def _remaining(deadline: float | None) -> float | None:

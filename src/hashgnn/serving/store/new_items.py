@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from hashgnn._checks import quote_some
 from hashgnn.errors import ParameterError
-from hashgnn.serving.store._attributes import AttributeRow, forget_attributes, insert_attributes
 
 _MARK = """
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'items'), 0),
@@ -79,6 +78,12 @@ class Access(Protocol):
     def check_kinds(self, writer: sqlite3.Connection, named: Mapping[str, int | str]) -> None:
         """Compare the types of ids with those of the store."""
 
+    def keep_attributes(self, writer: sqlite3.Connection, item: int | str, values: Mapping[str, Any]) -> None:
+        """Keep values of an item in the transaction that is open."""
+
+    def forget_attributes(self, writer: sqlite3.Connection, item: int | str) -> None:
+        """Forget the values of an item in the transaction that is open."""
+
 
 class NewItems:
     """The new items of a store; every method may be called from many threads and processes.
@@ -141,6 +146,8 @@ class NewItems:
                 )
             new = [one for one in given if one.item not in known]
             _insert(writer, new)
+            for one in new:
+                self._store.keep_attributes(writer, one.item, one.attributes)
             stored = int(writer.execute("SELECT count(*) FROM items").fetchone()[0])
             more = {**(extra or {})}
             return len(new), stored, {**more, "known": more.get("known", 0) + len(known)}
@@ -169,7 +176,10 @@ class NewItems:
         def work(writer: sqlite3.Connection) -> tuple[int, int, Mapping[str, Any]]:
             for item in ids:
                 self._store.check_kinds(writer, {"items": item})
-            return _remove(writer, ids, attributes), 0, {}
+            removed = _remove(writer, ids)
+            for item in removed if attributes else ():
+                self._store.forget_attributes(writer, item)
+            return len(removed), 0, {}
 
         return int(self._store.write_once(work, seconds, None).accepted)
 
@@ -223,7 +233,7 @@ def _known(connection: sqlite3.Connection, items: Sequence[NewItem]) -> set[int 
 
 
 def _insert(writer: sqlite3.Connection, items: Sequence[NewItem]) -> int:
-    """Keep new items, their attributes, and that their users interacted with them; return how many interactions that adds."""
+    """Keep new items, and that their users interacted with them; return how many interactions that adds."""
     now, n_added = time.time_ns() // 1000, 0
     for one in items:
         features = json.dumps(dict(one.features)) if one.features else None
@@ -231,8 +241,6 @@ def _insert(writer: sqlite3.Connection, items: Sequence[NewItem]) -> int:
             "INSERT INTO items (item, features, time) VALUES (?, ?, ?)", (one.item, features, now)
         ).lastrowid
         writer.executemany("INSERT INTO item_users VALUES (?, ?)", [(number, user) for user in one.users])
-        values = [AttributeRow(one.item, name, json.dumps(value)) for name, value in one.attributes.items()]
-        insert_attributes(writer, values)
         for user in one.users:
             # Where the store has the interaction already, it stays one.
             n_added += writer.execute(
@@ -244,16 +252,15 @@ def _insert(writer: sqlite3.Connection, items: Sequence[NewItem]) -> int:
     return n_added
 
 
-def _remove(writer: sqlite3.Connection, items: Sequence[int | str], attributes: bool) -> int:
-    """Remove new items, with their attributes where these go too; return how many items there were."""
-    removed = 0
+def _remove(writer: sqlite3.Connection, items: Sequence[int | str]) -> list[int | str]:
+    """Remove new items, and return those that there were. Interactions with them stay."""
+    removed = []
     for item in items:
         number = writer.execute("SELECT number FROM items WHERE item = ?", (item,)).fetchone()
         if number is not None:
             writer.execute("DELETE FROM item_users WHERE number = ?", number)
-            removed += writer.execute("DELETE FROM items WHERE number = ?", number).rowcount
-            if attributes:
-                forget_attributes(writer, item)
+            writer.execute("DELETE FROM items WHERE number = ?", number)
+            removed.append(item)
     if removed:
         writer.execute("UPDATE totals SET value = value + 1 WHERE name = 'item_removals'")
     return removed
