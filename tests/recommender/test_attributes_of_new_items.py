@@ -43,7 +43,8 @@ def grown(model: HashGNN) -> HashGNN:
 
 
 def found(model: HashGNN, **rules: Any) -> set[str]:
-    return set(model.recommend(["u0"], k=N + 3, filter_seen=False, **rules).lists()[0])
+    k = model.state_.n_items
+    return set(model.recommend(["u0"], k=k, filter_seen=False, **rules).lists()[0])
 
 
 @pytest.mark.parametrize("search", ["hamming", "hierarchical", "float"])

@@ -258,7 +258,8 @@ class ItemAttributes:
         """
         read = {}
         for name, value in values.items():
-            column = self._columns.of(name, "attributes")
+            with self._lock:  # its first use makes a column, once
+                column = self._columns.of(name, "attributes")
             try:
                 read[name] = None if value is None else column.read(value)
             except ParameterError as error:
