@@ -95,11 +95,14 @@ class ModelVersion:
         return more
 
     def without_new_items(self) -> ModelVersion:
-        """Return the version as it was opened, with what is known of its items by now; itself where none is new."""
-        if self.base is None:
-            return self
-        facts, base = self.facts, self.base
-        return replace(base, facts=facts and facts.of_first(base.state.items.ids, base.items))
+        """Return the version as it was opened, with what is known of its items by now.
+
+        The table of its items has no rows behind these, where those that it becomes next may have others.
+        """
+        base, facts = self.base or self, self.facts
+        if facts is not None and len(facts.attributes) > base.state.n_items:
+            facts = facts.of_first(base.state.items.ids, base.items)
+        return base if facts is base.facts else replace(base, facts=facts)
 
     @property
     def created_seconds(self) -> float:

@@ -239,7 +239,7 @@ class NewItemsOfVersions:
     def _known_to(self, base: Version, mark: Any) -> _Known:
         known = next((one for one in self._known if one.base is base), None)
         if known is None:
-            known = _Known(base, base, 0, mark.removals)
+            known = _Known(base, base.without_new_items(), 0, mark.removals)
         elif known.removals != mark.removals:
             known = _Known(base, known.version.without_new_items(), 0, mark.removals)
         items, last = self._items.after(known.last)
