@@ -166,7 +166,7 @@ def test_attributes_come_from_a_file_and_go_into_one(model: Path, tmp_path: Path
             "item_id,prise\nnew,1\n",
             "must have columns of OLD's table of items, which has price, code",
         ),
-        (tmp_path / "v1t", "sku,price\nnew,1\n", "must have the id column 'item_id'"),
+        (tmp_path / "v1t", "sku,price\nnew,1\n", "has no column 'item_id', its columns are sku, price"),
         (tmp_path / "v1t", "item_id,price\nnew,1\nnew,2\n", "must have one row an item, got several"),
     ]
     for old, text, sentence in faults:
@@ -183,14 +183,17 @@ def test_the_export_has_the_attributes_as_they_are_now(model: Path, tmp_path: Pa
         given = {"price": 9.5, "tags": ["x"], "genre": "Drama"}
         opened.items.add([NewItem("a", ("u1",), {"genre": "War"}, given), NewItem("b"), NewItem("i3")])
         opened.write_attributes([("a", "price", "8"), ("b", "genre", '"Sci"'), ("i4", "price", "1")])
-    code, said, _ = run("items", "export", store, "-o", tmp_path / "out.parquet", "--json")
+    out, rows = tmp_path / "out.parquet", tmp_path / "rows.parquet"
+    code, said, _ = run("items", "export", store, "-o", out, "--attributes", rows, "--json")
     document = json.loads(said)
     assert (code, document["count"], document["features"]) == (0, 3, ["genre"])
-    assert sorted(document["attributes"]) == ["genre", "price", "tags"]
-    assert pq.read_table(tmp_path / "out.parquet").select(
-        ["item_id", "genre", "price", "tags"]
-    ).to_pylist() == [
-        {"item_id": "a", "genre": "War", "price": 8, "tags": ["x"]},
+    assert (document["attributes_path"], sorted(document["attributes"])) == (
+        str(rows),
+        ["genre", "price", "tags"],
+    )
+    assert pq.read_table(out).column_names == ["item_id", "first_users", "genre"]
+    assert pq.read_table(rows).select(["item_id", "genre", "price", "tags"]).to_pylist() == [
+        {"item_id": "a", "genre": "Drama", "price": 8, "tags": ["x"]},
         {"item_id": "b", "genre": "Sci", "price": None, "tags": None},
         {"item_id": "i3", "genre": None, "price": None, "tags": None},
     ]
@@ -220,14 +223,18 @@ def test_a_new_item_goes_from_the_service_into_the_next_version(tmp_path: Path, 
     )
     quick = ["--bits", "16", "--threads", "1", "--device", "cpu", "--quiet", "--set", "embedding_dim=8"]
     quick += ["--set", "teacher=none", "--set", "objective.observed_target=all"]
+    shop = write(tmp_path / "shop.parquet", item_id=["i0", "i1"], price=[1.5, 2.5], genre=["War", None])
     words = ["fit", events, "-o", tmp_path / "v1", "--item-features", films, "--epochs", "2", *quick]
+    words += ["--items", shop]
     assert run(*words)[0] == 0
     store = tmp_path / "events.db"
     with InteractionStore.open(store) as opened:
-        opened.items.add([NewItem("new", tuple(f"u{k}" for k in range(12)), {"genre": "Sci"})])
+        users = tuple(f"u{k}" for k in range(12))
+        opened.items.add([NewItem("new", users, {"genre": "Sci"}, {"price": 9, "genre": "Space"})])
     new, items = tmp_path / "new.parquet", tmp_path / "new-films.parquet"
     assert run("interactions", "export", store, "-o", new)[0] == 0
-    assert run("items", "export", store, "-o", items)[0] == 0
+    rows = tmp_path / "rows.parquet"
+    assert run("items", "export", store, "-o", items, "--attributes", rows)[0] == 0
     both = pa.concat_tables(
         [pq.read_table(films), pq.read_table(items).select(["item_id", "genre"])],
         promote_options="permissive",
@@ -236,11 +243,17 @@ def test_a_new_item_goes_from_the_service_into_the_next_version(tmp_path: Path, 
     code, _, error = run("update", tmp_path / "v1", new, "-o", tmp_path / "v2", "--threads", "1", "--quiet")
     assert (code, "item_features must be given, the model was trained with genre" in error) == (2, True)
     words = ["update", tmp_path / "v1", new, "-o", tmp_path / "v2", "--epochs", "1", "--threads", "1"]
-    code, _, error = run(*words, "--item-features", tmp_path / "all.parquet", "--quiet")
+    words += ["--item-features", tmp_path / "all.parquet", "--quiet", "--attributes"]
+    code, _, error = run(*words, write(tmp_path / "bad.parquet", item_id=["new"], price=["x"]))
+    assert (code, "attributes of row 0: price must be a number, got 'x'" in error) == (2, True)
+    assert not (tmp_path / "v2").exists()
+    code, _, error = run(*words, rows)
     assert code == 0, error
     found = HashGNN.load(tmp_path / "v2")
     assert "new" in found.item_ids
     assert found.state_.items.features is not None
     assert found.state_.items.features.categories == {"genre": ("Drama", "Sci", "War")}
+    for where, expected in (("price = 9 and genre = 'Space'", "new"), ("genre = 'War'", "i0")):
+        assert found.recommend(["u39"], k=1, where=where, filter_seen=False).lists() == [[expected]]
     code, said, _ = run("items", "clear", store, "--model", tmp_path / "v2", "--json")
     assert json.loads(said) == {"removed": 1, "kept": 0}

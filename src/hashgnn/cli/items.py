@@ -23,7 +23,7 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions, table_rows
-from hashgnn.cli._rules import attribute_rows
+from hashgnn.cli._rules import AttributeRows
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli.interactions import Store, opened_store, typed_id
 from hashgnn.errors import ParameterError
@@ -117,7 +117,7 @@ def add(
             rows = [table.get(one, {}) for one in ids]
         values = None
         if attributes is not None:
-            values = attribute_rows(attributes, item or "item_id", model, ids)
+            values = AttributeRows.read(attributes, item, model).of_items(ids)
         grown = model.add_items(
             ids,
             [users_of.get(one, []) for one in ids],
@@ -149,31 +149,49 @@ def export(
             "--output",
             "-o",
             metavar="FILE.parquet",
-            help="Table for --item-features and --items.",
+            help="Table for --item-features.",
             show_default=False,
         ),
     ],
+    attributes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.parquet",
+            help="Also write their attributes, as they are now, for --attributes of update and items add.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write the new items of a service with features and attributes to a parquet file; the service may be running.
+    """Write the new items of a service with their side features to a parquet file; the service may be running.
 
     Their first interactions are in hashgnn interactions export, so fit and update have them from there. The file has
-    one row an item, its first users in the column first_users, and a column for each feature and each attribute. Where
-    both have one name, an item's feature is taken, else its attribute.
+    one row an item, its first users in the column first_users, and a column for each feature. That of --attributes has
+    their rows of the table of items.
 
     Examples:
       hashgnn items export events.db -o new-items.parquet
+
+      hashgnn items export events.db -o new-items.parquet --attributes new-rows.parquet
     """
-    from hashgnn.serving.store.item_export import export_items
+    from hashgnn.serving.store.item_export import export_attributes, export_items
 
     out = Output(as_json, quiet)
     check_writable_file(output)
+    if attributes is not None:
+        check_writable_file(attributes)
     with opened_store(store) as opened:
-        count, features, attributes = export_items(opened, output)
-    path = str(output) if count else None
-    document = {"path": path, "count": count, "features": features, "attributes": attributes}
+        count, columns = export_items(opened, output)
+        named = [] if attributes is None else export_attributes(opened, attributes)[1]
+    document: dict[str, Any] = {
+        "path": str(output) if count else None,
+        "count": count,
+        "features": columns,
+    }
+    if attributes is not None:
+        document |= {"attributes_path": str(attributes) if count else None, "attributes": named}
     if as_json:
         out.document(document)
         return
