@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -140,5 +141,6 @@ class KeptAttributes:
                 ),
                 seconds=seconds,
             )
-        self.follow(version)
+        with suppress(RequestError):  # it is kept, and the next answer follows or says why it cannot
+            self.follow(version)
         return dumps({"accepted": len(items), "unknown_items": n_unknown})
