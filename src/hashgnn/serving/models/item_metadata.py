@@ -83,7 +83,8 @@ class ItemMetadata:
         """Note that the attributes of some items have changed; each comes once."""
         n_items = int(positions.max(initial=-1)) + 1
         if n_items > len(self._changes):
-            self._changes = np.pad(self._changes, (0, n_items - len(self._changes)))
+            # With room for more, so that few of many new items copy it.
+            self._changes = np.pad(self._changes, (0, n_items + n_items // 8 - len(self._changes)))
         self._changes[positions] += 1
 
     def of_first(self, n_items: int, attributes: ItemAttributes) -> ItemMetadata:
