@@ -107,6 +107,10 @@ class StorageError(HashGNNError, OSError):
     """Writing failed; the target is as it was before."""
 
 
+class UnknownOutcomeError(StorageError):
+    """The server of a store went away in the moment of a commit: what was written may have been kept, or not."""
+
+
 class HashGNNWarning(UserWarning):
     """Root of every warning that hashgnn gives."""
 
