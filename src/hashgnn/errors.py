@@ -44,6 +44,7 @@ __all__ = [
     "TrainingError",
     "TrainingWarning",
     "UnknownIdError",
+    "UnknownOutcomeError",
 ]
 
 
