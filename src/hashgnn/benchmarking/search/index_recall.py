@@ -100,7 +100,7 @@ class ExactResults:
         if built.set_breadth is None:
             return [least]
         numbers = {min(most, -(-int(share * least) // k) * k) for share in _SHARES}
-        return sorted(numbers)
+        return [*sorted(numbers)]
 
     def _least(
         self,
