@@ -16,6 +16,10 @@ from hashgnn.index import (
     HierarchicalIndex,
     InvertedFile,
 )
+from hashgnn.index.row_choice import best_quantiser
+from hashgnn.index.stores.quantised_rows import QuantisedRows
+
+_JUDGED = 128  # queries that outcomes are judged by: directions are learned from the others
 
 
 def _scanned(
@@ -72,7 +76,20 @@ def _hierarchical(data: Workload, k: int, threads: Threads) -> Built:
 
 def _hierarchical_lists(data: Workload, k: int, threads: Threads) -> Built:
     lists = _lists(data, threads.build)
-    index = HierarchicalIndex(lists, data.items, dtype="float16")
+    return _ranked(HierarchicalIndex(lists, data.items, dtype="float16"), lists, data, threads)
+
+
+def _rows(data: Workload, k: int, threads: Threads, *, n_bytes: int, floats: bool) -> Built:
+    """Build lists and rows of few bits; floats, if any, stay on disk but for those that rank the best."""
+    lists = _lists(data, threads.build)
+    others = data.queries[_JUDGED:] if len(data.queries) > 2 * _JUDGED else data.queries
+    quantiser = best_quantiser(data.items, others, n_bytes, k)
+    rows = QuantisedRows.build(quantiser, data.items, threads.build)
+    index = HierarchicalIndex.of_checked(lists, data.items if floats else None, rows)
+    return _ranked(index, lists, data, threads)
+
+
+def _ranked(index: HierarchicalIndex, lists: InvertedFile, data: Workload, threads: Threads) -> Built:
     search = _Reranked(index, data, threads.search)
     return Built(
         search,
@@ -109,4 +126,7 @@ OURS = (
     Engine("hierarchical", "hierarchical", _hierarchical),
     Engine("inverted-file", "inverted-file", _inverted),
     Engine("hierarchical-lists", "hierarchical", _hierarchical_lists),
+    Engine("hierarchical-lists-rows64", "hierarchical", partial(_rows, n_bytes=64, floats=True)),
+    Engine("hierarchical-lists-rows96", "hierarchical", partial(_rows, n_bytes=96, floats=False)),
+    Engine("hierarchical-lists-rows144", "hierarchical", partial(_rows, n_bytes=144, floats=False)),
 )
