@@ -43,7 +43,7 @@ class BatchRequest:
     task : {"recommend", "similar", "encode"}
     side : {"user", "item"}
         Who is answered.
-    k, search, oversampling, filter_seen, on_unknown, index_recall
+    k, search, oversampling, filter_seen, on_unknown, index_recall, bytes_per_item
         As in :meth:`HashGNN.recommend` and :meth:`HashGNN.load`.
     allow, block : tuple of int, or None
         Positions of items: only these, none of these.
@@ -70,6 +70,7 @@ class BatchRequest:
     filter_seen: bool = True
     on_unknown: OnUnknown = "error"
     index_recall: float | None = None
+    bytes_per_item: float | None = None
     allow: tuple[int, ...] | None = None
     block: tuple[int, ...] | None = None
     since_training: str | None = None
@@ -103,6 +104,7 @@ class BatchRequest:
             "block": _digest(self.block),
             "part_rows": self.part_rows,
             **titles,
+            **({} if self.bytes_per_item is None else {"bytes_per_item": self.bytes_per_item}),
         }
 
     def document(self) -> dict[str, Any]:
