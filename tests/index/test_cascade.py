@@ -217,7 +217,7 @@ def test_a_budget_is_kept_and_the_index_recall_reached(
         index = hierarchical_within(
             source(), mapped, QUERIES, bytes_per_item=budget, index_recall=requested, k=20
         )
-        assert (index.nbytes - directions) / 3000 <= budget
+        assert (index.nbytes - directions) / 3000 <= budget + 1e-6
         assert index.row_bits == bits
         assert recall(index.search(QUERIES, 20).positions, 20) >= requested - 0.02  # tuned with 64 of the 80
 

@@ -61,6 +61,7 @@ class StageTuner:
         self._kth -= _SLACK * np.abs(self._kth)
         self._sought = max(1, len(queries) * min(k, int(alive.sum())))
         self._largest = -(-len(state) // k)
+        self._n_lists = state.store.n_lists if isinstance(state.store, ListStore) else 0
 
     def cheapest(self, requested: float) -> tuple[Tuned, float]:
         """Return the settings that reach an index recall at the least cost, and what they reach.
@@ -109,7 +110,9 @@ class StageTuner:
         low, high, before = 0, 1, -1.0
         while (share := self._reached(tuned(high))) < wanted:
             beyond = self._cost(Tuned(high, n_probe, 1 if floats_rank else 0)) >= limit
-            if high >= self._largest or share - before < _GAIN or beyond:
+            # More candidates find more, up to what the lists hold and what rows can tell apart.
+            is_bounded = not floats_rank or (n_probe is not None and n_probe < self._n_lists)
+            if high >= self._largest or (is_bounded and share - before < _GAIN) or beyond:
                 return tuned(high), share
             low, high, before = high, min(2 * high, self._largest), share
         while high - low > 1:

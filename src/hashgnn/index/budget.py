@@ -20,7 +20,7 @@ from hashgnn.index.stores.embedded_store import is_mapped
 from hashgnn.index.stores.quantised_rows import QuantisedRows
 from hashgnn.index.stores.row_quantiser import ROW_BITS, row_bytes_of
 
-_LARGEST_BUDGET = 1 << 20
+_LARGEST_BUDGET = 1_000_000
 _ROW_STEP = min(_native.row_step(bits) for bits in ROW_BITS)
 _TUNED_WITH = 64
 

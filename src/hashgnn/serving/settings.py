@@ -83,7 +83,7 @@ class ServiceSettings(BaseModel):
     interactions: Path | None = None
     new_items: Annotated[int, Field(ge=0)] = 10_000
     index_recall: Annotated[float, Field(gt=0, le=1)] | None = None
-    bytes_per_item: Annotated[float, Field(gt=0, le=1 << 20)] | None = None
+    bytes_per_item: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     engine: str | None = Field(None, repr=False)
     n_threads: Positive = 2
     queue: Annotated[int, Field(ge=0)] = 64

@@ -69,7 +69,7 @@ class _Document(Declared):
     n_users: Count
     n_items: Count
     index_recall: Annotated[float, Field(gt=0, le=1)] = 1.0
-    bytes_per_item: Annotated[float, Field(gt=0, le=1 << 20)] | None = None
+    bytes_per_item: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     weighting: _Weighting | None = None
     card: _Card = _Card()
     data_statistics: dict[str, Any]

@@ -200,6 +200,6 @@ def kept_as(embeddings: Any, dtype: str, n_codes: int) -> tuple[Array, Array | N
 def is_mapped(array: Array) -> bool:
     """Return whether an array, or what it is a view of, is mapped from a file."""
     part: Any = array
-    while isinstance(part, np.ndarray) and not isinstance(part, np.memmap):
-        part = part.base
-    return isinstance(part, np.memmap) or (isinstance(part, memoryview) and isinstance(part.obj, mmap))
+    while isinstance(part, np.ndarray | memoryview) and not isinstance(part, np.memmap):
+        part = part.base if isinstance(part, np.ndarray) else part.obj
+    return isinstance(part, np.memmap | mmap)
