@@ -169,7 +169,7 @@ struct Chunk {
 namespace hashgnn {
 
 const Kernels* neon_kernels() {
-  static const Kernels table = {"neon", scan<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
+  static const Kernels table = {"neon", scan<Neon>, collect<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
                                 row_products<Chunk>, turn<Floats>, least_distance};
   return &table;
 }

@@ -140,8 +140,8 @@ struct Chunk {
 namespace hashgnn {
 
 const Kernels* portable_kernels() {
-  static const Kernels table = {"portable", scan<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                   row_products<Chunk>, turn<Floats>, least_distance};
+  static const Kernels table = {"portable", scan<Portable>, collect<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
+                                row_products<Chunk>, turn<Floats>, least_distance};
   return &table;
 }
 

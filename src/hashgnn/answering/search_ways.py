@@ -31,6 +31,8 @@ from hashgnn.state.growing import Rooms
 
 #: The search ways, from the fewest bytes to the most; a model without an item bias has no ``biased``.
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
+#: Those that an engine answers, where it holds the items.
+ENGINE_WAYS = ("hamming", "biased", "hierarchical")
 
 #: Results that hierarchical search within a memory budget is tuned for.
 TUNED_K = 100

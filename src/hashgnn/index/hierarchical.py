@@ -14,7 +14,7 @@ from hashgnn._checks import check_choice, check_int, check_matrix
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.errors import ArtifactDamagedError, ParameterError
-from hashgnn.index._arguments import check_k, check_queries, lists_to_read, search_arguments
+from hashgnn.index._arguments import check_filter, check_k, check_queries, search_arguments
 from hashgnn.index._stage_tuning import StageTuner, Tuned
 from hashgnn.index._tuning import check_sample
 from hashgnn.index.base import MutableIndex
@@ -352,12 +352,13 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         )
         size = check_k(k, len(state))
         n_candidates = min(size * check_int("oversampling", tuned.oversampling, minimum=1), len(state))
-        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
+        limits, share, narrowed = check_filter(candidates), 1.0, dict[str, Any]()
+        if n_probe is not None and isinstance(state.store, ListStore):
+            tables, limits, share = state.store.narrowed(limits, len(queries), n_probe)
+            narrowed = {"tables": tables}
+        arguments = search_arguments(size, n_threads, limits, biased=biased, top=state.top, share=share)
         if vectors is not queries.embeddings:
             queries = EmbeddedCodes(queries.codes, vectors)
-        store = state.store
-        if n_probe is not None and isinstance(store, ListStore):
-            n_probe = lists_to_read(n_probe, store.n_lists, candidates)
         by_floats = state.rows is None or (tuned.refined > 0 and state.floats is not None)
         stages = _native.Stages(
             n_candidates,
@@ -366,7 +367,7 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
             state.floats if by_floats else None,
             state.scale if by_floats else None,
         )
-        found = Matches(*store.rerank(queries, stages, arguments, n_probe=n_probe))
+        found = Matches(*state.store.rerank(queries, stages, arguments, n_probe=n_probe, **narrowed))
         if not found.is_finite:
             raise ParameterError(
                 "inner products must be finite, got NaN or infinity; an embedding is too large, or not finite"

@@ -57,8 +57,8 @@ class Header(Declared):
     n_bits, n_codes : int
     top : float or None
         Bias of an item without penalty; None: the codes have no bias.
-    n_lists : int or None
-        Of codes in lists.
+    n_lists, n_made : int or None
+        Of codes in lists, and how many there were before any was split.
     width, dtype : int, str or None
         Of embeddings; no dtype where the file holds rows of few bits and no embeddings.
     row_bits, row_bytes, row_entries : int or None
@@ -72,6 +72,7 @@ class Header(Declared):
     n_codes: Count
     top: Annotated[float, Field(ge=-MAX_TOP, le=MAX_TOP)] | None
     n_lists: Annotated[Count, Field(ge=1)] | None = None
+    n_made: Annotated[Count, Field(ge=1)] | None = None
     width: Annotated[int, Field(ge=0, le=_MAX_WIDTH)] | None = None
     dtype: Literal["float32", "float16", "int8"] | None = None
     row_bits: Literal[2, 3, 4, 8] | None = None
