@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def hierarchical_within(
         larger = of_codes + row_bytes_of(width, max(ROW_BITS)) + of_floats
         raise ParameterError(
             f"bytes_per_item={budget:g} finds an index recall of {share:.4f} at most, not {requested:g}; ask for "
-            f"that, or pass more bytes: {larger:.0f} keep every float"
+            f"that, or pass more bytes: {math.ceil(larger)} keep every float"
         )
     if not made.refined:
         return made.over(index, None, rows)
