@@ -96,6 +96,7 @@ from hashgnn.index import (
     HierarchicalIndex,
     InvertedFile,
     MultiIndexHashing,
+    RowQuantiser,
 )
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.rules import BoundRules, ItemAttributes, ItemFilter, Rules
@@ -374,6 +375,15 @@ def objects() -> dict[str, Any]:
         "HierarchicalIndex in bytes": _changed(
             HierarchicalIndex(InvertedFile(codes, bias, n_lists=8), _vectors(200, 6, 4), dtype="int8"), True
         ),
+        "HierarchicalIndex of rows": _changed(
+            HierarchicalIndex(
+                HammingIndex(codes, bias),
+                _vectors(200, 6, 4),
+                rows=RowQuantiser.fit(_vectors(200, 6, 4), bits=4),
+            ),
+            True,
+        ),
+        "RowQuantiser": RowQuantiser.fit(_vectors(200, 6, 4), bits=4),
         "HierarchicalIndex loaded": _loaded(
             HierarchicalIndex(HammingIndex(codes, bias), _vectors(200, 6, 4))
         ),

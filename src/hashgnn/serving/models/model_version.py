@@ -227,6 +227,7 @@ def open_version(
     item_id: str = ITEM_ID,
     verify: bool = True,
     index_recall: float | None = None,
+    bytes_per_item: float | None = None,
     engine: str | None = None,
     n_threads: int = 1,
     check: Callable[[], None] | None = None,
@@ -243,7 +244,7 @@ def open_version(
         Its column of item ids.
     verify : bool, default=True
         Compare the checksum of every file; ``False`` compares the sizes.
-    index_recall : float, optional
+    index_recall, bytes_per_item : float, optional
         As for :meth:`HashGNN.load`; where another than the saved index is needed, it is built here.
     engine : str, optional
         URL of an engine that holds the items of this version, as for :meth:`HashGNN.load`.
@@ -271,12 +272,13 @@ def open_version(
         try:
             state = load_state(folder, verify=False)
             opened = None if engine is None else EngineIndex.open(engine, state.checksum)
-            fitted = FittedModel(state, index_recall, opened)
+            fitted = FittedModel(state, index_recall, opened, bytes_per_item)
             go_on()
             _check_finite(path, fitted.state)
             go_on()
             facts = _read_facts(folder, items, item_id, fitted.state, check)
             go_on()
+            _ = fitted.ranked_items  # what cannot be had within a memory budget is no damage to the model
             _self_test(path, fitted)
         except HashGNNError:
             verified.result()
