@@ -110,7 +110,7 @@ class StageTuner:
         low, high, before = 0, 1, -1.0
         while (share := self._reached(tuned(high))) < wanted:
             beyond = self._cost(Tuned(high, n_probe, 1 if floats_rank else 0)) >= limit
-            # More candidates find more, up to what the lists hold and what rows can tell apart.
+            # More candidates find more, up to what the lists hold and what rows can order.
             is_bounded = not floats_rank or (n_probe is not None and n_probe < self._n_lists)
             if high >= self._largest or (is_bounded and share - before < _GAIN) or beyond:
                 return tuned(high), share

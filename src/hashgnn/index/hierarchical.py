@@ -35,8 +35,8 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
     """Search by code, then rank the best again: by rows of few bits, by inner product of embeddings, or both.
 
     Without ``rows`` the candidates by code are ranked by floats. With them the candidates are ranked by
-    rows of 2, 3, 4 or 8 bits an entry, which are a small part of the bytes, and floats rank only the best of
-    these; or none, and then no floats are kept at all.
+    rows of 2, 3, 4 or 8 bits an entry, which are a small part of the bytes. Floats then rank only the best of
+    these, or none, and need not be kept.
 
     It takes the codes as they are when it is made. Later changes go through its own :meth:`add`,
     :meth:`update` and :meth:`remove`, and a search at the same time sees all of a change or nothing.
@@ -177,7 +177,9 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
             rows = QuantisedRows.of_file(saved)
             fits = saved.header.n_codes == len(index) and saved.header.n_bits == index.n_bits
             if rows is None or not fits or (floats is not None and floats.shape[1] != saved.header.width):
-                raise ArtifactDamagedError(f"{path}: its rows do not fit the codes and embeddings beside it")
+                raise ArtifactDamagedError(
+                    f"{path}: its rows do not fit the codes and embeddings of the model"
+                )
             refined = check_int("refined", saved.settings["refined"], minimum=0)
             made = cls.of_checked(index, floats if refined else None, rows)
             made.oversampling, made._refined = saved.settings["oversampling"], refined

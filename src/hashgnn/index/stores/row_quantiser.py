@@ -16,7 +16,7 @@ from hashgnn.errors import ParameterError
 ROW_BITS = (2, 3, 4, 8)
 
 _SAMPLE = 65536  # rows that the directions are learned from
-_RIDGE = 1e-4  # of the mean variance, added to every direction: what no query asked may be asked later
+_RIDGE = 1e-4  # of the mean variance, added to every direction: later queries may differ from the sample
 _BLOCK = 65536  # rows that are checked and turned at a time
 _LARGEST = 1e15  # squares of such entries still add up in float32
 
@@ -25,7 +25,7 @@ _LARGEST = 1e15  # squares of such entries still add up in float32
 class RowQuantiser:
     """Turns embeddings and rounds them to 2, 3, 4 or 8 bits an entry; queries are turned to fit.
 
-    Directions of the embeddings are scaled so that queries and embeddings weigh alike in each, and the
+    Directions of the embeddings are scaled so that queries and embeddings have the same variance in each, and the
     leading ones are kept where a row has no room for all. A random rotation then spreads what they hold
     evenly over the entries. Each row has a factor of its own, by which the product of the row with its own
     embedding is exact: products are not pulled towards zero.
@@ -76,7 +76,7 @@ class RowQuantiser:
         n_bytes : int, optional
             Of a row, a multiple of 16, for 3 bits of 48. ``None`` takes as many as keep every direction.
         queries : ndarray of shape (n_queries, width), float32, optional
-            A sample of the queries to come; without one, every direction is asked alike.
+            A sample of the queries to come; without one, all directions count the same.
         rng : int, default=0
             Draws the rotation.
         """
@@ -137,7 +137,7 @@ class RowQuantiser:
 
 @dataclass(frozen=True, eq=False)
 class Directions:
-    """The directions in which embeddings and queries weigh alike, the leading one first.
+    """The directions in which embeddings and queries have the same variance, the leading one first.
 
     Attributes
     ----------
@@ -161,9 +161,12 @@ class Directions:
             raise ParameterError("embeddings must hold at least one row to learn directions from, got 0")
         centre = items.mean(axis=0)
         width = len(centre)
-        asked = np.eye(width) if queries is None or not len(queries) else _second_moment(_sample(queries))
+        moment_of_queries = (
+            np.eye(width) if queries is None or not len(queries) else _second_moment(_sample(queries))
+        )
         of_item, of_query = (
-            np.linalg.cholesky(_with_ridge(moment)) for moment in (_second_moment(items - centre), asked)
+            np.linalg.cholesky(_with_ridge(moment))
+            for moment in (_second_moment(items - centre), moment_of_queries)
         )
         left, weights, right = np.linalg.svd(of_query.T @ of_item)
         scale = 1 / np.sqrt(weights)
