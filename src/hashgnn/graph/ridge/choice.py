@@ -1,0 +1,169 @@
+"""``search_ridge``: the item ridge that ranks held-out interactions best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from hashgnn._progress import progress
+from hashgnn._types import Array
+from hashgnn.graph.held_out import JUDGED_AT, HeldOut, Judged
+from hashgnn.graph.ridge.co_occurrence import DENSE_ITEMS, CoOccurrences
+from hashgnn.graph.ridge.item_ridge import by_history
+from hashgnn.graph.ridge.lists import best_of_dense
+from hashgnn.graph.ridge.solving import solve, solve_all
+from hashgnn.ranking import rows_per_block
+
+_REGULARISATIONS = (20.0, 100.0, 500.0)  # spread first, then their neighbours
+_ITEM_EXPONENTS = (0.0, 0.5)
+_USER_EXPONENTS = (0.0, 0.5)
+_FINER = (0.5, 2.0)
+_WITHIN_REACH = 0.9
+_MAX_JUDGED_ITEMS = 10_000  # of larger catalogues a sample is ranked
+
+
+@dataclass(frozen=True)
+class RidgeCandidate:
+    """The arguments of :meth:`ItemRidge.fit`, and how it ranked held-out interactions."""
+
+    settings: dict[str, Any]
+    judged: Judged
+
+
+def judged_items(n_items: int, rng: np.random.Generator) -> Array | None:
+    """Return the items among which is ranked, ascending; ``None`` for all."""
+    if n_items <= _MAX_JUDGED_ITEMS:
+        return None
+    return np.sort(rng.choice(n_items, _MAX_JUDGED_ITEMS, replace=False))
+
+
+def search_ridge(
+    held_out: HeldOut,
+    *,
+    n_neighbours: int,
+    max_history: int,
+    items: Array | None,
+    rng: np.random.Generator,
+    n_threads: int = 1,
+    to_beat: float | None = None,
+    show_progress: bool = False,
+) -> RidgeCandidate:
+    """Choose exponents and regularisation by held-out interactions.
+
+    Neighbours are counted once for each user exponent; of each neighbourhood the Gram matrix is gathered once for
+    all settings that share it.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+    n_neighbours, max_history : int
+        As :meth:`ItemRidge.fit` takes them. A small catalogue is tried as a whole, too.
+    items : ndarray or None
+        Items among which is ranked.
+    rng : numpy.random.Generator
+        Draws from long histories.
+    n_threads : int, default=1
+    to_beat : float or None, default=None
+        What another family is worth: the search ends early where it is out of reach.
+    show_progress : bool, default=False
+    """
+    trial = _Trial(held_out, items, max_history, rng, n_threads)
+    best: RidgeCandidate | None = None
+    with progress("choosing an item ridge", 4, enabled=show_progress) as advance:
+        for user_exponent in _USER_EXPONENTS:
+            fixed = {"n_neighbours": n_neighbours, "user_exponent": user_exponent, "max_history": max_history}
+            grid = [
+                {**fixed, "regularisation": regularisation, "item_exponent": exponent}
+                for regularisation in _REGULARISATIONS
+                for exponent in _ITEM_EXPONENTS
+            ]
+            best = _better(best, trial.try_all(grid))
+            advance(1)
+            if to_beat is not None and best.judged.worth < _WITHIN_REACH * to_beat:
+                return best
+        assert best is not None
+        middle = best.settings["regularisation"]
+        best = _better(best, trial.try_all([{**best.settings, "regularisation": middle * f} for f in _FINER]))
+        advance(1)
+        n_items = held_out.graph.n_items
+        if n_neighbours < n_items - 1 <= DENSE_ITEMS:
+            middle = best.settings["regularisation"]
+            wider = {**best.settings, "n_neighbours": n_items - 1}
+            best = _better(best, trial.try_all([{**wider, "regularisation": middle * f} for f in (1.0, 2.0)]))
+        advance(1)
+    return best
+
+
+def _better(best: RidgeCandidate | None, others: list[RidgeCandidate]) -> RidgeCandidate:
+    """Return the one of most worth; the first among equals."""
+    candidates = others if best is None else [best, *others]
+    return max(candidates, key=lambda one: one.judged.worth)
+
+
+class _Trial:
+    """What is left of the interactions, and the neighbourhoods counted so far."""
+
+    def __init__(
+        self,
+        held_out: HeldOut,
+        items: Array | None,
+        max_history: int,
+        rng: np.random.Generator,
+        n_threads: int,
+    ) -> None:
+        self._held_out, self._items, self._max_history = held_out, items, max_history
+        self._rng, self._n_threads = rng, n_threads
+        self._key: tuple[int, float] | None = None
+        self._counted: CoOccurrences | None = None
+
+    def try_all(self, candidates: list[dict[str, Any]]) -> list[RidgeCandidate]:
+        """Judge settings that differ in regularisation and item exponent only."""
+        first, held_out = candidates[0], self._held_out
+        n_items = held_out.graph.n_items
+        counted = self._count(first["n_neighbours"], first["user_exponent"])
+        pairs = [(one["regularisation"], one["item_exponent"]) for one in candidates]
+        columns = np.arange(n_items) if self._items is None else self._items
+        whole = first["n_neighbours"] >= n_items - 1
+        solved = None if whole else solve(counted, columns, pairs, n_threads=self._n_threads)
+        found = []
+        for place, (settings, pair) in enumerate(zip(candidates, pairs, strict=True)):
+            if solved is None:
+                weights: Any = solve_all(counted, pair)
+                weights = weights if self._items is None else weights[:, self._items]
+            else:
+                weights = by_history(counted.neighbours, solved[place], columns)
+            found.append(RidgeCandidate(settings, self._judge(weights)))
+        return found
+
+    def _count(self, n_neighbours: int, user_exponent: float) -> CoOccurrences:
+        if self._counted is None or self._key != (n_neighbours, user_exponent):
+            self._counted = None  # one at a time
+            self._counted = CoOccurrences.count(
+                self._held_out.graph,
+                n_neighbours,
+                user_exponent=user_exponent,
+                max_history=self._max_history,
+                rng=self._rng,
+                n_threads=self._n_threads,
+            )
+            self._key = (n_neighbours, user_exponent)
+        return self._counted
+
+    def _judge(self, weights: sp.csr_matrix | Array) -> Judged:
+        held_out, items = self._held_out, self._items
+        histories = held_out.histories
+        parts = []
+        n_block = rows_per_block(held_out.graph.n_items)
+        for first in range(0, len(held_out.users), n_block):
+            part = slice(first, first + n_block)
+            rows = histories[part]
+            scores = rows.sqrt() @ weights
+            scores = scores.toarray() if sp.issparse(scores) else scores
+            seen = rows if items is None else rows[:, items]
+            scores[seen.nonzero()] = -np.inf
+            k = min(JUDGED_AT, scores.shape[1])
+            parts.append(held_out.judge(part, best_of_dense(scores, k).positions, items))
+        return Judged.concatenate(parts)
