@@ -82,7 +82,7 @@ def test_one_inverse_and_a_system_for_each_item_agree(graph: BipartiteGraph) -> 
 def test_neighbours_share_the_most_users_for_how_popular_they_are(graph: BipartiteGraph) -> None:
     dense = graph.user_item.toarray().astype(np.float64)
     gram = dense.T @ dense
-    nearness = (gram / np.sqrt(np.diag(gram))).astype(np.float32)
+    nearness = (gram / np.diag(gram) ** 0.25).astype(np.float32)
     np.fill_diagonal(nearness, 0)
     counted = count(graph, 7)
     for item, row in enumerate(nearness):
@@ -119,7 +119,8 @@ def test_entries_that_were_not_kept_count_as_none_and_systems_stay_solvable(
     found = counted.among(np.arange(90))
     kept = found > 0
     np.testing.assert_allclose(found[kept], gram[kept])
-    assert gram[~kept].max() < np.median(gram[kept])
+    for row, mask in zip(gram, kept, strict=True):
+        assert row[~mask].max(initial=0) <= np.sort(row)[-20]
 
 
 def test_a_system_that_lost_its_definiteness_is_solved_from_the_histories(

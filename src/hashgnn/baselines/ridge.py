@@ -14,8 +14,8 @@ def ridge(
     dim: int,
     rng: RngLike,
     n_neighbours: int = 200,
-    regularisation: float = 200.0,
-    user_exponent: float = 0.0,
+    regularisation: float | None = None,
+    user_exponent: float = 0.5,
     item_exponent: float = 0.5,
     max_history: int = 1000,
 ) -> ItemBaseline:

@@ -87,8 +87,11 @@ class RidgeTeacher(ListTeacherConfig):
 
     name: Literal["ridge"] = "ridge"
     n_neighbours: Count = Neighbours
-    regularisation: Positive = Field(default=200.0, description="Mean penalty of a weight, in users.")
-    user_exponent: Share = Field(default=0.0, description="How much less users of long histories count.")
+    regularisation: Positive | None = Field(
+        default=None,
+        description="Mean penalty of a weight, in users; none is six times the mean number of users of an item.",
+    )
+    user_exponent: Share = Field(default=0.5, description="How much less users of long histories count.")
     item_exponent: Share = Field(
         default=0.5, description="How much more the weights of popular neighbours are penalised."
     )

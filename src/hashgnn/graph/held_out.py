@@ -94,10 +94,16 @@ class HeldOut:
             are given.
         items : ndarray or None, default=None
             Items among which was ranked; the others are no answers.
+
+        Returns
+        -------
+        Judged
+            Of those of the users who have held-out items among these.
         """
         answers = self.answers[part]
         wanted = (answers if items is None else answers[:, items]).toarray() > 0
-        return Judged(*_measure(found, wanted))
+        asked = wanted.any(axis=1)
+        return Judged(*_measure(found[asked], wanted[asked]))
 
 
 def _measure(found: Array, held_out: Array) -> tuple[Array, Array]:

@@ -130,8 +130,8 @@ SUITES: dict[str, Suite] = {
         (
             "default",
             *(f"ease+regularisation={value}" for value in (20, 100, 500)),
-            *(f"ridge+regularisation={value}" for value in (20, 100, 500)),
-            *(f"ridge+regularisation={value}+user_exponent=0.5" for value in (20, 100, 500)),
+            "ridge",
+            *(f"ridge+regularisation={value}" for value in (30, 100, 300, 1000)),
             *(f"gf-cf+alpha={value}" for value in (0.05, 0.3, 1)),
             "chebycf",
             *(f"chebycf+rank=128+alpha={value}" for value in (0.2, 1)),

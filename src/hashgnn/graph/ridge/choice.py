@@ -14,13 +14,14 @@ from hashgnn.graph.held_out import JUDGED_AT, HeldOut, Judged
 from hashgnn.graph.ridge.co_occurrence import DENSE_ITEMS, CoOccurrences
 from hashgnn.graph.ridge.item_ridge import by_history
 from hashgnn.graph.ridge.lists import best_of_dense
-from hashgnn.graph.ridge.solving import solve, solve_all
+from hashgnn.graph.ridge.solving import TYPICAL, solve, solve_all, typical_regularisation
 from hashgnn.ranking import rows_per_block
 
-_REGULARISATIONS = (20.0, 100.0, 500.0)  # spread first, then their neighbours
+_FACTORS = (2.0, 8.0, 32.0)  # regularisation over the mean strength of an item
+_USER_EXPONENTS = (0.5, 0.0)
 _ITEM_EXPONENTS = (0.0, 0.5)
-_USER_EXPONENTS = (0.0, 0.5)
 _FINER = (0.5, 2.0)
+_WIDER = (1.0, 2.0, 4.0)  # a neighbourhood of all items needs more
 _WITHIN_REACH = 0.9
 _MAX_JUDGED_ITEMS = 10_000  # of larger catalogues a sample is ranked
 
@@ -71,35 +72,38 @@ def search_ridge(
     show_progress : bool, default=False
     """
     trial = _Trial(held_out, items, max_history, rng, n_threads)
-    best: RidgeCandidate | None = None
+    unit = typical_regularisation(held_out.graph) / TYPICAL
+    start = {"n_neighbours": n_neighbours, "user_exponent": _USER_EXPONENTS[0], "max_history": max_history}
     with progress("choosing an item ridge", 4, enabled=show_progress) as advance:
-        for user_exponent in _USER_EXPONENTS:
-            fixed = {"n_neighbours": n_neighbours, "user_exponent": user_exponent, "max_history": max_history}
-            grid = [
-                {**fixed, "regularisation": regularisation, "item_exponent": exponent}
-                for regularisation in _REGULARISATIONS
-                for exponent in _ITEM_EXPONENTS
-            ]
-            best = _better(best, trial.try_all(grid))
-            advance(1)
-            if to_beat is not None and best.judged.worth < _WITHIN_REACH * to_beat:
-                return best
-        assert best is not None
-        middle = best.settings["regularisation"]
-        best = _better(best, trial.try_all([{**best.settings, "regularisation": middle * f} for f in _FINER]))
-        advance(1)
+        grid = [
+            {**start, "regularisation": factor * unit, "item_exponent": exponent}
+            for factor in _FACTORS
+            for exponent in _ITEM_EXPONENTS
+        ]
+        best = _best(trial.try_all(grid))
+        advance()
+        if to_beat is not None and best.judged.worth < _WITHIN_REACH * to_beat:
+            return best
+        middle, exponent = best.settings["regularisation"], best.settings["item_exponent"]
+        finer = [{**best.settings, "regularisation": factor * middle} for factor in _FINER]
+        finer.append({**best.settings, "item_exponent": exponent + 0.25})
+        best = _best([best, *trial.try_all(finer)])
+        advance()
+        for user_exponent in _USER_EXPONENTS[1:]:
+            best = _best([best, *trial.try_all([{**best.settings, "user_exponent": user_exponent}])])
+        advance()
         n_items = held_out.graph.n_items
         if n_neighbours < n_items - 1 <= DENSE_ITEMS:
-            middle = best.settings["regularisation"]
-            wider = {**best.settings, "n_neighbours": n_items - 1}
-            best = _better(best, trial.try_all([{**wider, "regularisation": middle * f} for f in (1.0, 2.0)]))
-        advance(1)
+            middle, wider = best.settings["regularisation"], {**best.settings, "n_neighbours": n_items - 1}
+            best = _best(
+                [best, *trial.try_all([{**wider, "regularisation": factor * middle} for factor in _WIDER])]
+            )
+        advance()
     return best
 
 
-def _better(best: RidgeCandidate | None, others: list[RidgeCandidate]) -> RidgeCandidate:
+def _best(candidates: list[RidgeCandidate]) -> RidgeCandidate:
     """Return the one of most worth; the first among equals."""
-    candidates = others if best is None else [best, *others]
     return max(candidates, key=lambda one: one.judged.worth)
 
 

@@ -19,7 +19,7 @@ DENSE_ITEMS = 6000  # up to so many, the whole matrix of items by items is held:
 _BLOCK_ENTRIES = 1 << 23  # co-occurrences in work at a time, each about 16 bytes
 _FEWEST_KEPT = 512  # co-occurrences kept of an item, at least
 _KEPT_PER_NEIGHBOUR = 4
-_NEARNESS = 0.5  # exponent of a neighbour's own frequency: 0 takes the count, 1 the share of its users
+_NEARNESS = 0.25  # exponent of a neighbour's own frequency: 0 takes the count, 1 the share of its users
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +33,7 @@ class CoOccurrences(ShortRepr):
     ----------
     diagonal : ndarray of shape (n_items,), float64
     neighbours : ndarray of shape (n_items, n_neighbours), int32
-        Of each item, by falling ``G_ij / sqrt(G_jj)``, ties to the smaller index; -1 where it shares users with
+        Of each item, by falling ``G_ij / G_jj^(1/4)``, ties to the smaller index; -1 where it shares users with
         fewer.
     shared : ndarray of shape (n_items, n_neighbours), float32
         ``G_ij`` of the neighbours.
@@ -97,7 +97,7 @@ class CoOccurrences(ShortRepr):
         n_items = graph.n_items
         n_neighbours = max(1, min(n_neighbours, n_items - 1))
         diagonal = np.bincount(rows.indices, rows.data.astype(np.float64) ** 2, minlength=n_items)
-        roots = np.sqrt(np.where(diagonal > 0, diagonal, 1)) ** (2 * _NEARNESS)
+        frequencies = np.where(diagonal > 0, diagonal, 1) ** _NEARNESS
         neighbours = np.full((n_items, n_neighbours), -1, np.int32)
         shared = np.zeros((n_items, n_neighbours), np.float32)
         dense = columns = values = None
@@ -123,7 +123,7 @@ class CoOccurrences(ShortRepr):
                     values[item, : len(kept)] = weights[kept]
                 others = found != item
                 found, weights = found[others], weights[others]
-                nearness = weights / roots[found]
+                nearness = weights / frequencies[found]
                 near = largest(nearness, found, n_neighbours)
                 near = near[np.lexsort((found[near], -nearness[near]))]
                 neighbours[item, : len(near)] = found[near]

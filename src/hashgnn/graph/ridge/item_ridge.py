@@ -18,7 +18,7 @@ from hashgnn.graph.backend import CPU, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.ridge.co_occurrence import CoOccurrences
 from hashgnn.graph.ridge.lists import best_of_dense, best_of_sparse
-from hashgnn.graph.ridge.solving import solve, solve_all
+from hashgnn.graph.ridge.solving import solve, solve_all, typical_regularisation
 from hashgnn.graph.spectral import truncated_svd
 from hashgnn.ranking import Matches, rows_per_block
 
@@ -75,8 +75,8 @@ class ItemRidge(ShortRepr):
         graph: BipartiteGraph,
         *,
         n_neighbours: int = 200,
-        regularisation: float = 200.0,
-        user_exponent: float = 0.0,
+        regularisation: float | None = None,
+        user_exponent: float = 0.5,
         item_exponent: float = 0.5,
         max_history: int = 1000,
         rng: RngLike = None,
@@ -92,9 +92,9 @@ class ItemRidge(ShortRepr):
         n_neighbours : int, default=200
             Of each item, at most 2,000. As many as there are other items, or more, take the whole catalogue,
             which must then have at most 20,000 items.
-        regularisation : float > 0, default=200.0
-            Mean penalty of a neighbour's weight, in users.
-        user_exponent : float in [0, 1], default=0.0
+        regularisation : float > 0 or None, default=None
+            Mean penalty of a neighbour's weight, in users; ``None`` takes six times the mean strength of an item.
+        user_exponent : float in [0, 1], default=0.5
             How much less users of long histories count.
         item_exponent : float in [0, 1], default=0.5
             How much more the weights of popular neighbours are penalised.
@@ -114,6 +114,8 @@ class ItemRidge(ShortRepr):
             If a setting breaks its rule, or the regularisation is too small for float64.
         """
         n_neighbours = check_int("n_neighbours", n_neighbours, minimum=1)
+        if regularisation is None:
+            regularisation = typical_regularisation(graph)
         setting = (
             check_float("regularisation", regularisation, minimum=0, open_minimum=True),
             check_float("item_exponent", item_exponent, minimum=0, maximum=1),

@@ -9,9 +9,17 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
+from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.ridge.co_occurrence import CoOccurrences
 
+TYPICAL = 6.0  # regularisation over the mean strength of an item: near the best of five data sets
 _ITEMS = 256  # in one piece of work
+
+
+def typical_regularisation(graph: BipartiteGraph) -> float:
+    """Return six times the mean strength of an item that has users."""
+    strengths = graph.item_strengths
+    return TYPICAL * float(strengths[strengths > 0].mean()) if (strengths > 0).any() else TYPICAL
 
 
 def penalties(diagonal: Array, regularisation: float, item_exponent: float) -> Array:
