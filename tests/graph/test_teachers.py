@@ -140,3 +140,9 @@ def test_without_anything_to_hold_out_the_filter_s_authors_settings_stand() -> N
 def test_bad_arguments_are_named(graph: BipartiteGraph, settings: dict, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         choose_teacher(graph, **settings)
+
+
+def test_neighbourhoods_that_would_not_fit_are_refused_before_any_work() -> None:
+    graph = BipartiteGraph(sp.csr_matrix((np.ones(1), ([0], [0])), shape=(1, 30_000)))
+    with pytest.raises(ParameterError, match=r"2,000 at most, or all other items, got 5,000 of 30,000"):
+        choose_teacher(graph, n_neighbours=5000)

@@ -40,7 +40,6 @@ class ListTeacherConfig(TeacherConfig):
     decay: Positive = Field(default=6.0, description="Rank r has weight proportional to exp(-r / decay).")
 
 
-Neighbours = Field(default=200, description="Neighbours of an item in the ridge, at most.")
 LongHistory = Field(
     default=1000,
     ge=2,
@@ -54,7 +53,10 @@ class AutoTeacher(ListTeacherConfig):
 
     name: Literal["auto"] = "auto"
     rank: Count = Rank
-    n_neighbours: Count = Neighbours
+    n_neighbours: Count | None = Field(
+        default=None,
+        description="Neighbours of an item in the ridge, at most; none is 200, or 100 of more than 100,000 items.",
+    )
     max_history: int = LongHistory
     filter_budget: Weight = Field(
         default=500.0,
@@ -86,7 +88,7 @@ class RidgeTeacher(ListTeacherConfig):
     """Ridge regression of each item on its strongest neighbours (in the manner of EASE)."""
 
     name: Literal["ridge"] = "ridge"
-    n_neighbours: Count = Neighbours
+    n_neighbours: Count = Field(default=200, description="Neighbours of an item, at most.")
     regularisation: Positive | None = Field(
         default=None,
         description="Mean penalty of a weight, in users; none is six times the mean number of users of an item.",

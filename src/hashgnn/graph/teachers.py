@@ -15,11 +15,12 @@ from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.filters.choice import FilterSearch, filter_class, search_filters
 from hashgnn.graph.held_out import HeldOut, Judged
 from hashgnn.graph.ridge.choice import judged_items, search_ridge
-from hashgnn.graph.ridge.item_ridge import ItemRidge
+from hashgnn.graph.ridge.item_ridge import ItemRidge, check_neighbours
 
 RIDGE = "ridge"
 #: From so many users an item on, filters spread items instead of histories.
 CROWDED = 3
+_LARGE = 100_000  # items: half the neighbours take an eighth of the time
 _DEGREE = 3  # of the polynomial that a filter spreads by
 _PASSES = 10  # over the edges of a graph, for its singular vectors
 _DENSE_GAIN = 30  # how much faster a dense product is than a sparse one
@@ -99,7 +100,7 @@ def choose_teacher(
     graph: BipartiteGraph,
     *,
     rank: int = 512,
-    n_neighbours: int = 200,
+    n_neighbours: int | None = None,
     max_history: int = 1000,
     filter_budget: float = 500.0,
     n_judged: int = 1000,
@@ -119,8 +120,8 @@ def choose_teacher(
     graph : BipartiteGraph
     rank : int, default=512
         Vectors of a filter's low pass, at most.
-    n_neighbours : int, default=200
-        Of an item in the ridge, at most.
+    n_neighbours : int or None, default=None
+        Of an item in the ridge, at most; ``None`` takes 200, or 100 of more than 100,000 items.
     max_history : int, default=1000
         Of a longer history the ridge counts a sample of so many items.
     filter_budget : float >= 0, default=500.0
@@ -147,7 +148,10 @@ def choose_teacher(
     1.0
     """
     rank = check_int("rank", rank, minimum=1)
+    if n_neighbours is None:
+        n_neighbours = 200 if graph.n_items <= _LARGE else 100
     n_neighbours = check_int("n_neighbours", n_neighbours, minimum=1)
+    check_neighbours(n_neighbours, graph.n_items)
     max_history = check_int("max_history", max_history, minimum=2)
     n_judged = check_int("n_judged", n_judged, minimum=1)
     n_threads = check_threads(n_threads)
