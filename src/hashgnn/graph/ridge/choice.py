@@ -20,6 +20,7 @@ from hashgnn.ranking import rows_per_block
 _FACTORS = (2.0, 8.0, 32.0)  # regularisation over the mean strength of an item
 _USER_EXPONENTS = (0.5, 0.0)
 _ITEM_EXPONENTS = (0.0, 0.5)
+_FEW = 100  # neighbours while settings are searched
 _FINER = (0.5, 2.0)
 _WIDER = (1.0, 2.0, 4.0)  # a neighbourhood of all items needs more
 _WITHIN_REACH = 0.9
@@ -71,10 +72,11 @@ def search_ridge(
         What another family is worth: the search ends early where it is out of reach.
     show_progress : bool, default=False
     """
-    trial = _Trial(held_out, items, max_history, rng, n_threads)
+    trial = _Trial(held_out, items, n_neighbours, max_history, rng, n_threads)
     unit = typical_regularisation(held_out.graph) / TYPICAL
-    start = {"n_neighbours": n_neighbours, "user_exponent": _USER_EXPONENTS[0], "max_history": max_history}
-    with progress("choosing an item ridge", 4, enabled=show_progress) as advance:
+    few = min(n_neighbours, _FEW)
+    start = {"n_neighbours": few, "user_exponent": _USER_EXPONENTS[0], "max_history": max_history}
+    with progress("choosing an item ridge", 5, enabled=show_progress) as advance:
         grid = [
             {**start, "regularisation": factor * unit, "item_exponent": exponent}
             for factor in _FACTORS
@@ -91,6 +93,11 @@ def search_ridge(
         advance()
         for user_exponent in _USER_EXPONENTS[1:]:
             best = _best([best, *trial.try_all([{**best.settings, "user_exponent": user_exponent}])])
+        advance()
+        if n_neighbours > few:
+            # What is best for some neighbours is near the best for more, which cost eight times as much.
+            more = {**best.settings, "n_neighbours": n_neighbours}
+            best = _best([best, *trial.try_all([more])])
         advance()
         n_items = held_out.graph.n_items
         if n_neighbours < n_items - 1 <= DENSE_ITEMS:
@@ -114,11 +121,13 @@ class _Trial:
         self,
         held_out: HeldOut,
         items: Array | None,
+        n_neighbours: int,
         max_history: int,
         rng: np.random.Generator,
         n_threads: int,
     ) -> None:
-        self._held_out, self._items, self._max_history = held_out, items, max_history
+        self._held_out, self._items = held_out, items
+        self._n_neighbours, self._max_history = n_neighbours, max_history
         self._rng, self._n_threads = rng, n_threads
         self._key: tuple[int, float] | None = None
         self._counted: CoOccurrences | None = None
@@ -143,18 +152,19 @@ class _Trial:
         return found
 
     def _count(self, n_neighbours: int, user_exponent: float) -> CoOccurrences:
-        if self._counted is None or self._key != (n_neighbours, user_exponent):
+        widest = max(n_neighbours, self._n_neighbours)
+        if self._counted is None or self._key != (widest, user_exponent):
             self._counted = None  # one at a time
             self._counted = CoOccurrences.count(
                 self._held_out.graph,
-                n_neighbours,
+                widest,
                 user_exponent=user_exponent,
                 max_history=self._max_history,
                 rng=self._rng,
                 n_threads=self._n_threads,
             )
-            self._key = (n_neighbours, user_exponent)
-        return self._counted
+            self._key = (widest, user_exponent)
+        return self._counted.narrowed(n_neighbours)
 
     def _judge(self, weights: sp.csr_matrix | Array) -> Judged:
         held_out, items = self._held_out, self._items

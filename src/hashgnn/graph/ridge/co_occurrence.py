@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import local
 
@@ -147,6 +147,12 @@ class CoOccurrences(ShortRepr):
         if self.columns is not None:
             held += self.columns.size
         return int(held + self.neighbours.size)
+
+    def narrowed(self, n_neighbours: int) -> CoOccurrences:
+        """Return the same with the strongest of the neighbours only."""
+        return replace(
+            self, neighbours=self.neighbours[:, :n_neighbours], shared=self.shared[:, :n_neighbours]
+        )
 
     def among(self, near: Array) -> Array:
         """Return G among some items, (k, k) float64; entries that were not kept are 0."""
