@@ -50,11 +50,12 @@ def test_sampled_histories_are_counted_in_the_facts(blocks: Interactions) -> Non
 def test_auto_says_once_why_filters_were_left_out(
     blocks: Interactions, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    with caplog.at_level(logging.WARNING, logger="hashgnn"):
+    with caplog.at_level(logging.INFO, logger="hashgnn"):
         state = train(blocks, quick("default", **{"teacher.filter_budget": 0.0}), options=run_options(0))
     said = [record.getMessage() for record in caplog.records]
     facts = state.training["teacher"]
     assert said == [facts["left_out"]]
+    assert caplog.records[0].levelno == logging.INFO  # a quiet run shows nothing
     assert said[0].startswith("graph filters were left out")
     assert facts["family"] == "ridge"
     assert list(facts["tried"]) == ["ridge"]

@@ -84,8 +84,9 @@ class FilterCost:
         """Return why the cost is too high, in a sentence, or ``None``; ``budget`` is in billions of products."""
         products = self.products / 1e9
         if products > budget:
+            shown = f"{products:,.0f}" if products >= 10 else f"{products:.2g}"
             return (
-                f"graph filters were left out: their lists would take about {products:,.3g} billion products, "
+                f"graph filters were left out: their lists would take about {shown} billion products, "
                 f"and the budget is {budget:,g}"
             )
         if self.n_bytes > _MAX_BYTES:

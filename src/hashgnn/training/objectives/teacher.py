@@ -74,7 +74,7 @@ def build_teacher(
         facts["tried"] = {name: {"recall@20": r, "ndcg@20": n} for name, (r, n) in choice.tried.items()}
         if choice.left_out is not None:
             facts["left_out"] = choice.left_out
-            _log.warning(choice.left_out)  # shown on stderr unless logging is configured
+            _log.log(logging.WARNING if shown else logging.INFO, choice.left_out)  # on stderr, unless quiet
     elif isinstance(config, RidgeTeacher):
         options = config.model_dump(exclude=set(ListTeacherConfig.model_fields))
         model = ItemRidge.fit(graph, rng=rng, n_threads=n_threads, show_progress=shown, **options)
