@@ -265,3 +265,24 @@ def test_a_regularisation_that_float64_cannot_see_is_refused() -> None:
 def test_histories_of_another_catalogue_are_refused(graph: BipartiteGraph) -> None:
     with pytest.raises(ParameterError, match=r"histories must have shape \(n, 90\), got \(2, 3\)"):
         ItemRidge.fit(graph, n_neighbours=3).score(sp.csr_matrix(np.ones((2, 3))))
+
+
+def test_lists_of_the_strongest_weights_are_those_of_a_model_without_the_others(
+    graph: BipartiteGraph, sparse: None
+) -> None:
+    fitted = ItemRidge.fit(graph, n_neighbours=20, **SETTINGS)
+    whole = fitted.top(6)
+    for n_threads in (1, 3):
+        again = fitted.top(6, kept=90, n_threads=n_threads)
+        np.testing.assert_array_equal(again.positions, whole.positions)
+    dense = fitted.weights.toarray()
+    for row in dense:
+        row[np.argsort(-np.abs(row), kind="stable")[4:]] = 0
+    scores = graph.user_item @ dense
+    scores[graph.user_item.nonzero()] = 0
+    found = fitted.top(6, kept=4)
+    for user, row in enumerate(scores):
+        positions = found.positions[user, : found.counts[user]]
+        np.testing.assert_allclose(row[positions], np.sort(row[row > 0])[::-1][:6], rtol=1e-4)
+    with pytest.raises(ParameterError, match="kept must be"):
+        fitted.top(6, kept=0)

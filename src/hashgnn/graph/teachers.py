@@ -14,13 +14,12 @@ from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter
 from hashgnn.graph.filters.choice import FilterSearch, filter_class, search_filters
 from hashgnn.graph.held_out import HeldOut, Judged
-from hashgnn.graph.ridge.choice import judged_items, search_ridge
+from hashgnn.graph.ridge.choice import LARGE_ITEMS, judged_items, search_ridge
 from hashgnn.graph.ridge.item_ridge import ItemRidge, check_neighbours
 
 RIDGE = "ridge"
 #: From so many users an item on, filters spread items instead of histories.
 CROWDED = 3
-_LARGE = 100_000  # items: half the neighbours take an eighth of the time
 _DEGREE = 3  # of the polynomial that a filter spreads by
 _PASSES = 10  # over the edges of a graph, for its singular vectors
 _DENSE_GAIN = 30  # how much faster a dense product is than a sparse one
@@ -150,7 +149,7 @@ def choose_teacher(
     """
     rank = check_int("rank", rank, minimum=1)
     if n_neighbours is None:
-        n_neighbours = 200 if graph.n_items <= _LARGE else 100
+        n_neighbours = 200 if graph.n_items <= LARGE_ITEMS else 100
     n_neighbours = check_int("n_neighbours", n_neighbours, minimum=1)
     check_neighbours(n_neighbours, graph.n_items)
     max_history = check_int("max_history", max_history, minimum=2)

@@ -20,6 +20,8 @@ from hashgnn.ranking import rows_per_block
 _FACTORS = (2.0, 8.0, 32.0)  # regularisation over the mean strength of an item
 _USER_EXPONENTS = (0.5, 0.0)
 _ITEM_EXPONENTS = (0.0, 0.5)
+#: Of more items than this fewer neighbours and exponents are tried.
+LARGE_ITEMS = 100_000
 _FEW = 100  # neighbours while settings are searched
 _FINER = (0.5, 2.0)
 _WIDER = (1.0, 2.0, 4.0)  # a neighbourhood of all items needs more
@@ -74,6 +76,7 @@ def search_ridge(
     """
     trial = _Trial(held_out, items, n_neighbours, max_history, rng, n_threads)
     unit = typical_regularisation(held_out.graph) / TYPICAL
+    n_items = held_out.graph.n_items
     few = min(n_neighbours, _FEW)
     start = {"n_neighbours": few, "user_exponent": _USER_EXPONENTS[0], "max_history": max_history}
     with progress("choosing an item ridge", 5, enabled=show_progress) as advance:
@@ -91,7 +94,7 @@ def search_ridge(
         finer.append({**best.settings, "item_exponent": exponent + 0.25})
         best = _best([best, *trial.try_all(finer)])
         advance()
-        for user_exponent in _USER_EXPONENTS[1:]:
+        for user_exponent in _USER_EXPONENTS[1:] if n_items <= LARGE_ITEMS else ():
             best = _best([best, *trial.try_all([{**best.settings, "user_exponent": user_exponent}])])
         advance()
         if n_neighbours > few:
@@ -99,7 +102,6 @@ def search_ridge(
             more = {**best.settings, "n_neighbours": n_neighbours}
             best = _best([best, *trial.try_all([more])])
         advance()
-        n_items = held_out.graph.n_items
         if n_neighbours < n_items - 1 <= DENSE_ITEMS:
             middle, wider = best.settings["regularisation"], {**best.settings, "n_neighbours": n_items - 1}
             best = _best(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +18,14 @@ from hashgnn.errors import ParameterError
 from hashgnn.graph.backend import CPU, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.ridge.co_occurrence import CoOccurrences
-from hashgnn.graph.ridge.lists import best_of_dense, best_of_sparse
+from hashgnn.graph.ridge.lists import best_of_dense, best_of_sparse, strongest
 from hashgnn.graph.ridge.solving import solve, solve_all, typical_regularisation
 from hashgnn.graph.spectral import truncated_svd
 from hashgnn.ranking import Matches, rows_per_block
 
 MOST_NEIGHBOURS = 2000  # a system of so many takes 32 MB
 MOST_ITEMS = 20_000  # of a neighbourhood that is the whole catalogue
-_ENTRIES = 1 << 23  # scores in work at a time
+_ENTRIES = 1 << 22  # scores in work at a time
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,6 +165,8 @@ class ItemRidge(ShortRepr):
         histories: sp.csr_matrix | None = None,
         *,
         filter_seen: bool = True,
+        kept: int | None = None,
+        n_threads: int = 1,
         show_progress: bool = False,
     ) -> Matches:
         """List the ``k`` best items of each history among those that score above 0, in bounded memory.
@@ -176,6 +179,11 @@ class ItemRidge(ShortRepr):
             ``None`` takes the users of the graph.
         filter_seen : bool, default=True
             Leave out the items of the history.
+        kept : int or None, default=None
+            A number keeps so many of the strongest weights of each item of a history: cheaper where popular items
+            are neighbours of many, and nearly the same lists.
+        n_threads : int >= 1, default=1
+            The result does not depend on it.
         show_progress : bool, default=False
 
         Returns
@@ -186,25 +194,38 @@ class ItemRidge(ShortRepr):
         n_items = self.graph.n_items
         k = check_int("k", k, minimum=1, maximum=n_items)
         rows = self._rows(self.graph.user_item if histories is None else histories)
-        weights = self.weights
-        is_sparse = sp.issparse(weights)
-        reached = weights.nnz / max(1, n_items) * rows.nnz / max(1, rows.shape[0]) if is_sparse else n_items
+        n_threads = check_threads(n_threads)
+        weights, is_sparse = self.weights, sp.issparse(self.weights)
+        if kept is not None and is_sparse:
+            weights = strongest(weights, check_int("kept", kept, minimum=1))
+        # Entries that a history reaches, repeated ones included.
+        reached = n_items
+        if is_sparse:
+            reached = int(np.diff(weights.indptr)[rows.indices].sum() / max(1, rows.shape[0]))
         if reached > n_items / 4:
             best, n_block = best_of_dense, rows_per_block(n_items)
         else:
-            best, n_block = best_of_sparse, max(1, int(_ENTRIES / max(1, reached)))
+            best, n_block = best_of_sparse, max(1, _ENTRIES // max(1, reached))
         if filter_seen and is_sparse:
             # Any seen item adds -inf to itself.
             weights = (weights + sp.diags(np.full(n_items, -np.inf, np.float32), format="csr")).tocsr()
+
+        def work(first: int) -> Matches:
+            block = rows[first : first + n_block]
+            scores = block @ weights
+            if filter_seen and not is_sparse:
+                scores[block.nonzero()] = -np.inf
+            return best(scores, k)
+
         parts = []
-        with progress("Ranking items", rows.shape[0], enabled=show_progress) as advance:
-            for first in range(0, rows.shape[0], n_block):
-                block = rows[first : first + n_block]
-                scores = block @ weights
-                if filter_seen and not is_sparse:
-                    scores[block.nonzero()] = -np.inf
-                parts.append(best(scores, k))
-                advance(block.shape[0])
+        starts = range(0, rows.shape[0], n_block)
+        with (
+            progress("Ranking items", rows.shape[0], enabled=show_progress) as advance,
+            ThreadPoolExecutor(n_threads) as pool,
+        ):
+            for part in pool.map(work, starts):
+                parts.append(part)
+                advance(len(part))
         return Matches.concatenate(parts or [Matches.empty(0, k)])
 
     def factors(self, rank: int, *, rng: RngLike = None, backend: Backend = CPU) -> tuple[Array, Array]:
