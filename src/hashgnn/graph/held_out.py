@@ -18,7 +18,7 @@ _SHARE = 0.2
 
 @dataclass(frozen=True)
 class Judged:
-    """What a model ranks of the held-out interactions, for each judged user.
+    """Recall and NDCG of a model on held-out interactions, for each judged user.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class HeldOut:
 
     @property
     def histories(self) -> sp.csr_matrix:
-        """What is left of the judged users' histories, (n_judged, n_items), float32."""
+        """The rest of the judged users' histories, (n_judged, n_items), float32."""
         return self.graph.user_item[self.users].astype(np.float32, copy=False)
 
     def judge(self, part: slice, found: Array, items: Array | None = None) -> Judged:
@@ -102,8 +102,8 @@ class HeldOut:
         """
         answers = self.answers[part]
         wanted = (answers if items is None else answers[:, items]).toarray() > 0
-        asked = wanted.any(axis=1)
-        return Judged(*_measure(found[asked], wanted[asked]))
+        judged = wanted.any(axis=1)
+        return Judged(*_measure(found[judged], wanted[judged]))
 
 
 def _measure(found: Array, held_out: Array) -> tuple[Array, Array]:

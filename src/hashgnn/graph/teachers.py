@@ -57,7 +57,7 @@ class TeacherChoice(ShortRepr):
 
 @dataclass(frozen=True)
 class FilterCost:
-    """What the filters of a graph and their lists cost, estimated before any work.
+    """The cost of the filters of a graph and of their lists, estimated before any work.
 
     Attributes
     ----------

@@ -65,7 +65,7 @@ def _warm_start(
 
     With ``normalization="unit"`` the start is the ideal low-pass filter: the items of a history as
     ``D^-1/2 V``, the items scored as ``V`` with rows of length ``sqrt(dim)``, which leaves popularity to be
-    learned. With ``warm_start_from="ridge"`` they are the factors of an item ridge instead, rows scaled alike. A
+    learned. With ``warm_start_from="ridge"`` they are the factors of an item ridge instead, rows scaled in the same way. A
     graph too small for that many signals has zeros in the rest, and a little noise everywhere lets them part.
     """
     width = config.encoder.table_width(config.embedding_dim)

@@ -117,7 +117,7 @@ def _best(candidates: list[RidgeCandidate]) -> RidgeCandidate:
 
 
 class _Trial:
-    """What is left of the interactions, and the neighbourhoods counted so far."""
+    """The interactions that were not held out, and the neighbourhoods counted so far."""
 
     def __init__(
         self,

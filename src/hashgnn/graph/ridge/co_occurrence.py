@@ -155,7 +155,7 @@ class CoOccurrences(ShortRepr):
         )
 
     def among(self, near: Array) -> Array:
-        """Return G among some items, (k, k) float64; entries that were not kept are 0."""
+        """Return G among some items, (k, k) float64; entries that were left out are 0."""
         if self.dense is not None:
             return self.dense[near].take(near, axis=1).astype(np.float64)
         assert self.columns is not None

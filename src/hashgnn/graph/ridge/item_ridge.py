@@ -156,7 +156,7 @@ class ItemRidge(ShortRepr):
             Higher is better. Items of the history are not masked.
         """
         found = self._rows(histories) @ self.weights
-        dense: Array = found.toarray() if sp.issparse(found) else found
+        dense: Array = found.toarray() if self.is_sparse else found
         return np.ascontiguousarray(dense, np.float32)
 
     def top(
@@ -195,14 +195,14 @@ class ItemRidge(ShortRepr):
         k = check_int("k", k, minimum=1, maximum=n_items)
         rows = self._rows(self.graph.user_item if histories is None else histories)
         n_threads = check_threads(n_threads)
-        weights, is_sparse = self.weights, sp.issparse(self.weights)
+        weights, is_sparse = self.weights, self.is_sparse
         if kept is not None and is_sparse:
             weights = strongest(weights, check_int("kept", kept, minimum=1))
         # Entries that a history reaches, repeated ones included.
         reached = n_items
         if is_sparse:
             reached = int(np.diff(weights.indptr)[rows.indices].sum() / max(1, rows.shape[0]))
-        if reached > n_items / 4:
+        if reached > n_items / 8:
             best, n_block = best_of_dense, rows_per_block(n_items)
         else:
             best, n_block = best_of_sparse, max(1, _ENTRIES // max(1, reached))
@@ -250,11 +250,17 @@ class ItemRidge(ShortRepr):
         return (left * roots).astype(np.float32), (right * roots).astype(np.float32)
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether the weights are a sparse matrix."""
+        found: bool = sp.issparse(self.weights)
+        return found
+
+    @property
     def bytes_per_item(self) -> float:
         """Memory that scoring needs, divided by the number of items."""
-        if sp.issparse(self.weights):
+        if self.is_sparse:
             parts = (self.weights.data, self.weights.indices, self.weights.indptr)
-            return sum(part.nbytes for part in parts) / self.graph.n_items
+            return float(sum(part.nbytes for part in parts) / self.graph.n_items)
         return float(self.weights.nbytes / self.graph.n_items)
 
     def _rows(self, histories: sp.csr_matrix) -> sp.csr_matrix:
@@ -274,7 +280,7 @@ def by_history(neighbours: Array, values: Array, items: Array) -> sp.csr_matrix:
 
 
 def check_neighbours(n_neighbours: int, n_items: int) -> bool:
-    """Return whether all other items are neighbours; raise where that, or what is asked for, is too much."""
+    """Return whether all other items are neighbours; raise where that, or their number, is too much."""
     whole = n_neighbours >= n_items - 1
     if whole and n_items > MOST_ITEMS:
         raise ParameterError(

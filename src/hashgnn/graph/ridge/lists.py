@@ -15,7 +15,8 @@ from hashgnn.ranking import Matches, top_k
 
 def best_of_dense(scores: Any, k: int) -> Matches:
     """Return the ``k`` best entries above 0 of each row; ``scores`` may be overwritten."""
-    dense: Array = scores.toarray() if sp.issparse(scores) else np.asarray(scores)
+    is_sparse: bool = sp.issparse(scores)
+    dense: Array = scores.toarray() if is_sparse else np.asarray(scores)
     dense[~(dense > 0)] = -np.inf
     return top_k(dense, k)
 

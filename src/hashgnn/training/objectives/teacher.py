@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 # Where users crowd, items are filtered instead of histories, and so many of what each reaches are kept: of lists of
 # 50, 98 % or more stayed the same on MovieLens-1M and Last.fm.
 _KEPT = 1000
-_KEPT_WEIGHTS = 500  # of an item, in a ridge
+# Of a ridge, so many of an item's weights are kept that the lists of all users reach at most so many of them.
+_REACHED, _FEWEST_WEIGHTS = 1_500_000_000, 50
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,10 @@ def build_teacher(
     if isinstance(model, ItemRidge):
         if model.n_shortened:
             facts["n_sampled_histories"] = model.n_shortened
-        found = model.top(k, kept=_KEPT_WEIGHTS, n_threads=n_threads, show_progress=shown)
+        kept = max(_FEWEST_WEIGHTS, _REACHED // max(1, graph.n_edges))
+        if kept < graph.n_items:
+            facts["n_kept_weights"] = kept
+        found = model.top(k, kept=kept, n_threads=n_threads, show_progress=shown)
         return Teacher(found.positions, facts)
     kept = _KEPT if graph.n_users > CROWDED * graph.n_items else None
     lists = model.top(k, kept=kept, show_progress=shown, backend=backend).positions
