@@ -91,10 +91,10 @@ def build_teacher(
     if isinstance(model, ItemRidge):
         if model.n_shortened:
             facts["n_sampled_histories"] = model.n_shortened
-        kept = max(_FEWEST_WEIGHTS, _REACHED // max(1, graph.n_edges))
-        if kept < graph.n_items:
-            facts["n_kept_weights"] = kept
-        found = model.top(k, kept=kept, n_threads=n_threads, show_progress=shown)
+        n_kept = max(_FEWEST_WEIGHTS, _REACHED // max(1, graph.n_edges))
+        if n_kept < graph.n_items:
+            facts["n_kept_weights"] = n_kept
+        found = model.top(k, kept=n_kept, n_threads=n_threads, show_progress=shown)
         return Teacher(found.positions, facts)
     kept = _KEPT if graph.n_users > CROWDED * graph.n_items else None
     lists = model.top(k, kept=kept, show_progress=shown, backend=backend).positions
