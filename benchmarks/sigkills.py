@@ -1,4 +1,4 @@
-"""SIGKILLs at random moments, spread over fit, save, update, the store of a service, reloads, and new items.
+"""SIGKILLs at random moments, spread over fit, save, update, stores of services, reloads, and new items.
 
     python benchmarks/sigkills.py
     python benchmarks/sigkills.py --kills 100 --kinds fit,save
@@ -45,7 +45,7 @@ from hashgnn.state import ModelState, load_state, save_state
 from hashgnn.testing.states import random_state
 
 # How the kills are spread, in parts of a hundred.
-SHARES = {"fit": 27, "save": 23, "update": 14, "store": 12, "reload": 12, "items": 12}
+SHARES = {"fit": 25, "save": 21, "update": 14, "store": 10, "reload": 10, "items": 10, "postgres": 10}
 PRELOADED = [
     "hashgnn.cli.app",
     "hashgnn.recommender",
@@ -484,6 +484,17 @@ def kill_item_services(killer: Killer, n: int) -> None:
     kill_services(killer, n, reloads=True, post=post_items, check=check_items)
 
 
+def kill_shared(killer: Killer, n: int) -> None:
+    """Kill services that share a store in PostgreSQL, and its server."""
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
+    from benchmarks import shared_store_kills
+
+    try:
+        killer.counts += shared_store_kills.kill_shared_store(killer.folder, n, killer.moments, PRELOADED)
+    except shared_store_kills.Lost as error:
+        raise Lost(str(error)) from error
+
+
 KINDS: dict[str, Callable[[Killer, int], None]] = {
     "fit": kill_fits,
     "save": kill_saves,
@@ -491,6 +502,7 @@ KINDS: dict[str, Callable[[Killer, int], None]] = {
     "store": lambda killer, n: kill_services(killer, n, reloads=False),
     "items": kill_item_services,
     "reload": lambda killer, n: kill_services(killer, n, reloads=True),
+    "postgres": kill_shared,
 }
 
 

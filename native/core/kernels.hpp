@@ -34,6 +34,9 @@ struct ScanJob {
 struct Kernels {
   const char* name;
   void (*scan)(const ScanJob& job);
+  // Writes down the codes below the limit of the one query of a job, which is not called back: their numbers, 32 a block from
+  // 32 * first_block on, and their values, in the order of memory. Returns how many. Writes up to 32 beyond those.
+  std::int64_t (*collect)(const ScanJob& job, std::uint32_t* ids, std::uint16_t* values);
   // Inner products of a float query with a row of a table. All instruction sets add in the same order
   // and without fused operations, so that their answers agree to the last bit.
   float (*dot_f32)(const float* query, const float* row, std::int64_t width);

@@ -50,6 +50,13 @@ void scan_by_tables(const ScanJob& job) {
   });
 }
 
+std::int64_t collect_by_tables(const ScanJob& job, std::uint32_t* ids, std::uint16_t* values) {
+  if (job.n_planes == 1 || job.n_planes > kTablePlanes) return collect<Avx2>(job, ids, values);
+  std::int64_t n = 0;
+  with_slices(job.n_slices, [&]<int Slices>() { n = collect_runs<Avx2, Slices, ValueQuery<Slices>>(job, ids, values); });
+  return n;
+}
+
 // Not every compiler's own check knows the name of F16C.
 bool has_f16c() {
   unsigned a, b, c = 0, d;
@@ -61,7 +68,7 @@ bool has_f16c() {
 namespace hashgnn {
 
 const Kernels* avx2_kernels() {
-  static const Kernels table = {"avx2", scan_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
+  static const Kernels table = {"avx2", scan_by_tables, collect_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
   static const bool usable = __builtin_cpu_supports("avx2") && has_f16c();
   return usable ? &table : nullptr;
 }

@@ -1,7 +1,7 @@
-// AVX-512 with VPOPCNTW (BITALG) and VPERMB (VBMI): Intel from Ice Lake, AMD from Zen 4.
+// AVX-512 with VPOPCNTW (BITALG), VPERMB (VBMI) and VPCOMPRESSW (VBMI2): Intel from Ice Lake, AMD from Zen 4.
 #include "../core/kernels.hpp"
 
-#if defined(__AVX512BITALG__) && defined(__AVX512BW__) && defined(__AVX512VBMI__)
+#if defined(__AVX512BITALG__) && defined(__AVX512BW__) && defined(__AVX512VBMI__) && defined(__AVX512VBMI2__)
 
 #include <immintrin.h>
 
@@ -40,9 +40,10 @@ struct Floats {
 namespace hashgnn {
 
 const Kernels* avx512_kernels() {
-  static const Kernels table = {"avx512", scan_by_counts, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
+  static const Kernels table = {"avx512", scan_by_counts, collect<Avx512>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
   static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                             __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi");
+                             __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi") &&
+                             __builtin_cpu_supports("avx512vbmi2");
   return usable ? &table : nullptr;
 }
 

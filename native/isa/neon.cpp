@@ -144,7 +144,7 @@ struct Floats {
 namespace hashgnn {
 
 const Kernels* neon_kernels() {
-  static const Kernels table = {"neon", scan<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
+  static const Kernels table = {"neon", scan<Neon>, collect<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
   return &table;
 }
 

@@ -112,7 +112,7 @@ struct Floats {
 namespace hashgnn {
 
 const Kernels* portable_kernels() {
-  static const Kernels table = {"portable", scan<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
+  static const Kernels table = {"portable", scan<Portable>, collect<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
   return &table;
 }
 

@@ -22,6 +22,7 @@ struct SearchArguments {
   std::optional<CheckedLists::Pair> block_per_query, allow_per_query;
   std::optional<Mask> allow_all;
   int n_threads;
+  double share = 1.0;  // of the codes that allow_all lets through
 };
 
 class CodeTable {

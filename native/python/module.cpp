@@ -75,9 +75,9 @@ NB_MODULE(_native, module) {
 
   nb::class_<SearchArguments>(module, "SearchArguments")
       .def(nb::init<std::int64_t, bool, float, std::optional<CheckedLists::Pair>, std::optional<CheckedLists::Pair>,
-                    std::optional<Mask>, int>(),
+                    std::optional<Mask>, int, double>(),
            "k"_a, "biased"_a, "top"_a, "block_per_query"_a.none(), "allow_per_query"_a.none(), "allow_all"_a.none(),
-           "n_threads"_a)
+           "n_threads"_a, "share"_a = 1.0)
       .def("check_filter", &check_filter, "n_queries"_a, "n_codes"_a);
   nb::class_<CodeTable>(module, "CodeTable")
       .def(nb::init<int, std::vector<SegmentArrays>>(), "n_bits"_a, "segments"_a)
@@ -90,7 +90,11 @@ NB_MODULE(_native, module) {
   nb::class_<InvertedTable>(module, "InvertedTable")
       .def(nb::init<int, std::int64_t, const Array<std::int64_t, 1>&, const Words&, const std::optional<Bytes>&,
                     const Bits&, const Array<std::int32_t, 1>&>(),
-           "n_bits"_a, "n_codes"_a, "first_blocks"_a, "words"_a, "penalty"_a.none(), "alive"_a, "positions"_a);
+           "n_bits"_a, "n_codes"_a, "first_blocks"_a, "words"_a, "penalty"_a.none(), "alive"_a, "positions"_a)
+      .def_prop_ro("has_penalty", [](const InvertedTable& table) { return table.lists().penalty != nullptr; })
+      .def_prop_ro("n_own_bytes", &InvertedTable::n_own_bytes)
+      .def("allowed", &allowed_table, "mask"_a);
+  module.def("allowed_list", &allowed_list, "lists"_a, "extra"_a.none(), "mask"_a);
   module.def("search_inverted_codes", &search_inverted_codes, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
              "queries"_a, "arguments"_a);
   module.def("search_inverted_floats", &search_inverted_floats, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,

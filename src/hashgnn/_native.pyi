@@ -28,6 +28,7 @@ class SearchArguments:
         allow_per_query: _Lists,
         allow_all: tuple[int, _Array] | None,
         n_threads: int,
+        share: float = 1.0,
     ) -> None: ...
     def check_filter(self, n_queries: int, n_codes: int) -> None: ...
 
@@ -60,7 +61,13 @@ class InvertedTable:
         alive: _Array,
         positions: _Array,
     ) -> None: ...
+    has_penalty: bool
+    n_own_bytes: int
+    def allowed(self, mask: tuple[int, _Array]) -> InvertedTable: ...
 
+def allowed_list(
+    lists: InvertedTable, extra: InvertedTable | None, mask: tuple[int, _Array]
+) -> InvertedTable: ...
 def search_inverted_codes(
     lists: InvertedTable,
     extra: InvertedTable | None,

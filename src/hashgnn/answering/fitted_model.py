@@ -379,15 +379,20 @@ class FittedModel:
         queries = EncodedEntities.of(self.state.users, index)
         return _search(self.users_for_users, queries, options, _all_but(index), check)
 
-    def fold_in_users(self, histories: IndexLists, features: Any = None) -> EncodedEntities:
+    def fold_in_users(
+        self, histories: IndexLists, features: Any = None, weights: sparse.csr_matrix | None = None
+    ) -> EncodedEntities:
         """Return codes and embeddings of new users from their items, their side features, or both.
 
         Parameters
         ----------
         histories : IndexLists of length n
         features : sparse matrix of shape (n, n_columns), optional
+        weights : csr_matrix of shape (n, n_items), optional
+            What the items of each history weigh; all 1 by default.
         """
-        return self._folded_users(histories.matrix(self.state.n_items), features)
+        whole = histories.matrix(self.state.n_items) if weights is None else weights
+        return self._folded_users(whole, features)
 
     def _folded_users(self, histories: sparse.csr_matrix, features: Any = None) -> EncodedEntities:
         output = self.state.fold_in.users(histories, features)

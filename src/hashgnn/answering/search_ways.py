@@ -29,6 +29,8 @@ from hashgnn.state.growing import Rooms
 
 #: The search ways, from the fewest bytes to the most; a model without an item bias has no ``biased``.
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
+#: Those that an engine answers, where it holds the items.
+ENGINE_WAYS = ("hamming", "biased", "hierarchical")
 
 _SAMPLE = 8192  # rows: a spread is then known to a hundredth
 _RUN = 64  # of them lie together, so that a memory-mapped table is read in few places

@@ -409,7 +409,7 @@ TensorBoardFolder = Annotated[
     typer.Option(
         "--tensorboard",
         metavar="FOLDER",
-        help="Write event files to FOLDER/NAME, where NAME is that of the model.",
+        help="Write event files to FOLDER/NAME, where NAME is that of the output.",
         rich_help_panel=_TRACKING,
     ),
 ]

@@ -147,6 +147,7 @@ def evaluate(
     from hashgnn.evaluation import evaluate as measure
     from hashgnn.evaluation.metrics import parse_metrics
 
+    options = locals()
     out = Output(as_json, quiet)
     assessed = beyond or any(given is not None for given in (baselines, segments, report, items, users))
     if report is not None:
@@ -168,16 +169,7 @@ def evaluate(
     parse_metrics(wanted, n_items=loaded.state_.n_items)
     for way in ways or ():
         check_choice("search", way, loaded.search_ways)
-    columns = Columns(
-        user=user,
-        item=item,
-        file_format=file_format,
-        delimiter=delimiter,
-        decimal=decimal,
-        max_decompressed=max_decompressed,
-        event=event_column,
-        event_weights=event_weights,
-    )
+    columns = Columns.of(options)
     with out.warnings_as_notes(), stop_explained(out, lambda: _STOPPED):
         events = known_events(loaded)
         held_out = read_interactions(test, columns, out, known=known_ids(loaded), weighting=events)

@@ -84,11 +84,12 @@ def add(
 
       hashgnn items add models/v1 -o models/v1-new --item-features new-items.parquet --on-known skip
     """
+    options = locals()
     out = Output(as_json, quiet)
     if interactions is None and item_features is None:
         raise ParameterError("--interactions or --item-features must name a file of new items, got neither")
     check_output(output, overwrite=overwrite)
-    columns = Columns(user, item, None, None, file_format, delimiter, decimal, max_decompressed)
+    columns = Columns.of(options)
     with out.warnings_as_notes(), stop_explained(out, lambda: f"{output}: was not written"):
         model = open_model(old)
         users_of: dict[Any, list[Any]] = {}

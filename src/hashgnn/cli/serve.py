@@ -48,9 +48,12 @@ def serve(
         ),
     ] = 10_000,
     interactions: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE.db", help="Store for new interactions, which are folded in.", rich_help_panel=_MODEL
+            metavar="STORE",
+            help="Store for new interactions, which are folded in: a file, or postgresql://user@host/database, which "
+            "several services share.",
+            rich_help_panel=_MODEL,
         ),
     ] = None,
     next_model: Annotated[

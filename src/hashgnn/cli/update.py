@@ -128,25 +128,13 @@ def update(
 
       hashgnn update models/v1 new.parquet --item-features items.parquet
     """
+    options = locals()
     out = Output(as_json, quiet)
     folder = RunFolder(next_version(old) if output is None else output)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="update")
     followed = FollowedRun.of(folder.model.name, tensorboard, mlflow, license, card_notes)
-    columns = Columns(
-        user,
-        item,
-        weight,
-        time,
-        file_format,
-        delimiter,
-        decimal,
-        max_decompressed,
-        event_column,
-        event_weights,
-        half_life,
-        reference_time,
-    )
+    columns = Columns.of(options)
     with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = open_model(old)
         known = known_ids(model)

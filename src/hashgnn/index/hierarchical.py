@@ -12,7 +12,7 @@ from hashgnn._checks import check_choice, check_int, check_matrix
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ParameterError
-from hashgnn.index._arguments import check_k, check_queries, lists_to_read, search_arguments
+from hashgnn.index._arguments import check_filter, check_k, check_queries, search_arguments
 from hashgnn.index._tuning import check_sample, kth_products, smallest_integer, smallest_power
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
@@ -356,14 +356,17 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         )
         size = check_k(k, len(state))
         n_candidates = min(size * check_int("oversampling", oversampling, minimum=1), len(state))
-        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
+        limits, share, narrowed = check_filter(candidates), 1.0, dict[str, Any]()
+        if n_probe is not None and isinstance(state.store, ListStore):
+            tables, limits, share = state.store.narrowed(limits, len(queries), n_probe)
+            narrowed = {"tables": tables}
+        arguments = search_arguments(size, n_threads, limits, biased=biased, top=state.top, share=share)
         if vectors is not queries.embeddings:
             queries = EmbeddedCodes(queries.codes, vectors)
-        store = state.store
-        if n_probe is not None and isinstance(store, ListStore):
-            n_probe = lists_to_read(n_probe, store.n_lists, candidates)
         found = Matches(
-            *store.rerank(queries, state.rows, state.scale, n_candidates, arguments, n_probe=n_probe)
+            *state.store.rerank(
+                queries, state.rows, state.scale, n_candidates, arguments, n_probe=n_probe, **narrowed
+            )
         )
         if not found.is_finite:
             raise ParameterError(

@@ -16,11 +16,11 @@ from hashgnn.answering.fitted_model import FittedModel
 from hashgnn.answering.queries import (
     EncodedEntities,
     Queries,
+    RecentInteractions,
     choice_of_ids,
     items_of_interactions,
     lists_by_user,
     lists_of_ids,
-    recent_of_interactions,
     weights_of_histories,
 )
 from hashgnn.answering.ruled_search import RuleEffects, recommend_with_rules, similar_items_with_rules
@@ -305,8 +305,9 @@ class HashGNN(
             new = items_of_interactions(state.users.ids, state.items.ids, users, since_training)
         weighting, recent = HistoryWeighting.of(history_weighting), None
         if weighting is not None:
-            ids = state.users.ids, state.items.ids
-            recent = recent_of_interactions(*ids, users, since_training, weighting)
+            recent = RecentInteractions(state.users.ids, state.items.ids, since_training, weighting).weights(
+                users
+            )
         queries = fitted.queries_of_users(index, since_training=new, recent=recent, on_unknown=on_unknown)
         if isinstance(allow, Mapping):
             allow = lists_by_user(state.users.ids, "allow", allow, users, may_miss=False)
@@ -405,18 +406,27 @@ class HashGNN(
         raise ParameterError("encode needs either user_ids or item_ids, got both or none")
 
     def fold_in_users(
-        self, histories: IdLists | None = None, *, user_features: Frame | None = None
+        self,
+        histories: IdLists | None = None,
+        *,
+        user_features: Frame | None = None,
+        timestamps: Any = None,
+        history_weighting: HistoryWeighting | Mapping[str, Any] | None = None,
     ) -> EncodedEntities:
         state = self.state_
         if histories is None and user_features is None:
             raise ParameterError("fold_in_users needs histories or user_features, got neither")
+        weighting = HistoryWeighting.of(history_weighting)
+        if histories is None and (weighting is not None or timestamps is not None):
+            raise ParameterError("history_weighting and timestamps need histories, got none")
         rows = None if histories is None else as_list("histories", histories, of_lists=True)
         features = feature_columns("user_features", state.users.features, user_features, rows)
         if rows is None and features is not None:
             rows = [[]] * features.shape[0]
         remedy = "fold-in needs items of the training data"
         lists = lists_of_ids(state.items.ids, "item ids", "histories", rows or [], remedy=remedy)
-        return self.fitted.fold_in_users(lists, features)
+        weights = weights_of_histories(state.items.ids, rows or [], timestamps, weighting)
+        return self.fitted.fold_in_users(lists, features, weights)
 
     def fold_in_items(
         self, audiences: IdLists | None = None, *, item_features: Frame | None = None

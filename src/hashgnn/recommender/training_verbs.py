@@ -25,6 +25,7 @@ class TrainingVerbs(ABC):
     index_recall: float
     _model: FittedModel | None
     _items: ItemAttributes | None
+    _has_own_table: bool
 
     @classmethod
     @abstractmethod
@@ -141,7 +142,7 @@ class TrainingVerbs(ABC):
         )
         state.check_finite()
         self._model = FittedModel(state, self.index_recall)
-        self._items = None
+        self._items, self._has_own_table = None, False
         return self
 
     def update(

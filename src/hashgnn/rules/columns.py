@@ -127,6 +127,11 @@ class TimeColumn(TypedColumn):
     kind, noun = "time", "a time such as '2026-01-31' or now - 30d"
 
     def read(self, value: Any) -> int:
+        return round(self.seconds(value) * 1e6)
+
+    @staticmethod
+    def seconds(value: Any) -> float:
+        """Return seconds since 1970, or raise :class:`ParameterError` with a rule after "must"."""
         seconds: float | None = None
         if isinstance(value, str):
             seconds = seconds_of_text(value) if len(value) <= 64 else None
@@ -138,7 +143,7 @@ class TimeColumn(TypedColumn):
             seconds = float(value)
         if seconds is None or not abs(seconds) * 1e6 < _LAST_MICROSECOND:
             raise ParameterError(f"be seconds since 1970 or ISO 8601 text, got {shown(value):.80}")
-        return round(seconds * 1e6)
+        return seconds
 
     def to_arrow(self) -> pa.Array:
         return pa.array(self.values, pa.int64(), mask=~self.valid).cast(pa.timestamp("us", "UTC"))

@@ -29,11 +29,14 @@ class ItemFilter:
         A bit for each item; it is never changed.
     count : int
         How many items pass.
+    condition : str or None
+        The same items as a condition of the engine that holds them.
     """
 
     n_items: int
     bits: Array
     count: int
+    condition: str | None = None
 
     @classmethod
     def of_mask(cls, mask: Array) -> ItemFilter:

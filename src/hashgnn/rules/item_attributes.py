@@ -83,6 +83,10 @@ class _LazyColumns(Columns):
             table = table.set_column(table.column_names.index(name), name, self._made[name].to_arrow())
         return table
 
+    @property
+    def is_changed(self) -> bool:
+        return bool(self._changed)
+
     def put(self, name: str, position: int, value: Any) -> None:
         self[name].put(position, value)
         self._changed.add(name)
@@ -263,7 +267,7 @@ class ItemAttributes:
             What messages call the expression.
         """
         expression = parse(where, name) if isinstance(where, str) else where
-        moment = (time.time() // _MINUTE * _MINUTE if now is None else now) if uses_now(expression) else 0.0
+        moment = (present_minute() if now is None else now) if uses_now(expression) else 0.0
         with self._lock:
             return self._filters.get(
                 (repr(expression), moment), lambda: compile_test(expression, self._columns, moment, name)
@@ -356,26 +360,38 @@ class ItemAttributes:
 
     def of_items(self, item_ids: IdMap) -> ItemAttributes:
         """Return the table as it is now for the items of another model."""
-        return self.of(self._with_ids(), item_ids)
+        return self.of(self.with_ids(), item_ids)
 
     def save(self, folder: Path) -> None:
         """Write the table as it is now, with the ids of its items, to ``item_metadata.parquet`` in a folder."""
-        pyarrow.parquet.write_table(self._with_ids(), folder / ITEM_TABLE)
+        pyarrow.parquet.write_table(self.with_ids(), folder / ITEM_TABLE)
 
-    def _with_ids(self) -> pa.Table:
+    def with_ids(self, names: Sequence[str] | None = None, *, item_id: str = ITEM_ID) -> pa.Table:
+        """Return some columns as they are now, all by default, behind one of the item ids."""
         ids = self.item_ids.ids
         if self.item_ids.kind == "int":
             column = pa.array(ids)
         else:
             column = pa.array(self.item_ids.printed(np.arange(len(self))), pa.large_string())
         columns = self.to_arrow()
-        names = [name for name in columns.column_names if name and name != ITEM_ID]
-        return pa.table([column, *(columns[name] for name in names)], [ITEM_ID, *names])
+        if names is None:
+            names = [name for name in columns.column_names if name and name != item_id]
+        return pa.table([column, *(columns[name] for name in names)], [item_id, *names])
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether a value has changed since the table was made or read."""
+        return self._columns.is_changed
 
     def to_arrow(self) -> pa.Table:
         """Return the columns as they are now, one row an item, in the order of the model."""
         with self._lock:
             return self._columns.to_arrow()
+
+
+def present_minute() -> float:
+    """Return the beginning of this minute, seconds since 1970."""
+    return time.time() // _MINUTE * _MINUTE
 
 
 def read_items(

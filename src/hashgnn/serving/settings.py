@@ -25,8 +25,9 @@ class ServiceSettings(BaseModel):
         A second version, which answers ``next_share`` of the users.
     items, item_id
         File of item metadata, and its column of item ids.
-    interactions : Path or None
-        File of the store of new interactions; without one the service keeps none.
+    interactions : str, Path or None
+        The store of new interactions: a file, or ``postgresql://user@host/database``, which several services share;
+        without one the service keeps none.
     new_items : int
         Items that may be added while the service runs and that no version was trained on; 0 takes none. They are
         kept in ``interactions``.
@@ -77,7 +78,7 @@ class ServiceSettings(BaseModel):
     next_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     items: Path | None = None
     item_id: str = "item_id"
-    interactions: Path | None = None
+    interactions: str | Path | None = Field(None, repr=False)
     new_items: Annotated[int, Field(ge=0)] = 10_000
     index_recall: Annotated[float, Field(gt=0, le=1)] | None = None
     engine: str | None = Field(None, repr=False)

@@ -137,7 +137,7 @@ def test_an_export_leaves_out_what_no_training_takes(tmp_path: Path, monkeypatch
     with InteractionStore.open(tmp_path / "events.db") as store:
         rows = [(*pair, time, None, None) for time, pair in enumerate(pairs, 1)]
         monkeypatch.setattr(
-            "hashgnn.serving.store.interaction_store.as_rows", lambda *_: rows
+            "hashgnn.serving.store._shared_writes.as_rows", lambda *_: rows
         )  # of an old store
         store.append(None, None)
         found = store.export(tmp_path / "new.parquet")

@@ -67,7 +67,14 @@ def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str,
 def _hierarchical(data: Workload, k: int, threads: Threads) -> Built:
     scan = HierarchicalIndex(HammingIndex(data.item_codes, data.scored_bias), data.items, dtype="float16")
     search = _Reranked(scan, data, threads.search)
-    return Built(search, scan.nbytes, "floats", candidates=N_CANDIDATES, search_filtered=search)
+    return Built(
+        search,
+        scan.nbytes,
+        "floats",
+        set_candidates=partial(setattr, search, "n_candidates"),
+        candidates=N_CANDIDATES,
+        search_filtered=search,
+    )
 
 
 def _hierarchical_lists(data: Workload, k: int, threads: Threads) -> Built:
@@ -103,10 +110,10 @@ class _Reranked:
 
 
 OURS = (
-    Engine("hamming", "hamming", _hamming),
-    Engine("biased", "hamming", _biased, needs_bias=True),
-    Engine("asymmetric", "hamming", _asymmetric),
-    Engine("hierarchical", "hierarchical", _hierarchical),
-    Engine("inverted-file", "inverted-file", _inverted),
-    Engine("hierarchical-lists", "hierarchical", _hierarchical_lists),
+    Engine("hamming", "hamming", _hamming, is_ours=True),
+    Engine("biased", "hamming", _biased, needs_bias=True, is_ours=True),
+    Engine("asymmetric", "hamming", _asymmetric, is_ours=True),
+    Engine("hierarchical", None, _hierarchical, is_ours=True),
+    Engine("inverted-file", "inverted-file", _inverted, is_ours=True),
+    Engine("hierarchical-lists", None, _hierarchical_lists, is_ours=True),
 )

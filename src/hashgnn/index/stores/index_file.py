@@ -56,8 +56,8 @@ class Header(Declared):
     n_bits, n_codes : int
     top : float or None
         Bias of an item without penalty; None: the codes have no bias.
-    n_lists : int or None
-        Of codes in lists.
+    n_lists, n_made : int or None
+        Of codes in lists, and how many there were before any was split.
     width, dtype : int, str or None
         Of embeddings.
     settings : dict of str to int
@@ -69,6 +69,7 @@ class Header(Declared):
     n_codes: Count
     top: Annotated[float, Field(ge=-MAX_TOP, le=MAX_TOP)] | None
     n_lists: Annotated[Count, Field(ge=1)] | None = None
+    n_made: Annotated[Count, Field(ge=1)] | None = None
     width: Annotated[int, Field(ge=0, le=_MAX_WIDTH)] | None = None
     dtype: Literal["float32", "float16", "int8"] | None = None
     settings: Annotated[dict[str, Count], Field(max_length=_MAX_SECTIONS)]

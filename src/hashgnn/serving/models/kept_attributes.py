@@ -14,6 +14,7 @@ from hashgnn._json_text import dumps
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.rules import BoundRules, ItemAttributes, Rules
 from hashgnn.serving.models.item_metadata import ItemMetadata
+from hashgnn.serving.models.outcomes import outcome
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
@@ -152,7 +153,7 @@ class KeptAttributes:
             log(_WARNING, "attributes refused by the store", detail=str(error))
             raise RequestError(
                 Reason.UNAVAILABLE,
-                "the attributes could not be kept; nothing was changed",
+                f"the attributes {outcome(error, 'kept')}",
                 retry_after=_RETRY_AFTER,
             ) from None
         self.follow(version)

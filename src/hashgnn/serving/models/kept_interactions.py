@@ -22,6 +22,7 @@ from hashgnn.data import HistoryWeighting
 from hashgnn.errors import HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
+from hashgnn.serving.models.outcomes import outcome
 from hashgnn.serving.models.popularity_shift import PopularityShift
 from hashgnn.serving.models.watch_metrics import WatchMetrics
 from hashgnn.serving.wire.errors import Reason, RequestError
@@ -117,8 +118,8 @@ class KeptInteractions:
             wanted = "int" if ids.kind == "int" else "str"
             if ids.kind != "other" and kept.get(name, wanted) != wanted:
                 raise ParameterError(
-                    f"interactions must be a store of this model's ids, {name[:-1]} ids of {self._store.path} are "
-                    f"{_NOUNS[kept[name]]}, those of the model {_NOUNS[wanted]}; name another file"
+                    f"interactions must be a store of this model's ids, {name[:-1]} ids of {self._store.name} are "
+                    f"{_NOUNS[kept[name]]}, those of the model {_NOUNS[wanted]}; name another store"
                 )
 
     def problem(self) -> str | None:
@@ -152,7 +153,7 @@ class KeptInteractions:
             after = version.trained_upto(self._identity)
             if not self._store.has_deletions(after=after):
                 return KnownUsers(index, None, since, recent)
-            deleted = [self._store.deleted(user, after=after) for user in version.users.printed(users)]
+            deleted = self._store.deletions_of(version.users.printed(users), after=after)
         if not any(deleted):
             return KnownUsers(index, None, since, recent)
         seen = version.fitted.seen[index]
@@ -248,7 +249,7 @@ class KeptInteractions:
         """Return the known items that users have interacted with since the training; None without any."""
         if not self._store.count:
             return None
-        histories = [self._store.history(user) for user in version.users.printed(users)]
+        histories = self._store.histories(version.users.printed(users))
         if not any(histories):
             return None
         return IndexLists.from_rows([version.items.known(history, strict=False) for history in histories])
@@ -257,7 +258,7 @@ class KeptInteractions:
         self, version: Version, users: Sequence[Any], weighting: HistoryWeighting
     ) -> sparse.csr_matrix:
         """Return what the items that users have interacted with since the training weigh."""
-        rows = [self._store.recent(user) for user in version.users.printed(users)]
+        rows = self._store.recents(version.users.printed(users))
         items = [version.items.positions([item for item, _ in row], strict=False) for row in rows]
         times = [np.array([time for _, time in row], np.float64) for row in rows]
         return weighting.matrix(items, times, version.fitted.state.n_items)
@@ -281,7 +282,7 @@ class KeptInteractions:
             log(_WARNING, f"interactions not {done}", detail=str(error))
             raise RequestError(
                 Reason.UNAVAILABLE,
-                f"the interactions could not be {done}; nothing was changed",
+                f"the interactions {outcome(error, done)}",
                 retry_after=_RETRY_AFTER,
             ) from None
 

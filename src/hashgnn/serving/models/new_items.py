@@ -21,6 +21,7 @@ from hashgnn.data.grown_ids import readable_ids
 from hashgnn.errors import DataError, DataWarning, HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
+from hashgnn.serving.models.outcomes import outcome
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
@@ -278,7 +279,7 @@ class NewItemsOfVersions:
             log(_WARNING, f"new items not {done}", detail=str(error))
             raise RequestError(
                 Reason.UNAVAILABLE,
-                f"the new items could not be {done}; nothing was changed",
+                f"the new items {outcome(error, done)}",
                 retry_after=_RETRY_AFTER,
             ) from None
 

@@ -279,6 +279,23 @@ class HistoryWeightingFields(Request):
         return HistoryWeighting(**self.model_dump())
 
 
+HistoryTimes = Annotated[
+    list[Annotated[list[Annotated[float, Field(ge=0, le=_LAST_SECOND)]], Field(max_length=MAX_HISTORY)]],
+    Field(min_length=1, max_length=MAX_BATCH),
+]
+
+
+def check_history_times(request: RecommendRequest | EncodeRequest) -> None:
+    """Raise :class:`ValueError` if times and histories of a request do not fit together, or are missing."""
+    if request.timestamps is not None:
+        if request.histories is None or request.history_weighting is None:
+            raise ValueError("timestamps must come with histories and history_weighting")
+        if [len(row) for row in request.timestamps] != [len(row) for row in request.histories]:
+            raise ValueError("timestamps must be one number for each item of each history")
+    elif request.histories is not None and request.history_weighting is not None:
+        request.history_weighting.check_places()
+
+
 class RecommendRequest(RuledRequest):
     """Rank items for users by their ids, or for anybody by a history of items."""
 
@@ -288,15 +305,9 @@ class RecommendRequest(RuledRequest):
     histories: Histories | None = Field(
         None, description="Lists of item ids, one a user who need not be known."
     )
-    timestamps: (
-        Annotated[
-            list[
-                Annotated[list[Annotated[float, Field(ge=0, le=_LAST_SECOND)]], Field(max_length=MAX_HISTORY)]
-            ],
-            Field(min_length=1, max_length=MAX_BATCH),
-        ]
-        | None
-    ) = Field(None, description="Seconds, one for each item of the histories, for history_weighting.")
+    timestamps: HistoryTimes | None = Field(
+        None, description="Seconds, one for each item of the histories, for history_weighting."
+    )
     history_weighting: HistoryWeightingFields | None = Field(
         None,
         description="Which items of a history count, and how much. Histories are from the oldest item to the newest. "
@@ -318,13 +329,7 @@ class RecommendRequest(RuledRequest):
     @model_validator(mode="after")
     def _one_side(self) -> RecommendRequest:
         self.check_one_of("users", "histories")
-        if self.timestamps is not None:
-            if self.histories is None or self.history_weighting is None:
-                raise ValueError("timestamps must come with histories and history_weighting")
-            if [len(row) for row in self.timestamps] != [len(row) for row in self.histories]:
-                raise ValueError("timestamps must be one number for each item of each history")
-        elif self.histories is not None and self.history_weighting is not None:
-            self.history_weighting.check_places()
+        check_history_times(self)
         return self
 
 
@@ -360,15 +365,32 @@ class SimilarItemsRequest(RuledRequest):
 class EncodeRequest(Request):
     """Return codes and embeddings of histories, of items or of users."""
 
-    model_config = ConfigDict(json_schema_extra=exactly_one("histories", "items", "users"))
+    model_config = ConfigDict(
+        json_schema_extra={
+            **exactly_one("histories", "items", "users"),
+            "not": {
+                "required": ["items", "history_weighting"],
+                "properties": {name: {"not": {"type": "null"}} for name in ("items", "history_weighting")},
+            },
+        }
+    )
 
     histories: Histories | None = None
     items: Ids | None = None
     users: Ids | None = None
+    timestamps: HistoryTimes | None = Field(
+        None, description="Seconds, one for each item of the histories, for history_weighting."
+    )
+    history_weighting: HistoryWeightingFields | None = Field(
+        None, description="Which items of a history count, and how much, as in /v1/recommend."
+    )
 
     @model_validator(mode="after")
     def _one_side(self) -> EncodeRequest:
         self.check_one_of("histories", "items", "users")
+        if self.items is not None and self.history_weighting is not None:
+            raise ValueError("history_weighting must come with histories or users, not with items")
+        check_history_times(self)
         return self
 
 
