@@ -98,12 +98,13 @@ from hashgnn.index import (
     HierarchicalIndex,
     InvertedFile,
     MultiIndexHashing,
+    RowQuantiser,
 )
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.rules import BoundRules, ItemAttributes, ItemFilter, Rules
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions, RunState
 from hashgnn.serving import ServiceSettings
-from hashgnn.serving.store import Deleted, Export, ItemsMark, NewItem, Receipt, RepeatKey, UnknownOutcomeError
+from hashgnn.serving.store import Deleted, Export, ItemsMark, NewItem, Receipt, RepeatKey
 from hashgnn.serving.wire.errors import Reason, RequestError
 from hashgnn.state import IndexedCodes, ModelState, Side, load_state, save_state
 from hashgnn.state.artifact import Artifact, open_artifact
@@ -380,6 +381,15 @@ def objects() -> dict[str, Any]:
         "HierarchicalIndex in bytes": _changed(
             HierarchicalIndex(InvertedFile(codes, bias, n_lists=8), _vectors(200, 6, 4), dtype="int8"), True
         ),
+        "HierarchicalIndex of rows": _changed(
+            HierarchicalIndex(
+                HammingIndex(codes, bias),
+                _vectors(200, 6, 4),
+                rows=RowQuantiser.fit(_vectors(200, 6, 4), bits=4),
+            ),
+            True,
+        ),
+        "RowQuantiser": RowQuantiser.fit(_vectors(200, 6, 4), bits=4),
         "HierarchicalIndex loaded": _loaded(
             HierarchicalIndex(HammingIndex(codes, bias), _vectors(200, 6, 4))
         ),
@@ -403,7 +413,6 @@ def objects() -> dict[str, Any]:
         "RepeatKey": RepeatKey("order 7", b"digest"),
         "ItemsMark": ItemsMark(3, 1),
         "NewItem": NewItem("a", ("u", "v"), {"year": 1999}),
-        "UnknownOutcomeError": UnknownOutcomeError("new.db: not known"),
         "Receipt": Receipt(3, 5, {"unknown_items": 1}, repeated=True),
         "Artifact": _artifact(),
         "Workload": generated_workload(50, 5, 16, width=8, rng=0),

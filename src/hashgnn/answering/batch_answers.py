@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,8 @@ from hashgnn.errors import ArtifactError, DataError, HashGNNWarning, ParameterEr
 from hashgnn.ranking import IndexLists, Matches
 from hashgnn.rules import ITEM_ID, BoundRules
 from hashgnn.state import Side, load_state
+
+_Limits: TypeAlias = tuple[float | None, float | None]  # index recall, bytes an item
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class BatchAnswers:
                 json.dumps(request.history_weighting),
                 request.model,
                 request.checksum,
-                request.index_recall,
+                _limits(request),
             )
             recent = lately.weights(_side(model, side).ids.at(index).tolist())
         queries = model.queries_of_users(index, since_training=since, recent=recent)
@@ -159,21 +161,21 @@ class BatchAnswers:
     @property
     def _model(self) -> FittedModel:
         request = self.request
-        return _opened(request.model, request.checksum, request.index_recall)
+        return _opened(request.model, request.checksum, _limits(request))
 
     @property
     def _since(self) -> IndexLists | None:
         request = self.request
         if request.since_training is None:
             return None
-        return _newer(request.since_training, request.model, request.checksum, request.index_recall)
+        return _newer(request.since_training, request.model, request.checksum, _limits(request))
 
     @property
     def _rules(self) -> BoundRules | None:
         request = self.request
         if request.rules is None:
             return None
-        return _bound(request.rules.text, request.model, request.checksum, request.index_recall)
+        return _bound(request.rules.text, request.model, request.checksum, _limits(request))
 
     def _recommended(self, name: str, who: pa.Array, queries: Queries) -> Answered:
         request, model = self.request, self._model
@@ -212,7 +214,7 @@ class BatchAnswers:
             table = with_effects(table, effects, real)
         if request.items is not None:
             columns = _titles(
-                request.items, request.item_id, request.model, request.checksum, request.index_recall
+                request.items, request.item_id, request.model, request.checksum, _limits(request)
             )
             table = with_item_columns(
                 table, table.column_names[1], columns, found.positions[real], request.title
@@ -259,7 +261,7 @@ class BatchAnswers:
     def _column(self, side: SideName, index: Array) -> pa.Array:
         """Return the ids at some positions as a column, whose type depends on the map alone."""
         request = self.request
-        kind = _column_types(request.model, request.checksum, request.index_recall)[side]
+        kind = _column_types(request.model, request.checksum, _limits(request))[side]
         ids = _side(self._model, side).ids
         if kind is None:
             return pa.array(ids.printed(index), pa.string())
@@ -267,63 +269,65 @@ class BatchAnswers:
         return pa.array(values if ids.kind == "int" else values.tolist(), kind)
 
 
+def _limits(request: BatchRequest) -> _Limits:
+    return request.index_recall, request.bytes_per_item
+
+
 def _side(model: FittedModel, side: SideName) -> Side:
     return model.state.users if side == "user" else model.state.items
 
 
 @lru_cache(maxsize=2)
-def _opened(path: str, checksum: str, index_recall: float | None) -> FittedModel:
+def _opened(path: str, checksum: str, limits: _Limits) -> FittedModel:
     state = load_state(path)
     if state.checksum != checksum:
         raise ArtifactError(f"{path}: holds another model than when the batch began; put the first one back")
-    return FittedModel(state, index_recall)
+    return FittedModel(state, limits[0], None, limits[1])
 
 
 @lru_cache(maxsize=1)
-def _interactions(since: str, path: str, checksum: str, index_recall: float | None) -> Interactions:
+def _interactions(since: str, path: str, checksum: str, limits: _Limits) -> Interactions:
     """Return newer interactions of the users of a model; others are left out."""
-    state = _opened(path, checksum, index_recall).state
+    state = _opened(path, checksum, limits).state
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HashGNNWarning)  # given once, when the request was made
         return read_interactions(since, user_ids=state.users.ids, item_ids=state.items.ids, on_unknown="skip")
 
 
 @lru_cache(maxsize=1)
-def _newer(since: str, path: str, checksum: str, index_recall: float | None) -> IndexLists:
+def _newer(since: str, path: str, checksum: str, limits: _Limits) -> IndexLists:
     """Return the items that each user of a model has in newer interactions."""
-    return IndexLists.from_matrix(_interactions(since, path, checksum, index_recall).csr)
+    return IndexLists.from_matrix(_interactions(since, path, checksum, limits).csr)
 
 
 @lru_cache(maxsize=1)
-def _lately(
-    since: str, weighting: str, path: str, checksum: str, index_recall: float | None
-) -> RecentInteractions:
+def _lately(since: str, weighting: str, path: str, checksum: str, limits: _Limits) -> RecentInteractions:
     """Return newer interactions in the order of their times, with what they weigh."""
-    state = _opened(path, checksum, index_recall).state
-    newer = _interactions(since, path, checksum, index_recall)
+    state = _opened(path, checksum, limits).state
+    newer = _interactions(since, path, checksum, limits)
     return RecentInteractions(
         state.users.ids, state.items.ids, newer, HistoryWeighting(**json.loads(weighting))
     )
 
 
 @lru_cache(maxsize=1)
-def _titles(items: str, item_id: str, path: str, checksum: str, index_recall: float | None) -> SideTable:
+def _titles(items: str, item_id: str, path: str, checksum: str, limits: _Limits) -> SideTable:
     """Return the table of items that titles are from, aligned to a model's items."""
-    ids = _opened(path, checksum, index_recall).state.items.ids
+    ids = _opened(path, checksum, limits).state.items.ids
     return open_items(items, ids, id_column=None if item_id == ITEM_ID else item_id)
 
 
 @lru_cache(maxsize=1)
-def _bound(rules: str, path: str, checksum: str, index_recall: float | None) -> BoundRules:
+def _bound(rules: str, path: str, checksum: str, limits: _Limits) -> BoundRules:
     """Return rules over their table of items."""
-    state, read = _opened(path, checksum, index_recall).state, BatchRules(*json.loads(rules))
+    state, read = _opened(path, checksum, limits).state, BatchRules(*json.loads(rules))
     return read.rules.bind(open_item_table(read, path, state.items.ids), state.n_items)
 
 
 @lru_cache(maxsize=2)
-def _column_types(path: str, checksum: str, index_recall: float | None) -> dict[str, pa.DataType | None]:
+def _column_types(path: str, checksum: str, limits: _Limits) -> dict[str, pa.DataType | None]:
     """Return the type of a column of each side's ids; ``None`` where no column holds them, so they are printed."""
-    state = _opened(path, checksum, index_recall).state
+    state = _opened(path, checksum, limits).state
     return {"user": _type_of(state.users.ids), "item": _type_of(state.items.ids)}
 
 

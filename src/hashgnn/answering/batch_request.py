@@ -44,7 +44,7 @@ class BatchRequest:
     task : {"recommend", "similar", "encode"}
     side : {"user", "item"}
         Who is answered.
-    k, search, oversampling, filter_seen, on_unknown, index_recall
+    k, search, oversampling, filter_seen, on_unknown, index_recall, bytes_per_item
         As in :meth:`HashGNN.recommend` and :meth:`HashGNN.load`.
     allow, block : tuple of int, or None
         Positions of items: only these, none of these.
@@ -76,6 +76,7 @@ class BatchRequest:
     filter_seen: bool = True
     on_unknown: OnUnknown = "error"
     index_recall: float | None = None
+    bytes_per_item: float | None = None
     allow: tuple[int, ...] | None = None
     block: tuple[int, ...] | None = None
     since_training: str | None = None
@@ -112,6 +113,7 @@ class BatchRequest:
             "block": _digest(self.block),
             "part_rows": self.part_rows,
             **titles,
+            **({} if self.bytes_per_item is None else {"bytes_per_item": self.bytes_per_item}),
             **({} if self.history_weighting is None else {"history_weighting": self.history_weighting}),
             **({} if self.rules is None else self.rules.identity),
         }

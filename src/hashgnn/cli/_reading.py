@@ -16,14 +16,20 @@ from hashgnn.errors import ParameterError
 SideName = Literal["user", "item"]
 
 
-def open_model(path: Path, *, index_recall: float | None = None, engine: str | None = None) -> Any:
+def open_model(
+    path: Path,
+    *,
+    index_recall: float | None = None,
+    bytes_per_item: float | None = None,
+    engine: str | None = None,
+) -> Any:
     """Return the :class:`~hashgnn.recommender.HashGNN` saved in a folder; torch is not imported.
 
     ``engine`` is the URL of one that holds its items, or None.
     """
     from hashgnn.recommender import HashGNN
 
-    return HashGNN.load(path, index_recall=index_recall, engine=engine)
+    return HashGNN.load(path, index_recall=index_recall, bytes_per_item=bytes_per_item, engine=engine)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hashgnn.cli._options import (
     AllowFile,
     Block,
     BlockFile,
+    BytesPerItem,
     Debug,
     Engine,
     Histories,
@@ -122,6 +123,7 @@ def recommend(
     ] = False,
     reasons: Reasons = 3,
     index_recall: IndexRecall = None,
+    bytes_per_item: BytesPerItem = None,
     threads: Threads = 1,
     histories: Histories = None,
     since_training: SinceTraining = None,
@@ -199,13 +201,15 @@ def recommend(
         raise ParameterError(
             "--engine must be local, ray or spark for a folder, got a URL; workers search the model"
         )
-    loaded = open_model(model, index_recall=index_recall, engine=holder)
+    loaded = open_model(model, index_recall=index_recall, bytes_per_item=bytes_per_item, engine=holder)
     if rules and not in_parts:
         loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if loaded.index_recall < 1:
         out.note(f"index of {len(item_ids):,} items …")
         out.note(repr(loaded.item_index))
+    if loaded.fitted.ranked_items is not None:
+        out.note(repr(loaded.fitted.ranked_items))
     options = {
         "k": k,
         "search": search,

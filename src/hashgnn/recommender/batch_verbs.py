@@ -365,7 +365,8 @@ class BatchVerbs(ABC):
             checked = ways.options(request.k, request.search, request.oversampling, request.n_threads)
             request = replace(request, k=checked.k)  # what was cut is said here, and by no worker
         recall = None if fitted.index_recall == fitted.state.index_recall else fitted.index_recall
-        return replace(request, index_recall=recall)
+        budget = None if fitted.bytes_per_item == fitted.state.bytes_per_item else fitted.bytes_per_item
+        return replace(request, index_recall=recall, bytes_per_item=budget)
 
     def _with_newer(self, request: BatchRequest, path: str | Path) -> BatchRequest:
         state, name = self.fitted.state, input_name(path)
@@ -440,7 +441,7 @@ class BatchVerbs(ABC):
         try:
             written = _checksum_at(copy)
             assert written is not None
-            yield replace(request, model=copy, checksum=written, index_recall=None)
+            yield replace(request, model=copy, checksum=written, index_recall=None, bytes_per_item=None)
         finally:
             _remove_model(copy)
 

@@ -30,7 +30,12 @@ class TrainingVerbs(ABC):
     @classmethod
     @abstractmethod
     def from_state(
-        cls, state: ModelState, *, index_recall: float | None = None, engine: str | None = None
+        cls,
+        state: ModelState,
+        *,
+        index_recall: float | None = None,
+        bytes_per_item: float | None = None,
+        engine: str | None = None,
     ) -> Self:
         """Return a model that holds a state made elsewhere."""
 

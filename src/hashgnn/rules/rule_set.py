@@ -158,7 +158,8 @@ class Rules:
         ----------
         items : ItemAttributes or None
         n_items : int
-            Items of the model. Those behind the last of the table, which came after the training, have no values.
+            Items of the model. Those behind the last of the table have no values; rows behind the last item are
+            those of items that came later.
 
         Raises
         ------
@@ -175,10 +176,10 @@ class Rules:
         for column, _ in self.caps:
             items.check_groups(column)
         now = present_minute() if self.now is None else self.now
-        allowed = None if self.where is None else items.filter(self.where, now=now).grown(n_items)
+        allowed = None if self.where is None else items.filter(self.where, now=now).of_size(n_items)
         parts: list[Part] = [(1.0, 0.0, allowed)]
         for boost in self.boosts:
-            chosen = items.filter(boost.where, now=now, name="boost").grown(n_items)
+            chosen = items.filter(boost.where, now=now, name="boost").of_size(n_items)
             parts = _split(parts, boost, chosen)
         count = None if allowed is None else allowed.count
         return BoundRules(self, items, n_items, tuple(parts), count, now)
@@ -221,7 +222,7 @@ class BoundRules:
             groups, has_group = self._groups_of(column, chosen)
             values, counts = np.unique(groups[has_group], return_counts=True)
             if (counts >= cap).any():
-                members = self.items.members(column, values[counts >= cap]).grown(self.n_items)
+                members = self.items.members(column, values[counts >= cap]).of_size(self.n_items)
                 full = members if full is None else full.either(members)
         return full
 

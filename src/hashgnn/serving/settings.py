@@ -34,6 +34,9 @@ class ServiceSettings(BaseModel):
     index_recall : float or None
         Share of the exact best items by code that a search finds; None takes what each version was saved with.
         Another value builds an index when a version is opened.
+    bytes_per_item : float or None
+        Memory that hierarchical search for users may take for each item; None takes what each version was saved
+        with. Another value makes rows of few bits when a version is opened.
     engine : str or None
         URL of an engine that holds the items of each version. A version that it does not hold is refused.
     n_threads : int
@@ -81,6 +84,7 @@ class ServiceSettings(BaseModel):
     interactions: str | Path | None = Field(None, repr=False)
     new_items: Annotated[int, Field(ge=0)] = 10_000
     index_recall: Annotated[float, Field(gt=0, le=1)] | None = None
+    bytes_per_item: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     engine: str | None = Field(None, repr=False)
     n_threads: Positive = 2
     queue: Annotated[int, Field(ge=0)] = 64

@@ -128,7 +128,7 @@ def test_metadata_belongs_to_the_same_ids(column: list[Any]) -> None:
     table = pa.table({"id": pa.array(column[::-1]), "title": [f"title {n}" for n in range(20)]})
     found = ItemMetadata(ItemTable.of(table, "id", IdMap(USERS)))
     assert found.documents(np.array([0]))[0] == b'{"title":"title 19"}'
-    with pytest.raises(ValueError, match="ids of item metadata must be of the type of the model's, item ids"):
+    with pytest.raises(ValueError, match="id of the table of items: item ids"):
         ItemTable.of(pa.table({"id": ["x"], "title": ["y"]}), "id", IdMap(USERS))
 
 

@@ -13,8 +13,8 @@ import pytest
 from tests.servers import store_url
 from tests.serving.store.database import connected, psycopg, run, schema_of
 
-from hashgnn.errors import StorageError
-from hashgnn.serving.store import InteractionStore, UnknownOutcomeError
+from hashgnn.errors import StorageError, UnknownOutcomeError
+from hashgnn.serving.store import InteractionStore
 from hashgnn.serving.store._postgres_schema import lock_statement
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -89,7 +89,7 @@ class ExactResults:
         best.apply(built)
         return best
 
-    def _numbers(self, built: Built, fixed: int | None, goal: float) -> list[int | None]:
+    def _numbers(self, built: Built, fixed: int | None, goal: float) -> Sequence[int | None]:
         """Return the numbers of candidates worth a try."""
         if built.set_candidates is None or fixed is not None:
             return [fixed]
@@ -100,7 +100,7 @@ class ExactResults:
         if built.set_breadth is None:
             return [least]
         numbers = {min(most, -(-int(share * least) // k) * k) for share in _SHARES}
-        return sorted(numbers)
+        return [*sorted(numbers)]
 
     def _least(
         self,

@@ -6,8 +6,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,19 +18,17 @@ from hashgnn._json_text import dumps
 from hashgnn._types import Array, SideName
 from hashgnn.answering import FittedModel
 from hashgnn.data import HistoryWeighting
-from hashgnn.errors import HashGNNError, ParameterError
+from hashgnn.errors import ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
-from hashgnn.serving.models.outcomes import outcome
 from hashgnn.serving.models.popularity_shift import PopularityShift
 from hashgnn.serving.models.watch_metrics import WatchMetrics
-from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.errors import Reason, RequestError, store_errors
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import Interaction, InteractionsRequest
 
 _WARNING = 30
-_RETRY_AFTER = 5  # seconds
 _ROUTE = "/v1/interactions"
 _NOUNS = {"int": "integers", "str": "text"}
 _INTEGER = re.compile(r"(-?[0-9]{1,19})(?:\.0{1,9})?")
@@ -145,7 +142,7 @@ class KeptInteractions:
         index = version.users.positions(users)
         if self._store is None:
             return KnownUsers(index)
-        with self._available("read"):
+        with store_errors("interactions", "read", self._report):
             since = self._since_training(version, users)
             recent = None
             if weighting is not None and since is not None:
@@ -185,7 +182,7 @@ class KeptInteractions:
             from hashgnn.serving.store import RepeatKey
 
             named = RepeatKey(key, hashlib.sha256(request.model_dump_json().encode()).digest())
-        with self._available("kept"):
+        with store_errors("interactions", "kept", self._report):
             receipt = store.write(
                 version.users.printed(users),
                 version.items.printed(items),
@@ -213,7 +210,7 @@ class KeptInteractions:
         user_id = self.id_of(version, "user", user)
         item_id = None if item is None else self.id_of(version, "item", item)
         before = self._n_used(version, user_id)
-        with self._available("deleted"):
+        with store_errors("interactions", "deleted", self._report):
             removed = store.delete(user_id, item_id, seconds=seconds)
             stored = store.count
         self._metrics.deletions.inc()
@@ -229,7 +226,7 @@ class KeptInteractions:
         state = version.fitted.state
         side, reader = (state.users, version.users) if noun == "user" else (state.items, version.items)
         ids = side.ids
-        with self._available("read"):
+        with store_errors("interactions", "read", self._report):
             kind = self._store.kinds.get(f"{noun}s") if ids.kind == "other" else ids.kind
         if kind != "int":
             kept: str = reader.printed([text])[0]
@@ -263,28 +260,17 @@ class KeptInteractions:
         times = [np.array([time for _, time in row], np.float64) for row in rows]
         return weighting.matrix(items, times, version.fitted.state.n_items)
 
+    def _report(self, words: str, *, detail: str) -> None:
+        """Log that the store failed, and show it in the metrics."""
+        self.problem()
+        log(_WARNING, words, detail=detail)
+
     def _required(self) -> Any:
         if self._store is None:
             raise RequestError(
                 Reason.NOT_OFFERED, "this service keeps no interactions; start it with --interactions FILE"
             )
         return self._store
-
-    @contextmanager
-    def _available(self, done: str) -> Iterator[None]:
-        """Turn errors of the store into ones for the caller; their sentences name a path and go to the log."""
-        try:
-            yield
-        except ParameterError as error:
-            raise RequestError(Reason.INVALID, str(error)) from None
-        except HashGNNError as error:
-            self.problem()
-            log(_WARNING, f"interactions not {done}", detail=str(error))
-            raise RequestError(
-                Reason.UNAVAILABLE,
-                f"the interactions {outcome(error, done)}",
-                retry_after=_RETRY_AFTER,
-            ) from None
 
 
 def _known_events(rows: Sequence[Interaction], event_weights: Mapping[str, float]) -> list[str | None] | None:

@@ -156,7 +156,9 @@ class Service:
         index, n_read = version.fitted.item_index, float(state.n_items)
         if isinstance(index, InvertedFile) and search != "float":
             n_read = index.n_lists + n_read * min(index.n_probe / index.n_lists, 1)
-        n_results = len(rows) * request.k * (request.oversampling if search == "hierarchical" else 1)
+        n_results = len(rows) * request.k
+        if search == "hierarchical":
+            n_results *= version.fitted.items_for_users.depth(request.k, request.oversampling)[0]
         n_results *= 2 ** len(request.boost or ())  # searches
         return len(rows) * n_read * bytes_of_item <= _SHORT_BYTES and n_results <= _SHORT_RESULTS
 
@@ -484,6 +486,7 @@ class Service:
                 items=self.settings.items,
                 item_id=self.settings.item_id,
                 index_recall=self.settings.index_recall,
+                bytes_per_item=self.settings.bytes_per_item,
                 engine=self.settings.engine,
                 n_threads=n_threads,
                 check=check,

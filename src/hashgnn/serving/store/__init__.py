@@ -4,7 +4,7 @@ from hashgnn.serving.store._answers import Receipt, RepeatKey
 from hashgnn.serving.store._deletions import Deleted
 from hashgnn.serving.store._items import ItemsMark, NewItem
 from hashgnn.serving.store.export import Export
-from hashgnn.serving.store.interaction_store import InteractionStore, UnknownOutcomeError
+from hashgnn.serving.store.interaction_store import InteractionStore
 
 __all__ = [
     "Deleted",
@@ -14,5 +14,4 @@ __all__ = [
     "NewItem",
     "Receipt",
     "RepeatKey",
-    "UnknownOutcomeError",
 ]

@@ -18,11 +18,15 @@ class NewItem:
         Its first users, each once.
     features : mapping of str to JSON values
         Side features by the names of their columns; empty where there are none.
+    attributes : mapping of str to JSON values
+        Values by the columns of the table of items. Items that the store gives back have none here: their values
+        may change, see :meth:`InteractionStore.attributes_of`.
     """
 
     item: int | str
     users: tuple[int | str, ...] = ()
     features: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from hashgnn.engines.postgres_pool import PostgresPool
-from hashgnn.errors import EngineError, StorageError
+from hashgnn.errors import EngineError, StorageError, UnknownOutcomeError
 from hashgnn.serving.store._postgres_address import StoreAddress, UnreachableError
-from hashgnn.serving.store.interaction_store import UnknownOutcomeError
 
 _PAUSE = 1.0  # seconds in which a server that could not be reached is not tried again
 _LOOK = 0.1  # seconds between looks for calls that take too long

@@ -90,6 +90,10 @@ class PostgresWriter(Writer):
             "time = excluded.time",
         )
 
+    def forget_attributes(self, items: Sequence[int | str]) -> None:
+        """Forget the values of items; see :meth:`Writer.forget_attributes`."""
+        self._run("DELETE FROM {s}.attributes WHERE item_id = ANY(%s)", [str(item) for item in items])
+
     def first_answer(self, key: RepeatKey) -> Receipt | None:
         """Return what a key has got; see :meth:`Writer.first_answer`."""
         return first_answer(self._connection, self._schema, key)
@@ -161,16 +165,19 @@ class PostgresWriter(Writer):
         ).fetchall()
         self.insert([(user, item, now, None, None) for user, item in kept])
 
-    def remove_items(self, items: Sequence[int | str]) -> int:
+    def remove_items(self, items: Sequence[int | str]) -> list[int | str]:
         """Remove new items; see :meth:`Writer.remove_items`."""
-        texts = [str(item) for item in items]
+        by_text = {str(item): item for item in items}
+        texts = list(by_text)
         self._run(
             "DELETE FROM {s}.item_users WHERE number IN (SELECT number FROM {s}.items WHERE item_id = ANY(%s))",
             texts,
         )
-        removed: int = self._run("DELETE FROM {s}.items WHERE item_id = ANY(%s)", texts).rowcount
+        removed = self._run(
+            "DELETE FROM {s}.items WHERE item_id = ANY(%s) RETURNING item_id", texts
+        ).fetchall()
         self._state["removals"] += bool(removed)
-        return removed
+        return [by_text[text] for (text,) in removed]
 
     def count_items(self) -> int:
         """Return how many new items there are."""

@@ -51,6 +51,10 @@ class SQLiteWriter(Writer):
             [(*row, now) for row in rows],
         )
 
+    def forget_attributes(self, items: Sequence[int | str]) -> None:
+        """Forget the values of items; see :meth:`Writer.forget_attributes`."""
+        self._connection.executemany("DELETE FROM attributes WHERE item = ?", [(item,) for item in items])
+
     def first_answer(self, key: RepeatKey) -> Receipt | None:
         """Return what a key has got; see :meth:`Writer.first_answer`."""
         return first_answer(self._connection, key)
@@ -124,14 +128,16 @@ class SQLiteWriter(Writer):
                 ).rowcount
         self._count(n_added)
 
-    def remove_items(self, items: Sequence[int | str]) -> int:
+    def remove_items(self, items: Sequence[int | str]) -> list[int | str]:
         """Remove new items; see :meth:`Writer.remove_items`."""
-        run, removed = self._connection.execute, 0
+        run = self._connection.execute
+        removed: list[int | str] = []
         for item in items:
             number = run("SELECT number FROM items WHERE item = ?", (item,)).fetchone()
             if number is not None:
                 run("DELETE FROM item_users WHERE number = ?", number)
-                removed += run("DELETE FROM items WHERE number = ?", number).rowcount
+                run("DELETE FROM items WHERE number = ?", number)
+                removed.append(item)
         if removed:
             self._count_removal()
         return removed

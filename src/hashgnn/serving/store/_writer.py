@@ -54,6 +54,10 @@ class Writer(ABC):
         """Keep values; the last of several for one column of an item counts."""
 
     @abstractmethod
+    def forget_attributes(self, items: Sequence[int | str]) -> None:
+        """Forget the values of items."""
+
+    @abstractmethod
     def first_answer(self, key: RepeatKey) -> Receipt | None:
         """Return the answer that a key has got before, None where it is new.
 
@@ -87,8 +91,8 @@ class Writer(ABC):
         """Keep new items, and that their users interacted with them where the store does not have it already."""
 
     @abstractmethod
-    def remove_items(self, items: Sequence[int | str]) -> int:
-        """Remove new items; return how many there were. Interactions with them stay."""
+    def remove_items(self, items: Sequence[int | str]) -> list[int | str]:
+        """Remove new items; return those that there were. Interactions with them stay."""
 
     @abstractmethod
     def count_items(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol, Self
 
 from hashgnn._addresses import address_of, path_of, scheme_of
 from hashgnn._registry import imported
-from hashgnn.errors import ParameterError, StorageError
+from hashgnn.errors import ParameterError
 from hashgnn.serving.store._answers import Receipt, RepeatKey
 from hashgnn.serving.store._attributes import AttributeRow
 from hashgnn.serving.store._deletions import Deleted
@@ -22,10 +22,6 @@ _KINDS = {
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES,
 }
-
-
-class UnknownOutcomeError(StorageError):
-    """The server of a store went away in the moment of a commit: what was written may have been kept, or not."""
 
 
 class Reloads(Protocol):
@@ -220,6 +216,10 @@ class InteractionStore(ABC):
         StorageError
             If they could not be written.
         """
+
+    @abstractmethod
+    def attributes_of(self, items: Sequence[int | str]) -> list[tuple[int, int | str, str, str]]:
+        """Return the values of some items, as :meth:`attributes_since` does."""
 
     @property
     @abstractmethod

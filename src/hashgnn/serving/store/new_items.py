@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from hashgnn._checks import quote_some
 from hashgnn.errors import ParameterError
+from hashgnn.serving.store._attributes import AttributeRow
 from hashgnn.serving.store._items import ItemsMark, NewItem
 from hashgnn.serving.store._rows import as_id
 from hashgnn.serving.store._writer import Writer
@@ -102,6 +103,13 @@ class NewItems:
                 )
             new = [one for one in given if one.item not in known]
             writer.insert_items(new)
+            rows = [
+                AttributeRow(one.item, name, json.dumps(value))
+                for one in new
+                for name, value in one.attributes.items()
+            ]
+            if rows:
+                writer.insert_attributes(rows)
             more = {**(extra or {})}
             return len(new), writer.count_items(), {**more, "known": more.get("known", 0) + len(known)}
 
@@ -117,8 +125,13 @@ class NewItems:
         """
         return self._store.answered(key)
 
-    def remove(self, items: Sequence[int | str], *, seconds: float | None = None) -> int:
-        """Forget new items, and return how many there were; interactions with them stay."""
+    def remove(
+        self, items: Sequence[int | str], *, attributes: bool = False, seconds: float | None = None
+    ) -> int:
+        """Forget new items, and return how many there were; interactions with them stay.
+
+        Their attributes are forgotten too where ``attributes`` says so, as of items that no version has.
+        """
         ids = [as_id("items", item) for item in items]
         for item in ids:
             self._store.check_id("items", item)
@@ -126,7 +139,10 @@ class NewItems:
         def work(writer: Writer) -> tuple[int, int, Mapping[str, Any]]:
             for item in ids:
                 writer.check_kinds({"items": item})
-            return writer.remove_items(ids), 0, {}
+            removed = writer.remove_items(ids)
+            if attributes and removed:
+                writer.forget_attributes(removed)
+            return len(removed), 0, {}
 
         return int(self._store.write_once(work, seconds, None).accepted)
 
@@ -151,11 +167,13 @@ class NewItems:
         found = []
         for one in items:
             users = dict.fromkeys(as_id("users", user) for user in one.users)
-            try:
-                json.dumps(dict(one.features), allow_nan=False)
-            except (TypeError, ValueError):
-                raise ParameterError(f"features of {one.item!r:.80} must be JSON values") from None
-            found.append(NewItem(as_id("item", one.item), tuple(users), dict(one.features)))
+            for name, values in (("features", one.features), ("attributes", one.attributes)):
+                try:
+                    json.dumps(dict(values), allow_nan=False)
+                except (TypeError, ValueError):
+                    raise ParameterError(f"{name} of {one.item!r:.80} must be JSON values") from None
+            item = as_id("item", one.item)
+            found.append(NewItem(item, tuple(users), dict(one.features), dict(one.attributes)))
         seen: set[int | str] = set()
         for one in found:
             self._store.check_id("items", one.item)

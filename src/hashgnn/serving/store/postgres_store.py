@@ -130,9 +130,16 @@ class PostgresStore(SharedWrites):
     def attributes_since(self, number: int, limit: int) -> list[tuple[int, int | str, str, str]]:
         """Return values above a number; see :meth:`InteractionStore.attributes_since`."""
         query = "SELECT number, item_id, name, value FROM {s}.attributes WHERE number > %s ORDER BY number LIMIT %s"
-        rows = self._read(query, number, limit)
-        item = self._ids_of("items", [row[1] for row in rows])
-        return [(number, one, name, value) for one, (number, _, name, value) in zip(item, rows, strict=True)]
+        return self._attributes(self._read(query, number, limit))
+
+    def attributes_of(self, items: Sequence[int | str]) -> list[tuple[int, int | str, str, str]]:
+        """Return the values of some items; see :meth:`InteractionStore.attributes_of`."""
+        query = (
+            "SELECT number, item_id, name, value FROM {s}.attributes WHERE item_id = ANY(%s) ORDER BY number"
+        )
+        ids, kind = [as_id("item", item) for item in items], self.kinds.get("items")
+        texts = [str(item) for item in ids if kind_of(item) == kind and "\0" not in str(item)]
+        return self._attributes(self._read(query, texts)) if texts else []
 
     def deletions_of(self, users: Sequence[int | str], *, after: int = 0) -> list[Deleted]:
         """Return what was deleted; see :meth:`InteractionStore.deletions_of`."""
@@ -272,6 +279,12 @@ class PostgresStore(SharedWrites):
             return [int(text) for text in texts]
         except ValueError:
             raise StorageError(f"{self.name}: could not be read, {_REPLACED}") from None
+
+    def _attributes(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[int, int | str, str, str]]:
+        items = self._ids_of("items", [row[1] for row in rows])
+        return [
+            (number, item, name, value) for item, (number, _, name, value) in zip(items, rows, strict=True)
+        ]
 
     @contextmanager
     def _writing(self, deadline: float | None = None) -> Iterator[PostgresWriter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +38,11 @@ SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'items'), 0),
 _ATTRIBUTES_SINCE = (
     "SELECT number, item, name, value FROM attributes WHERE number > ? ORDER BY number LIMIT ?"
 )
+
+# The ids are a JSON list, so that one query takes any number of them; numbers stay numbers, and text text.
+_ATTRIBUTES_OF = """
+SELECT number, item, name, value FROM attributes WHERE item IN (SELECT value FROM json_each(?)) ORDER BY number
+"""
 
 
 class SQLiteStore(SharedWrites):
@@ -104,6 +110,11 @@ class SQLiteStore(SharedWrites):
         return [
             (n, item, name, value) for n, item, name, value in self._read(_ATTRIBUTES_SINCE, number, limit)
         ]
+
+    def attributes_of(self, items: Sequence[int | str]) -> list[tuple[int, int | str, str, str]]:
+        """Return the values of some items; see :meth:`InteractionStore.attributes_of`."""
+        rows = self._read(_ATTRIBUTES_OF, json.dumps([as_id("item", item) for item in items]))
+        return [(n, item, name, value) for n, item, name, value in rows]
 
     def deletions_of(self, users: Sequence[int | str], *, after: int = 0) -> list[Deleted]:
         """Return what was deleted; see :meth:`InteractionStore.deletions_of`."""

@@ -27,6 +27,8 @@ from hashgnn.data._whole_ids import as_whole
 from hashgnn.data.history_weighting import HistoryWeighting
 from hashgnn.data.weighting import MAX_EVENT_NAME
 from hashgnn.errors import ParameterError
+from hashgnn.rules.columns import MAX_LIST as MAX_TEXTS
+from hashgnn.rules.columns import MAX_TEXT
 from hashgnn.rules.parsing import MAX_LENGTH
 from hashgnn.rules.rule_set import MAX_BOOSTS, MAX_CAPS, MAX_FACTOR
 
@@ -39,6 +41,8 @@ MAX_FEATURES = 256
 MAX_REASONS = 20
 REASONS = 3  # where a request does not say how many
 
+_MAX_NAME = 256
+_MAX_COLUMNS = 100
 _INT64 = 2**63
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 _TIME_LENGTH = 64
@@ -427,6 +431,42 @@ FeatureValue = (
 )
 
 
+_TEXT_VALUE = {"type": "string", "maxLength": MAX_TEXT}
+
+
+def _attribute_value(value: Any) -> Any:
+    """Return a value that some column may have; which one it fits is known to the table."""
+    listed = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+    is_right = value is None or isinstance(value, bool | int | float | str | list)
+    if not is_right or not all(isinstance(text, str) for text in listed):
+        raise PydanticCustomError("rule", "be true or false, a number, text, a list of texts or null")
+    if len(listed) > MAX_TEXTS or any(len(text) > MAX_TEXT for text in listed):
+        raise PydanticCustomError(
+            "rule", f"have at most {MAX_TEXT} characters, and a list at most {MAX_TEXTS} entries"
+        )
+    return value
+
+
+AttributeValue = Annotated[
+    Any,
+    BeforeValidator(_attribute_value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "boolean"},
+                {"type": "number"},
+                _TEXT_VALUE,
+                {"type": "array", "items": _TEXT_VALUE, "maxItems": MAX_TEXTS},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+Attributes = Annotated[
+    dict[Annotated[str, Field(max_length=_MAX_NAME)], AttributeValue], Field(max_length=_MAX_COLUMNS)
+]
+
+
 class NewItem(Request):
     """An item that came after the training."""
 
@@ -437,6 +477,11 @@ class NewItem(Request):
     )
     features: Annotated[dict[FeatureText, FeatureValue], Field(max_length=MAX_FEATURES)] | None = Field(
         None, description="Side features by their names, where the model was trained with item features."
+    )
+    attributes: Attributes | None = Field(
+        None,
+        description="Its row in the table of items, which rules look at and answers show: values by column, as "
+        "PATCH /v1/items/attributes takes them. A column that is not given is a missing value.",
     )
 
 
