@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "call.hpp"
-#include "reranking.hpp"
+#include "stages.hpp"
 
 namespace hashgnn::python {
 
@@ -118,24 +118,24 @@ nb::tuple search_inverted_floats(const InvertedTable& lists, const InvertedTable
 
 nb::tuple search_inverted_hierarchical(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
                                        std::int64_t n_probe, const Array<std::uint8_t, 2>& queries,
-                                       const Array<float, 2>& embeddings, const Rows& rows,
-                                       const std::optional<Array<float, 1>>& scale, std::int64_t n_candidates,
+                                       const Array<float, 2>& embeddings, const StageTables& stages,
                                        const SearchArguments& arguments) {
   const int n_bits = lists.lists().n_bits;
   check_arguments(arguments, lists.n_codes());
   check_width(queries, n_bits, 8);
-  check_candidates(n_candidates, arguments.k, lists.n_codes());
   const InvertedSearch index = checked_index(lists, extra, centroids, n_probe, arguments);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
-  const Reranking reranking(embeddings, rows, scale, n_queries, lists.n_codes());
+  stages.check(embeddings, n_queries, arguments.k, lists.n_codes());
   Results results(n_queries, arguments.k, false);
   {
     const nb::gil_scoped_release release;
-    const Call call(lists.n_codes(), arguments, n_queries, n_candidates);
+    const Call call(lists.n_codes(), arguments, n_queries, stages.n_candidates());
     SearchPlan plan = call.plan;
     plan.ordered = false;
     search_inverted(index, code_queries(queries.data(), n_queries, n_bits), call.filters, plan,
-                    [&](std::int64_t q, const std::vector<Hit>& hits) { reranking.write(results, *plan.kernels, q, hits, arguments.k); });
+                    [&](std::int64_t q, const std::vector<Hit>& hits) {
+                      stages.write(results, *plan.kernels, embeddings, q, hits, arguments.k);
+                    });
   }
   return results.hand_over();
 }

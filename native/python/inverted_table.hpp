@@ -47,8 +47,7 @@ nb::tuple search_inverted_floats(const InvertedTable& lists, const InvertedTable
                                  const SearchArguments& arguments);
 nb::tuple search_inverted_hierarchical(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
                                        std::int64_t n_probe, const Array<std::uint8_t, 2>& queries,
-                                       const Array<float, 2>& embeddings, const Rows& rows,
-                                       const std::optional<Array<float, 1>>& scale, std::int64_t n_candidates,
+                                       const Array<float, 2>& embeddings, const StageTables& stages,
                                        const SearchArguments& arguments);
 
 }  // namespace hashgnn::python

@@ -65,8 +65,8 @@ def two_centroids(codes: BinaryCodes) -> tuple[BinaryCodes, Array]:
     """
     everything = BinaryCodes(np.zeros((1, codes.n_bits // 8), np.uint8), codes.n_bits)
     middle = majorities(codes, np.zeros(len(codes), np.int64), everything)
-    first = codes[np.argmax(middle.distances(codes)[0])[None]]
-    second = codes[np.argmax(first.distances(codes)[0])[None]]
+    first = codes[np.argmax(middle.distances(codes)[:1], axis=1)]
+    second = codes[np.argmax(first.distances(codes)[:1], axis=1)]
     centroids = BinaryCodes(np.concatenate([first.packed, second.packed]), codes.n_bits)
     is_second = np.zeros(len(codes), bool)
     for _ in range(_ROUNDS):

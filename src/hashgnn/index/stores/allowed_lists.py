@@ -23,7 +23,7 @@ _KEPT = 8  # filters whose codes are kept packed
 
 
 class Narrowed(NamedTuple):
-    """What a search with a filter reads.
+    """The tables and the filter that a search reads.
 
     Attributes
     ----------

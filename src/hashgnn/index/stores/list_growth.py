@@ -82,13 +82,12 @@ def grown(listed: ListedCodes, more: BinaryCodes, *, anew: bool) -> ListedCodes:
 
 def _split(codes: BinaryCodes, lists: Array, centroids: BinaryCodes, wanted: int) -> tuple[Array, Array]:
     """Split the longest lists in two, ``lists`` in place; return the centroids and which lists were touched."""
-    packed = [centroids.packed]
     n_lists, touched = len(centroids), set[int]()
     changed = centroids.packed.copy()
     lengths = np.bincount(lists, minlength=n_lists)
     order = np.argsort(lists, kind="stable")
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    members = {}
+    members: dict[int, Array] = {}
     mean = len(codes) / max(1, n_lists)
     new: list[Array] = []
     while True:

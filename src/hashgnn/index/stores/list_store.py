@@ -314,24 +314,20 @@ class ListStore:
     def rerank(
         self,
         queries: EmbeddedCodes,
-        rows: Array,
-        scale: Array | None,
-        n_candidates: int,
+        stages: _native.Stages,
         arguments: _native.SearchArguments,
         *,
         n_probe: int | None,
         tables: Tables | None = None,
     ) -> tuple[Any, ...]:
-        """Find the best by inner product with ``rows`` among the ``n_candidates`` best of the nearest lists."""
+        """Rank the best codes of the nearest lists again by ``stages``."""
         assert n_probe is not None
         return _native.search_inverted_hierarchical(
             *(self.tables if tables is None else tables),
             self._read(n_probe),
             queries.codes.packed,
             queries.embeddings,
-            rows,
-            scale,
-            n_candidates,
+            stages,
             arguments,
         )
 
