@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     data = generated_workload(options.items, options.queries, options.bits, rng=options.seed)
-    result: dict[str, Any] = {"machine": machine(), "items": options.items, "bits": options.bits}
+    result: dict[str, Any] = {"machine": machine(1), "items": options.items, "bits": options.bits}
     if options.grown_from is None:
         result["filters"] = measured_filters(data, options)
     else:

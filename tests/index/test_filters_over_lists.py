@@ -137,11 +137,12 @@ def test_allowed_items_far_from_the_query_are_found(catalogue: Catalogue) -> Non
 
 
 def test_what_is_blocked_is_left_out_and_made_up_for(catalogue: Catalogue) -> None:
-    plain = catalogue.recall(catalogue.lists, None)
-    best = catalogue.scan.search(catalogue.queries, 500)
-    for length in (5, 500):
+    """Without the best results as many others have to be found, which lie further away."""
+    best = catalogue.scan.search(catalogue.queries, 100)
+    assert catalogue.recall(catalogue.lists, None) > 0.97
+    for length, least in ((5, 0.95), (100, 0.8)):
         seen = CandidateFilter.from_lists(block_per_query=list(best.positions[:, :length]))
-        assert catalogue.recall(catalogue.lists, seen) >= plain - (0.01 if length == 5 else 0.4)
+        assert catalogue.recall(catalogue.lists, seen) >= least
 
 
 def test_never_fewer_than_there_are(catalogue: Catalogue) -> None:
