@@ -85,8 +85,10 @@ from hashgnn.graph import (
     ChebyshevFilter,
     FilterChoice,
     GraphFilter,
+    ItemRidge,
     NegativeSampler,
     SpectralFilter,
+    TeacherChoice,
     low_spectrum,
 )
 from hashgnn.index import (
@@ -359,6 +361,10 @@ def objects() -> dict[str, Any]:
         "ChebyshevFilter": ChebyshevFilter.fit(graph, rank=4, rng=0),
         "SpectralFilter": spectral,
         "FilterChoice": FilterChoice(spectral, "spectral", {"rank": 4}, 0.5),
+        "ItemRidge": ItemRidge.fit(graph, n_neighbours=5),
+        "TeacherChoice": TeacherChoice(
+            spectral, "spectral", {"rank": 4}, 0.5, 0.4, {"spectral": (0.5, 0.4)}, None
+        ),
         "GraphSpectrum": low_spectrum(graph, 4, rng=0),
         "NegativeSampler": NegativeSampler(graph, "popularity"),
         "HammingIndex": HammingIndex(codes, bias),
