@@ -39,8 +39,9 @@ class InvertedFile(MutableIndex[ListStore]):
     compares these alone. Ties go to the smaller position among the codes that were compared.
 
     Codes that are added or updated wait in one more list, which every query reads, until they are more than
-    1,024 and a thirty-second of the others. They then move into the lists of their nearest centroids. Lists that
-    became long are split, so that an index finds as much as a new one, however far its codes have drifted.
+    1,024 and a thirty-second of the others. They then join the lists of their nearest centroids, and lists that
+    became long are split. Once half as many have joined as were clustered, all are clustered anew; that addition
+    takes as long as a new index. So an index finds as much as a new one, however far its codes have drifted.
     Searches go on meanwhile.
 
     Parameters

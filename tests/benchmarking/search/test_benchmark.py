@@ -36,11 +36,20 @@ def test_rows_hold_ratios_and_exact_engines_find_everything() -> None:
         "hierarchical",
         "inverted-file",
         "hierarchical-lists",
+        "hierarchical-lists-rows64",
+        "hierarchical-lists-rows96",
+        "hierarchical-lists-rows144",
         "numpy-matmul",
     ]
     assert by_name["hamming"]["ratio_to_ours"] == 1
     fastest = by_name[by_name["numpy-matmul"]["ours"]]
-    assert fastest["engine"] == "hierarchical-lists"  # the scan's 500 candidates hold less than .95 here
+    assert fastest["engine"].startswith("hierarchical")
+    assert fastest["index_recall"] >= 0.95
+    assert all(
+        fastest["batch_ms"] <= row["batch_ms"]
+        for row in rows
+        if row["engine"].startswith("hierarchical") and row["index_recall"] >= 0.95
+    )
     assert fastest["processor_ratio_to_ours_single"] == 1
     for name in ("hamming", "biased", "numpy-matmul"):
         assert by_name[name]["index_recall"] == 1

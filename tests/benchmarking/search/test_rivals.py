@@ -22,6 +22,8 @@ K = 10
 FIND_LESS = {
     "rabitqlib-ivf-1",
     "rabitqlib-ivf-4",
+    "rabitqlib-ivf-5",
+    "zvec-ivf-rabitq",
     "turbovec-2",
     "turbovec-4",
     "faiss-rabitq",

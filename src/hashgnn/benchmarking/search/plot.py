@@ -66,7 +66,7 @@ def plot_search(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "
     labels = {"float_recall": f"share of the best {rows[0]['k']} by floats"}
     if any(row[held_out] is not None for row in rows):
         labels[held_out] = f"{held_out} on held-out items"
-    figure = figures.Figure(figsize=(13, 5.6 * len(labels)), layout="constrained")
+    figure = figures.Figure(figsize=(15, 6.4 * len(labels)), layout="constrained")
     renderer = agg.FigureCanvasAgg(figure).get_renderer()  # measures the names
     axes = figure.subplots(len(labels), 2, sharey="row", squeeze=False)
     drawn = []
@@ -84,7 +84,7 @@ def plot_search(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str = "
     for axis, points in drawn:
         _name_points(axis, points, renderer)
     with atomic_file(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:], dpi=110)
+        figure.savefig(temporary, format=path.suffix[1:], dpi=95)
 
 
 def _points(

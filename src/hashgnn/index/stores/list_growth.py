@@ -8,7 +8,7 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
-from hashgnn.index._clustering import assign, two_centroids
+from hashgnn.index._clustering import assign, majorities, train_centroids, two_centroids
 
 #: Later codes that wait in a list of their own, which every query reads.
 WAITING = 1024
@@ -41,29 +41,42 @@ def is_due(n_waiting: int, n_listed: int) -> bool:
     return n_waiting > max(WAITING, n_listed // WAITING_PART)
 
 
-def grown(listed: ListedCodes, more: BinaryCodes) -> ListedCodes:
-    """Return the lists with more codes.
+def is_due_anew(n_joined: int, n_clustered: int) -> bool:
+    """Whether so many codes have joined lists of so many that all should be clustered anew: half as many."""
+    return 2 * n_joined >= n_clustered
 
-    Each new code goes to the list of its nearest centroid. Then the longest lists are split in two, until the
-    number of lists has grown as the square root of the number of codes, and none is four times as long as the
-    mean. Codes of the lists around a split one move to the nearest centroid. The same codes in the same order
-    make the same lists.
+
+def grown(listed: ListedCodes, more: BinaryCodes, *, anew: bool) -> ListedCodes:
+    """Return the lists with more codes, as many more lists as the square root of the number of codes grew.
+
+    Each new code goes to the list of its nearest centroid. Then the longest lists are split in two, until there
+    are as many as wanted, and none is four times as long as the mean. Centroids around a split list become the
+    majorities of their codes, and these codes move to the nearest. The same codes in the same order make the same
+    lists.
+
+    Parameters
+    ----------
+    listed : ListedCodes
+    more : BinaryCodes
+    anew : bool
+        Cluster all codes anew instead: splits alone find a little less than new lists do.
 
     References
     ----------
     Xu et al., "SPFresh: Incremental In-Place Update for Billion-Scale Vector Search", SOSP 2023: to split what
-    became long and to assign the neighbourhood again is enough for lists to stay as good as new ones.
+    became long and to assign the neighbourhood again keeps lists good for long.
     """
     n_before, n_lists = len(listed.codes), len(listed.centroids)
     codes = BinaryCodes(np.concatenate([listed.codes.packed, more.packed]), more.n_bits)
+    wanted = round(n_lists * float(np.sqrt(len(codes) / n_before))) if n_before else n_lists
+    if anew and len(codes) >= wanted:
+        centroids = train_centroids(codes, wanted, rng=np.random.default_rng(0), n_threads=1)
+        return ListedCodes(codes, assign(codes, centroids, n_threads=1), centroids)
     lists = np.concatenate([listed.lists, assign(more, listed.centroids, n_threads=1)])
-    wanted = n_lists
-    if n_before:
-        wanted = round(n_lists * float(np.sqrt(len(codes) / n_before)))
     packed, touched = _split(codes, lists, listed.centroids, wanted)
     centroids = BinaryCodes(packed, codes.n_bits)
     if touched.size:
-        _move(codes, lists, centroids, touched)
+        centroids = _moved(codes, lists, centroids, touched)
     return ListedCodes(codes, lists, centroids)
 
 
@@ -104,12 +117,14 @@ def _split(codes: BinaryCodes, lists: Array, centroids: BinaryCodes, wanted: int
     return np.concatenate(packed), np.array(sorted(touched), np.int64)
 
 
-def _move(codes: BinaryCodes, lists: Array, centroids: BinaryCodes, touched: Array) -> None:
-    """Assign the codes of the lists around those that were touched again, ``lists`` in place."""
+def _moved(codes: BinaryCodes, lists: Array, centroids: BinaryCodes, touched: Array) -> BinaryCodes:
+    """Return better centroids around lists that were touched; their codes go to the nearest, ``lists`` in place."""
     distances = BinaryCodes(centroids.packed[touched], centroids.n_bits).distances(centroids)
     count = min(_NEAR, len(centroids))
     near = np.argsort(distances, axis=1, kind="stable")[:, :count]
     is_near = np.zeros(len(centroids), bool)
     is_near[near.ravel()] = True
     rows = np.flatnonzero(is_near[lists])
-    lists[rows] = assign(codes[rows], centroids, n_threads=1)
+    better = majorities(codes[rows], lists[rows], centroids)
+    lists[rows] = assign(codes[rows], better, n_threads=1)
+    return better

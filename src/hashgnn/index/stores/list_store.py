@@ -15,7 +15,7 @@ from hashgnn.errors import ArtifactDamagedError
 from hashgnn.index.stores.allowed_lists import AllowedLists, Narrowed, Tables
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import Contents, SavedIndex
-from hashgnn.index.stores.list_growth import ListedCodes, grown, is_due
+from hashgnn.index.stores.list_growth import ListedCodes, grown, is_due, is_due_anew
 from hashgnn.index.stores.penalties import new_penalties
 from hashgnn.index.stores.segments import (
     Segment,
@@ -170,6 +170,8 @@ class ListStore:
         Bias of an item without penalty; None: the codes have no bias.
     n_made : int or None
         Number of lists before any was split; None: as many as there are. To read so many is to read all.
+    n_clustered, n_joined : int or None, int
+        Codes when all were clustered, None: as many as the lists hold; and codes that joined lists since.
     tables : tuple of InvertedTable, InvertedTable or None, and CodeTable
         Lists, the list of later codes where it has some, and centroids, for the kernels.
     """
@@ -181,6 +183,8 @@ class ListStore:
     n_codes: int
     top: float | None
     n_made: int | None = None
+    n_clustered: int | None = None
+    n_joined: int = 0
     tables: Tables = field(init=False)
     _allowed: AllowedLists = field(init=False, repr=False)
 
@@ -204,6 +208,8 @@ class ListStore:
             self.n_codes,
             self.top,
             self.n_made,
+            self.n_clustered,
+            self.n_joined,
         )
 
     @classmethod
@@ -431,7 +437,9 @@ class ListStore:
             block_lists[old // _native.BLOCK],
             self._centroid_codes(),
         )
-        result = grown(listed, BinaryCodes(self.extra.codes_of(new), self.n_bits))
+        n_clustered = len(old) if self.n_clustered is None else self.n_clustered
+        anew = is_due_anew(self.n_joined + len(new), n_clustered)
+        result = grown(listed, BinaryCodes(self.extra.codes_of(new), self.n_bits), anew=anew)
         positions = np.concatenate([self.lists.positions[old], self.extra.positions[new]])
         penalty = None
         if self.lists.penalty is not None and self.extra.penalty is not None:
@@ -450,6 +458,8 @@ class ListStore:
             extra=InvertedLists.empty(self.n_bits, biased=penalty is not None),
             centroids=pack_segments(result.centroids, None),
             n_made=self.n_lists if self.n_made is None else self.n_made,
+            n_clustered=len(order) if anew else n_clustered,
+            n_joined=0 if anew else self.n_joined + len(new),
         )
 
     def _centroid_codes(self) -> BinaryCodes:

@@ -7,7 +7,6 @@ from scipy import sparse
 
 from hashgnn._types import Array
 from hashgnn.data import HistoryWeighting
-from hashgnn.serving.models.model_version import ModelVersion
 from hashgnn.serving.wire.schemas import EncodeRequest, RecommendRequest
 
 
@@ -17,13 +16,14 @@ def weighting_of(request: RecommendRequest | EncodeRequest) -> HistoryWeighting 
 
 
 def weights_of(
-    version: ModelVersion, request: RecommendRequest | EncodeRequest, index: list[Array]
+    n_items: int, request: RecommendRequest | EncodeRequest, index: list[Array]
 ) -> sparse.csr_matrix | None:
     """Return what the items of each history weigh, shape (n, n_items); None without a weighting.
 
     Parameters
     ----------
-    version : ModelVersion
+    n_items : int
+        Of the version that answers.
     request : RecommendRequest or EncodeRequest
     index : list of ndarray, int64
         Positions of the items of each history; -1 for an unknown one.
@@ -32,4 +32,4 @@ def weights_of(
     if weighting is None:
         return None
     times = None if request.timestamps is None else [np.array(row) for row in request.timestamps]
-    return weighting.matrix(index, times, version.state.n_items)
+    return weighting.matrix(index, times, n_items)

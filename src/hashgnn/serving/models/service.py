@@ -257,7 +257,7 @@ class Service:
                 rows = [version.items.positions(row) for row in request.histories or ()]
                 self._quality.count_ids("item", "/v1/encode", np.concatenate(rows))
                 lists = IndexLists.from_rows([row[row >= 0] for row in rows])
-                weights = weights_of(version, request, rows)
+                weights = weights_of(version.state.n_items, request, rows)
                 queries = version.fitted.queries_of_histories(lists, weights=weights, on_unknown="fold_in")
             known, encoded = queries.source != POPULAR, queries.entities
         document = {
@@ -415,7 +415,7 @@ class Service:
                         f"histories[{place}] must name items of the model only; pass another on_unknown",
                     )
         lists = IndexLists.from_rows([items[items >= 0] for items in index])
-        weights = weights_of(version, request, index)
+        weights = weights_of(version.state.n_items, request, index)
         queries = version.fitted.queries_of_histories(lists, weights=weights, on_unknown=request.on_unknown)
         return self._rows(version, request, queries, "history", range(len(histories)), None, check)
 

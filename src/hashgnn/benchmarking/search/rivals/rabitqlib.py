@@ -32,7 +32,7 @@ def load_rabitqlib() -> Any:
 
 def n_clusters(n_items: int) -> int:
     """Return the power of two next to two square roots: 2,048 for a million, which was fastest there."""
-    return max(1, 2 ** round(math.log2(2 * math.sqrt(n_items))))
+    return 1 << max(0, round(math.log2(2 * math.sqrt(n_items))))
 
 
 def _clustered(data: Workload, n_lists: int, threads: Threads) -> Any:
