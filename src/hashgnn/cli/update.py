@@ -49,7 +49,9 @@ from hashgnn.cli._reading import Columns, known_ids, open_model, read_features, 
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._tracking import FollowedRun
 from hashgnn.cli._training_run import RunFolder, train_and_save
+from hashgnn.cli._workers import ShardFrom, TrainingAddress, TrainingEngine, TrainingWorkers, training_workers
 from hashgnn.errors import ParameterError
+from hashgnn.runs.launched import is_helper
 
 
 def update(
@@ -103,6 +105,10 @@ def update(
     device: Device = "auto",
     threads: TrainingThreads = None,
     resume: Resume = False,
+    engine: TrainingEngine = "local",
+    workers: TrainingWorkers = None,
+    address: TrainingAddress = None,
+    shard_from: ShardFrom = 10_000,
     tensorboard: TensorBoardFolder = None,
     mlflow: MLflowPlace = None,
     license: License = None,
@@ -128,8 +134,9 @@ def update(
 
       hashgnn update models/v1 new.parquet --item-features items.parquet
     """
-    out = Output(as_json, quiet)
+    out = Output(as_json, quiet or is_helper())
     folder = RunFolder(next_version(old) if output is None else output)
+    resume = folder.goes_on(resume)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="update")
     followed = FollowedRun.of(folder.model.name, tensorboard, mlflow, license, card_notes)
@@ -173,6 +180,7 @@ def update(
             item_features=read_features(
                 "item", item_features, item_columns, item, known[1], like=model.state_.items.features
             ),
+            **training_workers(engine, workers, address, shard_from),
         )
         train_and_save(
             folder,

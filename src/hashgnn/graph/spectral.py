@@ -72,7 +72,7 @@ def truncated_svd(
     width = min(rank + check_int("n_oversamples", n_oversamples, minimum=0), m, n)
     dtype = np.float32 if matrix.dtype == np.float32 else np.float64
     forward = sp.csr_matrix(matrix, dtype=dtype)
-    forward, backward = backend.sparse(forward), backend.sparse(sp.csr_matrix(forward.T))
+    forward, backward = backend.parted_sparse(forward), backend.parted_sparse(sp.csr_matrix(forward.T))
 
     sketch = backend.dense(as_generator(rng).standard_normal((n, width), dtype=dtype))
     # Between the products only the span matters.

@@ -174,8 +174,9 @@ class _Trial:
         n_users, k = len(self.users), min(_JUDGED_AT, self.graph.n_items)
         recalls = [np.empty(n_users) for _ in filters]
         n_block = self.backend.block_size(self.graph.n_items)
-        for first in range(0, n_users, n_block):
-            part = slice(first, first + n_block)
+        mine = self.backend.part(n_users)
+        for first in range(mine.start, mine.stop, n_block):
+            part = slice(first, min(first + n_block, mine.stop))
             rows = self.graph.user_item[self.users[part]].astype(np.float32, copy=False)
             reached, held_out = self.backend.spread(filters[0], rows), self.held_out[part]
             for fitted, recall in zip(filters, recalls, strict=True):
@@ -184,4 +185,4 @@ class _Trial:
                 found = self.backend.best(scores, rows, k).positions
                 hits = np.take_along_axis(held_out, np.maximum(found, 0), axis=1) & (found >= 0)
                 recall[part] = hits.sum(axis=1) / held_out.sum(axis=1)
-        return recalls
+        return [self.backend.join(recall[mine]) for recall in recalls]
