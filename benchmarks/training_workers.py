@@ -59,7 +59,7 @@ def measured(train: Interactions, workers: int, arguments: argparse.Namespace) -
     """Return steps a second and seconds of preparation with so many processes."""
     clock = Clock(arguments.steps)
     try:
-        HashGNN(recipe=arguments.recipe).fit(
+        HashGNN(recipe=arguments.recipe, **teacher(arguments)).fit(
             train,
             rng=0,
             device="cpu",
@@ -73,6 +73,11 @@ def measured(train: Interactions, workers: int, arguments: argparse.Namespace) -
         if not isinstance(error.__cause__, Enough):
             raise
     return {"steps_a_second": clock.steps_a_second, "preparation_seconds": clock.preparation}
+
+
+def teacher(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the setting of the teacher, if it is not the recipe's."""
+    return {} if arguments.teacher is None else {"teacher": {"name": arguments.teacher}}
 
 
 def speed(train: Interactions, arguments: argparse.Namespace) -> None:
@@ -103,7 +108,7 @@ def quality(train: Interactions, test: Interactions, arguments: argparse.Namespa
     found: dict[int, list[float]] = {1: [], arguments.workers: []}
     for seed in range(arguments.rounds):
         for workers, values in found.items():
-            model = HashGNN(recipe=arguments.recipe).fit(
+            model = HashGNN(recipe=arguments.recipe, **teacher(arguments)).fit(
                 train,
                 rng=seed,
                 device="cpu",
@@ -135,6 +140,9 @@ def main() -> None:
     parser.add_argument("--train", type=Path, default=data / "gowalla" / "train.parquet")
     parser.add_argument("--test", type=Path, default=None, help="for --quality; default: a fifth of --train")
     parser.add_argument("--recipe", default="default")
+    parser.add_argument(
+        "--teacher", default=None, help="a fixed one is sooner there; the steps cost the same"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=1, help="rounds, or seeds with --quality")

@@ -203,7 +203,7 @@ def gradients_of_users(
     [
         {},
         {"objective.item_share": 1.0, "objective.bilateral_ratio": 1.5},
-        {"objective.balance_weight": 0.5, "objective.decorrelation_weight": 0.5, "encoder.linear": True},
+        {"objective.balance_weight": 0.5, "objective.decorrelation_weight": 0.5},
         {"encoder": "mf", "objective.observed_target": "all"},
         {"encoder": {"name": "lightgcn", "n_layers": 1}},
     ],

@@ -111,7 +111,7 @@ class _Helpers:
             code = process.poll()
             if code is None or process.stdout is None:
                 continue
-            with suppress(ValueError, KeyError):
+            with suppress(ValueError, KeyError, IndexError):  # a process that was killed said nothing
                 told = json.loads(process.stdout.read().splitlines()[-1])
                 kind = getattr(errors, told["kind"], None)
                 if isinstance(kind, type) and issubclass(kind, HashGNNError):
