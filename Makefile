@@ -9,11 +9,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NATIVE := CMakeLists.txt $(wildcard native/*.cpp native/*.h native/*.hpp native/*/*.cpp native/*/*.hpp)
 
-.PHONY: help install demo test check docs format check-native clean
+.PHONY: help install engines demo test check docs format check-native clean
 
 help:
 	@echo "make demo          train on MovieLens-100K, evaluate, recommend, write demo/report.html"
 	@echo "make test          run every test"
+	@echo "make engines       install Ray, Spark, LanceDB and Milvus, so that their tests run too"
 	@echo "make check         lint, types, import levels, doctests"
 	@echo "make docs          build the site: build/site/index.html"
 	@echo "make check-native  build the kernels with sanitizers and fuzz them"
@@ -42,6 +43,10 @@ TORCH = $(shell sed -n 's/^torch==//p' constraints.txt)
 export OMP_WAIT_POLICY = PASSIVE
 
 install: $(INSTALLED)
+
+# Ray, Spark, LanceDB and Milvus, about a gigabyte, for the tests that start them; without them, those tests skip.
+engines: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group engines
 
 demo: $(INSTALLED)
 	$(BIN)/hashgnn demo --output demo
