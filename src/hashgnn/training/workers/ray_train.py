@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from hashgnn._registry import imported
 from hashgnn.batch.local import ONE_THREAD
 from hashgnn.batch.ray_data import connect_ray
 from hashgnn.batch.reaching import first_line
-from hashgnn.errors import EngineError, HashGNNError, PeerLostError
+from hashgnn.errors import EngineError, HashGNNError, HashGNNWarning, PeerLostError
 from hashgnn.runs import Callback, Run, RunOptions
 from hashgnn.state import ModelState
 from hashgnn.training.callbacks.checkpoint import FILE_NAME
@@ -39,6 +40,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._error: tuple[str, str] | None = None
+        self._warnings: list[tuple[str, str]] = []
         self._state: Any = None
         self._n_starts = 0
 
@@ -64,9 +66,13 @@ class Mailbox:
         """Return the class and the words of the error."""
         return self._error
 
-    def put(self, state: Any) -> None:
-        """Take the fitted state."""
-        self._state = state
+    def put(self, state: Any, warned: list[tuple[str, str]]) -> None:
+        """Take the fitted state, and the classes and words of the warnings on the way."""
+        self._state, self._warnings = state, warned
+
+    def warned(self) -> list[tuple[str, str]]:
+        """Return the warnings."""
+        return self._warnings
 
     def state(self) -> Any:
         """Return the fitted state."""
@@ -174,7 +180,8 @@ def _run(
         ),
     )
     try:
-        with _lines_of(ray, mailbox, is_silent):
+        with _lines_of(ray, mailbox, is_silent), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of parts of Ray that are not used here
             trainer.fit()
     except Exception as error:
         told = ray.get(mailbox.error.remote())
@@ -183,6 +190,8 @@ def _run(
         raise EngineError(
             f"Ray gave up, {first_line(error)}; the same run with resume=True goes on from its checkpoint"
         ) from error
+    for kind, words in ray.get(mailbox.warned.remote()):
+        warnings.warn(words, getattr(errors, kind), stacklevel=2)
     state: ModelState = ray.get(mailbox.state.remote())
     return state
 
@@ -199,9 +208,15 @@ def _work(config: dict[str, Any]) -> None:
     if is_first and ray.get(mailbox.start.remote()):
         options = replace(options, resume=True)
     try:
-        with first_has_result():
+        with first_has_result(), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", HashGNNWarning)
             state = imported(function)(**arguments, options=options)
-        ray.get(mailbox.put.remote(state))
+        warned = [
+            (one.category.__name__, str(one.message))
+            for one in caught
+            if issubclass(one.category, HashGNNWarning)
+        ]
+        ray.get(mailbox.put.remote(state, warned))
     except HelperDone:
         return
     except PeerLostError:
