@@ -63,7 +63,7 @@ class RunFolder:
         return self.address or str(self.model)
 
     def goes_on(self, resume: bool) -> bool:
-        """Return whether to go on from the checkpoint: as asked, and where ``torchrun`` starts its processes again."""
+        """Return whether to go on from the checkpoint: where the user says so, and where ``torchrun`` starts its processes again."""
         launched = Launched.from_environment()
         is_restarted = launched is not None and launched.n_restarts > 0
         return resume or (is_restarted and self.checkpoint.exists())

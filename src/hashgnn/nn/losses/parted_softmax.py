@@ -16,7 +16,7 @@ _CHUNK_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class PartedItems:
-    """What a process knows of a softmax over all items, besides its own items.
+    """The parts of a softmax over all items that every process knows.
 
     Attributes
     ----------

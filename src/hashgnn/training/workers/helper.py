@@ -46,8 +46,8 @@ def main() -> None:
     except PeerLostError:
         code = 1  # the first process knows why
     except BaseException as error:
-        told = {"kind": type(error).__name__, "error": str(error)}
-        answers.write((json.dumps(told) + "\n").encode())
+        report = {"kind": type(error).__name__, "error": str(error)}
+        answers.write((json.dumps(report) + "\n").encode())
         code = 1
     answers.flush()
     os._exit(code)  # connections of torch.distributed may be half closed

@@ -112,11 +112,13 @@ class _Helpers:
             if code is None or process.stdout is None:
                 continue
             with suppress(ValueError, KeyError, IndexError):  # a process that was killed said nothing
-                told = json.loads(process.stdout.read().splitlines()[-1])
-                kind = getattr(errors, told["kind"], None)
+                report = json.loads(process.stdout.read().splitlines()[-1])
+                kind = getattr(errors, report["kind"], None)
                 if isinstance(kind, type) and issubclass(kind, HashGNNError):
-                    return kind(told["error"])
-                return EngineError(f"process {rank} of the training ended, {told['kind']}: {told['error']}")
+                    return kind(report["error"])
+                return EngineError(
+                    f"process {rank} of the training ended, {report['kind']}: {report['error']}"
+                )
             if code < 0:
                 how = f"was killed by {signal.Signals(-code).name}"
             else:

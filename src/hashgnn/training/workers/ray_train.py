@@ -35,7 +35,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Mailbox:
-    """What the processes leave for whoever started them; Ray makes one, as an actor."""
+    """The lines, errors and results that processes leave for the caller; Ray makes one, as an actor."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -79,7 +79,7 @@ class Mailbox:
         return self._state
 
 
-class _Told(Callback):
+class _Reporter(Callback):
     """Send the lines of progress to the mailbox."""
 
     def __init__(self, mailbox: Any) -> None:
@@ -161,7 +161,7 @@ def _run(
         checkpoint_dir=str(checkpoints),
         log_path=None if options.log_path is None else str(Path(options.log_path).absolute()),
         progress=False,
-        callbacks=[*([] if is_silent else [_Told(mailbox)]), *options.callbacks],
+        callbacks=[*([] if is_silent else [_Reporter(mailbox)]), *options.callbacks],
     )
     use_gpu = options.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= size
     trainer = with_torch.TorchTrainer(
@@ -184,9 +184,9 @@ def _run(
             warnings.simplefilter("ignore")  # of parts of Ray that are not used here
             trainer.fit()
     except Exception as error:
-        told = ray.get(mailbox.error.remote())
-        if told is not None:
-            raise _error(*told) from error
+        known = ray.get(mailbox.error.remote())
+        if known is not None:
+            raise _error(*known) from error
         raise EngineError(
             f"Ray gave up, {first_line(error)}; the same run with resume=True goes on from its checkpoint"
         ) from error
@@ -200,9 +200,9 @@ def _work(config: dict[str, Any]) -> None:
     """Train in one process of Ray."""
     ray = import_module("ray")
     mailbox = config["mailbox"]
-    told = ray.get(mailbox.error.remote())
-    if told is not None:
-        raise _error(*told)
+    known = ray.get(mailbox.error.remote())
+    if known is not None:
+        raise _error(*known)
     function, arguments, options = ray.get(config["request"])
     is_first = import_module("ray.train").get_context().get_world_rank() == 0
     if is_first and ray.get(mailbox.start.remote()):
