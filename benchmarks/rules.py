@@ -3,6 +3,8 @@
 ``python benchmarks/rules.py`` generates a million items and prints, for each share of items that a filter leaves,
 the time of a search as a ratio to that of the search without a filter: single queries, and a batch. Both are asked
 in turn, so that other work on the machine slows both. With ``--changes`` a thread changes so many items a second.
+``--index lists`` searches in inverted lists that find 95 % of the exact results; building them takes minutes, so
+``--index-file`` keeps them for the next run. ``benchmarks/rules_in_service.py`` measures the same over HTTP.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import IdMap
-from hashgnn.index import HammingIndex, HierarchicalIndex
+from hashgnn.index import HammingIndex, HierarchicalIndex, InvertedFile, build_index
 from hashgnn.index.choosing import choose_diverse
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.ranking import CandidateFilter
@@ -28,8 +31,13 @@ SHARES = (0.5, 0.1, 0.01, 0.001)
 K, BATCH = 10, 64
 
 
-def generated(n_items: int, n_bits: int, dim: int) -> tuple[ItemAttributes, HierarchicalIndex, EmbeddedCodes]:
-    """Return a table of items, an index over as many codes in clusters, and queries."""
+def generated(
+    n_items: int, n_bits: int, dim: int, kind: str = "scan", kept: Path | None = None
+) -> tuple[ItemAttributes, HierarchicalIndex, EmbeddedCodes]:
+    """Return a table of items, an index over as many codes in clusters, and queries.
+
+    Lists are read from ``kept``, or built and written there.
+    """
     rng = np.random.default_rng(0)
     table = {
         "price": rng.random(n_items) * 100,
@@ -41,10 +49,20 @@ def generated(n_items: int, n_bits: int, dim: int) -> tuple[ItemAttributes, Hier
     vectors = centers[rng.integers(0, 200, n_items)] + rng.standard_normal((n_items, dim)).astype(np.float32)
     weights = rng.standard_normal((dim, n_bits)).astype(np.float32)
     bias = ItemBias.from_values(rng.normal(scale=2.0, size=n_items))
-    index = HierarchicalIndex(HammingIndex(BinaryCodes.from_signs(vectors @ weights), bias), vectors)
+    codes = BinaryCodes.from_signs(vectors @ weights)
     asked = centers[rng.integers(0, 200, BATCH)] + rng.standard_normal((BATCH, dim)).astype(np.float32)
+    queries = EmbeddedCodes(BinaryCodes.from_signs(asked @ weights), asked)
     items = ItemAttributes(pa.table(table), IdMap(np.arange(n_items)))
-    return items, index, EmbeddedCodes(BinaryCodes.from_signs(asked @ weights), asked)
+    if kind == "scan":
+        return items, HierarchicalIndex(HammingIndex(codes, bias), vectors), queries
+    if kept is not None and kept.exists():
+        return items, HierarchicalIndex.load(kept), queries
+    lists = build_index(codes, "inverted-file", item_bias=bias, index_recall=0.95, queries=queries.codes)
+    assert isinstance(lists, InvertedFile)
+    index = HierarchicalIndex(lists, vectors)
+    if kept is not None:
+        index.save(kept)
+    return items, index, queries
 
 
 def ratio(plain: Callable[[], object], ruled: Callable[[], object], n: int) -> tuple[float, float, float]:
@@ -94,10 +112,13 @@ class Changing:
                 self.n += due
 
 
-def measure_filters(n_items: int, n_bits: int, dim: int, a_second: int, n: int) -> None:
+def measure_filters(
+    n_items: int, n_bits: int, dim: int, a_second: int, n: int, kind: str, kept: Path | None
+) -> None:
     """Print a line for each share and kind of search."""
-    items, index, queries = generated(n_items, n_bits, dim)
+    items, index, queries = generated(n_items, n_bits, dim, kind, kept)
     one = queries[:1]
+    print(f"{index!r}")
     print(
         f"{n_items:,} items, {n_bits} bits, k={K}, {a_second} changes a second, load {os.getloadavg()[0]:.1f}"
     )
@@ -106,7 +127,7 @@ def measure_filters(n_items: int, n_bits: int, dim: int, a_second: int, n: int) 
 
         def filtered(asked: EmbeddedCodes, where: object = where) -> object:
             found = items.filter(where)  # type: ignore[arg-type]
-            limits = CandidateFilter().within(found.n_items, found.bits)
+            limits = CandidateFilter().within(found.n_items, found.bits, found.count)
             matches = index.search(asked, K, candidates=limits)
             assert (matches.counts == min(K, found.count)).all()
             return matches
@@ -161,12 +182,15 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=128)
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--changes", type=int, nargs="+", default=[0, 1000], help="changes a second")
+    parser.add_argument("--index", choices=["scan", "lists"], default="scan")
+    parser.add_argument("--index-file", type=Path, help="keeps the lists; another one for other sizes")
     parser.add_argument("--repeats", type=int, default=200)
     options = parser.parse_args()
     measure_choice(options.bits)
     measure_first_use(options.items)
     for a_second in options.changes:
-        measure_filters(options.items, options.bits, options.dim, a_second, options.repeats)
+        size = (options.items, options.bits, options.dim)
+        measure_filters(*size, a_second, options.repeats, options.index, options.index_file)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""SIGKILLs at random moments, spread over fit, save, update, the store of a service, reloads, and new items.
+"""SIGKILLs at random moments, spread over fit, save, update, stores of services, reloads, and new items.
 
     python benchmarks/sigkills.py
     python benchmarks/sigkills.py --kills 100 --kinds fit,save
@@ -39,13 +39,14 @@ import pyarrow.parquet as pq
 
 from hashgnn._tensors import read_tensors
 from hashgnn.errors import HashGNNError
+from hashgnn.rules import ITEM_TABLE
 from hashgnn.serving import ServiceSettings
 from hashgnn.serving.store import InteractionStore
 from hashgnn.state import ModelState, load_state, save_state
 from hashgnn.testing.states import random_state
 
 # How the kills are spread, in parts of a hundred.
-SHARES = {"fit": 27, "save": 23, "update": 14, "store": 12, "reload": 12, "items": 12}
+SHARES = {"fit": 25, "save": 21, "update": 14, "store": 10, "reload": 10, "items": 10, "postgres": 10}
 PRELOADED = [
     "hashgnn.cli.app",
     "hashgnn.recommender",
@@ -339,6 +340,8 @@ def kill_services(
         save_state(
             random_state(50, N_ITEMS, n_bits=64, dim=16, density=0.01, rng=number), versions / f"v{number}"
         )
+        table = pa.table({"item_id": [f"i{n}" for n in range(N_ITEMS)], "name": ["known"] * N_ITEMS})
+        pq.write_table(table, versions / f"v{number}" / ITEM_TABLE)
     (versions / "current").symlink_to("v1")
     before = {f"v{number}": digest(versions / f"v{number}") for number in (1, 2)}
     span = 1.0 + start_seconds(killer)
@@ -419,17 +422,21 @@ def post_interactions(port: int, user: str, acknowledged: Counter[str]) -> None:
 
 
 def post_items(port: int, name: str, acknowledged: Counter[str]) -> None:
-    """Add new items until the service is gone; each that was acknowledged must be in the next answer."""
+    """Add new items until the service is gone; each that was acknowledged must pass the next filter for it."""
     count = 0
     while True:
         item = f"new-{name}-{count}"
-        body = {"items": [{"item": item, "users": [f"u{(count + part) % 50}" for part in range(3)]}]}
+        users = [f"u{(count + part) % 50}" for part in range(3)]
+        body = {"items": [{"item": item, "users": users, "attributes": {"name": item}}]}
         try:
             status, _ = call(port, "/v1/items", body)
             if status == 200:
                 count += 1
                 acknowledged[f"new-{name}"] = count
-                status, _ = call(port, "/v1/similar-items", {"items": [item], "k": 2})
+                asked = {"histories": [["i1"]], "k": 2, "where": f"name = '{item}'"}
+                status, answer = call(port, "/v1/recommend", asked)
+                if status == 200 and [one["id"] for one in answer["results"][0]["items"]] != [item]:
+                    status = 0
         except (OSError, http.client.HTTPException, ValueError):
             return
         if status != 200:
@@ -467,14 +474,17 @@ def check_store(path: Path, acknowledged: Counter[str]) -> None:
 
 
 def check_items(path: Path, acknowledged: Counter[str]) -> None:
-    """Check that every new item that was acknowledged is in the store with all its users, and so are their interactions."""
+    """Check that every new item that was acknowledged is in the store with its attributes, users and their interactions."""
     with InteractionStore.open(path) as store:
         users_of = {one.item: one.users for one in store.items.after(0)[0]}
         for name, count in acknowledged.items():
             missing = [item for item in (f"{name}-{n}" for n in range(count)) if item not in users_of]
             if missing:
                 raise Lost(f"{len(missing)} new items of {name} are gone, {missing[0]} first")
+        names = {item: (name, text) for _, item, name, text in store.attributes_of(list(users_of))}
         for item, users in users_of.items():
+            if names.get(item) != ("name", json.dumps(item)):
+                raise Lost(f"attributes of {item} are {names.get(item)}")
             if len(users) != 3 or any(item not in store.history(user) for user in users):
                 raise Lost(f"of {item} a part is missing, its users are {users}")
 
@@ -484,6 +494,17 @@ def kill_item_services(killer: Killer, n: int) -> None:
     kill_services(killer, n, reloads=True, post=post_items, check=check_items)
 
 
+def kill_shared(killer: Killer, n: int) -> None:
+    """Kill services that share a store in PostgreSQL, and its server."""
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
+    from benchmarks import shared_store_kills
+
+    try:
+        killer.counts += shared_store_kills.kill_shared_store(killer.folder, n, killer.moments, PRELOADED)
+    except shared_store_kills.Lost as error:
+        raise Lost(str(error)) from error
+
+
 KINDS: dict[str, Callable[[Killer, int], None]] = {
     "fit": kill_fits,
     "save": kill_saves,
@@ -491,6 +512,7 @@ KINDS: dict[str, Callable[[Killer, int], None]] = {
     "store": lambda killer, n: kill_services(killer, n, reloads=False),
     "items": kill_item_services,
     "reload": lambda killer, n: kill_services(killer, n, reloads=True),
+    "postgres": kill_shared,
 }
 
 

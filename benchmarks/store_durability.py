@@ -1,6 +1,7 @@
 """The store of new interactions under SIGKILL: whatever was acknowledged is there after a restart.
 
     python benchmarks/store_durability.py
+    python benchmarks/store_durability.py --store postgres
 
 A child process appends from several threads and acknowledges each append over a pipe, after it has returned.
 It is killed at a random moment, again and again, on one file; then the store is opened, checked for damage,
@@ -21,6 +22,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from hashgnn.serving.store import InteractionStore
@@ -42,7 +45,7 @@ for number in range(n_callers):
 """
 
 
-def kill_while_writing(path: Path, run: int, n_callers: int, after: float) -> dict[str, int]:
+def kill_while_writing(path: str | Path, run: int, n_callers: int, after: float) -> dict[str, int]:
     """Kill a writer some seconds after its first append; return how many appends of each user it acknowledged."""
     reading, writing = os.pipe()
     child = subprocess.Popen(
@@ -65,7 +68,7 @@ def kill_while_writing(path: Path, run: int, n_callers: int, after: float) -> di
     return acknowledged
 
 
-def lost(path: Path, acknowledged: dict[str, int]) -> tuple[int, int]:
+def lost(path: str | Path, acknowledged: dict[str, int]) -> tuple[int, int]:
     """Return how many acknowledged appends are missing, and how many appends are there in half."""
     missing = halves = 0
     with InteractionStore.open(path) as store:
@@ -76,10 +79,10 @@ def lost(path: Path, acknowledged: dict[str, int]) -> tuple[int, int]:
     return missing, halves
 
 
-def appends_a_second(folder: Path, n_callers: int, seconds: float) -> float:
+def appends_a_second(place: str | Path, n_callers: int, seconds: float) -> float:
     """Return the appends that callers in one process get done, each waiting for the disk."""
     done = [0] * n_callers
-    with InteractionStore.open(folder / f"speed-{n_callers}.db") as store:
+    with InteractionStore.open(place) as store:
         until = time.perf_counter() + seconds
 
         def caller(number: int) -> None:
@@ -97,8 +100,26 @@ def appends_a_second(folder: Path, n_callers: int, seconds: float) -> float:
     return sum(done) / seconds
 
 
+def places(store: str, parent: Path | None, stack: ExitStack) -> Callable[[str], str]:
+    """Return what says where a store of a name is."""
+    if store == "sqlite":
+        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=parent))
+        return lambda name: str(Path(folder) / f"{name}.db")
+    if store == "postgres":
+        sys.path.append(str(Path(__file__).resolve().parent.parent))
+        from benchmarks.postgres_server import KillableServer
+
+        return stack.enter_context(KillableServer(parent)).url
+    return lambda name: f"{store}{'&' if '?' in store else '?'}store={name}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--store",
+        default="sqlite",
+        help="sqlite, postgres (a server is started), or postgresql://user@host/db",
+    )
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--callers", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement of speed")
@@ -108,15 +129,15 @@ def main() -> None:
     options = parser.parse_args()
     moments = random.Random(options.seed)  # noqa: S311 - moments of a kill
     totals = {"kills": options.kills, "acknowledged": 0, "lost": 0, "torn": 0}
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        place = places(options.store, options.folder, stack)
         for run in range(options.kills):
-            found = kill_while_writing(folder / "store.db", run, options.callers, moments.uniform(0, 0.3))
-            missing, halves = lost(folder / "store.db", found)
+            found = kill_while_writing(place("kills"), run, options.callers, moments.uniform(0, 0.3))
+            missing, halves = lost(place("kills"), found)
             totals["acknowledged"] += sum(found.values())
             totals["lost"] += missing
             totals["torn"] += halves
-        speeds = {n: appends_a_second(folder, n, options.seconds) for n in (1, 16)}
+        speeds = {n: appends_a_second(place(f"speed{n}"), n, options.seconds) for n in (1, 16)}
     result = {
         **totals,
         "appends_a_second": {str(n): round(speed) for n, speed in speeds.items()},

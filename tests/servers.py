@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import uuid
 import warnings
 from functools import cache
 from urllib.parse import quote, urlencode
@@ -38,6 +39,11 @@ def _postgres() -> str:
 def postgres_url(table: str, **options: object) -> str:
     """Return the URL of a table in a PostgreSQL server of the test run."""
     return f"{_postgres()}&{urlencode({'table': table, **options})}"
+
+
+def store_url(**options: object) -> str:
+    """Return the address of a new store of interactions in a PostgreSQL server of the test run."""
+    return f"{_postgres()}&{urlencode({'store': f's{uuid.uuid4().hex[:12]}', **options})}"
 
 
 def lancedb_url(table: str, **options: object) -> str:

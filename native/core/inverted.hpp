@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "search.hpp"
 
@@ -17,15 +18,26 @@ struct InvertedLists {
   const std::uint32_t* alive = nullptr;        // a word a block
   const std::int32_t* positions = nullptr;     // 32 a block: the position of each code
   std::uint32_t max_penalty = 0;
+
+  std::int64_t n_blocks() const { return first_blocks[n_lists]; }
 };
+
+// Slot of each position in lists, -1 where they do not hold it: made when it is first needed.
+using SlotsOf = std::function<const std::int32_t*()>;
 
 struct InvertedSearch {
   const InvertedLists* lists;
   const InvertedLists* extra;  // one list that every query looks into, or null
   const Table* centroids;
-  std::int64_t n_probe;        // lists a query; more where these hold fewer than k codes for it
+  std::int64_t n_probe;        // lists a query where it may get every code; more where it may not, see below
+  std::int64_t n_codes;        // positions
+  double share = 1.0;          // of the codes that any query may get
+  SlotsOf slots, extra_slots;
 };
 
+// A query reads so many of the nearest lists that it sees as many codes that it may get as it would see without filters, and
+// more where these hold fewer than k. Where a query has a short list of codes that it may get, these are compared and no list is
+// read.
 void search_inverted(const InvertedSearch& index, const Queries& queries, const Filters& filters,
                      const SearchPlan& plan, const Done& done);
 

@@ -31,14 +31,32 @@ struct ScanJob {
   void* context;
 };
 
+// A float query as rows of few bits are asked: integers of 8 bits, or of 15 bits in two terms, 128 * first + second.
+struct RowQuery {
+  int bits;                     // of an entry of a row: 2, 3, 4 or 8
+  int n_terms;                  // 1 or 2
+  std::int64_t n_bytes;         // of a row, see rows.hpp
+  std::int64_t stride;          // of the planes: the bytes of a section or more, a multiple of 64
+  const std::int8_t* planes;    // (n_terms, planes of all sections, stride): what each bits of a byte are multiplied by; 0 where there is no entry
+  std::int64_t sums[2];         // of the entries of each term
+};
+
 struct Kernels {
   const char* name;
   void (*scan)(const ScanJob& job);
+  // Writes down the codes below the limit of the one query of a job, which is not called back: their numbers, 32 a block from
+  // 32 * first_block on, and their values, in the order of memory. Returns how many. Writes up to 32 beyond those.
+  std::int64_t (*collect)(const ScanJob& job, std::uint32_t* ids, std::uint16_t* values);
   // Inner products of a float query with a row of a table. All instruction sets add in the same order
   // and without fused operations, so that their answers agree to the last bit.
   float (*dot_f32)(const float* query, const float* row, std::int64_t width);
   float (*dot_f16)(const float* query, const std::uint16_t* row, std::int64_t width);
   float (*dot_i8)(const float* query, const std::int8_t* row, std::int64_t width);
+  // Inner products of a query with the unsigned entries of some rows, in integers, so exact.
+  void (*row_products)(const RowQuery& query, const std::uint8_t* rows, const std::uint32_t* positions, std::int64_t n,
+                       std::int64_t* products);
+  // The product of a row vector with a matrix of n_columns columns, a multiple of 16; sums go from the first row to the last.
+  void (*turn)(const float* vector, const float* matrix, std::int64_t width, std::int64_t n_columns, float* turned);
   // The least distance of a code to n others, or `least` where that is less. Codes are words of 64 bits, one after the other.
   std::uint32_t (*least_distance)(const std::uint64_t* code, const std::uint64_t* others, std::int64_t n, std::int64_t n_words,
                                   std::uint32_t least);

@@ -1,6 +1,7 @@
 #include "rerank.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -13,43 +14,81 @@ void fetch(const char* row, std::size_t n_bytes) {
   for (std::size_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(row + at);
 }
 
+// A NaN has no place in an order; it goes last.
+float ranked(float score) { return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score; }
+
 template <class Value, class Dot>
-void score_all(const Embeddings& table, const float* query, const std::vector<Hit>& candidates, Dot dot,
-               std::vector<Scored>& scored) {
+void score_all(const Embeddings& table, const float* query, Dot dot, std::vector<Scored>& found) {
   const auto* rows = static_cast<const Value*>(table.rows);
-  const auto row_of = [&](std::size_t i) { return rows + std::int64_t{candidates[i].position} * table.width; };
+  const auto row_of = [&](std::size_t i) { return rows + std::int64_t{found[i].position} * table.width; };
   const std::size_t n_bytes = static_cast<std::size_t>(table.width) * sizeof(Value);
-  for (std::size_t i = 0; i < std::min(kAhead, candidates.size()); ++i)
+  for (std::size_t i = 0; i < std::min(kAhead, found.size()); ++i)
     fetch(reinterpret_cast<const char*>(row_of(i)), n_bytes);
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    if (i + kAhead < candidates.size()) fetch(reinterpret_cast<const char*>(row_of(i + kAhead)), n_bytes);
-    const std::uint32_t position = candidates[i].position;
-    const float scale = table.scale == nullptr ? 1.0f : table.scale[position];
-    const float score = dot(query, row_of(i), table.width) * scale;
-    // A NaN has no place in an order; it goes last.
-    scored.push_back({position, std::isnan(score) ? -std::numeric_limits<float>::infinity() : score});
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (i + kAhead < found.size()) fetch(reinterpret_cast<const char*>(row_of(i + kAhead)), n_bytes);
+    const float scale = table.scale == nullptr ? 1.0f : table.scale[found[i].position];
+    found[i].score = ranked(dot(query, row_of(i), table.width) * scale);
   }
+}
+
+void score_by_floats(const Kernels& kernels, const Embeddings& table, const float* query, std::vector<Scored>& found) {
+  switch (table.entry) {
+    case Entry::f32: score_all<float>(table, query, kernels.dot_f32, found); break;
+    case Entry::f16: score_all<std::uint16_t>(table, query, kernels.dot_f16, found); break;
+    case Entry::i8: score_all<std::int8_t>(table, query, kernels.dot_i8, found); break;
+  }
+}
+
+void score_by_rows(const Kernels& kernels, const QuantisedRows& table, const float* query, std::vector<Scored>& found) {
+  std::vector<std::uint32_t> positions;
+  positions.reserve(found.size());
+  for (const Scored& one : found) positions.push_back(one.position);
+  std::vector<float> scores(found.size());
+  AskedRows(kernels, table, query).score(positions.data(), static_cast<std::int64_t>(positions.size()), scores.data());
+  for (std::size_t i = 0; i < found.size(); ++i) found[i].score = ranked(scores[i]);
+}
+
+// Smaller for a larger score, and for a smaller position where scores are equal: whole numbers are compared faster than pairs.
+std::uint64_t key_of(const Scored& one) {
+  const auto bits = std::bit_cast<std::uint32_t>(one.score + 0.0f);  // -0 is 0
+  const std::uint32_t ascending = (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
+  return (std::uint64_t{~ascending} << 32) | one.position;
+}
+
+Scored of_key(std::uint64_t key) {
+  const auto ascending = ~static_cast<std::uint32_t>(key >> 32);
+  const std::uint32_t bits = (ascending >> 31) != 0 ? ascending & 0x7FFFFFFFu : ~ascending;
+  return {static_cast<std::uint32_t>(key), std::bit_cast<float>(bits)};
+}
+
+// Leaves the best n, in order or in none.
+void keep_best(std::vector<Scored>& found, std::int64_t n, bool ordered) {
+  std::vector<std::uint64_t> keys;
+  keys.reserve(found.size());
+  for (const Scored& one : found) keys.push_back(key_of(one));
+  if (n < static_cast<std::int64_t>(keys.size())) {
+    std::nth_element(keys.begin(), keys.begin() + n, keys.end());
+    keys.resize(static_cast<std::size_t>(n));
+  }
+  if (ordered) std::sort(keys.begin(), keys.end());
+  found.clear();
+  for (const std::uint64_t key : keys) found.push_back(of_key(key));
 }
 
 }  // namespace
 
-std::vector<Scored> rerank(const Kernels& kernels, const Embeddings& table, const float* query,
+std::vector<Scored> rerank(const Kernels& kernels, const Stages& stages, const float* query,
                            const std::vector<Hit>& candidates, std::int64_t k) {
-  std::vector<Scored> scored;
-  scored.reserve(candidates.size());
-  switch (table.entry) {
-    case Entry::f32: score_all<float>(table, query, candidates, kernels.dot_f32, scored); break;
-    case Entry::f16: score_all<std::uint16_t>(table, query, candidates, kernels.dot_f16, scored); break;
-    case Entry::i8: score_all<std::int8_t>(table, query, candidates, kernels.dot_i8, scored); break;
+  std::vector<Scored> found;
+  found.reserve(candidates.size());
+  for (const Hit& hit : candidates) found.push_back({hit.position, 0.0f});
+  if (stages.quantised != nullptr && !found.empty()) {
+    score_by_rows(kernels, *stages.quantised, query, found);
+    if (stages.floats != nullptr) keep_best(found, stages.n_refined, false);
   }
-  const auto better = [](const Scored& a, const Scored& b) {
-    return a.score != b.score ? a.score > b.score : a.position < b.position;
-  };
-  const auto middle = scored.begin() + std::min<std::ptrdiff_t>(k, static_cast<std::ptrdiff_t>(scored.size()));
-  std::nth_element(scored.begin(), middle, scored.end(), better);
-  std::sort(scored.begin(), middle, better);
-  scored.erase(middle, scored.end());
-  return scored;
+  if (stages.floats != nullptr) score_by_floats(kernels, *stages.floats, query, found);
+  keep_best(found, k, true);
+  return found;
 }
 
 }  // namespace hashgnn

@@ -1,10 +1,11 @@
-// The second step of a hierarchical search: candidates by code, re-ranked by inner product.
+// The later steps of a hierarchical search: candidates by code, ranked again by rows of few bits, by floats, or by both in turn.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "kernels.hpp"
+#include "rows.hpp"
 #include "top_k.hpp"
 
 namespace hashgnn {
@@ -19,13 +20,20 @@ struct Embeddings {
   const float* scale;
 };
 
+// What ranks candidates; at least one of the two.
+struct Stages {
+  const QuantisedRows* quantised;  // or null
+  const Embeddings* floats;        // or null
+  std::int64_t n_refined;          // with both: the best by quantised rows, which floats then rank; k or more
+};
+
 struct Scored {
   std::uint32_t position;
   float score;
 };
 
-// The best k of the candidates by inner product with the query; ties go to the smaller position.
-std::vector<Scored> rerank(const Kernels& kernels, const Embeddings& table, const float* query,
+// The best k of the candidates by the last stage; ties go to the smaller position.
+std::vector<Scored> rerank(const Kernels& kernels, const Stages& stages, const float* query,
                            const std::vector<Hit>& candidates, std::int64_t k);
 
 }  // namespace hashgnn

@@ -10,6 +10,8 @@
 #include "avx2_values.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
+#include "row_products.hpp"
+#include "turn.hpp"
 
 namespace {
 
@@ -40,6 +42,42 @@ struct Floats {
   }
 };
 
+// Products of bytes with signed bytes are added up in pairs of 16 bits, where entries of 4 bits leave room for them.
+struct Chunk {
+  using Bytes = __m256i;
+  using Sum = __m256i;
+  static constexpr int kBytes = 32;
+  static constexpr std::int64_t kLess = 0;
+  static Bytes load(const std::uint8_t* from, std::int64_t n) {  // n is a multiple of 16
+    if (n >= kBytes) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return _mm256_inserti128_si256(_mm256_setzero_si256(), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)), 0);
+  }
+  static Sum zero() { return _mm256_setzero_si256(); }
+  template <int Bits, int Plane>
+  static Bytes part(Bytes bytes) {
+    if constexpr (Bits == 8) return bytes;
+    else return _mm256_and_si256(_mm256_srli_epi16(bytes, Bits * Plane), _mm256_set1_epi8((1 << Bits) - 1));
+  }
+  template <int Bits>
+  static Sum add(Sum sum, Bytes bytes, const std::int8_t* query) {
+    const __m256i asked = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query));
+    if constexpr (Bits < 8) {
+      return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, asked), _mm256_set1_epi16(1)));
+    } else {
+      const __m256i low = _mm256_madd_epi16(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(bytes)),
+                                            _mm256_cvtepi8_epi16(_mm256_castsi256_si128(asked)));
+      const __m256i high = _mm256_madd_epi16(_mm256_cvtepu8_epi16(_mm256_extracti128_si256(bytes, 1)),
+                                             _mm256_cvtepi8_epi16(_mm256_extracti128_si256(asked, 1)));
+      return _mm256_add_epi32(sum, _mm256_add_epi32(low, high));
+    }
+  }
+  static std::int64_t total(Sum sum) {
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
+  }
+};
+
 // Few code queries are cheaper to count than to look up.
 void scan_by_tables(const ScanJob& job) {
   if (job.n_planes > kTablePlanes || (job.n_planes == 1 && job.n_queries < Avx2::kRows)) return scan<Avx2>(job);
@@ -48,6 +86,13 @@ void scan_by_tables(const ScanJob& job) {
     if (job.n_planes > 1) scan_runs<Avx2, Slices, ValueQuery<Slices>>(job);
     else for_groups<HalfBytes>(job, [&](int first, int end) { scan_group_distances<Slices>(job, first, end); });
   });
+}
+
+std::int64_t collect_by_tables(const ScanJob& job, std::uint32_t* ids, std::uint16_t* values) {
+  if (job.n_planes == 1 || job.n_planes > kTablePlanes) return collect<Avx2>(job, ids, values);
+  std::int64_t n = 0;
+  with_slices(job.n_slices, [&]<int Slices>() { n = collect_runs<Avx2, Slices, ValueQuery<Slices>>(job, ids, values); });
+  return n;
 }
 
 // Not every compiler's own check knows the name of F16C.
@@ -61,7 +106,8 @@ bool has_f16c() {
 namespace hashgnn {
 
 const Kernels* avx2_kernels() {
-  static const Kernels table = {"avx2", scan_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
+  static const Kernels table = {"avx2", scan_by_tables, collect_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
+                                row_products<Chunk>, turn<Floats>, least_distance};
   static const bool usable = __builtin_cpu_supports("avx2") && has_f16c();
   return usable ? &table : nullptr;
 }

@@ -1,13 +1,15 @@
-// AVX-512 with VPOPCNTW (BITALG) and VPERMB (VBMI): Intel from Ice Lake, AMD from Zen 4.
+// AVX-512 with VPOPCNTW (BITALG), VPERMB (VBMI), VPCOMPRESSW (VBMI2) and VPDPBUSD (VNNI): Intel from Ice Lake, AMD from Zen 4.
 #include "../core/kernels.hpp"
 
-#if defined(__AVX512BITALG__) && defined(__AVX512BW__) && defined(__AVX512VBMI__)
+#if defined(__AVX512BITALG__) && defined(__AVX512BW__) && defined(__AVX512VBMI__) && defined(__AVX512VBMI2__) && defined(__AVX512VNNI__)
 
 #include <immintrin.h>
 
 #include "dot.hpp"
 #include "least_distance.hpp"
+#include "row_products.hpp"
 #include "six_bits.hpp"
+#include "turn.hpp"
 #include "values.hpp"
 
 namespace {
@@ -35,14 +37,39 @@ struct Floats {
   static void store(float* out, Sum sum) { _mm512_storeu_ps(out, sum); }
 };
 
+// Bytes times signed bytes are added up four at a time by VNNI.
+struct Chunk {
+  using Bytes = __m512i;
+  using Sum = __m512i;
+  static constexpr int kBytes = 64;
+  static constexpr std::int64_t kLess = 0;
+  static Bytes load(const std::uint8_t* from, std::int64_t n) {
+    if (n >= kBytes) return _mm512_loadu_si512(from);
+    return _mm512_maskz_loadu_epi8((1ull << n) - 1, from);
+  }
+  static Sum zero() { return _mm512_setzero_si512(); }
+  template <int Bits, int Plane>
+  static Bytes part(Bytes bytes) {
+    if constexpr (Bits == 8) return bytes;
+    else return _mm512_and_si512(_mm512_srli_epi16(bytes, Bits * Plane), _mm512_set1_epi8((1 << Bits) - 1));
+  }
+  template <int Bits>
+  static Sum add(Sum sum, Bytes bytes, const std::int8_t* query) {
+    return _mm512_dpbusd_epi32(sum, bytes, _mm512_loadu_si512(query));
+  }
+  static std::int64_t total(Sum sum) { return _mm512_reduce_add_epi32(sum); }
+};
+
 }  // namespace
 
 namespace hashgnn {
 
 const Kernels* avx512_kernels() {
-  static const Kernels table = {"avx512", scan_by_counts, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
+  static const Kernels table = {"avx512", scan_by_counts, collect<Avx512>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
+                                row_products<Chunk>, turn<Floats>, least_distance};
   static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                             __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi");
+                             __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi") &&
+                             __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vnni");
   return usable ? &table : nullptr;
 }
 

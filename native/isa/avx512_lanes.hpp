@@ -42,6 +42,20 @@ struct Avx512 {
   static bool is_empty(Mask mask) { return _kortestz_mask32_u8(mask, mask) != 0; }
   static std::uint32_t bits(Mask mask) { return mask; }
   static void store(std::uint16_t* values, Lanes a) { _mm512_storeu_si512(values, a); }
+  // Writes the chosen lanes and their numbers from `first` on, one after the other, and something behind them.
+  static int compress(Lanes a, std::uint32_t lanes, std::uint32_t first, std::uint32_t* ids, std::uint16_t* values) {
+    alignas(64) static constexpr auto kLane = [] {
+      struct { std::uint16_t at[32]; } all{};
+      for (std::uint16_t i = 0; i < 32; ++i) all.at[i] = i;
+      return all;
+    }();
+    _mm512_storeu_si512(values, _mm512_maskz_compress_epi16(lanes, a));
+    const __m512i numbers = _mm512_maskz_compress_epi16(lanes, _mm512_load_si512(kLane.at));
+    const __m512i base = _mm512_set1_epi32(static_cast<int>(first));
+    _mm512_storeu_si512(ids, _mm512_add_epi32(base, _mm512_cvtepu16_epi32(_mm512_castsi512_si256(numbers))));
+    _mm512_storeu_si512(ids + 16, _mm512_add_epi32(base, _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(numbers, 1))));
+    return _mm_popcnt_u32(lanes);
+  }
 };
 
 }  // namespace

@@ -7,7 +7,9 @@
 
 #include "dot.hpp"
 #include "least_distance.hpp"
+#include "row_products.hpp"
 #include "scan.hpp"
+#include "turn.hpp"
 
 namespace {
 
@@ -139,12 +141,36 @@ struct Floats {
   }
 };
 
+// Entries are multiplied as signed bytes, those of 8 bits less 128.
+struct Chunk {
+  using Bytes = uint8x16_t;
+  using Sum = int32x4_t;
+  static constexpr int kBytes = 16;
+  static constexpr std::int64_t kLess = 128;
+  static Bytes load(const std::uint8_t* from, std::int64_t) { return vld1q_u8(from); }  // rows are multiples of 16
+  static Sum zero() { return vdupq_n_s32(0); }
+  template <int Bits, int Plane>
+  static Bytes part(Bytes bytes) {
+    if constexpr (Bits == 8) return veorq_u8(bytes, vdupq_n_u8(128));
+    else if constexpr (Plane == 0) return vandq_u8(bytes, vdupq_n_u8((1 << Bits) - 1));
+    else return vandq_u8(vshrq_n_u8(bytes, Bits * Plane), vdupq_n_u8((1 << Bits) - 1));
+  }
+  template <int Bits>
+  static Sum add(Sum sum, Bytes bytes, const std::int8_t* query) {
+    const int8x16_t entries = vreinterpretq_s8_u8(bytes), asked = vld1q_s8(query);
+    sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(entries), vget_low_s8(asked)));
+    return vpadalq_s16(sum, vmull_s8(vget_high_s8(entries), vget_high_s8(asked)));
+  }
+  static std::int64_t total(Sum sum) { return vaddvq_s32(sum); }
+};
+
 }  // namespace
 
 namespace hashgnn {
 
 const Kernels* neon_kernels() {
-  static const Kernels table = {"neon", scan<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
+  static const Kernels table = {"neon", scan<Neon>, collect<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
+                                row_products<Chunk>, turn<Floats>, least_distance};
   return &table;
 }
 

@@ -4,7 +4,9 @@
 #include "../core/kernels.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
+#include "row_products.hpp"
 #include "scan.hpp"
+#include "turn.hpp"
 
 namespace {
 
@@ -107,12 +109,39 @@ struct Floats {
   static void store(float* out, const Sum& sum) { std::memcpy(out, sum.part, sizeof sum.part); }
 };
 
+struct Chunk {
+  struct Bytes {
+    std::uint8_t byte[16];
+  };
+  using Sum = std::int32_t;
+  static constexpr int kBytes = 16;
+  static constexpr std::int64_t kLess = 0;
+  static Bytes load(const std::uint8_t* from, std::int64_t) {  // rows are multiples of 16
+    Bytes bytes;
+    std::memcpy(bytes.byte, from, sizeof bytes.byte);
+    return bytes;
+  }
+  static Sum zero() { return 0; }
+  template <int Bits, int Plane>
+  static Bytes part(Bytes bytes) {
+    for (std::uint8_t& byte : bytes.byte) byte = static_cast<std::uint8_t>((byte >> (Bits * Plane)) & ((1 << Bits) - 1));
+    return bytes;
+  }
+  template <int Bits>
+  static Sum add(Sum sum, const Bytes& bytes, const std::int8_t* query) {
+    for (int i = 0; i < kBytes; ++i) sum += bytes.byte[i] * query[i];
+    return sum;
+  }
+  static std::int64_t total(Sum sum) { return sum; }
+};
+
 }  // namespace
 
 namespace hashgnn {
 
 const Kernels* portable_kernels() {
-  static const Kernels table = {"portable", scan<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>, least_distance};
+  static const Kernels table = {"portable", scan<Portable>, collect<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
+                                row_products<Chunk>, turn<Floats>, least_distance};
   return &table;
 }
 

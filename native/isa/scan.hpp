@@ -262,16 +262,57 @@ class PlanesQuery : public ScaledQuery<Isa> {
   int n_planes_, n_slices_;
 };
 
+// What becomes of the codes of a block below the limit: the collector is told, and may lower it.
+template <class Isa>
+struct Reporter {
+  __attribute__((always_inline)) void take(const ScanJob& job, int query, std::int64_t block, typename Isa::Lanes sums,
+                                           typename Isa::Lanes& limit) const {
+    if (!Isa::any_below(sums, limit)) [[likely]]
+      return;
+    report<Isa>(job, query, block, Isa::bits(Isa::below(sums, limit)), sums);
+    limit = Isa::splat_value(job.limits[query]);
+  }
+};
+
+// Or they are written down, without a branch where the instruction set can.
+struct Written {
+  std::uint32_t* ids;
+  std::uint16_t* values;
+  std::int64_t n = 0;
+};
+
+template <class Isa>
+struct Writer {
+  Written* to;
+  __attribute__((always_inline)) void take(const ScanJob& job, int, std::int64_t block, typename Isa::Lanes sums,
+                                           typename Isa::Lanes& limit) const {
+    const auto first = static_cast<std::uint32_t>((job.first_block + block) * kBlock);
+    std::uint32_t lanes = Isa::bits(Isa::below(sums, limit));
+    if constexpr (requires { Isa::compress(sums, lanes, first, to->ids, to->values); }) {
+      to->n += Isa::compress(sums, lanes, first, to->ids + to->n, to->values + to->n);
+    } else {
+      alignas(64) std::uint16_t values[kBlock];
+      Isa::store(values, sums);
+      for (; lanes != 0; lanes &= lanes - 1, ++to->n) {
+        const int lane = std::countr_zero(lanes);
+        to->ids[to->n] = first + static_cast<std::uint32_t>(lane);
+        to->values[to->n] = values[lane];
+      }
+    }
+  }
+};
+
 // One query against runs of blocks: the first halves of all, in the order of memory, then the second halves of those
 // that have a code within reach. They are marked by bits: no processor foresees which they are, so a branch a block would
 // cost more than the comparison. Their memory is prefetched a run ahead.
 constexpr int kRun = 32;  // results of two runs and prefetched memory stay in the first-level cache
 constexpr int kAhead = 2048;  // words: a page, which the processor's own prefetch does not look beyond
-template <class Isa, int Slices, class Query>
+template <class Isa, int Slices, class Query, class Sink = Reporter<Isa>>
 class RunScan {
  public:
-  RunScan(const ScanJob& job, int query)
-      : job_(job), query_(query), asked_(job, query), n_near_(near_slices_of(job.n_slices)), n_far_(job.n_slices - n_near_) {}
+  RunScan(const ScanJob& job, int query, Sink sink = {})
+      : job_(job), query_(query), asked_(job, query), sink_(sink), n_near_(near_slices_of(job.n_slices)),
+        n_far_(job.n_slices - n_near_) {}
 
   // Compares a run, and finishes the one before.
   template <Codes kCodes>
@@ -306,17 +347,14 @@ class RunScan {
     typename Isa::Lanes limit = Isa::splat_value(job_.limits[query_]);
     for (; left.within_reach != 0; left.within_reach &= left.within_reach - 1) {
       const int b = std::countr_zero(left.within_reach);
-      const typename Isa::Lanes sums = asked.add(far + b * n_far() * kBlock, n_far(), left.sums[b]);
-      if (!Isa::any_below(sums, limit)) [[likely]]
-        continue;
-      report<Isa>(job_, query_, left.first + b, Isa::bits(Isa::below(sums, limit)), sums);
-      limit = Isa::splat_value(job_.limits[query_]);
+      sink_.take(job_, query_, left.first + b, asked.add(far + b * n_far() * kBlock, n_far(), left.sums[b]), limit);
     }
   }
 
   template <Codes kCodes>
   std::uint64_t compare_near(std::int64_t first, int n_blocks, typename Isa::Lanes* sums) const {
     const std::uint16_t* near = job_.near + first * n_near() * kBlock;
+    const std::uint16_t* const end = job_.near + job_.n_blocks * n_near() * kBlock;
     const auto asked = asked_.near();
     const typename Isa::Lanes limit = Isa::splat_value(asked_.near_limit(job_.limits[query_]));
     std::uint64_t within_reach = 0;
@@ -324,7 +362,8 @@ class RunScan {
     for (int b = 0; b < n_blocks; ++b, near += n_near() * kBlock) {
       if (kCodes == Codes::some && no_candidates(job_, first + b, 1)) continue;
       sums[b] = asked.add(near, n_near(), asked_.template start<kCodes>(first + b));
-      for (int s = 0; s < n_near(); ++s) __builtin_prefetch(near + s * kBlock + kAhead);
+      if (near + kAhead < end)  // what lies behind a short list is not read
+        for (int s = 0; s < n_near(); ++s) __builtin_prefetch(near + s * kBlock + kAhead);
       within_reach |= std::uint64_t{Isa::any_below(sums[b], limit)} << b;
     }
     return within_reach;
@@ -333,6 +372,7 @@ class RunScan {
   const ScanJob& job_;
   int query_;
   Query asked_;
+  Sink sink_;
   int n_near_, n_far_;
   Left left_[2];
   int now_ = 0;
@@ -367,6 +407,15 @@ void scan_runs(const ScanJob& job) {
   scan_all(scans);
 }
 
+template <class Isa, int Slices, class Query>
+std::int64_t collect_runs(const ScanJob& job, std::uint32_t* ids, std::uint16_t* values) {
+  Written written{ids, values};
+  using Scan = RunScan<Isa, Slices, Query, Writer<Isa>>;
+  Scan scan(job, 0, {&written});
+  scan_runs<Codes::some>(job, std::span<Scan>(&scan, 1));
+  return written.n;
+}
+
 template <class Isa, int Slices>
 void scan_slices(const ScanJob& job) {
   if (job.n_planes > 1) return scan_runs<Isa, Slices, PlanesQuery<Isa, Slices>>(job);
@@ -389,6 +438,16 @@ void with_slices(int n_slices, Work work) {
 template <class Isa>
 void scan(const ScanJob& job) {
   with_slices(job.n_slices, [&]<int Slices>() { scan_slices<Isa, Slices>(job); });
+}
+
+template <class Isa>
+std::int64_t collect(const ScanJob& job, std::uint32_t* ids, std::uint16_t* values) {
+  std::int64_t n = 0;
+  with_slices(job.n_slices, [&]<int Slices>() {
+    n = job.n_planes > 1 ? collect_runs<Isa, Slices, PlanesQuery<Isa, Slices>>(job, ids, values)
+                         : collect_runs<Isa, Slices, CodeQuery<Isa, Slices>>(job, ids, values);
+  });
+  return n;
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "call.hpp"
-#include "reranking.hpp"
+#include "stages.hpp"
 
 namespace hashgnn::python {
 namespace {
@@ -69,19 +69,19 @@ nb::tuple CodeTable::search_floats(const Array<float, 2>& queries, int n_planes,
 }
 
 nb::tuple CodeTable::search_hierarchical(const Array<std::uint8_t, 2>& queries, const Array<float, 2>& embeddings,
-                                         const Rows& rows, const std::optional<Array<float, 1>>& scale,
-                                         std::int64_t n_candidates, const SearchArguments& arguments) const {
+                                         const StageTables& stages, const SearchArguments& arguments) const {
   check_arguments(arguments, table_.n_codes);
   check_width(queries, table_.n_bits, 8);
-  check_candidates(n_candidates, arguments.k, table_.n_codes);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
-  const Reranking reranking(embeddings, rows, scale, n_queries, table_.n_codes);
+  stages.check(embeddings, n_queries, arguments.k, table_.n_codes);
   Results results(n_queries, arguments.k, false);
   {
     const nb::gil_scoped_release release;
-    const Call call(table_.n_codes, arguments, n_queries, n_candidates);
+    const Call call(table_.n_codes, arguments, n_queries, stages.n_candidates());
     search(table_, code_queries(queries.data(), n_queries, table_.n_bits), call.filters, call.plan,
-           [&](std::int64_t q, const std::vector<Hit>& hits) { reranking.write(results, *call.plan.kernels, q, hits, arguments.k); });
+           [&](std::int64_t q, const std::vector<Hit>& hits) {
+             stages.write(results, *call.plan.kernels, embeddings, q, hits, arguments.k);
+           });
   }
   return results.hand_over();
 }

@@ -22,7 +22,10 @@ struct SearchArguments {
   std::optional<CheckedLists::Pair> block_per_query, allow_per_query;
   std::optional<Mask> allow_all;
   int n_threads;
+  double share = 1.0;  // of the codes that allow_all lets through
 };
+
+class StageTables;
 
 class CodeTable {
  public:
@@ -35,8 +38,7 @@ class CodeTable {
   nb::tuple search_codes(const Array<std::uint8_t, 2>& queries, const SearchArguments& arguments) const;
   nb::tuple search_floats(const Array<float, 2>& queries, int n_planes, const SearchArguments& arguments) const;
   nb::tuple search_hierarchical(const Array<std::uint8_t, 2>& queries, const Array<float, 2>& embeddings,
-                                const Rows& rows, const std::optional<Array<float, 1>>& scale,
-                                std::int64_t n_candidates, const SearchArguments& arguments) const;
+                                const StageTables& stages, const SearchArguments& arguments) const;
 
  private:
   Table table_;

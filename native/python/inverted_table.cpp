@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "call.hpp"
-#include "reranking.hpp"
+#include "stages.hpp"
 
 namespace hashgnn::python {
 
 InvertedTable::InvertedTable(int n_bits, std::int64_t n_codes, const Array<std::int64_t, 1>& first_blocks,
                              const Words& words, const std::optional<Bytes>& penalty, const Bits& alive,
                              const Array<std::int32_t, 1>& positions)
-    : n_codes_(n_codes), arrays_(first_blocks, words, penalty, alive, positions) {
+    : n_codes_(n_codes), arrays_(std::in_place, first_blocks, words, penalty, alive, positions) {
   require(n_bits > 0 && n_bits % 8 == 0 && n_bits <= kMaxBits, "n_bits must be a multiple of 8 from 8 to 1024, got " + text(n_bits));
   require(first_blocks.size() >= 1, "first_blocks must have one entry more than there are lists");
   const auto n_lists = static_cast<std::int64_t>(first_blocks.size()) - 1;
@@ -29,16 +29,42 @@ InvertedTable::InvertedTable(int n_bits, std::int64_t n_codes, const Array<std::
     lists_.max_penalty = *std::max_element(penalty->data(), penalty->data() + n_blocks * kBlock);
 }
 
+const std::int32_t* InvertedTable::slots() const {
+  std::call_once(slots_once_, [this] { slots_ = slots_of(lists_, n_codes_); });
+  return slots_.data();
+}
+
+std::unique_ptr<InvertedTable> allowed_table(const InvertedTable& lists, const Mask& mask) {
+  const std::uint32_t* bits = checked_mask(mask, lists.n_codes());
+  const nb::gil_scoped_release release;
+  return std::make_unique<InvertedTable>(allowed_lists(lists.lists(), bits), lists.n_codes());
+}
+
+std::unique_ptr<InvertedTable> allowed_list(const InvertedTable& lists, const InvertedTable* extra, const Mask& mask) {
+  const std::uint32_t* bits = checked_mask(mask, lists.n_codes());
+  require(extra == nullptr || (extra->n_codes() == lists.n_codes() && extra->lists().n_bits == lists.lists().n_bits),
+          "extra must be one list of codes of the same width");
+  const nb::gil_scoped_release release;
+  std::vector<const InvertedLists*> parts = {&lists.lists()};
+  std::vector<const std::int32_t*> slots = {lists.slots()};
+  if (extra != nullptr) parts.push_back(&extra->lists()), slots.push_back(extra->slots());
+  return std::make_unique<InvertedTable>(allowed_codes(parts, slots, bits, lists.n_codes()), lists.n_codes());
+}
+
 namespace {
 
 InvertedSearch checked_index(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
-                             std::int64_t n_probe) {
+                             std::int64_t n_probe, const SearchArguments& arguments) {
   const int n_bits = lists.lists().n_bits;
   require(centroids.size() == lists.lists().n_lists && centroids.n_bits() == n_bits, "there must be one centroid a list");
   require(extra == nullptr || (extra->lists().n_bits == n_bits && extra->lists().n_lists == 1 && extra->n_codes() == lists.n_codes()),
           "extra must be one list of codes of the same width");
   require(n_probe >= 1, "n_probe must be at least 1, got " + text(n_probe));
-  return {&lists.lists(), extra == nullptr ? nullptr : &extra->lists(), &centroids.table(), n_probe};
+  require(arguments.share >= 0.0, "share must be at least 0");
+  InvertedSearch index{&lists.lists(), extra == nullptr ? nullptr : &extra->lists(), &centroids.table(), n_probe, lists.n_codes(), arguments.share, {}, {}};
+  index.slots = [&lists] { return lists.slots(); };
+  if (extra != nullptr) index.extra_slots = [extra] { return extra->slots(); };
+  return index;
 }
 
 }  // namespace
@@ -49,7 +75,7 @@ nb::tuple search_inverted_codes(const InvertedTable& lists, const InvertedTable*
   const int n_bits = lists.lists().n_bits;
   check_arguments(arguments, lists.n_codes());
   check_width(queries, n_bits, 8);
-  const InvertedSearch index = checked_index(lists, extra, centroids, n_probe);
+  const InvertedSearch index = checked_index(lists, extra, centroids, n_probe, arguments);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
   Results results(n_queries, arguments.k, !arguments.biased);  // values with penalties are no distances
   {
@@ -76,7 +102,7 @@ nb::tuple search_inverted_floats(const InvertedTable& lists, const InvertedTable
   check_arguments(arguments, lists.n_codes());
   check_width(queries, n_bits, 1);
   check_planes(n_planes, n_bits);
-  const InvertedSearch index = checked_index(lists, extra, centroids, n_probe);
+  const InvertedSearch index = checked_index(lists, extra, centroids, n_probe, arguments);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
   Results results(n_queries, arguments.k, false);
   {
@@ -92,24 +118,24 @@ nb::tuple search_inverted_floats(const InvertedTable& lists, const InvertedTable
 
 nb::tuple search_inverted_hierarchical(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
                                        std::int64_t n_probe, const Array<std::uint8_t, 2>& queries,
-                                       const Array<float, 2>& embeddings, const Rows& rows,
-                                       const std::optional<Array<float, 1>>& scale, std::int64_t n_candidates,
+                                       const Array<float, 2>& embeddings, const StageTables& stages,
                                        const SearchArguments& arguments) {
   const int n_bits = lists.lists().n_bits;
   check_arguments(arguments, lists.n_codes());
   check_width(queries, n_bits, 8);
-  check_candidates(n_candidates, arguments.k, lists.n_codes());
-  const InvertedSearch index = checked_index(lists, extra, centroids, n_probe);
+  const InvertedSearch index = checked_index(lists, extra, centroids, n_probe, arguments);
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
-  const Reranking reranking(embeddings, rows, scale, n_queries, lists.n_codes());
+  stages.check(embeddings, n_queries, arguments.k, lists.n_codes());
   Results results(n_queries, arguments.k, false);
   {
     const nb::gil_scoped_release release;
-    const Call call(lists.n_codes(), arguments, n_queries, n_candidates);
+    const Call call(lists.n_codes(), arguments, n_queries, stages.n_candidates());
     SearchPlan plan = call.plan;
     plan.ordered = false;
     search_inverted(index, code_queries(queries.data(), n_queries, n_bits), call.filters, plan,
-                    [&](std::int64_t q, const std::vector<Hit>& hits) { reranking.write(results, *plan.kernels, q, hits, arguments.k); });
+                    [&](std::int64_t q, const std::vector<Hit>& hits) {
+                      stages.write(results, *plan.kernels, embeddings, q, hits, arguments.k);
+                    });
   }
   return results.hand_over();
 }

@@ -1,7 +1,10 @@
-// Inverted lists as a Python object: immutable, and it keeps alive the arrays that it reads.
+// Inverted lists as a Python object: immutable, and it keeps alive the arrays that it reads, or has its own.
 #pragma once
 
-#include "../core/inverted.hpp"
+#include <memory>
+#include <mutex>
+
+#include "../core/allowed.hpp"
 #include "code_table.hpp"
 
 namespace hashgnn::python {
@@ -11,14 +14,30 @@ class InvertedTable {
   InvertedTable(int n_bits, std::int64_t n_codes, const Array<std::int64_t, 1>& first_blocks, const Words& words,
                 const std::optional<Bytes>& penalty, const Bits& alive, const Array<std::int32_t, 1>& positions);
 
+  InvertedTable(OwnLists lists, std::int64_t n_codes)
+      : own_(std::make_unique<OwnLists>(std::move(lists))), lists_(own_->view()), n_codes_(n_codes) {}
+
   const InvertedLists& lists() const { return lists_; }
   std::int64_t n_codes() const { return n_codes_; }
+  std::int64_t n_own_bytes() const { return own_ ? own_->n_bytes() : 0; }
+
+  // The slot of each position, -1 where these lists do not hold it; made when it is first asked for.
+  const std::int32_t* slots() const;
 
  private:
+  using Arrays = std::tuple<Array<std::int64_t, 1>, Words, std::optional<Bytes>, Bits, Array<std::int32_t, 1>>;
+  std::unique_ptr<OwnLists> own_;
   InvertedLists lists_;
   std::int64_t n_codes_;  // positions are below it
-  std::tuple<Array<std::int64_t, 1>, Words, std::optional<Bytes>, Bits, Array<std::int32_t, 1>> arrays_;
+  std::optional<Arrays> arrays_;
+  mutable std::once_flag slots_once_;
+  mutable std::vector<std::int32_t> slots_;
 };
+
+// The same lists with those codes only whose position has a bit.
+std::unique_ptr<InvertedTable> allowed_table(const InvertedTable& lists, const Mask& mask);
+// One list of the codes of lists and of an extra list, or null, whose position has a bit.
+std::unique_ptr<InvertedTable> allowed_list(const InvertedTable& lists, const InvertedTable* extra, const Mask& mask);
 
 nb::tuple search_inverted_codes(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
                                 std::int64_t n_probe, const Array<std::uint8_t, 2>& queries,
@@ -28,8 +47,7 @@ nb::tuple search_inverted_floats(const InvertedTable& lists, const InvertedTable
                                  const SearchArguments& arguments);
 nb::tuple search_inverted_hierarchical(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
                                        std::int64_t n_probe, const Array<std::uint8_t, 2>& queries,
-                                       const Array<float, 2>& embeddings, const Rows& rows,
-                                       const std::optional<Array<float, 1>>& scale, std::int64_t n_candidates,
+                                       const Array<float, 2>& embeddings, const StageTables& stages,
                                        const SearchArguments& arguments);
 
 }  // namespace hashgnn::python

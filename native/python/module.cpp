@@ -13,6 +13,7 @@
 #include "code_table.hpp"
 #include "hash_tables.hpp"
 #include "inverted_table.hpp"
+#include "stages.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -75,28 +76,45 @@ NB_MODULE(_native, module) {
 
   nb::class_<SearchArguments>(module, "SearchArguments")
       .def(nb::init<std::int64_t, bool, float, std::optional<CheckedLists::Pair>, std::optional<CheckedLists::Pair>,
-                    std::optional<Mask>, int>(),
+                    std::optional<Mask>, int, double>(),
            "k"_a, "biased"_a, "top"_a, "block_per_query"_a.none(), "allow_per_query"_a.none(), "allow_all"_a.none(),
-           "n_threads"_a)
+           "n_threads"_a, "share"_a = 1.0)
       .def("check_filter", &check_filter, "n_queries"_a, "n_codes"_a);
+  module.def("row_step", &row_step, "bits"_a);
+  module.def("row_entries", &entries_of, "n_bytes"_a, "bits"_a);
+  module.attr("MAX_ROW_ENTRIES") = kMaxRowEntries;
+  nb::class_<QuantisedTable>(module, "QuantisedTable")
+      .def(nb::init<int, std::int64_t, const RowBytes&, const Matrix&, const Matrix&, const Array<float, 1>&>(), "bits"_a,
+           "n_entries"_a, "rows"_a, "of_items"_a, "of_queries"_a, "centre"_a)
+      .def("__len__", &QuantisedTable::size)
+      .def("quantise", &QuantisedTable::quantise, "embeddings"_a, "rows"_a.noconvert(), "n_threads"_a);
+  nb::class_<StageTables>(module, "Stages")
+      .def(nb::init<std::int64_t, const QuantisedTable*, std::int64_t, const std::optional<Rows>&,
+                    const std::optional<Array<float, 1>>&>(),
+           nb::keep_alive<1, 3>(), "n_candidates"_a, "quantised"_a.none(),
+           "n_refined"_a, "floats"_a.none(), "scale"_a.none());
   nb::class_<CodeTable>(module, "CodeTable")
       .def(nb::init<int, std::vector<SegmentArrays>>(), "n_bits"_a, "segments"_a)
       .def("__len__", &CodeTable::size)
       .def_prop_ro("n_bits", &CodeTable::n_bits)
       .def("search_codes", &CodeTable::search_codes, "queries"_a, "arguments"_a)
       .def("search_floats", &CodeTable::search_floats, "queries"_a, "n_planes"_a, "arguments"_a)
-      .def("search_hierarchical", &CodeTable::search_hierarchical, "queries"_a, "embeddings"_a, "rows"_a,
-           "scale"_a.none(), "n_candidates"_a, "arguments"_a);
+      .def("search_hierarchical", &CodeTable::search_hierarchical, "queries"_a, "embeddings"_a, "stages"_a,
+           "arguments"_a);
   nb::class_<InvertedTable>(module, "InvertedTable")
       .def(nb::init<int, std::int64_t, const Array<std::int64_t, 1>&, const Words&, const std::optional<Bytes>&,
                     const Bits&, const Array<std::int32_t, 1>&>(),
-           "n_bits"_a, "n_codes"_a, "first_blocks"_a, "words"_a, "penalty"_a.none(), "alive"_a, "positions"_a);
+           "n_bits"_a, "n_codes"_a, "first_blocks"_a, "words"_a, "penalty"_a.none(), "alive"_a, "positions"_a)
+      .def_prop_ro("has_penalty", [](const InvertedTable& table) { return table.lists().penalty != nullptr; })
+      .def_prop_ro("n_own_bytes", &InvertedTable::n_own_bytes)
+      .def("allowed", &allowed_table, "mask"_a);
+  module.def("allowed_list", &allowed_list, "lists"_a, "extra"_a.none(), "mask"_a);
   module.def("search_inverted_codes", &search_inverted_codes, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
              "queries"_a, "arguments"_a);
   module.def("search_inverted_floats", &search_inverted_floats, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
              "queries"_a, "n_planes"_a, "arguments"_a);
   module.def("search_inverted_hierarchical", &search_inverted_hierarchical, "lists"_a, "extra"_a.none(), "centroids"_a,
-             "n_probe"_a, "queries"_a, "embeddings"_a, "rows"_a, "scale"_a.none(), "n_candidates"_a, "arguments"_a);
+             "n_probe"_a, "queries"_a, "embeddings"_a, "stages"_a, "arguments"_a);
   nb::class_<HashTables>(module, "HashTables")
       .def(nb::new_(&build_hash_tables), "packed"_a, "n_tables"_a)
       .def_prop_ro("n_bytes", &HashTables::n_bytes);

@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "../core/allowed.hpp"
 #include "../core/choice.hpp"
 #include "../core/inverted.hpp"
 #include "../core/layout.hpp"
@@ -121,45 +122,95 @@ class Fuzz {
     return {starts.data(), entries.data()};
   }
 
-  // The same codes as inverted lists, all of them probed: the answer must not change.
-  void search_lists(const Queries& queries, const SearchPlan& plan, const Done& done) {
-    const std::int64_t n_lists = between(1, 4);
+  // Some codes in lists, with memory of their own.
+  struct Lists32 {
     std::vector<std::int64_t> firsts = {0};
     std::vector<std::int32_t> slots;
+    std::vector<std::uint16_t> words;
+    std::vector<std::uint8_t> penalty;
+    std::vector<std::uint32_t> alive;
+    InvertedLists view;
+  };
+
+  // The codes begin, begin + step, ... dealt to lists in turn.
+  void deal(std::int64_t begin, std::int64_t step, std::int64_t n_lists, Lists32& to) {
     for (std::int64_t list = 0; list < n_lists; ++list) {
-      for (std::int64_t i = list; i < n_codes_; i += n_lists) slots.push_back(static_cast<std::int32_t>(i));
-      while (slots.size() % kBlock != 0) slots.push_back(-1);
-      firsts.push_back(static_cast<std::int64_t>(slots.size()) / kBlock);
+      for (std::int64_t i = begin + list * step; i < n_codes_; i += n_lists * step) to.slots.push_back(static_cast<std::int32_t>(i));
+      while (to.slots.size() % kBlock != 0) to.slots.push_back(-1);
+      to.firsts.push_back(static_cast<std::int64_t>(to.slots.size()) / kBlock);
     }
-    const auto n_slots = static_cast<std::int64_t>(slots.size());
-    std::vector<std::uint16_t> words(static_cast<std::size_t>(words_of(n_slots, n_bits_)), 0);
-    std::vector<std::uint8_t> penalty(slots.size(), 0);
-    std::vector<std::uint32_t> alive(slots.size() / kBlock, 0);
+    const auto n_slots = static_cast<std::int64_t>(to.slots.size());
+    to.words.assign(static_cast<std::size_t>(words_of(n_slots, n_bits_)), 0);
+    to.penalty.assign(to.slots.size(), 0);
+    to.alive.assign(to.slots.size() / kBlock, 0);
     for (std::int64_t slot = 0; slot < n_slots; ++slot) {
-      std::int32_t& position = slots[static_cast<std::size_t>(slot)];
+      std::int32_t& position = to.slots[static_cast<std::size_t>(slot)];
       if (position < 0) {
         position = 0;
         continue;
       }
-      pack_blocks(codes_.data() + std::int64_t{position} * (n_bits_ / 8), 1, n_bits_, slot, words.data(), n_slots / kBlock);
-      penalty[static_cast<std::size_t>(slot)] = penalty_[static_cast<std::size_t>(position)];
-      if (has_bit(alive_.data(), position)) alive[static_cast<std::size_t>(slot / 32)] |= 1u << (slot % 32);
+      pack_blocks(codes_.data() + std::int64_t{position} * (n_bits_ / 8), 1, n_bits_, slot, to.words.data(), n_slots / kBlock);
+      to.penalty[static_cast<std::size_t>(slot)] = penalty_[static_cast<std::size_t>(position)];
+      if (has_bit(alive_.data(), position)) to.alive[static_cast<std::size_t>(slot / 32)] |= 1u << (slot % 32);
     }
-    const InvertedLists lists = {n_bits_, n_lists, firsts.data(), words.data(), penalty.data(), alive.data(), slots.data(), table_.max_penalty};
-    const std::int64_t n_centroids = n_lists;
-    std::vector<std::uint8_t> centroid_codes(static_cast<std::size_t>(n_centroids * n_bits_ / 8));
+    to.words.reserve(1), to.penalty.reserve(1), to.alive.reserve(1), to.slots.reserve(1);  // data() of an empty vector may be null
+    to.view = {n_bits_, n_lists, to.firsts.data(), to.words.data(), to.penalty.data(), to.alive.data(), to.slots.data(), table_.max_penalty};
+  }
+
+  // The same codes as inverted lists: where all of them are probed, the answer must not change; else it is of as many hits, each
+  // with its true value.
+  void search_lists(const Queries& queries, const SearchPlan& plan, const Done& done) {
+    const std::int64_t n_lists = between(1, chance(3) ? 40 : 4);
+    const bool splits = chance(2);  // every other code came later
+    Lists32 main, later;
+    deal(0, splits ? 2 : 1, n_lists, main);
+    deal(1, 2, 1, later);
+    std::vector<std::uint8_t> centroid_codes(static_cast<std::size_t>(n_lists * n_bits_ / 8));
     for (std::uint8_t& byte : centroid_codes) byte = static_cast<std::uint8_t>(random_());
-    std::vector<std::uint16_t> centroid_words(static_cast<std::size_t>(words_of(n_centroids, n_bits_)), 0);
-    pack_blocks(centroid_codes.data(), n_centroids, n_bits_, 0, centroid_words.data(), blocks_of(n_centroids));
-    const Table centroids = {n_bits_, n_centroids, 0, {{centroid_words.data(), nullptr, nullptr, 0, n_centroids}}};
+    std::vector<std::uint16_t> centroid_words(static_cast<std::size_t>(words_of(n_lists, n_bits_)), 0);
+    pack_blocks(centroid_codes.data(), n_lists, n_bits_, 0, centroid_words.data(), blocks_of(n_lists));
+    const Table centroids = {n_bits_, n_lists, 0, {{centroid_words.data(), nullptr, nullptr, 0, n_lists}}};
     SearchPlan lists_plan = plan;
     lists_plan.ordered = chance(2);
-    search_inverted({&lists, nullptr, &centroids, n_lists}, queries, filters_, lists_plan, [&](std::int64_t q, const std::vector<Hit>& hits) {
+    std::vector<std::int32_t> slots = slots_of(main.view, n_codes_), later_slots = slots_of(later.view, n_codes_);
+    const bool is_exact = !chance(4);
+    InvertedSearch index{&main.view, splits ? &later.view : nullptr, &centroids, is_exact ? n_lists : between(1, 2), n_codes_, 1.0, {}, {}};
+    if (chance(2)) index.slots = [&] { return slots.data(); }, index.extra_slots = [&] { return later_slots.data(); };
+    Filters filters = filters_;
+    OwnLists own, own_later;
+    InvertedLists view, view_later;
+    if (filters.allowed != nullptr && chance(2)) {  // lists of the allowed codes instead of a filter
+      if (chance(2)) {
+        own = allowed_lists(main.view, filters.allowed);
+        own_later = allowed_lists(later.view, filters.allowed);
+      } else {
+        std::vector<const InvertedLists*> parts = {&main.view};
+        std::vector<const std::int32_t*> places = {slots.data()};
+        if (splits) parts.push_back(&later.view), places.push_back(later_slots.data());
+        own_later = allowed_codes(parts, places, filters.allowed, n_codes_);
+        std::vector<std::uint32_t> none(alive_.size(), 0);
+        own = allowed_lists(main.view, none.data());
+        index.extra = &view_later;
+      }
+      view = own.view(), view_later = own_later.view();
+      index.lists = &view;
+      if (index.extra != nullptr) index.extra = &view_later;
+      index.slots = {};
+      filters.allowed = nullptr;
+    } else if (filters.allowed != nullptr) {
+      index.share = chance(2) ? 0.1 : 0.6;
+    }
+    search_inverted(index, queries, filters, lists_plan, [&](std::int64_t q, const std::vector<Hit>& hits) {
       std::vector<Hit> sorted = hits;
       if (!lists_plan.ordered) std::sort(sorted.begin(), sorted.end(), [](const Hit& a, const Hit& b) {
         return a.value != b.value ? a.value < b.value : a.position < b.position;
       });
-      done(q, sorted);
+      if (is_exact) return done(q, sorted);
+      for (const Hit& hit : hits)
+        if (hit.value != plain_value(queries, q, hit.position)) fail("a value in lists");
+      const auto expected = naive(queries, q);
+      if (hits.size() != expected.size()) fail("number of hits in lists");
+      done(q, expected);
     });
   }
 
@@ -204,10 +255,74 @@ class Fuzz {
     for (std::int8_t& value : rows) value = static_cast<std::int8_t>(random_());
     for (float& value : query) value = static_cast<float>(between(-99, 99)) / 7.0f;
     const Embeddings embeddings = {rows.data(), Entry::i8, width, scale.data()};
-    const auto found = rerank(*kernels_, embeddings, query.data(), hits, k_);
-    const auto expected = rerank(*portable_kernels(), embeddings, query.data(), hits, k_);
+    compare({nullptr, &embeddings, 0}, query.data(), hits);
+    if (n_codes_ <= 150) rank_by_rows(embeddings, hits);
+  }
+
+  void compare(const Stages& stages, const float* query, const std::vector<Hit>& hits) {
+    const auto found = rerank(*kernels_, stages, query, hits, k_), expected = rerank(*portable_kernels(), stages, query, hits, k_);
+    if (found.size() != expected.size()) fail("number of ranked hits");
     for (std::size_t i = 0; i < found.size(); ++i)
       if (found[i].position != expected[i].position || found[i].score != expected[i].score) fail("a re-ranked score");
+  }
+
+  // Rows of few bits: written and asked alike by every instruction set, and their integers multiplied as a plain loop does.
+  void rank_by_rows(const Embeddings& embeddings, const std::vector<Hit>& hits) {
+    static constexpr int kBits[] = {2, 3, 4, 8};
+    const int bits = kBits[between(0, 3)];
+    const std::int64_t n_bytes = row_step(bits) * between(1, 20), width = embeddings.width;
+    const std::int64_t n_entries = between(1, static_cast<int>(std::min<std::int64_t>(entries_of(n_bytes, bits), 300)));
+    const std::int64_t n_columns = (n_entries + 15) / 16 * 16;
+    std::vector<float> matrix(static_cast<std::size_t>(width * n_columns)), centre(static_cast<std::size_t>(width)),
+        items(static_cast<std::size_t>(n_codes_ * width)), query(static_cast<std::size_t>(width));
+    const float size = chance(20) ? 1e38f : chance(20) ? 1e-38f : chance(9) ? 0.0f : 0.01f;
+    for (std::vector<float>* values : {&matrix, &centre, &items, &query})
+      for (float& value : *values) value = static_cast<float>(between(-99, 99)) * size;
+    const Turning turning{width, n_entries, n_columns, matrix.data(), matrix.data(), centre.data()};
+    std::vector<std::uint8_t> rows(static_cast<std::size_t>(n_codes_ * n_bytes), 1), plain = rows;
+    quantise_rows(*kernels_, turning, bits, items.data(), n_codes_, n_bytes, rows.data(), 1);
+    quantise_rows(*portable_kernels(), turning, bits, items.data(), n_codes_, n_bytes, plain.data(), 1);
+    if (rows != plain) fail("a row of few bits");
+    const QuantisedRows table{rows.data(), n_codes_, n_bytes, bits, turning};
+    compare({&table, nullptr, 0}, query.data(), hits);
+    compare({&table, &embeddings, between(static_cast<int>(k_), 200)}, query.data(), hits);
+
+    for (std::uint8_t& byte : rows) byte = static_cast<std::uint8_t>(random_());
+    const Sections sections(n_bytes, bits);
+    const int n_planes = sections.n_planes();
+    const std::int64_t stride = (n_bytes + 63) / 64 * 64, n_all = entries_of(n_bytes, bits);
+    std::vector<std::int8_t> planes(static_cast<std::size_t>(2 * n_planes * stride), 0);
+    RowQuery asked{bits, between(1, 2), n_bytes, stride, planes.data(), {0, 0}};
+    std::vector<std::int64_t> values(static_cast<std::size_t>(n_all), 0);
+    for (int t = 0; t < asked.n_terms; ++t)
+      for (std::int64_t j = 0; j < n_all; ++j) {
+        const int value = chance(3) ? (chance(2) ? 127 : -127) : between(-127, 127);
+        std::int64_t plane = t * n_planes;
+        for (int s = 0; s < sections.n; ++s) {
+          const std::int64_t n = sections.at[s].n_bytes;
+          planes[static_cast<std::size_t>((plane + j / n) * stride + j % n)] = static_cast<std::int8_t>(value);
+          plane += 8 / sections.at[s].bits;
+        }
+        asked.sums[t] += value;
+        values[static_cast<std::size_t>(j)] = 128 * values[static_cast<std::size_t>(j)] + value;
+      }
+    std::vector<std::uint32_t> positions;
+    for (const Hit& hit : hits) positions.push_back(hit.position);
+    std::vector<std::int64_t> products(positions.size());
+    kernels_->row_products(asked, rows.data(), positions.data(), static_cast<std::int64_t>(positions.size()), products.data());
+    for (std::size_t i = 0; i < positions.size(); ++i) {
+      std::int64_t expected = 0;
+      for (std::int64_t j = 0; j < n_all; ++j) {
+        int entry = 0;
+        for (int s = 0; s < sections.n; ++s) {
+          const Section& section = sections.at[s];
+          const int byte = rows[static_cast<std::size_t>(std::int64_t{positions[i]} * n_bytes + section.first + j % section.n_bytes)];
+          entry |= ((byte >> (section.bits * static_cast<int>(j / section.n_bytes))) & ((1 << section.bits) - 1)) << section.shift;
+        }
+        expected += entry * values[static_cast<std::size_t>(j)];
+      }
+      if (products[i] != expected) fail("a product with a row of few bits");
+    }
   }
 
   // A choice of candidates that differ, against one that compares every candidate with all that are chosen, each time.

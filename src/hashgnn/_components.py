@@ -94,9 +94,10 @@ _SETTINGS, _FILTERS = "hashgnn.config.teachers", "hashgnn.graph.filters"
 TEACHERS = Registry(
     "teacher",
     {
-        "auto": Component(f"{_SETTINGS}:AutoTeacher", f"{_FILTERS}.choice:choose_filter"),
+        "auto": Component(f"{_SETTINGS}:AutoTeacher", "hashgnn.graph.teachers:choose_teacher"),
         "chebyshev": Component(f"{_SETTINGS}:ChebyshevTeacher", f"{_FILTERS}.cheby_cf:ChebyshevFilter"),
         "none": Component(f"{_SETTINGS}:NoTeacher"),
+        "ridge": Component(f"{_SETTINGS}:RidgeTeacher", "hashgnn.graph.ridge:ItemRidge"),
         "spectral": Component(f"{_SETTINGS}:SpectralTeacher", f"{_FILTERS}.gf_cf:SpectralFilter"),
     },
 )

@@ -11,8 +11,11 @@ _Result = tuple[_Array, _Array, _Array, _Array | None]  # positions, scores, cou
 BLOCK: int
 MAX_BITS: int
 MAX_CODES: int
+MAX_ROW_ENTRIES: int
 
 def simd() -> str: ...
+def row_step(bits: int) -> int: ...
+def row_entries(n_bytes: int, bits: int) -> int: ...
 def words_of(n_codes: int, n_bits: int) -> int: ...
 def near_words_of(n_codes: int, n_bits: int) -> int: ...
 def pack(packed: _Array, words: _Array, first: int) -> None: ...
@@ -28,8 +31,32 @@ class SearchArguments:
         allow_per_query: _Lists,
         allow_all: tuple[int, _Array] | None,
         n_threads: int,
+        share: float = 1.0,
     ) -> None: ...
     def check_filter(self, n_queries: int, n_codes: int) -> None: ...
+
+class QuantisedTable:
+    def __init__(
+        self,
+        bits: int,
+        n_entries: int,
+        rows: _Array,
+        of_items: _Array,
+        of_queries: _Array,
+        centre: _Array,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def quantise(self, embeddings: _Array, rows: _Array, n_threads: int) -> None: ...
+
+class Stages:
+    def __init__(
+        self,
+        n_candidates: int,
+        quantised: QuantisedTable | None,
+        n_refined: int,
+        floats: _Array | None,
+        scale: _Array | None,
+    ) -> None: ...
 
 class CodeTable:
     n_bits: int
@@ -43,9 +70,7 @@ class CodeTable:
         self,
         queries: _Array,
         embeddings: _Array,
-        rows: _Array,
-        scale: _Array | None,
-        n_candidates: int,
+        stages: Stages,
         arguments: SearchArguments,
     ) -> _Result: ...
 
@@ -60,7 +85,13 @@ class InvertedTable:
         alive: _Array,
         positions: _Array,
     ) -> None: ...
+    has_penalty: bool
+    n_own_bytes: int
+    def allowed(self, mask: tuple[int, _Array]) -> InvertedTable: ...
 
+def allowed_list(
+    lists: InvertedTable, extra: InvertedTable | None, mask: tuple[int, _Array]
+) -> InvertedTable: ...
 def search_inverted_codes(
     lists: InvertedTable,
     extra: InvertedTable | None,
@@ -85,9 +116,7 @@ def search_inverted_hierarchical(
     n_probe: int,
     queries: _Array,
     embeddings: _Array,
-    rows: _Array,
-    scale: _Array | None,
-    n_candidates: int,
+    stages: Stages,
     arguments: SearchArguments,
 ) -> _Result: ...
 def choose_rows(

@@ -46,6 +46,7 @@ __all__ = [
     "TrainingError",
     "TrainingWarning",
     "UnknownIdError",
+    "UnknownOutcomeError",
 ]
 
 
@@ -111,6 +112,10 @@ class FetchError(HashGNNError, OSError):
 
 class StorageError(HashGNNError, OSError):
     """Writing failed; the target is as it was before."""
+
+
+class UnknownOutcomeError(StorageError):
+    """The server of a store went away in the moment of a commit: what was written may have been kept, or not."""
 
 
 class HashGNNWarning(UserWarning):

@@ -47,7 +47,7 @@ def test_ease_solves_a_ridge_regression_for_each_item():
 
 def test_a_catalogue_that_is_too_large_for_ease_is_refused_before_anything_is_made():
     empty = sp.csr_matrix((np.ones(1, np.float32), ([0], [0])), shape=(1, 30_000))
-    with pytest.raises(ParameterError, match=r"takes 20,000 items at most, got 30,000; use itemknn"):
+    with pytest.raises(ParameterError, match=r"takes 20,000 items at most, got 30,000; use ridge"):
         fit_baseline("ease", Interactions.from_csr(empty))
     with pytest.raises(ParameterError, match="takes 10 items at most, got 25"):
         fit_baseline("ease", interactions(), max_items=10)

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.batch.conftest import Fatal, files
 
@@ -86,6 +89,18 @@ def test_the_files_are_those_of_one_process(
     result = model.recommend_all(out, k=5, part_rows=15, engine=engine, n_workers=2, progress=False)
     assert (result.n_made, result.n_results) == (10, 750)
     assert files(out) == whole
+
+
+def test_rules_and_their_table_go_with_the_job(engine: str, model: HashGNN, tmp_path: Path) -> None:
+    table = pa.table({"item_id": model.item_ids.tolist(), "price": list(range(40)), "brand": ["a", "b"] * 20})
+    shop = model.with_item_table(table)
+    rules: dict[str, Any] = {"where": "price < 33", "boost": {"brand = 'a'": 1.5}, "max_per": {"brand": 2}}
+    shop.recommend_all(
+        tmp_path / "out", k=5, part_rows=15, engine=engine, n_workers=2, progress=False, **rules
+    )
+    made = pq.read_table(tmp_path / "out").replace_schema_metadata(None)
+    assert made.equals(shop.recommend(shop.user_ids, k=5, **rules).to_arrow())
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_killed_workers_change_nothing(

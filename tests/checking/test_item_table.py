@@ -60,16 +60,16 @@ def test_text_that_is_no_utf8_is_refused() -> None:
     broken = pa.Array.from_buffers(
         pa.string(), 1, [None, pa.py_buffer(np.array([0, 2], np.int32).tobytes()), pa.py_buffer(b"\xff\xff")]
     )
-    with pytest.raises(DataError, match="item metadata cannot be read, .*Invalid UTF8"):
+    with pytest.raises(DataError, match="the table of items cannot be read, .*Invalid UTF8"):
         table(id=["a"], title=broken)
 
 
 def test_two_columns_of_one_name_and_rows_of_one_item_in_two_batches_are_refused(tmp_path: Path) -> None:
     twice = pa.Table.from_arrays([pa.array(["a"])] * 3, ["id", "t", "t"])
-    with pytest.raises(DataError, match="item metadata must have columns of different names"):
+    with pytest.raises(DataError, match="the table of items must have columns of different names"):
         ItemTable.of(twice, "id", IDS)
     pq.write_table(pa.table({"id": ["a", "b", "a"]}), tmp_path / "i.parquet", row_group_size=1)
-    with pytest.raises(DataError, match="item metadata must have one row per item, got several for some"):
+    with pytest.raises(DataError, match="the table of items must have one row an item, got several for some"):
         ItemTable.read(tmp_path / "i.parquet", "id", IDS)
 
 

@@ -369,6 +369,34 @@ def test_benchmark_search_names_its_engines_and_their_ratios(run: Run) -> None:
     assert [row["engine"] for row in json.loads(out)["rows"]] == ["hamming"]
 
 
+def test_a_memory_budget_is_an_option_where_models_answer(files: Path, run: Run) -> None:
+    recommend = ("recommend", files / "model", "--users", "1", "-k", "3", "--index-recall", "0.9", "--json")
+    code, out, said = run(*recommend, "--bytes-per-item", "60")
+    assert code == 0, said
+    assert "row_bits=" in said
+    assert len(json.loads(out.splitlines()[0])) > 0
+    code, _, said = run(*recommend, "--bytes-per-item", "2")
+    assert code == 2
+    assert said.splitlines()[-1].startswith("hashgnn: bytes_per_item must be at least ")
+    evaluate = (
+        "evaluate",
+        files / "model",
+        "--test",
+        files / "test.parquet",
+        "--quiet",
+        "--bytes-per-item",
+        "60",
+    )
+    code, _, said = run(*evaluate)
+    assert (code, said) == (
+        2,
+        "hashgnn: --bytes-per-item is for searches that are served, got 60, and quality is measured exactly; "
+        "add --served\n",
+    )
+    code, _, said = run(*evaluate, "--served", "--search", "hierarchical")
+    assert code == 0, said
+
+
 def test_fit_saves_a_model_with_the_index_that_was_requested(
     files: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,12 @@ def folder(tmp_path: Path) -> Path:
 def test_explain_prints_the_reasons_of_a_user(run: Any, folder: Path) -> None:
     code, printed, notes = run("explain", folder, "--user", "u3", "--item", "i4")
     assert code == 0
-    expected = HashGNN.load(folder).explain("u3", "i4").sentences()[0].removeprefix("i4: ")
-    assert expected in printed
+    (columns, ((reasons, against),)) = HashGNN.load(folder).explain("u3", "i4").table()
+    heading, _, row = printed.splitlines()
+    assert columns == ["because of", "in spite of"]
+    assert re.split(r"  +", heading.strip())[-2:] == columns
+    assert re.split(r"  +", row.strip())[-2:] == [reasons, against]
+    assert printed.count("because of") == printed.count("in spite of") == 1  # the heading says it
     assert "the parts of all items of the history and the rest add up to the score" in notes
 
 
@@ -69,12 +74,21 @@ def test_recommend_explains_a_history_and_what_is_popular(run: Any, folder: Path
     code, printed, _ = run("recommend", folder, "--history", "i1,i2", "-k", 3, "--explain")
     assert code == 0
     assert printed.count("history") == 3
-    assert "because of i" in printed or "in spite of i" in printed
+    assert printed.count("because of") <= 1
+    assert re.search(r"i[12] \(\d+ %\)", printed)
     code, printed, _ = run(
         "recommend", folder, "--users", "nobody", "--on-unknown", "popular", "-k", 2, "--explain"
     )
     assert code == 0
     assert "users have it" in printed
+    assert "in spite of" not in printed
+    code, printed, _ = run(
+        "recommend", folder, "--users", "u3,nobody", "--on-unknown", "popular", "-k", 2, "--explain"
+    )
+    assert code == 0
+    lines = printed.splitlines()
+    assert "because of" in lines[0]
+    assert [("users have it" in line) for line in lines[2:]] == [False, False, True, True]
 
 
 @pytest.mark.parametrize(

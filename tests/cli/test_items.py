@@ -132,6 +132,81 @@ def test_items_of_a_service_are_exported_deleted_and_cleared(model: Path, tmp_pa
         assert [one.item for one in opened.items.after(0)[0]] == ["a"]
 
 
+def test_attributes_come_from_a_file_and_go_into_one(model: Path, tmp_path: Path, run: Run) -> None:
+    table = {
+        "item_id": [f"i{n}" for n in range(30)],
+        "price": [float(n) for n in range(30)],
+        "code": ["x"] * 30,
+    }
+    HashGNN.load(model).with_item_table(pa.table(table)).save(tmp_path / "v1t")
+    first = write(tmp_path / "f.parquet", user_id=["u1", "u2"], item_id=["new", "newer"])
+    (tmp_path / "a.csv").write_text("item_id,price,code,genre\nnew,100,007,War\nnewer,,8,\ni3,5,9,\n")
+    words = ["-o", tmp_path / "v2", "--interactions", first, "--attributes", tmp_path / "a.csv"]
+    code, _, error = run("items", "add", tmp_path / "v1t", *words)
+    assert code == 0, error
+    found = HashGNN.load(tmp_path / "v2")
+    for where, expected in (
+        ("price = 100 and code = '007'", "new"),
+        ("code = '8' and price is null", "newer"),
+    ):
+        code, said, error = run("recommend", tmp_path / "v2", "--users", "u5", "--where", where, "--json")
+        assert json.loads(said)["results"][0]["item_ids"] == [expected], error
+        assert found.recommend(["u5"], where=where).lists() == [[expected]]
+    assert found.item_attributes is not None
+    assert found.item_attributes.filter("code = '9'").count == 0  # a known item stays as it is
+    faults: list[tuple[Path, str, str]] = [
+        (
+            model,
+            "item_id,price\nnew,1\n",
+            "--attributes needs a model with a table of items, and OLD has none",
+        ),
+        (tmp_path / "v1t", "item_id,price\nnew,x\n", "attributes of row 0: price must be a number, got 'x'"),
+        (
+            tmp_path / "v1t",
+            "item_id,prise\nnew,1\n",
+            "must have columns of OLD's table of items, which has price, code",
+        ),
+        (tmp_path / "v1t", "sku,price\nnew,1\n", "has no column 'item_id', its columns are sku, price"),
+        (tmp_path / "v1t", "item_id,price\nnew,1\nnew,2\n", "must have one row an item, got several"),
+    ]
+    for old, text, sentence in faults:
+        (tmp_path / "a.csv").write_text(text)
+        words = ["-o", tmp_path / "v3", "--interactions", first, "--attributes", tmp_path / "a.csv"]
+        code, _, error = run("items", "add", old, *words)
+        assert (code, (tmp_path / "v3").exists()) == (2, False)
+        assert sentence in error.splitlines()[-1]
+
+
+def test_the_export_has_the_attributes_as_they_are_now(model: Path, tmp_path: Path, run: Run) -> None:
+    store = tmp_path / "events.db"
+    with InteractionStore.open(store) as opened:
+        given = {"price": 9.5, "tags": ["x"], "genre": "Drama"}
+        opened.items.add([NewItem("a", ("u1",), {"genre": "War"}, given), NewItem("b"), NewItem("i3")])
+        opened.write_attributes([("a", "price", "8"), ("b", "genre", '"Sci"'), ("i4", "price", "1")])
+    out, rows = tmp_path / "out.parquet", tmp_path / "rows.parquet"
+    code, said, _ = run("items", "export", store, "-o", out, "--attributes", rows, "--json")
+    document = json.loads(said)
+    assert (code, document["count"], document["features"]) == (0, 3, ["genre"])
+    assert (document["attributes_path"], sorted(document["attributes"])) == (
+        str(rows),
+        ["genre", "price", "tags"],
+    )
+    assert pq.read_table(out).column_names == ["item_id", "first_users", "genre"]
+    assert pq.read_table(rows).select(["item_id", "genre", "price", "tags"]).to_pylist() == [
+        {"item_id": "a", "genre": "Drama", "price": 8, "tags": ["x"]},
+        {"item_id": "b", "genre": "Sci", "price": None, "tags": None},
+        {"item_id": "i3", "genre": None, "price": None, "tags": None},
+    ]
+    code, said, _ = run("items", "delete", store, "--item", "a", "--json")
+    assert json.loads(said)["removed"] == 1
+    with InteractionStore.open(store) as opened:
+        opened.write_attributes([("i3", "price", "7")])
+    run("items", "clear", store, "--model", model)
+    with InteractionStore.open(store) as opened:
+        values = [(item, name, value) for _, item, name, value in opened.attributes_since(0, 9)]
+    assert values == [("b", "genre", '"Sci"'), ("i4", "price", "1"), ("i3", "price", "7")]  # that of i3 stays
+
+
 @pytest.mark.slow
 def test_a_new_item_goes_from_the_service_into_the_next_version(tmp_path: Path, run: Run) -> None:
     pytest.importorskip("torch")
@@ -148,14 +223,18 @@ def test_a_new_item_goes_from_the_service_into_the_next_version(tmp_path: Path, 
     )
     quick = ["--bits", "16", "--threads", "1", "--device", "cpu", "--quiet", "--set", "embedding_dim=8"]
     quick += ["--set", "teacher=none", "--set", "objective.observed_target=all"]
+    shop = write(tmp_path / "shop.parquet", item_id=["i0", "i1"], price=[1.5, 2.5], genre=["War", None])
     words = ["fit", events, "-o", tmp_path / "v1", "--item-features", films, "--epochs", "2", *quick]
+    words += ["--items", shop]
     assert run(*words)[0] == 0
     store = tmp_path / "events.db"
     with InteractionStore.open(store) as opened:
-        opened.items.add([NewItem("new", tuple(f"u{k}" for k in range(12)), {"genre": "Sci"})])
+        users = tuple(f"u{k}" for k in range(12))
+        opened.items.add([NewItem("new", users, {"genre": "Sci"}, {"price": 9, "genre": "Space"})])
     new, items = tmp_path / "new.parquet", tmp_path / "new-films.parquet"
     assert run("interactions", "export", store, "-o", new)[0] == 0
-    assert run("items", "export", store, "-o", items)[0] == 0
+    rows = tmp_path / "rows.parquet"
+    assert run("items", "export", store, "-o", items, "--attributes", rows)[0] == 0
     both = pa.concat_tables(
         [pq.read_table(films), pq.read_table(items).select(["item_id", "genre"])],
         promote_options="permissive",
@@ -164,11 +243,17 @@ def test_a_new_item_goes_from_the_service_into_the_next_version(tmp_path: Path, 
     code, _, error = run("update", tmp_path / "v1", new, "-o", tmp_path / "v2", "--threads", "1", "--quiet")
     assert (code, "item_features must be given, the model was trained with genre" in error) == (2, True)
     words = ["update", tmp_path / "v1", new, "-o", tmp_path / "v2", "--epochs", "1", "--threads", "1"]
-    code, _, error = run(*words, "--item-features", tmp_path / "all.parquet", "--quiet")
+    words += ["--item-features", tmp_path / "all.parquet", "--quiet", "--attributes"]
+    code, _, error = run(*words, write(tmp_path / "bad.parquet", item_id=["new"], price=["x"]))
+    assert (code, "attributes of row 0: price must be a number, got 'x'" in error) == (2, True)
+    assert not (tmp_path / "v2").exists()
+    code, _, error = run(*words, rows)
     assert code == 0, error
     found = HashGNN.load(tmp_path / "v2")
     assert "new" in found.item_ids
     assert found.state_.items.features is not None
     assert found.state_.items.features.categories == {"genre": ("Drama", "Sci", "War")}
+    for where, expected in (("price = 9 and genre = 'Space'", "new"), ("genre = 'War'", "i0")):
+        assert found.recommend(["u39"], k=1, where=where, filter_seen=False).lists() == [[expected]]
     code, said, _ = run("items", "clear", store, "--model", tmp_path / "v2", "--json")
     assert json.loads(said) == {"removed": 1, "kept": 0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -108,13 +109,41 @@ def test_a_wrong_rule_ends_with_one_sentence(
     assert "Traceback" not in err
 
 
+def test_a_folder_keeps_the_rules(run: Run, folder: Path, tmp_path: Path) -> None:
+    table = (
+        "--items",
+        folder / "items.csv",
+        "--item-id",
+        "sku",
+        "--where",
+        "price < 20",
+        "--max-per",
+        "brand=1",
+    )
+    everyone = ("--all", "-k", "3", *table, "--workers", "1")
+    out = tmp_path / "folder"
+    code, _, err = run("recommend", folder / "v1", *everyone, "-o", out)
+    assert code == 0, err
+    model = HashGNN.load(folder / "v1").with_item_table(folder / "items.csv", item_id="sku")
+    rules: dict[str, Any] = {"k": 3, "where": "price < 20", "max_per": {"brand": 1}}
+    expected = model.recommend(model.user_ids, **rules).to_arrow()
+    assert pq.read_table(out).replace_schema_metadata(None).equals(expected)
+    code, _, err = run("recommend", folder / "v1", *everyone, "-o", out, "--diversity", "0.2")
+    assert code == 2
+    assert "holds the answers to another request, with another --diversity; name another folder" in err
+    code, _, err = run("similar", folder / "v1", "--all", "items", *everyone[1:], "-o", tmp_path / "similar")
+    assert code == 0, err
+    expected = model.similar_items(model.item_ids, **rules).to_arrow()
+    assert pq.read_table(tmp_path / "similar").replace_schema_metadata(None).equals(expected)
+
+
 def test_what_rules_cannot_do_is_said_before_anything_is_written(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
-    code, _, err = run("recommend", folder / "v1", "--all", "--diversity", "0.2", "-o", tmp_path / "folder")
+    code, _, err = run("recommend", folder / "v1", "--all", "--where", "price < 3", "-o", tmp_path / "folder")
     assert code == 2
-    assert "rules need a single file, -o FILE.parquet" in err
-    assert not (tmp_path / "folder").exists()
+    assert "attach one with with_item_table, --items FILE, or in the folder of the model" in err
+    assert not list(tmp_path.iterdir())
     code, _, err = run("recommend", folder / "v1", "--users", "u1", "--where", "price < 3")
     assert code == 2
     assert "attach one with with_item_table, --items FILE, or in the folder of the model" in err

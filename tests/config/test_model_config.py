@@ -81,7 +81,7 @@ def test_a_mapping_is_merged_and_another_name_starts_from_its_own_defaults() -> 
         ({"encoder.heads": 3}, "encoder.heads is a setting of encoder 'gat', not of 'history'"),
         (
             {"teacher": "none", "teacher.k": 3},
-            "teacher.k is a setting of teacher 'auto', 'chebyshev' and 'spectral', not of 'none'",
+            "teacher.k is a setting of teacher 'auto', 'chebyshev', 'ridge' and 'spectral', not of 'none'",
         ),
         (
             {"encoder": {"name": "gat", "head": 2}},

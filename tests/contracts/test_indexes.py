@@ -14,6 +14,7 @@ from hashgnn.index import (
     HierarchicalIndex,
     InvertedFile,
     MultiIndexHashing,
+    RowQuantiser,
     TorchHammingIndex,
 )
 from hashgnn.testing.indexes import IndexContract
@@ -67,6 +68,44 @@ class TestHierarchicalIndexOverAnInvertedFileThatLooksIntoAllLists(TestHierarchi
         n_lists = min(4, len(codes))
         lists = InvertedFile(codes, item_bias, n_lists=n_lists, n_probe=n_lists)
         return HierarchicalIndex(lists, with_bias(codes, item_bias))
+
+
+class TestHierarchicalIndexOfRows(TestHierarchicalIndex):
+    """Rows of 8 bits stand for the embeddings, nearly."""
+
+    tolerance = 0.02
+
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        return self.over(HammingIndex(codes, item_bias), with_bias(codes, item_bias))
+
+    def over(self, coarse: HammingIndex | InvertedFile, embeddings: np.ndarray) -> CandidateIndex:
+        rows = RowQuantiser.fit(embeddings, bits=8)
+        return HierarchicalIndex(coarse, embeddings, dtype=None, rows=rows)
+
+
+class TestHierarchicalIndexOfRowsOverAnInvertedFileThatLooksIntoAllLists(TestHierarchicalIndexOfRows):
+    def build(self, codes: BinaryCodes, item_bias: ItemBias | None = None) -> CandidateIndex:
+        n_lists = min(4, len(codes))
+        lists = InvertedFile(codes, item_bias, n_lists=n_lists, n_probe=n_lists)
+        return self.over(lists, with_bias(codes, item_bias))
+
+
+class TestHierarchicalIndexOfRowsAndFloats(TestHierarchicalIndexOfRows):
+    """Floats rank the best by rows: scores are exact, and so is the order of all that rows let through."""
+
+    tolerance = 1e-6
+
+    def over(self, coarse: HammingIndex | InvertedFile, embeddings: np.ndarray) -> CandidateIndex:
+        rows = RowQuantiser.fit(embeddings, bits=4)
+        return HierarchicalIndex(coarse, embeddings, rows=rows)
+
+
+class TestHierarchicalIndexWhoseRowsLetAllThrough(TestHierarchicalIndexOfRows):
+    tolerance = 0.0
+
+    def over(self, coarse: HammingIndex | InvertedFile, embeddings: np.ndarray) -> CandidateIndex:
+        rows = RowQuantiser.fit(embeddings, bits=2)
+        return HierarchicalIndex(coarse, embeddings, rows=rows, oversampling=1000, refined=1000)
 
 
 class TestTorchHammingIndex(IndexContract):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.servers import postgres_url
 
 from hashgnn.engines import export_model, open_engine, sync_model
 from hashgnn.errors import EngineError, ParameterError
 from hashgnn.recommender import HashGNN
+from hashgnn.rules import parse
 from hashgnn.state import save_state
 from hashgnn.testing.engines import changed_state
 from hashgnn.testing.states import random_state
@@ -58,6 +61,22 @@ def test_the_engine_can_rerank(tmp_path: Path) -> None:
     export_model(tmp_path / "v1", postgres_url("ranked"), floats="none", replace=True)
     with pytest.raises(ParameterError, match="rerank=engine needs embeddings in the engine"):
         HashGNN.load(tmp_path / "v1", engine=postgres_url("ranked", rerank="engine"))
+
+
+def test_a_backslash_in_a_rule_is_a_backslash_whatever_the_server_is_set_to(tmp_path: Path) -> None:
+    url = postgres_url("strings", options="-cstandard_conforming_strings=off")
+    kinds = ["\\", "\\' OR true --", "plain"]
+    table = pa.table({"item_id": [f"i{n}" for n in range(30)], "kind": [kinds[n % 3] for n in range(30)]})
+    pq.write_table(table, tmp_path / "items.parquet")
+    HashGNN.from_state(random_state(5, 30)).with_item_table(table).save(tmp_path / "v1")
+    export_model(tmp_path / "v1", url, attributes=tmp_path / "items.parquet")
+    there = HashGNN.load(tmp_path / "v1", engine=url)
+    assert there.engine_index is not None
+    for kind, count in ((kinds[0], 10), (kinds[1], 10), ("\\' OR 1=1 --", 0)):
+        where = parse("kind = '{}'".format(kind.replace("'", "''")))
+        found = there.engine_index.condition(where, 0.0)
+        assert found is not None
+        assert found.count == count
 
 
 def test_a_connection_that_the_server_ended_is_opened_again(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from tests.training.quick import quick, run_options
 from hashgnn._components import ENCODERS
 from hashgnn._types import Array
 from hashgnn.data import Interactions, SideFeatures
-from hashgnn.errors import MissingExtraError, ParameterError
+from hashgnn.errors import MissingExtraError, ParameterError, StorageError
 from hashgnn.exporting import export_onnx, onnx_file
+from hashgnn.exporting.onnx_data import DataFile
 from hashgnn.exporting.onnx_rules import RULES
 from hashgnn.recommender import HashGNN
 from hashgnn.state import ModelState
@@ -220,15 +222,88 @@ def test_the_same_model_is_the_same_bytes_and_a_file_is_not_replaced_unasked(tmp
     assert path.read_bytes() == first
 
 
-def test_tables_that_are_too_large_are_refused_and_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def external(path: Path) -> set[str]:
+    """The files that the tensors of a model lie in."""
+    model = onnx.load(str(path), load_external_data=False)
+    return {
+        entry.value
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
+@pytest.mark.parametrize("encoder", ["history", "lightgcn", "gat"])
+def test_tables_beyond_the_limit_lie_in_a_file_beside_it(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    state, items = fitted(encoder), batch()
+    (tmp_path / "whole").mkdir()
+    whole = session(state, tmp_path / "whole")
     monkeypatch.setattr(onnx_file, "_MAX_BYTES", 500)
-    with pytest.raises(
-        ParameterError, match=r"must take at most 2 GB in an ONNX file, got 0\.0 GB; fit with"
-    ):
-        export_onnx(random_state(), tmp_path / "history.onnx")
-    assert list(tmp_path.iterdir()) == []
+    found = session(state, tmp_path)
+    (data,) = tmp_path.glob("*.data")
+    assert data.name.startswith("history.onnx.")
+    assert external(tmp_path / "history.onnx") == {data.name}
+    outputs = found.run(None, {"items": items})
+    agree(state, outputs, as_matrix(items))
+    for one, other in zip(outputs, whole.run(None, {"items": items}), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (tmp_path / "history.onnx").stat().st_size < (tmp_path / "whole/history.onnx").stat().st_size
+    # Both go elsewhere together, and the same model is the same bytes.
+    (tmp_path / "moved").mkdir()
+    for file in (data, tmp_path / "history.onnx"):
+        (tmp_path / "moved" / file.name).write_bytes(file.read_bytes())
+    moved = onnxruntime.InferenceSession(str(tmp_path / "moved/history.onnx"))
+    np.testing.assert_array_equal(moved.run(None, {"items": items})[1], outputs[1])
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    export_onnx(state, tmp_path / "history.onnx", overwrite=True)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()} == before
+
+
+def test_another_model_takes_the_place_of_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, neighbour = tmp_path / "history.onnx", tmp_path / "history.onnx.mine.data"
+    neighbour.write_text("of somebody else")
+    monkeypatch.setattr(onnx_file, "_MAX_BYTES", 500)
+    export_onnx(random_state(20, 200), path)
+    first = external(path)
+    assert len(first) == 1
+    with pytest.raises(ParameterError, match="exists; pass overwrite=True"):
+        export_onnx(random_state(20, 200, rng=1), path)
+    assert external(path) == first
+    export_onnx(random_state(20, 200, rng=1), path, overwrite=True)
+    assert external(path) != first
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, neighbour.name, *external(path)}
+    monkeypatch.undo()
+    export_onnx(random_state(20, 200, rng=1), path, overwrite=True)
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, neighbour.name}
+    assert onnxruntime.InferenceSession(str(path)).run(None, {"items": np.array([[1, 2]])})[1].shape == (1, 4)
+
+
+@pytest.mark.parametrize("fails", ["data", "model"])
+def test_a_disk_that_fills_up_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    path = tmp_path / "history.onnx"
+    monkeypatch.setattr(onnx_file, "_MAX_BYTES", 500)
+    export_onnx(random_state(20, 200), path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def refuse(*_: Any) -> None:
+        raise full
+
+    if fails == "data":
+        monkeypatch.setattr(DataFile, "_write", refuse)
+    else:
+        monkeypatch.setattr(Path, "write_bytes", refuse)
+    for target, overwrite in ((path, True), (tmp_path / "new.onnx", False)):
+        with pytest.raises(
+            StorageError, match=r"could not be written, the disk is full; nothing was changed"
+        ):
+            export_onnx(random_state(20, 200, rng=1), target, overwrite=overwrite)
+    monkeypatch.undo()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_an_encoder_without_a_rule_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

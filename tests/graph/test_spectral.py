@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from graphs import build, random_graph
 
 from hashgnn.errors import ParameterError
-from hashgnn.graph import low_spectrum, truncated_svd
+from hashgnn.graph import low_spectrum, smooth_item_vectors, truncated_svd
 
 
 @pytest.mark.parametrize("shape", [(60, 40), (40, 60)])
@@ -76,3 +76,14 @@ def test_the_smoothest_vector_is_the_root_of_the_degrees() -> None:
 def test_a_rank_above_the_shorter_side_is_refused() -> None:
     with pytest.raises(ParameterError, match="rank must be at most 40, got 41"):
         low_spectrum(random_graph(), 41, rng=0)
+
+
+def test_the_items_part_alone_is_that_of_the_whole_spectrum() -> None:
+    graph = random_graph()
+    whole = low_spectrum(graph, 6, rng=0, n_iterations=40).item_vectors
+    for users_per_block in (1000, 7):
+        found = smooth_item_vectors(graph, 6, rng=1, n_iterations=40, users_per_block=users_per_block)
+        np.testing.assert_allclose(found, whole, atol=2e-3)
+        np.testing.assert_allclose(found.T @ found, np.eye(6), atol=1e-5)
+    with pytest.raises(ParameterError, match="rank must be"):
+        smooth_item_vectors(graph, 0)

@@ -107,7 +107,7 @@ def test_every_instruction_set_gives_the_same_answers(simd: str, tmp_path: Path)
 
 def every_answer() -> list[np.ndarray]:
     """Results of every kind of search at every width, floats included to the last bit."""
-    from hashgnn.index import EmbeddedCodes, HierarchicalIndex
+    from hashgnn.index import EmbeddedCodes, HierarchicalIndex, RowQuantiser
 
     rng = np.random.default_rng(5)
     answers = []
@@ -127,6 +127,13 @@ def every_answer() -> list[np.ndarray]:
             *(
                 HierarchicalIndex(index, vectors, dtype=dtype).search(EmbeddedCodes(queries, vectors[:7]), 20)
                 for dtype in ("float32", "float16", "int8")
+            ),
+            *(
+                HierarchicalIndex(
+                    index, vectors, dtype=None, rows=RowQuantiser.fit(vectors, bits=bits, n_bytes=n_bytes)
+                ).search(EmbeddedCodes(queries, vectors[:7]), 20)
+                for bits in (2, 3, 4, 8)
+                for n_bytes in (48, 96)
             ),
         ):
             answers += [found.positions, found.scores]

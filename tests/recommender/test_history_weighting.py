@@ -129,4 +129,46 @@ def test_the_command_weighs_a_history(
     assert code == 0
     assert json.loads(said)["results"][0]["item_ids"] == expected
     code, _, error = run("--users", "u1", "--last-n", "3")
-    assert (code, error) == (2, "hashgnn: --last-n needs --history, whose order it counts by\n")
+    needs = "--history, --histories or --since-training"
+    assert (code, error) == (2, f"hashgnn: --last-n needs {needs}, whose order it counts by\n")
+    code, _, error = run("--history", "i1,i2", "--session", "30m")
+    assert (code, error) == (2, "hashgnn: --session needs the times of --histories or --since-training\n")
+    code, _, error = run("--history", "i1,i2", "--age-half-life", "soon")
+    assert code == 2
+    assert error.startswith(
+        "hashgnn: age_half_life must be a number and one of s, m, h, d, w, as 90d, got 'soon'"
+    )
+
+
+def test_the_command_weighs_histories_of_a_file(
+    folder: Path,
+    model: HashGNN,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(*words: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["hashgnn", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert not ended.value.code, printed.err
+        return printed.out
+
+    times = [0, 10, 5000, 5010, 5020]
+    rows = [
+        {"user_id": "new", "item_id": item, "timestamp": time}
+        for item, time in zip(HISTORY, times, strict=True)
+    ]
+    pl.DataFrame(rows).sample(fraction=1.0, shuffle=True, seed=3).write_csv(tmp_path / "events.csv")
+    weighting: Any = {"session": "10m", "position_half_life": 2}
+    options = ("--histories", tmp_path / "events.csv", "--session", "10m", "--position-half-life", "2")
+    given: Any = {"timestamps": [times], "history_weighting": weighting}
+    expected = model.recommend_for_history([HISTORY], **given).lists()[0]
+    said = run("recommend", folder, *options, "--json")
+    assert json.loads(said)["results"][0]["item_ids"] == expected
+    run("recommend", folder, *options, "-o", tmp_path / "lists", "--workers", "1")
+    assert pl.read_parquet(tmp_path / "lists/*.parquet")["item_id"].to_list() == expected
+    run("encode", folder, *options, "-o", tmp_path / "codes.parquet", "--workers", "1")
+    code = model.fold_in_users([HISTORY], **given).codes.packed[0]
+    assert pl.read_parquet(tmp_path / "codes.parquet")["code"].to_list() == [code.tobytes()]

@@ -17,6 +17,7 @@ from hashgnn.errors import ParameterError
 from hashgnn.rules import ItemAttributes, columns_of, parse, to_sql, uses_now
 from hashgnn.rules.expression import All, Column, Comparison, Literal, Moment, Not
 from hashgnn.rules.expression import Any as Either
+from hashgnn.rules.normal_form import normal_form
 
 DAY = 86_400
 ROWS: dict[str, list[Any]] = {
@@ -271,6 +272,16 @@ def test_the_rows_are_those_of_sqlite_also_where_values_are_missing(
     assert holds(text) == [row for (row,) in database.execute(query)]
 
 
+@given(text=expressions)
+@settings(max_examples=200, deadline=None)
+def test_the_normal_form_holds_for_the_same_rows(text: str, database: sqlite3.Connection) -> None:
+    plain = normal_form(parse(text), ITEMS.kinds, 42.0 * DAY)
+    condition = to_sql(plain, "sqlite", now=0.0)
+    assert "NOT ((" not in condition
+    query = f"SELECT row FROM items WHERE {condition} ORDER BY row"
+    assert holds(text) == [row for (row,) in database.execute(query)]
+
+
 @pytest.mark.parametrize(
     ("dialect", "text"),
     [
@@ -286,8 +297,14 @@ def test_the_rows_are_those_of_sqlite_also_where_values_are_missing(
             "\"t\" >= timestamptz '1970-01-02 00:00:00.000000+00:00'",
         ),
         (
+            "lancedb",
+            "(`in_stock` = true AND `price` < 30 AND NOT (`brand` IN ('a', 'b''c'))) OR "
+            "(array_has(`tags`, 'x')) OR `brand` LIKE 'a\\%' OR "
+            "`t` >= timestamp '1970-01-02 00:00:00.000000+00:00'",
+        ),
+        (
             "milvus",
-            '(in_stock == true AND price < 30 AND NOT (brand IN ["a", "b\'c"])) OR (array_contains(tags, "x")) OR '
+            '(in_stock == true AND price < 30 AND NOT (brand in ["a", "b\'c"])) OR (array_contains(tags, "x")) OR '
             'brand LIKE "a\\\\%" OR t >= 86400',
         ),
     ],
@@ -307,7 +324,7 @@ def test_what_an_engine_cannot_say_is_refused() -> None:
         to_sql(parse('"a b" = 1'), "milvus")
     assert to_sql(parse('"a""b" = 1')) == '"a""b" = 1'
     with pytest.raises(
-        ParameterError, match="dialect must be one of 'postgresql', 'duckdb', 'sqlite', 'milvus'"
+        ParameterError, match="dialect must be one of 'postgresql', 'duckdb', 'sqlite', 'lancedb', 'milvus'"
     ):
         to_sql(parse("a = 1"), "oracle")
 

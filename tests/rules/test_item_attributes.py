@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hashgnn.data import IdMap
 from hashgnn.errors import DataError, ParameterError, UnknownIdError
 from hashgnn.rules import ItemAttributes, ItemFilter
+from hashgnn.rules.columns import column_of
 from hashgnn.rules.filters import FilterCache
 
 IDS = IdMap(["a", "b", "c", "d"])
@@ -310,3 +311,31 @@ def test_a_table_becomes_that_of_other_items() -> None:
     moved = table.of_items(IdMap(["q", "a"]))
     assert holds(moved, "brand = 'new'") == [1]
     assert holds(moved, "brand is null") == [0]
+
+
+def test_a_change_stays_while_another_thread_uses_the_column_for_the_first_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = items(price=[1.0, 2.0, 3.0, 4.0])
+    begun, go_on = threading.Event(), threading.Event()
+    made: list[Any] = []
+
+    def slowly(array: pa.Array) -> Any:
+        column = column_of(array)
+        made.append(column)
+        if len(made) == 1:
+            begun.set()
+            go_on.wait(30)
+        return column
+
+    monkeypatch.setattr("hashgnn.rules.lazy_columns.column_of", slowly)
+    reader = threading.Thread(target=table.read_values, args=({"price": 5},))
+    reader.start()
+    assert begun.wait(30)
+    writer = threading.Thread(target=table.put, args=(np.array([2]), [{"price": 77.0}]))
+    writer.start()
+    writer.join(0.2)  # it waits for the reader, or has written to another column
+    go_on.set()
+    for thread in (reader, writer):
+        thread.join()
+    assert holds(table, "price = 77") == [2]

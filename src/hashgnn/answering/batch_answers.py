@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
 from hashgnn._checks import quote_some
 from hashgnn._types import Array, SideName
-from hashgnn.answering.batch_histories import HISTORY, USER
+from hashgnn.answering.batch_histories import HISTORY, TIMES, USER, times_in
+from hashgnn.answering.batch_item_table import open_item_table
 from hashgnn.answering.batch_request import BatchRequest
+from hashgnn.answering.batch_rules import BatchRules
 from hashgnn.answering.fitted_model import FittedModel
-from hashgnn.answering.queries import EncodedEntities, Queries
+from hashgnn.answering.queries import EncodedEntities, Queries, RecentInteractions
+from hashgnn.answering.ruled_search import (
+    RuleEffects,
+    recommend_with_rules,
+    similar_items_with_rules,
+    with_effects,
+)
 from hashgnn.batch import Answered
-from hashgnn.data import IdMap, SideTable
+from hashgnn.data import HistoryWeighting, IdMap, Interactions, SideTable
+from hashgnn.data.history_weighting import times_of_histories
 from hashgnn.data.item_columns import open_items, with_item_columns
 from hashgnn.data.readers import read_interactions
 from hashgnn.errors import ArtifactError, DataError, HashGNNWarning, ParameterError, UnknownIdError
 from hashgnn.ranking import IndexLists, Matches
+from hashgnn.rules import ITEM_ID, BoundRules
 from hashgnn.state import Side, load_state
+
+_Limits: TypeAlias = tuple[float | None, float | None]  # index recall, bytes an item
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,8 @@ class BatchAnswers:
     similar   ``item_id``, ``similar_item_id`` (or users), ``rank``, ``score``
     encode    ``user_id`` or ``item_id``, ``code`` (n_bits / 8 bytes), ``embedding``, ``bias`` of items
     ========= =======================================================================================
+
+    Under rules there are also ``base_rank`` and ``base_score``, as in :meth:`Recommendations.to_arrow`.
 
     Attributes
     ----------
@@ -88,24 +104,38 @@ class BatchAnswers:
         if request.task == "similar":
             ways = model.items_for_items if side == "item" else model.users_for_users
             options = ways.options(request.k, request.search, request.oversampling, request.n_threads)
+            rules = self._rules
+            if rules is not None:
+                return self._ranked(name, who, *similar_items_with_rules(model, index, options, rules))
             similar = model.similar_items if side == "item" else model.similar_users
             return self._ranked(name, who, similar(index, options))
         since = None if self._since is None else self._since[index]
-        return self._recommended(name, who, model.queries_of_users(index, since_training=since))
+        recent = None
+        if request.since_training is not None and request.history_weighting is not None:
+            lately = _lately(
+                request.since_training,
+                json.dumps(request.history_weighting),
+                request.model,
+                request.checksum,
+                _limits(request),
+            )
+            recent = lately.weights(_side(model, side).ids.at(index).tolist())
+        queries = model.queries_of_users(index, since_training=since, recent=recent)
+        return self._recommended(name, who, queries)
 
     def of_histories(self, rows: pa.Table, first: int, name: str) -> Answered:
         """Return the answers to histories.
 
         Parameters
         ----------
-        rows : Table with ``history``, and perhaps ``user_id``
+        rows : Table with ``history``, and perhaps ``user_id`` and ``timestamps``
         first : int
             Place of the first row, for an answer without ``user_id`` and for messages.
         name : str
             Of where the rows are from, for messages.
         """
         request, model = self.request, self._model
-        lists = self._lists(rows, first, name)
+        lists, weights = self._lists(rows, first, name)
         column, who = HISTORY, pa.array(np.arange(first, first + len(rows)))
         if USER in rows.column_names:
             column, who = USER, _whole(rows[USER])
@@ -116,8 +146,11 @@ class BatchAnswers:
             )
         if request.task == "encode":
             kept = np.flatnonzero(lists.lengths)
-            return self._encoded(column, who.take(pa.array(kept)), model.fold_in_users(lists[kept]))
-        queries = model.queries_of_histories(lists, on_unknown=request.on_unknown)
+            some = None if weights is None else weights[kept]
+            return self._encoded(
+                column, who.take(pa.array(kept)), model.fold_in_users(lists[kept], weights=some)
+            )
+        queries = model.queries_of_histories(lists, weights=weights, on_unknown=request.on_unknown)
         return self._recommended(column, who.take(pa.array(queries.places)), queries)
 
     @property
@@ -128,14 +161,21 @@ class BatchAnswers:
     @property
     def _model(self) -> FittedModel:
         request = self.request
-        return _opened(request.model, request.checksum, request.index_recall)
+        return _opened(request.model, request.checksum, _limits(request))
 
     @property
     def _since(self) -> IndexLists | None:
         request = self.request
         if request.since_training is None:
             return None
-        return _newer(request.since_training, request.model, request.checksum, request.index_recall)
+        return _newer(request.since_training, request.model, request.checksum, _limits(request))
+
+    @property
+    def _rules(self) -> BoundRules | None:
+        request = self.request
+        if request.rules is None:
+            return None
+        return _bound(request.rules.text, request.model, request.checksum, _limits(request))
 
     def _recommended(self, name: str, who: pa.Array, queries: Queries) -> Answered:
         request, model = self.request, self._model
@@ -147,9 +187,14 @@ class BatchAnswers:
             allow=_positions(request.allow),
             block=_positions(request.block),
         )
-        return self._ranked(name, who, model.recommend(queries, options, candidates))
+        rules = self._rules
+        if rules is None:
+            return self._ranked(name, who, model.recommend(queries, options, candidates))
+        return self._ranked(name, who, *recommend_with_rules(model, queries, options, candidates, rules))
 
-    def _ranked(self, name: str, who: pa.Array, found: Matches) -> Answered:
+    def _ranked(
+        self, name: str, who: pa.Array, found: Matches, effects: RuleEffects | None = None
+    ) -> Answered:
         request = self.request
         side: SideName = "item" if request.task == "recommend" else request.side
         k = found.positions.shape[1]
@@ -165,8 +210,12 @@ class BatchAnswers:
                 "score": pa.array(found.scores[real].astype(np.float32)),
             }
         )
+        if effects is not None:
+            table = with_effects(table, effects, real)
         if request.items is not None:
-            columns = _titles(request.items, request.model, request.checksum, request.index_recall)
+            columns = _titles(
+                request.items, request.item_id, request.model, request.checksum, _limits(request)
+            )
             table = with_item_columns(
                 table, table.column_names[1], columns, found.positions[real], request.title
             )
@@ -185,8 +234,8 @@ class BatchAnswers:
             columns["bias"] = pa.array(entities.bias.values())
         return Answered(pa.table(columns), len(codes))
 
-    def _lists(self, rows: pa.Table, first: int, name: str) -> IndexLists:
-        """Return histories as lists of positions; unknown items are left out, or an error."""
+    def _lists(self, rows: pa.Table, first: int, name: str) -> tuple[IndexLists, sparse.csr_matrix | None]:
+        """Return histories as lists of positions, and what they weigh; unknown items are left out, or an error."""
         column, items = _whole(rows[HISTORY]), self._model.state.items.ids
         flat = column.flatten()
         if flat.null_count:
@@ -200,12 +249,19 @@ class BatchAnswers:
             )
         lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         parts = np.split(index, np.cumsum(lengths)[:-1]) if len(rows) else []
-        return IndexLists.from_rows([part[part >= 0] for part in parts])
+        lists = IndexLists.from_rows([part[part >= 0] for part in parts])
+        weighting = HistoryWeighting.of(self.request.history_weighting)
+        if weighting is None:
+            return lists, None
+        times = times_of_histories(parts, times_in(rows, first, name), first)
+        if times is None and weighting.needs_times:
+            raise DataError(f"{name}: must have a column {TIMES!r} for session and age_half_life")
+        return lists, weighting.matrix(parts, times, len(items))
 
     def _column(self, side: SideName, index: Array) -> pa.Array:
         """Return the ids at some positions as a column, whose type depends on the map alone."""
         request = self.request
-        kind = _column_types(request.model, request.checksum, request.index_recall)[side]
+        kind = _column_types(request.model, request.checksum, _limits(request))[side]
         ids = _side(self._model, side).ids
         if kind is None:
             return pa.array(ids.printed(index), pa.string())
@@ -213,40 +269,65 @@ class BatchAnswers:
         return pa.array(values if ids.kind == "int" else values.tolist(), kind)
 
 
+def _limits(request: BatchRequest) -> _Limits:
+    return request.index_recall, request.bytes_per_item
+
+
 def _side(model: FittedModel, side: SideName) -> Side:
     return model.state.users if side == "user" else model.state.items
 
 
 @lru_cache(maxsize=2)
-def _opened(path: str, checksum: str, index_recall: float | None) -> FittedModel:
+def _opened(path: str, checksum: str, limits: _Limits) -> FittedModel:
     state = load_state(path)
     if state.checksum != checksum:
         raise ArtifactError(f"{path}: holds another model than when the batch began; put the first one back")
-    return FittedModel(state, index_recall)
+    return FittedModel(state, limits[0], None, limits[1])
 
 
 @lru_cache(maxsize=1)
-def _newer(since: str, path: str, checksum: str, index_recall: float | None) -> IndexLists:
-    """Return the items that each user of a model has in newer interactions; others are left out."""
-    state = _opened(path, checksum, index_recall).state
+def _interactions(since: str, path: str, checksum: str, limits: _Limits) -> Interactions:
+    """Return newer interactions of the users of a model; others are left out."""
+    state = _opened(path, checksum, limits).state
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HashGNNWarning)  # given once, when the request was made
-        newer = read_interactions(
-            since, user_ids=state.users.ids, item_ids=state.items.ids, on_unknown="skip"
-        )
-    return IndexLists.from_matrix(newer.csr)
+        return read_interactions(since, user_ids=state.users.ids, item_ids=state.items.ids, on_unknown="skip")
 
 
 @lru_cache(maxsize=1)
-def _titles(items: str, path: str, checksum: str, index_recall: float | None) -> SideTable:
+def _newer(since: str, path: str, checksum: str, limits: _Limits) -> IndexLists:
+    """Return the items that each user of a model has in newer interactions."""
+    return IndexLists.from_matrix(_interactions(since, path, checksum, limits).csr)
+
+
+@lru_cache(maxsize=1)
+def _lately(since: str, weighting: str, path: str, checksum: str, limits: _Limits) -> RecentInteractions:
+    """Return newer interactions in the order of their times, with what they weigh."""
+    state = _opened(path, checksum, limits).state
+    newer = _interactions(since, path, checksum, limits)
+    return RecentInteractions(
+        state.users.ids, state.items.ids, newer, HistoryWeighting(**json.loads(weighting))
+    )
+
+
+@lru_cache(maxsize=1)
+def _titles(items: str, item_id: str, path: str, checksum: str, limits: _Limits) -> SideTable:
     """Return the table of items that titles are from, aligned to a model's items."""
-    return open_items(items, _opened(path, checksum, index_recall).state.items.ids)
+    ids = _opened(path, checksum, limits).state.items.ids
+    return open_items(items, ids, id_column=None if item_id == ITEM_ID else item_id)
+
+
+@lru_cache(maxsize=1)
+def _bound(rules: str, path: str, checksum: str, limits: _Limits) -> BoundRules:
+    """Return rules over their table of items."""
+    state, read = _opened(path, checksum, limits).state, BatchRules(*json.loads(rules))
+    return read.rules.bind(open_item_table(read, path, state.items.ids), state.n_items)
 
 
 @lru_cache(maxsize=2)
-def _column_types(path: str, checksum: str, index_recall: float | None) -> dict[str, pa.DataType | None]:
+def _column_types(path: str, checksum: str, limits: _Limits) -> dict[str, pa.DataType | None]:
     """Return the type of a column of each side's ids; ``None`` where no column holds them, so they are printed."""
-    state = _opened(path, checksum, index_recall).state
+    state = _opened(path, checksum, limits).state
     return {"user": _type_of(state.users.ids), "item": _type_of(state.items.ids)}
 
 

@@ -9,16 +9,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hashgnn._addresses import address_errors, address_of, file_system, path_of
 from hashgnn.answering.batch_request import HistoryFile
 from hashgnn.errors import DataError
 
-HISTORY, USER = "history", "user_id"
+HISTORY: Final = "history"
+USER: Final = "user_id"
+TIMES: Final = "timestamps"
 _ERRORS = (pa.ArrowException, OSError, ValueError)
 _BLOCK = 1 << 20
 
@@ -142,11 +146,51 @@ def find_histories(path: str | os.PathLike[str]) -> tuple[HistoryFile, ...]:
     return tuple(found)
 
 
+def columns_of(files: Sequence[HistoryFile]) -> dict[str, pa.DataType]:
+    """Return the columns of the files that are looked at, and their types."""
+    with _opened(files[0]) as opened:
+        return _columns(files[0].path, pq.read_schema(opened))
+
+
 def user_type(files: Sequence[HistoryFile]) -> pa.DataType | None:
     """Return the type of the column ``user_id``; ``None`` where there is none."""
     with _opened(files[0]) as opened:
         schema = pq.read_schema(opened)
     return schema.field(USER).type if USER in schema.names else None
+
+
+def times_in(rows: pa.Table, first: int, name: str) -> list[Any] | None:
+    """Return the column ``timestamps`` as a list of seconds for each history; ``None`` where there is none.
+
+    Parameters
+    ----------
+    rows : Table with ``history``
+    first : int
+        Place of the first row, for messages.
+    name : str
+        Of where the rows are from, for messages.
+
+    Raises
+    ------
+    DataError
+        If it holds no lists of numbers or times.
+    """
+    if TIMES not in rows.column_names:
+        return None
+    column = rows[TIMES]
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+    kind = column.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        raise DataError(f"{name}: the column {TIMES!r} must hold lists of times, got {kind}")
+    value, flat = kind.value_type, column.flatten()
+    if pa.types.is_timestamp(value) or pa.types.is_date(value):
+        flat = pc.divide(flat.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6)
+    elif not (pa.types.is_integer(value) or pa.types.is_floating(value) or pa.types.is_null(value)):
+        raise DataError(f"{name}: the column {TIMES!r} must hold lists of seconds or times, got {kind}")
+    seconds = flat.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    return np.split(seconds, np.cumsum(lengths)[:-1]) if len(rows) else []
 
 
 def read_histories(files: Sequence[HistoryFile], start: int, stop: int) -> pa.Table:
@@ -172,7 +216,7 @@ def _rows(file: HistoryFile, start: int, stop: int) -> pa.Table:
             raise DataError(f"{file.path}: was changed after the batch had begun; run it into another folder")
         ends = _group_ends(file)
         with _opened(file) as content, pq.ParquetFile(content) as opened:
-            names = [name for name in (USER, HISTORY) if name in opened.schema_arrow.names]
+            names = [name for name in (USER, HISTORY, TIMES) if name in opened.schema_arrow.names]
             first = max(0, sum(end <= start for end in ends))
             chosen = [group for group in range(first, len(ends)) if group == first or ends[group - 1] < stop]
             table = opened.read_row_groups(chosen, columns=names)
@@ -207,7 +251,7 @@ def _columns(file: str, schema: pa.Schema) -> dict[str, pa.DataType]:
     kind = schema.field(HISTORY).type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         raise DataError(f"{file}: the column {HISTORY!r} must hold lists of item ids, got {kind}")
-    return {name: schema.field(name).type for name in (USER, HISTORY) if name in schema.names}
+    return {name: schema.field(name).type for name in (USER, HISTORY, TIMES) if name in schema.names}
 
 
 def _named(columns: dict[str, pa.DataType] | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from hashgnn._types import OnUnknown, SideName
+from hashgnn.answering.batch_rules import BatchRules
 
 PART_ROWS = 4096
 
@@ -43,7 +44,7 @@ class BatchRequest:
     task : {"recommend", "similar", "encode"}
     side : {"user", "item"}
         Who is answered.
-    k, search, oversampling, filter_seen, on_unknown, index_recall
+    k, search, oversampling, filter_seen, on_unknown, index_recall, bytes_per_item
         As in :meth:`HashGNN.recommend` and :meth:`HashGNN.load`.
     allow, block : tuple of int, or None
         Positions of items: only these, none of these.
@@ -51,9 +52,14 @@ class BatchRequest:
         A file or folder of newer interactions, and its checksum.
     histories : tuple of HistoryFile, or None
         Files whose rows are answered, and their checksum. ``None`` answers every user or item of the model.
+    history_weighting : dict or None
+        As in :meth:`HashGNN.recommend`, as JSON values.
     items : str or None
         A table of items, whose columns ``title`` stand next to recommended or similar items, and its checksum.
     title : tuple of str, or None
+    item_id : str
+        Column of item ids in ``items``.
+    rules : BatchRules or None
     part_rows : int
         Users or items in each part.
     n_threads : int
@@ -70,15 +76,19 @@ class BatchRequest:
     filter_seen: bool = True
     on_unknown: OnUnknown = "error"
     index_recall: float | None = None
+    bytes_per_item: float | None = None
     allow: tuple[int, ...] | None = None
     block: tuple[int, ...] | None = None
     since_training: str | None = None
     since_checksum: str | None = None
     histories: tuple[HistoryFile, ...] | None = None
     histories_checksum: str | None = None
+    history_weighting: dict[str, Any] | None = None
     items: str | None = None
     items_checksum: str | None = None
     title: tuple[str, ...] | None = None
+    item_id: str = "item_id"
+    rules: BatchRules | None = None
     part_rows: int = PART_ROWS
     n_threads: int = 1
 
@@ -103,6 +113,9 @@ class BatchRequest:
             "block": _digest(self.block),
             "part_rows": self.part_rows,
             **titles,
+            **({} if self.bytes_per_item is None else {"bytes_per_item": self.bytes_per_item}),
+            **({} if self.history_weighting is None else {"history_weighting": self.history_weighting}),
+            **({} if self.rules is None else self.rules.identity),
         }
 
     def document(self) -> dict[str, Any]:
@@ -117,6 +130,8 @@ class BatchRequest:
             values[name] = None if values[name] is None else tuple(values[name])
         if values["histories"] is not None:
             values["histories"] = tuple(HistoryFile(**file) for file in values["histories"])
+        if values["rules"] is not None:
+            values["rules"] = BatchRules(**values["rules"])
         return cls(**values)
 
 

@@ -13,6 +13,7 @@ from scipy import sparse
 from hashgnn._checks import check_choice, check_float
 from hashgnn._types import ON_UNKNOWN, Array, OnUnknown
 from hashgnn.answering.growth import grown_order, grown_state
+from hashgnn.answering.memory_budget import items_within
 from hashgnn.answering.new_item_bias import NewItemBias
 from hashgnn.answering.new_item_rows import NewItemRows
 from hashgnn.answering.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
@@ -20,7 +21,8 @@ from hashgnn.answering.search_ways import FloatQueries, SearchOptions, SearchWay
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.engines import EngineIndex
 from hashgnn.errors import ParameterError, UnknownIdError
-from hashgnn.index import HammingIndex, InvertedFile, build_index
+from hashgnn.index import HammingIndex, HierarchicalIndex, InvertedFile, build_index
+from hashgnn.index.budget import check_budget
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 from hashgnn.state import IndexedCodes, ModelState
 from hashgnn.state.growing import Rooms
@@ -47,11 +49,14 @@ class FittedModel:
         the state. Below 1, many items lie in lists of which a search reads the nearest.
     engine_index : EngineIndex, optional
         The same items in an engine, which then answers every search by code.
+    bytes_per_item : float, optional
+        Memory that hierarchical search for users may take, see :func:`~hashgnn.index.hierarchical_within`;
+        ``None`` takes that of the state.
 
     Raises
     ------
     ParameterError
-        If ``index_recall`` is out of its range.
+        If ``index_recall`` or ``bytes_per_item`` is out of its range.
     """
 
     def __init__(
@@ -59,8 +64,15 @@ class FittedModel:
         state: ModelState,
         index_recall: float | None = None,
         engine_index: EngineIndex | None = None,
+        bytes_per_item: float | None = None,
     ) -> None:
         self.state, self.engine_index = state, engine_index
+        budget = state.bytes_per_item if bytes_per_item is None else check_budget(bytes_per_item)
+        if bytes_per_item is not None and engine_index is not None:
+            raise ParameterError(
+                f"bytes_per_item must be None where an engine holds the items, got {bytes_per_item:g}"
+            )
+        self.bytes_per_item = None if engine_index is not None else budget
         share = state.index_recall if index_recall is None else index_recall
         self.index_recall = check_float("index_recall", share, minimum=0, maximum=1, open_minimum=True)
         self.seen = IndexLists.from_matrix(state.seen)
@@ -68,9 +80,9 @@ class FittedModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the state by value, and the item index if it was made; the rest is made anew on first use."""
-        names = ("item_index", "new_item_bias", "new_item_rows")
+        names = ("item_index", "ranked_items", "new_item_bias", "new_item_rows")
         made = {name: self.__dict__[name] for name in names if name in self.__dict__}
-        return FittedModel, (self.state, self.index_recall, self.engine_index), made
+        return FittedModel, (self.state, self.index_recall, self.engine_index, self.bytes_per_item), made
 
     @cached_property
     def item_index(self) -> HammingIndex | InvertedFile:
@@ -92,14 +104,38 @@ class FittedModel:
         """The state with its items in ``item_index``, as it is saved."""
         codes = IndexedCodes(self.item_index)
         items = replace(self.state.items, codes=codes, bias=codes.bias)
-        return replace(self.state, items=items, index_recall=self.index_recall)
+        return replace(
+            self.state,
+            items=items,
+            index_recall=self.index_recall,
+            bytes_per_item=self.bytes_per_item,
+            ranked_items=self.ranked_items,
+        )
+
+    @cached_property
+    def ranked_items(self) -> HierarchicalIndex | None:
+        """The items for hierarchical search within ``bytes_per_item``; None where there is no such budget.
+
+        Raises
+        ------
+        ParameterError
+            If nothing within it finds ``index_recall``.
+        """
+        if self.bytes_per_item is None or not self.state.n_items:
+            return None
+        return items_within(self.state, self.item_index, self.index_recall, self.bytes_per_item)
 
     @cached_property
     def items_for_users(self) -> SearchWays:
         """The items, to be recommended to users."""
         queries = FloatQueries.of_users(self.state)
         return SearchWays(
-            self.state.items, self.item_index, queries, similar=False, engine_index=self.engine_index
+            self.state.items,
+            self.item_index,
+            queries,
+            similar=False,
+            engine_index=self.engine_index,
+            ranked=self.ranked_items,
         )
 
     @cached_property
@@ -194,11 +230,12 @@ class FittedModel:
         )
         model.state, model.index_recall, model.rooms = state, self.index_recall, rooms
         model.seen = IndexLists.from_matrix(state.seen) if keep_seen else self.seen
-        model.item_index = index
+        model.item_index, model.bytes_per_item = index, self.bytes_per_item
         model.new_item_bias, model.new_item_rows = self.new_item_bias, self.new_item_rows
         model.mean_weight = self.mean_weight  # of the training
         queries = self.items_for_users.float_queries
         model.items_for_users = self.items_for_users.grown(state.items, index, queries, rooms)
+        model.ranked_items = model.items_for_users.ranked
         if "items_for_items" in made:
             queries = FloatQueries.of_items(state)
             model.items_for_items = self.items_for_items.grown(state.items, index, queries, rooms)
@@ -379,15 +416,20 @@ class FittedModel:
         queries = EncodedEntities.of(self.state.users, index)
         return _search(self.users_for_users, queries, options, _all_but(index), check)
 
-    def fold_in_users(self, histories: IndexLists, features: Any = None) -> EncodedEntities:
+    def fold_in_users(
+        self, histories: IndexLists, features: Any = None, weights: sparse.csr_matrix | None = None
+    ) -> EncodedEntities:
         """Return codes and embeddings of new users from their items, their side features, or both.
 
         Parameters
         ----------
         histories : IndexLists of length n
         features : sparse matrix of shape (n, n_columns), optional
+        weights : csr_matrix of shape (n, n_items), optional
+            What the items of each history weigh; all 1 by default.
         """
-        return self._folded_users(histories.matrix(self.state.n_items), features)
+        whole = histories.matrix(self.state.n_items) if weights is None else weights
+        return self._folded_users(whole, features)
 
     def _folded_users(self, histories: sparse.csr_matrix, features: Any = None) -> EncodedEntities:
         output = self.state.fold_in.users(histories, features)

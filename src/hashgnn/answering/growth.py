@@ -65,6 +65,7 @@ def grown_state(
         "items": side,
         "seen": _seen(state.seen, audiences, keep_seen=keep_seen),
         "fold_in": state.fold_in.with_item_tables(tables),
+        "ranked_items": None,
     }.items():
         object.__setattr__(changed, name, value)
     return changed, more

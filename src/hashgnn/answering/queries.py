@@ -174,36 +174,52 @@ def weights_of_histories(
     return weighting.matrix(parts, times, len(ids))
 
 
-def recent_of_interactions(
-    user_ids: IdMap,
-    item_ids: IdMap,
-    users: list[Any],
-    interactions: InteractionsLike | None,
-    weighting: HistoryWeighting,
-) -> sparse.csr_matrix:
-    """Return what the items of some interactions weigh for each user, shape (n, n_items).
+class RecentInteractions:
+    """Interactions of users since the training, in the order of their times.
+
+    Parameters
+    ----------
+    user_ids, item_ids : IdMap
+        Of the model.
+    interactions : Interactions, data frame or None
+    weighting : HistoryWeighting
 
     Raises
     ------
     ParameterError
-        If the interactions have no times, which say their order.
+        If there are no interactions, or they have no times, which say their order.
     """
-    if interactions is None:
-        raise ParameterError("history_weighting needs since_training, whose times say the order of items")
-    data = as_interactions(interactions)
-    if data.timestamp is None:
-        raise ParameterError("history_weighting needs the times of since_training, got none")
-    seconds = np.asarray(data.timestamp, np.float64)
-    if len(seconds):
-        seconds = seconds * (microseconds(int(data.timestamp.max())) / 1e6)
-    index = item_ids.index_of(data.item_ids.ids, on_unknown="skip", noun="item ids")[data.item_index]
-    known, code = user_ids.translated(data.user_ids, "user ids")
-    wanted = known.index_of(users, on_unknown="skip", noun="user ids")
-    order = np.lexsort((seconds, code[data.user_index]))
-    of_user = code[data.user_index][order]
-    starts, ends = (np.searchsorted(of_user, wanted, side=side) for side in ("left", "right"))
-    places = [order[start:end] for start, end in zip(starts, ends, strict=True)]
-    return weighting.matrix([index[row] for row in places], [seconds[row] for row in places], len(item_ids))
+
+    def __init__(
+        self,
+        user_ids: IdMap,
+        item_ids: IdMap,
+        interactions: InteractionsLike | None,
+        weighting: HistoryWeighting,
+    ) -> None:
+        if interactions is None:
+            raise ParameterError("history_weighting needs since_training, whose times say the order of items")
+        data = as_interactions(interactions)
+        if data.timestamp is None:
+            raise ParameterError("history_weighting needs the times of since_training, got none")
+        seconds = np.asarray(data.timestamp, np.float64)
+        if len(seconds):
+            seconds = seconds * (microseconds(int(data.timestamp.max())) / 1e6)
+        index = item_ids.index_of(data.item_ids.ids, on_unknown="skip", noun="item ids")[data.item_index]
+        self._known, code = user_ids.translated(data.user_ids, "user ids")
+        order = np.lexsort((seconds, code[data.user_index]))
+        self._of_user = code[data.user_index][order]
+        self._items, self._seconds = index[order], seconds[order]
+        self._weighting, self._n_items = weighting, len(item_ids)
+
+    def weights(self, users: list[Any]) -> sparse.csr_matrix:
+        """Return what the items weigh for each of some users, shape (n, n_items)."""
+        wanted = self._known.index_of(users, on_unknown="skip", noun="user ids")
+        starts, ends = (np.searchsorted(self._of_user, wanted, side=side) for side in ("left", "right"))
+        rows = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
+        return self._weighting.matrix(
+            [self._items[row] for row in rows], [self._seconds[row] for row in rows], self._n_items
+        )
 
 
 def choice_of_ids(

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 from hashgnn._types import Array
 from hashgnn.answering.fitted_model import Check, FittedModel
 from hashgnn.answering.queries import POPULAR, Queries
-from hashgnn.answering.search_ways import SearchOptions
+from hashgnn.answering.search_ways import ENGINE_WAYS, SearchOptions
 from hashgnn.codes import BinaryCodes
 from hashgnn.index.choosing import choose_diverse
 from hashgnn.ranking import CandidateFilter, Matches
@@ -45,6 +46,13 @@ class RuleEffects:
     n_capped: dict[str, Array]
 
 
+def with_effects(table: pa.Table, effects: RuleEffects, real: Array) -> pa.Table:
+    """Return a list with the columns ``base_rank`` and ``base_score``; ``real``, (n, k), says what are results."""
+    ranks = effects.base_ranks[real].astype(np.int32)
+    table = table.append_column("base_rank", pa.array(ranks, mask=ranks == 0))
+    return table.append_column("base_score", pa.array(effects.base_scores[real].astype(np.float32)))
+
+
 def recommend_with_rules(
     fitted: FittedModel,
     queries: Queries,
@@ -66,11 +74,12 @@ def recommend_with_rules(
         Scores are boosted. With diversity they are in the order of the choice.
     RuleEffects
     """
+    rules = _left_to_the_engine(fitted, rules, options)
 
     def search(rows: Array, k: int, some: ItemFilter | None) -> Matches:
         limits = candidates[rows]
         if some is not None:
-            limits = limits.within(some.n_items, some.bits, some.count)
+            limits = limits.within(some.n_items, some.bits, some.count, some.condition)
         return fitted.recommend(_rows_of(queries, rows), _widened(options, k), limits, check)
 
     return _Ruled(search, options.k, rules, fitted.state.items.codes).answer(len(queries))
@@ -84,12 +93,30 @@ def similar_items_with_rules(
     check: Check | None = None,
 ) -> tuple[Matches, RuleEffects]:
     """Rank the items most similar to some items under rules; otherwise as :meth:`FittedModel.similar_items`."""
+    rules = _left_to_the_engine(fitted, rules, options)
 
     def search(rows: Array, k: int, some: ItemFilter | None) -> Matches:
-        limits = None if some is None else CandidateFilter().within(some.n_items, some.bits, some.count)
+        limits = None
+        if some is not None:
+            limits = CandidateFilter().within(some.n_items, some.bits, some.count, some.condition)
         return fitted.similar_items(index[rows], _widened(options, k), check, limits)
 
     return _Ruled(search, options.k, rules, fitted.state.items.codes).answer(len(index))
+
+
+def _left_to_the_engine(fitted: FittedModel, rules: BoundRules, options: SearchOptions) -> BoundRules:
+    """Return rules whose filter is a condition of the engine that holds the items, where that finds the same ones.
+
+    A table of items that has changed since it was read is newer than the columns of the engine.
+    """
+    where, engine = rules.rules.where, fitted.engine_index
+    if where is None or engine is None or options.search not in ENGINE_WAYS or rules.rules.boosts:
+        return rules
+    ((factor, added, allowed),) = rules.parts
+    if allowed is None or rules.items is None or rules.items.is_changed:
+        return rules
+    found = engine.condition(where, rules.now, allowed)
+    return rules if found is None else replace(rules, parts=((factor, added, found),))
 
 
 def _widened(options: SearchOptions, k: int) -> SearchOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from hashgnn.index.scores import (
     inverse_lengths,
     to_code_length,
 )
+from hashgnn.index.stores.quantised_rows import QuantisedRows
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches, top_k
 from hashgnn.ranking.top_k import rows_per_block
 from hashgnn.state import ModelState, Side
@@ -29,6 +31,11 @@ from hashgnn.state.growing import Rooms
 
 #: The search ways, from the fewest bytes to the most; a model without an item bias has no ``biased``.
 SEARCH_WAYS = ("hamming", "biased", "asymmetric", "hierarchical", "float")
+#: Those that an engine answers, where it holds the items.
+ENGINE_WAYS = ("hamming", "biased", "hierarchical")
+
+#: Results that hierarchical search within a memory budget is tuned for.
+TUNED_K = 100
 
 _SAMPLE = 8192  # rows: a spread is then known to a hundredth
 _RUN = 64  # of them lie together, so that a memory-mapped table is read in few places
@@ -64,6 +71,8 @@ class SearchWays:
         popular something is, not how similar two things are.
     engine_index : EngineIndex, optional
         The same codes in an engine. It answers what is searched by codes; float queries are answered by ``index``.
+    ranked : HierarchicalIndex, optional
+        What answers hierarchical searches, tuned for ``TUNED_K`` results; ``None`` ranks by the floats of ``side``.
     """
 
     def __init__(
@@ -74,7 +83,9 @@ class SearchWays:
         *,
         similar: bool,
         engine_index: EngineIndex | None = None,
+        ranked: HierarchicalIndex | None = None,
     ) -> None:
+        self.ranked = ranked
         self._side, self._index, self.float_queries, self._similar = side, index, float_queries, similar
         self._engine_index = engine_index
         self._bias = None if similar else side.bias
@@ -95,19 +106,32 @@ class SearchWays:
         rooms : Rooms
             For the tables that are derived from the embeddings.
         """
-        other = SearchWays(side, index, float_queries, similar=self._similar)
+        ranked = None if self.ranked is None else self._grown_rows(self.ranked, side, index, rooms)
+        other = SearchWays(side, index, float_queries, similar=self._similar, ranked=ranked)
         made = self.__dict__.get("_inverse_norms")
         if self._similar and made is not None:
             new = inverse_lengths(side.embeddings[self._n :])
             other.__dict__["_inverse_norms"] = rooms.appended("inverse_norms", made, new)
         coarse: HierarchicalIndex | None = self.__dict__.get("_hierarchical")
-        if coarse is not None:
+        if coarse is not None and ranked is None:
             table = side.embeddings
             if self._similar:
                 new = table[self._n :] * inverse_lengths(table[self._n :])[:, None]
-                table = rooms.appended("unit_embeddings", coarse.snapshot().rows, new)
+                known = coarse.snapshot().floats
+                assert known is not None
+                table = rooms.appended("unit_embeddings", known, new)
             other.__dict__["_hierarchical"] = HierarchicalIndex.of_checked(index, table)
         return other
+
+    def _grown_rows(
+        self, ranked: HierarchicalIndex, side: Side, index: HammingIndex | InvertedFile, rooms: Rooms
+    ) -> HierarchicalIndex:
+        state = ranked.snapshot()
+        assert state.rows is not None
+        quantiser = state.rows.quantiser
+        new = quantiser.quantise(side.embeddings[self._n :])
+        rows = QuantisedRows(quantiser, rooms.appended("rows", state.rows.rows, new))
+        return ranked.over(index, None if state.floats is None else side.embeddings, rows)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -184,10 +208,12 @@ class SearchWays:
                 embedded = EmbeddedCodes(queries.codes, vectors)
             if self._engine_index is not None:
                 return self._from_engine(self._engine_index, embedded, options, candidates)
+            oversampling, refined = self.depth(options.k, options.oversampling)
             return self._hierarchical.search(
                 embedded,
                 options.k,
-                oversampling=options.oversampling,
+                oversampling=oversampling,
+                refined=refined,
                 candidates=candidates,
                 biased=self._bias is not None,
                 n_threads=options.n_threads,
@@ -200,6 +226,17 @@ class SearchWays:
             biased=way != "hamming" and self._bias is not None,
             n_threads=options.n_threads,
         )
+
+    def depth(self, k: int, oversampling: int) -> tuple[int, int | None]:
+        """Return the candidates by code for each of ``k`` results, and those of them that floats rank after rows.
+
+        What is ranked within a memory budget was tuned for lists of ``TUNED_K``: shorter ones look no less far.
+        """
+        if self.ranked is None:
+            return oversampling, None
+        more = max(1.0, min(TUNED_K, len(self)) / k)
+        tuned = math.ceil(self.ranked.oversampling * more)
+        return max(oversampling, tuned), math.ceil(self.ranked.refined * more)
 
     def _from_engine(
         self,
@@ -227,9 +264,12 @@ class SearchWays:
     def scores(self, queries: EncodedEntities, options: SearchOptions, candidates: CandidateFilter) -> Array:
         """Return the score of everything for each query, (n, len(self)) float32; -inf for what is no candidate.
 
-        Hierarchical: float scores of the ``k * oversampling`` candidates by code, -inf for the others.
+        Hierarchical: float scores of the ``k * oversampling`` candidates by code, -inf for the others; those of
+        everything within a memory budget, which is tuned to find most of the best by floats.
         """
         way = options.search
+        if way == "hierarchical" and self.ranked is not None:
+            way = "float"
         if way == "float":
             scores = float_scores(queries.embeddings, self._side.embeddings, self._inverse_norms)
         elif way == "asymmetric":
@@ -245,6 +285,8 @@ class SearchWays:
 
     def bytes_per_item(self, search: str) -> float:
         """Return the bytes of one entry that a search reads."""
+        if search == "hierarchical" and self.ranked is not None:
+            return self.ranked.nbytes / len(self)
         codes = 0 if search == "float" else self._side.codes.n_bits / 8
         bias = 1 if self._bias is not None and search not in ("hamming", "float") else 0
         floats = 4 * self._side.dim if search in ("hierarchical", "float") else 0
@@ -274,6 +316,8 @@ class SearchWays:
 
     @cached_property
     def _hierarchical(self) -> HierarchicalIndex:
+        if self.ranked is not None:
+            return self.ranked
         table, norms = self._side.embeddings, self._inverse_norms
         return HierarchicalIndex(self._index, table if norms is None else table * norms[:, None])
 

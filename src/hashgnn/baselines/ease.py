@@ -55,7 +55,7 @@ def ease(
     if n_items > max_items:
         raise ParameterError(
             f"ease needs a dense matrix of items by items and takes {max_items:,} items at most, got "
-            f"{n_items:,}; use itemknn, or raise max_items (4 bytes of memory for each pair of items)"
+            f"{n_items:,}; use ridge, or raise max_items (4 bytes of memory for each pair of items)"
         )
     gram = _co_occurrences(users)
     gram[np.diag_indices(n_items)] += np.float32(regularisation)

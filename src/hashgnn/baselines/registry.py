@@ -80,6 +80,7 @@ BASELINES = _registered(
     Baseline("popularity", f"{_CLOSED}:popularity", has_embeddings=False, is_trained=False),
     Baseline("itemknn", "hashgnn.baselines.item_knn:itemknn", has_embeddings=False, is_trained=False),
     Baseline("ease", "hashgnn.baselines.ease:ease", has_embeddings=False, is_trained=False),
+    Baseline("ridge", "hashgnn.baselines.ridge:ridge", has_embeddings=False, is_trained=False),
     Baseline("puresvd", f"{_CLOSED}:puresvd", has_embeddings=True, is_trained=False),
     Baseline("spectral", f"{_CLOSED}:spectral", has_embeddings=True, is_trained=False),
     Baseline("gf-cf", f"{_CLOSED}:gf_cf", has_embeddings=False, is_trained=False),

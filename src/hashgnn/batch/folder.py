@@ -200,6 +200,14 @@ class OutputFolder:
                 self.place.remove_folder()
 
 
+def unfinished_request(folder: str | Path) -> dict[str, Any] | None:
+    """Return the identity of the job whose run in a folder was stopped; ``None`` where there is none."""
+    place = place_of(folder)
+    document = _read_json(place, REQUEST) if place.exists() and not place.is_file() else None
+    request = None if document is None else document.get("request")
+    return request if isinstance(request, dict) else None
+
+
 def remove_batch(folder: str | Path) -> None:
     """Remove the files of a batch, and the folder where nothing else is in it."""
     place = place_of(folder)

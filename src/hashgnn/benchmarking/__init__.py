@@ -6,6 +6,7 @@ from hashgnn.benchmarking.search import (
     Workload,
     benchmark_search,
     generated_workload,
+    grown_workload,
     model_workload,
     plot_search,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "Workload",
     "benchmark_search",
     "generated_workload",
+    "grown_workload",
     "model_workload",
     "plot_search",
 ]

@@ -15,6 +15,7 @@ from hashgnn._checks import quote_some
 from hashgnn._files import open_regular
 from hashgnn._types import Array
 from hashgnn.data import IdMap
+from hashgnn.data.aligned_rows import id_positions, set_rows, take_rows, without_views
 from hashgnn.data.readers.bounded_parquet import (
     bounded_batches,
     decoded_type,
@@ -22,7 +23,7 @@ from hashgnn.data.readers.bounded_parquet import (
     text_bytes,
     too_large,
 )
-from hashgnn.errors import DataError, ParameterError
+from hashgnn.errors import DataError
 
 _BYTES_PER_ITEM = 256  # granted to a table in addition to what its file allows; a model takes more
 _TITLES = ("title", "name")
@@ -130,7 +131,7 @@ class ItemTable:
         """Return the metadata of some items as Python values; what Python cannot hold is its text, or None."""
         if not self.table.num_columns:
             return [{} for _ in positions]
-        taken = self.table.take(positions)
+        taken = self.table.take(pa.array(positions, pa.int64()))
         columns = [python_values(taken[name]) for name in taken.column_names]
         return [dict(zip(taken.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
 
@@ -142,10 +143,12 @@ class _Rows:
         names = schema.names
         if id_column not in names:
             raise DataError(
-                f"item metadata must have the id column {id_column!r}, found {', '.join(names):.200}"
+                f"the table of items must have the id column {id_column!r}, found {', '.join(names):.200}"
             )
         if len(set(names)) != len(names):
-            raise DataError(f"item metadata must have columns of different names, found {quote_some(names)}")
+            raise DataError(
+                f"the table of items must have columns of different names, found {quote_some(names)}"
+            )
         fields = [schema.field(name) for name in names if name != id_column]
         self._schema = pa.schema([field.with_type(decoded_type(field.type)) for field in fields])
         self._id_column, self._item_ids = id_column, item_ids
@@ -155,44 +158,34 @@ class _Rows:
 
     def add(self, batch: pa.RecordBatch) -> int:
         """Keep the rows of known items, and return the bytes that they take."""
-        known = self._positions(batch.column(batch.schema.get_field_index(self._id_column)))
+        ids = self._as_ids(batch.column(batch.schema.get_field_index(self._id_column)))
+        known = id_positions(ids, self._item_ids, "item", self._id_column)
         kept = np.flatnonzero(known >= 0)
-        items = known[kept]
-        if len(np.unique(items)) != len(items) or (self._row_of_item[items] >= 0).any():
-            raise DataError("item metadata must have one row per item, got several for some")
-        self._row_of_item[items] = self._n_rows + np.arange(len(items))
-        self._n_rows += len(items)
-        part = batch.select(self._schema.names).take(pa.array(kept))
+        set_rows(self._row_of_item, known[kept], self._n_rows + np.arange(len(kept)), "item")
+        self._n_rows += len(kept)
+        part = without_views(batch.select(self._schema.names)).take(pa.array(kept, pa.int64()))
         try:
             part = part.cast(self._schema)
             part.validate(full=True)
         except pa.ArrowException as error:
-            raise DataError(f"item metadata cannot be read, {_first_line(error)}") from None
+            raise DataError(f"the table of items cannot be read, {_first_line(error)}") from None
         self._parts.append(part)
         return int(part.nbytes)
+
+    def _as_ids(self, column: pa.Array) -> pa.Array:
+        """Return whole numbers that are written as text as such, and the other way round."""
+        kinds = {"int": pa.int64(), "str": pa.large_string()}
+        if self._item_ids.kind not in kinds:
+            return column
+        try:
+            return column.cast(decoded_type(column.type)).cast(kinds[self._item_ids.kind])
+        except pa.ArrowException:
+            return column  # refused with a sentence
 
     def aligned(self) -> ItemTable:
         rows = self._row_of_item
         table = pa.Table.from_batches(self._parts, self._schema).combine_chunks()
-        indices = pa.array(rows, mask=rows < 0)
-        return ItemTable(table.take(indices).combine_chunks(), rows >= 0)
-
-    def _positions(self, column: pa.Array) -> Array:
-        """Return the position of the item of each row, -1 where the model does not know it."""
-        ids = self._item_ids
-        try:
-            values = column.cast(decoded_type(column.type))
-            if ids.kind == "int":
-                values = values.cast(pa.int64())
-            elif ids.kind == "str":
-                values = values.cast(pa.string())
-            else:
-                values = values.to_pylist()
-            return np.asarray(ids.index_of(values, on_unknown="skip", noun="item ids"))
-        except (pa.ArrowException, ParameterError) as error:
-            raise DataError(
-                f"ids of item metadata must be of the type of the model's, {_first_line(error)}"
-            ) from None
+        return ItemTable(take_rows(table, rows).combine_chunks(), rows >= 0)
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -9,6 +9,8 @@ import typer
 
 from hashgnn.cli._output import Output, json_id
 
+_NONE = "–"  # in a cell without a reason
+
 Reasons = Annotated[
     int, typer.Option("--reasons", metavar="N", help="Items of the history that are named for each item.")
 ]
@@ -42,14 +44,18 @@ def print_explanations(out: Output, explanations: list[Any], request: dict[str, 
     if out.as_json:
         out.document({**request, "results": [_document(found) for found in explanations]})
         return
+    tables = [found.table() for found in explanations]
+    names = list(dict.fromkeys(name for columns, _ in tables for name in columns))
     rows = []
-    for found in explanations:
+    for found, (columns, reasons) in zip(explanations, tables, strict=True):
         whose = "history" if found.query_id is None else printed(found.query_id)
-        for rank, sentence in enumerate(found.sentences(), start=1):
-            item = printed(found.item_ids.tolist()[rank - 1])
-            score = float(found.scores[rank - 1])
-            rows.append([whose, rank, item, score, sentence.removeprefix(f"{item}: ")])
-    out.table(["user_id", "rank", "item_id", "score", "because of"], rows)
+        for rank, texts in enumerate(reasons, start=1):
+            named = dict(zip(columns, texts, strict=True))
+            item, score = printed(found.item_ids.tolist()[rank - 1]), float(found.scores[rank - 1])
+            rows.append([whose, rank, item, score, *(named.get(name, _NONE) for name in names)])
+    filled = [place for place in range(len(names)) if any(row[4 + place] != _NONE for row in rows)] or [0]
+    rows = [[*row[:4], *(row[4 + place] for place in filled)] for row in rows]
+    out.table(["user_id", "rank", "item_id", "score", *(names[place] for place in filled)], rows)
     for note in dict.fromkeys(found.note for found in explanations):
         out.note(note)
 

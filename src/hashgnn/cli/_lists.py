@@ -59,7 +59,8 @@ class ListOutput:
         return {
             "format": self.format,
             "overwrite": self.overwrite,
-            "items": self._table(),
+            "items": self.items,
+            "item_id": self.item_id,
             "title": self.titles,
         }
 
@@ -121,24 +122,11 @@ class ListOutput:
             return None
         from hashgnn.data.item_columns import open_items
 
-        opened = open_items(self._table(), ids)
+        opened = open_items(self.items, ids, id_column=None if self.item_id == ITEM_ID else self.item_id)
         if self.title is None and not self.needs_titles and not opened.has_titles:
             return None
         opened.title_columns(self.titles)  # before anything is ranked
         return opened
-
-    def _table(self) -> Any:
-        """Return the table of items: its path, or its content where its ids have a column of another name."""
-        if self.items is None or self.item_id == ITEM_ID:
-            return self.items
-        from hashgnn.data import read_table
-
-        table = read_table(self.items, text=(self.item_id,))
-        if self.item_id not in table.column_names:
-            raise ParameterError(f"--item-id must be a column of {self.items}, got {self.item_id!r:.80}")
-        return table.rename_columns(
-            [ITEM_ID if name == self.item_id else name for name in table.column_names]
-        )
 
 
 def is_to_stdout(path: Path | None) -> bool:

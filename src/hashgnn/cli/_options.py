@@ -178,6 +178,14 @@ IndexRecall = Annotated[
         help="Share of the exact best by code to find, if not as saved; below 1, millions of items lie in lists.",
     ),
 ]
+BytesPerItem = Annotated[
+    float | None,
+    typer.Option(
+        "--bytes-per-item",
+        metavar="X",
+        help="Memory of hierarchical search, if not as saved; items are ranked by rows of few bits.",
+    ),
+]
 
 EngineURL = Annotated[
     str | None,
@@ -409,7 +417,7 @@ TensorBoardFolder = Annotated[
     typer.Option(
         "--tensorboard",
         metavar="FOLDER",
-        help="Write event files to FOLDER/NAME, where NAME is that of the model.",
+        help="Write event files to FOLDER/NAME, where NAME is that of the output.",
         rich_help_panel=_TRACKING,
     ),
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from hashgnn.cli._options import byte_size, comma_list, id_lines, weights_of_events
 from hashgnn.cli._output import Output
@@ -16,14 +16,20 @@ from hashgnn.errors import ParameterError
 SideName = Literal["user", "item"]
 
 
-def open_model(path: Path, *, index_recall: float | None = None, engine: str | None = None) -> Any:
+def open_model(
+    path: Path,
+    *,
+    index_recall: float | None = None,
+    bytes_per_item: float | None = None,
+    engine: str | None = None,
+) -> Any:
     """Return the :class:`~hashgnn.recommender.HashGNN` saved in a folder; torch is not imported.
 
     ``engine`` is the URL of one that holds its items, or None.
     """
     from hashgnn.recommender import HashGNN
 
-    return HashGNN.load(path, index_recall=index_recall, engine=engine)
+    return HashGNN.load(path, index_recall=index_recall, bytes_per_item=bytes_per_item, engine=engine)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,12 @@ class Columns:
     event_weights: str | None = None
     half_life: str | None = None
     reference_time: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """Return the columns that the parameters of a command name; call it as ``Columns.of(locals())`` at its start."""
+        names = {field.name: field.name for field in fields(cls)} | {"event": "event_column"}
+        return cls(**{name: options[option] for name, option in names.items() if option in options})
 
     def arguments(self) -> dict[str, Any]:
         """Return them as the arguments of :func:`hashgnn.data.read_interactions`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,6 +114,80 @@ def read_items(path: Path | None, item_id: str, item_ids: Any) -> Any:
     from hashgnn.rules import ItemAttributes
 
     return ItemAttributes.read(path, item_ids, id_column=item_id)
+
+
+@dataclass(frozen=True)
+class AttributeRows:
+    """Rows of a model's table of items, read and checked.
+
+    Attributes
+    ----------
+    path : Path
+    id_column : str
+    table : pyarrow.Table
+        Ids, and the columns that the model's table of items has too.
+    """
+
+    path: Path
+    id_column: str
+    table: Any
+
+    @classmethod
+    def read(cls, path: Path, item_id: str | None, model: Any) -> AttributeRows:
+        """Read the file of ``--attributes``.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read.
+        ParameterError
+            If the model has no table of items, the file none of its columns, or a value does not fit.
+        """
+        from hashgnn.rules.item_files import read_items as read_file
+
+        items, key = model.item_attributes, item_id or "item_id"
+        if items is None:
+            raise ParameterError(
+                "--attributes needs a model with a table of items, and OLD has none; save one with hashgnn fit --items"
+            )
+        texts = [name for name, kind in items.kinds.items() if kind == "text"]
+        found = read_file(path, model.state_.items.ids, id_column=key, text=texts)
+        if key not in found.column_names:
+            raise ParameterError(
+                f"{path}: has no column {key!r}, its columns are {', '.join(found.column_names)}"
+            )
+        names = [name for name in found.column_names if name in items.kinds and name != key]
+        if not names:
+            listed = ", ".join(items.kinds)
+            raise ParameterError(
+                f"{path}: must have columns of OLD's table of items, which has {listed:.200}"
+            )
+        try:
+            items.read_rows(found.select(names), len(found))
+        except ParameterError as error:
+            raise ParameterError(f"{path}: {error}") from None
+        return cls(path, key, found.select([key, *names]))
+
+    def of_items(self, ids: list[Any]) -> Any:
+        """Return the rows of some items in their order, without ids; nulls for an item that has none."""
+        from hashgnn.data import IdMap
+        from hashgnn.rules import ItemAttributes
+
+        return ItemAttributes.of(self.table, IdMap(ids), id_column=self.id_column).to_arrow()
+
+    def put(self, model: Any) -> Any:
+        """Change the table of items of a model, and return the model; rows of other items are left out."""
+        import numpy as np
+
+        from hashgnn.data.aligned_rows import id_positions, set_rows
+
+        ids, items = model.state_.items.ids, model.item_attributes
+        index = id_positions(self.table[self.id_column], ids, "item", self.id_column)
+        kept = np.flatnonzero(index >= 0)
+        set_rows(np.full(len(ids), -1), index[kept], kept, "item")
+        rows = self.table.drop_columns([self.id_column]).take(kept)
+        items.put(index[kept], items.read_rows(rows, len(kept)))
+        return model
 
 
 def with_items(model: Any, items: Any) -> Any:

@@ -158,23 +158,11 @@ def stats(
 
       hashgnn data stats events.csv -o figures.jsonl
     """
+    options = locals()
     out = Output(as_json, quiet)
     if output is not None:
         check_output(output, overwrite=overwrite)
-    columns = Columns(
-        user,
-        item,
-        weight,
-        time,
-        file_format,
-        delimiter,
-        decimal,
-        max_decompressed,
-        event_column,
-        event_weights,
-        half_life,
-        reference_time,
-    )
+    columns = Columns.of(options)
     with out.warnings_as_notes():
         interactions = read_interactions(file, columns, out)
     figures = interactions.statistics()

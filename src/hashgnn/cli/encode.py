@@ -26,6 +26,7 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import open_model
+from hashgnn.cli._weighting import AgeHalfLife, LastN, PositionHalfLife, Session, weighting_of
 from hashgnn.errors import ParameterError
 
 
@@ -46,6 +47,10 @@ def encode(
         str | None, typer.Option("--all", metavar="users|items", help="Every user or item of the model.")
     ] = None,
     histories: Histories = None,
+    last_n: LastN = None,
+    position_half_life: PositionHalfLife = None,
+    age_half_life: AgeHalfLife = None,
+    session: Session = None,
     on_unknown: OnUnknown = "error",
     threads: Threads = 1,
     engine: Engine = None,
@@ -64,6 +69,8 @@ def encode(
       hashgnn encode models/v1 --all items -o item-codes.jsonl
 
       hashgnn encode models/v1 --histories histories --on-unknown skip -o user-codes --workers 2
+
+      hashgnn encode models/v1 --histories histories --last-n 20 -o lately
     """
     out = Output(as_json, quiet)
     if (everyone is None) == (histories is None):
@@ -71,6 +78,15 @@ def encode(
     if everyone not in (None, "users", "items"):
         raise ParameterError(f"--all must be users or items, got {everyone!r}")
     side = "item" if everyone == "items" else "user"
+    weighting = weighting_of(
+        last_n,
+        position_half_life,
+        age_half_life,
+        session,
+        places=histories is not None,
+        times=histories is not None,
+        needs="--histories",
+    )
     run = engine_options(out, engine, workers, threads, address)
     if str(output) == STDOUT:
         raise ParameterError("--output must be a file or a folder for encode, got '-'")
@@ -83,6 +99,7 @@ def encode(
             output,
             side=side,
             histories=histories,
+            history_weighting=weighting,
             on_unknown=on_unknown,
             part_rows=part_rows,
             format=file_format,

@@ -10,6 +10,7 @@ import typer
 from hashgnn.cli._assessment import AssessmentFiles, check_report, run_assessment
 from hashgnn.cli._lists import check_output, is_to_stdout, write_output
 from hashgnn.cli._options import (
+    BytesPerItem,
     Debug,
     Decimal,
     Delimiter,
@@ -68,6 +69,7 @@ def evaluate(
         ),
     ] = False,
     index_recall: IndexRecall = None,
+    bytes_per_item: BytesPerItem = None,
     oversampling: Oversampling = 5,
     baselines: Annotated[
         str | None,
@@ -147,6 +149,7 @@ def evaluate(
     from hashgnn.evaluation import evaluate as measure
     from hashgnn.evaluation.metrics import parse_metrics
 
+    options = locals()
     out = Output(as_json, quiet)
     assessed = beyond or any(given is not None for given in (baselines, segments, report, items, users))
     if report is not None:
@@ -159,25 +162,21 @@ def evaluate(
         raise ParameterError(
             f"--index-recall must be 1 where quality is measured exactly, got {index_recall:g}; add --served"
         )
+    if bytes_per_item is not None and not served:
+        raise ParameterError(
+            f"--bytes-per-item is for searches that are served, got {bytes_per_item:g}, and quality is measured "
+            "exactly; add --served"
+        )
     if engine is not None and not served:
         raise ParameterError(
             "--engine answers searches that are served, and quality is measured exactly; add --served"
         )
-    loaded = open_model(model, index_recall=index_recall, engine=engine)
+    loaded = open_model(model, index_recall=index_recall, bytes_per_item=bytes_per_item, engine=engine)
     # Options are checked before a file is read, which may take long.
     parse_metrics(wanted, n_items=loaded.state_.n_items)
     for way in ways or ():
         check_choice("search", way, loaded.search_ways)
-    columns = Columns(
-        user=user,
-        item=item,
-        file_format=file_format,
-        delimiter=delimiter,
-        decimal=decimal,
-        max_decompressed=max_decompressed,
-        event=event_column,
-        event_weights=event_weights,
-    )
+    columns = Columns.of(options)
     with out.warnings_as_notes(), stop_explained(out, lambda: _STOPPED):
         events = known_events(loaded)
         held_out = read_interactions(test, columns, out, known=known_ids(loaded), weighting=events)

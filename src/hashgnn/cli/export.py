@@ -115,6 +115,7 @@ def _export_files(
 ) -> None:
     from hashgnn._extras import check_extra
     from hashgnn.exporting.item_table import check_suffix, new_file
+    from hashgnn.exporting.onnx_data import data_files
 
     files = {"onnx": onnx, "items": items}
     written = {name: path for name, path in files.items() if path is not None}
@@ -128,6 +129,8 @@ def _export_files(
     loaded = open_model(model)
     if onnx is not None:
         loaded.export_onnx(onnx, overwrite=overwrite)
+        data_paths = data_files(written["onnx"])
+        written |= dict(zip(["onnx_data"], data_paths, strict=False))
     if items is not None:
         loaded.export_items(items, overwrite=overwrite)
     if out.as_json:

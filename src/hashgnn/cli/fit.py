@@ -142,26 +142,14 @@ def fit(
 
       hashgnn fit events.csv -o models/v2 --user customer --item product --recipe paper --set optimizer.epochs=4
     """
+    options = locals()
     out = Output(as_json, quiet or is_helper())
     folder = RunFolder(output)
     resume = folder.goes_on(resume)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="fit")
     followed = FollowedRun.of(folder.model.name, tensorboard, mlflow, license, card_notes)
-    columns = Columns(
-        user,
-        item,
-        weight,
-        time,
-        file_format,
-        delimiter,
-        decimal,
-        max_decompressed,
-        event_column,
-        event_weights,
-        half_life,
-        reference_time,
-    )
+    columns = Columns.of(options)
     with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = _new_model(recipe, settings, bits, epochs, index_recall)
         interactions = read_interactions(train, columns, out)

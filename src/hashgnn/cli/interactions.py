@@ -19,8 +19,12 @@ app = typer.Typer(
 )
 
 Store = Annotated[
-    Path,
-    typer.Argument(metavar="FILE.db", help="Store of hashgnn serve --interactions.", show_default=False),
+    str,
+    typer.Argument(
+        metavar="STORE",
+        help="Store of hashgnn serve --interactions: a file or postgresql://user@host/database.",
+        show_default=False,
+    ),
 ]
 
 
@@ -185,10 +189,8 @@ def _trained_upto(store: Any, model: Path) -> int:
     return trained_upto(store.identity, open_model(model).state_.training)
 
 
-def opened_store(path: Path) -> Any:
+def opened_store(place: str) -> Any:
     """Open a store that is there."""
     from hashgnn.serving.store import InteractionStore
 
-    if not path.exists():  # opening would make an empty one
-        raise ParameterError(f"{path}: there is no such file")
-    return InteractionStore.open(path)
+    return InteractionStore.open(place, make=False)

@@ -23,6 +23,7 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, known_ids, open_model, read_interactions, table_rows
+from hashgnn.cli._rules import AttributeRows
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli.interactions import Store, opened_store, typed_id
 from hashgnn.errors import ParameterError
@@ -56,6 +57,15 @@ def add(
             show_default=False,
         ),
     ] = None,
+    attributes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table of items with a column item_id; its other columns are those of OLD's table of items, which "
+            "rules look at. Rows of items that are not added are left out.",
+            show_default=False,
+        ),
+    ] = None,
     user: UserColumn = None,
     item: ItemColumn = None,
     file_format: FileFormat = None,
@@ -83,12 +93,15 @@ def add(
       hashgnn items add models/v1 -o models/v1-new --interactions first.parquet
 
       hashgnn items add models/v1 -o models/v1-new --item-features new-items.parquet --on-known skip
+
+      hashgnn items add models/v1 -o models/v1-new --interactions first.parquet --attributes new-items.csv
     """
+    options = locals()
     out = Output(as_json, quiet)
     if interactions is None and item_features is None:
         raise ParameterError("--interactions or --item-features must name a file of new items, got neither")
     check_output(output, overwrite=overwrite)
-    columns = Columns(user, item, None, None, file_format, delimiter, decimal, max_decompressed)
+    columns = Columns.of(options)
     with out.warnings_as_notes(), stop_explained(out, lambda: f"{output}: was not written"):
         model = open_model(old)
         users_of: dict[Any, list[Any]] = {}
@@ -103,10 +116,14 @@ def add(
             table = table_rows("item", item_features, item, model.state_.items.ids)
             ids = list(dict.fromkeys([*ids, *table]))
             rows = [table.get(one, {}) for one in ids]
+        values = None
+        if attributes is not None:
+            values = AttributeRows.read(attributes, item, model).of_items(ids)
         grown = model.add_items(
             ids,
             [users_of.get(one, []) for one in ids],
             item_features=rows,
+            attributes=values,
             on_known=on_known,
             on_unknown=on_unknown,
         )
@@ -137,6 +154,14 @@ def export(
             show_default=False,
         ),
     ],
+    attributes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.parquet",
+            help="Also write their attributes, as they are now, for --attributes of update and items add.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -144,18 +169,30 @@ def export(
     """Write the new items of a service with their side features to a parquet file; the service may be running.
 
     Their first interactions are in hashgnn interactions export, so fit and update have them from there. The file has
-    one row an item, its first users in the column first_users, and a column for each feature.
+    one row an item, its first users in the column first_users, and a column for each feature. That of --attributes has
+    their rows of the table of items.
 
     Examples:
       hashgnn items export events.db -o new-items.parquet
+
+      hashgnn items export events.db -o new-items.parquet --attributes new-rows.parquet
     """
-    from hashgnn.serving.store.item_export import export_items
+    from hashgnn.serving.store.item_export import export_attributes, export_items
 
     out = Output(as_json, quiet)
     check_writable_file(output)
+    if attributes is not None:
+        check_writable_file(attributes)
     with opened_store(store) as opened:
         count, columns = export_items(opened, output)
-    document = {"path": str(output) if count else None, "count": count, "features": columns}
+        named = [] if attributes is None else export_attributes(opened, attributes)[1]
+    document: dict[str, Any] = {
+        "path": str(output) if count else None,
+        "count": count,
+        "features": columns,
+    }
+    if attributes is not None:
+        document |= {"attributes_path": str(attributes) if count else None, "attributes": named}
     if as_json:
         out.document(document)
         return
@@ -173,7 +210,7 @@ def delete(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Forget a new item of a service, which answers without it at once; interactions with it stay.
+    """Forget a new item of a service and its attributes; it answers without it at once, and interactions stay.
 
     To forget what is not there is no error.
 
@@ -183,7 +220,7 @@ def delete(
     out = Output(as_json, quiet)
     with opened_store(store) as opened:
         kind = opened.kinds.get("items")
-        removed = 0 if kind is None else opened.items.remove([typed_id("item", item, kind)])
+        removed = 0 if kind is None else opened.items.remove([typed_id("item", item, kind)], attributes=True)
         document = {"removed": removed, "kept": len(opened.items)}
     _report(out, document)
 
@@ -201,7 +238,7 @@ def clear(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Forget the new items that a model was trained on, once it is the one that is served.
+    """Forget the new items that a model was trained on, once it is the one that is served; their attributes stay.
 
     Until then an older version may come back, which needs them. The service may be running.
 

@@ -17,6 +17,7 @@ from hashgnn.cli._options import (
     AllowFile,
     Block,
     BlockFile,
+    BytesPerItem,
     Debug,
     Engine,
     Histories,
@@ -52,6 +53,7 @@ from hashgnn.cli._rules import (
     with_items,
 )
 from hashgnn.cli._signals import stop_explained
+from hashgnn.cli._weighting import AgeHalfLife, LastN, PositionHalfLife, Session, weighting_of
 from hashgnn.errors import ParameterError
 
 _FOR_WHOM = "For whom (one of these)"
@@ -74,24 +76,10 @@ def recommend(
             rich_help_panel=_FOR_WHOM,
         ),
     ] = None,
-    last_n: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Only the newest items of --history, which is from the oldest to the newest.",
-            rich_help_panel=_FOR_WHOM,
-            show_default=False,
-        ),
-    ] = None,
-    position_half_life: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N",
-            help="Places of --history after which an item's weight has halved.",
-            rich_help_panel=_FOR_WHOM,
-            show_default=False,
-        ),
-    ] = None,
+    last_n: LastN = None,
+    position_half_life: PositionHalfLife = None,
+    age_half_life: AgeHalfLife = None,
+    session: Session = None,
     all_users: Annotated[
         bool,
         typer.Option("--all", help="Every user of the training data; needs -o.", rich_help_panel=_FOR_WHOM),
@@ -135,6 +123,7 @@ def recommend(
     ] = False,
     reasons: Reasons = 3,
     index_recall: IndexRecall = None,
+    bytes_per_item: BytesPerItem = None,
     threads: Threads = 1,
     histories: Histories = None,
     since_training: SinceTraining = None,
@@ -154,6 +143,8 @@ def recommend(
       hashgnn recommend models/v1 --history i42,i7 --search biased --json
 
       hashgnn recommend models/v1 --history i42,i7,i3 --last-n 20 --position-half-life 5
+
+      hashgnn recommend models/v1 --histories sessions.parquet --session 30m -o lists.parquet
 
       hashgnn recommend models/v1 --users-file users.txt --block i1,i2 --on-unknown popular
 
@@ -187,18 +178,21 @@ def recommend(
         raise ParameterError(
             "--explain prints its reasons; leave out -o and --histories, or ask hashgnn explain for those of one user"
         )
-    named = {"last_n": last_n, "position_half_life": position_half_life}
-    weighting = {name: value for name, value in named.items() if value is not None} or None
-    if weighting is not None and history is None:
-        option = "--" + next(iter(weighting)).replace("_", "-")
-        raise ParameterError(f"{option} needs --history, whose order it counts by")
+    has_times = histories is not None or since_training is not None
+    weighting = weighting_of(
+        last_n,
+        position_half_life,
+        age_half_life,
+        session,
+        places=history is not None or has_times,
+        times=has_times,
+        needs="--history, --histories or --since-training",
+    )
     rules = rules_of(where, boost, max_per, diversity, now)
     lists = ListOutput(output, file_format, overwrite, items, title, item_id, needs_titles=not rules)
     for_many = output is not None and not lists.is_stdout and (all_users or histories is not None)
     one_file = not for_many or is_file(output or Path(), file_format)
-    if for_many and not one_file and rules:
-        raise ParameterError("rules need a single file, -o FILE.parquet, or no --output; got a folder")
-    in_parts = for_many and not rules
+    in_parts = for_many and (holder is None or not one_file)
     if one_file:
         lists.check()
     if not in_parts:
@@ -207,13 +201,15 @@ def recommend(
         raise ParameterError(
             "--engine must be local, ray or spark for a folder, got a URL; workers search the model"
         )
-    loaded = open_model(model, index_recall=index_recall, engine=holder)
-    if rules:
+    loaded = open_model(model, index_recall=index_recall, bytes_per_item=bytes_per_item, engine=holder)
+    if rules and not in_parts:
         loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     user_ids, item_ids = loaded.state_.users.ids, loaded.state_.items.ids
     if loaded.index_recall < 1:
         out.note(f"index of {len(item_ids):,} items …")
         out.note(repr(loaded.item_index))
+    if loaded.fitted.ranked_items is not None:
+        out.note(repr(loaded.fitted.ranked_items))
     options = {
         "k": k,
         "search": search,
@@ -227,13 +223,18 @@ def recommend(
     with out.warnings_as_notes(), stop_explained(out, lambda: _unwritten(output, in_parts, one_file)):
         if in_parts:
             run = engine_options(out, engine, workers, threads, address)
-            more = {"histories": histories, "since_training": since_training, "part_rows": part_rows}
-            made = loaded.recommend_all(output, **{**options, **more, **lists.in_parts, **run})
+            more = {
+                "histories": histories,
+                "since_training": since_training,
+                "history_weighting": weighting,
+                "part_rows": part_rows,
+            }
+            made = loaded.recommend_all(output, **{**options, **more, **lists.in_parts, **rules, **run})
             print_batch(out, made, one_file=one_file)
             return
         items_of_history: list[Any] = []
         if histories is not None:
-            blocks = _of_histories(loaded, histories, {**options, **rules})
+            blocks = _of_histories(loaded, histories, {"history_weighting": weighting, **options, **rules})
         elif history is not None:
             items_of_history = typed_ids("item", id_list("--history", history, item_ids), item_ids)
             ranked = loaded.recommend_for_history(

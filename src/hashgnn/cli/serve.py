@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._options import Debug, EngineURL, IndexRecall, id_lines
+from hashgnn.cli._options import BytesPerItem, Debug, EngineURL, IndexRecall, id_lines
 from hashgnn.cli._signals import hangup_ends_as_sigterm
 from hashgnn.errors import ParameterError
 
@@ -48,9 +48,12 @@ def serve(
         ),
     ] = 10_000,
     interactions: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE.db", help="Store for new interactions, which are folded in.", rich_help_panel=_MODEL
+            metavar="STORE",
+            help="Store for new interactions, which are folded in: a file, or postgresql://user@host/database, which "
+            "several services share.",
+            rich_help_panel=_MODEL,
         ),
     ] = None,
     next_model: Annotated[
@@ -85,6 +88,7 @@ def serve(
         ),
     ] = False,
     index_recall: IndexRecall = None,
+    bytes_per_item: BytesPerItem = None,
     engine: EngineURL = None,
     threads: Annotated[
         int, typer.Option(metavar="N", help="Concurrent searches per worker.", rich_help_panel=_LIMITS)
@@ -190,6 +194,7 @@ def serve(
             reload_timeout=reload_timeout,
             allow_new_ids=allow_new_ids,
             index_recall=index_recall,
+            bytes_per_item=bytes_per_item,
             engine=engine,
             n_threads=threads,
             queue=queue,

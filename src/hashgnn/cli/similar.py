@@ -115,8 +115,8 @@ def similar(
     if one_file:
         lists.check()
     side: SideName = "user" if everyone == "users" or user is not None or user_file is not None else "item"
-    if rules and (side == "user" or everyone is not None):
-        raise ParameterError("rules are for items similar to --item or --item-file, got another request")
+    if rules and side == "user":
+        raise ParameterError("rules are for items similar to --item, --item-file or --all items, got users")
     if side == "user" and items is not None:
         raise ParameterError("--items needs --item, --item-file or --all items")
     if everyone is not None and holder is not None:
@@ -124,13 +124,13 @@ def similar(
             "--engine must be local, ray or spark for a folder, got a URL; workers search the model"
         )
     loaded = open_model(model, engine=holder)
-    if rules:
+    if rules and everyone is None:
         loaded = with_items(loaded, read_items(items, item_id, loaded.state_.items.ids))
     options = {"k": k, "search": search, "oversampling": oversampling, "n_threads": threads}
     with out.warnings_as_notes():
         if everyone is not None:
             run = engine_options(out, engine, workers, threads, address)
-            more = {"side": side, "part_rows": part_rows, **lists.in_parts}
+            more = {"side": side, "part_rows": part_rows, **lists.in_parts, **rules}
             print_batch(out, loaded.similar_all(output, **{**options, **more, **run}), one_file=one_file)
             return
         known = (loaded.state_.items if side == "item" else loaded.state_.users).ids

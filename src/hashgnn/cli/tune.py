@@ -28,10 +28,12 @@ from hashgnn.cli._options import (
     ItemColumn,
     Json,
     MaxDecompressed,
+    MLflowPlace,
     Quiet,
     ReferenceTime,
     Seed,
     Settings,
+    TensorBoardFolder,
     TimeColumn,
     UserColumn,
     WeightColumn,
@@ -40,6 +42,7 @@ from hashgnn.cli._options import (
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_features, read_interactions
 from hashgnn.cli._signals import stop_explained
+from hashgnn.cli._tracking import FollowedRun
 from hashgnn.errors import ParameterError
 
 _SETTINGS, _RUN = "Settings", "Run"
@@ -116,6 +119,8 @@ def tune(
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
+    tensorboard: TensorBoardFolder = None,
+    mlflow: MLflowPlace = None,
     threads: Annotated[
         int, typer.Option(metavar="N", help="Threads to train with.", rich_help_panel=_RUN)
     ] = 1,
@@ -138,18 +143,22 @@ def tune(
 
       hashgnn tune train.parquet -o mine.toml --recipe paper --space paper --minutes 60 --metric recall@50
 
+      hashgnn tune train.parquet -o mine.toml --trials 20 --tensorboard runs
+
       hashgnn fit train.parquet -o models/v1 --recipe mine.toml
     """
     from hashgnn.config import load_recipe
     from hashgnn.tuning import load_space
     from hashgnn.tuning import tune as search
 
+    options = locals()
     out = Output(as_json, quiet)
     if output.suffix != ".toml":
         raise ParameterError(f"--output must name a .toml file, got {str(output)!r}")
     check_writable_file(output)
     check_extra("optuna", extra="tune", purpose="tuning")
     check_extra("torch", extra="train", purpose="tuning")
+    followed = FollowedRun.of(output.stem, tensorboard, mlflow, None, None)
     chosen = chosen_settings(settings, bits=("n_bits", bits))
     base = load_recipe(recipe, **chosen)
     varied = load_space(space, base)
@@ -160,20 +169,7 @@ def tune(
         del varied[name]
     if fixed:
         out.note(f"set, and not varied: {', '.join(fixed)}")
-    columns = Columns(
-        user,
-        item,
-        weight,
-        time,
-        file_format,
-        delimiter,
-        decimal,
-        max_decompressed,
-        event_column,
-        event_weights,
-        half_life,
-        reference_time,
-    )
+    columns = Columns.of(options)
     with out.warnings_as_notes(), stop_explained(out, lambda: _kept(output)):
         interactions = read_interactions(train, columns, out)
         held = (
@@ -196,6 +192,7 @@ def tune(
             n_threads=threads,
             device=device,
             progress=out.progress,
+            trackers=followed.trackers,
             on_trial=lambda trial: out.note(_summary(trial)),
         )
     document = {

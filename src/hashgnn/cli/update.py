@@ -46,6 +46,7 @@ from hashgnn.cli._options import (
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, known_ids, open_model, read_features, read_interactions
+from hashgnn.cli._rules import AttributeRows
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._tracking import FollowedRun
 from hashgnn.cli._training_run import RunFolder, train_and_save
@@ -101,6 +102,15 @@ def update(
             metavar="N", help="Passes over the data; default: a third of OLD's.", show_default=False
         ),
     ] = None,
+    attributes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table of items with a column item_id; its other columns are those of OLD's table of items, which "
+            "rules look at. Other rows of OLD's table stay as they are.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     threads: TrainingThreads = None,
@@ -133,30 +143,21 @@ def update(
       hashgnn update models/v1 new.parquet -o models/v2 --epochs 5
 
       hashgnn update models/v1 new.parquet --item-features items.parquet
+
+      hashgnn update models/v1 new.parquet --attributes new-rows.parquet
     """
+    options = locals()
     out = Output(as_json, quiet or is_helper())
     folder = RunFolder(next_version(old) if output is None else output)
     resume = folder.goes_on(resume)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="update")
     followed = FollowedRun.of(folder.model.name, tensorboard, mlflow, license, card_notes)
-    columns = Columns(
-        user,
-        item,
-        weight,
-        time,
-        file_format,
-        delimiter,
-        decimal,
-        max_decompressed,
-        event_column,
-        event_weights,
-        half_life,
-        reference_time,
-    )
+    columns = Columns.of(options)
     with out.warnings_as_notes(), stop_explained(out, folder.kept):
         model = open_model(old)
         known = known_ids(model)
+        given = None if attributes is None else AttributeRows.read(attributes, item, model)
         lineage = taken_exports(new, old, model.state_.training, out)
         deleted = deletions_of(new, model.state_.training, out)
         read = partial(
@@ -184,7 +185,7 @@ def update(
         )
         train_and_save(
             folder,
-            update_model,
+            update_model if given is None else lambda **run: given.put(update_model(**run)),
             out,
             seed=seed,
             device=device,

@@ -14,7 +14,7 @@ from hashgnn.config.format_1 import FORMER_NAMES, from_format_1
 from hashgnn.config.objectives import Edges, ObjectiveConfig, Users
 from hashgnn.config.relaxations import Guided, RelaxationConfig
 from hashgnn.config.section import Section, Width
-from hashgnn.config.teachers import AutoTeacher, FilterTeacherConfig, TeacherConfig
+from hashgnn.config.teachers import AutoTeacher, ListTeacherConfig, TeacherConfig
 from hashgnn.config.training import OptimizerConfig, ValidationConfig
 from hashgnn.errors import ParameterError
 
@@ -61,7 +61,12 @@ class ModelConfig(Section):
     )
     embedding_dim: Width = Field(default=256, description="Width of the encoder's output.")
     warm_start: bool = Field(
-        default=True, description="Start the tables from the low end of the graph's spectrum."
+        default=True, description="Start the tables from a closed form instead of at random."
+    )
+    warm_start_from: Literal["spectrum", "ridge"] = Field(
+        default="spectrum",
+        description="The closed form of warm_start: the low end of the graph's spectrum, or the factors of an item "
+        "ridge.",
     )
     hash_layer: Literal["shared", "per_side"] = Field(
         default="per_side", description="One projection to bits for all, or one for users and one for items."
@@ -103,7 +108,7 @@ class ModelConfig(Section):
                 "relaxation.user_floor is a setting for objective 'users', "
                 f"not for {objective.name!r}; set it to none"
             )
-        elif isinstance(teacher, FilterTeacherConfig) and teacher.count is not None:
+        elif isinstance(teacher, ListTeacherConfig) and teacher.count is not None:
             raise ParameterError(
                 f"teacher.count is a setting for objective 'users', not for {objective.name!r}; set it to none"
             )

@@ -89,6 +89,16 @@ class HistoryWeighting:
             )
         return cls(**value)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters that are set, as JSON values; :meth:`of` reads them.
+
+        Examples
+        --------
+        >>> HistoryWeighting(session="30m").to_dict()
+        {'session': 1800.0}
+        """
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
     @property
     def needs_times(self) -> bool:
         """Whether places in the list do not say enough."""
@@ -156,8 +166,10 @@ class HistoryWeighting:
         return matrix
 
 
-def times_of_histories(rows: Sequence[Sequence[Any]], timestamps: Any) -> list[Array] | None:
-    """Return the times of histories as arrays of seconds.
+def times_of_histories(
+    rows: Sequence[Sequence[Any] | Array], timestamps: Any, first: int = 0
+) -> list[Array] | None:
+    """Return the times of histories as arrays of seconds; ``first`` is the place of the first one, for messages.
 
     Raises
     ------
@@ -170,7 +182,7 @@ def times_of_histories(rows: Sequence[Sequence[Any]], timestamps: Any) -> list[A
     if len(given) != len(rows):
         raise ParameterError(f"timestamps must have one list per history, {len(rows)}, got {len(given)}")
     found = []
-    for place, (row, values) in enumerate(zip(rows, given, strict=True)):
+    for place, (row, values) in enumerate(zip(rows, given, strict=True), start=first):
         try:
             array = np.asarray(list(values), np.float64)
         except (TypeError, ValueError):

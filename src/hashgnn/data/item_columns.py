@@ -20,7 +20,9 @@ ItemTable: TypeAlias = Any
 """A table of items: a file, an Arrow table, a data frame, or a :class:`SideTable`."""
 
 
-def open_items(items: ItemTable, ids: IdMap, *, may_miss: bool = False) -> SideTable:
+def open_items(
+    items: ItemTable, ids: IdMap, *, id_column: str | None = None, may_miss: bool = False
+) -> SideTable:
     """Return a table of items, aligned to ids.
 
     Parameters
@@ -28,6 +30,8 @@ def open_items(items: ItemTable, ids: IdMap, *, may_miss: bool = False) -> SideT
     items : str, Path, pyarrow.Table, data frame or SideTable
         A file is of any format that :func:`hashgnn.data.read_table` reads.
     ids : IdMap
+    id_column : str, optional
+        ``None`` looks for the usual names.
     may_miss : bool, default=False
         Take a table that has none of the ids.
 
@@ -43,20 +47,21 @@ def open_items(items: ItemTable, ids: IdMap, *, may_miss: bool = False) -> SideT
     if isinstance(items, str | os.PathLike):
         try:
             # Text stays text where ids are text: 007 is no 7.
-            names = () if ids.kind == "int" else ("item_id", "item", "itemId", "movieId", "id")
-            return SideTable("item", read_table(items, text=names), ids, may_miss=may_miss)
+            usual = ("item_id", "item", "itemId", "movieId", "id") if id_column is None else (id_column,)
+            table = read_table(items, text=() if ids.kind == "int" else usual)
+            return SideTable("item", table, ids, id_column, may_miss=may_miss)
         except DataError as error:
             message, name = str(error), os.fspath(items)
             raise DataError(message if message.startswith(name) else f"{name}: {message}") from None
     if isinstance(items, pa.Table):
-        return SideTable("item", items, ids, may_miss=may_miss)
+        return SideTable("item", items, ids, id_column, may_miss=may_miss)
     try:
         table = nw.from_native(items, eager_only=True).to_arrow()
     except TypeError:
         raise ParameterError(
             f"items must be a file, an Arrow table or a data frame, got {type(items).__name__}"
         ) from None
-    return SideTable("item", table, ids, may_miss=may_miss)
+    return SideTable("item", table, ids, id_column, may_miss=may_miss)
 
 
 def title_names(title: str | Sequence[str] | None) -> list[str] | None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from hashgnn._checks import quote_some
 from hashgnn._types import Array, SideName
+from hashgnn.data.aligned_rows import id_positions, set_rows, without_views
 from hashgnn.data.ids import IdMap
 from hashgnn.errors import DataError, ParameterError
 
@@ -36,7 +36,7 @@ class SideTable:
     Raises
     ------
     DataError
-        If the column of ids is missing, or none of its ids is one of the model.
+        If the column of ids is missing, none of its ids is one of the model, or one has several rows.
     """
 
     def __init__(
@@ -65,9 +65,10 @@ class SideTable:
         self.side = side
         self.ids = ids
         self.id_column = name
-        self.table = table
+        self.table = without_views(table)
         self._row = np.full(len(ids), -1, np.int64)
-        self._row[index[index >= 0]] = np.flatnonzero(index >= 0)
+        kept = np.flatnonzero(index >= 0)
+        set_rows(self._row, index[kept], kept, side)
 
     @property
     def names(self) -> list[str]:
@@ -139,16 +140,9 @@ class SideTable:
 
 def _positions(side: SideName, column: pa.ChunkedArray, name: str, ids: IdMap, *, alone: bool) -> Array:
     """Return the position of each row's id, -1 where the model does not know it."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    positions = np.full(len(column), -1, np.int64)
-    there = np.asarray(pc.is_valid(column))
-    values = column.filter(pa.array(there))
     try:
-        positions[there] = ids.index_of(
-            values if ids.kind != "other" else values.to_pylist(), on_unknown="skip"
-        )
-    except ParameterError as error:
+        return id_positions(column, ids, side, name)
+    except DataError:
         if alone:
-            raise DataError(f"{name} of the table of {side}s: {error}") from None
-    return positions
+            raise
+        return np.full(len(column), -1, np.int64)

@@ -11,7 +11,6 @@ from hashgnn._checks import check_choice, check_int
 from hashgnn.errors import ParameterError
 
 _URL = re.compile(r"([a-z][a-z0-9+]*)://(.*)", re.IGNORECASE | re.DOTALL)
-_PASSWORD = re.compile(r"(://[^/@:?]*):[^/@]+@")
 _PASSWORD_OPTION = re.compile(r"((?:password|token)=)[^&]*", re.IGNORECASE)
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 
@@ -59,12 +58,22 @@ class EngineAddress:
         pairs = [(unquote(name), unquote(value)) for name, _, value in parts]
         options = dict(pairs)
         if len(options) < len(pairs):
-            raise ParameterError(f"each option of an engine's URL must be given once, got {query!r:.80}")
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ParameterError(f"each option of a URL must be given once, got {twice!r:.40} more often")
         return cls(match[1].lower(), place, options)
 
     def __str__(self) -> str:
-        """Return the URL without its password."""
-        return _PASSWORD_OPTION.sub(r"\1***", _PASSWORD.sub(r"\1:***@", self.url))
+        """Return the URL without its password, also where signs in that were not percent-encoded."""
+        scheme, _, rest = self.url.partition("://")
+        if "@" not in self.place and ":" in self.place:  # a question mark may have cut a password
+            plain = "&".join(f"{name}={value}" for name, value in self.options.items())
+            rest = f"{self.place}?{plain}" if "@" in plain else rest
+        user, mark, host = rest.rpartition("@")
+        name, colon, password = user.partition(":")
+        if mark and colon and password:
+            rest = f"{name}:***@{host}"
+        return _PASSWORD_OPTION.sub(r"\1***", f"{scheme}://{rest}")
 
     def __repr__(self) -> str:
         return f"EngineAddress({str(self)!r})"

@@ -132,6 +132,8 @@ def _plain(column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:
         raise DataError(
             f"{where}: column {name!r} must hold numbers, text, true and false, dates or times, got {kind}"
         )
+    if wanted == "float":  # NaN is a missing value, as in rules
+        column = pc.if_else(pc.is_nan(column.cast(pa.float64())), pa.scalar(None, kind), column)
     try:
         return column.cast(_KINDS[wanted])
     except pa.ArrowInvalid as error:

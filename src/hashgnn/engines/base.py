@@ -120,6 +120,8 @@ class Engine(ABC):
         Kinds of index that it has; the first is the default.
     keeps_floats : bool
         Whether it can keep embeddings, and re-rank by them.
+    dialect : str
+        Language of its conditions, one of :data:`hashgnn.rules.DIALECTS`.
     """
 
     name: ClassVar[str]
@@ -127,6 +129,7 @@ class Engine(ABC):
     options: ClassVar[Mapping[str, str]]
     indexes: ClassVar[tuple[str, ...]] = ("exact",)
     keeps_floats: ClassVar[bool] = False
+    dialect: ClassVar[str]
 
     def __init__(self, address: EngineAddress) -> None:
         self.address, self._process = address, os.getpid()
@@ -195,6 +198,18 @@ class Engine(ABC):
     @abstractmethod
     def attribute_digests(self, version: EngineVersion) -> Array:
         """Return the digest of each item's attributes, shape (n_items,), int64."""
+
+    @abstractmethod
+    def matching(self, version: EngineVersion, where: str) -> Array:
+        """Return the positions of a version's items that meet a condition, int64, in any order.
+
+        Raises
+        ------
+        ParameterError
+            If it is no condition on the attributes.
+        EngineError
+            If the engine fails, or holds the version no longer.
+        """
 
     @abstractmethod
     def search(

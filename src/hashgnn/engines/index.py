@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,15 @@ from hashgnn._checks import check_int, check_threads
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
 from hashgnn.engines.base import Engine, EngineVersion, Limits
+from hashgnn.engines.conditions import condition_of
+from hashgnn.engines.recent import Recent
 from hashgnn.engines.registry import open_engine
 from hashgnn.errors import EngineError, ParameterError
 from hashgnn.index import CandidateIndex, EmbeddedCodes
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
+from hashgnn.rules import Expression, ItemFilter
+
+_KEPT = 64  # conditions and what they find
 
 
 class EngineIndex(CandidateIndex):
@@ -44,6 +50,7 @@ class EngineIndex(CandidateIndex):
         if where is not None and not version.attributes:
             raise ParameterError("where needs attributes, and this export has none; export with --attributes")
         self.engine, self.version, self._where = engine, version, where
+        self._conditions: Recent[str, ItemFilter | None] = Recent(_KEPT)
         self._reranks = engine.address.choice("rerank", "here", ("here", "engine")) == "engine"
         if self._reranks and version.floats == "none":
             raise ParameterError('rerank=engine needs embeddings in the engine, export with floats="half"')
@@ -88,6 +95,44 @@ class EngineIndex(CandidateIndex):
     def where(self, condition: str | None) -> EngineIndex:
         """Return the same index, of whose items only those that meet a condition are found."""
         return EngineIndex(self.engine, self.version, condition)
+
+    def condition(
+        self, where: Expression, now: float, expected: ItemFilter | None = None
+    ) -> ItemFilter | None:
+        """Return the items that a rule lets through, with the condition by which the engine finds them.
+
+        What the engine finds is looked up once, and kept. So a rule is left to the engine only where its columns
+        give the very items that ours give.
+
+        Parameters
+        ----------
+        where : Expression
+        now : float
+            Seconds since 1970.
+        expected : ItemFilter, optional
+            The items by a table of the model.
+
+        Returns
+        -------
+        ItemFilter or None
+            None where the engine has not the columns, cannot write the rule, or finds others than ``expected``.
+        """
+        text = condition_of(where, self.engine.dialect, self.version.attributes, now)
+        if text is None:
+            return None
+        found = self._conditions.get(text, lambda: self._matching(text))
+        if found is None or (expected is not None and not np.array_equal(found.bits, expected.bits)):
+            return None
+        return found
+
+    def _matching(self, condition: str) -> ItemFilter | None:
+        try:
+            positions = self.engine.matching(self.version, condition)
+        except ParameterError:  # an older engine, which cannot read it
+            return None
+        mask = np.zeros(len(self), bool)
+        mask[positions[(positions >= 0) & (positions < len(self))]] = True
+        return replace(ItemFilter.of_mask(mask), condition=condition)
 
     @property
     def n_bits(self) -> int:
@@ -217,6 +262,11 @@ class EngineIndex(CandidateIndex):
             )
 
 
+def joined(where: str | None, condition: str) -> str:
+    """Return one condition for two."""
+    return condition if where is None else f"({where}) and ({condition})"
+
+
 def limits_of(candidates: Any, n_queries: int, n_items: int, where: str | None) -> list[Limits]:
     """Return a filter as the limits of each query.
 
@@ -229,7 +279,9 @@ def limits_of(candidates: Any, n_queries: int, n_items: int, where: str | None) 
         return [Limits(where=where)] * n_queries
     if not isinstance(candidates, CandidateFilter):
         raise ParameterError(f"candidates must be a CandidateFilter or None, got {type(candidates).__name__}")
-    mask = candidates.allow_all
+    mask = candidates.allowed
+    if candidates.condition is not None:
+        mask, where = None, joined(where, candidates.condition)
     if mask is not None and len(mask) != n_items:
         raise ParameterError(f"allow_all must have one entry a code, {n_items}, got {len(mask)}")
     block = _lists("block_per_query", candidates.block_per_query, n_queries, n_items)

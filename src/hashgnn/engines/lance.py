@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import unquote
 
 import numpy as np
@@ -17,6 +17,7 @@ from hashgnn._types import Array
 from hashgnn.engines.address import EngineAddress
 from hashgnn.engines.attributes import kind_type
 from hashgnn.engines.base import Engine, EngineVersion, Limits, Near
+from hashgnn.engines.recent import Recent
 from hashgnn.engines.rows import ItemRows
 from hashgnn.engines.ties import listed, nearest, sent_and_kept
 from hashgnn.errors import EngineError, HashGNNError, ParameterError
@@ -35,6 +36,7 @@ class LanceEngine(Engine):
 
     name = "LanceDB"
     extra = "lancedb"
+    dialect = "lancedb"
     indexes = ("exact", "ivf")
     options: ClassVar[Mapping[str, str]] = {
         "table": "name of the table",
@@ -54,7 +56,7 @@ class LanceEngine(Engine):
         self._exact_below = address.number("exact_below", 25, minimum=0, maximum=100) / 100
         self._database = database
         self._opened: dict[str, Any] = {}
-        self._met: dict[tuple[str, str], int] = {}
+        self._met: Recent[tuple[str, str], int] = Recent()
         self._lock = threading.Lock()
 
     @classmethod
@@ -116,6 +118,17 @@ class LanceEngine(Engine):
         digests[found["pos"].to_numpy()] = found["digest"].to_numpy()
         return digests
 
+    def matching(self, version: EngineVersion, where: str) -> Array:
+        """Return the positions that meet a condition; see :meth:`Engine.matching`."""
+        self.check_process()
+        table = self._table(version)
+        try:
+            found = table.search().where(where).select(["pos"]).limit(None).to_arrow()
+        except Exception as error:
+            self._search_failed(version, where, error)
+        positions: Array = found["pos"].to_numpy().astype(np.int64)
+        return positions
+
     def search(
         self, version: EngineVersion, codes: Array, k: int, limits: Sequence[Limits], *, biased: bool
     ) -> list[Near]:
@@ -166,15 +179,17 @@ class LanceEngine(Engine):
         return nearest(fetch, k, left if keep is None else n_items, keep)
 
     def _count(self, table: Any, version: EngineVersion, where: str) -> int:
-        key = (version.checksum, where)
-        if key not in self._met:
+
+        def count() -> int:
             try:
-                self._met[key] = int(table.count_rows(where))
+                n_rows = int(table.count_rows(where))
             except Exception as error:
                 self._search_failed(version, where, error)
-        return self._met[key]
+            return n_rows
 
-    def _search_failed(self, version: EngineVersion, where: str | None, error: Exception) -> None:
+        return self._met.get((version.checksum, where), count)
+
+    def _search_failed(self, version: EngineVersion, where: str | None, error: Exception) -> NoReturn:
         if where is not None and isinstance(error, ValueError):
             names = ", ".join(version.attributes)
             raise ParameterError(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -19,6 +19,7 @@ from hashgnn.batch.reaching import first_line
 from hashgnn.engines.address import EngineAddress
 from hashgnn.engines.base import OPEN_END, Engine, EngineVersion, Limits, Near
 from hashgnn.engines.milvus_marks import MilvusMarks
+from hashgnn.engines.recent import Recent
 from hashgnn.engines.rows import ItemRows
 from hashgnn.engines.ties import listed, nearest, sent_and_kept
 from hashgnn.errors import EngineError, ParameterError
@@ -40,6 +41,7 @@ class MilvusEngine(Engine):
 
     name = "Milvus"
     extra = "milvus"
+    dialect = "milvus"
     indexes = ("exact", "ivf")
     options: ClassVar[Mapping[str, str]] = {
         "table": "name of the collections, as prefix",
@@ -70,7 +72,7 @@ class MilvusEngine(Engine):
             raise EngineError(f"{address}: cannot be reached, {_said(error)}") from error
         self._marks = MilvusMarks(self, self._client, pymilvus, f"{self._table}_versions", self._timeout)
         self._seen: set[str] = set()
-        self._met: dict[tuple[str, str], int] = {}
+        self._met: Recent[tuple[str, str], int] = Recent()
 
     @classmethod
     def connect(cls, address: EngineAddress) -> Self:
@@ -137,6 +139,18 @@ class MilvusEngine(Engine):
                 for row in found:
                     digests[row["pos"]] = row["digest"]
         return digests
+
+    def matching(self, version: EngineVersion, where: str) -> Array:
+        """Return the positions that meet a condition; see :meth:`Engine.matching`."""
+        self.check_process()
+        name, found = f"{self._prefix(version)}_code", list[int]()
+        for start in range(0, version.n_items, _INSERT):
+            part = f"{_there(version)} and pos >= {start} and pos < {start + _INSERT} and ({where})"
+            try:
+                found += [row["pos"] for row in self._query(name, part, ["pos"])]
+            except self._error as error:
+                self._search_failed(version, where, error)
+        return np.unique(np.array(found, np.int64))
 
     def search(
         self, version: EngineVersion, codes: Array, k: int, limits: Sequence[Limits], *, biased: bool
@@ -224,16 +238,17 @@ class MilvusEngine(Engine):
         return positions, distances
 
     def _count(self, name: str, version: EngineVersion, where: str) -> int:
-        key = (version.checksum, where)
-        if key not in self._met:
+
+        def count() -> int:
             try:
                 rows = self._query(name, f"{_there(version)} and ({where})", ["count(*)"])
             except self._error as error:
                 self._search_failed(version, where, error)
-            self._met[key] = int(rows[0]["count(*)"])
-        return self._met[key]
+            return int(rows[0]["count(*)"])
 
-    def _search_failed(self, version: EngineVersion, where: str | None, error: Exception) -> None:
+        return self._met.get((version.checksum, where), count)
+
+    def _search_failed(self, version: EngineVersion, where: str | None, error: Exception) -> NoReturn:
         with self._errors("a search"):
             if not self._marks.holds(version, strong=True):
                 self.refuse_missing(version)

@@ -36,6 +36,7 @@ class PostgresEngine(Engine):
     extra = "pgvector"
     indexes = ("exact", "hnsw")
     keeps_floats = True
+    dialect = "postgresql"
     options: ClassVar[Mapping[str, str]] = {
         "table": "name of the view; tables have it as prefix",
         "index": "exact or hnsw, at an export",
@@ -137,13 +138,21 @@ class PostgresEngine(Engine):
             self._pool.run(read)
         return digests
 
+    def matching(self, version: EngineVersion, where: str) -> Array:
+        """Return the positions that meet a condition; see :meth:`Engine.matching`."""
+        found: Array = self._answered(
+            version, lambda connection: self._search.matching(connection, version, where)
+        )
+        return found
+
     def search(
         self, version: EngineVersion, codes: Array, k: int, limits: Sequence[Limits], *, biased: bool
     ) -> list[Near]:
         """Find the nearest rows, one statement a query; see :meth:`Engine.search`."""
-        return self._answered(
+        found: list[Near] = self._answered(
             version, lambda connection: self._search.nearest(connection, version, codes, k, limits, biased)
         )
+        return found
 
     def rerank(
         self,
@@ -157,20 +166,21 @@ class PostgresEngine(Engine):
         biased: bool,
     ) -> list[Near]:
         """Find candidates and re-rank them in the same statement; see :meth:`Engine.rerank`."""
-        return self._answered(
+        found: list[Near] = self._answered(
             version,
             lambda connection: self._search.reranked(
                 connection, version, codes, vectors, k, n_candidates, limits, biased
             ),
         )
+        return found
 
     def close(self) -> None:
         """Close the connections that wait."""
         self._pool.close()
 
-    def _answered(self, version: EngineVersion, work: Any) -> list[Near]:
+    def _answered(self, version: EngineVersion, work: Any) -> Any:
         try:
-            found: list[Near] | None = self._pool.run(work)
+            found = self._pool.run(work)
         except self._psycopg.errors.UndefinedTable:
             self.refuse_missing(version)
         except self._psycopg.errors.QueryCanceled as error:

@@ -16,6 +16,7 @@ _SETTINGS = (
     "SET default_transaction_read_only = on",
     "SET plan_cache_mode = force_custom_plan",
     "SET jit = off",
+    "SET standard_conforming_strings = on",  # a backslash in a value is a backslash
 )
 
 
@@ -65,7 +66,7 @@ class PostgresPool:
                 kept = self._idle.pop() if self._idle else None
             connection = self._reader() if kept is None else kept
             try:
-                result = work(connection)
+                result = self._use(connection, work)
             except (self._psycopg.OperationalError, self._psycopg.InterfaceError):
                 broken = connection.closed or connection.broken
                 connection.close()
@@ -83,6 +84,9 @@ class PostgresPool:
         """Close the connections that wait."""
         with self._lock:
             _close_all(self._idle, self._process)
+
+    def _use(self, connection: Any, work: Callable[[Any], Any]) -> Any:
+        return work(connection)
 
     def _reader(self) -> Any:
         connection = self.connect()
@@ -110,7 +114,7 @@ def engine_errors(psycopg: Any, address: EngineAddress, doing: str) -> Iterator[
         raise EngineError(f"{address}: {doing} failed, {said(error)}; nothing was changed") from error
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Return the first line of an error of the server that says something, without a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from hashgnn._types import Array
 from hashgnn.codes import code_form
 from hashgnn.engines.base import EngineVersion, Limits, Near
+from hashgnn.engines.recent import Recent
 from hashgnn.errors import ParameterError
 
 _MAX_EF = 1000  # of pgvector
@@ -52,7 +54,7 @@ class PostgresSearch:
         self._psycopg, self._sql = psycopg, import_module("psycopg.sql")
         self._name, self._ef, self._exact_below, self._similar_graph = name, ef, exact_below, similar_graph
         self._tables: dict[str, str] = {}
-        self._met: dict[tuple[str, str], int] = {}
+        self._met: Recent[tuple[str, str], int] = Recent()
 
     def nearest(
         self,
@@ -99,6 +101,21 @@ class PostgresSearch:
             found.append(near)
         return found
 
+    def matching(self, connection: Any, version: EngineVersion, where: str) -> Array | None:
+        """Return the positions that meet a condition, ascending; None if the version is no longer there."""
+        rows = self._rows(connection, version, False)
+        if rows is None:
+            return None
+        values: dict[str, Any] = {}
+        statement = self._sql.SQL("SELECT pos FROM {} WHERE {} ORDER BY pos").format(
+            self._sql.Identifier(rows.table), self._conditions(rows, Limits(where=where), values)
+        )
+        with self._refused(rows, where):
+            found = connection.cursor(binary=True).execute(statement, values).fetchall()
+        if not found and not self._is_there(connection, version):
+            return None
+        return np.fromiter((row[0] for row in found), np.int64, len(found))
+
     def _rows(self, connection: Any, version: EngineVersion, biased: bool) -> _Rows | None:
         table = self._tables.get(version.checksum)
         if table is None:
@@ -121,7 +138,7 @@ class PostgresSearch:
     ) -> Near:
         n_items = rows.version.n_items
         left = limit.n_left(n_items)
-        try:
+        with self._refused(rows, limit.where):
             if limit.where is not None:
                 left = min(left, self._count(connection, rows, limit.where))
             if not left:
@@ -132,15 +149,21 @@ class PostgresSearch:
                 if len(found[0]) >= wanted:
                     return found
             return self._run(connection, rows, query, k, limit, rerank, graph=False)
+
+    @contextmanager
+    def _refused(self, rows: _Rows, where: str | None) -> Iterator[None]:
+        """Say of a condition that the server does not take."""
+        try:
+            yield
         except self._psycopg.errors.UndefinedTable:
             raise
         except (self._psycopg.ProgrammingError, self._psycopg.DataError) as error:
-            if limit.where is None:
+            if where is None:
                 raise
             names = ", ".join(rows.version.attributes)
             reason = str(error).splitlines()[0]
             raise ParameterError(
-                f"where must be a condition in SQL on {names}, got {limit.where!r:.200}; {reason}"
+                f"where must be a condition in SQL on {names}, got {where!r:.200}; {reason}"
             ) from error
 
     def _run(
@@ -210,14 +233,15 @@ class PostgresSearch:
 
     def _count(self, connection: Any, rows: _Rows, where: str) -> int:
         """Return how many items of a version meet a condition; counted once."""
-        key = (rows.version.checksum, where)
-        if key not in self._met:
+
+        def count() -> int:
             values: dict[str, Any] = {}
             statement = self._sql.SQL("SELECT count(*) FROM {} WHERE {}").format(
                 self._sql.Identifier(rows.table), self._conditions(rows, Limits(where=where), values)
             )
-            self._met[key] = int(connection.execute(statement, values).fetchone()[0])
-        return self._met[key]
+            return int(connection.execute(statement, values).fetchone()[0])
+
+        return self._met.get((rows.version.checksum, where), count)
 
     def _is_there(self, connection: Any, version: EngineVersion) -> bool:
         query = self._sql.SQL("SELECT document FROM {} WHERE number = %s").format(self._versions)

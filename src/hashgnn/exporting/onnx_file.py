@@ -13,20 +13,24 @@ from hashgnn._checks import quote_some
 from hashgnn._files import atomic_file
 from hashgnn.errors import ParameterError
 from hashgnn.exporting.item_table import new_file
+from hashgnn.exporting.onnx_data import DataFile, remove_data
 from hashgnn.exporting.onnx_graph import IR_VERSION, OPSET, OnnxGraph
 from hashgnn.exporting.onnx_rules import RULES, History
 from hashgnn.fold_in import HashProjection, kind_of
 from hashgnn.state import ModelState
 from hashgnn.state.card import ids_digest
 
-_MAX_BYTES = 2**31 - 2**20  # a protobuf holds 2 GiB; its other fields need little
+_MAX_BYTES = (
+    2**31 - 2**20
+)  # of the tables in the file: a protobuf holds 2 GiB, and its other fields need little
 _FORMAT = "hashgnn-history-1"
 
 
 def export_onnx(state: ModelState, path: str | Path, *, overwrite: bool = False) -> None:
     """Write the ONNX file of a model; see :meth:`HashGNN.export_onnx` for inputs and outputs.
 
-    The same model gives the same bytes.
+    The same model gives the same bytes. Tables of more than 2 GB lie in a file next to it, which is there before the
+    model is.
 
     Parameters
     ----------
@@ -37,7 +41,7 @@ def export_onnx(state: ModelState, path: str | Path, *, overwrite: bool = False)
     Raises
     ------
     ParameterError
-        If there is a file at ``path``, the encoder's rule has no ONNX form, or the tables are too large.
+        If there is a file at ``path``, or the encoder's rule has no ONNX form.
     MissingExtraError
         If the package onnx is not installed.
     StorageError
@@ -50,14 +54,30 @@ def export_onnx(state: ModelState, path: str | Path, *, overwrite: bool = False)
     graph = OnnxGraph()
     weighted = RULES[kind].reads_weights and not bool((state.seen.data == 1).all())
     inputs = _write_nodes(graph, state, kind, weighted=weighted)
-    if graph.n_bytes > _MAX_BYTES:
-        raise ParameterError(
-            f"the tables of a model must take at most 2 GB in an ONNX file, got {graph.n_bytes / 1e9:.1f} GB; "
-            "fit with a smaller embedding_dim, or let hashgnn serve answer histories"
-        )
-    content = _model(graph, state, inputs, _metadata(state, kind, weighted=weighted)).SerializeToString()
+    metadata = _metadata(state, kind, weighted=weighted)
+    if graph.n_bytes <= _MAX_BYTES:
+        _write(target, _model(graph, state, inputs, metadata, _tensors(graph)))
+        remove_data(target)
+        return
+    data = DataFile.of(target, graph.constants)
+    with data.written() as name:
+        _write(target, _model(graph, state, inputs, metadata, _tensors(graph, data, name)))
+
+
+def _write(target: Path, model: Any) -> None:
+    content = model.SerializeToString()
     with atomic_file(target) as temporary:
         temporary.write_bytes(content)
+
+
+def _tensors(g: OnnxGraph, data: DataFile | None = None, location: str = "") -> list[Any]:
+    """Return the constants as tensors; those in a file of their own refer to it."""
+    return [
+        g.onnx.numpy_helper.from_array(np.ascontiguousarray(values), name)
+        if data is None or name not in data.places
+        else data.tensor(g.onnx, name, location)
+        for name, values in g.constants.items()
+    ]
 
 
 def _write_nodes(g: OnnxGraph, state: ModelState, kind: str, *, weighted: bool) -> list[Any]:
@@ -115,16 +135,14 @@ def _pack(g: OnnxGraph, relaxed: str, n_bits: int) -> None:
     g.op("Cast", g.sum(parts, 2, keep=False), to=types.UINT8, name="code")
 
 
-def _model(g: OnnxGraph, state: ModelState, inputs: list[Any], metadata: dict[str, str]) -> Any:
+def _model(
+    g: OnnxGraph, state: ModelState, inputs: list[Any], metadata: dict[str, str], tensors: list[Any]
+) -> Any:
     onnx, types = g.onnx, g.onnx.TensorProto
     width = state.users.dim
     outputs = [
         onnx.helper.make_tensor_value_info("query", types.FLOAT, ["batch", width]),
         onnx.helper.make_tensor_value_info("code", types.UINT8, ["batch", state.n_bits // 8]),
-    ]
-    tensors = [
-        onnx.numpy_helper.from_array(np.ascontiguousarray(values), name)
-        for name, values in g.constants.items()
     ]
     graph = onnx.helper.make_graph(g.nodes, "hashgnn", inputs, outputs, initializer=tensors)
     model = onnx.helper.make_model(

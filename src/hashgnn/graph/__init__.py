@@ -10,8 +10,10 @@ from hashgnn.graph.filters import (
     choose_filter,
 )
 from hashgnn.graph.negatives import NegativeSampler
+from hashgnn.graph.ridge import ItemRidge
 from hashgnn.graph.sampling import sample_neighbours
-from hashgnn.graph.spectral import GraphSpectrum, low_spectrum, truncated_svd
+from hashgnn.graph.spectral import GraphSpectrum, low_spectrum, smooth_item_vectors, truncated_svd
+from hashgnn.graph.teachers import TeacherChoice, choose_teacher
 from hashgnn.graph.walks import random_walks
 
 __all__ = [
@@ -21,11 +23,15 @@ __all__ = [
     "FilterChoice",
     "GraphFilter",
     "GraphSpectrum",
+    "ItemRidge",
     "NegativeSampler",
     "SpectralFilter",
+    "TeacherChoice",
     "choose_filter",
+    "choose_teacher",
     "low_spectrum",
     "random_walks",
     "sample_neighbours",
+    "smooth_item_vectors",
     "truncated_svd",
 ]

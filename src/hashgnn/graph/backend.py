@@ -54,6 +54,10 @@ class Backend:
         """Return the rows of all processes, of which ``rows`` are this one's."""
         return rows
 
+    def add(self, array: Any) -> Any:
+        """Return the sum of an array of this kind over all processes; ``array`` may be overwritten."""
+        return array
+
     def dense(self, array: Array) -> Any:
         """Return a NumPy array as an array of this kind."""
         return array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -130,3 +131,65 @@ def low_spectrum(
         graph.normalized_user_item, rank, rng=rng, n_iterations=n_iterations, backend=backend
     )
     return GraphSpectrum(values, left, right)
+
+
+def smooth_item_vectors(
+    graph: BipartiteGraph,
+    rank: int,
+    *,
+    rng: RngLike = None,
+    n_iterations: int = 4,
+    n_oversamples: int = 10,
+    users_per_block: int = 1 << 16,
+    backend: Backend = CPU,
+) -> Array:
+    """Compute the items' part of :func:`low_spectrum` in memory that does not grow with the users' part.
+
+    Parameters
+    ----------
+    graph : BipartiteGraph
+    rank : int
+        ``1 <= rank <= min(n_users, n_items)``.
+    rng : int, numpy.random.Generator or None, default=None
+        Draws the test matrix.
+    n_iterations, n_oversamples : int, default=4, 10
+        As :func:`truncated_svd` takes them.
+    users_per_block : int, default=65536
+        Users whose part is held at a time.
+    backend : Backend, default=CPU
+        Where the products run.
+
+    Returns
+    -------
+    ndarray of shape (n_items, rank), float32
+        Orthonormal columns, the smoothest first; the entry of each that is largest in size is positive.
+    """
+    rank = check_int("rank", rank, minimum=1, maximum=min(graph.n_users, graph.n_items))
+    width = min(rank + check_int("n_oversamples", n_oversamples, minimum=0), graph.n_items)
+    matrix = graph.normalized_user_item
+    blocks = []
+    mine = backend.part(graph.n_users)
+    for first in range(mine.start, mine.stop, users_per_block):
+        block = matrix[first : min(first + users_per_block, mine.stop)]
+        blocks.append((backend.sparse(block), backend.sparse(sp.csr_matrix(block.T))))
+
+    def hop(columns: Any) -> Any:
+        total = None
+        for forward, backward in blocks:
+            part = backward @ (forward @ columns)
+            if total is None:
+                total = part
+            else:
+                total += part
+        return backend.add(total)
+
+    sketch = backend.dense(as_generator(rng).standard_normal((graph.n_items, width), dtype=np.float32))
+    for _ in range(check_int("n_iterations", n_iterations, minimum=0)):
+        sketch = backend.span(hop(sketch))
+    basis = backend.qr(hop(sketch))[0]
+    small = backend.to_numpy(basis.T @ hop(basis)).astype(np.float64)
+    vectors = np.linalg.eigh((small + small.T) / 2)[1][:, ::-1][:, :rank]
+    items = backend.to_numpy(basis @ backend.dense(vectors.astype(np.float32)))
+    largest = items[np.abs(items).argmax(axis=0), np.arange(rank)]
+    result: Array = items * np.where(largest < 0, -1, 1).astype(np.float32)
+    return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -69,9 +68,9 @@ def check_filter(candidates: Any) -> CandidateFilter:
 
 
 def search_arguments(
-    k: int, n_threads: Any, candidates: Any, *, biased: bool, top: float | None
+    k: int, n_threads: Any, candidates: Any, *, biased: bool, top: float | None, share: float = 1.0
 ) -> _native.SearchArguments:
-    """Bring the options of a search together for the kernels."""
+    """Bring the options of a search together for the kernels; ``share`` of the codes may be got by any query."""
     limits = check_filter(candidates)
     return _native.SearchArguments(
         k=k,
@@ -81,15 +80,8 @@ def search_arguments(
         allow_per_query=_pair(limits.allow_per_query),
         allow_all=limits.packed,
         n_threads=check_threads(n_threads),
+        share=share,
     )
-
-
-def lists_to_read(n_probe: int, n_lists: int, candidates: Any) -> int:
-    """Return how many lists a search reads to see as many candidates as it would see without a filter."""
-    share = check_filter(candidates).share
-    if share >= 1 or n_probe >= n_lists:
-        return n_probe
-    return n_lists if share <= n_probe / n_lists else math.ceil(n_probe / share)
 
 
 def check_positions(positions: Any, n_codes: int, *, distinct_for: int | None = None) -> Array:

@@ -27,7 +27,7 @@ def train_centroids(
     centroids = sample[rng.choice(len(sample), n_centroids, replace=False)]
     for _ in range(_ROUNDS):
         nearest = assign(sample, centroids, n_threads=n_threads)
-        centroids = _majorities(sample, nearest, centroids)
+        centroids = majorities(sample, nearest, centroids)
     return centroids
 
 
@@ -42,7 +42,8 @@ def assign(codes: BinaryCodes, centroids: BinaryCodes, *, n_threads: int) -> Arr
     return nearest
 
 
-def _majorities(codes: BinaryCodes, nearest: Array, centroids: BinaryCodes) -> BinaryCodes:
+def majorities(codes: BinaryCodes, nearest: Array, centroids: BinaryCodes) -> BinaryCodes:
+    """Return the majority of each bit of the codes in each list; a list without codes keeps its centroid."""
     order = np.argsort(nearest, kind="stable")
     lists, starts, counts = np.unique(nearest[order], return_index=True, return_counts=True)
     packed = centroids.packed.copy()
@@ -51,6 +52,28 @@ def _majorities(codes: BinaryCodes, nearest: Array, centroids: BinaryCodes) -> B
         ones = np.add.reduceat(bits, starts, axis=0)
         packed[lists, byte] = np.packbits(2 * ones >= counts[:, None], axis=1)[:, 0]
     return BinaryCodes(packed, codes.n_bits)
+
+
+def two_centroids(codes: BinaryCodes) -> tuple[BinaryCodes, Array]:
+    """Cut the codes of a list in two: 2-means, begun with the code furthest from the majority and the one furthest from that.
+
+    Returns
+    -------
+    centroids : BinaryCodes of shape (2, n_bits)
+    is_second : ndarray of shape (len(codes),), bool
+        Which codes are nearer to the second centroid.
+    """
+    everything = BinaryCodes(np.zeros((1, codes.n_bits // 8), np.uint8), codes.n_bits)
+    middle = majorities(codes, np.zeros(len(codes), np.int64), everything)
+    first = codes[np.argmax(middle.distances(codes)[:1], axis=1)]
+    second = codes[np.argmax(first.distances(codes)[:1], axis=1)]
+    centroids = BinaryCodes(np.concatenate([first.packed, second.packed]), codes.n_bits)
+    is_second = np.zeros(len(codes), bool)
+    for _ in range(_ROUNDS):
+        one, other = centroids.distances(codes)
+        is_second = other < one
+        centroids = majorities(codes, is_second.astype(np.int64), centroids)
+    return centroids, is_second
 
 
 def default_n_lists(n_codes: int) -> int:

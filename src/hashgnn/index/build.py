@@ -13,11 +13,13 @@ from hashgnn._registry import Registry
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactError, ParameterError
 from hashgnn.index.base import CandidateIndex, MutableIndex
+from hashgnn.index.budget import hierarchical_within
 from hashgnn.index.faiss_hnsw import FaissBinaryHNSW
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.hierarchical import HierarchicalIndex
 from hashgnn.index.inverted_file import InvertedFile
 from hashgnn.index.multi_index import MultiIndexHashing
+from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import read_kind
 
 # Up to this many codes a scan takes a fraction of a millisecond, so missing results buys nothing.
@@ -30,13 +32,26 @@ _TUNING_K = 100
 class _Request:
     """The arguments of :func:`build_index`."""
 
-    codes: BinaryCodes
+    entries: BinaryCodes | EmbeddedCodes
     item_bias: ItemBias | None
     index_recall: float
-    queries: BinaryCodes | None
+    sample: BinaryCodes | EmbeddedCodes | None
+    bytes_per_item: float | None
     n_threads: int
     scan_limit: int
     options: Mapping[str, Any]
+
+    @property
+    def codes(self) -> BinaryCodes:
+        return self.entries.codes if isinstance(self.entries, EmbeddedCodes) else self.entries
+
+    @property
+    def queries(self) -> BinaryCodes | None:
+        return self.sample.codes if isinstance(self.sample, EmbeddedCodes) else self.sample
+
+    @property
+    def scans(self) -> bool:
+        return self.index_recall == 1 or len(self.codes) <= self.scan_limit
 
 
 def _exact(request: _Request) -> CandidateIndex:
@@ -67,8 +82,37 @@ def _hnsw(request: _Request) -> CandidateIndex:
 
 
 def _auto(request: _Request) -> CandidateIndex:
-    scans = request.index_recall == 1 or len(request.codes) <= request.scan_limit
-    return _exact(request) if scans else _inverted_file(request)
+    return _exact(request) if request.scans else _inverted_file(request)
+
+
+def _hierarchical(request: _Request) -> CandidateIndex:
+    entries, sample, n_threads = request.entries, request.sample, request.n_threads
+    for name, given in (("codes", entries), ("queries", sample)):
+        if not isinstance(given, EmbeddedCodes):
+            raise ParameterError(
+                f"{name} must be EmbeddedCodes for kind='hierarchical', got {type(given).__name__}"
+            )
+    assert isinstance(entries, EmbeddedCodes)
+    assert isinstance(sample, EmbeddedCodes)
+    coarse: HammingIndex | InvertedFile
+    if request.scans:
+        coarse = HammingIndex(entries.codes, request.item_bias, **request.options)
+    else:
+        coarse = InvertedFile(entries.codes, request.item_bias, n_threads=n_threads, **request.options)
+    k = min(_TUNING_K, len(entries))
+    if request.bytes_per_item is not None:
+        return hierarchical_within(
+            coarse,
+            entries.embeddings,
+            sample,
+            bytes_per_item=request.bytes_per_item,
+            index_recall=request.index_recall,
+            k=k,
+            n_threads=n_threads,
+        )
+    index = HierarchicalIndex(coarse, entries.embeddings)
+    index.tune(sample[:_TUNING_QUERIES], k, index_recall=request.index_recall, n_threads=n_threads)
+    return index
 
 
 # A new kind of index has a row here, and one in the second table where it can be saved.
@@ -79,6 +123,7 @@ INDEXES: Registry[Callable[[_Request], CandidateIndex]] = Registry(
         "exact": _exact,
         "multi-index": _multi_index,
         "inverted-file": _inverted_file,
+        "hierarchical": _hierarchical,
         "hnsw": _hnsw,
     },
 )
@@ -89,12 +134,13 @@ SAVED_INDEXES: Registry[type[MutableIndex[Any]]] = Registry(
 
 
 def build_index(
-    codes: BinaryCodes,
+    codes: BinaryCodes | EmbeddedCodes,
     kind: str = "auto",
     *,
     item_bias: ItemBias | None = None,
     index_recall: float = 1.0,
-    queries: BinaryCodes | None = None,
+    queries: BinaryCodes | EmbeddedCodes | None = None,
+    bytes_per_item: float | None = None,
     n_threads: int = 1,
     scan_limit: int | None = None,
     **options: Any,
@@ -103,17 +149,20 @@ def build_index(
 
     Parameters
     ----------
-    codes : BinaryCodes of shape (n_codes, n_bits)
-    kind : {"auto", "exact", "multi-index", "inverted-file", "hnsw"}, default="auto"
+    codes : BinaryCodes of shape (n_codes, n_bits), or EmbeddedCodes for ``"hierarchical"``
+    kind : {"auto", "exact", "multi-index", "inverted-file", "hierarchical", "hnsw"}, default="auto"
         ``"auto"`` takes the exact scan up to ``scan_limit`` codes, or where ``index_recall`` is 1, and the
-        inverted file beyond. ``"hnsw"`` is that of faiss, which has no item bias and no filters.
+        inverted file beyond. ``"hierarchical"`` ranks what the same finds again. ``"hnsw"`` is that of faiss,
+        which has no item bias and no filters.
     item_bias : ItemBias or None, default=None
     index_recall : float, default=1.0
-        Share of the exact best 100 that a search should find, in ``(0, 1]``. An inverted file is tuned to
-        reach it.
-    queries : BinaryCodes or None, default=None
+        Share of the exact best 100 that a search should find, in ``(0, 1]``: by code, of a hierarchical index
+        by inner product. An inverted file and a hierarchical index are tuned to reach it.
+    queries : BinaryCodes, EmbeddedCodes or None, default=None
         A sample of queries to tune with. ``None`` takes some of the codes, which are easier to find than
-        real queries may be.
+        real queries may be. A hierarchical index needs some.
+    bytes_per_item : float or None, default=None
+        Memory that a hierarchical index may take. ``None``: what codes and floats take.
     n_threads : int, default=1
         Threads that cluster and tune an inverted file; an exact scan and multi-index hashing need none.
     scan_limit : int or None, default=None
@@ -132,9 +181,15 @@ def build_index(
     HammingIndex(n=3, n_bits=16, item_bias=False)
     """
     build = INDEXES[kind]
+    if kind != "hierarchical" and bytes_per_item is not None:
+        raise ParameterError(
+            f"bytes_per_item must be None but for kind='hierarchical', got {bytes_per_item!r} for kind={kind!r}"
+        )
+    if kind != "hierarchical" and not isinstance(codes, BinaryCodes):
+        raise ParameterError(f"codes must be BinaryCodes for kind={kind!r}, got {type(codes).__name__}")
     recall = check_float("index_recall", index_recall, minimum=0, maximum=1, open_minimum=True)
     limit = check_int("scan_limit", SCAN_LIMIT if scan_limit is None else scan_limit, minimum=0)
-    return build(_Request(codes, item_bias, recall, queries, n_threads, limit, options))
+    return build(_Request(codes, item_bias, recall, queries, bytes_per_item, n_threads, limit, options))
 
 
 def load_index(

@@ -13,10 +13,10 @@ from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index._arguments import (
+    check_filter,
     check_k,
     check_queries,
     check_query_bits,
-    lists_to_read,
     search_arguments,
 )
 from hashgnn.index._clustering import assign, default_n_lists, train_centroids
@@ -34,12 +34,15 @@ class InvertedFile(MutableIndex[ListStore]):
     """Search in the ``n_probe`` lists whose centroids are nearest to the query.
 
     A search may miss codes that lie in other lists. :meth:`tune` chooses ``n_probe`` for a requested index
-    recall, and ``n_probe=n_lists`` is exact. Where filters leave fewer than ``k`` codes in these lists,
-    the search continues with further lists, until it has ``k`` codes or no list is left. Ties go to the
-    smaller position among the codes that were scanned.
+    recall, and ``n_probe=n_lists`` is exact. With filters a query reads so many more lists that it sees as many
+    codes that it may get, and never fewer than ``k`` where there are as many; where few codes are allowed it
+    compares these alone. Ties go to the smaller position among the codes that were compared.
 
-    Codes that are added or updated go to one more list, which every query scans. When that list has grown
-    too long, build a new index.
+    Codes that are added or updated wait in one more list, which every query reads, until they are more than
+    1,024 and a thirty-second of the others. They then join the lists of their nearest centroids, and lists that
+    became long are split. Once half as many have joined as were clustered, all are clustered anew; that addition
+    takes as long as a new index. So an index finds as much as a new one, however far its codes have drifted.
+    Searches go on meanwhile.
 
     Parameters
     ----------
@@ -119,7 +122,8 @@ class InvertedFile(MutableIndex[ListStore]):
     ) -> Matches:
         """Find the best codes in the nearest lists; see :meth:`CandidateIndex.search`.
 
-        With a filter for all queries, so many lists are read that as many candidates are seen as without it.
+        A filter that lets through few codes, or that many queries share, has these codes packed, for as long as it
+        lives: keep one that is used again.
         ``distances`` is None where an item bias takes part.
         """
         return self._search(queries, k, self._n_probe, candidates, biased, n_threads)
@@ -158,9 +162,9 @@ class InvertedFile(MutableIndex[ListStore]):
         state = self._state
         checked = check_queries(queries, state.n_bits)
         size = check_k(k, len(state))
-        arguments = search_arguments(size, n_threads, candidates, biased=biased, top=state.top)
-        n_read = lists_to_read(n_probe, self.n_lists, candidates)
-        found = Matches(*state.search(checked, self._query_bits, arguments, n_probe=n_read))
+        tables, limits, share = state.narrowed(check_filter(candidates), len(checked), n_probe)
+        arguments = search_arguments(size, n_threads, limits, biased=biased, top=state.top, share=share)
+        found = Matches(*state.search(checked, self._query_bits, arguments, n_probe=n_probe, tables=tables))
         return answer_zero_queries(
             found, checked, state.alive_mask, lambda: state.bias() if biased else None, candidates
         )

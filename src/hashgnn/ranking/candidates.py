@@ -152,6 +152,8 @@ class CandidateFilter:
         :meth:`within` left it.
     n_allowed : int or None
         How many bits of ``packed`` are set, where that was counted already.
+    condition : str or None
+        What is packed, as a condition of the engine that holds the codes.
 
     Raises
     ------
@@ -171,6 +173,7 @@ class CandidateFilter:
     allow_all: Array | None = None
     packed: tuple[int, Array] | None = field(default=None, init=False, repr=False)
     n_allowed: int | None = field(default=None, init=False, repr=False)
+    condition: str | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("block_per_query", "allow_per_query"):
@@ -220,7 +223,9 @@ class CandidateFilter:
             allow_per_query=None if allow is None else allow[queries],
         )
 
-    def within(self, n_codes: int, bits: Array, count: int | None = None) -> CandidateFilter:
+    def within(
+        self, n_codes: int, bits: Array, count: int | None = None, condition: str | None = None
+    ) -> CandidateFilter:
         """Return the filter of what passes this one and has a bit set.
 
         Parameters
@@ -230,6 +235,8 @@ class CandidateFilter:
             Used in place where this filter has no ``allow_all``: it must not change.
         count : int, optional
             How many bits are set, where that is known.
+        condition : str, optional
+            The same as a condition of the engine that holds the codes.
 
         Examples
         --------
@@ -237,8 +244,12 @@ class CandidateFilter:
         array([ True, False, False,  True])
         """
         if self.packed is not None:
-            bits, count = bits & self.packed[1], None
-        return self._with(allow_all=None, packed=(n_codes, bits), n_allowed=count)
+            bits, count, condition = bits & self.packed[1], None, None
+        return self._with(allow_all=None, packed=(n_codes, bits), n_allowed=count, condition=condition)
+
+    def without_mask(self) -> CandidateFilter:
+        """Return the filter of the lists of each query, without what holds for any query."""
+        return self._with(allow_all=None, packed=None, n_allowed=None)
 
     @property
     def allowed(self) -> Array | None:
@@ -262,7 +273,7 @@ class CandidateFilter:
     def _with(self, **fields: Any) -> CandidateFilter:
         """Return the filter with other fields; what is packed is not packed again."""
         chosen = object.__new__(CandidateFilter)
-        for name in ("block_per_query", "allow_per_query", "allow_all", "packed", "n_allowed"):
+        for name in ("block_per_query", "allow_per_query", "allow_all", "packed", "n_allowed", "condition"):
             object.__setattr__(chosen, name, fields.get(name, getattr(self, name)))
         return chosen
 

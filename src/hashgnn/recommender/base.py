@@ -246,7 +246,12 @@ class Recommender(ABC):
 
     @abstractmethod
     def fold_in_users(
-        self, histories: IdLists | None = None, *, user_features: Frame | None = None
+        self,
+        histories: IdLists | None = None,
+        *,
+        user_features: Frame | None = None,
+        timestamps: Any = None,
+        history_weighting: HistoryWeighting | Mapping[str, Any] | None = None,
     ) -> EncodedEntities:
         """Return codes and embeddings of new users from their items, their side features, or both.
 
@@ -254,6 +259,8 @@ class Recommender(ABC):
         ----------
         histories : list of n lists of item ids, optional
         user_features : data frame of n rows, optional
+        timestamps, history_weighting
+            As for :meth:`recommend_for_history`.
 
         See Also
         --------

@@ -107,6 +107,28 @@ class Explanation:
         """Return one line for each item, such as ``"i4: because of i3 (41 %), i7 (22 %)"``."""
         return [f"{self._name(row)}: {self._sentence(row)}" for row in range(len(self))]
 
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the reasons as columns of text: their names, and a row for each item.
+
+        They are ``because of`` and ``in spite of``, or what the items are most similar to.
+
+        Examples
+        --------
+        >>> from hashgnn import HashGNN
+        >>> from hashgnn.testing.states import random_state
+        >>> model = HashGNN.from_state(random_state())
+        >>> model.explain("u3", "i4", reasons=2).table()
+        (['because of', 'in spite of'], [['i16 (29 %)', 'i23 (33 %)']])
+        """
+        rows = range(len(self))
+        if self.kind == "popularity":
+            return ["because of"], [[self._sentence(row)] for row in rows]
+        if self.kind == "similarity":
+            return ["most similar in the history"], [[self._similar(row) or "–"] for row in rows]
+        return ["because of", "in spite of"], [
+            [self._named(row, sign) or "–" for sign in (1, -1)] for row in rows
+        ]
+
     def __repr__(self) -> str:
         whose = "a history" if self.query_id is None else f"user {printed(self.query_id)}"
         head = f"Explanation of {len(self)} items for {whose}, {self.n_history} items known, by {self.search}"
@@ -175,17 +197,26 @@ class Explanation:
     def _sentence(self, row: int) -> str:
         if self.kind == "popularity":
             return f"popular, {self.scores[row]:,.0f} users have it"
-        pairs = list(zip(self.reason_ids[row].tolist(), self.shares[row].tolist(), strict=True))
         if self.kind == "similarity":
-            near = ", ".join(f"{printed(reason)} ({share:.2f})" for reason, share in pairs)
+            near = self._similar(row)
             return f"most similar in the history: {near}" if near else "the history is empty"
-        parts = []
-        for word, sign in (("because of", 1), ("in spite of", -1)):
-            named = ", ".join(
-                f"{printed(reason)} ({_percent(abs(share))})" for reason, share in pairs if sign * share > 0
-            )
-            parts += [f"{word} {named}"] if named else []
-        return "; ".join(parts) or "nothing in the history counts"
+        named = (("because of", self._named(row, 1)), ("in spite of", self._named(row, -1)))
+        return (
+            "; ".join(f"{word} {items}" for word, items in named if items) or "nothing in the history counts"
+        )
+
+    def _pairs(self, row: int) -> list[tuple[str, float]]:
+        names = (printed(reason) for reason in self.reason_ids[row].tolist())
+        return list(zip(names, self.shares[row].tolist(), strict=True))
+
+    def _similar(self, row: int) -> str:
+        return ", ".join(f"{name} ({share:.2f})" for name, share in self._pairs(row))
+
+    def _named(self, row: int, sign: int) -> str:
+        """Return the items that speak for a score, or against it, with their shares."""
+        return ", ".join(
+            f"{name} ({_percent(abs(share))})" for name, share in self._pairs(row) if sign * share > 0
+        )
 
 
 def _percent(share: float) -> str:

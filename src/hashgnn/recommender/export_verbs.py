@@ -37,7 +37,7 @@ class ExportVerbs(ABC):
         )
 
     def export_onnx(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write one ONNX file that turns histories into float queries and packed codes (extra ``onnx``).
+        """Write an ONNX file that turns histories into float queries and packed codes (extra ``onnx``).
 
         It computes what :meth:`fold_in_users` does, in any language that has an ONNX runtime.
 
@@ -55,6 +55,9 @@ class ExportVerbs(ABC):
         is the score of float search; and ``code``, uint8 of shape (batch, n_bits / 8), most significant bit first.
         The metadata of the file names width, bit order, items and the SHA-256 of their ids.
 
+        Tables of more than 2 GB, which no such file holds, lie in a file next to it, ``NAME.DIGEST.data``. Runtimes open
+        it by themselves, so keep both in one folder.
+
         Parameters
         ----------
         path : str or Path
@@ -64,8 +67,7 @@ class ExportVerbs(ABC):
         Raises
         ------
         ParameterError
-            If there is a file at ``path``, the encoder's rule has no ONNX form, or the tables take more than the
-            2 GB that such a file may hold.
+            If there is a file at ``path``, or the encoder's rule has no ONNX form.
         MissingExtraError
             If the package onnx is not installed.
         StorageError

@@ -41,6 +41,7 @@ class FreshItems(ABC):
         audiences: IdLists | None = None,
         *,
         item_features: Frame | None = None,
+        attributes: Frame | None = None,
         on_known: Literal["error", "skip"] = "error",
         on_unknown: Literal["error", "skip"] = "error",
     ) -> Self:
@@ -60,6 +61,9 @@ class FreshItems(ABC):
             The first users of each. An item without any, and without features, looks like the mean of all items.
         item_features : data frame of n rows, optional
             Where the model was trained with item features. A frame, or a list of dicts.
+        attributes : data frame of n rows, optional
+            Their rows in the table of items, which rules look at: columns of that table, each optional. A frame, or a
+            list of dicts. What is not given is a missing value.
         on_known : {"error", "skip"}, default="error"
             Items that the model has already: raise, or leave them as they are.
         on_unknown : {"error", "skip"}, default="error"
@@ -73,7 +77,8 @@ class FreshItems(ABC):
         Raises
         ------
         ParameterError
-            If an id is of another kind, empty, twice or known, or the rows do not fit.
+            If an id is of another kind, empty, twice or known, the rows do not fit, or an attribute is no column of
+            the table of items or of another type.
         DataError
             If a feature is missing or of another type than in training.
         UnknownIdError
@@ -105,6 +110,7 @@ class FreshItems(ABC):
             raise ParameterError(f"audiences must have one list per item, {len(ids)}, got {len(rows)}")
         features = feature_columns("item_features", state.items.features, item_features, rows)
         remedy = 'pass on_unknown="skip" to leave them out' if on_unknown == "error" else None
+        given = self._attribute_rows(attributes, len(ids))
         users = lists_of_ids(state.users.ids, "user ids", "audiences", rows, remedy=remedy)
         known = state.items.ids.index_of(ids, on_unknown="skip") >= 0 if ids else np.zeros(0, bool)
         if known.any() and on_known == "error":
@@ -117,7 +123,10 @@ class FreshItems(ABC):
         if not len(new):
             return self
         return self._with_items(
-            [ids[place] for place in new.tolist()], users[new], None if features is None else features[new]
+            [ids[place] for place in new.tolist()],
+            users[new],
+            None if features is None else features[new],
+            [given[place] for place in new.tolist()],
         )
 
     @property
@@ -125,7 +134,20 @@ class FreshItems(ABC):
     def item_attributes(self) -> ItemAttributes | None:
         """The table of items that rules look at."""
 
-    def _with_items(self, ids: list[Any], audiences: IndexLists, features: Any) -> Self:
+    def _attribute_rows(self, attributes: Any, n_items: int) -> list[dict[str, Any]]:
+        """Return the attributes of new items as the table of items keeps them."""
+        if attributes is None:
+            return [{}] * n_items
+        table = self.item_attributes
+        if table is None:
+            raise ParameterError(
+                "attributes need a table of items, and this model has none; attach one with with_item_table"
+            )
+        return table.read_rows(attributes, n_items)
+
+    def _with_items(
+        self, ids: list[Any], audiences: IndexLists, features: Any, attributes: list[dict[str, Any]]
+    ) -> Self:
         items = self.fitted.fold_in_items(audiences, features)
         grown = self.fitted.with_items(ids, items, audiences)
         training = dict(grown.state.training)
@@ -139,6 +161,9 @@ class FreshItems(ABC):
         )
         model = type(self).__new__(type(self))
         model.config, model.index_recall, model._model = self.config, self.index_recall, grown
-        attributes = self.item_attributes
-        model._items = None if attributes is None else attributes.of_items(grown.state.items.ids)
+        model._items = None
+        table = self.item_attributes
+        if table is not None:
+            model._items = table.of_size(grown.state.items.ids)
+            model._items.put(np.arange(len(table), len(model._items)), attributes)
         return model

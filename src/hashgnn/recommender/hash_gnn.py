@@ -16,11 +16,11 @@ from hashgnn.answering.fitted_model import FittedModel
 from hashgnn.answering.queries import (
     EncodedEntities,
     Queries,
+    RecentInteractions,
     choice_of_ids,
     items_of_interactions,
     lists_by_user,
     lists_of_ids,
-    recent_of_interactions,
     weights_of_histories,
 )
 from hashgnn.answering.ruled_search import RuleEffects, recommend_with_rules, similar_items_with_rules
@@ -126,13 +126,18 @@ class HashGNN(
 
     @classmethod
     def from_state(
-        cls, state: ModelState, *, index_recall: float | None = None, engine: str | None = None
+        cls,
+        state: ModelState,
+        *,
+        index_recall: float | None = None,
+        bytes_per_item: float | None = None,
+        engine: str | None = None,
     ) -> Self:
-        """Return a model that holds a state made elsewhere; ``index_recall`` and ``engine`` as for :meth:`load`."""
+        """Return a model that holds a state made elsewhere; the other arguments are those of :meth:`load`."""
         model = cls.__new__(cls)
         model.config = state.config
         opened = None if engine is None else EngineIndex.open(engine, state.checksum)
-        model._model = FittedModel(state, index_recall, opened)
+        model._model = FittedModel(state, index_recall, opened, bytes_per_item)
         model.index_recall = model._model.index_recall
         model._items = None
         return model
@@ -183,6 +188,7 @@ class HashGNN(
         mmap: bool = True,
         verify: bool = False,
         index_recall: float | None = None,
+        bytes_per_item: float | None = None,
         engine: str | None = None,
         cache_dir: str | Path | None = None,
     ) -> Self:
@@ -203,6 +209,12 @@ class HashGNN(
             the model was saved with. Another value builds an index when it is first searched; below 1, more
             than half a million items are put into lists, which takes seconds
             (:func:`hashgnn.index.build_index`).
+        bytes_per_item : float, optional
+            Memory that hierarchical search for users may take. Items are then ranked by rows of 2, 3, 4 or 8 bits an
+            entry, which take what codes leave of it, and floats stay on disk: they rank the last few where the
+            rows alone do not find ``index_recall`` of what floats would. ``None`` is what the model was saved
+            with. Another value rounds every embedding when it is first searched
+            (:func:`hashgnn.index.hierarchical_within`).
         engine : str, optional
             URL of an engine that holds the items of this very version, such as
             ``postgresql://host/db?table=items`` (:func:`hashgnn.engines.export_model`). It then answers what is
@@ -214,14 +226,14 @@ class HashGNN(
         Raises
         ------
         ParameterError
-            If ``index_recall`` is out of its range.
+            If ``index_recall`` or ``bytes_per_item`` is out of its range.
         ArtifactError
             If the folder is missing, is not a saved model, was damaged or edited, or is of a later version.
         EngineError
             If the engine cannot be reached, or does not hold all of this version.
         """
         state = load_state(path, mmap=mmap, verify=verify, cache_dir=cache_dir)
-        model = cls.from_state(state, index_recall=index_recall, engine=engine)
+        model = cls.from_state(state, index_recall=index_recall, bytes_per_item=bytes_per_item, engine=engine)
         model._path = address_of(path) or path_of(path).absolute()
         return model
 
@@ -305,8 +317,9 @@ class HashGNN(
             new = items_of_interactions(state.users.ids, state.items.ids, users, since_training)
         weighting, recent = HistoryWeighting.of(history_weighting), None
         if weighting is not None:
-            ids = state.users.ids, state.items.ids
-            recent = recent_of_interactions(*ids, users, since_training, weighting)
+            recent = RecentInteractions(state.users.ids, state.items.ids, since_training, weighting).weights(
+                users
+            )
         queries = fitted.queries_of_users(index, since_training=new, recent=recent, on_unknown=on_unknown)
         if isinstance(allow, Mapping):
             allow = lists_by_user(state.users.ids, "allow", allow, users, may_miss=False)
@@ -405,18 +418,27 @@ class HashGNN(
         raise ParameterError("encode needs either user_ids or item_ids, got both or none")
 
     def fold_in_users(
-        self, histories: IdLists | None = None, *, user_features: Frame | None = None
+        self,
+        histories: IdLists | None = None,
+        *,
+        user_features: Frame | None = None,
+        timestamps: Any = None,
+        history_weighting: HistoryWeighting | Mapping[str, Any] | None = None,
     ) -> EncodedEntities:
         state = self.state_
         if histories is None and user_features is None:
             raise ParameterError("fold_in_users needs histories or user_features, got neither")
+        weighting = HistoryWeighting.of(history_weighting)
+        if histories is None and (weighting is not None or timestamps is not None):
+            raise ParameterError("history_weighting and timestamps need histories, got none")
         rows = None if histories is None else as_list("histories", histories, of_lists=True)
         features = feature_columns("user_features", state.users.features, user_features, rows)
         if rows is None and features is not None:
             rows = [[]] * features.shape[0]
         remedy = "fold-in needs items of the training data"
         lists = lists_of_ids(state.items.ids, "item ids", "histories", rows or [], remedy=remedy)
-        return self.fitted.fold_in_users(lists, features)
+        weights = weights_of_histories(state.items.ids, rows or [], timestamps, weighting)
+        return self.fitted.fold_in_users(lists, features, weights)
 
     def fold_in_items(
         self, audiences: IdLists | None = None, *, item_features: Frame | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -12,15 +12,27 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hashgnn.answering.batch_histories import HISTORY, USER, files_of, find_histories, input_name
+from hashgnn.answering.batch_histories import (
+    HISTORY,
+    TIMES,
+    USER,
+    columns_of,
+    files_of,
+    find_histories,
+    input_name,
+    times_in,
+)
 from hashgnn.answering.batch_request import HistoryFile
 from hashgnn.batch.place import place_of
-from hashgnn.data import IdMap, read_table
+from hashgnn.data import HistoryWeighting, IdMap, read_table
+from hashgnn.data._columns import time_values
+from hashgnn.data.weighting import microseconds
 from hashgnn.errors import DataError, StorageError
 from hashgnn.recommender.base import Recommender
 from hashgnn.recommender.recommendations import Recommendations
 
 _USERS, _ITEMS = (USER, "user", "userId"), ("item_id", "item", "itemId", "movieId")
+_TIMES = ("timestamp", "time")
 _COPY = "histories.parquet"
 
 
@@ -37,8 +49,12 @@ def is_ready(path: str | os.PathLike[str]) -> bool:
     return True
 
 
-def read_history_table(path: str | os.PathLike[str], items: IdMap) -> pa.Table:
+def read_history_table(
+    path: str | os.PathLike[str], items: IdMap, weighting: HistoryWeighting | None = None
+) -> pa.Table:
     """Return histories as a table with a column ``history`` of lists of item ids and, if there is one, ``user_id``.
+
+    With a weighting, it has ``timestamps`` too where the file has times: lists of seconds, one for each item.
 
     Parameters
     ----------
@@ -48,26 +64,38 @@ def read_history_table(path: str | os.PathLike[str], items: IdMap) -> pa.Table:
         ``item_id``: then all rows of a user are one history, in the order in which users appear.
     items : IdMap
         The ids of the items, which say whether ids in a text file are numbers.
+    weighting : HistoryWeighting, optional
 
     Raises
     ------
     DataError
-        If the file cannot be read, or has neither form.
+        If the file cannot be read, has neither form, or has no times that the weighting needs.
     """
     table = read_table(path, text=() if items.kind == "int" else _ITEMS)
     if HISTORY in table.column_names:
-        lists = _lists(path, table[HISTORY])
-        named = {USER: table[USER]} if USER in table.column_names else {}
-        return pa.table({**named, HISTORY: lists})
+        columns = {USER: table[USER]} if USER in table.column_names else {}
+        columns[HISTORY] = _lists(path, table[HISTORY])
+        if weighting is not None and TIMES in table.column_names:
+            columns[TIMES] = _lists(path, table[TIMES], TIMES)
+        _check_times(path, columns, weighting)
+        return pa.table(columns)
     user, item = _first(table, _USERS), _first(table, _ITEMS)
     if user is None or item is None:
         raise DataError(
             f"{os.fspath(path)}: histories must have a column {HISTORY!r} of lists, or {USER!r} and 'item_id' "
             f"with an interaction in each row, got {table.column_names}"
         )
-    rows = pa.table({USER: table[user], "item": table[item]})
-    grouped = rows.group_by(USER, use_threads=False).aggregate([("item", "list")])
-    return pa.table({USER: grouped[USER], HISTORY: grouped["item_list"]})
+    rows = {USER: table[user], "item": table[item]}
+    time = _first(table, _TIMES) if weighting is not None else None
+    if time is not None:
+        rows["time"] = pa.array(_seconds(path, table[time], time))
+    grouped = pa.table(rows).group_by(USER, use_threads=False)
+    lists = grouped.aggregate([(name, "list") for name in rows if name != USER])
+    columns = {USER: lists[USER], HISTORY: lists["item_list"]}
+    if time is not None:
+        columns[TIMES] = lists["time_list"]
+    _check_times(path, columns, weighting)
+    return pa.table(columns)
 
 
 def recommend_for_file(
@@ -84,12 +112,14 @@ def recommend_for_file(
     **options
         As for :meth:`Recommender.recommend_for_history`.
     """
-    table = read_history_table(path, IdMap(model.item_ids))
-    lists = table[HISTORY].to_pylist()
+    weighting = HistoryWeighting.of(options.get("history_weighting"))
+    table = read_history_table(path, IdMap(model.item_ids), weighting)
+    lists, times = table[HISTORY].to_pylist(), times_in(table, 0, os.fspath(path))
     users = table[USER].to_pylist() if USER in table.column_names else None
     for start in range(0, len(lists), block_rows):
         rows = [[] if row is None else row for row in lists[start : start + block_rows]]
-        found = model.recommend_for_history(rows, **options)
+        seconds = None if times is None else times[start : start + block_rows]
+        found = model.recommend_for_history(rows, timestamps=seconds, **options)
         places = found.query_ids + start
         if users is None:
             yield replace(found, query_ids=places)
@@ -99,7 +129,7 @@ def recommend_for_file(
 
 
 def find_any_histories(
-    path: str | os.PathLike[str], items: IdMap, copy: str
+    path: str | os.PathLike[str], items: IdMap, copy: str, weighting: HistoryWeighting | None = None
 ) -> tuple[tuple[HistoryFile, ...], bool]:
     """Return files of histories as workers read them, and whether a copy was made: parquet at ``copy``.
 
@@ -109,8 +139,10 @@ def find_any_histories(
         If they are of no form that :func:`read_history_table` reads.
     """
     if is_ready(path):
-        return find_histories(path), False
-    table = read_history_table(path, items)
+        files = find_histories(path)
+        _check_times(path, columns_of(files), weighting)
+        return files, False
+    table = read_history_table(path, items, weighting)
     place = place_of(copy)
     try:
         with place.held(), place.writing(_COPY) as temporary:
@@ -133,12 +165,29 @@ def _first(table: pa.Table, names: tuple[str, ...]) -> str | None:
     return next((name for name in names if name in table.column_names), None)
 
 
-def _lists(path: Any, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = column.type
+def _check_times(path: Any, columns: Mapping[str, Any], weighting: HistoryWeighting | None) -> None:
+    if weighting is not None and weighting.needs_times and TIMES not in columns:
+        raise DataError(
+            f"{os.fspath(path)}: must have times for session and age_half_life: a column {TIMES!r} of lists, or "
+            "'timestamp' with an interaction in each row"
+        )
+
+
+def _seconds(path: Any, column: pa.ChunkedArray, name: str) -> Any:
+    """Return times as seconds, in the unit that their size shows, as those of interactions."""
+    try:
+        times = time_values(column, name)
+    except DataError as error:
+        raise DataError(f"{os.fspath(path)}: {error}") from None
+    return times * (microseconds(int(times.max())) / 1e6) if len(times) else times.astype(float)
+
+
+def _lists(path: Any, column: pa.ChunkedArray, name: str = HISTORY) -> pa.ChunkedArray:
+    kind, what = column.type, "item ids" if name == HISTORY else "times"
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return column
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise DataError(f"{os.fspath(path)}: the column {HISTORY!r} must hold lists of item ids, got {kind}")
+        raise DataError(f"{os.fspath(path)}: the column {name!r} must hold lists of {what}, got {kind}")
     rows = []
     for row, text in enumerate(column.to_pylist()):
         try:
@@ -147,11 +196,11 @@ def _lists(path: Any, column: pa.ChunkedArray) -> pa.ChunkedArray:
             value = None
         if not isinstance(value, list):
             raise DataError(
-                f'{os.fspath(path)}: {HISTORY} must be a JSON list of item ids, as ["i1","i2"], '
+                f'{os.fspath(path)}: {name} must be a JSON list of {what}, as ["i1","i2"], '
                 f"got {text[:80]!r} in row {row}"
             )
         rows.append(value)
     try:
         return pa.chunked_array([pa.array(rows)])
     except (pa.ArrowException, OverflowError, TypeError):
-        raise DataError(f"{os.fspath(path)}: {HISTORY} must hold ids of one kind") from None
+        raise DataError(f"{os.fspath(path)}: {name} must hold {what} of one kind") from None

@@ -22,6 +22,7 @@ class ItemTableVerbs(ABC):
     _model: FittedModel | None
     _items: ItemAttributes | None
     _path: Path | str | None
+    _has_own_table: bool
 
     @property
     @abstractmethod
@@ -65,6 +66,7 @@ class ItemTableVerbs(ABC):
         fitted, ids = self.fitted, self.state_.items.ids
         model = type(self).__new__(type(self))
         model.config, model.index_recall, model._model = self.config, self.index_recall, fitted
+        model._path, model._has_own_table = self._path, True
         if isinstance(table, str | Path):
             model._items = ItemAttributes.read(table, ids, id_column=item_id)
         elif isinstance(table, ItemAttributes):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hashgnn._frames import FrameLibrary, to_frame
 from hashgnn._types import Array
-from hashgnn.answering.ruled_search import RuleEffects
+from hashgnn.answering.ruled_search import RuleEffects, with_effects
 from hashgnn.data import IdMap
 from hashgnn.data._id_kinds import printed
 from hashgnn.data.item_columns import ItemTable, of_ids
@@ -137,10 +137,7 @@ class Recommendations:
             }
         )
         if self.effects is not None:
-            base_ranks = self.effects.base_ranks[real].astype(np.int32)
-            table = table.append_column("base_rank", pa.array(base_ranks, mask=base_ranks == 0))
-            base_scores = self.effects.base_scores[real].astype(np.float32)
-            table = table.append_column("base_score", pa.array(base_scores))
+            table = with_effects(table, self.effects, real)
         if items is None:
             if title is not None:
                 raise ParameterError(f"title needs items, a table to take it from, got {title!r} alone")

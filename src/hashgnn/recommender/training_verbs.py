@@ -25,11 +25,17 @@ class TrainingVerbs(ABC):
     index_recall: float
     _model: FittedModel | None
     _items: ItemAttributes | None
+    _has_own_table: bool
 
     @classmethod
     @abstractmethod
     def from_state(
-        cls, state: ModelState, *, index_recall: float | None = None, engine: str | None = None
+        cls,
+        state: ModelState,
+        *,
+        index_recall: float | None = None,
+        bytes_per_item: float | None = None,
+        engine: str | None = None,
     ) -> Self:
         """Return a model that holds a state made elsewhere."""
 
@@ -166,7 +172,7 @@ class TrainingVerbs(ABC):
         )
         state.check_finite()
         self._model = FittedModel(state, self.index_recall)
-        self._items = None
+        self._items, self._has_own_table = None, False
         return self
 
     def update(

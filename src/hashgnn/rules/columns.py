@@ -21,6 +21,8 @@ from hashgnn.errors import ParameterError
 Rows: TypeAlias = Array | slice
 """Which rows to look at: positions, or a slice."""
 
+ALL = slice(None)
+
 MAX_TEXT = 10_000  # characters of a value
 MAX_LIST = 1_000  # entries of a value
 _INT64 = 2**63
@@ -48,6 +50,7 @@ class TypedColumn(ABC):
 
     def __init__(self, values: Array, valid: Array) -> None:
         self.values, self.valid = values, valid
+        self._rooms: dict[str, Array] = {}
 
     @abstractmethod
     def read(self, value: Any) -> Any:
@@ -59,9 +62,27 @@ class TypedColumn(ABC):
         if value is not None:
             self.values[position] = value
 
+    def grow(self, n_rows: int) -> None:
+        """Have so many rows; those at the end are new and have no value."""
+        self.values = self._lengthened("values", self.values, n_rows, 0)
+        self.valid = self._lengthened("valid", self.valid, n_rows, False)
+
+    def _lengthened(self, name: str, array: Array, n_rows: int, fill: int) -> Array:
+        """Return an array with more entries, in memory with room for some, so that few of many calls copy it."""
+        room = self._rooms.get(name)
+        if room is None or len(room) < n_rows:
+            room = self._rooms[name] = np.empty(n_rows + n_rows // 8, array.dtype)
+            room[: len(array)] = array
+        room[len(array) : n_rows] = fill
+        return room[:n_rows]
+
     @abstractmethod
-    def to_arrow(self) -> pa.Array:
-        """Return the column as it is now."""
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        """Return the column as it is now, or some rows of it."""
+
+    def _copied(self, rows: Rows) -> pa.Array:
+        # Arrow would share the memory of the values, which may change.
+        return pa.array(self.values[rows].copy(), mask=~self.valid[rows])
 
     def has_value(self, rows: Rows) -> Array:
         """Return which of some rows have a value, bool."""
@@ -79,8 +100,8 @@ class BoolColumn(TypedColumn):
             raise ParameterError(f"be true or false, got {shown(value):.80}")
         return bool(value)
 
-    def to_arrow(self) -> pa.Array:
-        return pa.array(self.values, mask=~self.valid)
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._copied(rows)
 
 
 class IntColumn(TypedColumn):
@@ -97,8 +118,8 @@ class IntColumn(TypedColumn):
             raise ParameterError(f"be a whole number of 64 bits, got {shown(value):.80}")
         return int(whole)
 
-    def to_arrow(self) -> pa.Array:
-        return pa.array(self.values, mask=~self.valid)
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._copied(rows)
 
 
 class FloatColumn(TypedColumn):
@@ -117,8 +138,8 @@ class FloatColumn(TypedColumn):
             raise ParameterError(f"be a finite number, got {shown(value):.80}; null is a missing value")
         return number
 
-    def to_arrow(self) -> pa.Array:
-        return pa.array(self.values, mask=~self.valid)
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._copied(rows)
 
 
 class TimeColumn(TypedColumn):
@@ -127,6 +148,11 @@ class TimeColumn(TypedColumn):
     kind, noun = "time", "a time such as '2026-01-31' or now - 30d"
 
     def read(self, value: Any) -> int:
+        return round(self.seconds(value) * 1e6)
+
+    @staticmethod
+    def seconds(value: Any) -> float:
+        """Return seconds since 1970, or raise :class:`ParameterError` with a rule after "must"."""
         seconds: float | None = None
         if isinstance(value, str):
             seconds = seconds_of_text(value) if len(value) <= 64 else None
@@ -138,10 +164,10 @@ class TimeColumn(TypedColumn):
             seconds = float(value)
         if seconds is None or not abs(seconds) * 1e6 < _LAST_MICROSECOND:
             raise ParameterError(f"be seconds since 1970 or ISO 8601 text, got {shown(value):.80}")
-        return round(seconds * 1e6)
+        return seconds
 
-    def to_arrow(self) -> pa.Array:
-        return pa.array(self.values, pa.int64(), mask=~self.valid).cast(pa.timestamp("us", "UTC"))
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._copied(rows).cast(pa.timestamp("us", "UTC"))
 
 
 class DictionaryColumn(TypedColumn):
@@ -170,6 +196,15 @@ class DictionaryColumn(TypedColumn):
                 self.words.append(value)
         self.values[position] = place
 
+    def grow(self, n_rows: int) -> None:
+        self.values = self._lengthened("values", self.values, n_rows, -1)
+
+    def _taken(self, rows: Rows, kind: pa.DataType) -> pa.Array:
+        places = self.values[rows]
+        if not isinstance(rows, slice):  # of few rows, the other values are not looked at
+            return pa.array([None if place < 0 else self.words[place] for place in places.tolist()], kind)
+        return pa.array(self.words, kind).take(pa.array(places, mask=places < 0))
+
     def has_value(self, rows: Rows) -> Array:
         return np.asarray(self.values[rows] >= 0)
 
@@ -183,9 +218,8 @@ class TextColumn(DictionaryColumn):
     def read(self, value: Any) -> str:
         return _text(value)
 
-    def to_arrow(self) -> pa.Array:
-        words = pa.array(self.words, pa.large_string())
-        return words.take(pa.array(self.values, mask=self.values < 0))
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._taken(rows, pa.large_string())
 
 
 class ListColumn(DictionaryColumn):
@@ -198,9 +232,8 @@ class ListColumn(DictionaryColumn):
             raise ParameterError(f"be a list of at most {MAX_LIST} texts, got {shown(value):.80}")
         return tuple(_text(entry) for entry in value)
 
-    def to_arrow(self) -> pa.Array:
-        words = pa.array([list(word) for word in self.words], pa.large_list(pa.large_string()))
-        return words.take(pa.array(self.values, mask=self.values < 0))
+    def to_arrow(self, rows: Rows = ALL) -> pa.Array:
+        return self._taken(rows, pa.large_list(pa.large_string()))
 
 
 def _text(value: Any) -> str:

@@ -46,7 +46,8 @@ _COMPARE: dict[str, Callable[[AnyValue, AnyValue], AnyValue]] = {
     ">": operators.gt,
     ">=": operators.ge,
 }
-_OPPOSITE = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+#: The operator that holds where another one does not.
+OPPOSITE = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _NUMBERS = ("int", "float")
 _INT64 = 2**63
 
@@ -136,7 +137,7 @@ class _Compiler:
 
     def _comparison(self, node: Comparison, *, negated: bool) -> Test:
         assert isinstance(node.left, Column)
-        operator = _OPPOSITE[node.operator] if negated else node.operator
+        operator = OPPOSITE[node.operator] if negated else node.operator
         column = self._columns.of(node.left.name, self._name)
         if isinstance(node.right, Column):
             return self._two_columns(node.left.name, column, operator, node.right.name)
@@ -237,7 +238,7 @@ def _missing(column: TypedColumn, *, negated: bool) -> Test:
 
 def _number_test(column: TypedColumn, operator: str, value: AnyValue) -> Test:
     if column.kind == "int" and isinstance(value, float):
-        operator, value = _whole_bound(operator, value)
+        operator, value = whole_bound(operator, value)
     compare = _COMPARE[operator]
 
     def test(rows: Rows) -> Array:
@@ -247,7 +248,7 @@ def _number_test(column: TypedColumn, operator: str, value: AnyValue) -> Test:
     return test
 
 
-def _whole_bound(operator: str, value: float) -> tuple[str, AnyValue]:
+def whole_bound(operator: str, value: float) -> tuple[str, AnyValue]:
     """Return the same comparison of whole numbers with a whole number: floats do not hold all of them."""
     below = math.floor(value)
     if below == value and -_INT64 <= value < _INT64:

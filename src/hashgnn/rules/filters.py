@@ -29,11 +29,14 @@ class ItemFilter:
         A bit for each item; it is never changed.
     count : int
         How many items pass.
+    condition : str or None
+        The same items as a condition of the engine that holds them.
     """
 
     n_items: int
     bits: Array
     count: int
+    condition: str | None = None
 
     @classmethod
     def of_mask(cls, mask: Array) -> ItemFilter:
@@ -56,13 +59,25 @@ class ItemFilter:
         """Return a filter that every item passes."""
         return cls.of_mask(np.ones(n_items, bool))
 
-    def grown(self, n_items: int) -> ItemFilter:
-        """Return the filter for more items, none of which passes; itself where there are no more."""
+    def of_size(self, n_items: int) -> ItemFilter:
+        """Return the filter for so many items: of more, the new ones do not pass; of fewer, the last ones are left out.
+
+        Examples
+        --------
+        >>> both = ItemFilter.of_mask(np.array([True, True]))
+        >>> both.of_size(3).mask().tolist(), both.of_size(1).mask().tolist()
+        ([True, True, False], [True])
+        """
         if n_items == self.n_items:
             return self
-        bits = np.zeros(-(-n_items // 32), np.uint32)
-        bits[: len(self.bits)] = self.bits
-        return ItemFilter(n_items, bits, self.count)
+        n_words = -(-n_items // 32)
+        bits = np.zeros(n_words, np.uint32)
+        bits[: len(self.bits)] = self.bits[:n_words]
+        if n_items > self.n_items:
+            return ItemFilter(n_items, bits, self.count)
+        if n_items % 32:
+            bits[-1] &= np.uint32((1 << n_items % 32) - 1)
+        return self.of_bits(n_items, bits)
 
     def mask(self) -> Array:
         """Return which items pass, shape (n_items,), bool."""
@@ -114,6 +129,11 @@ class FilterCache:
             self._oldest, gone = self._changes.popleft()
             self._n_changes -= len(gone)
 
+    def grow(self, n_items: int) -> None:
+        """Note that there are more items, which have come at the end."""
+        self.note(np.arange(self._n_items, n_items))
+        self._n_items = n_items
+
     def get(self, key: Key, make_test: Callable[[], Test]) -> ItemFilter:
         """Return a filter as of now; ``make_test`` is called where it is a new one."""
         kept = self._kept.get(key)
@@ -125,7 +145,7 @@ class FilterCache:
         elif kept.version < self._oldest:
             kept.found = ItemFilter.of_mask(kept.test(_ALL))
         elif kept.version < self.version:
-            kept.found = _changed(kept, self._rows_since(kept.version))
+            kept.found = _changed(kept, self._rows_since(kept.version), self._n_items)
         kept.version = self.version
         self._kept.move_to_end(key)
         return kept.found
@@ -139,16 +159,17 @@ class FilterCache:
         return np.unique(np.concatenate(rows))
 
 
-def _changed(kept: _Kept, rows: Array) -> ItemFilter:
-    """Return a filter with some rows evaluated anew."""
+def _changed(kept: _Kept, rows: Array, n_items: int) -> ItemFilter:
+    """Return a filter with some rows evaluated anew, the rows of new items among them."""
     passes = kept.test(rows)
     words, marks = rows >> 5, np.uint32(1) << (rows & 31).astype(np.uint32)
-    bits = kept.found.bits.copy()
+    found = kept.found.of_size(n_items)
+    bits = found.bits.copy()
     before = bits[words] & marks != 0
     np.bitwise_and.at(bits, words[before & ~passes], ~marks[before & ~passes])
     np.bitwise_or.at(bits, words[passes & ~before], marks[passes & ~before])
-    count = kept.found.count + int(passes.sum()) - int(before.sum())
-    return ItemFilter(kept.found.n_items, bits, count)
+    count = found.count + int(passes.sum()) - int(before.sum())
+    return ItemFilter(n_items, bits, count)
 
 
 def _packed(mask: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,14 +18,15 @@ from hashgnn._files import open_regular
 from hashgnn._types import Array, Frame, Id
 from hashgnn.data import IdMap
 from hashgnn.data._columns import as_frame
-from hashgnn.data._times import read_times
-from hashgnn.data.readers import read_table
+from hashgnn.data.aligned_rows import id_positions, set_rows, take_rows
 from hashgnn.data.readers.bounded_parquet import GROWTH, SLACK
 from hashgnn.errors import DataError, ParameterError
-from hashgnn.rules.columns import TypedColumn, column_of, kind_of_type, with_signs
-from hashgnn.rules.evaluation import Columns, compile_test
+from hashgnn.rules.columns import kind_of_type
+from hashgnn.rules.evaluation import compile_test
 from hashgnn.rules.expression import Expression, uses_now
 from hashgnn.rules.filters import FilterCache, ItemFilter
+from hashgnn.rules.item_files import read_items
+from hashgnn.rules.lazy_columns import LazyColumns, with_nulls
 from hashgnn.rules.parsing import parse
 
 #: The file of the table of items in the folder of a model.
@@ -34,58 +35,6 @@ ITEM_TABLE = "item_metadata.parquet"
 ITEM_ID = "item_id"
 _MINUTE = 60.0
 _BYTES_PER_ITEM = 256  # granted to the table of a model in addition to what its file allows
-_DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_TYPED = frozenset({".parquet", ".pq", ".arrow", ".feather", ".ipc"})  # files whose columns have types
-
-
-class _LazyColumns(Columns):
-    """Columns that are brought into their form when they are first used."""
-
-    def __init__(self, table: pa.Table) -> None:
-        for place, name in enumerate(table.column_names):
-            table = table.set_column(place, name, with_signs(table.column(place)))
-        self._table = table
-        self._made: dict[str, TypedColumn] = {}
-        self._changed: set[str] = set()
-        self._kinds = {field.name: kind_of_type(field.type) for field in table.schema}
-
-    def __getitem__(self, name: str) -> TypedColumn:
-        if self._kinds.get(name) is None:
-            raise KeyError(name)
-        if name not in self._made:
-            column = self._table[name].combine_chunks()
-            self._made[name] = column_of(
-                column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks)
-            )
-        return self._made[name]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._kinds.get(name) is not None
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, kind in self._kinds.items() if kind is not None)
-
-    def __len__(self) -> int:
-        return sum(kind is not None for kind in self._kinds.values())
-
-    @property
-    def kinds(self) -> dict[str, str]:
-        return {name: kind for name, kind in self._kinds.items() if kind is not None}
-
-    def refusal(self, name: str) -> str:
-        if name in self._kinds:
-            return f"column {name!r} holds {self._table.schema.field(name).type}, which rules cannot use"
-        return super().refusal(name)
-
-    def to_arrow(self) -> pa.Table:
-        table = self._table
-        for name in self._changed:
-            table = table.set_column(table.column_names.index(name), name, self._made[name].to_arrow())
-        return table
-
-    def put(self, name: str, position: int, value: Any) -> None:
-        self[name].put(position, value)
-        self._changed.add(name)
 
 
 class ItemAttributes:
@@ -103,6 +52,8 @@ class ItemAttributes:
         In the order of ``item_ids``, without the ids. Columns of other types are kept, and no rule may use them.
     item_ids : IdMap
         Of the model.
+    changed : collection of str
+        Columns that differ from the file that they came from, as :meth:`changed_rows` returns them.
 
     Examples
     --------
@@ -117,11 +68,13 @@ class ItemAttributes:
     2
     """
 
-    def __init__(self, table: pa.Table, item_ids: IdMap) -> None:
+    def __init__(self, table: pa.Table, item_ids: IdMap, *, changed: Collection[str] = ()) -> None:
+        if not table.num_columns:  # Arrow does not count rows without columns
+            table = pa.table({"": pa.nulls(len(item_ids))})
         if len(table) != len(item_ids):
             raise ParameterError(f"table must have one row an item, {len(item_ids)}, got {len(table)}")
         self.item_ids = item_ids
-        self._columns = _LazyColumns(table)
+        self._columns = LazyColumns(table, changed)
         self._filters = FilterCache(len(item_ids))
         self._lock = threading.RLock()
 
@@ -148,27 +101,16 @@ class ItemAttributes:
             )
         if len(set(arrow.column_names)) < len(arrow.column_names):
             raise DataError("the table of items must have columns of different names, got two of one")
-        column = arrow[id_column]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        index = item_ids.index_of(column, on_unknown="skip", noun="item ids")
-        rows = np.flatnonzero(index >= 0)
-        row_of = np.full(len(item_ids), -1, np.int64)
-        row_of[index[rows]] = rows
-        if np.count_nonzero(row_of >= 0) < len(rows):
-            raise DataError("the table of items must have one row an item, got several for some")
-        if not len(rows) and len(arrow) and len(item_ids):
+        index = id_positions(arrow[id_column], item_ids, "item", id_column)
+        kept = np.flatnonzero(index >= 0)
+        rows = np.full(len(item_ids), -1, np.int64)
+        set_rows(rows, index[kept], kept, "item")
+        if not len(kept) and len(arrow) and len(item_ids):
             raise DataError(
                 f"the table of items must name items of the model in {id_column!r}, none of {len(arrow)} rows does"
             )
         values = arrow.drop_columns([id_column])
-        for place, field in enumerate(values.schema):
-            if pa.types.is_string_view(field.type):  # Arrow cannot take its rows
-                values = values.set_column(place, field.name, values.column(place).cast(pa.large_string()))
-        aligned = values.take(pa.array(row_of, mask=row_of < 0)) if values.num_columns else values
-        if not values.num_columns:
-            aligned = pa.table({"": pa.nulls(len(item_ids))})
-        return cls(aligned, item_ids)
+        return cls(take_rows(values, rows) if values.num_columns else values, item_ids)
 
     @classmethod
     def read(cls, path: str | Path, item_ids: IdMap, *, id_column: str = "item_id") -> Self:
@@ -263,7 +205,7 @@ class ItemAttributes:
             What messages call the expression.
         """
         expression = parse(where, name) if isinstance(where, str) else where
-        moment = (time.time() // _MINUTE * _MINUTE if now is None else now) if uses_now(expression) else 0.0
+        moment = (present_minute() if now is None else now) if uses_now(expression) else 0.0
         with self._lock:
             return self._filters.get(
                 (repr(expression), moment), lambda: compile_test(expression, self._columns, moment, name)
@@ -316,11 +258,48 @@ class ItemAttributes:
         """
         read = {}
         for name, value in values.items():
-            column = self._columns.of(name, "attributes")
+            with self._lock:  # its first use makes a column, once
+                column = self._columns.of(name, "attributes")
             try:
                 read[name] = None if value is None else column.read(value)
             except ParameterError as error:
                 raise ParameterError(f"{name} must {error}") from None
+        return read
+
+    def read_rows(self, table: Frame | Sequence[Mapping[str, Any]], n_rows: int) -> list[dict[str, Any]]:
+        """Return new values of some items, a row each, as :meth:`read_values` does.
+
+        Parameters
+        ----------
+        table : data frame, pyarrow.Table, or list of dicts
+            Columns of this table, each optional; a column ``item_id`` is left out. NaN in a frame is a missing value.
+        n_rows : int
+
+        Raises
+        ------
+        ParameterError
+            If there are more or fewer rows, or a column or value does not fit.
+        """
+        if isinstance(table, list) and all(isinstance(row, Mapping) for row in table):
+            rows = table
+        else:
+            arrow = table if isinstance(table, pa.Table) else as_frame(table).to_arrow()
+            for place, field in enumerate(arrow.schema):
+                if kind_of_type(field.type) == "float":
+                    numbers = arrow.column(place).cast(pa.float64())
+                    known = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+                    arrow = arrow.set_column(place, field.name, known)
+            rows = arrow.to_pylist()
+        if len(rows) != n_rows:
+            raise ParameterError(f"attributes must have one row an item, {n_rows}, got {len(rows)}")
+        left_out = {ITEM_ID} - set(self.kinds)
+        read = []
+        for place, row in enumerate(rows):
+            try:
+                read.append(self.read_values({name: row[name] for name in row if name not in left_out}))
+            except ParameterError as error:
+                sentence = str(error).removeprefix("attributes: ")
+                raise ParameterError(f"attributes of row {place}: {sentence}") from None
         return read
 
     def update(self, changes: Mapping[Id, Mapping[str, Any]]) -> int:
@@ -349,28 +328,75 @@ class ItemAttributes:
         if not len(positions):
             return
         with self._lock:
-            for position, row in zip(positions.tolist(), values, strict=True):
-                for name, value in row.items():
-                    self._columns.put(name, position, value)
+            self._put(positions, values)
             self._filters.note(np.asarray(positions, np.int64))
+
+    def _put(self, positions: Array, values: Sequence[Mapping[str, Any]]) -> None:
+        for position, row in zip(positions.tolist(), values, strict=True):
+            for name, value in row.items():
+                self._columns.put(name, position, value)
+
+    def grow(self, item_ids: IdMap, positions: Array, values: Sequence[Mapping[str, Any]]) -> None:
+        """Take in items behind the known ones, with values; whoever sees the items sees these.
+
+        Parameters
+        ----------
+        item_ids : IdMap
+            The known ones and, behind them, the new ones.
+        positions : ndarray of shape (n,), int64
+            Of new items that have values.
+        values : sequence of n mappings
+            Of :meth:`read_values`.
+        """
+        with self._lock:
+            self._columns.grow(len(item_ids))
+            self._put(positions, values)
+            self._filters.grow(len(item_ids))
+            self.item_ids = item_ids
+
+    def of_size(self, item_ids: IdMap) -> ItemAttributes:
+        """Return a copy as of now for the first items alone, or with items behind them that have no values yet.
+
+        Parameters
+        ----------
+        item_ids : IdMap
+            The first of the known ones, or all of them and new ones.
+        """
+        with self._lock:
+            table, n_more = self.to_arrow(), len(item_ids) - len(self)
+            changed = set(self._columns.changed)
+        table = with_nulls(table, n_more) if n_more > 0 else table.slice(0, len(item_ids))
+        return ItemAttributes(table, item_ids, changed=changed)
 
     def of_items(self, item_ids: IdMap) -> ItemAttributes:
         """Return the table as it is now for the items of another model."""
-        return self.of(self._with_ids(), item_ids)
+        return self.of(self.with_ids(), item_ids)
 
     def save(self, folder: Path) -> None:
         """Write the table as it is now, with the ids of its items, to ``item_metadata.parquet`` in a folder."""
-        pyarrow.parquet.write_table(self._with_ids(), folder / ITEM_TABLE)
+        pyarrow.parquet.write_table(self.with_ids(), folder / ITEM_TABLE)
 
-    def _with_ids(self) -> pa.Table:
+    def with_ids(self, names: Sequence[str] | None = None, *, item_id: str = ITEM_ID) -> pa.Table:
+        """Return some columns as they are now, all by default, behind one of the item ids."""
         ids = self.item_ids.ids
         if self.item_ids.kind == "int":
             column = pa.array(ids)
         else:
             column = pa.array(self.item_ids.printed(np.arange(len(self))), pa.large_string())
         columns = self.to_arrow()
-        names = [name for name in columns.column_names if name and name != ITEM_ID]
-        return pa.table([column, *(columns[name] for name in names)], [ITEM_ID, *names])
+        if names is None:
+            names = [name for name in columns.column_names if name and name != item_id]
+        return pa.table([column, *(columns[name] for name in names)], [item_id, *names])
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether a value has changed since the table was made or read."""
+        return self._columns.is_changed
+
+    def changed_rows(self, positions: Array) -> pa.Table:
+        """Return the rows of some items as they are now, of the columns in which any item has changed."""
+        with self._lock:
+            return self._columns.changed_rows(positions)
 
     def to_arrow(self) -> pa.Table:
         """Return the columns as they are now, one row an item, in the order of the model."""
@@ -378,33 +404,6 @@ class ItemAttributes:
             return self._columns.to_arrow()
 
 
-def read_items(
-    path: str | Path, item_ids: IdMap, *, id_column: str = "item_id", max_decompressed: int | None = None
-) -> pa.Table:
-    """Read a file of items as a table; columns of a text file get the types that all their entries have.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read.
-    """
-    text = () if item_ids.kind == "int" else (id_column,)
-    table = read_table(path, text=text, max_decompressed=max_decompressed)
-    return table if set(Path(path).suffixes) & _TYPED else _typed(table, id_column)
-
-
-def _typed(table: pa.Table, id_column: str) -> pa.Table:
-    """Return a table of a text file with columns of text that hold only true and false, or only times, as such."""
-    for place, field in enumerate(table.schema):
-        column = table.column(place)
-        if kind_of_type(field.type) != "text" or field.name == id_column or column.null_count == len(column):
-            continue
-        text = column.cast(pa.large_string())
-        words = pc.utf8_lower(text)
-        if pc.all(pc.is_in(words.drop_null(), pa.array(["true", "false"], words.type))).as_py():
-            table = table.set_column(place, field.name, pc.equal(words, pa.scalar("true", words.type)))
-        elif pc.all(pc.match_substring_regex(words.drop_null(), _DATE)).as_py():
-            times = read_times(text, field.name)
-            if not isinstance(times, int):
-                table = table.set_column(place, field.name, times)
-    return table
+def present_minute() -> float:
+    """Return the beginning of this minute, seconds since 1970."""
+    return time.time() // _MINUTE * _MINUTE

@@ -17,7 +17,7 @@ from hashgnn.data._times import seconds_of_text
 from hashgnn.errors import ParameterError
 from hashgnn.rules.expression import Expression
 from hashgnn.rules.filters import ItemFilter
-from hashgnn.rules.item_attributes import ItemAttributes
+from hashgnn.rules.item_attributes import ItemAttributes, present_minute
 from hashgnn.rules.parsing import parse
 
 MAX_BOOSTS = 5
@@ -158,7 +158,8 @@ class Rules:
         ----------
         items : ItemAttributes or None
         n_items : int
-            Items of the model. Those behind the last of the table, which came after the training, have no values.
+            Items of the model. Those behind the last of the table have no values; rows behind the last item are
+            those of items that came later.
 
         Raises
         ------
@@ -174,12 +175,14 @@ class Rules:
             return BoundRules(self, None, n_items, ((1.0, 0.0, None),))
         for column, _ in self.caps:
             items.check_groups(column)
-        allowed = None if self.where is None else items.filter(self.where, now=self.now).grown(n_items)
+        now = present_minute() if self.now is None else self.now
+        allowed = None if self.where is None else items.filter(self.where, now=now).of_size(n_items)
         parts: list[Part] = [(1.0, 0.0, allowed)]
         for boost in self.boosts:
-            chosen = items.filter(boost.where, now=self.now, name="boost").grown(n_items)
+            chosen = items.filter(boost.where, now=now, name="boost").of_size(n_items)
             parts = _split(parts, boost, chosen)
-        return BoundRules(self, items, n_items, tuple(parts), None if allowed is None else allowed.count)
+        count = None if allowed is None else allowed.count
+        return BoundRules(self, items, n_items, tuple(parts), count, now)
 
 
 Part = tuple[float, float, ItemFilter | None]
@@ -200,6 +203,8 @@ class BoundRules:
         best of each part, as a boost keeps the order within a part.
     n_allowed : int or None
         Items that ``where`` lets through; None without one.
+    now : float
+        Seconds since 1970 that ``now`` stands for.
     """
 
     rules: Rules
@@ -207,6 +212,7 @@ class BoundRules:
     n_items: int
     parts: tuple[Part, ...]
     n_allowed: int | None = None
+    now: float = 0.0
 
     def full_groups(self, chosen: Array) -> ItemFilter | None:
         """Return the items of groups that the chosen ones have filled; None where none is full."""
@@ -216,7 +222,7 @@ class BoundRules:
             groups, has_group = self._groups_of(column, chosen)
             values, counts = np.unique(groups[has_group], return_counts=True)
             if (counts >= cap).any():
-                members = self.items.members(column, values[counts >= cap]).grown(self.n_items)
+                members = self.items.members(column, values[counts >= cap]).of_size(self.n_items)
                 full = members if full is None else full.either(members)
         return full
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -42,9 +42,10 @@ class _Dialect:
     now: str | None  # how a moment after now is written; None: not at all
     contains: str
     words: tuple[str, str]  # true and false
-    names_are_quoted: bool = True
+    quote: str = '"'  # around names; none: letters, digits and _ only
     not_equal: str = "<>"
     equal: str = "="
+    by_code_point: str = ""  # behind a column of text in a comparison of order
 
 
 def _iso(seconds: float) -> str:
@@ -58,6 +59,7 @@ _DIALECTS = {
         "now() + interval '{} seconds'",
         "{value} = ANY({column})",
         ("TRUE", "FALSE"),
+        by_code_point=' COLLATE "C"',
     ),
     "duckdb": _Dialect(
         _quoted,
@@ -73,13 +75,21 @@ _DIALECTS = {
         "CASE WHEN {column} IS NOT NULL THEN EXISTS (SELECT 1 FROM json_each({column}) WHERE value = {value}) END",
         ("1", "0"),
     ),
+    "lancedb": _Dialect(
+        _quoted,
+        lambda seconds: f"timestamp '{_iso(seconds)}'",
+        None,
+        "array_has({column}, {value})",
+        ("true", "false"),
+        quote="`",
+    ),
     "milvus": _Dialect(
         _in_double_quotes,
         lambda seconds: str(int(seconds)),
         None,
         "array_contains({column}, {value})",
         ("true", "false"),
-        names_are_quoted=False,
+        quote="",
         not_equal="!=",
         equal="==",
     ),
@@ -89,17 +99,26 @@ _DIALECTS = {
 DIALECTS = tuple(_DIALECTS)
 
 
-def to_sql(expression: Expression, dialect: str = "postgresql", *, now: float | None = None) -> str:
+def to_sql(
+    expression: Expression,
+    dialect: str = "postgresql",
+    *,
+    now: float | None = None,
+    text_columns: Collection[str] = (),
+) -> str:
     r"""Write an expression as the condition of a query.
 
     Parameters
     ----------
     expression : Expression
         Of :func:`parse`.
-    dialect : {"postgresql", "duckdb", "sqlite", "milvus"}, default="postgresql"
+    dialect : {"postgresql", "duckdb", "sqlite", "lancedb", "milvus"}, default="postgresql"
         SQLite and Milvus keep times as seconds since 1970. Milvus reads names of letters, digits and ``_`` only.
+        Text is in quotes whose quotes are doubled or escaped, so that no value can end its own.
     now : float, optional
         Seconds since 1970 that ``now`` stands for. ``None`` lets PostgreSQL and DuckDB look at their clock.
+    text_columns : collection of str, optional
+        Columns that are known to hold text: PostgreSQL then orders them by code point, whatever its locale.
 
     Raises
     ------
@@ -113,12 +132,14 @@ def to_sql(expression: Expression, dialect: str = "postgresql", *, now: float | 
     '("in_stock" = TRUE AND "price" < 30) OR (\'new\' = ANY("tags"))'
     """
     check_choice("dialect", dialect, DIALECTS)
-    return _Writer(_DIALECTS[dialect], dialect, now).text_of(expression)
+    return _Writer(_DIALECTS[dialect], dialect, now, text_columns).text_of(expression)
 
 
 class _Writer:
-    def __init__(self, dialect: _Dialect, name: str, now: float | None) -> None:
-        self._dialect, self._name, self._now = dialect, name, now
+    def __init__(
+        self, dialect: _Dialect, name: str, now: float | None, text_columns: Collection[str]
+    ) -> None:
+        self._dialect, self._name, self._now, self._text_columns = dialect, name, now, text_columns
 
     def text_of(self, expression: Expression) -> str:
         dialect = self._dialect
@@ -126,11 +147,15 @@ class _Writer:
             operator = {"=": dialect.equal, "!=": dialect.not_equal}.get(
                 expression.operator, expression.operator
             )
-            return f"{self._operand(expression.left)} {operator} {self._operand(expression.right)}"
+            left, right = expression.left, expression.right
+            is_order = operator in ("<", "<=", ">", ">=")
+            is_text = isinstance(left, Column) and left.name in self._text_columns
+            order = dialect.by_code_point if is_order and is_text else ""
+            return f"{self._operand(left)}{order} {operator} {self._operand(right)}"
         if isinstance(expression, Membership):
             values = ", ".join(self._scalar(literal.value) for literal in expression.values)
-            opened, closed = ("[", "]") if self._name == "milvus" else ("(", ")")
-            return f"{self._column(expression.column)} IN {opened}{values}{closed}"
+            form = "in [{}]" if self._name == "milvus" else "IN ({})"
+            return f"{self._column(expression.column)} {form.format(values)}"
         if isinstance(expression, Missing):
             return f"{self._column(expression.column)} IS NULL"
         if isinstance(expression, Match):
@@ -157,8 +182,9 @@ class _Writer:
         return self._moment(operand)
 
     def _column(self, column: Column) -> str:
-        if self._dialect.names_are_quoted:
-            return '"' + column.name.replace('"', '""') + '"'
+        quote = self._dialect.quote
+        if quote:
+            return quote + column.name.replace(quote, quote * 2) + quote
         if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", column.name) is None:
             raise ParameterError(
                 f"a column of {self._name} must be named by letters, digits and _, got {column.name!r:.80}"

@@ -25,14 +25,18 @@ class ServiceSettings(BaseModel):
         A second version, which answers ``next_share`` of the users.
     items, item_id
         File of item metadata, and its column of item ids.
-    interactions : Path or None
-        File of the store of new interactions; without one the service keeps none.
+    interactions : str, Path or None
+        The store of new interactions: a file, or ``postgresql://user@host/database``, which several services share;
+        without one the service keeps none.
     new_items : int
         Items that may be added while the service runs and that no version was trained on; 0 takes none. They are
         kept in ``interactions``.
     index_recall : float or None
         Share of the exact best items by code that a search finds; None takes what each version was saved with.
         Another value builds an index when a version is opened.
+    bytes_per_item : float or None
+        Memory that hierarchical search for users may take for each item; None takes what each version was saved
+        with. Another value makes rows of few bits when a version is opened.
     engine : str or None
         URL of an engine that holds the items of each version. A version that it does not hold is refused.
     n_threads : int
@@ -77,9 +81,10 @@ class ServiceSettings(BaseModel):
     next_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     items: Path | None = None
     item_id: str = "item_id"
-    interactions: Path | None = None
+    interactions: str | Path | None = Field(None, repr=False)
     new_items: Annotated[int, Field(ge=0)] = 10_000
     index_recall: Annotated[float, Field(gt=0, le=1)] | None = None
+    bytes_per_item: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     engine: str | None = Field(None, repr=False)
     n_threads: Positive = 2
     queue: Annotated[int, Field(ge=0)] = 64

@@ -14,6 +14,7 @@ from hashgnn.config import ModelConfig
 from hashgnn.data import Weighting
 from hashgnn.errors import ParameterError
 from hashgnn.fold_in import FoldIn, HashProjection
+from hashgnn.index import HierarchicalIndex
 from hashgnn.state.card import MAX_LICENSE, MAX_NOTES, check_card_text, model_card
 from hashgnn.state.side import Side
 
@@ -36,6 +37,10 @@ class ModelState:
         The hash layer: encoder's output to relaxation.
     index_recall : float, default=1.0
         Share of the exact best items by code that a search shall find.
+    bytes_per_item : float or None, default=None
+        Memory that hierarchical search for users may take; None: as much as codes and floats take.
+    ranked_items : HierarchicalIndex or None, default=None
+        The items for that search, where it was made before.
     weighting : Weighting or None
         What the events and ages of the training interactions weigh; ``None`` where neither counted.
     data_statistics, metrics, training : mapping
@@ -63,6 +68,8 @@ class ModelState:
     fold_in: FoldIn
     projection: HashProjection
     index_recall: float = 1.0
+    bytes_per_item: float | None = None
+    ranked_items: HierarchicalIndex | None = None
     weighting: Weighting | None = None
     data_statistics: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)

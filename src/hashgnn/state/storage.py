@@ -22,7 +22,7 @@ from hashgnn.data import FeatureVocabulary, Weighting
 from hashgnn.data.weighting import MAX_EVENT_NAME, MAX_EVENT_WEIGHT, MAX_EVENTS
 from hashgnn.errors import ArtifactDamagedError
 from hashgnn.fold_in import HashProjection, build_fold_in, kind_of
-from hashgnn.index import HammingIndex, InvertedFile, load_index
+from hashgnn.index import HammingIndex, HierarchicalIndex, InvertedFile, load_index
 from hashgnn.state.artifact import Artifact, read_artifact, write_artifact
 from hashgnn.state.at_address import check_address, local_folder, name_of, upload
 from hashgnn.state.card import CARD, MAX_CARD, MAX_LICENSE, MAX_NOTES, harmless
@@ -33,6 +33,7 @@ from hashgnn.state.side import Side
 
 _USERS, _ITEMS = "users.arrow", "items.arrow"
 _ITEM_INDEX = "item_index.hgx"
+_ITEM_ROWS = "item_rows.hgx"
 _USER_CODES = "user_codes.safetensors"
 _SEEN = "seen.safetensors"
 _EMBEDDINGS = "embeddings.safetensors"
@@ -68,6 +69,7 @@ class _Document(Declared):
     n_users: Count
     n_items: Count
     index_recall: Annotated[float, Field(gt=0, le=1)] = 1.0
+    bytes_per_item: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     weighting: _Weighting | None = None
     card: _Card = _Card()
     data_statistics: dict[str, Any]
@@ -130,6 +132,7 @@ def save_state(
         "n_users": state.n_users,
         "n_items": state.n_items,
         "index_recall": state.index_recall,
+        **({} if state.bytes_per_item is None else {"bytes_per_item": state.bytes_per_item}),
         "data_statistics": dict(state.data_statistics),
         "metrics": dict(state.metrics),
         "training": dict(state.training),
@@ -147,6 +150,8 @@ def save_state(
         write_ids(folder / _ITEMS, state.items.ids)
         index = state.items.index or HammingIndex(state.items.codes, state.items.bias)
         index.save(folder / _ITEM_INDEX)
+        if state.ranked_items is not None:
+            state.ranked_items.save_rows(folder / _ITEM_ROWS)
         state.users.codes.save(folder / _USER_CODES)
         seen = {"indptr": state.seen.indptr, "indices": state.seen.indices, "weights": state.seen.data}
         write_tensors(folder / _SEEN, seen)
@@ -244,6 +249,10 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
         item_bias = item_codes.bias
     seen = tensors(_SEEN)
     embeddings = tensors(_EMBEDDINGS)
+    ranked = None
+    if _ITEM_ROWS in artifact.sizes and isinstance(item_codes, IndexedCodes):
+        rows = artifact.file(_ITEM_ROWS)
+        ranked = HierarchicalIndex.of_rows(rows, item_codes.index, embeddings["items"])
     return ModelState(
         config=read_config(document.config),
         users=Side(
@@ -267,6 +276,8 @@ def _read(artifact: Artifact, *, mmap: bool) -> ModelState:
         fold_in=build_fold_in(document.fold_in.kind, tensors(_FOLD_IN), document.fold_in.params),
         projection=HashProjection(tensors(_PROJECTION)),
         index_recall=document.index_recall,
+        bytes_per_item=document.bytes_per_item,
+        ranked_items=ranked,
         weighting=None if document.weighting is None else Weighting(**document.weighting.model_dump()),
         data_statistics=document.data_statistics,
         metrics=document.metrics,

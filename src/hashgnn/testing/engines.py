@@ -26,6 +26,7 @@ from hashgnn.errors import EngineError, ParameterError
 from hashgnn.ranking import CandidateFilter
 from hashgnn.recommender import HashGNN
 from hashgnn.state import ModelState, load_state, save_state
+from hashgnn.testing.engine_rules import RulesInEngines, same_answers
 from hashgnn.testing.states import random_state
 
 _N_ITEMS = 400
@@ -72,7 +73,7 @@ def changed_state(state: ModelState, rng: int, n_changed: int = 9) -> ModelState
     return replace(state, items=items, checksum=None)
 
 
-class EngineContract(ABC):
+class EngineContract(RulesInEngines, ABC):
     """The contract of every engine: versions, filters, and what happens when something fails.
 
     Attributes
@@ -108,14 +109,14 @@ class EngineContract(ABC):
         own, there = self._pair(random_state(30, _N_ITEMS, **forms[form]), tmp_path / "v1", target)
         assert there.search_ways == own.search_ways
         for way in own.search_ways:
-            _same(
+            same_answers(
                 own.recommend(own.user_ids, k=25, search=way), there.recommend(own.user_ids, k=25, search=way)
             )
         histories = [own.item_ids[:4].tolist(), own.item_ids[7:9].tolist()]
-        _same(own.recommend_for_history(histories), there.recommend_for_history(histories))
+        same_answers(own.recommend_for_history(histories), there.recommend_for_history(histories))
         for way in ("hamming", "hierarchical"):
             items = own.item_ids[:12].tolist()
-            _same(own.similar_items(items, search=way), there.similar_items(items, search=way))
+            same_answers(own.similar_items(items, search=way), there.similar_items(items, search=way))
 
     @pytest.mark.parametrize("share", [0.01, 0.3, 0.7, 0.99])
     def test_filters_of_any_size_leave_k_results(self, tmp_path: Path, target: str, share: float) -> None:
@@ -131,7 +132,7 @@ class EngineContract(ABC):
             arguments: dict[str, Any] = dict(options)
             mine = own.recommend(own.user_ids, k=k, filter_seen=False, **arguments)
             assert (mine.counts == k).all()
-            _same(mine, there.recommend(own.user_ids, k=k, filter_seen=False, **arguments))
+            same_answers(mine, there.recommend(own.user_ids, k=k, filter_seen=False, **arguments))
 
     def test_conditions_on_attributes_are_those_of_an_allow_list(self, tmp_path: Path, target: str) -> None:
         state = random_state(10, _N_ITEMS)
@@ -200,12 +201,12 @@ class EngineContract(ABC):
                 HashGNN.load(tmp_path / "v2", engine=target)
             export_model(tmp_path / "v2", target)
         else:
-            _same(answers, there.recommend(own.user_ids, k=20))
-            _same(answers, HashGNN.load(tmp_path / "v1", engine=target).recommend(own.user_ids, k=20))
+            same_answers(answers, there.recommend(own.user_ids, k=20))
+            same_answers(answers, HashGNN.load(tmp_path / "v1", engine=target).recommend(own.user_ids, k=20))
             export_model(tmp_path / "v2", target, replace=True)
-            self._is_refused_or_the_same(there, own)
+            self._is_refused_or_thesame_answers(there, own)
         later, own = HashGNN.load(tmp_path / "v2", engine=target), HashGNN.load(tmp_path / "v2")
-        _same(own.recommend(own.user_ids, k=20), later.recommend(own.user_ids, k=20))
+        same_answers(own.recommend(own.user_ids, k=20), later.recommend(own.user_ids, k=20))
 
     def test_a_sync_writes_what_changed_and_readers_see_their_own_version(
         self, tmp_path: Path, target: str
@@ -232,14 +233,14 @@ class EngineContract(ABC):
                 users = own[at].user_ids
                 for way in ("hamming", "biased", "hierarchical"):
                     mine = own[at].recommend(users, k=30, search=way)
-                    _same(mine, readers[at].recommend(users, k=30, search=way))
-                _same(
+                    same_answers(mine, readers[at].recommend(users, k=30, search=way))
+                same_answers(
                     own[at].similar_items(own[at].item_ids[:5].tolist()),
                     readers[at].similar_items(own[at].item_ids[:5].tolist()),
                 )
         assert written == [(9, 0), (_N_ITEMS + 50, 0), (77, _N_ITEMS + 50 - 77)]
         for at in (0, 1):
-            self._is_refused_or_the_same(readers[at], own[at])
+            self._is_refused_or_thesame_answers(readers[at], own[at])
             with pytest.raises(EngineError, match="this one is version"):
                 HashGNN.load(paths[at], engine=target)
         again = sync_model(paths[-2], paths[-1], target)
@@ -259,13 +260,13 @@ class EngineContract(ABC):
         with pytest.raises(RuntimeError, match="a cable was cut"):
             engine.change(held, version, np.arange(_N_ITEMS), _cut(after, version))
         engine.close()
-        _same(mine, there.recommend(own.user_ids, k=20, search="biased"))
+        same_answers(mine, there.recommend(own.user_ids, k=20, search="biased"))
         with pytest.raises(EngineError, match="this one is version"):
             HashGNN.load(tmp_path / "v2", engine=target)
         sync_model(tmp_path / "v1", tmp_path / "v2", target)
-        _same(mine, there.recommend(own.user_ids, k=20, search="biased"))
+        same_answers(mine, there.recommend(own.user_ids, k=20, search="biased"))
         new, loaded = HashGNN.load(tmp_path / "v2"), HashGNN.load(tmp_path / "v2", engine=target)
-        _same(new.recommend(own.user_ids, k=20), loaded.recommend(own.user_ids, k=20))
+        same_answers(new.recommend(own.user_ids, k=20), loaded.recommend(own.user_ids, k=20))
 
     def test_searches_during_syncs_see_one_version(self, tmp_path: Path, target: str) -> None:
         states = [random_state(4, 150, rng=number) for number in range(4)]
@@ -363,7 +364,7 @@ class EngineContract(ABC):
         own, there = self._pair(random_state(5, 60), tmp_path / "v1", target)
         sent = copy.deepcopy(there)
         assert sent.engine_index is not there.engine_index
-        _same(own.recommend(own.user_ids), sent.recommend(own.user_ids))
+        same_answers(own.recommend(own.user_ids), sent.recommend(own.user_ids))
         assert str(own.item_index) != str(there.engine_index)
         assert there.engine_index is not None
         assert there.engine_index.version.short in repr(there.engine_index)
@@ -392,9 +393,9 @@ class EngineContract(ABC):
             with pytest.raises(ParameterError, match=said):
                 call()
 
-    def _is_refused_or_the_same(self, there: HashGNN, own: HashGNN) -> None:
+    def _is_refused_or_thesame_answers(self, there: HashGNN, own: HashGNN) -> None:
         if self.keeps_replaced:
-            _same(own.recommend(own.user_ids, k=20), there.recommend(own.user_ids, k=20))
+            same_answers(own.recommend(own.user_ids, k=20), there.recommend(own.user_ids, k=20))
             return
         with pytest.raises(EngineError, match="of the model is no longer there; load the newer version"):
             there.recommend(own.user_ids, k=20)
@@ -462,10 +463,3 @@ def _with_penalty(state: ModelState, penalty: int) -> ModelState:
     penalties = bias.penalty.copy()
     penalties[1] = penalty
     return replace(state, items=replace(state.items, bias=ItemBias(penalties, bias.top)))
-
-
-def _same(one: Any, other: Any) -> None:
-    """Fail unless two answers are the same, scores to the last bit."""
-    assert one.lists() == other.lists()
-    np.testing.assert_array_equal(one.scores, other.scores)
-    np.testing.assert_array_equal(one.counts, other.counts)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from hashgnn._extras import check_extra, require
 from hashgnn.errors import ParameterError
 from hashgnn.runs import Run
+from hashgnn.tracking.figures import flat
 from hashgnn.tracking.tracker import Tracker
 
-_IDENTITY = "hashgnn.identity"
+_IDENTITY, _STATE = "hashgnn.identity", "hashgnn.state"
+_PARENT = "mlflow.parentRunId"  # shows a run below another one
 _MOST_PARAMETERS, _MOST_CHARACTERS = 100, 500  # of one call, and of a value in any store
 _NO_NAME = re.compile(r"[^\w./: -]")
 # A server that does not answer must not hold a training up for minutes, as MLflow's own seven tries do.
@@ -29,6 +31,9 @@ class MLflow(Tracker):
     the name of a metric is written ``_at_``. The run ends as ``FINISHED``, ``FAILED``, or ``KILLED`` after Ctrl-C.
 
     A run that is resumed goes on in the MLflow run that it began, which is found by the data, settings and seed.
+
+    A search has a run with what it varies and its best figures, and a nested run for each trial, whose tag
+    ``hashgnn.state`` says how it ended. One that was pruned or killed ends as ``KILLED``.
 
     Parameters
     ----------
@@ -67,6 +72,7 @@ class MLflow(Tracker):
         self._client: Any = None
         self._run_id = ""
         self._written = 0  # epochs that the run holds
+        self._study = ""  # the run of the study that a trial belongs to
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_client": None}
@@ -75,11 +81,8 @@ class MLflow(Tracker):
         mlflow = require("mlflow", extra="mlflow", purpose="MLflow")
         with _patience():
             self._client = mlflow.MlflowClient(tracking_uri=self.uri)
-            found = self._client.get_experiment_by_name(self.experiment)
-            place = (
-                self._client.create_experiment(self.experiment) if found is None else str(found.experiment_id)
-            )
-            former = self._former(place, run) if run.is_resumed else None
+            place = self._place()
+            former = self._former(place, run.identity) if run.is_resumed else None
             if former is not None:
                 self._run_id = former
                 self._client.update_run(former, status="RUNNING")
@@ -87,14 +90,55 @@ class MLflow(Tracker):
                 self._written = max(steps, default=0)
                 return
             tags = {_IDENTITY: run.identity, "hashgnn.run": run.name}
+            if self._study:
+                tags[_PARENT] = self._study
             self._run_id = self._client.create_run(place, tags=tags, run_name=self.run_name).info.run_id
             self._written = 0
             self._write_settings(settings)
 
-    def _former(self, place: str, run: Run) -> str | None:
+    def _place(self) -> str:
+        """Return the experiment, made where it is missing."""
+        found = self._client.get_experiment_by_name(self.experiment)
+        return str(self._client.create_experiment(self.experiment) if found is None else found.experiment_id)
+
+    def _begin_trial(self, study: MLflow, name: str) -> None:
+        self._study, self._run_id, self._client = study._run_id, "", None
+        self.run_name = name if study.run_name is None else f"{study.run_name}-{name}"
+
+    def _open_study(self, token: str, settings: Mapping[str, Any]) -> None:
+        mlflow = require("mlflow", extra="mlflow", purpose="MLflow")
+        with _patience():
+            self._client = mlflow.MlflowClient(tracking_uri=self.uri)
+            place = self._place()
+            former = self._former(place, token)
+            if former is not None:
+                self._run_id = former
+                self._client.update_run(former, status="RUNNING")
+                return
+            tags = {_IDENTITY: token, "hashgnn.run": "tune"}
+            self._run_id = self._client.create_run(place, tags=tags, run_name=self.run_name).info.run_id
+            self._write_settings(flat(settings))
+
+    def _close_study(self, figures: Mapping[str, float], error: BaseException | None) -> None:
+        self._write_metrics({name: float(value) for name, value in figures.items()}, 0)
+        with _patience():
+            self._client.set_terminated(self._run_id, status=_status(error))
+
+    def _end_killed(self, identity: str) -> None:
+        with _patience():
+            former = self._former(self._place(), identity)
+            if former is not None and self._client.get_run(former).info.status == "RUNNING":
+                self._client.set_tag(former, _STATE, "killed")
+                self._client.set_terminated(former, status="KILLED")
+
+    def _write_state(self, run: Run, state: str) -> None:
+        with _patience():
+            self._client.set_tag(self._run_id, _STATE, state)
+
+    def _former(self, place: str, identity: str) -> str | None:
         found = self._client.search_runs(
             [place],
-            filter_string=f"tags.`{_IDENTITY}` = '{run.identity}'",
+            filter_string=f"tags.`{_IDENTITY}` = '{identity}'",
             order_by=["attributes.start_time DESC"],
             max_results=1,
         )
@@ -115,6 +159,8 @@ class MLflow(Tracker):
     def _write_metrics(self, figures: dict[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
+        if not figures:
+            return
         now = int(time.time() * 1000)
         with _patience():
             self._client.log_batch(
@@ -136,11 +182,14 @@ class MLflow(Tracker):
             self._client.log_text(self._run_id, card, "model_card.md")
 
     def _close(self, run: Run, error: BaseException | None) -> None:
-        status = "FINISHED"
-        if error is not None:
-            status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         with _patience():
-            self._client.set_terminated(self._run_id, status=status)
+            self._client.set_terminated(self._run_id, status=_status(error))
+
+
+def _status(error: BaseException | None) -> str:
+    if error is None:
+        return "FINISHED"
+    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
 
 
 @contextmanager

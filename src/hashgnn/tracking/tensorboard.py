@@ -21,7 +21,8 @@ class TensorBoard(Tracker):
     Texts are ``settings`` and ``model_card``. The step is the epoch, from 1.
 
     A folder holds one run. A run that is resumed there goes on, without a gap or an epoch twice. One that starts
-    anew takes the place of the former one.
+    anew takes the place of the former one. Each trial of a search has a folder ``trial-0000`` of its own there, and a
+    text ``state``.
 
     Parameters
     ----------
@@ -49,6 +50,12 @@ class TensorBoard(Tracker):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_writer": None}
+
+    def _begin_trial(self, study: TensorBoard, name: str) -> None:
+        self.folder, self._writer = study.folder / name, None
+
+    def _write_state(self, run: Run, state: str) -> None:
+        self._writer.add_text("state", state, run.epoch)
 
     def _open(self, run: Run, settings: dict[str, Any]) -> None:
         # What was written before is passed over by the reader from here on, and written again: so no epoch is

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
-from hashgnn.errors import TrainingWarning
+from hashgnn.errors import TrainingError, TrainingWarning
 from hashgnn.runs import Callback, Run
 from hashgnn.state import ModelState
 from hashgnn.tracking.figures import figures_of_run, figures_of_state, settings_of
@@ -24,6 +25,8 @@ class Tracker(Callback, ABC):
     training goes on. Where several processes train together, as under ``torchrun``, the first one writes.
 
     A derived class has the methods that write. They may raise whatever they like.
+
+    :func:`hashgnn.tuning.tune` takes trackers too: each of its trials is a run of its own.
     """
 
     def __init__(self) -> None:
@@ -77,6 +80,77 @@ class Tracker(Callback, ABC):
     def on_error(self, run: Run, error: BaseException) -> None:
         """Close the tracker; the run is marked as failed or as stopped by hand."""
         self._try(lambda: self._close(run, error))
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it has failed, and writes no more of its run or study."""
+        return self._is_off
+
+    def begin_study(self, token: str, settings: Mapping[str, Any]) -> None:
+        """Begin to write a search for settings, or go on with it.
+
+        Parameters
+        ----------
+        token : str
+            Of the study, the same when it goes on.
+        settings : mapping
+            What it varies and by which metric, JSON values.
+        """
+        self._is_off = os.environ.get("RANK", "0") != "0"
+        self._try(lambda: self._open_study(token, settings))
+
+    def of_trial(self, number: int) -> Self:
+        """Return a tracker that writes the run of one trial of the study."""
+        tracker = copy.copy(self)
+        if not self._is_off:
+            tracker._begin_trial(self, f"trial-{number:04}")
+        return tracker
+
+    def on_trial_end(self, run: Run, state: str, value: float | None) -> None:
+        """Write how a trial ended, and close the tracker.
+
+        Parameters
+        ----------
+        run : Run
+        state : {"complete", "pruned", "failed"}
+        value : float or None
+            Of the trial.
+        """
+
+        def write() -> None:
+            figures = figures_of_run(run)
+            self._write_figures(run, figures if value is None else {**figures, "final/value": value})
+            self._write_state(run, state)
+            errors: dict[str, BaseException] = {
+                "failed": TrainingError("the trial failed"),
+                "pruned": KeyboardInterrupt(),
+            }
+            self._close(run, errors.get(state))
+
+        self._try(write)
+
+    def end_killed(self, token: str, number: int) -> None:
+        """End the run of a trial that was killed together with its study."""
+        self._try(lambda: self._end_killed(f"{token}/{number}"))
+
+    def end_study(self, figures: Mapping[str, float], error: BaseException | None) -> None:
+        """Write the figures of the best trial, and close the study."""
+        self._try(lambda: self._close_study(figures, error))
+
+    def _begin_trial(self, study: Self, name: str) -> None:
+        """Make this copy of the tracker of a study one of a trial, which is another run."""
+
+    def _open_study(self, token: str, settings: Mapping[str, Any]) -> None:
+        """Begin to write a study; by default its trials are all that is written."""
+
+    def _close_study(self, figures: Mapping[str, float], error: BaseException | None) -> None:
+        """End a study."""
+
+    def _end_killed(self, identity: str) -> None:
+        """End the run of that identity, if it still counts as running."""
+
+    def _write_state(self, run: Run, state: str) -> None:
+        """Write how a trial ended; by default its end says it."""
 
     @abstractmethod
     def _open(self, run: Run, settings: dict[str, Any]) -> None:

@@ -10,11 +10,13 @@ import torch
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.config.encoders import History
-from hashgnn.graph import Backend, BipartiteGraph, low_spectrum
+from hashgnn.graph import Backend, BipartiteGraph, ItemRidge, low_spectrum, smooth_item_vectors
 from hashgnn.nn import GraphView, HashLayer, build_encoder, build_relaxation
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.torch_backend import backend_of
 from hashgnn.training.workers.group import ALONE, Group
+
+_MANY = 1 << 27  # numbers in the users' part of a spectrum, from which on it is not held: 512 MB
 
 
 def build_model(
@@ -67,22 +69,34 @@ def _n_columns(features: torch.Tensor | None) -> int:
 def _warm_start(
     graph: BipartiteGraph, config: ModelConfig, rng: np.random.Generator, backend: Backend
 ) -> dict[str, Any]:
-    """Return the start of an encoder's tables: the smoothest signals of the graph.
+    """Return the start of an encoder's tables: the smoothest signals of the graph, as a rule.
 
     With ``normalization="unit"`` the start is the ideal low-pass filter: the items of a history as
     ``D^-1/2 V``, the items scored as ``V`` with rows of length ``sqrt(dim)``, which leaves popularity to be
-    learned. A graph too small for that many signals has zeros in the rest, and a little noise everywhere
-    lets them part.
+    learned. With ``warm_start_from="ridge"`` they are the factors of an item ridge instead, rows scaled in the same way. A
+    graph too small for that many signals has zeros in the rest, and a little noise everywhere lets them part.
     """
     width = config.encoder.table_width(config.embedding_dim)
     rank = min(width, graph.n_users, graph.n_items)
-    spectrum = low_spectrum(graph, rank, rng=rng, backend=backend)
-    users = _padded(spectrum.user_vectors, width, rng)
-    items = _padded(spectrum.item_vectors, width, rng)
-    if not isinstance(config.encoder, History) or config.encoder.normalization != "unit":
+    unit = isinstance(config.encoder, History) and config.encoder.normalization == "unit"
+    users = np.empty((0, width), np.float32)  # encoder 'history' has no table of users
+    if config.warm_start_from == "ridge":
+        fitted = ItemRidge.fit(graph, rng=rng, n_threads=torch.get_num_threads())
+        sources, targets = fitted.factors(rank, rng=rng, backend=backend)
+        if not isinstance(config.encoder, History):
+            users = _padded(graph.user_item @ sources, width, rng)
+        items, source = _padded(targets, width, rng), _padded(sources, width, rng)
+    else:
+        if isinstance(config.encoder, History) and graph.n_users * width > _MANY:
+            items = _padded(smooth_item_vectors(graph, rank, rng=rng, backend=backend), width, rng)
+        else:
+            spectrum = low_spectrum(graph, rank, rng=rng, backend=backend)
+            users = _padded(spectrum.user_vectors, width, rng)
+            items = _padded(spectrum.item_vectors, width, rng)
+        strengths = np.where(graph.item_strengths > 0, graph.item_strengths, 1)
+        source = items / np.sqrt(strengths)[:, None]
+    if not unit:
         return {"initial": (users, items)}
-    strengths = np.where(graph.item_strengths > 0, graph.item_strengths, 1)
-    source = items / np.sqrt(strengths)[:, None]
     lengths = np.maximum(np.linalg.norm(items, axis=1, keepdims=True), 1e-8)
     return {
         "initial": (users, (items * (width**0.5 / lengths)).astype(np.float32)),

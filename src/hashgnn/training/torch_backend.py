@@ -56,6 +56,10 @@ class _Torch(Backend):
     def parted_sparse(self, matrix: sp.csr_matrix) -> Any:
         return self.sparse(matrix) if self._group.size == 1 else _PartedMatrix(self, matrix, self._group)
 
+    def add(self, array: Any) -> Any:
+        self._group.sum_(torch.from_numpy(array) if isinstance(array, np.ndarray) else array)
+        return array
+
     def part(self, n_rows: int) -> slice:
         return self._group.part(n_rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from hashgnn.config import ModelConfig, save_recipe
 from hashgnn.data import Interactions, SideFeatures, split
 from hashgnn.errors import DataError, ParameterError, TrainingError
 from hashgnn.evaluation import parse_metric
+from hashgnn.tracking import Tracker
+from hashgnn.tuning.followed import FollowedStudy, FollowedTrial
 from hashgnn.tuning.process import TrialProcess, last_words
 from hashgnn.tuning.space import Space
 from hashgnn.tuning.study_folder import StudyFolder
@@ -27,7 +29,7 @@ _SPLIT_STREAM, _SAMPLER_STREAM = 0, 1
 _PARTS = 10  # of a trial, after each of which it may be pruned
 _POLL = 0.05  # seconds between two looks at a trial's log
 _NAME = "tune"
-_SECONDS = "seconds"
+_SECONDS, _KILLED = "seconds", "killed"  # of a trial, in Optuna's journal
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ class TrialResult:
     ----------
     number : int
         From 0, the recipe as it stands.
-    state : {"complete", "pruned", "failed"}
-        Pruned: stopped because half of the others were better at that point, or because the time was up.
+    state : {"complete", "pruned", "failed", "killed"}
+        Pruned: stopped because half of the others were better at that point, or because the time was up. Killed:
+        together with its study, which tries the same settings again when it goes on.
     value : float or None
         The metric on validation; of a pruned trial the last one seen.
     settings : dict
@@ -99,6 +102,7 @@ def tune(
     device: str = "auto",
     progress: bool | None = None,
     on_trial: Callable[[TrialResult], None] | None = None,
+    trackers: Sequence[Tracker] = (),
 ) -> TuneResult:
     """Search for the settings of a recipe that are best on held-out training interactions.
 
@@ -120,7 +124,7 @@ def tune(
     minutes : float
         For all trials, those of earlier calls included; the trial that runs when they are spent is stopped.
     n_trials : int or None, default=None
-        Maximum number of trials in all.
+        Maximum number of trials in all; those that were killed together with their study do not count.
     valid : Interactions or None, default=None
         Held out, over the same ids; ``None`` holds out a tenth of each user's interactions.
     user_features, item_features : SideFeatures or None, default=None
@@ -135,6 +139,9 @@ def tune(
     progress : bool or None, default=None
     on_trial : callable, optional
         Called with every trial that has ended.
+    trackers : sequence of Tracker, optional
+        Each trial is a run of theirs, with its settings, its epochs and its value, as by
+        ``trackers=[TensorBoard("runs/mine"), MLflow("http://host:5000", "shop")]``.
 
     Returns
     -------
@@ -185,18 +192,23 @@ def tune(
     folder = StudyFolder(path.with_suffix(".tune"))
     with folder.held():
         folder.open(_identity(base, space, name, seed), fitted, held, (user_features, item_features))
-        study = _Study(optuna, folder, base, space, name, seed, threads, device)
-        spent = study.spent()
-        with progress_bar("Tuning, seconds", int(seconds), enabled=progress) as advance:
-            advance(int(spent))
-            while spent < seconds and (most is None or study.n_ended() < most):
-                ended = study.run_trial(seconds - spent)
-                if on_trial is not None:
-                    on_trial(ended)
-                spent = study.spent()
-                advance(round(ended.seconds), note=study.note())
-        result = study.result()
-        save_recipe(result.config, path)
+        followed = FollowedStudy(
+            trackers, folder.token() if trackers else "", _identity(base, space, name, seed)
+        )
+        with followed.opened():
+            study = _Study(optuna, folder, base, space, name, seed, threads, device, followed)
+            spent = study.spent()
+            with progress_bar("Tuning, seconds", int(seconds), enabled=progress) as advance:
+                advance(int(spent))
+                while spent < seconds and (most is None or study.n_ended() < most):
+                    ended = study.run_trial(seconds - spent)
+                    if on_trial is not None:
+                        on_trial(ended)
+                    spent = study.spent()
+                    advance(round(ended.seconds), note=study.note())
+            result = study.result()
+            save_recipe(result.config, path)
+            followed.end({"best/trial": result.best.number, "best/value": result.best.value or 0.0})
     return result
 
 
@@ -222,7 +234,9 @@ class _Study:
         seed: int,
         n_threads: int,
         device: str,
+        followed: FollowedStudy,
     ) -> None:
+        self._followed = followed
         self._optuna, self._folder, self._base, self._space = optuna, folder, base, space
         self._metric, self._seed, self._n_threads, self._device = metric, seed, n_threads, device
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -242,12 +256,14 @@ class _Study:
             self._study.enqueue_trial(start)
         for trial in self._study.get_trials(states=(self._states.RUNNING,)):
             # Its process ended with the study that was killed.
+            optuna.trial.Trial(self._study, trial._trial_id).set_user_attr(_KILLED, True)
             self._study.tell(trial.number, state=self._states.FAIL)
             self._study.enqueue_trial(trial.params)
+            followed.end_killed(trial.number)
 
     def run_trial(self, seconds: float) -> TrialResult:
         """Run one trial for at most ``seconds``."""
-        number = len(self._study.get_trials(deepcopy=False, states=self._ended()))
+        number = self.n_ended()
         seed = int(_rng.derive(self._seed, _SAMPLER_STREAM, number).integers(2**31))
         # A sampler of its own for each trial: draws depend on the earlier trials, not on this process.
         self._study.sampler = self._optuna.samplers.TPESampler(seed=seed, n_startup_trials=5)
@@ -255,14 +271,18 @@ class _Study:
         settings = {name: parameter.suggest(trial, name) for name, parameter in self._space.items()}
         config = self._config(settings)
         self._folder.write_trial(trial.number, config, self._seed, self._n_threads, self._device)
+        run = (trial.number, config, self._seed, self._n_threads, self._device)
         started = time.monotonic()
-        with TrialProcess(self._folder, trial.number, self._n_threads) as process:
-            outcome = self._follow(trial, process, config, started + seconds)
-        trial.set_user_attr(_SECONDS, time.monotonic() - started)
-        self._study.tell(trial, **outcome)
+        with self._followed.trial(*run) as followed:
+            with TrialProcess(self._folder, trial.number, self._n_threads) as process:
+                outcome = self._follow(trial, process, config, started + seconds, followed)
+            trial.set_user_attr(_SECONDS, time.monotonic() - started)
+            self._study.tell(trial, **outcome)
+            ended = self._read(self._study.trials[trial.number])
+            followed.ended(ended.state, ended.value)
         if outcome.get("state") == self._states.FAIL and process.exit_code() == BAD_INPUT:
             raise ParameterError(process.said())
-        return self._read(self._study.trials[trial.number])
+        return ended
 
     def _config(self, settings: Mapping[str, Any]) -> ModelConfig:
         """Return the settings of a trial, which is validated every epoch."""
@@ -272,7 +292,12 @@ class _Study:
         return config.replace(validation={"patience": config.optimizer.epochs})
 
     def _follow(
-        self, trial: Any, process: TrialProcess, config: ModelConfig, deadline: float
+        self,
+        trial: Any,
+        process: TrialProcess,
+        config: ModelConfig,
+        deadline: float,
+        followed: FollowedTrial,
     ) -> dict[str, Any]:
         """Watch a trial until it has ended or is pruned; return its outcome for Optuna."""
         values: list[float] = []
@@ -282,6 +307,7 @@ class _Study:
             reported = part
             for epoch in process.new_epochs():
                 values.append(epoch[self._metric])
+                followed.epoch(epoch)
                 reached = int(_PARTS * epoch["epoch"] / config.optimizer.epochs)
                 if reached > part:
                     part = reached
@@ -305,8 +331,8 @@ class _Study:
         return found
 
     def n_ended(self) -> int:
-        """Return how many trials have ended."""
-        return len(self._trials())
+        """Return how many trials have ended; those that were killed together with the study have not."""
+        return sum(_KILLED not in trial.user_attrs for trial in self._trials())
 
     def spent(self) -> float:
         """Return the seconds that ended trials took."""
@@ -323,9 +349,9 @@ class _Study:
         whole = [trial for trial in trials if trial.state == "complete"]
         if not whole:
             failed = [trial.number for trial in trials if trial.state == "failed"]
-            if len(failed) == len(trials):
+            if failed and len(failed) == sum(trial.state != "killed" for trial in trials):
                 raise TrainingError(
-                    f"{self._folder.path}: all {len(trials)} trials failed, the last one because "
+                    f"{self._folder.path}: all {len(failed)} trials failed, the last one because "
                     f"{last_words(self._folder.errors_of(failed[-1]))}"
                 )
             raise TrainingError(
@@ -339,7 +365,7 @@ class _Study:
         names = {self._states.COMPLETE: "complete", self._states.PRUNED: "pruned"}
         return TrialResult(
             number=trial.number,
-            state=names.get(trial.state, "failed"),
+            state="killed" if _KILLED in trial.user_attrs else names.get(trial.state, "failed"),
             value=trial.value,
             settings=dict(trial.params),
             seconds=self._seconds(trial),

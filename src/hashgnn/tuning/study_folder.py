@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -123,6 +124,14 @@ class StudyFolder:
     def held(self) -> AbstractContextManager[None]:
         """Return a context in which no other process searches in the folder."""
         return held(self.path, "tuning", "name another output")
+
+    def token(self) -> str:
+        """Return what names the study in trackers, made at its first call; whoever calls holds the folder."""
+        file = self.path / "token"
+        if not file.exists():
+            with atomic_file(file) as temporary:
+                temporary.write_text(uuid.uuid4().hex + "\n", encoding="ascii")
+        return file.read_text(encoding="ascii").strip()
 
     def mend_journal(self) -> None:
         """Leave out a last line that was cut short; whoever calls holds the folder.

@@ -3,17 +3,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hashgnn.benchmarking import PEERS, benchmark_search, generated_workload
-from hashgnn.benchmarking.search import benchmark, check_plot
+from hashgnn.benchmarking.search import benchmark, check_plot, unusable
 from hashgnn.benchmarking.search.code_peers import CODE_PEERS
 from hashgnn.benchmarking.search.contract import Threads
 from hashgnn.benchmarking.search.float_peers import FLOAT_PEERS
 from hashgnn.benchmarking.search.machine import has_instructions
-from hashgnn.errors import MissingExtraError, ParameterError
+from hashgnn.errors import MissingExtraError, ParameterError, ResultWarning
 
 EXACT_PEERS = [
     "faiss-binary-flat",
@@ -35,10 +36,21 @@ def test_rows_hold_ratios_and_exact_engines_find_everything() -> None:
         "hierarchical",
         "inverted-file",
         "hierarchical-lists",
+        "hierarchical-lists-rows64",
+        "hierarchical-lists-rows96",
+        "hierarchical-lists-rows144",
         "numpy-matmul",
     ]
     assert by_name["hamming"]["ratio_to_ours"] == 1
-    assert by_name["hierarchical"]["single_processor_ratio_to_ours"] == 1
+    fastest = by_name[by_name["numpy-matmul"]["ours"]]
+    assert fastest["engine"].startswith("hierarchical")
+    assert fastest["index_recall"] >= 0.95
+    assert all(
+        fastest["batch_ms"] <= row["batch_ms"]
+        for row in rows
+        if row["engine"].startswith("hierarchical") and row["index_recall"] >= 0.95
+    )
+    assert fastest["processor_ratio_to_ours_single"] == 1
     for name in ("hamming", "biased", "numpy-matmul"):
         assert by_name[name]["index_recall"] == 1
         assert by_name[name]["breadth"] is None
@@ -48,8 +60,9 @@ def test_rows_hold_ratios_and_exact_engines_find_everything() -> None:
     assert by_name["hierarchical-lists"]["breadth"] < 128  # lists
     assert by_name["hierarchical"]["candidates"] == 500
     assert by_name["hamming"]["candidates"] is None
-    matmul, ours = by_name["numpy-matmul"], by_name["hierarchical"]
-    assert matmul["ratio_to_ours"] == pytest.approx(ours["qps"] / matmul["qps"])
+    matmul = by_name["numpy-matmul"]
+    assert matmul["ratio_to_ours"] == pytest.approx(fastest["qps"] / matmul["qps"])
+    assert matmul["batch_ms"] == pytest.approx(1e3 / matmul["qps"])
     assert by_name["hamming"]["bytes_per_item"] == pytest.approx(8, rel=0.02)
     assert all(row["recall@20"] is None for row in rows)
 
@@ -63,7 +76,7 @@ def test_exact_peers_find_everything_and_approximate_ones_reach_the_target(peer:
         assert found["index_recall"] == 1
     else:
         assert found["index_recall"] >= 0.95
-    assert peer != "faiss-binary-flat-widened" or found["compared_with"] == "biased"
+    assert peer != "faiss-binary-flat-widened" or found["ours"] == "biased"
 
 
 @pytest.mark.parametrize("peer", ["faiss-binary-ivf", "faiss-ivfpq"])
@@ -108,7 +121,7 @@ def test_a_search_for_many_results_leaves_the_breadth_as_it_was(peer: str) -> No
 
 
 def test_every_peer_is_named_once() -> None:
-    assert len(set(PEERS)) == len(PEERS) == 13
+    assert len(set(PEERS)) == len(PEERS) == 31
 
 
 def test_a_seed_gives_one_workload() -> None:
@@ -122,16 +135,80 @@ def test_an_unknown_peer_is_refused() -> None:
         benchmark_search(n_items=100, peers=["lucene"])
 
 
-def test_a_peer_that_is_not_installed_is_named_before_anything_is_made(
+def test_peers_that_are_not_installed_are_named_before_anything_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     monkeypatch.setattr(benchmark, "generated_workload", lambda *_, **__: pytest.fail("items were generated"))
-    with pytest.raises(
-        MissingExtraError,
-        match=r'this peer needs the package hnswlib, of the extra benchmark; .*"hnswlib>=0\.8"',
+    with (
+        pytest.warns(ResultWarning, match="hnswlib is left out"),
+        pytest.raises(
+            MissingExtraError,
+            match=r'this peer needs the package hnswlib, of the extra benchmark; .*"hnswlib>=0\.8"',
+        ),
     ):
-        benchmark_search(n_items=100, k=10, peers=["numpy-matmul", "hnswlib"])
+        benchmark_search(n_items=100, k=10, peers=["hnswlib"])
+
+
+def test_a_peer_that_is_not_installed_is_left_out_and_the_others_are_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+    with pytest.warns(ResultWarning, match="hnswlib is left out: this peer needs the package hnswlib"):
+        rows = benchmark_search(
+            n_items=200, n_bits=32, k=10, n_rounds=1, engines=["hamming"], peers=["numpy-matmul", "hnswlib"]
+        )
+    assert [row["engine"] for row in rows] == ["hamming", "hierarchical-lists", "numpy-matmul"]
+    assert list(unusable(["numpy-matmul", "hnswlib"])) == ["hnswlib"]
+
+
+def test_a_peer_whose_library_fails_is_left_out_and_nothing_else_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    peers = {engine.name: engine for engine in benchmark._PEERS}
+    failing = tuple(
+        replace(engine, build=fail) if name == "torch-matmul" else engine for name, engine in peers.items()
+    )
+    monkeypatch.setattr(benchmark, "_PEERS", failing)
+    with pytest.warns(
+        ResultWarning, match="torch-matmul is left out: its library failed: RuntimeError: out of luck"
+    ):
+        rows = benchmark_search(
+            n_items=200,
+            n_bits=32,
+            k=10,
+            n_rounds=1,
+            engines=["hamming"],
+            peers=["torch-matmul", "numpy-matmul"],
+        )
+    assert [row["engine"] for row in rows] == ["hamming", "hierarchical-lists", "numpy-matmul"]
+
+
+def test_an_asked_index_recall_is_reached_by_a_row_each() -> None:
+    rows = benchmark_search(
+        n_items=5000, n_bits=64, k=10, n_queries=16, n_rounds=1, peers=[], index_recall=[0.8, 0.99],
+        engines=["hierarchical", "hierarchical-lists"],
+    )  # fmt: skip
+    assert [(row["engine"], row["requested_index_recall"]) for row in rows] == [
+        ("hierarchical", 0.8),
+        ("hierarchical-lists", 0.8),
+        ("hierarchical", 0.99),
+        ("hierarchical-lists", 0.99),
+    ]
+    assert all(row["index_recall"] >= row["requested_index_recall"] for row in rows)
+    assert rows[0]["candidates"] < rows[2]["candidates"]  # by a scan the least number, whatever requested
+    for goal in (0.8, 0.99):
+        ours = {row["ours"] for row in rows if row["requested_index_recall"] == goal}
+        assert len(ours) == 1
+        assert next(
+            row for row in rows if row["engine"] in ours and row["requested_index_recall"] == goal
+        )["ratio_to_ours"] == 1  # fmt: skip
+    for wrong in (0.0, 1.5):
+        with pytest.raises(ParameterError, match="index_recall must be a finite number > 0 and <= 1"):
+            benchmark_search(n_items=100, peers=[], index_recall=wrong)
 
 
 @pytest.mark.skipif(not has_instructions("avx2"), reason="a processor without AVX2")

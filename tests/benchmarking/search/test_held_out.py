@@ -72,7 +72,12 @@ def test_the_command_searches_a_saved_model_and_draws(
     ]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
     rows = json.loads(done.stdout)["rows"]
-    assert [row["engine"] for row in rows] == ["hamming", "biased", "hierarchical", "numpy-matmul"]
+    assert [row["engine"] for row in rows] == [
+        "hamming",
+        "biased",
+        "hierarchical-lists",
+        "numpy-matmul",
+    ]
     assert all(0 < row["recall@20"] <= 1 for row in rows)
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 

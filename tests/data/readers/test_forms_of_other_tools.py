@@ -59,6 +59,25 @@ def test_the_delimiter_is_found_in_the_header_and_blanks_behind_it_are_left_off(
     check(read_interactions(write(tmp_path / "e.csv", CSV.replace(",", mark + blank).replace("\n", end))))
 
 
+@pytest.mark.parametrize("mark", [",", ";", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_blanks_before_the_delimiter_and_the_end_are_left_off(tmp_path: Path, mark: str, end: str) -> None:
+    text = CSV.replace(",", f" {mark} ").replace("\n", f"  {end}")
+    check(read_interactions(write(tmp_path / "e.csv", text)))
+    assert read_table(tmp_path / "e.csv").column_names == ["user_id", "item_id", "weight", "time"]
+    check(read_interactions(write(tmp_path / "cut.csv", text.rstrip())))
+    only_rows = text.replace(text.splitlines()[0], "user_id,item_id,weight,time".replace(",", mark), 1)
+    check(read_interactions(write(tmp_path / "rows.csv", only_rows)))
+
+
+@pytest.mark.parametrize("size", [1, 2**18 - 11, 2**18 - 10, 2**18 - 9])
+def test_a_blank_before_a_delimiter_is_seen_where_two_blocks_meet(tmp_path: Path, size: int) -> None:
+    path = write(tmp_path / "e.csv", f"a,b\n{'x' * size} ,y z\n")
+    assert read_table(path).to_pylist() == [{"a": "x" * size, "b": "y z"}]
+    path = write(tmp_path / "f.csv", f'a,b\n"{"x" * size} ",y\n"p " ,"q , r" \n')
+    assert read_table(path).to_pylist() == [{"a": "x" * size + " ", "b": "y"}, {"a": "p ", "b": "q , r"}]
+
+
 def test_blanks_after_the_delimiter_are_left_off_where_the_header_has_none(tmp_path: Path) -> None:
     path = write(tmp_path / "e.csv", 'user_id,item_id\n1, u 2\n1,"  x, y"\n2, "z, 1"\n')
     assert read_interactions(path).item_ids.ids.tolist() == ["  x, y", "u 2", "z, 1"]

@@ -56,6 +56,39 @@ def test_the_service_weighs_what_users_did_lately(client: Any, model: HashGNN) -
     assert session == model.recommend_for_history([["i4", "i3"]], **options).lists()
 
 
+def test_codes_are_weighed_as_lists_are(client: Any, model: HashGNN) -> None:
+    def codes(**body: Any) -> list[str]:
+        answer = client.post("/v1/encode", json=body)
+        assert answer.status_code == 200, answer.text
+        return [row["code"] for row in answer.json()["results"]]
+
+    times = [[0, 10, 5000, 5010, 5020]]
+    for weighting, seconds in (
+        ({"last_n": 2}, None),
+        ({"position_half_life": 2}, None),
+        ({"session": "10m"}, times),
+        ({"age_half_life": 60}, times),
+    ):
+        folded = model.fold_in_users([HISTORY], timestamps=seconds, history_weighting=weighting)
+        given = {} if seconds is None else {"timestamps": seconds}
+        found = codes(histories=[HISTORY], history_weighting=weighting, **given)
+        assert found == [folded.codes.packed[0].tobytes().hex()]
+        assert found != codes(histories=[HISTORY])
+    rows = [{"user": "u1", "item": item, "timestamp": time} for item, time in (("i9", 100), ("i3", 5000))]
+    assert client.post("/v1/interactions", json={"interactions": rows}).status_code == 200
+    lately = model.fold_in_users([["i3"]]).codes.packed[0].tobytes().hex()
+    assert codes(users=["u1"], history_weighting={"last_n": 1}) == [lately]
+    for body in (
+        {"items": ["i1"], "history_weighting": {"last_n": 1}},
+        {"histories": [HISTORY], "history_weighting": {"session": "5m"}},
+        {"histories": [HISTORY], "timestamps": times},
+        {"users": ["u1"], "history_weighting": {"last_n": 1}, "timestamps": times},
+    ):
+        refused = client.post("/v1/encode", json=body)
+        assert refused.status_code == 422
+        assert "\n" not in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -128,7 +128,7 @@ def test_metadata_belongs_to_the_same_ids(column: list[Any]) -> None:
     table = pa.table({"id": pa.array(column[::-1]), "title": [f"title {n}" for n in range(20)]})
     found = ItemMetadata(ItemTable.of(table, "id", IdMap(USERS)))
     assert found.documents(np.array([0]))[0] == b'{"title":"title 19"}'
-    with pytest.raises(ValueError, match="ids of item metadata must be of the type of the model's, item ids"):
+    with pytest.raises(ValueError, match="id of the table of items: item ids"):
         ItemTable.of(pa.table({"id": ["x"], "title": ["y"]}), "id", IdMap(USERS))
 
 
@@ -137,7 +137,7 @@ def test_an_export_leaves_out_what_no_training_takes(tmp_path: Path, monkeypatch
     with InteractionStore.open(tmp_path / "events.db") as store:
         rows = [(*pair, time, None, None) for time, pair in enumerate(pairs, 1)]
         monkeypatch.setattr(
-            "hashgnn.serving.store.interaction_store.as_rows", lambda *_: rows
+            "hashgnn.serving.store._shared_writes.as_rows", lambda *_: rows
         )  # of an old store
         store.append(None, None)
         found = store.export(tmp_path / "new.parquet")

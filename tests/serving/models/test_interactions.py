@@ -432,7 +432,7 @@ def test_a_store_of_another_type_of_ids_is_refused_at_the_start(
         store.append(users, items)
     settings = ServiceSettings(model=model_folder, interactions=tmp_path / "events.db", watch=0)
     with pytest.raises(
-        ParameterError, match=r"events\.db are integers, those of the model text; name another file"
+        ParameterError, match=r"events\.db are integers, those of the model text; name another store"
     ):
         next(open_client(settings))
 

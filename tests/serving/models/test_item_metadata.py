@@ -14,6 +14,7 @@ import pytest
 from hashgnn.checking.item_table import ItemTable
 from hashgnn.data import IdMap
 from hashgnn.errors import DataError
+from hashgnn.rules import ItemAttributes
 from hashgnn.serving.models.item_metadata import ItemMetadata
 from hashgnn.serving.models.model_version import open_version
 from hashgnn.state import save_state
@@ -72,10 +73,10 @@ def test_a_very_long_field_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ({"key": ["a"]}, "item metadata must have the id column 'id', found key"),
+        ({"key": ["a"]}, "the table of items must have the id column 'id', found key"),
         (
             {"id": ["a", "a"], "t": ["1", "2"]},
-            "item metadata must have one row per item, got several for some",
+            "the table of items must have one row an item, got several for some",
         ),
     ],
 )
@@ -123,3 +124,22 @@ def test_without_metadata_items_are_found_by_id(tmp_path: Path) -> None:
     assert version.find_items("B", 5).tolist() == [1, 0]
     popularity = version.fitted.popularity[version.find_items("", 3)]
     assert popularity.tolist() == sorted(popularity, reverse=True)
+
+
+def test_items_that_changed_are_shown_as_rules_see_them() -> None:
+    table = ItemTable.of(pa.table({"id": ["a", "b"], "title": ["A", "B"], "price": [1.0, 2.0]}), "id", IDS)
+    attributes = ItemAttributes(table.table, IDS)
+    found = ItemMetadata(table, attributes)
+    before = documents(found)
+    attributes.update({"a": {"price": 9.5}})
+    assert documents(found) == before  # nothing has been said of it
+    place = int(IDS.index_of(["a"])[0])
+    found.note(np.array([place]))
+    assert documents(found)[place] == {"title": "A", "price": 9.5}
+    assert [row for n, row in enumerate(documents(found)) if n != place] == [
+        row for n, row in enumerate(before) if n != place
+    ]
+    attributes.update({"a": {"price": None}, "d": {"title": "D"}})
+    found.note(IDS.index_of(["a", "d"]))
+    assert documents(found)[place] == {"title": "A"}
+    assert documents(found)[int(IDS.index_of(["d"])[0])] == {"title": "D"}  # it had no row

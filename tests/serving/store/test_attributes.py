@@ -17,8 +17,8 @@ def row(item: int | str, name: str, value: str) -> AttributeRow:
     return AttributeRow(item, name, value)
 
 
-def test_the_latest_value_is_kept_with_a_new_number(tmp_path: Path) -> None:
-    with InteractionStore.open(tmp_path / "s.db") as store:
+def test_the_latest_value_is_kept_with_a_new_number(place: str) -> None:
+    with InteractionStore.open(place) as store:
         assert (store.last_attribute, store.attributes_since(0, 10)) == (0, [])
         store.write_attributes([row("a", "price", "1"), row("b", "price", "2"), row("a", "brand", '"x"')])
         store.write_attributes([row("a", "price", "3"), row("a", "price", "null")])
@@ -31,13 +31,13 @@ def test_the_latest_value_is_kept_with_a_new_number(tmp_path: Path) -> None:
         assert store.attributes_since(0, 1) == [(2, "b", "price", "2")]
         assert store.last_attribute == 5
         store.write_attributes([])
-    with InteractionStore.open(tmp_path / "s.db") as store:
+    with InteractionStore.open(place) as store:
         assert store.last_attribute == 5
         assert store.count == 0
 
 
-def test_other_openers_see_it_and_ids_keep_their_type(tmp_path: Path) -> None:
-    with InteractionStore.open(tmp_path / "s.db") as store, InteractionStore.open(tmp_path / "s.db") as other:
+def test_other_openers_see_it_and_ids_keep_their_type(place: str) -> None:
+    with InteractionStore.open(place) as store, InteractionStore.open(place) as other:
         store.write_attributes([row(7, "price", "1")])
         assert other.attributes_since(0, 10) == [(1, 7, "price", "1")]
         assert store.kinds == {"items": "int"}
@@ -48,8 +48,8 @@ def test_other_openers_see_it_and_ids_keep_their_type(tmp_path: Path) -> None:
         assert store.attributes_since(1, 10) == []
 
 
-def test_writers_of_attributes_and_interactions_share_the_store(tmp_path: Path) -> None:
-    with InteractionStore.open(tmp_path / "s.db") as store:
+def test_writers_of_attributes_and_interactions_share_the_store(place: str) -> None:
+    with InteractionStore.open(place) as store:
 
         def write(n: int) -> None:
             for turn in range(20):

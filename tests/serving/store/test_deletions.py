@@ -14,8 +14,8 @@ from hashgnn.serving.store import Deleted, InteractionStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[InteractionStore]:
-    with InteractionStore.open(tmp_path / "new.db") as opened:
+def store(place: str) -> Iterator[InteractionStore]:
+    with InteractionStore.open(place) as opened:
         opened.append(["u", "u", "v", "u"], ["a", "b", "a", "a"])
         yield opened
 
@@ -36,10 +36,8 @@ def test_one_interaction_is_deleted_however_often_it_was_told(store: Interaction
 def test_to_delete_again_or_what_is_not_there_is_no_error_and_takes_no_room(store: InteractionStore) -> None:
     assert [store.delete("u", "a"), store.delete("u", "a"), store.delete("u", "never")] == [2, 0, 0]
     assert [store.delete("u"), store.delete("u"), store.delete("stranger")] == [1, 0, 0]
-    assert store._read("SELECT user, item FROM deletions ORDER BY number") == [
-        ("u", None),
-        ("stranger", None),
-    ]
+    table = "{s}.deletions" if store.is_remote else "deletions"
+    assert store._read(f"SELECT count(*) FROM {table}") == [(2,)]
     assert store.deleted("stranger").everything
 
 
@@ -105,10 +103,10 @@ def test_an_export_after_a_number_has_the_later_deletions_only(
     assert pq.read_table(tmp_path / "2.parquet").num_rows == 0
 
 
-def test_deletions_outlive_what_is_cleared_and_the_process(store: InteractionStore) -> None:
+def test_deletions_outlive_what_is_cleared_and_the_process(store: InteractionStore, place: str) -> None:
     store.delete("u")
     store.clear(store.last)
-    with InteractionStore.open(store.path) as reopened:
+    with InteractionStore.open(place) as reopened:
         assert (reopened.count, reopened.deleted("u").everything) == (0, True)
 
 

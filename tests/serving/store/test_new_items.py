@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,11 @@ from hashgnn.errors import ParameterError
 from hashgnn.serving.store import InteractionStore, ItemsMark, NewItem, RepeatKey
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "new.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[InteractionStore]:
-    with InteractionStore.open(path) as opened:
-        yield opened
-
-
-def test_items_survive_and_come_back_in_their_order(path: Path) -> None:
+def test_items_survive_and_come_back_in_their_order(place: str) -> None:
     first = NewItem("b", ("u", "v"), {"genre": ["a", "b"], "year": 1999, "price": 1.5, "none": None})
-    with InteractionStore.open(path) as store:
+    with InteractionStore.open(place) as store:
         assert store.items.add([first, NewItem("a", ("u",))]).accepted == 2
-    with InteractionStore.open(path) as store:
+    with InteractionStore.open(place) as store:
         found, last = store.items.after(0)
         assert (found, last, len(store.items)) == ([first, NewItem("a", ("u",))], 2, 2)
         assert store.items.after(1) == ([NewItem("a", ("u",))], 2)
@@ -103,8 +91,8 @@ def test_a_deleted_user_is_no_first_user_any_more(store: InteractionStore) -> No
     assert store.items.mark() == ItemsMark(2, 2)
 
 
-def test_processes_that_share_a_file_see_each_others_items(path: Path, store: InteractionStore) -> None:
-    with InteractionStore.open(path) as other:
+def test_processes_that_share_a_file_see_each_others_items(place: str, store: InteractionStore) -> None:
+    with InteractionStore.open(place) as other:
         other.items.add([NewItem("a")])
         assert store.items.mark() == ItemsMark(1, 0)
         assert store.items.holds("a")

@@ -125,6 +125,22 @@ SUITES: dict[str, Suite] = {
         "itq:spectral",
         ("ml-1m",),
     ),
+    "closed-forms": Suite(
+        "default's floats and every closed form, each with several settings",
+        (
+            "default",
+            *(f"ease+regularisation={value}" for value in (20, 100, 500)),
+            "ridge",
+            *(f"ridge+regularisation={value}" for value in (30, 100, 300, 1000)),
+            *(f"gf-cf+alpha={value}" for value in (0.05, 0.3, 1)),
+            "chebycf",
+            *(f"chebycf+rank=128+alpha={value}" for value in (0.2, 1)),
+        ),
+        (128,),
+        ("recall@20", "ndcg@20"),
+        "default",
+        ("ml-1m", "ml-1m-lcfn", "ml-100k", "lastfm-hetrec"),
+    ),
     "floats": Suite(
         "every float model",
         tuple(BASELINES),

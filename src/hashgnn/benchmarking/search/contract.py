@@ -12,8 +12,8 @@ from hashgnn.index import CandidateFilter
 
 Rows = slice | Array
 
-INDEX_RECALL = 0.95  # target of the tuning of approximate searches
-N_CANDIDATES = 500  # re-ranked by floats where their number is not tuned
+INDEX_RECALL = 0.95  # that approximate searches are tuned to, where no other is requested
+N_CANDIDATES = 500  # of a scan that is re-ranked, where no index recall is requested
 
 
 def writable(array: Array) -> Array:
@@ -48,7 +48,7 @@ class Built:
     set_candidates : callable of int, or None
         How many candidates are re-ranked by floats. None: there is nothing to set.
     candidates : int or None
-        The same where it is fixed. None: it can be set, or nothing is re-ranked.
+        The number that is set where no index recall is requested. None: it is tuned then too.
     search_filtered : callable of (rows, k, CandidateFilter), or None
         Search with seen items left out inside. None: the engine cannot, and more has to be fetched.
     """
@@ -70,20 +70,24 @@ class Engine:
     Attributes
     ----------
     name : str
-    ours : str
-        The engine of ours that it is compared with.
+    ours : str or None
+        The engine of ours that it is compared with. None: the fastest of ours that compares floats and reaches
+        the requested index recall.
     build : callable of (Workload, k, Threads) to Built
     needs_bias : bool, default=False
         Whether it takes part only where the workload has an item bias.
     needs_gpu : bool, default=False
         Whether it takes part only where torch has a GPU.
+    is_ours : bool, default=False
     load : callable, optional
-        Imports what it is made of, or raises :class:`MissingExtraError`.
+        Imports what it is made of, or raises :class:`MissingExtraError`, or :class:`EngineError` where it cannot
+        run on this machine.
     """
 
     name: str
-    ours: str
+    ours: str | None
     build: Callable[[Workload, int, Threads], Built]
     needs_bias: bool = False
     needs_gpu: bool = False
+    is_ours: bool = False
     load: Callable[[], Any] = lambda: None

@@ -150,10 +150,10 @@ def _torch_matmul(data: Workload, k: int, threads: Threads) -> Built:
 
 
 FLOAT_PEERS = (
-    Engine("faiss-flat-ip", "hierarchical", _flat_ip, load=load_faiss),
-    Engine("faiss-hnsw", "hierarchical-lists", _hnsw, load=load_faiss),
-    Engine("faiss-ivfpq", "hierarchical-lists", _ivfpq, load=load_faiss),
-    Engine("hnswlib", "hierarchical-lists", _hnswlib, load=_load_hnswlib),
-    Engine("numpy-matmul", "hierarchical", _numpy_matmul, load=_load_threadpoolctl),
-    Engine("torch-matmul", "hierarchical", _torch_matmul, load=_load_torch),
+    Engine("faiss-flat-ip", None, _flat_ip, load=load_faiss),
+    Engine("faiss-hnsw", None, _hnsw, load=load_faiss),
+    Engine("faiss-ivfpq", None, _ivfpq, load=load_faiss),
+    Engine("hnswlib", None, _hnswlib, load=_load_hnswlib),
+    Engine("numpy-matmul", None, _numpy_matmul, load=_load_threadpoolctl),
+    Engine("torch-matmul", None, _torch_matmul, load=_load_torch),
 )

@@ -66,7 +66,7 @@ def _matmul(data: Workload, k: int, threads: Threads) -> Built:
 
 
 GPU_ENGINES = (
-    Engine("gpu-hamming", "gpu-hamming", _signs, needs_gpu=True),
-    Engine("gpu-hamming-packed", "gpu-hamming", _packed, needs_gpu=True),
+    Engine("gpu-hamming", "gpu-hamming", _signs, needs_gpu=True, is_ours=True),
+    Engine("gpu-hamming-packed", "gpu-hamming", _packed, needs_gpu=True, is_ours=True),
 )
 GPU_PEERS = (Engine("gpu-matmul", "gpu-hamming", _matmul, needs_gpu=True),)

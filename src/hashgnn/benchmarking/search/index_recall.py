@@ -1,26 +1,25 @@
-"""The quality of an engine: its index recall, and its recall of held-out items."""
+"""Index recall: the share of the exact best that an engine finds, and the settings that reach an requested one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.benchmarking.search.contract import INDEX_RECALL, Built
+from hashgnn.benchmarking.search.timing import timed
 from hashgnn.benchmarking.search.workload import Workload
-from hashgnn.evaluation.held_out import HeldOut
-from hashgnn.index import CandidateFilter, HammingIndex
-from hashgnn.ranking import IndexLists
+from hashgnn.index import HammingIndex
 
-HELD_OUT_K = 20
-
-_JUDGED = 64  # queries whose exact results are found
+_JUDGED = 128  # queries whose exact results are found
 _BLOCK = 1 << 16
-_USERS = 256
 _NEAR = 0.01
 _MOST_CANDIDATES = 256  # for each result
+_PARTS = 16  # a value is the least within this part of itself
+_SHARES = (1, 1.5, 2, 3)  # of the least number of candidates: with more of them a smaller breadth may do
+_TIMED = 3
 _SLACK = 1e-5  # sums of floats differ by their order, relative to the largest
 
 
@@ -29,6 +28,13 @@ class Tuned(NamedTuple):
 
     breadth: int | None
     candidates: int | None
+
+    def apply(self, built: Built) -> None:
+        """Set them again."""
+        if built.set_candidates is not None and self.candidates is not None:
+            built.set_candidates(self.candidates)
+        if built.set_breadth is not None and self.breadth is not None:
+            built.set_breadth(self.breadth)
 
 
 class ExactResults:
@@ -39,57 +45,96 @@ class ExactResults:
         self._queries = slice(0, min(_JUDGED, len(data.queries)))
         self._last: dict[str, Array] = {}
 
-    def index_recall(self, built: Built) -> float:
-        """Return the share of the first ``k`` that scores no worse than the exact ``k``-th."""
-        last = self._last_of(built.compares)
+    def index_recall(self, built: Built, compares: str | None = None) -> float:
+        """Return the share of the first ``k`` that scores no worse than the exact ``k``-th.
+
+        Scores are by what the engine compares, or by ``compares``.
+        """
+        by = built.compares if compares is None else compares
+        last = self._last_of(by)
         hits = 0
         for row, found in enumerate(built.search(self._queries, self._k)):
             positions = found[found >= 0]
-            scores = self._scores(built.compares, slice(row, row + 1), positions)[0]
+            scores = self._scores(by, slice(row, row + 1), positions)[0]
             hits += int((scores >= last[row] - _SLACK * abs(last[row])).sum())
         return hits / (len(last) * self._k)
 
-    def tune(self, built: Built) -> Tuned:
-        """Set the fewest candidates, a multiple of ``k``, that find ``INDEX_RECALL``, then the smallest breadth.
+    def tune(self, built: Built, requested: float | None = None) -> Tuned:
+        """Set what takes least time and finds the requested index recall, and return it.
 
-        Candidates are judged at the largest breadth; the breadth is doubled. Where nothing finds as much, the
-        smallest that comes within a hundredth of the best is set.
+        A number is doubled until it finds enough, and then brought within a sixteenth of the least. Where both a
+        breadth and a number of candidates are to be set, the least number at the largest breadth is the first of
+        four; each gets the least breadth, and the fastest pair is taken, by processor time. Where nothing finds
+        as much, the smallest that comes within a hundredth of the best is set.
+
+        Parameters
+        ----------
+        built : Built
+        requested : float or None, default=None
+            ``None`` asks for .95 of engines whose number of candidates is not fixed without it.
         """
-        candidates, breadth = built.candidates, None
-        if built.set_candidates is not None:
+        goal = INDEX_RECALL if requested is None else requested
+        candidates = built.candidates if requested is None else None
+        tried: list[tuple[bool, float, Tuned]] = []
+        for number in self._numbers(built, candidates, goal):
+            if number is not None and built.set_candidates is not None:
+                built.set_candidates(number)
+            breadth = None
             if built.set_breadth is not None:
-                built.set_breadth(built.breadths[1])
-            most = min(_MOST_CANDIDATES * self._k, len(self._data.items))
-            candidates = self._smallest(built, built.set_candidates, self._k, most)
-            candidates = self._fewest(built, built.set_candidates, candidates)
-        if built.set_breadth is not None:
-            breadth = self._smallest(built, built.set_breadth, *built.breadths)
-        return Tuned(breadth, candidates)
+                breadth = self._least(built, built.set_breadth, *built.breadths, goal)
+            settings = Tuned(breadth, candidates if number is None else number)
+            is_enough = built.set_breadth is not None and self.index_recall(built) >= goal
+            tried.append((not is_enough, self._seconds(built) if is_enough else 0.0, settings))
+        best = min(tried, key=lambda one: one[:2])[2]
+        best.apply(built)
+        return best
 
-    def _smallest(self, built: Built, set_value: Callable[[int], None], smallest: int, largest: int) -> int:
-        value, found = smallest, dict[int, float]()
+    def _numbers(self, built: Built, fixed: int | None, goal: float) -> Sequence[int | None]:
+        """Return the numbers of candidates worth a try."""
+        if built.set_candidates is None or fixed is not None:
+            return [fixed]
+        k, most = self._k, min(_MOST_CANDIDATES * self._k, len(self._data.items))
+        if built.set_breadth is not None:
+            built.set_breadth(built.breadths[1])
+        least = self._least(built, built.set_candidates, k, most, goal, step=k)
+        if built.set_breadth is None:
+            return [least]
+        numbers = {min(most, -(-int(share * least) // k) * k) for share in _SHARES}
+        return [*sorted(numbers)]
+
+    def _least(
+        self,
+        built: Built,
+        set_value: Callable[[int], None],
+        smallest: int,
+        largest: int,
+        goal: float,
+        step: int = 1,
+    ) -> int:
+        """Set and return the least value, of ``smallest``, ``largest`` and multiples of ``step`` between, that finds enough."""
+        value, below, found = smallest, smallest, dict[int, float]()
         while True:
             set_value(value)
             found[value] = self.index_recall(built)
-            if value >= largest or found[value] >= INDEX_RECALL:
+            if value >= largest or found[value] >= goal:
                 break
-            value = min(2 * value, largest)
-        if found[value] < INDEX_RECALL:
+            below, value = value, min(2 * value, largest)
+        if found[value] < goal:
             value = min(tried for tried in found if found[tried] >= max(found.values()) - _NEAR)
-            set_value(value)
+        else:
+            while value - below > max(step, value // _PARTS):
+                middle = -(-(below + value) // (2 * step)) * step
+                if not below < middle < value:
+                    break
+                set_value(middle)
+                is_enough = self.index_recall(built) >= goal
+                below, value = (below, middle) if is_enough else (middle, value)
+        set_value(value)
         return value
 
-    def _fewest(self, built: Built, set_candidates: Callable[[int], None], enough: int) -> int:
-        """Search between ``enough`` and half of it."""
-        k = self._k
-        low, high = enough // (2 * k), -(-enough // k)
-        while high - low > 1:
-            middle = (low + high) // 2
-            set_candidates(middle * k)
-            is_enough = self.index_recall(built) >= INDEX_RECALL
-            low, high = (low, middle) if is_enough else (middle, high)
-        set_candidates(high * k)
-        return min(high * k, len(self._data.items))
+    def _seconds(self, built: Built) -> float:
+        """Return the least processor time of a few batches: other work on the machine hardly changes it."""
+        return min(timed(lambda: built.search(self._queries, self._k))[1] for _ in range(_TIMED))
 
     def _last_of(self, compares: str) -> Array:
         if compares not in self._last:
@@ -126,33 +171,3 @@ class ExactResults:
             scores = (data.n_bits - 2 * data.query_codes[queries].distances(codes)).astype(np.float32)
             bias = data.item_bias if compares == "biased codes" else None
         return scores if bias is None else scores + bias[positions].values()
-
-
-def held_out_recall(built: Built, held_out: HeldOut, k: int = HELD_OUT_K) -> float:
-    """Return recall@k on held-out items, seen ones left out, mean over all queries.
-
-    Engines that cannot filter return as many more results as a user of the block has seen at most;
-    users with histories of like length share a block.
-    """
-    n_seen = np.diff(held_out.seen.indptr)
-    order, total = np.argsort(n_seen, kind="stable"), 0.0
-    for start in range(0, len(order), _USERS):
-        rows = order[start : start + _USERS]
-        seen, relevant = held_out.seen[rows], held_out.relevant[rows]
-        if built.search_filtered is not None:
-            positions = built.search_filtered(
-                rows, k, CandidateFilter(block_per_query=IndexLists.from_matrix(seen))
-            )
-        else:
-            depth = min(k + int(n_seen[rows].max()), held_out.n_items)
-            positions = _unseen(built.search(rows, depth), seen.toarray() != 0, k)
-        found = np.take_along_axis(relevant.toarray() != 0, np.maximum(positions, 0), 1) & (positions >= 0)
-        total += float((found.sum(axis=1) / np.diff(relevant.indptr)).sum())
-    return total / len(order)
-
-
-def _unseen(positions: Array, seen: Array, k: int) -> Array:
-    """Keep the first ``k`` results of each row that were not seen; -1 where there are fewer."""
-    usable = (positions >= 0) & ~np.take_along_axis(seen, np.maximum(positions, 0), 1)
-    first = np.argsort(~usable, axis=1, kind="stable")[:, :k]
-    return np.where(np.take_along_axis(usable, first, 1), np.take_along_axis(positions, first, 1), -1)

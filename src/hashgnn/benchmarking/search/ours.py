@@ -16,6 +16,10 @@ from hashgnn.index import (
     HierarchicalIndex,
     InvertedFile,
 )
+from hashgnn.index.row_choice import best_quantiser
+from hashgnn.index.stores.quantised_rows import QuantisedRows
+
+_JUDGED = 128  # queries that outcomes are judged by: directions are learned from the others
 
 
 def _scanned(
@@ -67,12 +71,32 @@ def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str,
 def _hierarchical(data: Workload, k: int, threads: Threads) -> Built:
     scan = HierarchicalIndex(HammingIndex(data.item_codes, data.scored_bias), data.items, dtype="float16")
     search = _Reranked(scan, data, threads.search)
-    return Built(search, scan.nbytes, "floats", candidates=N_CANDIDATES, search_filtered=search)
+    return Built(
+        search,
+        scan.nbytes,
+        "floats",
+        set_candidates=partial(setattr, search, "n_candidates"),
+        candidates=N_CANDIDATES,
+        search_filtered=search,
+    )
 
 
 def _hierarchical_lists(data: Workload, k: int, threads: Threads) -> Built:
     lists = _lists(data, threads.build)
-    index = HierarchicalIndex(lists, data.items, dtype="float16")
+    return _ranked(HierarchicalIndex(lists, data.items, dtype="float16"), lists, data, threads)
+
+
+def _rows(data: Workload, k: int, threads: Threads, *, n_bytes: int, floats: bool) -> Built:
+    """Build lists and rows of few bits; floats, if any, stay on disk but for those that rank the best."""
+    lists = _lists(data, threads.build)
+    others = data.queries[_JUDGED:] if len(data.queries) > 2 * _JUDGED else data.queries
+    quantiser = best_quantiser(data.items, others, n_bytes, k)
+    rows = QuantisedRows.build(quantiser, data.items, threads.build)
+    index = HierarchicalIndex.of_checked(lists, data.items if floats else None, rows)
+    return _ranked(index, lists, data, threads)
+
+
+def _ranked(index: HierarchicalIndex, lists: InvertedFile, data: Workload, threads: Threads) -> Built:
     search = _Reranked(index, data, threads.search)
     return Built(
         search,
@@ -103,10 +127,13 @@ class _Reranked:
 
 
 OURS = (
-    Engine("hamming", "hamming", _hamming),
-    Engine("biased", "hamming", _biased, needs_bias=True),
-    Engine("asymmetric", "hamming", _asymmetric),
-    Engine("hierarchical", "hierarchical", _hierarchical),
-    Engine("inverted-file", "inverted-file", _inverted),
-    Engine("hierarchical-lists", "hierarchical", _hierarchical_lists),
+    Engine("hamming", "hamming", _hamming, is_ours=True),
+    Engine("biased", "hamming", _biased, needs_bias=True, is_ours=True),
+    Engine("asymmetric", "hamming", _asymmetric, is_ours=True),
+    Engine("hierarchical", None, _hierarchical, is_ours=True),
+    Engine("inverted-file", "inverted-file", _inverted, is_ours=True),
+    Engine("hierarchical-lists", None, _hierarchical_lists, is_ours=True),
+    Engine("hierarchical-lists-rows64", None, partial(_rows, n_bytes=64, floats=True), is_ours=True),
+    Engine("hierarchical-lists-rows96", None, partial(_rows, n_bytes=96, floats=True), is_ours=True),
+    Engine("hierarchical-lists-rows144", None, partial(_rows, n_bytes=144, floats=False), is_ours=True),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -35,18 +35,32 @@ class Times:
         }
 
 
-def take_turns(
-    built: Mapping[str, Built], *, n_queries: int, k: int, n_rounds: int, advance: Advance
-) -> dict[str, Times]:
-    """Time every engine once a round, so that a change of the machine's pace meets all of them.
+class Settings(Protocol):
+    """Settings of an engine while it is timed."""
 
-    ``advance`` moves the progress bar on before each.
+    def apply(self, built: Built) -> None:
+        """Set them."""
+
+
+K = TypeVar("K", bound=tuple[str, Any])
+
+
+def take_turns(
+    points: Mapping[K, tuple[Built, Settings]], *, n_queries: int, k: int, n_rounds: int, advance: Advance
+) -> dict[K, Times]:
+    """Time every engine once a round with each of its settings, so that a change of the machine's pace meets all.
+
+    ``advance`` moves the progress bar on before an engine's first.
     """
-    times = {name: Times() for name in built}
+    times = {point: Times() for point in points}
     for number in range(n_rounds):
-        for name, engine in built.items():
-            advance(note=f"timing {name}")
-            taken = times[name]
+        last = None
+        for point, (engine, settings) in points.items():
+            if point[0] != last:
+                advance(note=f"timing {point[0]}")
+            last = point[0]
+            settings.apply(engine)
+            taken = times[point]
             seconds, processor = timed(lambda e=engine: e.search(slice(0, n_queries), k))  # type: ignore[misc]
             taken.batch.append(seconds)
             taken.batch_processor.append(processor)

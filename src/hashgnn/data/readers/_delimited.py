@@ -169,7 +169,7 @@ def _name_the_line(path: Location, rows: Rows, names: list[str]) -> None:
 
 
 def _scan(path: Location, delimiter: str) -> tuple[bool, bool]:
-    """Return whether a line may end inside quotes, and whether a blank follows a delimiter outside of them.
+    """Return whether a line may end inside quotes, and whether a blank is at an end of a field outside of them.
 
     Raises
     ------
@@ -185,10 +185,12 @@ def _scan(path: Location, delimiter: str) -> tuple[bool, bool]:
                 is_quote = np.frombuffer(block.translate(None, _NO_MARKS), np.uint8) == ord('"')
                 is_inside = np.bitwise_xor.accumulate(is_quote.view(np.uint8)) != n_quotes % 2
                 found = bool((is_inside & ~is_quote).any())
-            if not has_blanks and mark + b" " in last + block:
-                has_blanks = not (n_here or n_quotes % 2) or _has_blanks(last + block, mark, n_quotes % 2)
+            joined = last + block
+            if not has_blanks and any(pair in joined for pair in (mark + b" ", b" " + mark, b" \n", b" \r")):
+                has_blanks = not (n_here or n_quotes % 2) or _has_blanks(joined, mark, n_quotes % 2)
             n_quotes += n_here
-            last = block[-1:] if block[-1:] == mark else b""
+            last = block[-1:] if block[-1:] in (mark, b" ") else b""
+    has_blanks = has_blanks or (last == b" " and not n_quotes % 2)
     if n_quotes % 2:  # or a quote that is a character of its field, as in 5" disk
         for _ in _quoted_rows(path, delimiter):
             pass
@@ -200,14 +202,16 @@ def _has_blanks(block: bytes, mark: bytes, inside: int) -> bool:
     is_quote = (letters == ord('"')).view(np.uint8)
     is_outside = np.bitwise_xor.accumulate(is_quote) == inside
     follows = (letters[:-1] == mark[0]) & (letters[1:] == ord(" "))
-    return bool((follows & is_outside[:-1]).any())
+    stands_before = (letters[:-1] == ord(" ")) & np.isin(letters[1:], list(mark + b"\r\n"))
+    return bool(((follows | stands_before) & is_outside[:-1]).any())
 
 
 def _without_blanks(content: bytes, delimiter: str) -> bytes:
-    """Leave off the blanks behind a delimiter, outside of quoted fields."""
+    """Leave off the blanks behind a delimiter and at the end of a field, outside of quotes."""
     mark, quoted = re.escape(delimiter.encode()), b'"(?:[^"]|"")*"'
     start = b"(?:\\A|(?<=[\r\n" + mark + b"]))"
-    pattern = b"(" + start + quoted + b")|(" + mark + b") +(" + quoted + b")?"
+    ends = b" +(?=[\r\n" + mark + b"]|\\Z)"
+    pattern = b"(" + start + quoted + b")|(" + mark + b") +(" + quoted + b")?|" + ends
     return re.sub(pattern, rb"\1\2\3", content)
 
 

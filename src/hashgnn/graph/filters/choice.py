@@ -15,14 +15,12 @@ from hashgnn._progress import progress
 from hashgnn._registry import imported
 from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
-from hashgnn.data import Interactions, split
 from hashgnn.graph.backend import CPU, Backend
 from hashgnn.graph.bipartite import BipartiteGraph
 from hashgnn.graph.filters.base import GraphFilter
+from hashgnn.graph.held_out import JUDGED_AT, HeldOut, Judged
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum
 
-_HELD_OUT = 0.2
-_JUDGED_AT = 20
 _WEIGHTS = (0.2, 0.05, 1.0, 3.0)  # of the ideal low pass, the authors' first
 _N_TRIED = 2 * len(_WEIGHTS) + 2 + 3
 
@@ -95,33 +93,37 @@ def choose_filter(
     rank = check_int("rank", rank, minimum=1)
     n_judged = check_int("n_judged", n_judged, minimum=1)
     generator = as_generator(rng)
-    rank = max(1, min(rank, graph.n_users - 1, graph.n_items - 1))
-    trial = _Trial.hold_out(graph, rank, n_judged, generator, backend)
-    with progress("choosing a teacher", _N_TRIED, enabled=show_progress) as advance:
-
-        def best_of(candidates: list[tuple[str, dict[str, Any]]], best: _Candidate | None) -> _Candidate:
-            recalls = trial.recalls(candidates)
-            advance(len(candidates))
-            for (family, settings), recall in zip(candidates, recalls, strict=True):
-                candidate = _Candidate(family, settings, recall)
-                if best is None or candidate.is_better_than(best):
-                    best = candidate
-            assert best is not None
-            return best
-
-        best: _Candidate | None = None
-        for size in (rank, max(1, rank // 4)):
-            best = best_of(
-                [("chebyshev", {"rank": size, "alpha": alpha, "beta": 0.4}) for alpha in _WEIGHTS], best
-            )
-        assert best is not None
-        for beta in (0.3, 0.5):
-            best = best_of([("chebyshev", {**best.settings, "beta": beta})], best)
-        size = best.settings["rank"]
-        best = best_of([("spectral", {"rank": size, "alpha": alpha}) for alpha in _WEIGHTS[:3]], best)
+    held_out = HeldOut.draw(graph, n_judged, generator)
+    best = search_filters(held_out, rank, generator, backend, show_progress=show_progress).best
     fitted = filter_class(best.family).fit(graph, rng=generator, backend=backend, **best.settings)
-    recall = float(best.recall.mean()) if len(best.recall) else float("nan")
+    recall = float(best.judged.recall.mean()) if len(best.judged.recall) else float("nan")
     return FilterChoice(fitted, best.family, best.settings, recall)
+
+
+def search_filters(
+    held_out: HeldOut,
+    rank: int,
+    rng: np.random.Generator,
+    backend: Backend = CPU,
+    *,
+    show_progress: bool = False,
+) -> FilterSearch:
+    """Try the filters that :func:`choose_filter` describes on held-out interactions."""
+    rank = max(1, min(rank, held_out.graph.n_users - 1, held_out.graph.n_items - 1))
+    search = FilterSearch(held_out, low_spectrum(held_out.graph, rank, rng=rng, backend=backend), backend)
+    with progress("choosing a filter", _N_TRIED, enabled=show_progress) as advance:
+
+        def try_all(candidates: list[tuple[str, dict[str, Any]]]) -> None:
+            search.try_all(candidates)
+            advance(len(candidates))
+
+        for size in (rank, max(1, rank // 4)):
+            try_all([("chebyshev", {"rank": size, "alpha": alpha, "beta": 0.4}) for alpha in _WEIGHTS])
+        for beta in (0.3, 0.5):
+            try_all([("chebyshev", {**search.best.settings, "beta": beta})])
+        size = search.best.settings["rank"]
+        try_all([("spectral", {"rank": size, "alpha": alpha}) for alpha in _WEIGHTS[:3]])
+    return search
 
 
 def filter_class(family: str) -> Any:
@@ -130,59 +132,67 @@ def filter_class(family: str) -> Any:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class FilterCandidate:
+    """A filter by family and settings, and how it ranked held-out interactions."""
+
     family: str
     settings: dict[str, Any]
-    recall: Array
+    judged: Judged
 
-    def is_better_than(self, other: _Candidate) -> bool:
+    def is_better_than(self, other: FilterCandidate) -> bool:
         """Return whether recall is higher, user by user, by more than one standard error of the mean."""
-        gains = self.recall - other.recall
+        gains = self.judged.recall - other.judged.recall
         return len(gains) > 1 and bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A graph with some interactions held out, its spectrum, and the users who are judged."""
+class FilterSearch:
+    """Filters tried on held-out interactions, one spectrum for all, and the best of them so far."""
 
-    graph: BipartiteGraph
-    spectrum: GraphSpectrum
-    users: Array
-    held_out: Array
-    backend: Backend
+    def __init__(self, held_out: HeldOut, spectrum: GraphSpectrum, backend: Backend) -> None:
+        self._held_out, self._spectrum, self._backend = held_out, spectrum, backend
+        self._best: FilterCandidate | None = None
 
-    @classmethod
-    def hold_out(
-        cls, graph: BipartiteGraph, rank: int, n_judged: int, rng: np.random.Generator, backend: Backend
-    ) -> _Trial:
-        kept, held = split.random(Interactions.from_csr(graph.user_item), _HELD_OUT, rng=rng)
-        left = BipartiteGraph(kept.csr)
-        users = np.flatnonzero(np.diff(held.csr.indptr))
-        users = users[:: max(1, -(-len(users) // n_judged))]
-        spectrum = low_spectrum(left, rank, rng=rng, backend=backend)
-        return cls(left, spectrum, users, held.csr[users].toarray() > 0, backend)
+    @property
+    def best(self) -> FilterCandidate:
+        """The best so far."""
+        assert self._best is not None, "try some first"
+        return self._best
 
-    def recalls(self, candidates: list[tuple[str, dict[str, Any]]]) -> list[Array]:
-        """Return recall@20 for each user who is judged, of each filter.
+    def try_all(self, candidates: list[tuple[str, dict[str, Any]]]) -> None:
+        """Judge filters that differ in the weight of their low pass only: the rest is computed once."""
+        for (family, settings), judged in zip(candidates, self._judge(candidates), strict=True):
+            candidate = FilterCandidate(family, settings, judged)
+            if self._best is None or candidate.is_better_than(self._best):
+                self._best = candidate
 
-        The filters must differ in the weight of their low pass only: the rest is computed once.
-        """
+    def judge_best(self, items: Array) -> Judged:
+        """Judge the best filter by how it ranks some of the items only."""
+        best = self.best
+        return self._judge([(best.family, best.settings)], items)[0]
+
+    def _judge(
+        self, candidates: list[tuple[str, dict[str, Any]]], items: Array | None = None
+    ) -> list[Judged]:
+        held_out, backend = self._held_out, self._backend
         filters = [
-            filter_class(family).fit(self.graph, spectrum=self.spectrum, **settings)
+            filter_class(family).fit(held_out.graph, spectrum=self._spectrum, **settings)
             for family, settings in candidates
         ]
-        n_users, k = len(self.users), min(_JUDGED_AT, self.graph.n_items)
-        recalls = [np.empty(n_users) for _ in filters]
-        n_block = self.backend.block_size(self.graph.n_items)
-        mine = self.backend.part(n_users)
+        parts: list[list[Judged]] = [[] for _ in filters]
+        histories = held_out.histories
+        n_block = backend.block_size(held_out.graph.n_items)
+        mine = backend.part(len(held_out.users))
         for first in range(mine.start, mine.stop, n_block):
             part = slice(first, min(first + n_block, mine.stop))
-            rows = self.graph.user_item[self.users[part]].astype(np.float32, copy=False)
-            reached, held_out = self.backend.spread(filters[0], rows), self.held_out[part]
-            for fitted, recall in zip(filters, recalls, strict=True):
-                scores = self.backend.low_pass(fitted, rows)
+            rows = histories[part]
+            seen = rows if items is None else rows[:, items]
+            reached = backend.spread(filters[0], rows)
+            for fitted, judged in zip(filters, parts, strict=True):
+                scores = backend.low_pass(fitted, rows)
                 scores += reached
-                found = self.backend.best(scores, rows, k).positions
-                hits = np.take_along_axis(held_out, np.maximum(found, 0), axis=1) & (found >= 0)
-                recall[part] = hits.sum(axis=1) / held_out.sum(axis=1)
-        return [self.backend.join(recall[mine]) for recall in recalls]
+                if items is not None:
+                    scores = scores[:, items]
+                k = min(JUDGED_AT, scores.shape[1])
+                judged.append(held_out.judge(part, backend.best(scores, seen, k).positions, items))
+        own = [Judged.concatenate(judged) for judged in parts]
+        return [Judged(backend.join(judged.recall), backend.join(judged.ndcg)) for judged in own]

@@ -108,18 +108,14 @@ class CodeStore:
     def rerank(
         self,
         queries: EmbeddedCodes,
-        rows: Array,
-        scale: Array | None,
-        n_candidates: int,
+        stages: _native.Stages,
         arguments: _native.SearchArguments,
         *,
         n_probe: int | None,
     ) -> tuple[Any, ...]:
-        """Find the best by inner product with ``rows`` among the ``n_candidates`` best codes; there is no list to probe."""
+        """Rank the best codes again by ``stages``; there is no list to probe."""
         assert n_probe is None
-        return self.table.search_hierarchical(
-            queries.codes.packed, queries.embeddings, rows, scale, n_candidates, arguments
-        )
+        return self.table.search_hierarchical(queries.codes.packed, queries.embeddings, stages, arguments)
 
     def added(self, codes: BinaryCodes, bias: ItemBias | None) -> CodeStore:
         """Return the state with more codes at the end."""

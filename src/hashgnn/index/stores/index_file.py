@@ -37,6 +37,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {  # by the last part of a name
     "float32": np.dtype("<f4"),
     "float16": np.dtype("<f2"),
     "int8": np.dtype("i1"),
+    "bytes": np.dtype("u1"),
 }
 
 
@@ -56,10 +57,12 @@ class Header(Declared):
     n_bits, n_codes : int
     top : float or None
         Bias of an item without penalty; None: the codes have no bias.
-    n_lists : int or None
-        Of codes in lists.
+    n_lists, n_made : int or None
+        Of codes in lists, and how many there were before any was split.
     width, dtype : int, str or None
-        Of embeddings.
+        Of embeddings; no dtype where the file holds rows of few bits and no embeddings.
+    row_bits, row_bytes, row_entries : int or None
+        Of rows of few bits.
     settings : dict of str to int
         Of the kind of index, which checks their bounds.
     sections : dict of str to section
@@ -69,8 +72,12 @@ class Header(Declared):
     n_codes: Count
     top: Annotated[float, Field(ge=-MAX_TOP, le=MAX_TOP)] | None
     n_lists: Annotated[Count, Field(ge=1)] | None = None
+    n_made: Annotated[Count, Field(ge=1)] | None = None
     width: Annotated[int, Field(ge=0, le=_MAX_WIDTH)] | None = None
     dtype: Literal["float32", "float16", "int8"] | None = None
+    row_bits: Literal[2, 3, 4, 8] | None = None
+    row_bytes: Annotated[int, Field(ge=16, le=_MAX_WIDTH, multiple_of=16)] | None = None
+    row_entries: Annotated[int, Field(ge=1, le=_MAX_WIDTH)] | None = None
     settings: Annotated[dict[str, Count], Field(max_length=_MAX_SECTIONS)]
     sections: Annotated[dict[str, _Section], Field(max_length=_MAX_SECTIONS)]
 

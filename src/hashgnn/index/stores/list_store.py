@@ -12,8 +12,10 @@ from hashgnn import _native
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError
+from hashgnn.index.stores.allowed_lists import AllowedLists, Narrowed, Tables
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import Contents, SavedIndex
+from hashgnn.index.stores.list_growth import ListedCodes, grown, is_due, is_due_anew
 from hashgnn.index.stores.penalties import new_penalties
 from hashgnn.index.stores.segments import (
     Segment,
@@ -27,6 +29,7 @@ from hashgnn.index.stores.segments import (
     unpack_mask,
     unpack_rows,
 )
+from hashgnn.ranking import CandidateFilter
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +168,10 @@ class ListStore:
         Positions, removed ones included.
     top : float or None
         Bias of an item without penalty; None: the codes have no bias.
+    n_made : int or None
+        Number of lists before any was split; None: as many as there are. To read so many is to read all.
+    n_clustered, n_joined : int or None, int
+        Codes when all were clustered, None: as many as the lists hold; and codes that joined lists since.
     tables : tuple of InvertedTable, InvertedTable or None, and CodeTable
         Lists, the list of later codes where it has some, and centroids, for the kernels.
     """
@@ -175,7 +182,11 @@ class ListStore:
     alive: Array
     n_codes: int
     top: float | None
-    tables: tuple[_native.InvertedTable, _native.InvertedTable | None, _native.CodeTable] = field(init=False)
+    n_made: int | None = None
+    n_clustered: int | None = None
+    n_joined: int = 0
+    tables: Tables = field(init=False)
+    _allowed: AllowedLists = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         extra = self.extra.table(self.n_codes)  # also where it is empty, which checks it
@@ -185,10 +196,21 @@ class ListStore:
             code_table(self.n_bits, self.centroids),
         )
         object.__setattr__(self, "tables", tables)
+        object.__setattr__(self, "_allowed", AllowedLists(tables, self.n_bits, self.n_codes, self.n_lists))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send lists and centroids by value; the tables of the kernels are made anew from them."""
-        return ListStore, (self.lists, self.extra, self.centroids, self.alive, self.n_codes, self.top)
+        return ListStore, (
+            self.lists,
+            self.extra,
+            self.centroids,
+            self.alive,
+            self.n_codes,
+            self.top,
+            self.n_made,
+            self.n_clustered,
+            self.n_joined,
+        )
 
     @classmethod
     def build(
@@ -235,12 +257,20 @@ class ListStore:
             sections["alive"],
             n_codes,
             header.top,
+            header.n_made,
         )
 
     def contents(self) -> Contents:
         """Return the sections of a file for the lists."""
+        made = {} if self.n_made is None else {"n_made": self.n_made}
         return Contents(
-            {"n_bits": self.n_bits, "n_codes": self.n_codes, "n_lists": self.n_lists, "top": self.top},
+            {
+                "n_bits": self.n_bits,
+                "n_codes": self.n_codes,
+                "n_lists": self.n_lists,
+                "top": self.top,
+                **made,
+            },
             {
                 "alive": [self.alive],
                 "centroids.words": [segment.words for segment in self.centroids],
@@ -262,6 +292,10 @@ class ListStore:
     def __len__(self) -> int:
         return self.n_codes
 
+    def narrowed(self, candidates: CandidateFilter, n_queries: int, n_probe: int) -> Narrowed:
+        """Return the tables that a search with a filter reads, and what is left to be tested."""
+        return self._allowed.of(candidates, n_queries, self._read(n_probe))
+
     def search(
         self,
         queries: BinaryCodes | Array,
@@ -269,32 +303,31 @@ class ListStore:
         arguments: _native.SearchArguments,
         *,
         n_probe: int,
+        tables: Tables | None = None,
     ) -> tuple[Any, ...]:
-        """Compare queries, codes or floats, with the codes of the nearest lists."""
+        """Compare queries, codes or floats, with the codes of the nearest lists, or of narrowed ones."""
+        read, n_read = self.tables if tables is None else tables, self._read(n_probe)
         if isinstance(queries, BinaryCodes):
-            return _native.search_inverted_codes(*self.tables, n_probe, queries.packed, arguments)
-        return _native.search_inverted_floats(*self.tables, n_probe, queries, query_bits, arguments)
+            return _native.search_inverted_codes(*read, n_read, queries.packed, arguments)
+        return _native.search_inverted_floats(*read, n_read, queries, query_bits, arguments)
 
     def rerank(
         self,
         queries: EmbeddedCodes,
-        rows: Array,
-        scale: Array | None,
-        n_candidates: int,
+        stages: _native.Stages,
         arguments: _native.SearchArguments,
         *,
         n_probe: int | None,
+        tables: Tables | None = None,
     ) -> tuple[Any, ...]:
-        """Find the best by inner product with ``rows`` among the ``n_candidates`` best of the nearest lists."""
+        """Rank the best codes of the nearest lists again by ``stages``."""
         assert n_probe is not None
         return _native.search_inverted_hierarchical(
-            *self.tables,
-            n_probe,
+            *(self.tables if tables is None else tables),
+            self._read(n_probe),
             queries.codes.packed,
             queries.embeddings,
-            rows,
-            scale,
-            n_candidates,
+            stages,
             arguments,
         )
 
@@ -345,6 +378,10 @@ class ListStore:
         """Return the bytes of the lists and centroids."""
         return self.lists.nbytes() + self.extra.nbytes() + sum(s.words.nbytes for s in self.centroids)
 
+    def _read(self, n_probe: int) -> int:
+        """Return how many lists are read: all, where ``n_probe`` was all before lists were split."""
+        return self.n_lists if self.n_made is not None and n_probe >= self.n_made else n_probe
+
     @cached_property
     def _slots(self) -> Array:
         """Slot of each position, int32: those of ``extra`` after those of ``lists``; -1 where it was removed."""
@@ -384,6 +421,49 @@ class ListStore:
         extra = InvertedLists.build(
             BinaryCodes(packed, codes.n_bits), both, places, np.zeros(len(places), np.int64), 1
         )
-        return replace(
+        changed = replace(
             self, lists=self.lists.without(replaced), extra=extra, alive=pack_mask(alive), n_codes=n_codes
         )
+        waiting = int(np.bitwise_count(extra.alive).sum())
+        listed = int(np.bitwise_count(changed.lists.alive).sum())
+        return changed._merged() if is_due(waiting, listed) else changed
+
+    def _merged(self) -> ListStore:
+        """Return the state with later codes in the lists of their nearest centroids; long lists are split."""
+        old, new = (np.flatnonzero(lists.alive_mask()) for lists in (self.lists, self.extra))
+        block_lists = np.repeat(np.arange(self.n_lists), np.diff(self.lists.first_blocks))
+        listed = ListedCodes(
+            BinaryCodes(self.lists.codes_of(old), self.n_bits),
+            block_lists[old // _native.BLOCK],
+            self._centroid_codes(),
+        )
+        n_clustered = len(old) if self.n_clustered is None else self.n_clustered
+        anew = is_due_anew(self.n_joined + len(new), n_clustered)
+        result = grown(listed, BinaryCodes(self.extra.codes_of(new), self.n_bits), anew=anew)
+        positions = np.concatenate([self.lists.positions[old], self.extra.positions[new]])
+        penalty = None
+        if self.lists.penalty is not None and self.extra.penalty is not None:
+            penalty = np.concatenate([self.lists.penalty[old], self.extra.penalty[new]])
+        order = np.argsort(positions)  # the lists do not depend on the order of earlier changes
+        lists = InvertedLists.build(
+            result.codes[order],
+            None if penalty is None else penalty[order],
+            positions[order],
+            result.lists[order],
+            len(result.centroids),
+        )
+        return replace(
+            self,
+            lists=lists,
+            extra=InvertedLists.empty(self.n_bits, biased=penalty is not None),
+            centroids=pack_segments(result.centroids, None),
+            n_made=self.n_lists if self.n_made is None else self.n_made,
+            n_clustered=len(order) if anew else n_clustered,
+            n_joined=0 if anew else self.n_joined + len(new),
+        )
+
+    def _centroid_codes(self) -> BinaryCodes:
+        packed = [
+            unpack_rows(segment.words, self.n_bits, np.arange(segment.n_codes)) for segment in self.centroids
+        ]
+        return BinaryCodes(np.concatenate(packed), self.n_bits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from hashgnn._json_text import dumps
 from hashgnn._types import Array
-from hashgnn.checking.item_table import ItemTable, is_text
+from hashgnn.checking.item_table import ItemTable, is_text, python_values
+from hashgnn.rules import ItemAttributes
 
 _MAX_BYTES = 8192  # of one item's metadata in a response
 _CACHED = 200_000  # items
@@ -53,19 +54,20 @@ class ItemMetadata:
     ----------
     table : ItemTable
         Rows of other items are left out, items without a row have no metadata. The first text column is the title.
+    attributes : ItemAttributes or None
+        The same table as rules see it. Items of which :meth:`note` heard are shown as it has them.
     """
 
-    def __init__(self, table: ItemTable) -> None:
-        self.columns, self._table = table.columns, table
+    def __init__(self, table: ItemTable, attributes: ItemAttributes | None = None) -> None:
+        self.columns, self._table, self._attributes = table.columns, table, attributes
         self._cache: dict[int, tuple[int, bytes]] = {}  # of the how manieth change of an item, and its text
-        self._changed: dict[int, Mapping[str, Any]] = {}
-        self._changes: dict[int, int] = {}
+        self._changes = np.zeros(len(table.has_row), np.uint32)
         self._texts = Texts(_searched(table.table))
 
     def documents(self, positions: Array) -> list[bytes]:
         """Return the JSON objects of some items, ``null`` where nothing is known."""
         requested, cache = positions.tolist(), self._cache
-        stamps = {position: self._changes.get(position, 0) for position in requested}
+        stamps = dict(zip(requested, self._changes_of(positions), strict=True))
         found = {position: cache[position] for position in stamps if position in cache}
         missing = [position for position, stamp in stamps.items() if found.get(position, (-1,))[0] != stamp]
         if missing:
@@ -77,37 +79,57 @@ class ItemMetadata:
             cache |= new
         return [found[position][1] for position in requested]
 
-    @property
-    def table(self) -> pa.Table:
-        """The columns as they were read, one row an item."""
-        return self._table.table
+    def note(self, positions: Array) -> None:
+        """Note that the attributes of some items have changed; each comes once."""
+        n_items = int(positions.max(initial=-1)) + 1
+        if n_items > len(self._changes):
+            # With room for more, so that few of many new items copy it.
+            self._changes = np.pad(self._changes, (0, n_items + n_items // 8 - len(self._changes)))
+        self._changes[positions] += 1
 
-    def change(self, values: Mapping[int, Mapping[str, Any]]) -> None:
-        """Show other values of some items, by position and column; null is a missing one."""
-        for position, row in values.items():
-            self._changed[position] = {**self._changed.get(position, {}), **row}
-            self._changes[position] = self._changes.get(position, 0) + 1
+    def of_first(self, n_items: int, attributes: ItemAttributes) -> ItemMetadata:
+        """Return a copy that knows the changes of the first items alone, and shows other attributes."""
+        copied = copy(self)
+        copied._attributes, copied._cache = attributes, {}
+        copied._changes = self._changes[:n_items].copy()
+        return copied
+
+    def texts_of_new(self, positions: Array) -> list[str]:
+        """Return what a search looks through of new items: their values that are text."""
+        rows = self._changed_rows(positions.tolist()).values()
+        return ["\n".join(value for value in row.values() if isinstance(value, str)) for row in rows]
+
+    def _changes_of(self, positions: Array) -> list[int]:
+        """Return how often items have changed."""
+        changes = self._changes
+        inside = positions < len(changes)
+        found = np.zeros(len(positions), np.uint32)
+        found[inside] = changes[positions[inside]]
+        return list(found.tolist())
+
+    def _changed_rows(self, positions: list[int]) -> dict[int, dict[str, Any]]:
+        """Return what may have changed of some items, by position."""
+        if self._attributes is None or not positions:
+            return {position: {} for position in positions}
+        table = self._attributes.changed_rows(np.array(positions, np.int64))
+        columns = {name: python_values(table[name]) for name in table.column_names}
+        return {
+            position: {name: values[row] for name, values in columns.items()}
+            for row, position in enumerate(positions)
+        }
 
     def _make(self, positions: list[int]) -> list[bytes]:
-        n = len(self._table.has_row)
-        if max(positions, default=0) >= n:  # new items, of which the table knows nothing
-            inside = iter(self._make([position for position in positions if position < n]))
-            return [
-                next(inside) if position < n else self._document_of_new(position) for position in positions
-            ]
-        rows = [
-            {**row, **self._changed.get(position, {})}
-            for position, row in zip(positions, self._table.rows(positions), strict=True)
+        has_row = self._table.has_row
+        inside = [position for position in positions if position < len(has_row)]
+        rows = dict(zip(inside, self._table.rows(inside), strict=True))
+        counts = zip(positions, self._changes_of(np.array(positions, np.int64)), strict=True)
+        changed = self._changed_rows([position for position, count in counts if count])
+        return [
+            _document({**rows.get(position, {}), **changed.get(position, {})})
+            if position in changed or (position in rows and has_row[position])
+            else b"null"
+            for position in positions
         ]
-        known = [
-            has_row or position in self._changed
-            for position, has_row in zip(positions, self._table.has_row[positions].tolist(), strict=True)
-        ]
-        return [_document(row) if is_known else b"null" for row, is_known in zip(rows, known, strict=True)]
-
-    def _document_of_new(self, position: int) -> bytes:
-        row = self._changed.get(position)
-        return b"null" if row is None else _document(dict(row))
 
     def search(self, query: str) -> tuple[Array, Array]:
         """Return the positions of items whose text holds a query, and of those that begin with it."""

@@ -6,8 +6,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,18 +18,17 @@ from hashgnn._json_text import dumps
 from hashgnn._types import Array, SideName
 from hashgnn.answering import FittedModel
 from hashgnn.data import HistoryWeighting
-from hashgnn.errors import HashGNNError, ParameterError
+from hashgnn.errors import ParameterError
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models.metrics import Metrics
 from hashgnn.serving.models.popularity_shift import PopularityShift
 from hashgnn.serving.models.watch_metrics import WatchMetrics
-from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.errors import Reason, RequestError, store_errors
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import Interaction, InteractionsRequest
 
 _WARNING = 30
-_RETRY_AFTER = 5  # seconds
 _ROUTE = "/v1/interactions"
 _NOUNS = {"int": "integers", "str": "text"}
 _INTEGER = re.compile(r"(-?[0-9]{1,19})(?:\.0{1,9})?")
@@ -117,8 +115,8 @@ class KeptInteractions:
             wanted = "int" if ids.kind == "int" else "str"
             if ids.kind != "other" and kept.get(name, wanted) != wanted:
                 raise ParameterError(
-                    f"interactions must be a store of this model's ids, {name[:-1]} ids of {self._store.path} are "
-                    f"{_NOUNS[kept[name]]}, those of the model {_NOUNS[wanted]}; name another file"
+                    f"interactions must be a store of this model's ids, {name[:-1]} ids of {self._store.name} are "
+                    f"{_NOUNS[kept[name]]}, those of the model {_NOUNS[wanted]}; name another store"
                 )
 
     def problem(self) -> str | None:
@@ -144,7 +142,7 @@ class KeptInteractions:
         index = version.users.positions(users)
         if self._store is None:
             return KnownUsers(index)
-        with self._available("read"):
+        with store_errors("interactions", "read", self._report):
             since = self._since_training(version, users)
             recent = None
             if weighting is not None and since is not None:
@@ -152,7 +150,7 @@ class KeptInteractions:
             after = version.trained_upto(self._identity)
             if not self._store.has_deletions(after=after):
                 return KnownUsers(index, None, since, recent)
-            deleted = [self._store.deleted(user, after=after) for user in version.users.printed(users)]
+            deleted = self._store.deletions_of(version.users.printed(users), after=after)
         if not any(deleted):
             return KnownUsers(index, None, since, recent)
         seen = version.fitted.seen[index]
@@ -184,7 +182,7 @@ class KeptInteractions:
             from hashgnn.serving.store import RepeatKey
 
             named = RepeatKey(key, hashlib.sha256(request.model_dump_json().encode()).digest())
-        with self._available("kept"):
+        with store_errors("interactions", "kept", self._report):
             receipt = store.write(
                 version.users.printed(users),
                 version.items.printed(items),
@@ -212,7 +210,7 @@ class KeptInteractions:
         user_id = self.id_of(version, "user", user)
         item_id = None if item is None else self.id_of(version, "item", item)
         before = self._n_used(version, user_id)
-        with self._available("deleted"):
+        with store_errors("interactions", "deleted", self._report):
             removed = store.delete(user_id, item_id, seconds=seconds)
             stored = store.count
         self._metrics.deletions.inc()
@@ -228,7 +226,7 @@ class KeptInteractions:
         state = version.fitted.state
         side, reader = (state.users, version.users) if noun == "user" else (state.items, version.items)
         ids = side.ids
-        with self._available("read"):
+        with store_errors("interactions", "read", self._report):
             kind = self._store.kinds.get(f"{noun}s") if ids.kind == "other" else ids.kind
         if kind != "int":
             kept: str = reader.printed([text])[0]
@@ -248,7 +246,7 @@ class KeptInteractions:
         """Return the known items that users have interacted with since the training; None without any."""
         if not self._store.count:
             return None
-        histories = [self._store.history(user) for user in version.users.printed(users)]
+        histories = self._store.histories(version.users.printed(users))
         if not any(histories):
             return None
         return IndexLists.from_rows([version.items.known(history, strict=False) for history in histories])
@@ -257,10 +255,15 @@ class KeptInteractions:
         self, version: Version, users: Sequence[Any], weighting: HistoryWeighting
     ) -> sparse.csr_matrix:
         """Return what the items that users have interacted with since the training weigh."""
-        rows = [self._store.recent(user) for user in version.users.printed(users)]
+        rows = self._store.recents(version.users.printed(users))
         items = [version.items.positions([item for item, _ in row], strict=False) for row in rows]
         times = [np.array([time for _, time in row], np.float64) for row in rows]
         return weighting.matrix(items, times, version.fitted.state.n_items)
+
+    def _report(self, words: str, *, detail: str) -> None:
+        """Log that the store failed, and show it in the metrics."""
+        self.problem()
+        log(_WARNING, words, detail=detail)
 
     def _required(self) -> Any:
         if self._store is None:
@@ -268,22 +271,6 @@ class KeptInteractions:
                 Reason.NOT_OFFERED, "this service keeps no interactions; start it with --interactions FILE"
             )
         return self._store
-
-    @contextmanager
-    def _available(self, done: str) -> Iterator[None]:
-        """Turn errors of the store into ones for the caller; their sentences name a path and go to the log."""
-        try:
-            yield
-        except ParameterError as error:
-            raise RequestError(Reason.INVALID, str(error)) from None
-        except HashGNNError as error:
-            self.problem()
-            log(_WARNING, f"interactions not {done}", detail=str(error))
-            raise RequestError(
-                Reason.UNAVAILABLE,
-                f"the interactions could not be {done}; nothing was changed",
-                retry_after=_RETRY_AFTER,
-            ) from None
 
 
 def _known_events(rows: Sequence[Interaction], event_weights: Mapping[str, float]) -> list[str | None] | None:

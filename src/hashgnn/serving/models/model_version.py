@@ -22,7 +22,8 @@ from hashgnn.engines import EngineIndex
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, EngineError, HashGNNError, ParameterError
 from hashgnn.ranking import CandidateFilter, IndexLists
 from hashgnn.rules import ITEM_ID, ITEM_TABLE, ItemAttributes
-from hashgnn.rules.item_attributes import read_items
+from hashgnn.rules.item_files import read_items
+from hashgnn.serving.models.item_facts import ItemFacts
 from hashgnn.serving.models.item_metadata import ItemMetadata, Texts
 from hashgnn.serving.models.popularity_shift import PopularityShift
 from hashgnn.serving.wire.json_ids import IdReader, IdWriter
@@ -46,9 +47,8 @@ class ModelVersion:
     created : str
         When the model was made, UTC, ISO 8601.
     fitted : FittedModel
-    metadata : ItemMetadata or None
-    attributes : ItemAttributes or None
-        The same table, for rules.
+    facts : ItemFacts or None
+        The table of items.
     loaded : float
         When it was opened, seconds since 1970.
     base : ModelVersion or None, default=None
@@ -58,8 +58,7 @@ class ModelVersion:
     folder: Path
     created: str
     fitted: FittedModel
-    metadata: ItemMetadata | None
-    attributes: ItemAttributes | None = None
+    facts: ItemFacts[ItemMetadata] | None = None
     loaded: float = field(default_factory=time.time)
     base: ModelVersion | None = None
 
@@ -72,6 +71,11 @@ class ModelVersion:
     def state(self) -> ModelState:
         """The tables of the model."""
         return self.fitted.state
+
+    @property
+    def metadata(self) -> ItemMetadata | None:
+        """The table of its items, as answers show it."""
+        return None if self.facts is None else self.facts.metadata
 
     @property
     def mark(self) -> tuple[str, str]:
@@ -89,6 +93,16 @@ class ModelVersion:
         if "shift" in self.__dict__:  # it counts what this version served
             more.__dict__["shift"] = self.shift
         return more
+
+    def without_new_items(self) -> ModelVersion:
+        """Return the version as it was opened, with what is known of its items by now.
+
+        The table of its items has no rows behind these, where those that it becomes next may have others.
+        """
+        base, facts = self.base or self, self.facts
+        if facts is not None and len(facts.attributes) > base.state.n_items:
+            facts = facts.of_first(base.state.items.ids, base.items)
+        return base if facts is base.facts else replace(base, facts=facts)
 
     @property
     def created_seconds(self) -> float:
@@ -145,11 +159,15 @@ class ModelVersion:
             if not len(holds) and self.metadata is not None:
                 holds, begins = self._id_texts.search(query)
             return holds, begins
-        # New items have no metadata.
         first = self.base.state.n_items
-        known = self.base._search_items(query)
-        new = Texts(self.state.items.ids.printed(np.arange(first, self.state.n_items))).search(query)
-        holds, begins = (np.concatenate([old, first + more]) for old, more in zip(known, new, strict=True))
+        new = np.arange(first, self.state.n_items)
+        searched = [self.state.items.ids.printed(new)]
+        if self.metadata is not None:
+            searched.append(self.metadata.texts_of_new(new))
+        holds, begins = self.base._search_items(query)
+        for lines in searched:
+            more_holds, more_begins = Texts(lines).search(query)
+            holds, begins = np.union1d(holds, first + more_holds), np.union1d(begins, first + more_begins)
         return holds, begins
 
     def describe(self) -> dict[str, Any]:
@@ -183,7 +201,7 @@ class ModelVersion:
             "bytes_per_item": {way: ways.bytes_per_item(way) for way in ways.names},
             "event_weights": self.event_weights,
             "metadata_columns": [] if self.metadata is None else self.metadata.columns,
-            "attribute_columns": {} if self.attributes is None else self.attributes.kinds,
+            "attribute_columns": {} if self.facts is None else self.facts.attributes.kinds,
         }
 
     @cached_property
@@ -209,6 +227,7 @@ def open_version(
     item_id: str = ITEM_ID,
     verify: bool = True,
     index_recall: float | None = None,
+    bytes_per_item: float | None = None,
     engine: str | None = None,
     n_threads: int = 1,
     check: Callable[[], None] | None = None,
@@ -225,7 +244,7 @@ def open_version(
         Its column of item ids.
     verify : bool, default=True
         Compare the checksum of every file; ``False`` compares the sizes.
-    index_recall : float, optional
+    index_recall, bytes_per_item : float, optional
         As for :meth:`HashGNN.load`; where another than the saved index is needed, it is built here.
     engine : str, optional
         URL of an engine that holds the items of this version, as for :meth:`HashGNN.load`.
@@ -253,12 +272,13 @@ def open_version(
         try:
             state = load_state(folder, verify=False)
             opened = None if engine is None else EngineIndex.open(engine, state.checksum)
-            fitted = FittedModel(state, index_recall, opened)
+            fitted = FittedModel(state, index_recall, opened, bytes_per_item)
             go_on()
             _check_finite(path, fitted.state)
             go_on()
-            metadata = _read_metadata(folder, items, item_id, fitted.state, check)
+            facts = _read_facts(folder, items, item_id, fitted.state, check)
             go_on()
+            _ = fitted.ranked_items  # what cannot be had within a memory budget is no damage to the model
             _self_test(path, fitted)
         except HashGNNError:
             verified.result()
@@ -268,8 +288,7 @@ def open_version(
         raise ArtifactError(f"{path}: was replaced while it was opened; reload once more")
     ready = fitted.ready_for_items() if takes_items else fitted
     _drop_pages(fitted.state)
-    attributes = None if metadata is None else ItemAttributes(metadata.table, fitted.state.items.ids)
-    return ModelVersion(folder, artifact.created, ready, metadata, attributes)
+    return ModelVersion(folder, artifact.created, ready, facts)
 
 
 def _nothing() -> None:
@@ -294,16 +313,19 @@ def _largest(table: Array) -> float:
     return max(float(table.max()), -float(table.min())) if table.size else 0.0
 
 
-def _read_metadata(
+def _read_facts(
     folder: Path, items: Path | None, item_id: str, state: ModelState, check: Callable[[], None] | None
-) -> ItemMetadata | None:
+) -> ItemFacts[ItemMetadata] | None:
     source = folder / ITEM_TABLE if items is None else items
     if items is None and not source.exists():
         return None
     ids = state.items.ids
     if source.suffix in _OTHER_FILES:
-        return ItemMetadata(ItemTable.of(read_items(source, ids, id_column=item_id), item_id, ids))
-    return ItemMetadata(ItemTable.read(source, item_id, ids, check=check))
+        table = ItemTable.of(read_items(source, ids, id_column=item_id), item_id, ids)
+    else:
+        table = ItemTable.read(source, item_id, ids, check=check)
+    attributes = ItemAttributes(table.table, ids)
+    return ItemFacts(ItemMetadata(table, attributes), attributes, IdReader(ids, "item"))
 
 
 def _self_test(path: Path, fitted: FittedModel) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,14 +20,16 @@ from hashgnn.data import FeatureVocabulary
 from hashgnn.data.grown_ids import readable_ids
 from hashgnn.errors import DataError, DataWarning, HashGNNError, ParameterError
 from hashgnn.ranking import IndexLists
+from hashgnn.serving.models.item_facts import ItemFacts
 from hashgnn.serving.models.metrics import Metrics
-from hashgnn.serving.wire.errors import Reason, RequestError
+from hashgnn.serving.wire.errors import Reason, RequestError, no_table, store_errors
 from hashgnn.serving.wire.json_ids import IdReader
 from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import NewItemsRequest
+from hashgnn.state import ModelState
 
 _WARNING = 30
-_RETRY_AFTER = 5  # seconds
+_report = partial(log, _WARNING)
 _AT_ONCE = 1024  # items folded in together
 
 
@@ -52,6 +54,21 @@ class Version(Protocol):
 
     def grown(self, fitted: FittedModel, base: Any) -> Any:
         """Return the same version with new items behind those of ``base``."""
+
+    def without_new_items(self) -> Any:
+        """Return it as it was opened, with what is known of its items by now."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def state(self) -> ModelState:
+        """Its tables."""
+
+    @property
+    def facts(self) -> ItemFacts[Any] | None:
+        """The table of its items."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +166,7 @@ class NewItemsOfVersions:
         """Return the answer that a key has got before; None for a new one."""
         if key is None:
             return None
-        with self._available("kept"):
+        with store_errors("new items", "kept", _report):
             return self._items.answered(key)
 
     def _keep(self, version: Version, request: NewItemsRequest, seconds: float, key: Any) -> Any:
@@ -169,9 +186,10 @@ class NewItemsOfVersions:
                 f'items[{place}] is an item of the model already; pass on_known "skip" to leave it as it is',
             )
         self._check_features(version, request)
+        self._check_attributes(version, request)
         users = [list(dict.fromkeys(version.users.printed(one.users))) for one in request.items]
         given = [
-            NewItem(item, tuple(of_item), dict(one.features or {}))
+            NewItem(item, tuple(of_item), dict(one.features or {}), dict(one.attributes or {}))
             for item, of_item, one in zip(version.items.printed(ids), users, request.items, strict=True)
         ]
         new = [one for one, is_known in zip(given, known.tolist(), strict=True) if not is_known]
@@ -183,7 +201,7 @@ class NewItemsOfVersions:
             )
         n_unknown = sum(int((version.users.positions(one.users) < 0).sum()) for one in new)
         self._try(version, new)
-        with self._available("kept"):
+        with store_errors("new items", "kept", _report):
             return items.add(
                 new,
                 on_known=request.on_known,
@@ -193,10 +211,12 @@ class NewItemsOfVersions:
             )
 
     def delete(self, version: Version, item: int | str, seconds: float) -> bytes:
-        """Forget a new item, and return the document that says so."""
+        """Forget a new item and its attributes, and return the document that says so."""
         items = self._required()
-        with self._available("deleted"):
-            removed = items.remove([item], seconds=seconds)
+        place = int(version.items.positions([item], strict=False)[0])
+        is_trained = 0 <= place < version.state.n_items - version.n_new_items
+        with store_errors("new items", "deleted", _report):
+            removed = items.remove([item], attributes=not is_trained, seconds=seconds)
             stored = len(items)
         if not removed and version.items.known([item], strict=False).size:
             raise RequestError(
@@ -218,8 +238,10 @@ class NewItemsOfVersions:
 
     def _known_to(self, base: Version, mark: Any) -> _Known:
         known = next((one for one in self._known if one.base is base), None)
-        if known is None or known.removals != mark.removals:
-            known = _Known(base, base, 0, mark.removals)
+        if known is None:
+            known = _Known(base, base.without_new_items(), 0, mark.removals)
+        elif known.removals != mark.removals:
+            known = _Known(base, known.version.without_new_items(), 0, mark.removals)
         items, last = self._items.after(known.last)
         version = known.version
         for start in range(0, len(items), _AT_ONCE):
@@ -257,6 +279,18 @@ class NewItemsOfVersions:
             except (DataError, ParameterError) as error:
                 raise RequestError(Reason.INVALID, f"items[{place}].features: {error}") from None
 
+    def _check_attributes(self, version: Version, request: NewItemsRequest) -> None:
+        """Refuse attributes that are no columns of the table of items, or of another type."""
+        for place, one in enumerate(request.items):
+            if not one.attributes:
+                continue
+            if version.facts is None:
+                raise no_table()
+            try:
+                version.facts.attributes.read_values(one.attributes)
+            except ParameterError as error:
+                raise RequestError(Reason.INVALID, f"items[{place}]: {error}") from None
+
     def _try(self, version: Version, items: Sequence[Any]) -> None:
         """Refuse items of which no finite embedding can be made."""
         if not items:
@@ -266,21 +300,6 @@ class NewItemsOfVersions:
         if not finite.all():
             place = int(np.flatnonzero(~finite)[0])
             raise RequestError(Reason.INVALID, f"items[{place}].features must be smaller numbers")
-
-    @contextmanager
-    def _available(self, done: str) -> Iterator[None]:
-        """Turn errors of the store into ones for the caller; their sentences name a path and go to the log."""
-        try:
-            yield
-        except ParameterError as error:
-            raise RequestError(Reason.INVALID, str(error)) from None
-        except HashGNNError as error:
-            log(_WARNING, f"new items not {done}", detail=str(error))
-            raise RequestError(
-                Reason.UNAVAILABLE,
-                f"the new items could not be {done}; nothing was changed",
-                retry_after=_RETRY_AFTER,
-            ) from None
 
 
 def _with_items(base: Version, version: Version, items: Sequence[Any]) -> Version:

@@ -1,33 +1,45 @@
-"""How a reload that one worker has carried out reaches the other workers of the service, and new ones."""
+"""How a reload that one worker has carried out reaches the other workers of the service, new ones, and other services."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from hashgnn._files import atomic_file
+from hashgnn.errors import HashGNNError
 from hashgnn.serving.models.standing import Standing
+from hashgnn.serving.wire.logs import log
 from hashgnn.serving.wire.schemas import ReloadRequest
 
+_WARNING = 30
 _FILE, _ACTIVE = "reload_request.json", "active_versions.json"
 
 
 class ReloadMailbox:
-    """The last reload request, in a folder that the workers share.
+    """The last reload request, in a folder that the workers share, or in the store that several services share.
 
     Parameters
     ----------
     folder : Path or None
         ``None`` where there are no other workers.
+    shared : Reloads, optional
+        Of a store that other services use.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, shared: Any = None) -> None:
+        self._folder, self._shared = folder, shared
         self._path = None if folder is None else folder / _FILE
         self._last_seen = 0
 
     def post(self, request: ReloadRequest) -> None:
-        """Leave a request for the other workers."""
+        """Leave a request for the others; a store that cannot be written keeps it from other services."""
+        if self._shared is not None:
+            try:
+                self._last_seen = self._shared.post(request.model_dump_json())
+            except HashGNNError as error:
+                log(_WARNING, "other services do not hear of a reload", detail=str(error))
+            return
         if self._path is None:
             return
         number = 1 + self._read()[0]
@@ -38,7 +50,10 @@ class ReloadMailbox:
 
     def unread(self) -> ReloadRequest | None:
         """Return a request that this worker has not seen yet; it counts as seen afterwards."""
-        number, request = self._read()
+        try:
+            number, request = self._read()
+        except HashGNNError:
+            return None  # the store is away, which the service tells elsewhere
         if number == self._last_seen:
             return None
         self._last_seen = number
@@ -58,7 +73,9 @@ class ReloadMailbox:
             temporary.write_text(json.dumps(document), encoding="utf-8")
 
     def join(self) -> Standing | None:
-        """Return what the other workers answer with, None without any; their last request counts as seen."""
+        """Return what the other workers answer with, None without any; the last request counts as seen."""
+        if self._shared is not None:
+            self._last_seen = self._read()[0]
         if self._folder is None or not (self._folder / _ACTIVE).exists():
             return None
         self._last_seen = self._read()[0]
@@ -72,6 +89,9 @@ class ReloadMailbox:
         )
 
     def _read(self) -> tuple[int, ReloadRequest | None]:
+        if self._shared is not None:
+            number, text = self._shared.last()
+            return number, None if text is None else ReloadRequest.model_validate_json(text)
         if self._path is None or not self._path.exists():
             return 0, None
         document = json.loads(self._path.read_text(encoding="utf-8"))

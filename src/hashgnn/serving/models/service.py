@@ -17,12 +17,12 @@ from hashgnn.answering.queries import POPULAR
 from hashgnn.answering.ruled_search import recommend_with_rules, similar_items_with_rules
 from hashgnn.answering.search_ways import SearchOptions, SearchWays
 from hashgnn.checking.id_comparison import compare_ids
-from hashgnn.data import HistoryWeighting
-from hashgnn.errors import HashGNNError, ParameterError
+from hashgnn.errors import HashGNNError, ParameterError, StorageError
 from hashgnn.index import InvertedFile
 from hashgnn.ranking import IndexLists
 from hashgnn.serving.models import explaining, responses
 from hashgnn.serving.models.admission import RequestQueue, TimeLimit
+from hashgnn.serving.models.history_weights import weighting_of, weights_of
 from hashgnn.serving.models.kept_attributes import KeptAttributes
 from hashgnn.serving.models.kept_interactions import KeptInteractions
 from hashgnn.serving.models.metrics import Metrics
@@ -78,7 +78,7 @@ class Service:
         self._kept = KeptInteractions(store, self.metrics, self._quality)
         self._attributes = KeptAttributes(store)
         self._new_items = NewItemsOfVersions(store, self.metrics, settings.most_new_items)
-        self._mailbox = ReloadMailbox(settings.runtime)
+        self._mailbox = ReloadMailbox(settings.runtime, None if store is None else store.reloads)
         self._versions = VersionManager(
             settings.model,
             Opener(self._open, settings.reload_timeout),
@@ -141,6 +141,8 @@ class Service:
         """
         if isinstance(request, RecommendRequest) and request.explain:
             return False
+        if self.store is not None and self.store.is_remote:
+            return False  # an answer waits for its server
         rows = (
             request.items
             if isinstance(request, SimilarItemsRequest)
@@ -154,7 +156,9 @@ class Service:
         index, n_read = version.fitted.item_index, float(state.n_items)
         if isinstance(index, InvertedFile) and search != "float":
             n_read = index.n_lists + n_read * min(index.n_probe / index.n_lists, 1)
-        n_results = len(rows) * request.k * (request.oversampling if search == "hierarchical" else 1)
+        n_results = len(rows) * request.k
+        if search == "hierarchical":
+            n_results *= version.fitted.items_for_users.depth(request.k, request.oversampling)[0]
         n_results *= 2 ** len(request.boost or ())  # searches
         return len(rows) * n_read * bytes_of_item <= _SHORT_BYTES and n_results <= _SHORT_RESULTS
 
@@ -240,16 +244,21 @@ class Service:
             encoded = EncodedEntities.of(version.state.items, index[known])
         else:
             if request.users is not None:
-                found = self._kept.known_users(version, request.users)
+                found = self._kept.known_users(version, request.users, weighting_of(request))
                 self._quality.count_ids("user", "/v1/encode", found.index)
                 queries = version.fitted.queries_of_users(
-                    found.index, since_training=found.since, left=found.left, on_unknown="fold_in"
+                    found.index,
+                    since_training=found.since,
+                    left=found.left,
+                    recent=found.recent,
+                    on_unknown="fold_in",
                 )
             else:
                 rows = [version.items.positions(row) for row in request.histories or ()]
                 self._quality.count_ids("item", "/v1/encode", np.concatenate(rows))
                 lists = IndexLists.from_rows([row[row >= 0] for row in rows])
-                queries = version.fitted.queries_of_histories(lists, on_unknown="fold_in")
+                weights = weights_of(version.state.n_items, request, rows)
+                queries = version.fitted.queries_of_histories(lists, weights=weights, on_unknown="fold_in")
             known, encoded = queries.source != POPULAR, queries.entities
         document = {
             "model_version": version.name,
@@ -374,7 +383,7 @@ class Service:
     ) -> dict[int, bytes]:
         """Return the rows of the users at some places of the request by one version, keyed by place."""
         chosen = [users[place] for place in places]
-        found = self._kept.known_users(version, chosen, _weighting(request))
+        found = self._kept.known_users(version, chosen, weighting_of(request))
         self._quality.count_ids("user", "/v1/recommend", found.index)
         if request.on_unknown == "error" and (found.index < 0).any():
             place = places[int(np.flatnonzero(found.index < 0)[0])]
@@ -406,10 +415,7 @@ class Service:
                         f"histories[{place}] must name items of the model only; pass another on_unknown",
                     )
         lists = IndexLists.from_rows([items[items >= 0] for items in index])
-        weighting, weights = _weighting(request), None
-        if weighting is not None:
-            times = None if request.timestamps is None else [np.array(row) for row in request.timestamps]
-            weights = weighting.matrix(index, times, version.state.n_items)
+        weights = weights_of(version.state.n_items, request, index)
         queries = version.fitted.queries_of_histories(lists, weights=weights, on_unknown=request.on_unknown)
         return self._rows(version, request, queries, "history", range(len(histories)), None, check)
 
@@ -480,6 +486,7 @@ class Service:
                 items=self.settings.items,
                 item_id=self.settings.item_id,
                 index_recall=self.settings.index_recall,
+                bytes_per_item=self.settings.bytes_per_item,
                 engine=self.settings.engine,
                 n_threads=n_threads,
                 check=check,
@@ -528,13 +535,14 @@ def new_service(settings: ServiceSettings) -> Service:
     """Return a service with its store; it opens its model when it is started."""
     if settings.interactions is None:
         return Service(settings)
-    from hashgnn.serving.store.interaction_store import InteractionStore
+    from hashgnn.serving.store import InteractionStore
 
-    return Service(settings, InteractionStore.open(settings.interactions))
-
-
-def _weighting(request: RecommendRequest) -> HistoryWeighting | None:
-    return None if request.history_weighting is None else request.history_weighting.weighting()
+    store = InteractionStore.open(settings.interactions)
+    problem = store.problem() if store.is_remote else None
+    if problem is not None:
+        store.close()
+        raise StorageError(f"{store.name}: cannot be written, {problem}")
+    return Service(settings, store)
 
 
 def _search_options(ways: SearchWays, request: RecommendRequest | SimilarItemsRequest) -> SearchOptions:

@@ -58,7 +58,7 @@ class Supervisor:
         Raises
         ------
         ArtifactError
-            If the workers cannot start.
+            If the workers cannot start; one that is replaced later is tried again and again.
         """
         write_to_stderr()
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -101,7 +101,8 @@ class Supervisor:
                 worker.stdin.close()
             multiprocess.mark_process_dead(worker.pid, str(folder / "metrics"))  # type: ignore[no-untyped-call]
             log(_ERROR, "worker ended", pid=worker.pid, code=worker.returncode)
-            if worker.returncode == BAD_INPUT:
+            # Later it is tried again: the model or the server of the store may be away for a while.
+            if worker.returncode == BAD_INPUT and not self._is_ready:
                 raise ArtifactError("a worker could not start; the line above gives the reason")
             if time.monotonic() - started < _EARLY:
                 self._ending.wait(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from hashgnn.errors import ParameterError
 
 KEPT_SECONDS = 24 * 3600
 MAX_KEYS = 1_000_000
-_REMOVED_AT_ONCE = 1_000  # more than one write adds, so the table shrinks
+REMOVED_AT_ONCE = 1_000  # more than one write adds, so the table shrinks
 
 
 @dataclass(frozen=True)
@@ -54,39 +53,25 @@ class Receipt:
     repeated: bool = False
 
 
-def first_answer(connection: sqlite3.Connection, key: RepeatKey) -> Receipt | None:
-    """Return the answer that a key has got before, None where it is new.
+def answer_text(receipt: Receipt) -> str:
+    """Return a receipt as text, to be kept."""
+    return json.dumps([receipt.accepted, receipt.stored, dict(receipt.extra)])
+
+
+def receipt_of(key: RepeatKey, digest: bytes, answer: str) -> Receipt:
+    """Return the receipt that was kept for a key.
 
     Raises
     ------
     ParameterError
         If the key came with other content.
     """
-    query = "SELECT digest, answer FROM answers WHERE key = ? AND time > ?"
-    found = connection.execute(query, (key.text, _now() - KEPT_SECONDS)).fetchone()
-    if found is None:
-        return None
-    if found[0] != key.digest:
+    if digest != key.digest:
         raise ParameterError("the idempotency key was sent before with other content; send a new key")
-    accepted, stored, extra = json.loads(found[1])
+    accepted, stored, extra = json.loads(answer)
     return Receipt(accepted, stored, extra, repeated=True)
 
 
-def keep_answer(connection: sqlite3.Connection, key: RepeatKey, receipt: Receipt) -> None:
-    """Keep the answer to a key, and forget what is too old or too much."""
-    answer = json.dumps([receipt.accepted, receipt.stored, dict(receipt.extra)])
-    connection.execute(
-        "INSERT OR REPLACE INTO answers (key, digest, time, answer) VALUES (?, ?, ?, ?)",
-        (key.text, key.digest, _now(), answer),
-    )
-    (last,) = connection.execute("SELECT max(number) FROM answers").fetchone()
-    too_old = "SELECT number FROM answers WHERE time <= ? LIMIT ?"
-    too_many = "SELECT number FROM answers WHERE number <= ? LIMIT ?"
-    for query, value in ((too_old, _now() - KEPT_SECONDS), (too_many, last - MAX_KEYS)):
-        numbers = connection.execute(query, (value, _REMOVED_AT_ONCE)).fetchall()
-        connection.executemany("DELETE FROM answers WHERE number = ?", numbers)
-
-
-def _now() -> int:
+def now() -> int:
     """Return seconds since 1970."""
     return int(time.time())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -14,15 +11,3 @@ class AttributeRow(NamedTuple):
     item: int | str
     name: str
     value: str
-
-
-def insert_attributes(writer: sqlite3.Connection, rows: Iterable[AttributeRow]) -> None:
-    """Keep values in the transaction that is open; the last of several for one column of an item counts."""
-    now = time.time_ns() // 1000
-    writer.executemany(
-        "INSERT INTO attributes (item, name, value, time) VALUES (?, ?, ?, ?)", [(*row, now) for row in rows]
-    )
-
-
-LAST_ATTRIBUTE = "SELECT seq FROM sqlite_sequence WHERE name = 'attributes'"
-ATTRIBUTES_SINCE = "SELECT number, item, name, value FROM attributes WHERE number > ? ORDER BY number LIMIT ?"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -128,23 +127,3 @@ def _number(name: str, value: Any, minimum: float, maximum: float) -> float:
 def _check_length(name: str, values: list[Any], users: list[Any]) -> None:
     if len(values) != len(users):
         raise ParameterError(f"{name} must be as long as users, {len(users)}, got {len(values)}")
-
-
-def about(connection: sqlite3.Connection) -> dict[str, str]:
-    """Return what a store says of itself: its identity, and the types of its ids as far as it has seen some."""
-    return dict(connection.execute("SELECT name, value FROM about"))
-
-
-def check_kinds(writer: sqlite3.Connection, kept: dict[str, str], named: Mapping[str, int | str]) -> None:
-    """Compare the types of ids with those of the store, which keeps the first that it sees.
-
-    Raises
-    ------
-    ParameterError
-        If one differs.
-    """
-    for name in sorted(named.keys() & kept.keys()):
-        check_kind(name, kept[name], named[name])
-    for name in sorted(named.keys() - kept.keys()):
-        kept[name] = kind_of(named[name])
-        writer.execute("INSERT INTO about VALUES (?, ?)", (name, kept[name]))

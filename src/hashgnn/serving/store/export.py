@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +15,6 @@ from hashgnn.data import Deletions
 
 _BLOCK_ROWS = 65536
 _TYPES = {"int": pa.int64(), "str": pa.string()}
-_USABLE = "user <> '' AND item <> ''"
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,31 @@ class Export:
     left_out: int = 0
 
 
-def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: dict[str, str]) -> Export:
-    """Write the interactions and deletions after a number, as one moment shows them.
+class Moment(Protocol):
+    """A store as one moment shows it; writers go on."""
+
+    def cleared(self) -> int:
+        """Return the largest number that was cleared."""
+
+    def counts(self, after: int) -> tuple[int, int | None, int, int, int]:
+        """Return how many interactions there are after a number, the largest, and of the usable ones: how many there
+        are, have a weight, and have an event.
+        """
+
+    def deletions(self, after: int) -> list[tuple[int, int | str, int | str | None]]:
+        """Return number, user and item of the deletions after a number, ascending."""
+
+    def last_deletion(self, upto: int) -> int:
+        """Return the largest number of a deletion up to a number, 0 without any."""
+
+    def rows(
+        self, after: int, n_rows: int, *, weighted: bool, with_event: bool
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the usable interactions after a number in parts: user, item, time, weight and event where wanted."""
+
+
+def export_moment(moment: Moment, path: Path, after: int, about: Mapping[str, str]) -> Export:
+    """Write the interactions and deletions after a number.
 
     The file's metadata names the store and the numbers, so that ``hashgnn update`` can refuse to
     count interactions twice, and holds the deletions. It also has the number of the last deletion that
@@ -53,60 +75,41 @@ def export_rows(connection: sqlite3.Connection, path: Path, after: int, about: d
     and deletions, nothing is written.
     """
     since = after  # a deletion outlives what is cleared
-    connection.execute("BEGIN")  # one moment for all that follows; writers go on
-    try:
-        (cleared,) = connection.execute("SELECT value FROM totals WHERE name = 'cleared'").fetchone()
-        after = max(after, cleared)
-        count, upto = connection.execute(
-            "SELECT count(*), max(sequence) FROM interactions WHERE sequence > ?", (after,)
-        ).fetchone()
-        deletions, last_deletion = _deletions_after(connection, since)
-        earlier = "SELECT coalesce(max(number), 0) FROM deletions WHERE number <= ?"
-        (last_earlier,) = connection.execute(earlier, (since,)).fetchone()
-        upto = max(upto or after, last_deletion)
-        found = f"FROM interactions WHERE sequence > ? AND {_USABLE}"
-        usable, weighted, with_event = connection.execute(
-            f"SELECT count(*), count(weight), count(event) {found}", (after,)
-        ).fetchone()
-        if not usable and not deletions:
-            return Export(path, 0, after, upto, 0, count)
-        fields = [
-            pa.field("user_id", _TYPES[about["users"]]),
-            pa.field("item_id", _TYPES[about.get("items", "str")]),
-            pa.field("timestamp", pa.timestamp("us", "UTC")),
-        ]
-        columns = "user, item, time"
-        if weighted:
-            fields.append(pa.field("weight", pa.float64()))
-            columns += ", coalesce(weight, 1.0)"
-        if with_event:
-            fields.append(pa.field("event", pa.string()))
-            columns += ", event"
-        metadata = {
-            b"hashgnn_store": about["store"].encode(),
-            b"hashgnn_after": str(after).encode(),
-            b"hashgnn_upto": str(upto).encode(),
-            b"hashgnn_earlier_deletion": str(last_earlier).encode(),
-            **deletions.to_metadata(),
-        }
-        schema = pa.schema(fields, metadata=metadata)
-        rows = connection.execute(f"SELECT {columns} {found} ORDER BY sequence", (after,))
-        with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-            while block := rows.fetchmany(_BLOCK_ROWS):
-                writer.write_table(_table(block, schema))
-    finally:
-        connection.execute("ROLLBACK")
+    after = max(after, moment.cleared())
+    count, last, usable, weighted, with_event = moment.counts(after)
+    deletions, last_deletion = _deletions(moment.deletions(since))
+    upto = max(last or after, last_deletion)
+    if not usable and not deletions:
+        return Export(path, 0, after, upto, 0, count)
+    fields = [
+        pa.field("user_id", _TYPES[about["users"]]),
+        pa.field("item_id", _TYPES[about.get("items", "str")]),
+        pa.field("timestamp", pa.timestamp("us", "UTC")),
+    ]
+    if weighted:
+        fields.append(pa.field("weight", pa.float64()))
+    if with_event:
+        fields.append(pa.field("event", pa.string()))
+    metadata = {
+        b"hashgnn_store": about["store"].encode(),
+        b"hashgnn_after": str(after).encode(),
+        b"hashgnn_upto": str(upto).encode(),
+        b"hashgnn_earlier_deletion": str(moment.last_deletion(since)).encode(),
+        **deletions.to_metadata(),
+    }
+    schema = pa.schema(fields, metadata=metadata)
+    blocks = moment.rows(after, _BLOCK_ROWS, weighted=bool(weighted), with_event=bool(with_event))
+    with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for block in blocks:
+            writer.write_table(_table(block, schema))
     return Export(path, usable, after, upto, len(deletions), count - usable)
 
 
-def _deletions_after(connection: sqlite3.Connection, number: int) -> tuple[Deletions, int]:
-    """Return what was deleted after a number, and the largest number of a deletion, 0 without any."""
-    rows = connection.execute(
-        "SELECT user, item, number FROM deletions WHERE number > ? ORDER BY number", (number,)
-    ).fetchall()
-    users = tuple((number, user) for user, item, number in rows if item is None)
-    pairs = tuple((number, user, item) for user, item, number in rows if item is not None)
-    return Deletions(users, pairs), rows[-1][2] if rows else 0
+def _deletions(rows: list[tuple[int, int | str, int | str | None]]) -> tuple[Deletions, int]:
+    """Return deletions, and the largest number of one, 0 without any."""
+    users = tuple((number, user) for number, user, item in rows if item is None)
+    pairs = tuple((number, user, item) for number, user, item in rows if item is not None)
+    return Deletions(users, pairs), rows[-1][0] if rows else 0
 
 
 def _table(block: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:

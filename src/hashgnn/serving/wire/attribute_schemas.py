@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pydantic import BaseModel, Field
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
-
-from hashgnn.rules.columns import MAX_LIST, MAX_TEXT
-from hashgnn.serving.wire.schemas import Id, Request
+from hashgnn.serving.wire.schemas import Attributes, Id, Request
 
 MAX_CHANGES = 10_000
-_MAX_NAME = 256
-_MAX_COLUMNS = 100
-
-_TEXT = {"type": "string", "maxLength": MAX_TEXT}
-
-
-def _value(value: Any) -> Any:
-    """Return a value that some column may have; which one it fits is known to the table."""
-    listed = value if isinstance(value, list) else [value] if isinstance(value, str) else []
-    is_right = value is None or isinstance(value, bool | int | float | str | list)
-    if not is_right or not all(isinstance(text, str) for text in listed):
-        raise PydanticCustomError("rule", "be true or false, a number, text, a list of texts or null")
-    if len(listed) > MAX_LIST or any(len(text) > MAX_TEXT for text in listed):
-        raise PydanticCustomError(
-            "rule", f"have at most {MAX_TEXT} characters, and a list at most {MAX_LIST} entries"
-        )
-    return value
-
-
-AttributeValue = Annotated[
-    Any,
-    BeforeValidator(_value),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "boolean"},
-                {"type": "number"},
-                _TEXT,
-                {"type": "array", "items": _TEXT, "maxItems": MAX_LIST},
-                {"type": "null"},
-            ]
-        }
-    ),
-]
 
 
 class AttributeChange(Request):
     """New values of some columns of an item; its other columns stay as they are."""
 
     item: Id
-    attributes: dict[Annotated[str, Field(max_length=_MAX_NAME)], AttributeValue] = Field(
+    attributes: Attributes = Field(
         min_length=1,
-        max_length=_MAX_COLUMNS,
         description="By column of the table of items: true or false, a number, text, a time as seconds since 1970 or "
         "ISO 8601, or a list of texts, as the column holds; null is a missing value.",
     )

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any
+
+from hashgnn.errors import HashGNNError, ParameterError, UnknownOutcomeError
+
+_RETRY_AFTER = 5  # seconds
 
 
 class Reason(Enum):
@@ -61,3 +67,48 @@ class RequestError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RequestError, (self.reason, self.detail), {"retry_after": self.retry_after}
+
+
+def no_table() -> RequestError:
+    """Return the error of a request that needs a table of items where there is none."""
+    return RequestError(
+        Reason.NOT_OFFERED, "this service has no table of items; start it with --items FILE.parquet"
+    )
+
+
+@contextmanager
+def store_errors(what: str, done: str, report: Callable[..., object]) -> Iterator[None]:
+    """Turn errors of the store into ones for the caller; their sentences name a path, and are reported only.
+
+    Parameters
+    ----------
+    what : str
+        The things that the store has, in words.
+    done : {"kept", "deleted", "read"}
+        What was to be done with them.
+    report : callable
+        Takes a few words and the ``detail`` where the store failed.
+
+    Raises
+    ------
+    RequestError
+        ``INVALID`` where the caller is at fault, ``UNAVAILABLE`` where the store is.
+    """
+    try:
+        yield
+    except ParameterError as error:
+        raise RequestError(Reason.INVALID, str(error)) from None
+    except HashGNNError as error:
+        report(f"{what} not {done}", detail=str(error))
+        raise RequestError(
+            Reason.UNAVAILABLE,
+            f"the {what} {_outcome(error, done)}",
+            retry_after=_RETRY_AFTER,
+        ) from None
+
+
+def _outcome(error: HashGNNError, done: str) -> str:
+    """Return the end of a sentence about what could not be done: nothing was changed, or that is not known."""
+    if isinstance(error, UnknownOutcomeError):
+        return f"may have been {done} or not, as the store went away; send the same request again"
+    return f"could not be {done}; nothing was changed"

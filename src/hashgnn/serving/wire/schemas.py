@@ -27,6 +27,8 @@ from hashgnn.data._whole_ids import as_whole
 from hashgnn.data.history_weighting import HistoryWeighting
 from hashgnn.data.weighting import MAX_EVENT_NAME
 from hashgnn.errors import ParameterError
+from hashgnn.rules.columns import MAX_LIST as MAX_TEXTS
+from hashgnn.rules.columns import MAX_TEXT
 from hashgnn.rules.parsing import MAX_LENGTH
 from hashgnn.rules.rule_set import MAX_BOOSTS, MAX_CAPS, MAX_FACTOR
 
@@ -39,6 +41,8 @@ MAX_FEATURES = 256
 MAX_REASONS = 20
 REASONS = 3  # where a request does not say how many
 
+_MAX_NAME = 256
+_MAX_COLUMNS = 100
 _INT64 = 2**63
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 _TIME_LENGTH = 64
@@ -279,6 +283,23 @@ class HistoryWeightingFields(Request):
         return HistoryWeighting(**self.model_dump())
 
 
+HistoryTimes = Annotated[
+    list[Annotated[list[Annotated[float, Field(ge=0, le=_LAST_SECOND)]], Field(max_length=MAX_HISTORY)]],
+    Field(min_length=1, max_length=MAX_BATCH),
+]
+
+
+def check_history_times(request: RecommendRequest | EncodeRequest) -> None:
+    """Raise :class:`ValueError` if times and histories of a request do not fit together, or are missing."""
+    if request.timestamps is not None:
+        if request.histories is None or request.history_weighting is None:
+            raise ValueError("timestamps must come with histories and history_weighting")
+        if [len(row) for row in request.timestamps] != [len(row) for row in request.histories]:
+            raise ValueError("timestamps must be one number for each item of each history")
+    elif request.histories is not None and request.history_weighting is not None:
+        request.history_weighting.check_places()
+
+
 class RecommendRequest(RuledRequest):
     """Rank items for users by their ids, or for anybody by a history of items."""
 
@@ -288,15 +309,9 @@ class RecommendRequest(RuledRequest):
     histories: Histories | None = Field(
         None, description="Lists of item ids, one a user who need not be known."
     )
-    timestamps: (
-        Annotated[
-            list[
-                Annotated[list[Annotated[float, Field(ge=0, le=_LAST_SECOND)]], Field(max_length=MAX_HISTORY)]
-            ],
-            Field(min_length=1, max_length=MAX_BATCH),
-        ]
-        | None
-    ) = Field(None, description="Seconds, one for each item of the histories, for history_weighting.")
+    timestamps: HistoryTimes | None = Field(
+        None, description="Seconds, one for each item of the histories, for history_weighting."
+    )
     history_weighting: HistoryWeightingFields | None = Field(
         None,
         description="Which items of a history count, and how much. Histories are from the oldest item to the newest. "
@@ -318,13 +333,7 @@ class RecommendRequest(RuledRequest):
     @model_validator(mode="after")
     def _one_side(self) -> RecommendRequest:
         self.check_one_of("users", "histories")
-        if self.timestamps is not None:
-            if self.histories is None or self.history_weighting is None:
-                raise ValueError("timestamps must come with histories and history_weighting")
-            if [len(row) for row in self.timestamps] != [len(row) for row in self.histories]:
-                raise ValueError("timestamps must be one number for each item of each history")
-        elif self.histories is not None and self.history_weighting is not None:
-            self.history_weighting.check_places()
+        check_history_times(self)
         return self
 
 
@@ -360,15 +369,32 @@ class SimilarItemsRequest(RuledRequest):
 class EncodeRequest(Request):
     """Return codes and embeddings of histories, of items or of users."""
 
-    model_config = ConfigDict(json_schema_extra=exactly_one("histories", "items", "users"))
+    model_config = ConfigDict(
+        json_schema_extra={
+            **exactly_one("histories", "items", "users"),
+            "not": {
+                "required": ["items", "history_weighting"],
+                "properties": {name: {"not": {"type": "null"}} for name in ("items", "history_weighting")},
+            },
+        }
+    )
 
     histories: Histories | None = None
     items: Ids | None = None
     users: Ids | None = None
+    timestamps: HistoryTimes | None = Field(
+        None, description="Seconds, one for each item of the histories, for history_weighting."
+    )
+    history_weighting: HistoryWeightingFields | None = Field(
+        None, description="Which items of a history count, and how much, as in /v1/recommend."
+    )
 
     @model_validator(mode="after")
     def _one_side(self) -> EncodeRequest:
         self.check_one_of("histories", "items", "users")
+        if self.items is not None and self.history_weighting is not None:
+            raise ValueError("history_weighting must come with histories or users, not with items")
+        check_history_times(self)
         return self
 
 
@@ -405,6 +431,42 @@ FeatureValue = (
 )
 
 
+_TEXT_VALUE = {"type": "string", "maxLength": MAX_TEXT}
+
+
+def _attribute_value(value: Any) -> Any:
+    """Return a value that some column may have; which one it fits is known to the table."""
+    listed = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+    is_right = value is None or isinstance(value, bool | int | float | str | list)
+    if not is_right or not all(isinstance(text, str) for text in listed):
+        raise PydanticCustomError("rule", "be true or false, a number, text, a list of texts or null")
+    if len(listed) > MAX_TEXTS or any(len(text) > MAX_TEXT for text in listed):
+        raise PydanticCustomError(
+            "rule", f"have at most {MAX_TEXT} characters, and a list at most {MAX_TEXTS} entries"
+        )
+    return value
+
+
+AttributeValue = Annotated[
+    Any,
+    BeforeValidator(_attribute_value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "boolean"},
+                {"type": "number"},
+                _TEXT_VALUE,
+                {"type": "array", "items": _TEXT_VALUE, "maxItems": MAX_TEXTS},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+Attributes = Annotated[
+    dict[Annotated[str, Field(max_length=_MAX_NAME)], AttributeValue], Field(max_length=_MAX_COLUMNS)
+]
+
+
 class NewItem(Request):
     """An item that came after the training."""
 
@@ -415,6 +477,11 @@ class NewItem(Request):
     )
     features: Annotated[dict[FeatureText, FeatureValue], Field(max_length=MAX_FEATURES)] | None = Field(
         None, description="Side features by their names, where the model was trained with item features."
+    )
+    attributes: Attributes | None = Field(
+        None,
+        description="Its row in the table of items, which rules look at and answers show: values by column, as "
+        "PATCH /v1/items/attributes takes them. A column that is not given is a missing value.",
     )
 
 

@@ -14,7 +14,7 @@ from scipy import sparse
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.config.objectives import Edges, Popularity
-from hashgnn.config.teachers import FilterTeacherConfig
+from hashgnn.config.teachers import ListTeacherConfig
 from hashgnn.graph import BipartiteGraph, NegativeSampler, sample_neighbours
 from hashgnn.nn import GraphView, build_ranking_loss, combined
 from hashgnn.training.hash_model import HashModel
@@ -150,7 +150,7 @@ class EdgeObjective:
 
     def _taught(self, lists: Array, items: Array, rng: np.random.Generator) -> Array:
         """Return the items of edges with a share replaced by draws from the users' lists (n_edges, k)."""
-        assert isinstance(self._teacher, FilterTeacherConfig)
+        assert isinstance(self._teacher, ListTeacherConfig)
         weights = np.exp(-np.arange(lists.shape[1]) / self._teacher.decay)
         ranks = rng.choice(lists.shape[1], size=len(items), p=weights / weights.sum())
         drawn = lists[np.arange(len(items)), ranks]

@@ -14,7 +14,7 @@ from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.config.encoders import History
 from hashgnn.config.objectives import Users
-from hashgnn.config.teachers import FilterTeacherConfig
+from hashgnn.config.teachers import ListTeacherConfig
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
 from hashgnn.training.device import has_fast_bfloat16
@@ -113,7 +113,7 @@ class UserObjective:
         teacher = build_teacher(graph, config.teacher, rng, progress, backend_of(view.device, group))
         self._lists = None if teacher is None else teacher.lists
         self.facts = {} if teacher is None else {"teacher": teacher.facts}
-        if isinstance(config.teacher, FilterTeacherConfig):
+        if isinstance(config.teacher, ListTeacherConfig):
             self._weight, self._count = config.teacher.weight, config.teacher.count
             self._list_weights = torch.exp(-torch.arange(config.teacher.k) / config.teacher.decay)
 

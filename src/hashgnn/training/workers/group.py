@@ -122,6 +122,8 @@ class JoinedGroup(Group):
 
     def join(self, rows: Array) -> Array:
         counts = self.gather(torch.tensor(len(rows))).tolist()
+        if not max(counts):
+            return rows
         room = np.zeros((max(counts), *rows.shape[1:]), rows.dtype)
         room[: len(rows)] = rows
         parts = self.gather(torch.from_numpy(room)).numpy()

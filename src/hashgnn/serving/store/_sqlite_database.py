@@ -14,7 +14,7 @@ from hashgnn.errors import DataError, StorageError
 
 _APPLICATION = 0x48474E4E  # HGNN, in the file's header
 _FORMAT = 3
-PATIENCE = 30.0  # seconds that a writer waits for the others where its caller sets no limit
+PATIENCE = 30.0  # seconds that opening waits for other processes
 _READER_PATIENCE = 2.0  # readers are blocked for moments only
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

@@ -1,0 +1,114 @@
+#include "allowed.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace hashgnn {
+namespace {
+
+constexpr std::size_t kLine = 64;
+
+// Lanes of a block that hold a code whose position has a bit.
+std::uint32_t allowed_lanes(const InvertedLists& lists, std::int64_t block, const std::uint32_t* allowed) {
+  const std::int32_t* positions = lists.positions + block * kBlock;
+  std::uint32_t lanes = 0;
+  for (int lane = 0; lane < kBlock; ++lane) lanes |= std::uint32_t{has_bit(allowed, positions[lane])} << lane;
+  return lanes & lists.alive[block];
+}
+
+}  // namespace
+
+void OwnLists::begin(int n_bits, bool biased, const std::vector<std::int64_t>& counts) {
+  n_bits_ = n_bits;
+  biased_ = biased;
+  first_blocks_.assign(1, 0);
+  for (const std::int64_t count : counts) first_blocks_.push_back(first_blocks_.back() + blocks_of(count));
+  const auto n_blocks = static_cast<std::size_t>(first_blocks_.back());
+  words_.assign(n_blocks * static_cast<std::size_t>(slices_of(n_bits)) * kBlock + kLine / sizeof(std::uint16_t), 0);
+  penalty_.assign(biased ? n_blocks * kBlock : 0, 0);
+  alive_.assign(n_blocks, 0);
+  positions_.assign(n_blocks * kBlock, 0);
+}
+
+std::uint16_t* OwnLists::words() {
+  const auto at = reinterpret_cast<std::uintptr_t>(words_.data());
+  return words_.data() + (kLine - at % kLine) % kLine / sizeof(std::uint16_t);
+}
+
+void OwnLists::place(std::int64_t slot, const InvertedLists& from, std::int64_t from_slot) {
+  const Run source(from.words, from.n_blocks(), n_bits_);
+  std::uint16_t* const mine = words();
+  const Run target(mine, first_blocks_.back(), n_bits_);
+  for (int s = 0; s < source.n_slices; ++s) mine[target.word(slot, s) - mine] = *source.word(from_slot, s);
+  if (biased_) penalty_[static_cast<std::size_t>(slot)] = from.penalty[from_slot];
+  alive_[static_cast<std::size_t>(slot / kBlock)] |= 1u << (slot % kBlock);
+  positions_[static_cast<std::size_t>(slot)] = from.positions[from_slot];
+}
+
+InvertedLists OwnLists::view() const {
+  std::uint32_t most = 0;
+  if (!penalty_.empty()) most = *std::max_element(penalty_.begin(), penalty_.end());
+  return {n_bits_, static_cast<std::int64_t>(first_blocks_.size()) - 1, first_blocks_.data(), const_cast<OwnLists*>(this)->words(),
+          biased_ ? penalty_.data() : nullptr, alive_.data(), positions_.data(), most};
+}
+
+std::int64_t OwnLists::n_bytes() const {
+  return static_cast<std::int64_t>(words_.size() * 2 + penalty_.size() + alive_.size() * 4 + positions_.size() * 4 + first_blocks_.size() * 8);
+}
+
+OwnLists allowed_lists(const InvertedLists& lists, const std::uint32_t* allowed) {
+  std::vector<std::uint32_t> lanes(static_cast<std::size_t>(lists.n_blocks()));
+  for (std::int64_t block = 0; block < lists.n_blocks(); ++block) lanes[static_cast<std::size_t>(block)] = allowed_lanes(lists, block, allowed);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(lists.n_lists), 0);
+  for (std::int64_t list = 0; list < lists.n_lists; ++list)
+    for (std::int64_t block = lists.first_blocks[list]; block < lists.first_blocks[list + 1]; ++block)
+      counts[static_cast<std::size_t>(list)] += std::popcount(lanes[static_cast<std::size_t>(block)]);
+  OwnLists own;
+  own.begin(lists.n_bits, lists.penalty != nullptr, counts);
+  for (std::int64_t list = 0; list < lists.n_lists; ++list) {
+    std::int64_t slot = own.first_blocks_[static_cast<std::size_t>(list)] * kBlock;
+    for (std::int64_t block = lists.first_blocks[list]; block < lists.first_blocks[list + 1]; ++block)
+      for (std::uint32_t left = lanes[static_cast<std::size_t>(block)]; left != 0; left &= left - 1)
+        own.place(slot++, lists, block * kBlock + std::countr_zero(left));
+  }
+  return own;
+}
+
+OwnLists allowed_codes(const std::vector<const InvertedLists*>& parts, const std::vector<const std::int32_t*>& slots,
+                       const std::uint32_t* allowed, std::int64_t n_codes) {
+  struct Place {
+    std::size_t part;
+    std::int64_t slot;
+  };
+  std::vector<Place> places;
+  for (std::int64_t word = 0; word < blocks_of(n_codes); ++word)
+    for (std::uint32_t left = allowed[word]; left != 0; left &= left - 1) {
+      const std::int64_t position = word * 32 + std::countr_zero(left);
+      for (std::size_t part = 0; part < parts.size() && position < n_codes; ++part)
+        if (slots[part][position] >= 0) places.push_back({part, slots[part][position]});
+    }
+  OwnLists own;
+  own.begin(parts[0]->n_bits, parts[0]->penalty != nullptr, {static_cast<std::int64_t>(places.size())});
+  constexpr std::size_t kAhead = 8;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (i + kAhead < places.size()) {
+      const Place& next = places[i + kAhead];
+      const Run run(parts[next.part]->words, parts[next.part]->n_blocks(), own.n_bits_);
+      for (int s = 0; s < run.n_slices; ++s) __builtin_prefetch(run.word(next.slot, s));
+    }
+    own.place(static_cast<std::int64_t>(i), *parts[places[i].part], places[i].slot);
+  }
+  return own;
+}
+
+std::vector<std::int32_t> slots_of(const InvertedLists& lists, std::int64_t n_codes) {
+  std::vector<std::int32_t> slots(static_cast<std::size_t>(n_codes), -1);
+  for (std::int64_t block = 0; block < lists.n_blocks(); ++block)
+    for (std::uint32_t left = lists.alive[block]; left != 0; left &= left - 1) {
+      const std::int64_t slot = block * kBlock + std::countr_zero(left);
+      slots[static_cast<std::size_t>(lists.positions[slot])] = static_cast<std::int32_t>(slot);
+    }
+  return slots;
+}
+
+}  // namespace hashgnn
