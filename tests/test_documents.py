@@ -21,7 +21,7 @@ from tests.reader import make_folder
 from tests.test_architecture import LEVELS
 
 KINDS = {"python", SHELL, "json", "toml", "text", "sql", "java", "go"}
-OTHER_PROGRAMS = {"curl", "export", "ln"}
+OTHER_PROGRAMS = {"curl", "export", "ln", "torchrun"}
 
 
 # --- code -----------------------------------------------------------------------------------------------------
@@ -106,6 +106,14 @@ def test_every_command_is_of_a_program_that_is_checked() -> None:
 )
 def test_a_command_of_a_page_can_be_typed(page: str, arguments: list[str]) -> None:
     parse(arguments)
+
+
+def test_a_command_under_torchrun_can_be_typed() -> None:
+    commands = of_program("torchrun")
+    assert commands
+    for _, words in commands:
+        assert words[words.index("-m") + 1] == "hashgnn"
+        parse(words[words.index("-m") + 2 :])
 
 
 @pytest.mark.parametrize("arguments", quick(OTHERS), ids=" ".join)

@@ -8,6 +8,7 @@
     ├── UnknownIdError (KeyError)        an external id is not in the training data
     ├── NotFittedError (RuntimeError)    fit() or load() was not called yet
     ├── TrainingError (RuntimeError)     training cannot go on (NaN, exploding gradients)
+    │   └── PeerLostError                another process that trains the same model has ended
     ├── CallbackError (RuntimeError)     a callback of a run failed
     ├── ArtifactError (ValueError)       a folder is not a usable saved model
     │   ├── ArtifactDamagedError         a file is missing, truncated or edited
@@ -39,6 +40,7 @@ __all__ = [
     "MissingExtraError",
     "NotFittedError",
     "ParameterError",
+    "PeerLostError",
     "ResultWarning",
     "StorageError",
     "TrainingError",
@@ -74,6 +76,10 @@ class NotFittedError(HashGNNError, RuntimeError):
 
 class TrainingError(HashGNNError, RuntimeError):
     """Training cannot go on."""
+
+
+class PeerLostError(TrainingError):
+    """Another process that trains the same model has ended or does not answer; what ended it is said there."""
 
 
 class CallbackError(HashGNNError, RuntimeError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -46,7 +46,7 @@ def run_ray(
     data = import_module("ray.data")
     is_ours = not ray.is_initialized()
     if is_ours:
-        _connect(ray, n_workers, n_threads, address)
+        connect_ray(ray, n_workers, n_threads, address)
     try:
         n_cpus = int(ray.cluster_resources().get("CPU", 0))
         if n_cpus < n_threads:
@@ -76,7 +76,20 @@ def run_ray(
             ray.shutdown()
 
 
-def _connect(ray: Any, n_workers: int | None, n_threads: int, address: str | None) -> None:
+def connect_ray(
+    ray: Any,
+    n_workers: int | None,
+    n_threads: int,
+    address: str | None,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Open a session of Ray: of the cluster at ``address``, or of this machine, with variables for its workers.
+
+    Raises
+    ------
+    EngineError
+        If the cluster cannot be reached.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach this process in any case
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -85,6 +98,8 @@ def _connect(ray: Any, n_workers: int | None, n_threads: int, address: str | Non
         # One processor more than the workers have, so that Ray's own tasks never wait for them.
         n_cpus = (n_workers or os.cpu_count() or 1) * n_threads + 1
         options |= {"num_cpus": n_cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        if environment:
+            options["runtime_env"] = {"env_vars": dict(environment)}
     else:
         check_address("Ray", address)
     try:

@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import sys
+import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,7 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from hashgnn.cli._signals import StopSignals
-from hashgnn.errors import HashGNNError
+from hashgnn.errors import HashGNNError, PeerLostError
+from hashgnn.runs.launched import Launched, is_helper
 
 # Arguments of the library whose option has another name. All others have the same, with dashes.
 _OPTION_NAMES = {"timestamp": "--time", "recommend_for_history": "--history"}
@@ -27,7 +29,12 @@ _ARGUMENT = re.compile(
     re.VERBOSE,
 )
 
+# Of several processes that train together, the one that knows most speaks first, and ends: then torchrun ends the
+# others before they have waited so long.
+_SECONDS_OF_HELPER, _SECONDS_OF_LEFT = 3.0, 5.0
+
 OK, BROKEN, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_SIGNALLED = 128  # and the number of the signal
 
 
 class Group(TyperGroup):
@@ -94,6 +101,8 @@ class Group(TyperGroup):
             # Without a message, a group was named without a command and its help has been printed.
             return _say(_usage_sentence(error), BAD_INPUT) if error.format_message().strip() else OK
         except HashGNNError as error:
+            if isinstance(error, PeerLostError) and Launched.from_environment() is not None:
+                time.sleep(_SECONDS_OF_LEFT)
             return _say(as_options(str(error), self._options(args)), BAD_INPUT)
         except (KeyboardInterrupt, typer.Abort):
             return _say(signals.sentence, signals.exit_code)
@@ -113,6 +122,10 @@ class Group(TyperGroup):
 
 
 def _say(sentence: str, code: int) -> int:
+    if is_helper():
+        if code > _SIGNALLED:  # a signal, which the first process has had too
+            return code
+        time.sleep(_SECONDS_OF_HELPER)
     with suppress(OSError):  # the terminal may be gone
         print(f"hashgnn: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
     return code

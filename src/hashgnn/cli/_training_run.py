@@ -17,6 +17,7 @@ from hashgnn.cli._output import Output
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._tracking import FollowedRun
 from hashgnn.errors import ParameterError
+from hashgnn.runs.launched import Launched, is_helper
 
 _OTHERWISE = "name another folder"
 
@@ -61,8 +62,14 @@ class RunFolder:
     def __str__(self) -> str:
         return self.address or str(self.model)
 
+    def goes_on(self, resume: bool) -> bool:
+        """Return whether to go on from the checkpoint: where the user says so, and where ``torchrun`` starts its processes again."""
+        launched = Launched.from_environment()
+        is_restarted = launched is not None and launched.n_restarts > 0
+        return resume or (is_restarted and self.checkpoint.exists())
+
     def check(self, *, overwrite: bool, resume: bool) -> None:
-        """Raise before any work if the model could not be written at the end.
+        """Raise before any work if the model could not be written at the end; a process that only helps never does.
 
         Raises
         ------
@@ -71,6 +78,8 @@ class RunFolder:
         StorageError
             If another process is training to DIR.
         """
+        if is_helper():
+            return
         if not self.model.name:
             raise ParameterError(f"--output must name a folder to make, got {str(self.model)!r}")
         check_free(self._local, _OTHERWISE)
@@ -147,6 +156,9 @@ def train_and_save(
     followed : FollowedRun
         Who follows the run, and the texts of the card.
     """
+    if is_helper():  # the first process keeps checkpoint and log, saves and reports
+        train(device=device, n_threads=threads, rng=seed, progress=False)
+        return
     with folder.held(), stop_explained(out, folder.kept):
         folder.check_content(overwrite=overwrite, resume=resume)  # another run may have ended since then
         if not resume:

@@ -52,6 +52,8 @@ from hashgnn.cli._rules import ItemId, Items, read_items, with_items
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._tracking import FollowedRun
 from hashgnn.cli._training_run import RunFolder, train_and_save
+from hashgnn.cli._workers import ShardFrom, TrainingAddress, TrainingEngine, TrainingWorkers, training_workers
+from hashgnn.runs.launched import is_helper
 
 
 def fit(
@@ -106,6 +108,10 @@ def fit(
     device: Device = "auto",
     threads: TrainingThreads = None,
     resume: Resume = False,
+    engine: TrainingEngine = "local",
+    workers: TrainingWorkers = None,
+    address: TrainingAddress = None,
+    shard_from: ShardFrom = 10_000,
     tensorboard: TensorBoardFolder = None,
     mlflow: MLflowPlace = None,
     license: License = None,
@@ -121,6 +127,8 @@ def fit(
     .DIR.checkpoint next to DIR. After a crash or a kill, run the same command with --resume: it ends with
     the same model as an undisturbed run. DIR.log.jsonl gets a line per epoch.
 
+    With --workers N, or under torchrun, several processes share each step; the settings mean the same.
+
     Examples:
       hashgnn fit events.parquet -o models/v1
 
@@ -128,11 +136,16 @@ def fit(
 
       hashgnn fit events.parquet -o models/v1 --items items.parquet
 
+      hashgnn fit events.parquet -o models/v1 --workers 4
+
+      torchrun --nproc-per-node 4 -m hashgnn fit events.parquet -o models/v1
+
       hashgnn fit events.csv -o models/v2 --user customer --item product --recipe paper --set optimizer.epochs=4
     """
     options = locals()
-    out = Output(as_json, quiet)
+    out = Output(as_json, quiet or is_helper())
     folder = RunFolder(output)
+    resume = folder.goes_on(resume)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="fit")
     followed = FollowedRun.of(folder.model.name, tensorboard, mlflow, license, card_notes)
@@ -149,6 +162,7 @@ def fit(
             else read_interactions(valid, columns, out, known=(interactions.user_ids, interactions.item_ids)),
             user_features=read_features("user", user_features, user_columns, user, interactions.user_ids),
             item_features=read_features("item", item_features, item_columns, item, interactions.item_ids),
+            **training_workers(engine, workers, address, shard_from),
         )
         train_and_save(
             folder,

@@ -50,7 +50,9 @@ from hashgnn.cli._rules import AttributeRows
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._tracking import FollowedRun
 from hashgnn.cli._training_run import RunFolder, train_and_save
+from hashgnn.cli._workers import ShardFrom, TrainingAddress, TrainingEngine, TrainingWorkers, training_workers
 from hashgnn.errors import ParameterError
+from hashgnn.runs.launched import is_helper
 
 
 def update(
@@ -113,6 +115,10 @@ def update(
     device: Device = "auto",
     threads: TrainingThreads = None,
     resume: Resume = False,
+    engine: TrainingEngine = "local",
+    workers: TrainingWorkers = None,
+    address: TrainingAddress = None,
+    shard_from: ShardFrom = 10_000,
     tensorboard: TensorBoardFolder = None,
     mlflow: MLflowPlace = None,
     license: License = None,
@@ -141,8 +147,9 @@ def update(
       hashgnn update models/v1 new.parquet --attributes new-rows.parquet
     """
     options = locals()
-    out = Output(as_json, quiet)
+    out = Output(as_json, quiet or is_helper())
     folder = RunFolder(next_version(old) if output is None else output)
+    resume = folder.goes_on(resume)
     folder.check(overwrite=overwrite, resume=resume)
     check_extra("torch", extra="train", purpose="update")
     followed = FollowedRun.of(folder.model.name, tensorboard, mlflow, license, card_notes)
@@ -174,6 +181,7 @@ def update(
             item_features=read_features(
                 "item", item_features, item_columns, item, known[1], like=model.state_.items.features
             ),
+            **training_workers(engine, workers, address, shard_from),
         )
         train_and_save(
             folder,

@@ -42,6 +42,22 @@ class Backend:
         """Return a matrix that multiplies dense arrays from the left."""
         return matrix
 
+    def parted_sparse(self, matrix: sp.csr_matrix) -> Any:
+        """Return what :meth:`sparse` does; where several processes multiply it together, each makes a part."""
+        return self.sparse(matrix)
+
+    def part(self, n_rows: int) -> slice:
+        """Return the rows that this process computes: all of them, unless others compute the rest."""
+        return slice(0, n_rows)
+
+    def join(self, rows: Array) -> Array:
+        """Return the rows of all processes, of which ``rows`` are this one's."""
+        return rows
+
+    def add(self, array: Any) -> Any:
+        """Return the sum of an array of this kind over all processes; ``array`` may be overwritten."""
+        return array
+
     def dense(self, array: Array) -> Any:
         """Return a NumPy array as an array of this kind."""
         return array

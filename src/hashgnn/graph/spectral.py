@@ -73,7 +73,7 @@ def truncated_svd(
     width = min(rank + check_int("n_oversamples", n_oversamples, minimum=0), m, n)
     dtype = np.float32 if matrix.dtype == np.float32 else np.float64
     forward = sp.csr_matrix(matrix, dtype=dtype)
-    forward, backward = backend.sparse(forward), backend.sparse(sp.csr_matrix(forward.T))
+    forward, backward = backend.parted_sparse(forward), backend.parted_sparse(sp.csr_matrix(forward.T))
 
     sketch = backend.dense(as_generator(rng).standard_normal((n, width), dtype=dtype))
     # Between the products only the span matters.
@@ -168,8 +168,9 @@ def smooth_item_vectors(
     width = min(rank + check_int("n_oversamples", n_oversamples, minimum=0), graph.n_items)
     matrix = graph.normalized_user_item
     blocks = []
-    for first in range(0, graph.n_users, users_per_block):
-        block = matrix[first : first + users_per_block]
+    mine = backend.part(graph.n_users)
+    for first in range(mine.start, mine.stop, users_per_block):
+        block = matrix[first : min(first + users_per_block, mine.stop)]
         blocks.append((backend.sparse(block), backend.sparse(sp.csr_matrix(block.T))))
 
     def hop(columns: Any) -> Any:
@@ -180,7 +181,7 @@ def smooth_item_vectors(
                 total = part
             else:
                 total += part
-        return total
+        return backend.add(total)
 
     sketch = backend.dense(as_generator(rng).standard_normal((graph.n_items, width), dtype=np.float32))
     for _ in range(check_int("n_iterations", n_iterations, minimum=0)):

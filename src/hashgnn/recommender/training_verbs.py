@@ -70,6 +70,10 @@ class TrainingVerbs(ABC):
         resume: bool = False,
         log_path: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
+        engine: str = "local",
+        n_workers: int | None = None,
+        address: str | None = None,
+        shard_from: int = 10_000,
     ) -> Self:
         """Learn codes and embeddings from interactions; this object changes.
 
@@ -103,6 +107,17 @@ class TrainingVerbs(ABC):
             Where to append a JSON line an epoch.
         callbacks : sequence of hashgnn.runs.Callback, default=()
             What follows the run, such as an experiment tracker; it may stop it.
+        engine : {"local", "ray"}, default="local"
+            Who starts the processes where several train: this one, or Ray Train.
+        n_workers : int, optional
+            Processes. ``None`` is this one alone, or those that ``torchrun`` has started; with ``"ray"`` it is one
+            for each processor of the cluster but one. They share each batch, so the settings mean the same with any
+            number of them. One seed and one number give one result.
+        address : str, optional
+            Of a Ray cluster; ``None`` uses the session that is open, or starts one on this machine.
+        shard_from : int, default=10000
+            Tables of so many items or more are parted among the processes, by rows
+            (:class:`~hashgnn.runs.RunOptions`).
 
         Returns
         -------
@@ -117,8 +132,10 @@ class TrainingVerbs(ABC):
             If the loss is no longer a number.
         CallbackError
             If a callback fails.
+        EngineError
+            If other processes do not start, or one of them is lost.
         MissingExtraError
-            If torch is not installed.
+            If torch is not installed, or Ray for ``"ray"``.
         """
         if y is not None:
             raise ParameterError(
@@ -126,15 +143,19 @@ class TrainingVerbs(ABC):
             )
         require("torch", extra="train", purpose="fit")
         from hashgnn.training import train as run
+        from hashgnn.training.workers.launch import run_training
 
         interactions = as_interactions(train)
-        state = run(
-            interactions,
-            self.config,
-            valid=None if valid is None else as_interactions(valid, like=interactions),
-            user_features=user_features,
-            item_features=item_features,
-            options=RunOptions(
+        state = run_training(
+            run,
+            {
+                "interactions": interactions,
+                "config": self.config,
+                "valid": None if valid is None else as_interactions(valid, like=interactions),
+                "user_features": user_features,
+                "item_features": item_features,
+            },
+            RunOptions(
                 seed=as_seed(rng),
                 device=device,
                 n_threads=n_threads,
@@ -143,7 +164,11 @@ class TrainingVerbs(ABC):
                 resume=resume,
                 log_path=log_path,
                 callbacks=callbacks,
+                shard_from=shard_from,
             ),
+            engine=engine,
+            n_workers=n_workers,
+            address=address,
         )
         state.check_finite()
         self._model = FittedModel(state, self.index_recall)
@@ -168,6 +193,10 @@ class TrainingVerbs(ABC):
         resume: bool = False,
         log_path: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
+        engine: str = "local",
+        n_workers: int | None = None,
+        address: str | None = None,
+        shard_from: int = 10_000,
     ) -> Self:
         """Return a model that has also learned from new interactions; this one stays as it is.
 
@@ -193,6 +222,8 @@ class TrainingVerbs(ABC):
             JSON values to keep in ``state_.training["lineage"]``, which also names the parent's checksum.
         valid, device, n_threads, rng, progress, checkpoint_dir, resume, log_path, callbacks
             As for :meth:`fit`.
+        engine, n_workers, address, shard_from
+            As for :meth:`fit`.
 
         Raises
         ------
@@ -205,18 +236,21 @@ class TrainingVerbs(ABC):
         """
         require("torch", extra="train", purpose="update")
         from hashgnn.training import update as run
+        from hashgnn.training.workers.launch import run_training
 
-        interactions = None if new is None else as_interactions(new, weighting=self.weighting)
-        state = run(
-            self.state_,
-            interactions,
-            deleted=deleted,
-            epochs=epochs,
-            valid=None if valid is None else as_interactions(valid),
-            user_features=user_features,
-            item_features=item_features,
-            lineage=lineage,
-            options=RunOptions(
+        state = run_training(
+            run,
+            {
+                "state": self.state_,
+                "new": None if new is None else as_interactions(new, weighting=self.weighting),
+                "deleted": deleted,
+                "epochs": epochs,
+                "valid": None if valid is None else as_interactions(valid),
+                "user_features": user_features,
+                "item_features": item_features,
+                "lineage": lineage,
+            },
+            RunOptions(
                 seed=as_seed(rng),
                 device=device,
                 n_threads=n_threads,
@@ -225,7 +259,11 @@ class TrainingVerbs(ABC):
                 resume=resume,
                 log_path=log_path,
                 callbacks=callbacks,
+                shard_from=shard_from,
             ),
+            engine=engine,
+            n_workers=n_workers,
+            address=address,
         )
         state.check_finite()
         model, items = type(self).from_state(state, index_recall=self.index_recall), self.item_attributes

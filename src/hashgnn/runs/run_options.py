@@ -38,6 +38,9 @@ class RunOptions:
         JSONL file that the events of the run are appended to; a line that was cut short is removed before.
     callbacks : sequence of Callback, default=()
         Called after those of the library, in this order.
+    shard_from : int, default=10000
+        Where several processes train together, tables of so many items or more are parted among them, by rows;
+        smaller ones are in all of them. Only the encoder ``history`` with the objective ``users`` parts any.
 
     Raises
     ------
@@ -53,9 +56,11 @@ class RunOptions:
     resume: bool = False
     log_path: str | Path | None = None
     callbacks: Sequence[Callback] = ()
+    shard_from: int = 10_000
 
     def __post_init__(self) -> None:
         check_int("seed", self.seed, minimum=0)
+        check_int("shard_from", self.shard_from, minimum=1)
         if self.n_threads is not None:
             check_threads(self.n_threads)
         if self.resume and self.checkpoint_dir is None:

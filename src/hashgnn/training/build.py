@@ -10,18 +10,26 @@ import torch
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.config.encoders import History
-from hashgnn.graph import BipartiteGraph, ItemRidge, low_spectrum, smooth_item_vectors
+from hashgnn.graph import Backend, BipartiteGraph, ItemRidge, low_spectrum, smooth_item_vectors
 from hashgnn.nn import GraphView, HashLayer, build_encoder, build_relaxation
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.torch_backend import backend_of
+from hashgnn.training.workers.group import ALONE, Group
 
 _MANY = 1 << 27  # numbers in the users' part of a spectrum, from which on it is not held: 512 MB
 
 
 def build_model(
-    graph: BipartiteGraph, view: GraphView, config: ModelConfig, rng: np.random.Generator
+    graph: BipartiteGraph,
+    view: GraphView,
+    config: ModelConfig,
+    rng: np.random.Generator,
+    group: Group = ALONE,
 ) -> HashModel:
-    """Build encoder, hash layer and biases, warm-started where the config asks for it."""
+    """Build encoder, hash layer and biases, warm-started where the config asks for it.
+
+    The processes of ``group`` share the work of the warm start.
+    """
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     encoder = build_encoder(
         config.encoder.name,
@@ -31,7 +39,7 @@ def build_model(
         rng=generator,
         n_user_features=_n_columns(view.user_features),
         n_item_features=_n_columns(view.item_features),
-        **(_warm_start(graph, config, rng, view.device) if config.warm_start else {}),
+        **(_warm_start(graph, config, rng, backend_of(view.device, group)) if config.warm_start else {}),
         **config.encoder.options(),
     )
     relaxation = build_relaxation(config.relaxation.name, **config.relaxation.options())
@@ -59,7 +67,7 @@ def _n_columns(features: torch.Tensor | None) -> int:
 
 
 def _warm_start(
-    graph: BipartiteGraph, config: ModelConfig, rng: np.random.Generator, device: torch.device
+    graph: BipartiteGraph, config: ModelConfig, rng: np.random.Generator, backend: Backend
 ) -> dict[str, Any]:
     """Return the start of an encoder's tables: the smoothest signals of the graph, as a rule.
 
@@ -71,7 +79,6 @@ def _warm_start(
     width = config.encoder.table_width(config.embedding_dim)
     rank = min(width, graph.n_users, graph.n_items)
     unit = isinstance(config.encoder, History) and config.encoder.normalization == "unit"
-    backend = backend_of(device)
     users = np.empty((0, width), np.float32)  # encoder 'history' has no table of users
     if config.warm_start_from == "ridge":
         fitted = ItemRidge.fit(graph, rng=rng, n_threads=torch.get_num_threads())

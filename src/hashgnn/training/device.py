@@ -23,7 +23,9 @@ _FLOATS_OF_THREAD = 250_000  # measured: benchmarks/training_threads.py
 
 
 @contextmanager
-def prepared(options: RunOptions, step_floats: int) -> Iterator[tuple[torch.device, int]]:
+def prepared(
+    options: RunOptions, step_floats: int, n_processes: int = 1
+) -> Iterator[tuple[torch.device, int]]:
     """Check what a run needs before any work is done, and set it up inside the block.
 
     A folder for checkpoints belongs to one run at a time: its lock is held inside the block.
@@ -33,6 +35,8 @@ def prepared(options: RunOptions, step_floats: int) -> Iterator[tuple[torch.devi
     options : RunOptions
     step_floats : int
         Floats of the largest matrix of a step.
+    n_processes : int, default=1
+        Processes of this machine that train together, and share its processors.
 
     Yields
     ------
@@ -45,7 +49,7 @@ def prepared(options: RunOptions, step_floats: int) -> Iterator[tuple[torch.devi
         RunLog.create(options.log_path)
     with (
         _held(options.checkpoint_dir),
-        threads(options.n_threads, step_floats) as count,
+        threads(options.n_threads, step_floats, n_processes) as count,
         reused_memory(),
         repeatable(device),
     ):
@@ -75,16 +79,16 @@ def resolve_device(device: str) -> torch.device:
 
 
 @contextmanager
-def threads(n_threads: int | None, step_floats: int) -> Iterator[int]:
+def threads(n_threads: int | None, step_floats: int, n_processes: int = 1) -> Iterator[int]:
     """Set torch's thread count inside the block and put the former one back; yields the count.
 
     ``None`` takes as many as the work can use: one for each 250,000 of ``step_floats``, at most the
-    processors that this process may use. A step of fewer floats is over before a second thread has begun.
+    processors that this process may use, divided among ``n_processes``. A step of fewer floats is over before a second thread has begun.
     The count depends on data, settings and machine, never on what else runs, as sums of another count round
     differently.
     """
     if n_threads is None:
-        count = max(1, min(available_processors(), step_floats // _FLOATS_OF_THREAD))
+        count = max(1, min(available_processors() // n_processes, step_floats // _FLOATS_OF_THREAD))
     else:
         count = check_threads(n_threads)
     before = torch.get_num_threads()

@@ -20,6 +20,8 @@ from hashgnn.runs import Callback, CallbackList, Run, RunOptions
 from hashgnn.training.callbacks import Checkpoint, EarlyStopping, ProgressReport, RunLog
 from hashgnn.training.device import mixed_precision
 from hashgnn.training.objectives.base import Objective, StepPosition
+from hashgnn.training.workers.exchange import Exchange
+from hashgnn.training.workers.group import ALONE, Group
 
 _WARM_UP_EPOCHS = 0.3
 
@@ -38,6 +40,8 @@ def run_loop(
     epoch_rng: Callable[[int], np.random.Generator],
     validate: Callable[[Module], dict[str, float]] | None = None,
     tables: Sequence[nn.Parameter] = (),
+    group: Group = ALONE,
+    sharded: Sequence[str] = (),
 ) -> None:
     """Train until the epochs are done or a callback stops the run; leave the best parameters in ``model``.
 
@@ -62,6 +66,12 @@ def run_loop(
         ``None`` trains all epochs and keeps the last.
     tables : sequence of Parameter, default=()
         Parameters of ``model`` that take ``learning_rate``; all others take ``shared_learning_rate``.
+    group : Group, default=ALONE
+        Processes that train this model together. Each calls this function with the same arguments, but for
+        ``options``: only the first has callbacks, a log, a checkpoint and progress. Only there ``model`` is whole
+        at the end.
+    sharded : sequence of str, default=()
+        Names of parameters of which each process keeps some rows, as ``objective`` expects.
 
     Raises
     ------
@@ -71,6 +81,7 @@ def run_loop(
         If a callback fails.
     """
     adam = make_optimizer(model, optimizer, tables)
+    exchange = Exchange(model, adam, group, sharded)
     best: dict[str, torch.Tensor] = {}
     run.n_epochs, run.n_steps = optimizer.epochs, objective.n_steps()
     run.metric = None if validate is None else validation.metric
@@ -86,25 +97,31 @@ def run_loop(
     if options.progress is not False:
         callbacks.append(ProgressReport())
     hooks = CallbackList([*callbacks, *options.callbacks])
+    exchange.begin(run, is_resumed=run.epoch > 0, has_checkpoint=options.checkpoint_dir is not None)
     try:
         hooks.start(run)
-        while run.epoch < run.n_epochs and not run.is_stopping:
+        while run.epoch < run.n_epochs and not group.share(run.is_stopping):
             started = time.perf_counter()
-            loss = _run_epoch(model, objective, adam, optimizer, run, epoch_rng(run.epoch), hooks)
+            loss = _run_epoch(model, objective, exchange, adam, optimizer, run, epoch_rng(run.epoch), hooks)
             run.state.epoch, run.step = run.epoch + 1, 0
+            run.is_stopping = group.share(run.is_stopping)
             entry = {
                 "epoch": float(run.epoch),
                 "loss": loss,
                 "train_seconds": time.perf_counter() - started,
             }
             is_last = run.epoch == run.n_epochs or run.is_stopping
-            if validate is not None and (is_last or run.epoch % validation.every == 0):
-                entry |= validate(model)
-                if entry[validation.metric] > run.state.best_value:
-                    run.state.best_value, run.state.best_epoch = entry[validation.metric], run.epoch
-                    best.update({name: x.clone() for name, x in model.state_dict().items()})
-            run.state.history.append(entry)
-            hooks.epoch_end(run)
+            validates = validate is not None and (is_last or run.epoch % validation.every == 0)
+            with exchange.epoch_end(validates=validates):
+                if validate is not None and validates:
+                    entry |= validate(model)
+                    if entry[validation.metric] > run.state.best_value:
+                        run.state.best_value, run.state.best_epoch = entry[validation.metric], run.epoch
+                        if group.is_first:
+                            best.update({name: x.clone() for name, x in model.state_dict().items()})
+                run.state.history.append(entry)
+                hooks.epoch_end(run)
+        exchange.end()
         if best:
             model.load_state_dict(best)
         hooks.end(run)
@@ -143,6 +160,7 @@ def learning_rate_factor(config: OptimizerConfig, step: int, n_steps: int) -> fl
 def _run_epoch(
     model: Module,
     objective: Objective[Module],
+    exchange: Exchange,
     optimizer: torch.optim.Optimizer,
     config: OptimizerConfig,
     run: Run,
@@ -164,7 +182,8 @@ def _run_epoch(
         with mixed_precision(device, enabled=objective.mixed_precision):
             loss = objective.loss(model, batch, position, generator)
         loss.backward()  # type: ignore[no-untyped-call]
-        run.loss, norm = _checked(loss, named, config, run)
+        exchange.add_gradients()
+        run.loss, norm = _checked(loss, named, exchange, config, run)
         if config.gradient_clip > 0 and norm > config.gradient_clip:
             for parameter in model.parameters():
                 if parameter.grad is not None:
@@ -178,13 +197,17 @@ def _run_epoch(
 
 
 def _checked(
-    loss: torch.Tensor, named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig, run: Run
+    loss: torch.Tensor,
+    named: Sequence[tuple[str, nn.Parameter]],
+    exchange: Exchange,
+    config: OptimizerConfig,
+    run: Run,
 ) -> tuple[float, float]:
     """Return the loss and the norm of the gradient; one that is no number ends the run with its name."""
     names = [name for name, parameter in named if parameter.grad is not None]
     norms = [torch.linalg.vector_norm(x.grad) for _, x in named if x.grad is not None]
     # One transfer from the device for all of them.
-    value, *parts = torch.stack([loss.detach().float(), *norms]).tolist()
+    value, *parts = exchange.totals(names, loss.detach().float(), norms).tolist()
     where = f"in epoch {run.epoch + 1}, step {run.step + 1}"
     remedy = f"lower learning_rate (now {config.learning_rate:g}) or set gradient_clip"
     if not math.isfinite(value):

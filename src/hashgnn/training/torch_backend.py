@@ -13,6 +13,7 @@ from hashgnn.graph import BipartiteGraph
 from hashgnn.graph.backend import Backend, Filter
 from hashgnn.nn import sparse_from_scipy, sparse_times
 from hashgnn.ranking import Matches, rows_per_block
+from hashgnn.training.workers.group import ALONE, Group
 
 _DEVICE_BLOCK_BYTES = 256 << 20
 
@@ -28,11 +29,42 @@ class _Matrix:
         return found
 
 
+class _PartedMatrix:
+    """A sparse matrix of which each process of a group multiplies some rows; all get the whole product."""
+
+    def __init__(self, backend: Backend, matrix: sp.csr_matrix, group: Group) -> None:
+        self._group, self._n_rows = group, int(matrix.shape[0])
+        self._own = backend.sparse(sp.csr_matrix(matrix[group.part(self._n_rows)]))
+
+    def __matmul__(self, x: Any) -> Any:
+        group, own = self._group, self._own @ x
+        part = torch.from_numpy(own) if isinstance(own, np.ndarray) else own
+        # Added to zeros: Gloo adds several times as fast as it gathers.
+        found = part.new_zeros((self._n_rows, part.shape[1]))
+        found[group.part(self._n_rows)] = part
+        group.sum_(found)
+        return found.numpy() if isinstance(own, np.ndarray) else found
+
+
 class _Torch(Backend):
     """Products in torch; the matrices of the last graph are cached."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: Group = ALONE) -> None:
         self._graph: BipartiteGraph | None = None
+        self._group = group
+
+    def parted_sparse(self, matrix: sp.csr_matrix) -> Any:
+        return self.sparse(matrix) if self._group.size == 1 else _PartedMatrix(self, matrix, self._group)
+
+    def add(self, array: Any) -> Any:
+        self._group.sum_(torch.from_numpy(array) if isinstance(array, np.ndarray) else array)
+        return array
+
+    def part(self, n_rows: int) -> slice:
+        return self._group.part(n_rows)
+
+    def join(self, rows: Array) -> Array:
+        return self._group.join(rows)
 
     def hops(self, graph: BipartiteGraph) -> tuple[Any, Any]:
         """Return the graph's matrices from items to users and back."""
@@ -66,10 +98,14 @@ class TorchBackend(_Torch):
     device : torch.device
     block_bytes : int, default=268435456
         Dense float32 scores held on the device at a time.
+    group : Group, optional
+        Processes that share the work.
     """
 
-    def __init__(self, device: torch.device, block_bytes: int = _DEVICE_BLOCK_BYTES) -> None:
-        super().__init__()
+    def __init__(
+        self, device: torch.device, block_bytes: int = _DEVICE_BLOCK_BYTES, group: Group = ALONE
+    ) -> None:
+        super().__init__(group)
         self._device, self._block_bytes = device, block_bytes
         self._filter: Filter | None = None
 
@@ -142,6 +178,6 @@ def _dtype(matrix: sp.csr_matrix) -> torch.dtype:
     return torch.float32 if matrix.dtype == np.float32 else torch.float64
 
 
-def backend_of(device: torch.device) -> Backend:
-    """Return the backend for a device."""
-    return ProcessorBackend() if device.type == "cpu" else TorchBackend(device)
+def backend_of(device: torch.device, group: Group = ALONE) -> Backend:
+    """Return the backend for a device, whose work the processes of a group share."""
+    return ProcessorBackend(group) if device.type == "cpu" else TorchBackend(device, group=group)

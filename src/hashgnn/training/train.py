@@ -28,6 +28,9 @@ from hashgnn.training.loop import run_loop
 from hashgnn.training.objectives import build_objective
 from hashgnn.training.step_size import floats_of_step
 from hashgnn.training.validation import Validator, code_scorer
+from hashgnn.training.workers.group import Group, HelperDone
+from hashgnn.training.workers.joining import training_group
+from hashgnn.training.workers.sharding import sharded_parameters
 
 # The places of the stages among the streams derived from the seed.
 _SPLIT_STREAM, _BUILD_STREAM, _OBJECTIVE_STREAM, _EPOCH_STREAM = 0, 1, 2, 3
@@ -79,35 +82,72 @@ def train(
     CallbackError
         If a callback fails.
     """
-    started = time.perf_counter()
     options = RunOptions() if options is None else options
-    seed = options.seed
     check_data(interactions, valid)
+    with training_group(options) as (group, own):
+        state = _train(
+            interactions,
+            config,
+            valid=valid,
+            features=(user_features, item_features),
+            options=own,
+            initial=initial,
+            group=group,
+        )
+        if not group.is_first and not group.shares_result:
+            raise HelperDone
+        found = group.share(state) if group.shares_result else state
+        assert found is not None, "the first process has the state"
+        return found
+
+
+def _train(
+    interactions: Interactions,
+    config: ModelConfig,
+    *,
+    valid: Interactions | None,
+    features: tuple[SideFeatures | None, SideFeatures | None],
+    options: RunOptions,
+    initial: InitialParameters | None,
+    group: Group,
+) -> ModelState | None:
+    started = time.perf_counter()
+    seed = options.seed
     fitted = interactions
     validation = config.validation
     if valid is None and validation.share > 0:
         fitted, valid = split.random(interactions, validation.share, rng=_rng.derive(seed, _SPLIT_STREAM))
+    _check_group(group, interactions)
+    user_features, item_features = features
     columns = [
-        None if features is None else features.design_matrix(ids)
-        for features, ids in ((user_features, interactions.user_ids), (item_features, interactions.item_ids))
+        None if side is None else side.design_matrix(ids)
+        for side, ids in ((user_features, interactions.user_ids), (item_features, interactions.item_ids))
     ]
-    step_floats = floats_of_step(config, interactions.n_users, interactions.n_items)
-    with prepared(options, step_floats) as (device, n_threads):
+    step_floats = floats_of_step(config, interactions.n_users, interactions.n_items) // group.size
+    with prepared(options, step_floats, group.local_size) as (device, n_threads):
         graph = BipartiteGraph.from_interactions(fitted, weighted=True)
         view = graph_view(graph, columns).to(device)
         validator: Validator[HashModel] | None = None
         if valid is not None and len(valid):
             validator = Validator(
-                fitted, valid, validation.metric, lambda m: code_scorer(m, view), max_users=_MAX_VALIDATED
+                fitted,
+                valid,
+                validation.metric,
+                lambda m: code_scorer(m, view),
+                max_users=_MAX_VALIDATED,
+                group=group,
             )
         built = config if initial is None else config.replace(warm_start=False)
-        model = build_model(graph, view, built, _rng.derive(seed, _BUILD_STREAM)).to(device)
+        model = build_model(graph, view, built, _rng.derive(seed, _BUILD_STREAM), group).to(device)
         lineage = {}
         if initial is not None:
             initial.apply(model)
             lineage = {"lineage": dict(initial.lineage)}
         objective_rng = _rng.derive(seed, _OBJECTIVE_STREAM)
-        objective = build_objective(graph, view, config, objective_rng, options.progress)
+        sharded = sharded_parameters(model, config, group, options.shard_from)
+        objective = build_objective(
+            graph, view, config, objective_rng, options.progress, group, sharded=bool(sharded)
+        )
         run = Run(
             name="training",
             config=config.to_dict(),
@@ -118,6 +158,11 @@ def train(
             started=started,
         )
         described = {"config": run.config, "seed": seed, "device": device.type}
+        identity = fingerprint(fitted, valid, described | lineage)
+        if group.sum(identity != group.share(identity)):
+            raise ParameterError(
+                f"all {group.size} processes must train with the same data and settings, got others in some of them"
+            )
         run_loop(
             model,
             objective,
@@ -125,11 +170,15 @@ def train(
             optimizer=config.optimizer,
             validation=validation,
             options=options,
-            identity=fingerprint(fitted, valid, described | lineage),
+            identity=identity,
             epoch_rng=lambda epoch: _rng.derive(seed, _EPOCH_STREAM, epoch),
             validate=validator,
             tables=model.tables(),
+            group=group,
+            sharded=sharded,
         )
+        if not group.is_first:
+            return None
         if fitted is not interactions:
             graph = BipartiteGraph.from_interactions(interactions, weighted=True)
             view = graph_view(graph, columns).to(device)
@@ -141,6 +190,7 @@ def train(
             "seed": seed,
             "device": run.device,
             "n_threads": n_threads,
+            **({"n_workers": group.size} if group.size > 1 else {}),
             **objective.facts,
             "scales": {"code": model.scale.item(), "float": model.float_scale.item()},
             **lineage,
@@ -162,6 +212,14 @@ def train(
         )
         CallbackList(options.callbacks).fitted(run, state)
         return state
+
+
+def _check_group(group: Group, interactions: Interactions) -> None:
+    n_users = len(np.unique(interactions.user_index)) if group.size > 1 else 0
+    if n_users < group.size and group.size > 1:
+        raise ParameterError(
+            f"n_workers must be at most the {n_users} users with interactions, got {group.size}"
+        )
 
 
 def graph_view(graph: BipartiteGraph, columns: Sequence[object] = (None, None)) -> GraphView:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -15,9 +15,11 @@ from hashgnn._types import Array
 from hashgnn.data import Interactions
 from hashgnn.evaluation.held_out import held_out
 from hashgnn.evaluation.measurement import measure
+from hashgnn.evaluation.metric_kinds import UserMetric
 from hashgnn.evaluation.metrics import parse_metrics, warn_beyond
 from hashgnn.nn import Encoder, GraphView
 from hashgnn.training.hash_model import HashModel
+from hashgnn.training.workers.group import ALONE, Group
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -73,6 +75,8 @@ class Validator(Generic[Module]):
         Returns the scorer of a model.
     max_users : int
         Of more users with held-out items, every n-th is taken.
+    group : Group, default=ALONE
+        Processes that share the users, where the metric is a mean over users; all get the same values.
 
     Raises
     ------
@@ -97,13 +101,26 @@ class Validator(Generic[Module]):
         scorer_of: Callable[[Module], VectorScorer],
         *,
         max_users: int,
+        group: Group = ALONE,
     ) -> None:
         users = np.unique(valid.user_index)
         chosen = users[:: max(1, -(-len(users) // max_users))]
         self._given = held_out(train, valid.subset(np.isin(valid.user_index, chosen)))
         self._metrics = parse_metrics([metric], n_items=self._given.n_items)
-        warn_beyond(self._metrics, self._given.n_items)
+        if group.is_first:
+            warn_beyond(self._metrics, self._given.n_items)
         self._scorer_of = scorer_of
+        self._group = ALONE
+        n_users = len(self._given.users)
+        if isinstance(self._metrics[0], UserMetric) and n_users >= group.size:
+            self._group, part = group, group.part(n_users)
+            self._share = (part.stop - part.start) / n_users
+            self._given = replace(
+                self._given,
+                users=self._given.users[part],
+                seen=self._given.seen[part],
+                relevant=self._given.relevant[part],
+            )
 
     def __call__(self, model: Module) -> dict[str, float]:
         """Return the metric of the first search way by its name, and of each other way as ``WAY NAME``."""
@@ -112,7 +129,10 @@ class Validator(Generic[Module]):
         first, *others = scorer.search_ways
         name = str(self._metrics[0])
         found = {name: report.metrics[first][name]}
-        return found | {f"{way} {name}": report.metrics[way][name] for way in others}
+        found |= {f"{way} {name}": report.metrics[way][name] for way in others}
+        if self._group.size == 1:
+            return found
+        return {key: self._group.sum(value * self._share) for key, value in found.items()}
 
 
 def code_scorer(model: HashModel, view: GraphView) -> VectorScorer:

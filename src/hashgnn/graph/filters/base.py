@@ -128,8 +128,9 @@ class GraphFilter(ABC):
             reached = None
             if kept is not None:
                 reached = self._reached(check_int("kept", kept, minimum=1), backend, advance)
-            for first in range(0, rows.shape[0], n_block):
-                block = rows[first : first + n_block]
+            mine = backend.part(rows.shape[0])
+            for first in range(mine.start, mine.stop, n_block):
+                block = rows[first : min(first + n_block, mine.stop)]
                 if reached is None:
                     scores = backend.spread(self, block)
                 else:
@@ -137,7 +138,8 @@ class GraphFilter(ABC):
                 scores += backend.low_pass(self, block)
                 parts.append(backend.best(scores, block if filter_seen else None, k))
                 advance(block.shape[0])
-        return Matches.concatenate(parts or [Matches.empty(0, k)])
+        found = Matches.concatenate(parts or [Matches.empty(0, k)])
+        return Matches(*(backend.join(x) for x in (found.positions, found.scores, found.counts)))
 
     def _reached(self, kept: int, backend: Backend, advance: Callable[[int], object]) -> sp.csr_matrix:
         """Return the filtered history of each single item; only the strongest entries are kept."""
@@ -146,9 +148,11 @@ class GraphFilter(ABC):
         columns = np.empty((n_items, kept), np.int32)
         values = np.empty((n_items, kept), np.float32)
         items = sp.identity(n_items, np.float32, format="csr")
-        for first in range(0, n_items, n_block):
-            part = slice(first, first + n_block)
+        mine = backend.part(n_items)
+        for first in range(mine.start, mine.stop, n_block):
+            part = slice(first, min(first + n_block, mine.stop))
             columns[part], values[part] = backend.strongest(backend.spread(self, items[part]), kept)
-            advance(min(n_block, n_items - first))
+            advance(part.stop - part.start)
+        columns, values = backend.join(columns[mine]), backend.join(values[mine])
         indptr = np.arange(n_items + 1, dtype=np.int64) * kept
         return sp.csr_matrix((values.ravel(), columns.ravel(), indptr), shape=(n_items, n_items))

@@ -181,8 +181,9 @@ class FilterSearch:
         parts: list[list[Judged]] = [[] for _ in filters]
         histories = held_out.histories
         n_block = backend.block_size(held_out.graph.n_items)
-        for first in range(0, len(held_out.users), n_block):
-            part = slice(first, first + n_block)
+        mine = backend.part(len(held_out.users))
+        for first in range(mine.start, mine.stop, n_block):
+            part = slice(first, min(first + n_block, mine.stop))
             rows = histories[part]
             seen = rows if items is None else rows[:, items]
             reached = backend.spread(filters[0], rows)
@@ -193,4 +194,5 @@ class FilterSearch:
                     scores = scores[:, items]
                 k = min(JUDGED_AT, scores.shape[1])
                 judged.append(held_out.judge(part, backend.best(scores, seen, k).positions, items))
-        return [Judged.concatenate(judged) for judged in parts]
+        own = [Judged.concatenate(judged) for judged in parts]
+        return [Judged(backend.join(judged.recall), backend.join(judged.ndcg)) for judged in own]

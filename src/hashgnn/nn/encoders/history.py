@@ -100,25 +100,59 @@ class HistoryEncoder(Encoder):
         )
 
     def _users(self, view: GraphView, index: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-        columns, values, lengths, owner = self._histories(view, index, generator)
-        aggregate = _sparse.bag_sum(columns, values, lengths, self._source_table())
+        columns, values, lengths, owner = self.histories(view, index, generator)
+        sums = self.history_sums(view, columns, values, lengths)
+        return self.users_of_sums(view, index, sums, values, owner)
+
+    def history_sums(
+        self,
+        view: GraphView,
+        columns: torch.Tensor,
+        values: torch.Tensor,
+        lengths: torch.Tensor,
+        rows: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the weighted sum (n, dim) of the items of each history.
+
+        Parameters
+        ----------
+        view : GraphView
+        columns, values : Tensor of shape (n_entries,)
+            Items and their weights, one history after another.
+        lengths : LongTensor of shape (n,)
+            Of the histories.
+        rows : LongTensor of shape (n_entries,), optional
+            Where the items stand in the table, if it holds some of the items only.
+        """
+        aggregate = _sparse.bag_sum(columns if rows is None else rows, values, lengths, self._source_table())
         if self.item_input.features.weight is not None:
             items, places = torch.unique(columns, return_inverse=True)
             projected = self.item_input.features(view.item_features, items)
             aggregate = aggregate + _sparse.bag_sum(places, values, lengths, projected)
+        return aggregate
+
+    def users_of_sums(
+        self,
+        view: GraphView,
+        index: torch.Tensor,
+        sums: torch.Tensor,
+        values: torch.Tensor,
+        owner: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the embeddings of users from :meth:`history_sums`, all weights, and the row that each belongs to."""
         if self.normalization == "unit":
-            user: torch.Tensor = functional.normalize(aggregate, dim=1, eps=_FLOOR) * self.dim**0.5
+            user: torch.Tensor = functional.normalize(sums, dim=1, eps=_FLOOR) * self.dim**0.5
         else:
             degrees = torch.zeros(len(index), dtype=values.dtype, device=index.device)
             degrees.index_add_(0, owner, values)
             scale = torch.where(degrees > 0, degrees, 1.0).pow(-self.degree_exponent)
-            user = aggregate * scale.unsqueeze(1)
+            user = sums * scale.unsqueeze(1)
         if self.linear is not None:
             user = user @ self.linear
         projected = self.user_features(view.user_features, index)
         return user if projected is None else user + projected
 
-    def _histories(
+    def histories(
         self, view: GraphView, index: torch.Tensor, generator: torch.Generator | None
     ) -> tuple[torch.Tensor, ...]:
         """Return items, weights and lengths of the users' histories, and the place of each item's user."""

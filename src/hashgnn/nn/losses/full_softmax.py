@@ -133,7 +133,7 @@ class _HalfSoftmax(torch.autograd.Function):
         chunk = len(scores)
         starts = torch.arange(0, n_rows + chunk, chunk, device=targets.rows.device).clamp_(max=n_rows)
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
-        left_out = _starts_of(excluded, starts)
+        left_out = starts_of(excluded, starts)
         d_queries = torch.empty(n_rows, q.shape[1], dtype=torch.bfloat16, device=q.device)
         d_items = torch.zeros(len(items), q.shape[1], device=q.device)
         total = torch.zeros((), device=q.device)
@@ -186,7 +186,7 @@ class _FullSoftmax(torch.autograd.Function):
         ]
         starts = torch.arange(0, n_rows + chunk, chunk, device=targets.rows.device).clamp_(max=n_rows)
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
-        left_out = _starts_of(excluded, starts)
+        left_out = starts_of(excluded, starts)
         total = torch.zeros((), dtype=torch.float64, device=queries.device)
         for block, start in enumerate(range(0, n_rows, chunk)):
             q = queries[start : start + chunk]
@@ -222,7 +222,7 @@ class _FullSoftmax(torch.autograd.Function):
         return (*parts, None, None, None, None)
 
 
-def _starts_of(pairs: tuple[torch.Tensor, torch.Tensor] | None, starts: torch.Tensor) -> list[int]:
+def starts_of(pairs: tuple[torch.Tensor, torch.Tensor] | None, starts: torch.Tensor) -> list[int]:
     """Return where each block of rows begins among the pairs."""
     if pairs is None:
         return []

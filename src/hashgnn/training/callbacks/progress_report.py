@@ -42,9 +42,7 @@ class ProgressReport(Callback):
         """Remove the bar, or print the summary."""
         self._bar.close()
         if self._advance is None:
-            best = "".join(f", {name} {value:.4f}" for name, value in run.best_metrics.items())
-            best = f"; best epoch {run.best_epoch}{best}" if best else ""
-            _print(f"{run.name}: {run.epoch} epochs in {run.seconds:.1f} seconds{best}")
+            _print(end_line(run))
 
     def on_error(self, run: Run, error: BaseException) -> None:
         """Remove the bar."""
@@ -54,6 +52,13 @@ class ProgressReport(Callback):
 def epoch_line(run: Run) -> str:
     """Return the line of the epoch that has just ended."""
     return f"{run.name}: epoch {run.epoch} of {run.n_epochs}, {_figures(run)}, {run.seconds:.1f} seconds"
+
+
+def end_line(run: Run) -> str:
+    """Return the line of a run that has ended."""
+    best = "".join(f", {name} {value:.4f}" for name, value in run.best_metrics.items())
+    best = f"; best epoch {run.best_epoch}{best}" if best else ""
+    return f"{run.name}: {run.epoch} epochs in {run.seconds:.1f} seconds{best}"
 
 
 def _figures(run: Run) -> str:

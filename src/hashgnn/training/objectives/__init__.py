@@ -13,7 +13,9 @@ from hashgnn.training.hash_model import HashModel
 from hashgnn.training.objectives.base import Objective, StepPosition
 from hashgnn.training.objectives.edges import EdgeObjective
 from hashgnn.training.objectives.embeddings import EmbeddingLoss, EmbeddingObjective
+from hashgnn.training.objectives.parted_users import PartedUserObjective
 from hashgnn.training.objectives.users import UserObjective
+from hashgnn.training.workers.group import ALONE, Group
 
 
 def build_objective(
@@ -22,11 +24,18 @@ def build_objective(
     config: ModelConfig,
     rng: np.random.Generator,
     progress: bool | None = None,
+    group: Group = ALONE,
+    sharded: bool = False,
 ) -> Objective[HashModel]:
-    """Return the objective that the config names; ``rng`` is for its preparation, such as a teacher."""
-    objective: Objective[HashModel] = imported(OBJECTIVES[config.objective.name].implementation)(
-        graph, view, config, rng, progress
-    )
+    """Return the objective that the config names; ``rng`` is for its preparation, such as a teacher.
+
+    ``group`` are the processes that train together, and ``sharded`` says that each of them holds some of the items'
+    rows.
+    """
+    kind = imported(OBJECTIVES[config.objective.name].implementation)
+    if group.size > 1 and kind is UserObjective:
+        return PartedUserObjective(graph, view, config, rng, progress, group, sharded=sharded)
+    objective: Objective[HashModel] = kind(graph, view, config, rng, progress, group)
     return objective
 
 

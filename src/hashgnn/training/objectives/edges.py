@@ -22,6 +22,7 @@ from hashgnn.training.objectives.base import StepPosition
 from hashgnn.training.objectives.code_penalty import code_penalty
 from hashgnn.training.objectives.teacher import build_teacher
 from hashgnn.training.torch_backend import backend_of
+from hashgnn.training.workers.group import ALONE, Group
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class EdgeObjective:
     With a teacher, a share of the edges lead to an item drawn from the user's list instead. Items of higher
     rank are more likely.
 
+    The processes of a group have one order of edges. Each takes the edges of its users, those of every n-th, and
+    draws their negatives.
+
     References
     ----------
     Tan et al., WWW 2020, arXiv 2003.01917.
@@ -75,16 +79,19 @@ class EdgeObjective:
         config: ModelConfig,
         rng: np.random.Generator,
         progress: bool | None,
+        group: Group = ALONE,
     ) -> None:
         settings = config.objective
         assert isinstance(settings, Edges)
+        self._group = group
+        self._own_draws: torch.Generator | None = None
         self._graph, self._view, self._settings = graph, view, settings
         self._teacher, self._batch_size = config.teacher, config.optimizer.batch_size
         self._user_fan_outs, self._item_fan_outs = config.encoder.sampled_hops
         self._sampler = NegativeSampler(graph, settings.negatives.name, **settings.negatives.options())
         self._ranking = build_ranking_loss(settings.ranking_loss.name, **settings.ranking_loss.options())
         self._expected = _expected_counts(graph, settings)
-        teacher = build_teacher(graph, config.teacher, rng, progress, backend_of(view.device))
+        teacher = build_teacher(graph, config.teacher, rng, progress, backend_of(view.device, group))
         self._lists = None if teacher is None else teacher.lists
         self.facts = {} if teacher is None else {"teacher": teacher.facts}
         self._edge_users = np.repeat(np.arange(graph.n_users), graph.user_degrees)
@@ -99,14 +106,29 @@ class EdgeObjective:
         order = rng.permutation(len(self._edge_users))
         if self._graph.is_weighted:
             order = _in_proportion(self._graph.user_item.data, rng)[order]
+        draws = rng
+        if self._group.size > 1:
+            own = np.random.default_rng([int(rng.integers(2**63)), self._group.rank])
+            self._own_draws = torch.Generator(self._view.device).manual_seed(int(own.integers(2**63)))
+            # Negatives from the batch are drawn by all for all, as they are the positives of all.
+            draws = rng if self._draws_from_batch else own
         for start in range(0, len(order), self._batch_size):
-            yield self._batch(order[start : start + self._batch_size], rng)
+            yield self._batch(order[start : start + self._batch_size], draws)
+
+    @property
+    def _draws_from_batch(self) -> bool:
+        return self._settings.negatives.name == "in_batch"
 
     def _batch(self, edges: Array, rng: np.random.Generator) -> EdgeBatch:
         users, items = self._edge_users[edges], self._edge_items[edges]
+        mine = slice(None) if self._group.size == 1 else users % self._group.size == self._group.rank
+        if not self._draws_from_batch:
+            users, items = users[mine], items[mine]
         if self._lists is not None:
             items = self._taught(self._lists[users], items, rng)
         negatives = self._sampler.sample(users, items, n_negatives=self._settings.n_negatives, rng=rng)
+        if self._draws_from_batch:
+            users, items, negatives = users[mine], items[mine], negatives[mine]
         usable = (negatives >= 0).all(axis=1)  # nothing can be drawn for a user who has seen everything
         users, items, negatives = users[usable], items[usable], negatives[usable]
         distinct_users, user_places = np.unique(users, return_inverse=True)
@@ -148,10 +170,33 @@ class EdgeObjective:
     def loss(
         self, model: HashModel, batch: EdgeBatch, position: StepPosition, generator: torch.Generator
     ) -> torch.Tensor:
-        """Return the loss of a batch; see :func:`hashgnn.nn.combined`."""
+        """Return the loss of a batch; see :func:`hashgnn.nn.combined`.
+
+        In a group it is this process's part: the parts of all add up to the loss of the whole batch.
+        """
+        group = self._group
+        n_edges = group.sum(len(batch.users)) if group.size > 1 else len(batch.users)
         if not len(batch.users):
-            return torch.zeros((), device=self._view.device, requires_grad=True)
+            nothing = torch.zeros((), device=self._view.device, requires_grad=True)
+            if group.size == 1:
+                return nothing
+            nobody = torch.zeros(0, model.encoder.dim, device=self._view.device)
+            return nothing + code_penalty(model, nobody, nobody, self._settings, group)
         users, items = self._embeddings(model, batch, generator)
+        loss = self._loss_of_edges(model, batch, users, items, position, self._own_draws or generator)
+        if group.size > 1:
+            loss = loss * (len(batch.users) / n_edges)
+        return loss + code_penalty(model, users, items, self._settings, group)
+
+    def _loss_of_edges(
+        self,
+        model: HashModel,
+        batch: EdgeBatch,
+        users: torch.Tensor,
+        items: torch.Tensor,
+        position: StepPosition,
+        generator: torch.Generator,
+    ) -> torch.Tensor:
         x_users = model.before_codes(users, "user")[batch.users]
         x_items = model.before_codes(items, "item")
         n_edges, n_negatives = batch.negatives.shape
@@ -172,14 +217,13 @@ class EdgeObjective:
         if model.item_bias is not None:
             bias = model.item_bias[batch.distinct_items]
             positive, negative = positive + bias[batch.items], negative + bias[batch.negatives]
-        loss = combined(
+        return combined(
             positive,
             negative,
             partial(self._ranking, users=batch.users, log_expected=batch.log_expected),
             reconstruction_weight=self._settings.reconstruction_weight,
             ranking_weight=self._settings.ranking_weight,
         )
-        return loss + code_penalty(model, users, items, self._settings)
 
     def _embeddings(
         self, model: HashModel, batch: EdgeBatch, generator: torch.Generator

@@ -94,8 +94,9 @@ def build_teacher(
         n_kept = max(_FEWEST_WEIGHTS, _REACHED // max(1, graph.n_edges))
         if n_kept < graph.n_items:
             facts["n_kept_weights"] = n_kept
-        found = model.top(k, kept=n_kept, n_threads=n_threads, show_progress=shown)
-        return Teacher(found.positions, facts)
+        mine = graph.user_item[backend.part(graph.n_users)]
+        found = model.top(k, mine, kept=n_kept, n_threads=n_threads, show_progress=shown)
+        return Teacher(backend.join(found.positions), facts)
     kept = _KEPT if graph.n_users > CROWDED * graph.n_items else None
     lists = model.top(k, kept=kept, show_progress=shown, backend=backend).positions
     return Teacher(lists, facts)

@@ -24,6 +24,7 @@ from hashgnn.training.objectives.code_penalty import code_penalty
 from hashgnn.training.objectives.teacher import build_teacher
 from hashgnn.training.step_size import users_per_step
 from hashgnn.training.torch_backend import backend_of
+from hashgnn.training.workers.group import ALONE, Group
 
 Pairs = tuple[torch.Tensor, torch.Tensor]
 
@@ -95,7 +96,9 @@ class UserObjective:
         config: ModelConfig,
         rng: np.random.Generator,
         progress: bool | None,
+        group: Group = ALONE,
     ) -> None:
+        self._group = group
         settings, encoder = config.objective, config.encoder
         assert isinstance(settings, Users)
         self._graph, self._view, self._settings = graph, view, settings
@@ -107,7 +110,7 @@ class UserObjective:
         self._items = torch.arange(graph.n_users, graph.n_nodes, device=view.device)
         # Where bfloat16 is emulated, or the catalogue small, single precision is the faster one.
         self._workspace = SoftmaxWorkspace() if has_fast_bfloat16(view.device) else None
-        teacher = build_teacher(graph, config.teacher, rng, progress, backend_of(view.device))
+        teacher = build_teacher(graph, config.teacher, rng, progress, backend_of(view.device, group))
         self._lists = None if teacher is None else teacher.lists
         self.facts = {} if teacher is None else {"teacher": teacher.facts}
         if isinstance(config.teacher, ListTeacherConfig):

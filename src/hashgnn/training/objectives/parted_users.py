@@ -1,0 +1,179 @@
+"""The objective ``users`` on several processes: the items of a step's softmax are parted among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hashgnn._types import Array
+from hashgnn.config import ModelConfig
+from hashgnn.graph import BipartiteGraph
+from hashgnn.nn import GraphView, Targets
+from hashgnn.nn._sparse import take
+from hashgnn.nn.encoders.history import HistoryEncoder
+from hashgnn.nn.losses.parted_softmax import PartedItems, parted_bilateral_softmax, parted_softmax
+from hashgnn.nn.peers import differentiable_sum
+from hashgnn.training.hash_model import HashModel
+from hashgnn.training.objectives.base import StepPosition
+from hashgnn.training.objectives.code_penalty import code_penalty
+from hashgnn.training.objectives.users import Pairs, UserObjective
+from hashgnn.training.workers.group import Group
+
+_ENCODER_DRAWS, _ITEM_DRAWS = 0, 1
+
+
+@dataclass(frozen=True)
+class _Own:
+    """The part of a step's softmax that this process computes.
+
+    Attributes
+    ----------
+    items : LongTensor of shape (n_own,)
+        Items: every n-th of all, as far as the step has them.
+    correction : Tensor of shape (n_own,) or None
+    targets : Targets
+        Of these items, by place in ``items``.
+    excluded : pair of LongTensor, or None
+    parted : PartedItems
+    """
+
+    items: torch.Tensor
+    correction: torch.Tensor | None
+    targets: Targets
+    excluded: Pairs | None
+    parted: PartedItems
+
+
+class PartedUserObjective(UserObjective):
+    """:class:`UserObjective` for the processes of a group; the losses of all add up to that of one process alone.
+
+    All have the batch of users, its targets and its sample of items, from equal draws. Each computes the embeddings,
+    codes and scores of its own items, every n-th, and a part of the gradient. They exchange what is as large as the
+    batch of users, never what is as large as the items: sums over histories, the sums that the softmax divides by,
+    and gradients of the users.
+
+    Parameters
+    ----------
+    sharded : bool
+        Each process holds the rows of its own items only, in the tables of the encoder ``history`` and in the item
+        bias. Otherwise every process holds all, and :func:`~hashgnn.training.workers.gradients.add_gradients` adds
+        what they learn.
+    """
+
+    def __init__(
+        self,
+        graph: BipartiteGraph,
+        view: GraphView,
+        config: ModelConfig,
+        rng: np.random.Generator,
+        progress: bool | None,
+        group: Group,
+        *,
+        sharded: bool,
+    ) -> None:
+        super().__init__(graph, view, config, rng, progress, group)
+        self._sharded = sharded
+
+    def loss(
+        self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Return this process's part of the loss of a batch of users."""
+        settings, group = self._settings, self._group
+        view, targets, excluded = self._batch_targets(batch, generator)
+        own = self._part(targets, excluded, generator)
+        step = position.epoch * position.n_steps + position.step
+        # Each process asks the encoder for other items: what it draws must not move the common generator.
+        common = _derived(generator, step, _ENCODER_DRAWS)
+        users, items = self._embeddings(model, view, batch, own.items, common)
+        loss = torch.zeros((), device=users.device)
+        if settings.code_weight > 0:
+            strength = model.relaxation.strength(*position)
+            user_strength = model.relaxation.user_strength(strength)
+            h_users = model.codes(model.before_codes(users, "user"), user_strength, generator)
+            draws = _derived(generator, step, _ITEM_DRAWS, group.rank)
+            h_items = model.codes(model.before_codes(items, "item"), strength, draws)
+            bias = own.correction
+            if model.item_bias is not None:
+                of_items = model.item_bias[self._rows(own.items)]
+                bias = of_items if bias is None else of_items + bias
+            loss = loss + settings.code_weight * self._part_of_softmax(
+                model.scale * h_users, h_items, own, bias
+            )
+        if settings.float_weight > 0:
+            loss = loss + settings.float_weight * self._part_of_softmax(
+                model.float_scale * users, items, own, own.correction
+            )
+        return loss + code_penalty(model, users, items, settings, group)
+
+    def _part(self, targets: Targets, excluded: Pairs | None, generator: torch.Generator) -> _Own:
+        size, rank, device = self._group.size, self._group.rank, targets.columns.device
+        sample = self._sample(targets, generator)
+        n_items = len(self._items)
+        items = torch.arange(n_items, device=device) if sample is None else sample.items
+        mine = items % size == rank
+        own = items[mine]
+        place = torch.full((n_items,), -1, device=device)
+        place[own] = torch.arange(len(own), device=device)
+        row_weights = torch.zeros(targets.n_rows, dtype=targets.weights.dtype, device=device)
+        row_weights.index_add_(0, targets.rows, targets.weights)
+        columns = place[targets.columns]
+        inside = columns >= 0
+        if excluded is not None:
+            rows, places = excluded[0], place[excluded[1]]
+            # In a row without targets everything may be excluded, and a softmax over nothing is no number.
+            kept = (places >= 0) & (row_weights[rows] > 0)
+            excluded = rows[kept], places[kept]
+        largest = int(torch.bincount(items % size, minlength=size).max())
+        return _Own(
+            own,
+            None if sample is None else sample.correction[mine],
+            Targets(targets.n_rows, targets.rows[inside], columns[inside], targets.weights[inside]),
+            excluded,
+            PartedItems(self._group, row_weights, largest),
+        )
+
+    def _rows(self, items: torch.Tensor) -> torch.Tensor:
+        """Return where items of this process stand in its tables."""
+        return items // self._group.size if self._sharded else items
+
+    def _embeddings(
+        self,
+        model: HashModel,
+        view: GraphView,
+        batch: Array,
+        items: torch.Tensor,
+        generator: torch.Generator,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the embeddings of the batch's users, equal in all processes, and of own items."""
+        index = torch.from_numpy(batch).to(items.device)
+        encoder = model.encoder
+        if not self._sharded:
+            u = encoder(view, torch.cat([index, self._items[items]]), generator=generator)
+            return u[: len(batch)], u[len(batch) :]
+        assert isinstance(encoder, HistoryEncoder)
+        columns, values, _, owner = encoder.histories(view, index, generator)
+        mine = columns % self._group.size == self._group.rank
+        own = torch.bincount(owner[mine], minlength=len(index))
+        sums = encoder.history_sums(view, columns[mine], values[mine], own, rows=self._rows(columns[mine]))
+        users = encoder.users_of_sums(view, index, differentiable_sum(self._group, sums), values, owner)
+        rows = take(encoder.item_input.table, self._rows(items))
+        projected = encoder.item_input.features(view.item_features, items)
+        return users, rows if projected is None else rows + projected
+
+    def _part_of_softmax(
+        self, queries: torch.Tensor, items: torch.Tensor, own: _Own, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        ratio = self._settings.bilateral_ratio
+        options: dict[str, Any] = {"bias": bias, "excluded": own.excluded, "workspace": self._workspace}
+        if ratio is None:
+            return parted_softmax(queries, items, own.targets, own.parted, **options)
+        return parted_bilateral_softmax(queries, items, own.targets, own.parted, ratio=ratio, **options)
+
+
+def _derived(generator: torch.Generator, *path: int) -> torch.Generator:
+    """Return a generator for one purpose, without a draw from the given one."""
+    seed = np.random.SeedSequence([generator.initial_seed(), *path]).generate_state(1, np.uint64)[0]
+    return torch.Generator(generator.device).manual_seed(int(seed >> 1))

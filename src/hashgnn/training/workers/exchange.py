@@ -1,0 +1,94 @@
+"""``Exchange``: what the training loop does beyond its steps where several processes train one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from hashgnn.runs import Run, RunState
+from hashgnn.training.workers.gradients import add_gradients
+from hashgnn.training.workers.group import ALONE, Group
+from hashgnn.training.workers.row_shards import RowShards
+
+
+class Exchange:
+    """Keep the model of every process of a group the same, step by step; alone, do nothing.
+
+    Parameters
+    ----------
+    model : Module
+    optimizer : Optimizer
+    group : Group, default=ALONE
+    sharded : sequence of str, default=()
+        Names of parameters of which each process holds some rows once :meth:`begin` was called. Their gradients are
+        whole in the process that holds the row, and are not exchanged.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        group: Group = ALONE,
+        sharded: Sequence[str] = (),
+    ) -> None:
+        self.group = group
+        self._model, self._optimizer = model, optimizer
+        parameters = dict(model.named_parameters())
+        self._shards = RowShards(group, {name: parameters[name] for name in sharded}, optimizer)
+        self._has_shards, self._keeps_moments = bool(sharded), False
+        self._replicated = [x for name, x in parameters.items() if name not in self._shards]
+
+    def begin(self, run: Run, *, is_resumed: bool, has_checkpoint: bool) -> None:
+        """Take parameters, moments and the state of the run from the first process; keep the own rows."""
+        if self.group.size == 1:
+            return
+        is_resumed, self._keeps_moments = self.group.share((is_resumed, has_checkpoint))
+        for parameter in self._model.parameters():
+            self.group.broadcast_(parameter.data)
+        if is_resumed:
+            run.state = RunState(**self.group.share(asdict(run.state)))
+            state = self.group.share(self._optimizer.state_dict())
+            if not self.group.is_first:
+                self._optimizer.load_state_dict(state)
+        if self._has_shards:
+            self._shards.cut()
+
+    def add_gradients(self) -> None:
+        """Add the gradients that the processes have of the parameters that all of them hold."""
+        if self.group.size == 1:
+            return
+        for parameter in self._model.parameters():
+            if parameter.grad is None:  # not in the loss of this process, maybe in that of another
+                parameter.grad = torch.zeros_like(parameter)
+        add_gradients(self.group, self._replicated)
+
+    def totals(self, names: Sequence[str], loss: torch.Tensor, norms: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the loss and the norms of the named gradients, (1 + n,), of all processes together."""
+        found = torch.stack([loss, *norms])
+        if self.group.size == 1:
+            return found
+        places = [0] + [place + 1 for place, name in enumerate(names) if name in self._shards]
+        parts = found[places].double()
+        parts[1:].square_()
+        parts = self.group.sum_(parts)
+        parts[1:].sqrt_()
+        found[places] = parts.to(found.dtype)
+        return found
+
+    @contextmanager
+    def epoch_end(self, *, validates: bool) -> Iterator[None]:
+        """Hold the whole model inside the block, where it is validated or kept."""
+        if self._has_shards and (validates or self._keeps_moments):
+            with self._shards.whole(everywhere=validates, moments=self._keeps_moments):
+                yield
+        else:
+            yield
+
+    def end(self) -> None:
+        """Put the model together in the first process."""
+        if self._has_shards:
+            self._shards.join()
