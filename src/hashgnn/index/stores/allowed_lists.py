@@ -19,6 +19,8 @@ Tables = tuple[_native.InvertedTable, _native.InvertedTable | None, _native.Code
 
 _MOST_SHARE = 0.75  # of the codes; where more pass, to leave out the others saves nothing
 _MANY_QUERIES = 32  # by then packed lists have paid for themselves
+# Of packed lists n_probe / share ** this are read: as much is found as without a filter, and all of 1 / share is more.
+_LISTS_POWER = 0.85
 _KEPT = 8  # filters whose codes are kept packed
 
 
@@ -85,7 +87,7 @@ class AllowedLists:
         blocks_of_list = math.ceil(n_allowed / n_lists / _native.BLOCK)
         if n_allowed <= n_read * blocks_of_list * _native.BLOCK:
             return Narrowed(self._flat(known, packed), rest, share)
-        return Narrowed(self._in_lists(known, packed), rest, share)
+        return Narrowed(self._in_lists(known, packed), rest, share**_LISTS_POWER)
 
     def _use(self, bits: Array, n_queries: int) -> _Known:
         with self._lock:
