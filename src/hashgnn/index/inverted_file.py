@@ -35,7 +35,7 @@ class InvertedFile(MutableIndex[ListStore]):
 
     A search may miss codes that lie in other lists. :meth:`tune` chooses ``n_probe`` for a requested index
     recall, and ``n_probe=n_lists`` is exact. With filters a query reads so many more lists that it sees as many
-    codes that it may get, and never fewer than ``k`` where there are as many; where few codes are allowed it
+    codes that are allowed, and never fewer than ``k`` where there are as many; where few codes are allowed it
     compares these alone. Ties go to the smaller position among the codes that were compared.
 
     Codes that are added or updated wait in one more list, which every query reads, until they are more than

@@ -30,11 +30,11 @@ class Narrowed(NamedTuple):
     Attributes
     ----------
     tables : tuple of InvertedTable, InvertedTable or None, and CodeTable
-        Lists, later codes and centroids, without codes that no query may get where they are packed.
+        Lists, later codes and centroids, without codes that every query leaves out where they are packed.
     candidates : CandidateFilter
         What is left to be tested.
     share : float
-        Of the codes, those that any query may get: lists are read in proportion.
+        Of the codes, those that are allowed to any query: lists are read in proportion.
     """
 
     tables: Tables
@@ -58,7 +58,7 @@ class AllowedLists:
 
     A filter that lets through no more codes than a search without one reads has them packed in one list, which a
     search reads whole: its results are exact. One that lets more through has its lists packed once it has been
-    asked by 32 queries; until then codes are tested where they lie. Packed codes are kept as long as the bits of
+    used by 32 queries; until then codes are tested where they lie. Packed codes are kept as long as the bits of
     the filter live, and for the last 8 filters at most.
     """
 

@@ -50,7 +50,7 @@ def grown(listed: ListedCodes, more: BinaryCodes, *, anew: bool) -> ListedCodes:
     """Return the lists with more codes, as many more lists as the square root of the number of codes grew.
 
     Each new code goes to the list of its nearest centroid. Then the longest lists are split in two, until there
-    are as many as wanted, and none is four times as long as the mean. Centroids around a split list become the
+    are as many as wanted, and none is longer than four times the mean. Centroids around a split list become the
     majorities of their codes, and these codes move to the nearest. The same codes in the same order make the same
     lists.
 
@@ -99,7 +99,7 @@ def _split(codes: BinaryCodes, lists: Array, centroids: BinaryCodes, wanted: int
         if rows is None:
             rows = order[starts[longest] : starts[longest + 1]]
         pair, is_second = two_centroids(codes[rows])
-        if not is_second.any() or is_second.all():  # all codes are alike
+        if not is_second.any() or is_second.all():  # all codes are the same
             lengths[longest] = 0
             continue
         number = n_lists + len(new)

@@ -25,7 +25,7 @@ _LARGEST = 1e15  # squares of such entries still add up in float32
 class RowQuantiser:
     """Turns embeddings and rounds them to 2, 3, 4 or 8 bits an entry; queries are turned to fit.
 
-    Directions of the embeddings are scaled so that queries and embeddings have the same variance in each, and the
+    Directions of the embeddings are scaled so that queries and embeddings have the same variance in each. The
     leading ones are kept where a row has no room for all. A random rotation then spreads what they hold
     evenly over the entries. Each row has a factor of its own, by which the product of the row with its own
     embedding is exact: products are not pulled towards zero.
