@@ -143,5 +143,7 @@ def test_rows_of_other_items_are_damage(path: Path, tmp_path: Path, state: Model
     from hashgnn.state import save_state
 
     save_state(wrong, tmp_path / "wrong")
-    with pytest.raises(ArtifactDamagedError, match="its rows do not fit the codes and embeddings of the model"):
+    with pytest.raises(
+        ArtifactDamagedError, match="its rows do not fit the codes and embeddings of the model"
+    ):
         HashGNN.load(tmp_path / "wrong")
