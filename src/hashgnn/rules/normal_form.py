@@ -44,7 +44,7 @@ def normal_form(expression: Expression, kinds: Mapping[str, str], now: float) ->
     --------
     >>> from hashgnn.rules import parse, to_sql
     >>> to_sql(normal_form(parse("not (a < 1.5 or b)"), {"a": "int", "b": "bool"}, 0.0))
-    '"a" > 1 AND "b" != TRUE'
+    '"a" > 1 AND "b" <> TRUE'
     """
     return _Normal(kinds, now).of(expression, negated=False)
 
