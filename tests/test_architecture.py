@@ -18,6 +18,7 @@ LEVELS = {
         "_rng",
         "_declared",
         "_files",
+        "_launched",
         "_locks",
         "_frames",
         "_json_text",

@@ -230,7 +230,7 @@ def test_tune_says_that_the_trials_are_kept(folder: Path, tmp_path: Path) -> Non
             "no epoch had ended, and nothing is kept; run the same command again",
         ),
         (
-            "hashgnn.serving.store.InteractionStore.export",
+            "hashgnn.serving.store.sqlite_store.SQLiteStore.export",
             ["interactions", "export", "{0}/store.db", "-o", "{1}/new.parquet"],
             "{1}/new.parquet: is as it was; run the same command again",
         ),

@@ -11,12 +11,12 @@ import torch
 from tests.training.quick import quick
 from tests.training.together import together
 
+from hashgnn._launched import Launched
 from hashgnn.config import ModelConfig
 from hashgnn.data import Interactions, generate_interactions, split
 from hashgnn.graph import BipartiteGraph, choose_filter, smooth_item_vectors
 from hashgnn.nn import SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
 from hashgnn.nn.losses.parted_softmax import PartedItems, parted_bilateral_softmax, parted_softmax
-from hashgnn.runs.launched import Launched
 from hashgnn.training.build import build_model
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.loop import make_optimizer

@@ -28,7 +28,7 @@ class CheckLimits:
         Take ids of another kind, or too few known ones, for no fault.
     min_metadata : float, default=0.5
         Share of items with metadata, where either model has any.
-    max_dead_bits : float, default=0.1
+    max_dead_bits : float, default=0.2
         Share of the bits that have one value in 99 % of the codes.
     min_entropy : float, default=0.5
         Mean entropy of the bits of a code, in bits; 1 is a fair coin.
@@ -55,7 +55,7 @@ class CheckLimits:
     min_known_items: float = MIN_KNOWN
     allow_new_ids: bool = False
     min_metadata: float = 0.5
-    max_dead_bits: float = 0.1
+    max_dead_bits: float = 0.2
     min_entropy: float = 0.5
     max_collisions: float = 0.5
     min_overlap: float = 0.1

@@ -15,9 +15,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from hashgnn._launched import Launched, is_helper
 from hashgnn.cli._signals import StopSignals
 from hashgnn.errors import HashGNNError, PeerLostError
-from hashgnn.runs.launched import Launched, is_helper
 
 # Arguments of the library whose option has another name. All others have the same, with dashes.
 _OPTION_NAMES = {"timestamp": "--time", "recommend_for_history": "--history"}

@@ -12,12 +12,12 @@ from typing import Any
 
 from hashgnn._addresses import address_of
 from hashgnn._files import check_writable
+from hashgnn._launched import Launched, is_helper
 from hashgnn._locks import check_free, held
 from hashgnn.cli._output import Output
 from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._tracking import FollowedRun
 from hashgnn.errors import ParameterError
-from hashgnn.runs.launched import Launched, is_helper
 
 _OTHERWISE = "name another folder"
 

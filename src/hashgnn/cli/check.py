@@ -62,7 +62,7 @@ def check(
     max_dead_bits: Annotated[
         float,
         _share("Share of bits that may be dead."),
-    ] = 0.1,
+    ] = 0.2,
     min_entropy: Annotated[
         float,
         _share("Least mean entropy of a bit, in bits."),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn._extras import check_extra
+from hashgnn._launched import is_helper
 from hashgnn.cli._feature_options import (
     ItemFeatureColumns,
     ItemFeatures,
@@ -53,7 +54,6 @@ from hashgnn.cli._signals import stop_explained
 from hashgnn.cli._tracking import FollowedRun
 from hashgnn.cli._training_run import RunFolder, train_and_save
 from hashgnn.cli._workers import ShardFrom, TrainingAddress, TrainingEngine, TrainingWorkers, training_workers
-from hashgnn.runs.launched import is_helper
 
 
 def fit(

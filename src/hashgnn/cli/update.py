@@ -12,6 +12,7 @@ import typer
 
 from hashgnn._addresses import address_of
 from hashgnn._extras import check_extra
+from hashgnn._launched import is_helper
 from hashgnn.cli._feature_options import (
     ItemFeatureColumns,
     ItemFeatures,
@@ -52,7 +53,6 @@ from hashgnn.cli._tracking import FollowedRun
 from hashgnn.cli._training_run import RunFolder, train_and_save
 from hashgnn.cli._workers import ShardFrom, TrainingAddress, TrainingEngine, TrainingWorkers, training_workers
 from hashgnn.errors import ParameterError
-from hashgnn.runs.launched import is_helper
 
 
 def update(

@@ -139,7 +139,7 @@ SUITES: dict[str, Suite] = {
         (128,),
         ("recall@20", "ndcg@20"),
         "default",
-        ("ml-1m", "ml-1m-lcfn", "ml-100k", "lastfm-hetrec"),
+        ("ml-1m", "ml-100k"),
     ),
     "floats": Suite(
         "every float model",

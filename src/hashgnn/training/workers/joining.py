@@ -14,9 +14,9 @@ from typing import Literal
 import torch
 from torch import distributed
 
+from hashgnn._launched import Launched
 from hashgnn.errors import EngineError, ParameterError
 from hashgnn.runs import RunOptions
-from hashgnn.runs.launched import Launched
 from hashgnn.training.device import resolve_device
 from hashgnn.training.workers.group import ALONE, Group, JoinedGroup
 

@@ -9,6 +9,7 @@ from hashgnn.benchmarking.search.rivals.zvec import ZVEC_PEERS
 
 __all__ = ["RIVALS"]
 
+#: Every peer that rounds floats to few bits after training.
 RIVALS = (
     *RABITQLIB_PEERS,
     *SVS_PEERS,
