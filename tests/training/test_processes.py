@@ -205,7 +205,23 @@ def test_torchrun_starts_a_killed_rank_again_and_ends_with_the_same_model(
     said = quiet.stderr.splitlines()
     assert sum(line.startswith("training: epoch") for line in said) == 4
     assert sum("saved after 4 epochs" in line for line in said) == 1
-    folder = tmp_path / "killed"
+    # Gloo sometimes connects a rank that was started again to the address of the one that was killed; torchrun then
+    # gives up, and says so. What it ends is never another model.
+    for trial in range(4):
+        folder = tmp_path / f"killed-{trial}"
+        code, report = killed_under_torchrun(events, folder)
+        if code == 0:
+            break
+        assert "does not find the others" in report, report
+    assert code == 0, report
+    whole, killed = (HashGNN.load(path / "model") for path in (tmp_path / "whole", folder))
+    assert_same(killed, whole)
+    assert_same(killed, undisturbed)
+    assert not (folder / ".model.checkpoint" / FILE_NAME).exists()
+
+
+def killed_under_torchrun(events: Interactions, folder: Path) -> tuple[int, str]:
+    """Kill the second rank once there is a checkpoint; return the exit code and what was said."""
     process = subprocess.Popen(
         torchrun(events, folder, "--max-restarts", "2"), stderr=subprocess.PIPE, text=True
     )
@@ -217,11 +233,7 @@ def test_torchrun_starts_a_killed_rank_again_and_ends_with_the_same_model(
     assert helpers, "the run ended before it could be killed"
     os.kill(helpers[0], signal.SIGKILL)
     _, report = process.communicate(timeout=300)
-    assert process.returncode == 0, report
-    whole, killed = (HashGNN.load(tmp_path / name / "model") for name in ("whole", "killed"))
-    assert_same(killed, whole)
-    assert_same(killed, undisturbed)
-    assert not checkpoint.exists()
+    return process.returncode, report
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ SUITES: dict[str, Suite] = {
         (128,),
         ("recall@20", "ndcg@20"),
         "default",
-        ("ml-1m", "ml-100k"),
+        ("ml-1m",),
     ),
     "floats": Suite(
         "every float model",
