@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.training.quick import QUICK
+from torch import distributed
 
 from hashgnn import HashGNN
+from hashgnn._launched import Launched
 from hashgnn.data import Interactions, generate_interactions
 from hashgnn.errors import CallbackError, EngineError, MissingExtraError, ParameterError
 from hashgnn.runs import Callback, Run
 from hashgnn.training.callbacks.checkpoint import FILE_NAME
+from hashgnn.training.workers import joining
 
 SETTINGS = {
     **QUICK,
@@ -205,23 +208,7 @@ def test_torchrun_starts_a_killed_rank_again_and_ends_with_the_same_model(
     said = quiet.stderr.splitlines()
     assert sum(line.startswith("training: epoch") for line in said) == 4
     assert sum("saved after 4 epochs" in line for line in said) == 1
-    # Gloo sometimes connects a rank that was started again to the address of the one that was killed; torchrun then
-    # gives up, and says so. What it ends is never another model.
-    for trial in range(4):
-        folder = tmp_path / f"killed-{trial}"
-        code, report = killed_under_torchrun(events, folder)
-        if code == 0:
-            break
-        assert "does not find the others" in report, report
-    assert code == 0, report
-    whole, killed = (HashGNN.load(path / "model") for path in (tmp_path / "whole", folder))
-    assert_same(killed, whole)
-    assert_same(killed, undisturbed)
-    assert not (folder / ".model.checkpoint" / FILE_NAME).exists()
-
-
-def killed_under_torchrun(events: Interactions, folder: Path) -> tuple[int, str]:
-    """Kill the second rank once there is a checkpoint; return the exit code and what was said."""
+    folder = tmp_path / "killed"
     process = subprocess.Popen(
         torchrun(events, folder, "--max-restarts", "2"), stderr=subprocess.PIPE, text=True
     )
@@ -233,7 +220,24 @@ def killed_under_torchrun(events: Interactions, folder: Path) -> tuple[int, str]
     assert helpers, "the run ended before it could be killed"
     os.kill(helpers[0], signal.SIGKILL)
     _, report = process.communicate(timeout=300)
-    return process.returncode, report
+    assert process.returncode == 0, report
+    whole, killed = (HashGNN.load(tmp_path / name / "model") for name in ("whole", "killed"))
+    assert_same(killed, whole)
+    assert_same(killed, undisturbed)
+    assert not checkpoint.exists()
+
+
+def test_processes_that_are_started_again_do_not_find_the_addresses_of_those_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    placed = {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": kept.port}
+    for name, value in {**placed, "TORCHELASTIC_USE_AGENT_STORE": True}.items():  # as torchrun does
+        monkeypatch.setenv(name, str(value))
+    first, again = (joining._store_of(Launched(0, 2, n_restarts=number)) for number in (0, 1))
+    first.set("address", "of a process that is gone")
+    assert first.check(["address"])
+    assert not again.check(["address"])
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ from typing import Literal
 
 import torch
 from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from hashgnn._launched import Launched
 from hashgnn.errors import EngineError, ParameterError
@@ -117,7 +119,9 @@ def _open(launched: Launched, device: str) -> None:
     try:
         if is_one_machine:
             with loopback_only():
-                distributed.init_process_group(backend)
+                distributed.init_process_group(
+                    backend, store=_store_of(launched), rank=launched.rank, world_size=launched.size
+                )
         else:
             distributed.init_process_group(backend)
     except (RuntimeError, ValueError, distributed.DistError) as error:
@@ -125,6 +129,16 @@ def _open(launched: Launched, device: str) -> None:
         raise EngineError(
             f"process {launched.rank} of {launched.size} does not find the others, {first}"
         ) from error
+
+
+def _store_of(launched: Launched) -> Store:
+    """Return the store of torchrun, with keys of this start of the processes alone.
+
+    torchrun keeps one store for all starts, and the addresses of processes that are gone with it. On several machines
+    each counts its starts for itself, so there is no number that all processes know.
+    """
+    store, _, _ = next(rendezvous("env://"))
+    return PrefixStore(f"start-{launched.n_restarts}", store)
 
 
 def _joined(options: RunOptions, launched: Launched | None) -> tuple[Group, RunOptions]:
