@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from hashgnn.cli._group import as_options
-from hashgnn.cli._options import comma_list, id_lines
+from hashgnn.cli._option_values import comma_list, id_lines
 from hashgnn.cli._reading import listed_ids, typed_ids
 from hashgnn.cli.benchmark.quality import _seeds
 from hashgnn.data import IdMap

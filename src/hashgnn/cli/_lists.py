@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn._addresses import restored
-from hashgnn.cli._options import comma_list
+from hashgnn.cli._option_values import comma_list
 from hashgnn.cli._output import Output, json_id
 from hashgnn.errors import ParameterError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from hashgnn.cli._options import byte_size, comma_list, id_lines, weights_of_events
+from hashgnn.cli._option_values import byte_size, comma_list, id_lines, weights_of_events
 from hashgnn.cli._output import Output
 from hashgnn.errors import ParameterError
 

@@ -7,17 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._options import (
-    Debug,
-    FileFormat,
-    ItemColumn,
-    Json,
-    Quiet,
-    Seed,
-    TimeColumn,
-    UserColumn,
-    comma_list,
-)
+from hashgnn.cli._option_values import comma_list
+from hashgnn.cli._options import Debug, FileFormat, ItemColumn, Json, Quiet, Seed, TimeColumn, UserColumn
 from hashgnn.cli._output import Output
 from hashgnn.errors import DataError, ParameterError
 

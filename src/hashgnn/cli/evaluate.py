@@ -9,6 +9,7 @@ import typer
 
 from hashgnn.cli._assessment import AssessmentFiles, check_report, run_assessment
 from hashgnn.cli._lists import check_output, is_to_stdout, write_output
+from hashgnn.cli._option_values import comma_list
 from hashgnn.cli._options import (
     BytesPerItem,
     Debug,
@@ -27,7 +28,6 @@ from hashgnn.cli._options import (
     Quiet,
     TableOutput,
     UserColumn,
-    comma_list,
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, known_events, known_ids, open_model, read_interactions

@@ -16,6 +16,7 @@ from hashgnn.cli._feature_options import (
     UserFeatureColumns,
     UserFeatures,
 )
+from hashgnn.cli._option_values import chosen_settings
 from hashgnn.cli._options import (
     Bits,
     CardNotes,
@@ -45,7 +46,6 @@ from hashgnn.cli._options import (
     UserColumn,
     Valid,
     WeightColumn,
-    chosen_settings,
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_features, read_interactions

@@ -11,6 +11,7 @@ import typer
 from hashgnn.cli._batch import check_no_engine, engine_options, engine_url, is_file, print_batch
 from hashgnn.cli._explaining import Reasons, explained, print_explanations
 from hashgnn.cli._lists import ListOutput
+from hashgnn.cli._option_values import id_lines
 from hashgnn.cli._options import (
     Address,
     Allow,
@@ -36,7 +37,6 @@ from hashgnn.cli._options import (
     Threads,
     TitleColumns,
     Workers,
-    id_lines,
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import id_list, listed_ids, open_model, typed_ids

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hashgnn.cli._options import BytesPerItem, Debug, EngineURL, IndexRecall, id_lines
+from hashgnn.cli._option_values import id_lines
+from hashgnn.cli._options import BytesPerItem, Debug, EngineURL, IndexRecall
 from hashgnn.cli._signals import hangup_ends_as_sigterm
 from hashgnn.errors import ParameterError
 

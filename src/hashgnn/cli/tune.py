@@ -15,6 +15,7 @@ from hashgnn.cli._feature_options import (
     UserFeatureColumns,
     UserFeatures,
 )
+from hashgnn.cli._option_values import chosen_settings
 from hashgnn.cli._options import (
     Bits,
     Debug,
@@ -37,7 +38,6 @@ from hashgnn.cli._options import (
     TimeColumn,
     UserColumn,
     WeightColumn,
-    chosen_settings,
 )
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_features, read_interactions

@@ -18,6 +18,7 @@ from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import Contents, SavedIndex
+from hashgnn.index.stores.over_codes import OverCodes
 from hashgnn.ranking import CandidateFilter, Matches
 
 _MAX_PART = 24  # bits of a part; a table has an entry for each of its values
@@ -27,10 +28,9 @@ _GROWTH = 64
 
 
 @dataclass(frozen=True, eq=False)
-class HashedStore:
+class HashedStore(OverCodes[CodeStore]):
     """Codes, the hash tables over them, and the positions that were added or updated after these were made."""
 
-    store: CodeStore
     tables: _native.HashTables
     extra: Array
     n_tables: int
@@ -44,19 +44,6 @@ class HashedStore:
         """Send the codes by value; the tables are made anew from them."""
         return _received, (self.store, self.n_tables)
 
-    @property
-    def n_bits(self) -> int:
-        """Width of the codes."""
-        return self.store.n_bits
-
-    @property
-    def top(self) -> float | None:
-        """Bias of an item without penalty; None: the codes have no bias."""
-        return self.store.top
-
-    def __len__(self) -> int:
-        return len(self.store)
-
     def added(self, codes: BinaryCodes, bias: ItemBias | None) -> HashedStore:
         """Return the state with more codes at the end."""
         store = self.store.added(codes, bias)
@@ -66,22 +53,6 @@ class HashedStore:
         """Return the state with other codes at ``positions``, which are distinct and in range."""
         store = self.store.updated(positions, codes, bias)
         return replace(self, store=store, extra=self._extra_with(positions))
-
-    def removed(self, positions: Array) -> HashedStore:
-        """Return the state without the codes at ``positions``, which are in range."""
-        return replace(self, store=self.store.removed(positions))
-
-    def alive_mask(self) -> Array:
-        """Return which positions hold a code, shape (len(self),), bool; a copy."""
-        return self.store.alive_mask()
-
-    def codes(self, positions: Array | None = None) -> BinaryCodes:
-        """Return the codes of some positions, or of all, as packed rows; a copy."""
-        return self.store.codes(positions)
-
-    def bias(self, positions: Array | None = None) -> ItemBias | None:
-        """Return the item bias of some positions, or of all; a copy."""
-        return self.store.bias(positions)
 
     def nbytes(self) -> int:
         """Return the bytes of the codes and tables."""

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from hashgnn._files import check_writable
-from hashgnn.cli._options import Debug, Json, Quiet, chosen_settings, comma_list, integer_list, limit_threads
+from hashgnn.cli._option_values import chosen_settings, comma_list, integer_list, limit_threads
+from hashgnn.cli._options import Debug, Json, Quiet
 from hashgnn.cli._output import Output
 from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import ParameterError

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hashgnn.cli._options import Debug, Json, K, Quiet, Threads, comma_list, limit_threads
+from hashgnn.cli._option_values import comma_list, limit_threads
+from hashgnn.cli._options import Debug, Json, K, Quiet, Threads
 from hashgnn.cli._output import Output
 from hashgnn.cli._signals import stop_explained
 from hashgnn.errors import DataError, ParameterError

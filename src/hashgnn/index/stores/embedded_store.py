@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from mmap import mmap
 from typing import Any
 
@@ -10,24 +10,24 @@ import numpy as np
 
 from hashgnn._checks import check_matrix
 from hashgnn._types import Array
-from hashgnn.codes import BinaryCodes, ItemBias
+from hashgnn.codes import ItemBias
 from hashgnn.errors import ArtifactDamagedError, ParameterError
 from hashgnn.index.stores.code_store import CodeStore
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import Contents, SavedIndex
 from hashgnn.index.stores.list_store import ListStore
+from hashgnn.index.stores.over_codes import OverCodes
 from hashgnn.index.stores.quantised_rows import SECTIONS, QuantisedRows
 
 _SCALE = "scale.float32"
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddedStore:
+class EmbeddedStore(OverCodes[CodeStore | ListStore]):
     """One state of a hierarchical index. It is immutable: a change returns another state.
 
     Attributes
     ----------
-    store : CodeStore or ListStore
     floats : ndarray of shape (n_codes, width), float32, float16 or int8, or None
         The embedding of each position; None: ``rows`` stand for them.
     scale : ndarray of shape (n_codes,), float32, or None
@@ -36,7 +36,6 @@ class EmbeddedStore:
         The same embeddings in few bits. There are floats, rows or both.
     """
 
-    store: CodeStore | ListStore
     floats: Array | None
     scale: Array | None = None
     rows: QuantisedRows | None = None
@@ -88,16 +87,6 @@ class EmbeddedStore:
         return Contents({**values, **more}, {**sections, **embeddings})
 
     @property
-    def n_bits(self) -> int:
-        """Width of the codes."""
-        return self.store.n_bits
-
-    @property
-    def top(self) -> float | None:
-        """Bias of an item without penalty; None: the codes have no bias."""
-        return self.store.top
-
-    @property
     def width(self) -> int:
         """Width of the embeddings."""
         if self.floats is not None:
@@ -109,9 +98,6 @@ class EmbeddedStore:
     def dtype(self) -> str | None:
         """How embeddings are kept; None: they are not, but for rows of few bits."""
         return None if self.floats is None else str(self.floats.dtype.name)
-
-    def __len__(self) -> int:
-        return len(self.store)
 
     def added(self, codes: Any, bias: ItemBias | None) -> EmbeddedStore:
         """Return the state with more codes and embeddings at the end."""
@@ -139,22 +125,6 @@ class EmbeddedStore:
         if rows is not None:
             rows = rows.updated(positions, embeddings)
         return EmbeddedStore(self.store.updated(positions, codes.codes, bias), floats, scale, rows)
-
-    def removed(self, positions: Array) -> EmbeddedStore:
-        """Return the state without the codes at ``positions``, which are in range."""
-        return replace(self, store=self.store.removed(positions))
-
-    def alive_mask(self) -> Array:
-        """Return which positions hold a code, shape (len(self),), bool; a copy."""
-        return self.store.alive_mask()
-
-    def codes(self, positions: Array | None = None) -> BinaryCodes:
-        """Return the codes of some positions, or of all, as packed rows; a copy."""
-        return self.store.codes(positions)
-
-    def bias(self, positions: Array | None = None) -> ItemBias | None:
-        """Return the item bias of some positions, or of all; a copy."""
-        return self.store.bias(positions)
 
     def nbytes(self) -> int:
         """Return the bytes of the codes, their bias, the rows and the embeddings in memory.
