@@ -6,8 +6,9 @@
 A generated model of a million items is served with a table of items. Requests without a filter, and with filters that
 leave 50, 10, 1 and 0.1 percent, are sent in turn on one connection, in rounds with and without changes. Another
 process sends the changes by ``PATCH /v1/items/attributes``, in bodies of many as a shop would. Printed are times with
-and without changes, their ratio, and the ratio of each to requests without a filter under the same changes. Every answer must have exactly k items, and after each round the number of items
-that pass a filter must be that of the table that the changes were drawn for.
+and without changes, their ratio, and the ratio of each to requests without a filter under the same changes. Every
+answer must have exactly k items. After each round the number of items that pass a filter must be that of the table
+that the changes were drawn for.
 """
 
 from __future__ import annotations
