@@ -1,4 +1,4 @@
-"""What the texts of options stand for: settings, lists, sizes, weights and threads."""
+"""The texts of options, read as what they stand for: settings, lists, sizes, weights and threads."""
 
 from __future__ import annotations
 

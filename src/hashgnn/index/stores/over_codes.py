@@ -15,7 +15,7 @@ Store = TypeVar("Store", CodeStore, ListStore, CodeStore | ListStore)
 
 @dataclass(frozen=True, eq=False)
 class OverCodes(Generic[Store]):
-    """What such states answer by their codes alone.
+    """The answers of such states by their codes alone.
 
     Attributes
     ----------
