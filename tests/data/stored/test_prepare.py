@@ -21,6 +21,7 @@ from hashgnn.data import (
     open_interactions,
     prepare_interactions,
     read_interactions,
+    read_table,
 )
 from hashgnn.errors import DataError, DataWarning, HashGNNError, ParameterError, UnknownIdError
 
@@ -320,6 +321,8 @@ def test_options_that_were_settled_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ParameterError, match="prepare the events again"):
         read_interactions(tmp_path / "made", weight="rating")
+    with pytest.raises(DataError, match="which are no table; name the files that it was made of"):
+        read_table(tmp_path / "made")
 
 
 def test_text_ids_are_no_python_objects(tmp_path: Path) -> None:

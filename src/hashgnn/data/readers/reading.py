@@ -170,6 +170,10 @@ def read_table(
     DataError
         If the file is missing, empty, broken, or a line has the wrong number of fields.
     """
+    if is_stored(path):
+        raise DataError(
+            f"{path}: holds prepared interactions, which are no table; name the files that it was made of"
+        )
     source = open_source(path, format, delimiter, decimal, max_decompressed)
     table = _load(source, list(source.names))
     return pa.table(

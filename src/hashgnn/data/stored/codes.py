@@ -76,7 +76,9 @@ class Vocabulary:
         self._kept.append(path)
 
     def join(self, *, as_text: bool, decimal_comma: bool) -> tuple[IdMap, list[Array]]:
-        """Return the map of all ids, and for each piece the place of each of its ids in the map, int64.
+        """Return the map of all ids, and for each piece the place of each of its ids in the map, int32.
+
+        The files are removed.
 
         The order is that of :meth:`IdMap.factorize`: ascending for whole numbers and text, first appearance for others.
 
@@ -101,10 +103,13 @@ class Vocabulary:
                 found, again = encode(numbers)  # 7 and 7.0 are one id
         order = pc.sort_indices(found)
         distinct = found.take(order)
-        places = np.empty(len(order), np.int64)
-        places[order.to_numpy()] = np.arange(len(order))
+        places = np.empty(len(order), np.int32)
+        places[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
         places = places if again is None else places[again]
         kind = "int" if pa.types.is_integer(distinct.type) else "str"
+        for one in self._kept:
+            if isinstance(one, Path):
+                one.unlink()
         table = pa.table({"id": distinct}).replace_schema_metadata({"id_kind": kind})
         return IdMap.from_arrow(table), [places[codes] for codes in pieces]
 
@@ -120,5 +125,5 @@ def _join_objects(kept: Sequence[Any]) -> tuple[IdMap, list[Array]]:
         value: place for place, value in enumerate(dict.fromkeys(value for one in listed for value in one))
     }
     return IdMap(list(places)), [
-        np.fromiter((places[value] for value in one), np.int64, len(one)) for one in listed
+        np.fromiter((places[value] for value in one), np.int32, len(one)) for one in listed
     ]

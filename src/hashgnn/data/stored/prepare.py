@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from hashgnn._addresses import address_of, path_of
 from hashgnn._checks import check_int
-from hashgnn._files import atomic_directory, check_writable, storage_errors
+from hashgnn._files import atomic_directory, check_writable, scratch_directory
 from hashgnn._processors import available_processors
 from hashgnn._tensors import read_tensors
 from hashgnn._types import Array
@@ -86,7 +85,7 @@ def prepare_interactions(
     overwrite : bool, default=False
         Replace prepared interactions at ``folder``. Anything else there is never replaced.
     scratch : str, Path or None, default=None
-        Folder for temporary files, about 30 bytes an event; ``None`` is the parent of ``folder``.
+        Folder for temporary files, some 30 bytes an event; ``None`` is the parent of ``folder``.
     rows_per_piece : int, default=4000000
         Rows in memory at a time.
 
@@ -133,21 +132,12 @@ def prepare_interactions(
     name, sources = open_sources(path, format, delimiter, decimal, max_decompressed)
     roles = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     source = PiecedSource(name, sources, roles | event_role(wanted, event_column, event_weights))
-    with _scratch(target if scratch is None else path_of(scratch) / target.name) as place:
+    with scratch_directory(target if scratch is None else path_of(scratch) / target.name) as place:
         work = _Work(source, wanted, reference_time, place, rows_per_piece, times_named=timestamp is not None)
         work.read()
         with atomic_directory(target, replace=overwrite) as made:
             work.write(made, cores)
     return open_interactions(target, verify=False)
-
-
-@contextmanager
-def _scratch(target: Path) -> Iterator[Path]:
-    """Yield a folder for temporary files next to ``target``, which is removed in any case."""
-    with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name[:40]}.scratch-", dir=target.parent) as place:
-            yield Path(place)
 
 
 class _Work:
@@ -253,8 +243,7 @@ class _Work:
         start = 0
         for length, of_users, of_items in zip(self._lengths, user_places, item_places, strict=True):
             rows = {column: self._spool.column(column, start, length) for column in self._columns}
-            rows["user"] = of_users[rows["user"]].astype(np.int32)
-            rows["item"] = of_items[rows["item"]].astype(np.int32)
+            rows["user"], rows["item"] = of_users[rows["user"]], of_items[rows["item"]]
             buckets.add(**rows)
             start += length
         self._spool.remove()

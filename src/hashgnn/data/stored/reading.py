@@ -56,7 +56,9 @@ def read_stored(
     found = open_interactions(Path(path))
     if weighting is not None and found.weighting is not None:
         weighting.joined(found.weighting)
-    if known == (None, None):
+    if all(
+        ids is None or ids == own for ids, own in zip(known, (found.user_ids, found.item_ids), strict=True)
+    ):
         return found
     return aligned(found, known, on_unknown, str(path))
 
