@@ -60,6 +60,7 @@ from hashgnn.data import (
     StoredInteractions,
     TableSplit,
     Weighting,
+    prepare_interactions,
 )
 from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
