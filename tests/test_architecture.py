@@ -45,7 +45,7 @@ LEVELS = {
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 # The compiled kernels belong to the index; nothing else may reach past its contract.
-NATIVE_OWNERS = {"index"}
+NATIVE_OWNERS = {"graph", "index"}
 # Where torch may be imported when the module is, and where only inside a function.
 TORCH_ROOMS = {"nn", "training", "testing", "baselines"}
 LAZY_TORCH_ROOMS = TORCH_ROOMS | {"index", "tracking"}
