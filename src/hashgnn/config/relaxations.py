@@ -155,3 +155,9 @@ class Stochastic(RelaxationConfig):
     """Bits drawn from the relaxed code (Hubara et al., NIPS 2016)."""
 
     name: Literal["stochastic"] = "stochastic"
+
+
+class NoRelaxation(RelaxationConfig):
+    """No codes in training: float vectors as wide as a code, whose signs are taken afterwards."""
+
+    name: Literal["none"] = "none"

@@ -141,6 +141,23 @@ def test_a_hash_layer_trained_separately_leaves_the_floats_as_they_are(files: Pa
     assert separate.values["training"]["epochs"] == 3
 
 
+def test_floats_of_a_recipe_are_as_wide_as_the_codes_made_of_them(files: Path, tmp_path: Path) -> None:
+    """The continuous model and what codes it share one fit for each width."""
+    data = load_data_set("groups", files.parent)
+    methods = [parse_method(name) for name in ("continuous", "continuous-lsh", "continuous-separate")]
+    settings = {"optimizer.epochs": 2, "optimizer.batch_size": 64, "validation.metric": "recall@5"}
+    plan = Plan(
+        [one.with_settings(settings) for one in methods], bits=[16, 32], seeds=[0], metrics=["recall@5"]
+    )
+    results = compare_quality(tmp_path, plan, [data], progress=False)
+    assert len(list((tmp_path / "floats").iterdir())) == 2
+    for place, n_bits in enumerate((16, 32)):
+        of_width = results[place::2]
+        assert [one.values["bytes_per_item"]["float"] for one in of_width] == [4 * n_bits] * 3
+        assert len({one.values["metrics"]["float"]["recall@5"] for one in of_width}) == 1
+        assert [len(one.values["training"]["history"]) for one in of_width] == [2, 2, 2]
+
+
 def test_a_cell_of_other_settings_or_scores_is_another_cell(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from hashgnn.benchmarking.quality._coded_model import CodedModel
 from hashgnn.benchmarking.quality.data_sets import DataSet
 from hashgnn.benchmarking.quality.methods import QUANTISER, SEPARATE, Method, Source, separate_recipe
 from hashgnn.codes.binarisers import ProductQuantizer, cosine_form, fit_binariser
+from hashgnn.config import load_recipe
 from hashgnn.evaluation import Scorer
 from hashgnn.recommender import HashGNN
 from hashgnn.runs import RunOptions
@@ -76,12 +77,13 @@ def fit_method(
         model = _baseline(method.source, data, _FLOAT_WIDTH, seed, options)
         return FittedMethod(model, time.process_time() - started)
     assert n_bits is not None
-    users, items, seconds = _floats(method.source, data, max(_FLOAT_WIDTH, n_bits), seed, options)
+    users, items, seconds, training = _floats(method.source, data, n_bits, seed, options)
     started = time.process_time()
+    model: Scorer
     if method.coder == SEPARATE:
         model, training = _separate(method, data, users, items, n_bits, seed, options)
     else:
-        model, training = _coded(method, data, users, items, n_bits, seed), {}
+        model = _coded(method, data, users, items, n_bits, seed)
     return FittedMethod(model, seconds + time.process_time() - started, training)
 
 
@@ -100,24 +102,39 @@ def _baseline(source: Source, data: DataSet, width: int, seed: int, options: Fit
 
 
 def _floats(
-    source: Source, data: DataSet, width: int, seed: int, options: FitOptions
-) -> tuple[Array, Array, float]:
-    """Return the embeddings of users and items and the seconds they took, fitted once for all cells."""
-    identity = {"source": source.describe(None), "width": width, "seed": seed, "data": data.fingerprint}
+    source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions
+) -> tuple[Array, Array, float, dict[str, Any]]:
+    """Return the embeddings of users and items, the seconds and the epochs they took, fitted once for all cells.
+
+    Those of a recipe whose floats are its relaxed codes are as wide as the codes that are made of them.
+    """
+    of_codes = source.is_recipe and load_recipe(source.name, **source.settings).float_embedding == "relaxed"
+    own = {"n_bits": n_bits} if of_codes else {}
+    width = n_bits if of_codes else max(_FLOAT_WIDTH, n_bits)
+    identity = {
+        "source": source.describe(own.get("n_bits")),
+        "width": width,
+        "seed": seed,
+        "data": data.fingerprint,
+    }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     path = options.folder / f"{source.name.split('/')[-1]}.{digest}.safetensors"
     if not path.exists():
         started = time.process_time()
+        training: dict[str, Any] = {}
         if source.is_recipe:
-            fitted = HashGNN(recipe=source.name, **source.settings)
+            fitted = HashGNN(recipe=source.name, **own, **source.settings)
             fitted.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
             tables = {"users": fitted.state_.users.embeddings, "items": fitted.state_.items.embeddings}
+            training = _training(fitted)
         else:
             model = _baseline(source, data, width, seed, options)
             tables = {"users": model.user_embeddings, "items": model.item_embeddings}
-        write_tensors(path, tables, {"seconds": repr(time.process_time() - started)})
+        spent = {"seconds": repr(time.process_time() - started), "training": json.dumps(training)}
+        write_tensors(path, tables, spent)
     tables, metadata = read_tensors(path, mmap=False)
-    return tables["users"], tables["items"], float(metadata["seconds"])
+    training = json.loads(metadata.get("training", "{}"))
+    return tables["users"], tables["items"], float(metadata["seconds"]), training
 
 
 def _coded(method: Method, data: DataSet, users: Array, items: Array, n_bits: int, seed: int) -> CodedModel:
