@@ -17,6 +17,7 @@ from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn._types import Array
 from hashgnn.baselines import fit_baseline
 from hashgnn.benchmarking.quality._coded_model import CodedModel
+from hashgnn.benchmarking.quality._resuming import fit_resumed
 from hashgnn.benchmarking.quality.data_sets import DataSet
 from hashgnn.benchmarking.quality.methods import SEPARATE, Method, Source, separate_recipe
 from hashgnn.benchmarking.quality.quantisers import QUANTISERS, quantise
@@ -54,7 +55,7 @@ class FitOptions:
     Attributes
     ----------
     folder : Path
-        Float embeddings that several cells code are kept here.
+        Float embeddings that several cells code are kept here; fits that have not ended, beside it in ``fits``.
     n_threads : int
     coded : sequence of Source
         Whose embeddings other methods code: a cell that fits one of them keeps its embeddings.
@@ -92,10 +93,11 @@ def fit_method(
 
 
 def _of_recipe(source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions) -> FittedMethod:
-    started = time.process_time()
     model = HashGNN(n_bits, source.name, **source.settings)
-    model.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
-    seconds = time.process_time() - started
+    name = _floats_path(source, data, n_bits, seed, options).stem
+    seconds = fit_resumed(
+        model, data.train, options.folder.parent / "fits" / name, rng=seed, n_threads=options.n_threads
+    )
     if source in options.coded:
         tables = {"users": model.state_.users.embeddings, "items": model.state_.items.embeddings}
         _keep(_floats_path(source, data, n_bits, seed, options), tables, seconds, _training(model))

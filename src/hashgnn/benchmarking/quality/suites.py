@@ -135,6 +135,30 @@ SUITES: dict[str, Suite] = {
         "default",
         ("ml-1m", "gowalla"),
     ),
+    "paper-parts": Suite(
+        "the paper's method without each thing that is not the paper's",
+        (
+            "paper",
+            "continuous",
+            *(
+                f"paper+{setting}"
+                for setting in (
+                    "encoder.aggregator=mean",
+                    "encoder.fan_outs=[]",
+                    "hash_layer=shared",
+                    "objective.n_negatives=5",
+                    "objective.score_scale=1",
+                    "relaxation.schedule.after=0",
+                    "relaxation.schedule.end=0",
+                    "optimizer.schedule=constant",
+                )
+            ),
+        ),
+        (32,),
+        _FAR,
+        "paper",
+        ("ml-1m",),
+    ),
     "relaxations": Suite(
         "the paper's equations through every relaxation",
         ("paper", *(f"paper+relaxation={name}" for name in _RELAXATIONS)),
