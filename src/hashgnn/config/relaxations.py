@@ -20,7 +20,7 @@ class GuidanceScheduleConfig(Section):
 
 
 class _MovingGuidance(GuidanceScheduleConfig):
-    """What moves from one share of training to another."""
+    """A share that moves from one point of training to another."""
 
     @model_validator(mode="after")
     def _check_that_it_moves(self) -> Self:

@@ -57,7 +57,7 @@ class FitOptions:
     Attributes
     ----------
     folder : Path
-        Float embeddings that several cells code are kept here; fits that have not ended, beside it in ``fits``.
+        Float embeddings that several cells code are kept here; fits that have not ended, next to it in ``fits``.
     n_threads : int
     coded : sequence of Source
         Whose embeddings other methods code: a cell that fits one of them keeps its embeddings.

@@ -40,7 +40,7 @@ class EdgeBatch:
     distinct_users, distinct_items : LongTensor
         Each user and item of the batch once; ``users`` … are places among them.
     sampled : tuple of tuple of SampledHop
-        Neighbourhoods drawn for the distinct nodes: one for users and items together, where both draw alike,
+        Neighbourhoods drawn for the distinct nodes: one for users and items together, where both draw as many,
         or one for users and one for items; empty for whole ones. A node draws once a level, and all that
         reach it there share what it drew: see :func:`hashgnn.graph.sample_levels`.
     """
