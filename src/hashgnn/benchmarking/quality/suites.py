@@ -88,7 +88,7 @@ SUITES: dict[str, Suite] = {
         (32, 64),
         _FAR,
         "paper",
-        ("ml-1m", "lastfm-hetrec"),
+        ("ml-1m",),
     ),
     "default": Suite(
         "default and every code baseline at equal bits",
