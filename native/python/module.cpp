@@ -13,6 +13,7 @@
 #include "code_table.hpp"
 #include "hash_tables.hpp"
 #include "inverted_table.hpp"
+#include "neighbours.hpp"
 #include "stages.hpp"
 
 namespace nb = nanobind;
@@ -55,7 +56,7 @@ void unpack(const Words& words, std::int64_t first, ByteTarget packed) {
 }  // namespace
 
 NB_MODULE(_native, module) {
-  module.doc() = "Kernels of hashgnn.index; the classes there check and document what is passed here.";
+  module.doc() = "Kernels of hashgnn.index and hashgnn.graph; the classes there check and document what is passed here.";
   nb::register_exception_translator([](const std::exception_ptr& error, void*) {
     try {
       std::rethrow_exception(error);
@@ -118,6 +119,11 @@ NB_MODULE(_native, module) {
   nb::class_<HashTables>(module, "HashTables")
       .def(nb::new_(&build_hash_tables), "packed"_a, "n_tables"_a)
       .def_prop_ro("n_bytes", &HashTables::n_bytes);
+  nb::class_<NeighbourTable>(module, "NeighbourTable")
+      .def(nb::init<const Array<std::int64_t, 1>&, const Array<std::int32_t, 1>&>(), "starts"_a, "indices"_a)
+      .def_prop_ro("n_nodes", &NeighbourTable::n_nodes)
+      .def("draw", &NeighbourTable::draw, "parents"_a, "fan_out"_a, "seed"_a)
+      .def("has_edges", &NeighbourTable::has_edges, "from_nodes"_a, "to_nodes"_a);
   module.def("choose_rows", &choose_rows, "codes"_a, "n_chosen"_a, "relevance"_a, "penalty"_a, "groups"_a, "caps"_a, "k"_a);
   module.def("search_hashed", &search_hashed, "tables"_a, "codes"_a, "extra"_a, "queries"_a, "arguments"_a);
 }

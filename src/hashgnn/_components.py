@@ -46,6 +46,7 @@ RELAXATIONS = Registry(
         "gumbel": Component(f"{_SETTINGS}:Gumbel", f"{_NN}.gumbel:GumbelBits"),
         "hashnet": Component(f"{_SETTINGS}:HashNet", f"{_NN}.hashnet:TanhContinuation"),
         "learned_threshold": Component(f"{_SETTINGS}:LearnedThreshold", f"{_NN}.ste:LearnedThreshold"),
+        "none": Component(f"{_SETTINGS}:NoRelaxation", f"{_NN}.continuous:Continuous"),
         "ste": Component(f"{_SETTINGS}:StraightThrough", f"{_NN}.ste:StraightThrough"),
         "stochastic": Component(f"{_SETTINGS}:Stochastic", f"{_NN}.stochastic:StochasticBits"),
     },

@@ -1,4 +1,4 @@
-"""Kernels of hashgnn.index; the classes there check and document what is passed here."""
+"""Kernels of hashgnn.index and hashgnn.graph; the classes there check and document what is passed here."""
 
 from typing import Any
 
@@ -136,3 +136,11 @@ class HashTables:
 def search_hashed(
     tables: HashTables, codes: CodeTable, extra: _Array, queries: _Array, arguments: SearchArguments
 ) -> _Result: ...
+
+class NeighbourTable:
+    n_nodes: int
+    def __init__(self, starts: _Array, indices: _Array) -> None: ...
+    def draw(
+        self, parents: _Array, fan_out: int, seed: int
+    ) -> tuple[_Array, _Array, _Array, _Array, _Array]: ...
+    def has_edges(self, from_nodes: _Array, to_nodes: _Array) -> _Array: ...

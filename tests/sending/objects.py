@@ -93,6 +93,7 @@ from hashgnn.graph import (
     SpectralFilter,
     TeacherChoice,
     low_spectrum,
+    sample_levels,
 )
 from hashgnn.index import (
     CandidateIndex,
@@ -382,6 +383,7 @@ def objects() -> dict[str, Any]:
         ),
         "GraphSpectrum": low_spectrum(graph, 4, rng=0),
         "NegativeSampler": NegativeSampler(graph, "popularity"),
+        "SampledLevel": sample_levels(graph, np.arange(5), [3], rng=0)[0],
         "HammingIndex": HammingIndex(codes, bias),
         "HammingIndex changed": _changed(HammingIndex(codes, bias)),
         "HammingIndex loaded": _loaded(HammingIndex(codes, bias)),

@@ -24,6 +24,16 @@ def quick(recipe: str, **settings: object) -> ModelConfig:
     small: dict[str, object] = dict(QUICK)
     if recipe == "default":
         small |= {"teacher.rank": 8, "teacher.k": 3, "objective.min_steps": 4}
+    if recipe == "paper":  # the equations alone, over whole neighbourhoods
+        small |= {
+            "hash_layer": "shared",
+            "encoder.aggregator": "mean",
+            "encoder.fan_outs": [],
+            "relaxation.schedule": {"name": "linear", "end": 0.0, "after": 0.0, "until": 1.0},
+            "objective.n_negatives": 5,
+            "objective.score_scale": 1.0,
+            "optimizer.schedule": "constant",
+        }
     if recipe == "authors":
         small |= {
             "encoder.input_dim": 12,

@@ -57,6 +57,29 @@ def test_negatives_come_as_often_as_their_expected_count_says(negatives: str, sk
     np.testing.assert_allclose(drawn[:, 8:].sum(axis=0), expected[:, 8:].sum(axis=0), rtol=0.1)
 
 
+@pytest.mark.parametrize("sampled", [{"fan_outs": [99, 99]}, {"fan_outs": [99, 99], "item_fan_outs": [99]}])
+def test_samples_of_all_neighbours_have_the_loss_and_gradient_of_the_whole_graph(
+    sampled: dict[str, object], skewed: Interactions
+) -> None:
+    """Users and items are computed together where both draw alike, and apart where items have fewer layers."""
+    graph = BipartiteGraph.from_interactions(skewed)
+    view = GraphView.from_scipy(graph.user_item, adjacency=graph.adjacency)
+    found = []
+    for given in (sampled, {}):
+        layers = {"item_layers": 1} if "item_fan_outs" in sampled else {}
+        config = quick("paper", encoder={"name": "graphsage", **layers, **given}, relaxation="none")
+        made = EdgeObjective(graph, view, config, np.random.default_rng(0), False)
+        model = build_model(graph, view, config, np.random.default_rng(1))
+        # The draws of neighbours come last, so that both see the same edges and negatives.
+        batch = next(iter(made.batches(np.random.default_rng(2))))
+        assert len(batch.sampled) == (0 if not given else 1 + ("item_fan_outs" in given))
+        loss = made.loss(model, batch, StepPosition(0, 1, 0, 1), torch.Generator().manual_seed(0))
+        loss.backward()
+        found.append([loss.detach(), *(x.grad for x in model.parameters() if x.grad is not None)])
+    for one, whole in zip(*found, strict=True):
+        torch.testing.assert_close(one, whole, rtol=1e-4, atol=1e-6)
+
+
 def test_a_share_of_the_edges_leads_to_the_teacher_s_items_by_their_rank(blocks: Interactions) -> None:
     graph = BipartiteGraph.from_interactions(blocks)
     settings = {"teacher": "spectral", "teacher.k": 4, "teacher.decay": 2.0, "teacher.rank": 8}

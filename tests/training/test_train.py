@@ -118,6 +118,18 @@ def test_the_log_tells_each_epoch_and_the_best_is_kept(blocks: Interactions, tmp
     assert len(epochs) == min(8, best + 2)
 
 
+@pytest.mark.parametrize(("relaxation", "other"), [("ste", "relaxed"), ("none", "codes")])
+def test_epochs_are_chosen_by_codes_unless_none_are_trained(
+    relaxation: str, other: str, blocks: Interactions
+) -> None:
+    config = quick("paper", relaxation=relaxation, validation={"share": 0.2, "metric": "recall@5"})
+    training = train(blocks, config, options=run_options(0)).training
+    history = training["history"]
+    assert {"recall@5", f"{other} recall@5"} < set(history[0])
+    best = max(history, key=lambda entry: entry["recall@5"])
+    assert training["best_epoch"] == best["epoch"]
+
+
 def test_held_back_interactions_count_again_in_the_saved_model(blocks: Interactions) -> None:
     state = train(blocks, quick("default", **{"validation.share": 0.3}), options=run_options(0))
     assert state.seen.nnz == len(blocks)

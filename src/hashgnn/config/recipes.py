@@ -19,7 +19,7 @@ from hashgnn.errors import ParameterError
 #: The named recipes, each with a description.
 RECIPES = {
     "default": "our best so far",
-    "paper": "the equations of the paper (Tan et al., WWW 2020)",
+    "paper": "the method of the paper (Tan et al., WWW 2020)",
     "authors": "what the authors' public code does",
 }
 """A description of each named recipe."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, model_validator
 
 from hashgnn._components import GUIDANCE_SCHEDULES, RELAXATIONS
 from hashgnn._registry import Component, Registry
-from hashgnn.config.section import Count, Positive, Section, Share
+from hashgnn.config.section import Count, PartialShare, Positive, Section, Share
+from hashgnn.errors import ParameterError
 
 
 class GuidanceScheduleConfig(Section):
@@ -18,6 +19,17 @@ class GuidanceScheduleConfig(Section):
     name: str
 
 
+class _MovingGuidance(GuidanceScheduleConfig):
+    """A share that moves from one point of training to another."""
+
+    @model_validator(mode="after")
+    def _check_that_it_moves(self) -> Self:
+        after, until = getattr(self, "after", 0.0), getattr(self, "until", 1.0)
+        if after >= until:
+            raise ParameterError(f"after must be smaller than until={until:g}, got {after:g}")
+        return self
+
+
 class ConstantGuidance(GuidanceScheduleConfig):
     """The same share throughout."""
 
@@ -25,8 +37,8 @@ class ConstantGuidance(GuidanceScheduleConfig):
     share: Share = Field(default=1.0, description="Share of relaxed entries.")
 
 
-class LinearGuidance(GuidanceScheduleConfig):
-    """A straight line from start to end."""
+class LinearGuidance(_MovingGuidance):
+    """The start for a while, then a straight line to the end."""
 
     name: Literal["linear"] = "linear"
     start: Share = Field(default=1.0, description="Share of relaxed entries at the first step.")
@@ -34,9 +46,12 @@ class LinearGuidance(GuidanceScheduleConfig):
     until: Positive = Field(
         default=0.7, le=1, description="Share of training after which it has reached end."
     )
+    after: PartialShare = Field(
+        default=0.0, description="Share of training at which it begins to move; smaller than until."
+    )
 
 
-class StepGuidance(GuidanceScheduleConfig):
+class StepGuidance(_MovingGuidance):
     """The straight line as equal stairs."""
 
     name: Literal["step"] = "step"
@@ -44,6 +59,9 @@ class StepGuidance(GuidanceScheduleConfig):
     end: Share = Field(default=0.0, description="Share of relaxed entries on the last stair.")
     until: Positive = Field(
         default=1.0, le=1, description="Share of training after which it has reached end."
+    )
+    after: PartialShare = Field(
+        default=0.0, description="Share of training at which it begins to move; smaller than until."
     )
     steps: Count = Field(default=5, description="Stairs.")
 
@@ -137,3 +155,9 @@ class Stochastic(RelaxationConfig):
     """Bits drawn from the relaxed code (Hubara et al., NIPS 2016)."""
 
     name: Literal["stochastic"] = "stochastic"
+
+
+class NoRelaxation(RelaxationConfig):
+    """No codes in training: float vectors as wide as a code, whose signs are taken afterwards."""
+
+    name: Literal["none"] = "none"

@@ -11,7 +11,7 @@ from hashgnn.graph.filters import (
 )
 from hashgnn.graph.negatives import NegativeSampler
 from hashgnn.graph.ridge import ItemRidge
-from hashgnn.graph.sampling import sample_neighbours
+from hashgnn.graph.sampling import SampledLevel, sample_levels, sample_neighbours
 from hashgnn.graph.spectral import GraphSpectrum, low_spectrum, smooth_item_vectors, truncated_svd
 from hashgnn.graph.teachers import TeacherChoice, choose_teacher
 from hashgnn.graph.walks import random_walks
@@ -25,12 +25,14 @@ __all__ = [
     "GraphSpectrum",
     "ItemRidge",
     "NegativeSampler",
+    "SampledLevel",
     "SpectralFilter",
     "TeacherChoice",
     "choose_filter",
     "choose_teacher",
     "low_spectrum",
     "random_walks",
+    "sample_levels",
     "sample_neighbours",
     "smooth_item_vectors",
     "truncated_svd",

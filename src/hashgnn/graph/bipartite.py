@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
+from hashgnn import _native
 from hashgnn._counting import counts
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
@@ -192,17 +193,25 @@ class BipartiteGraph:
             shape=(self.n_nodes, self.n_nodes),
         )
 
+    @cached_property
+    def neighbour_table(self) -> _native.NeighbourTable:
+        """The neighbours of each node, for the kernels that draw from them."""
+        items, users = self.user_item, self.item_user
+        starts = np.concatenate(
+            [items.indptr.astype(np.int64), items.nnz + users.indptr[1:].astype(np.int64)]
+        )
+        indices = np.concatenate([items.indices.astype(np.int32) + np.int32(self.n_users), users.indices])
+        return _native.NeighbourTable(starts, indices.astype(np.int32, copy=False))
+
     def has_edges(self, users: Array, items: Array) -> Array:
         """Return for each pair ``(users[j], items[j])`` whether it is an edge, bool of the same shape.
 
         Both are int arrays of one shape with entries in range. Cost: one binary search per pair.
         """
         users, items = np.broadcast_arrays(users, items)
-        if not users.size:
-            return np.zeros(users.shape, bool)
-        weights = np.asarray(self._user_item[users.ravel(), items.ravel()])
-        found: Array = weights.reshape(users.shape) != 0
-        return found
+        starts = np.ascontiguousarray(users.ravel(), np.int64)
+        ends = items.ravel().astype(np.int64) + self.n_users
+        return self.neighbour_table.has_edges(starts, ends).reshape(users.shape)
 
     def __repr__(self) -> str:
         return f"BipartiteGraph(n_users={self.n_users}, n_items={self.n_items}, n_edges={self.n_edges})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +12,82 @@ from hashgnn._rng import RngLike, as_generator
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.graph.bipartite import BipartiteGraph
+
+
+@dataclass(frozen=True, eq=False)
+class SampledLevel:
+    """Neighbours drawn for the nodes of one level of a batch; together they are the next level.
+
+    Attributes
+    ----------
+    nodes : ndarray of shape (m,), int64
+        The next level: every node drawn, once, ascending.
+    starts, places : ndarray of shape (n + 1,) and (n_drawn,), int32
+        CSR over the level's n nodes: the neighbours of node ``i`` are
+        ``nodes[places[starts[i] : starts[i + 1]]]``.
+    owner_starts, owners : ndarray of shape (m + 1,) and (n_drawn,), int32
+        The transpose: those that drew ``nodes[j]`` are ``owners[owner_starts[j] : owner_starts[j + 1]]``.
+    """
+
+    nodes: Array
+    starts: Array
+    places: Array
+    owner_starts: Array
+    owners: Array
+
+
+def sample_levels(
+    graph: BipartiteGraph, nodes: Array, fan_outs: Sequence[int], *, rng: RngLike = None
+) -> tuple[SampledLevel, ...]:
+    """Draw neighbours of a batch level by level: of its nodes, of all that these drew, and so on.
+
+    A node draws once a level, however many have drawn it, and they share what it draws. Between levels
+    draws are independent. So one node's neighbourhood is distributed as in a tree of
+    :func:`sample_neighbours`; those of two nodes of a batch are not independent where they meet. The cost
+    follows the distinct nodes. Deterministic for one ``rng``, on every machine.
+
+    Parameters
+    ----------
+    graph : BipartiteGraph
+    nodes : ndarray of shape (n,), integer
+        Node numbers in ``[0, n_nodes)``; each position draws for itself.
+    fan_outs : sequence of int
+        Neighbours to take at hop 1, 2, ...; each >= 1. They are distinct, and all of them where a node has at
+        most as many. Every subset is equally likely, independent of edge weights.
+    rng : int, numpy.random.Generator or None, default=None
+
+    Returns
+    -------
+    tuple of SampledLevel
+        One per hop.
+
+    Raises
+    ------
+    ParameterError
+        If a node or a fan-out is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> graph = BipartiteGraph(sp.csr_matrix(np.array([[1, 1], [0, 1]])))
+    >>> first, second = sample_levels(graph, np.array([0, 1]), [3, 3], rng=0)
+    >>> first.nodes.tolist(), first.starts.tolist(), first.places.tolist(), second.nodes.tolist()
+    ([2, 3], [0, 2, 3], [0, 1, 1], [0, 1])
+    """
+    parents = np.asarray(nodes)
+    if parents.ndim != 1 or (parents.size and parents.dtype.kind not in "iu"):
+        raise ParameterError(
+            f"nodes must be a 1-d integer array, got {parents.dtype} of shape {parents.shape}"
+        )
+    widths = [check_int(f"fan_outs[{place}]", width, minimum=1) for place, width in enumerate(fan_outs)]
+    generator = as_generator(rng)
+    level = np.ascontiguousarray(parents, np.int64)
+    levels: list[SampledLevel] = []
+    for width in widths:
+        seed = int(generator.integers(2**64, dtype=np.uint64))
+        levels.append(SampledLevel(*graph.neighbour_table.draw(level, width, seed)))
+        level = levels[-1].nodes
+    return tuple(levels)
 
 
 def sample_neighbours(

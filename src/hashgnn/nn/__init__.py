@@ -34,6 +34,7 @@ from hashgnn.nn.relaxations import (
     guided,
     sign_ste,
 )
+from hashgnn.nn.sampled_hop import SampledHop
 
 __all__ = [
     "ENCODERS",
@@ -45,6 +46,7 @@ __all__ = [
     "HashLayer",
     "RankingLoss",
     "Relaxation",
+    "SampledHop",
     "SoftmaxWorkspace",
     "Targets",
     "bilateral_full_softmax",

@@ -15,6 +15,7 @@ from hashgnn._counting import counts
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
+from hashgnn.nn.sampled_hop import SampledHop
 
 _ROWS = 1 << 16  # summed at a time
 
@@ -55,10 +56,11 @@ class GraphView:
     degrees : Tensor of shape (n_nodes,)
         Sum of the weights at each node.
     user_features, item_features : Tensor of shape (n, n_columns), CSR or dense, or None
-    sampled : tuple of LongTensor, or None
-        Neighbours drawn for the nodes of one ``forward`` call: hop ``l`` has shape (n_parents, fan_out_l),
-        its parents are the nodes (hop 0) or the flattened hop before, and -1 stands for "none". Encoders
-        that do not sample ignore it.
+    sampled : tuple of SampledHop, or of LongTensor, or None
+        Neighbours drawn for the nodes of one ``forward`` call, hop by hop. The parents of the first hop are
+        the nodes; those of another are the nodes of the hop before. A tensor of shape
+        (n_parents, fan_out_l) is a hop of a tree: its entries, flattened, are the parents of the next, and
+        -1 stands for "none". Encoders that do not sample ignore it.
     histories : tuple of three Tensors, or None
         Columns, weights and lengths of the input histories of the users of one ``forward`` call, in
         their order. The rest of each history is to be predicted. Only the ``history`` encoder reads it.
@@ -79,7 +81,7 @@ class GraphView:
     degrees: torch.Tensor
     user_features: torch.Tensor | None = None
     item_features: torch.Tensor | None = None
-    sampled: tuple[torch.Tensor, ...] | None = None
+    sampled: tuple[SampledHop | torch.Tensor, ...] | None = None
     histories: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     @classmethod
@@ -172,7 +174,7 @@ class GraphView:
             sampled=None if self.sampled is None else tuple(hop.to(device) for hop in self.sampled),
         )
 
-    def with_sampled(self, sampled: tuple[torch.Tensor, ...] | None) -> GraphView:
+    def with_sampled(self, sampled: tuple[SampledHop, ...] | tuple[torch.Tensor, ...] | None) -> GraphView:
         """Return the view with the neighbours drawn for one call; the matrices are shared."""
         return replace(self, sampled=sampled)
 

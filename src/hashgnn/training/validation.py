@@ -139,14 +139,18 @@ def code_scorer(model: HashModel, view: GraphView) -> VectorScorer:
     """Return the scorer of a model's codes, and of its relaxed codes as the way ``relaxed``.
 
     The item bias is added where the model has one, as search does by default. What the two ways differ by is
-    what the relaxation still has to close.
+    what the relaxation still has to close. The codes come first, which validation goes by, unless the
+    relaxation never makes any.
     """
     users, items = model.encode_all(view)
     bits = model.bias_in_bits()
+    ways = {"codes": _signs, "relaxed": _unchanged}
+    if model.relaxation.is_continuous:
+        ways = dict(reversed(ways.items()))
     return VectorScorer(
         model.hash_layer(users, "user").detach(),
         model.hash_layer(items, "item").detach(),
-        {"codes": _signs, "relaxed": _unchanged},
+        ways,
         # The saved bias has steps of two bits; what is validated is what will be used.
         None if bits is None else torch.from_numpy(2 * np.rint(bits / 2)).to(users.device),
     )

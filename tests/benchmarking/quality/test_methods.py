@@ -21,8 +21,27 @@ def test_a_suite_holds_its_reference_and_every_method_once(suite: object) -> Non
 
 
 def test_the_paper_suite_has_every_baseline_of_the_paper() -> None:
-    wanted = {"lsh", "hashnet", "gumbel", "plain-ste", "no-ranking", "separate"}
-    assert wanted | {"mf-bpr", "line", "bine", "graphsage"} < set(SUITES["paper"].methods)
+    over_one_encoder = {"continuous", "continuous-lsh", "continuous-itq", "continuous-separate"}
+    trained = {"hashnet", "gumbel", "plain-ste", "no-ranking"}
+    methods = set(SUITES["paper"].methods)
+    assert over_one_encoder | trained | {"mf-bpr", "line", "bine", "graphsage"} < methods
+
+
+def test_the_rivals_of_the_paper_suite_differ_from_it_in_one_setting_or_in_the_coder() -> None:
+    paper = load_recipe("paper")
+    continuous = parse_method("continuous").source
+    assert continuous.describe(32) == {"recipe": load_recipe("paper", n_bits=32, relaxation="none").changes()}
+    for name in ("lsh", "itq", "separate"):
+        assert parse_method(f"continuous-{name}").source == continuous
+    for name, changed in {
+        "plain-ste": {"relaxation": "ste"},
+        "hashnet": {"relaxation": "hashnet"},
+        "gumbel": {"relaxation": "gumbel"},
+        "no-ranking": {"objective.ranking_weight": 0},
+    }.items():
+        method = parse_method(name)
+        assert method.source.name == "paper"
+        assert paper.replace(**method.source.settings) == paper.replace(**changed)
 
 
 def test_an_expression_names_recipe_and_settings() -> None:
@@ -44,6 +63,9 @@ def test_settings_for_all_reach_what_trains_by_a_recipe_and_nothing_else() -> No
     given = {"optimizer.epochs": 2}
     assert parse_method("paper").with_settings(given).source.settings == given
     assert parse_method("separate").with_settings(given).settings == given
+    separate = parse_method("continuous-separate").with_settings(given)
+    assert (separate.settings, separate.source.settings) == (given, {"relaxation": "none", **given})
+    assert parse_method("lsh:paper").with_settings(given).source.settings == given
     for name in ("lsh", "gf-cf"):
         assert parse_method(name).with_settings(given) == parse_method(name)
 

@@ -19,6 +19,7 @@ from hashgnn.benchmarking.quality import Plan, compare_quality, load_data_set, p
 from hashgnn.cli import main
 from hashgnn.errors import ParameterError
 from hashgnn.index import scores
+from hashgnn.training.validation import Validator
 
 TINY = "embedding_dim=16+optimizer.epochs=20+teacher=none+objective.observed_target=all+objective.item_share=1+objective.min_steps=30+optimizer.batch_size=16"
 METHODS = f"ours=default+{TINY},lsh:spectral+dim=16,floats=spectral+dim=8"
@@ -139,6 +140,50 @@ def test_a_hash_layer_trained_separately_leaves_the_floats_as_they_are(files: Pa
     assert separate.values["metrics"]["float"] == floats.values["metrics"]["float"]
     assert separate.values["metrics"]["hamming"] != floats.values["metrics"]["float"]
     assert separate.values["training"]["epochs"] == 3
+
+
+def test_floats_of_a_recipe_are_as_wide_as_the_codes_made_of_them(files: Path, tmp_path: Path) -> None:
+    """The continuous model and what codes it share one fit for each width."""
+    data = load_data_set("groups", files.parent)
+    methods = [parse_method(name) for name in ("continuous", "continuous-lsh", "continuous-separate")]
+    settings = {"optimizer.epochs": 2, "optimizer.batch_size": 64, "validation.metric": "recall@5"}
+    plan = Plan(
+        [one.with_settings(settings) for one in methods], bits=[16, 32], seeds=[0], metrics=["recall@5"]
+    )
+    results = compare_quality(tmp_path, plan, [data], progress=False)
+    assert len(list((tmp_path / "floats").iterdir())) == 2
+    for place, n_bits in enumerate((16, 32)):
+        of_width = results[place::2]
+        assert [one.values["bytes_per_item"]["float"] for one in of_width] == [4 * n_bits] * 3
+        assert len({one.values["metrics"]["float"]["recall@5"] for one in of_width}) == 1
+        assert [len(one.values["training"]["history"]) for one in of_width] == [2, 2, 2]
+
+
+def test_a_killed_fit_goes_on_after_its_last_epoch(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_data_set("groups", files.parent)
+    settings = {"optimizer.epochs": 4, "optimizer.batch_size": 64, "validation.metric": "recall@5"}
+    plan = Plan([parse_method("paper").with_settings(settings)], bits=[16], seeds=[0], metrics=["recall@5"])
+    (whole,) = compare_quality(tmp_path / "whole", plan, [data], progress=False)
+    validate = Validator.__call__
+    n_validated = []
+
+    def die(self: object, model: object) -> object:
+        n_validated.append(1)
+        if len(n_validated) == 3:
+            raise KeyboardInterrupt
+        return validate(self, model)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Validator, "__call__", die)
+    with pytest.raises(KeyboardInterrupt):
+        compare_quality(tmp_path / "killed", plan, [data], progress=False)
+    assert len(list(tmp_path.glob("killed/fits/*/checkpoint.safetensors"))) == 1
+    (resumed,) = compare_quality(tmp_path / "killed", plan, [data], progress=False)
+    assert len(n_validated) == 5  # the third epoch was trained again, the first two were not
+    assert resumed.values["metrics"] == whole.values["metrics"]
+    assert resumed.values["training"]["epochs"] == 4
+    assert not list(tmp_path.glob("*/fits/*"))
 
 
 def test_a_cell_of_other_settings_or_scores_is_another_cell(

@@ -11,6 +11,7 @@ from hashgnn._registry import imported
 from hashgnn.config import ModelConfig
 from hashgnn.errors import ParameterError
 from hashgnn.nn import RELAXATIONS, build_relaxation
+from hashgnn.nn.relaxations.continuous import Continuous
 from hashgnn.nn.relaxations.guidance_schedule import ConstantGuidance, StepGuidance
 from hashgnn.nn.relaxations.guided import Guided
 from hashgnn.nn.relaxations.gumbel import GumbelBits
@@ -84,6 +85,7 @@ CASES = {
         lambda x, strength: (sign(x), 2 / np.sqrt(np.pi) / 0.7 * np.exp(-((x / 0.7) ** 2))),
     ),
     "fourier": (FourierSign(0.7, 3), numpy_fourier),
+    "none": (Continuous(), lambda x, strength: (x, np.ones_like(x))),
 }
 
 

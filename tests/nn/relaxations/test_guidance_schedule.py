@@ -32,6 +32,16 @@ def test_schedule_can_reach_its_end_before_the_run_does() -> None:
     assert values(StepGuidance(steps=2, until=0.5), 4, 1) == [1, 0, 0, 0]
 
 
+def test_schedule_can_begin_to_move_late() -> None:
+    """The continuous model is trained alone for a while, and from there on the line is as it always was."""
+    assert values(LinearGuidance(after=0.5), 6, 1) == pytest.approx([1, 1, 1, 1, 0.5, 0])
+    assert values(LinearGuidance(after=0.4, until=0.8), 5, 2) == pytest.approx(
+        [1] * 5 + [2 / 3, 1 / 3] + [0] * 3
+    )
+    assert values(StepGuidance(steps=2, after=0.5), 4, 1) == [1, 1, 1, 0]
+    assert values(LinearGuidance(after=0.98, until=0.99), 2, 2) == [1, 1, 1, 1]
+
+
 def test_epoch_schedule_is_that_of_the_authors() -> None:
     schedule = EpochGuidance(change=0.02, every=2)
     by_epoch = [schedule(epoch, 20, 0, 10) for epoch in range(20)]
@@ -62,3 +72,5 @@ def test_bad_settings_raise() -> None:
         EpochGuidance(change=2)
     with pytest.raises(ParameterError, match="steps must be an integer >= 1, got 0"):
         StepGuidance(steps=0)
+    with pytest.raises(ParameterError, match="after must be smaller than until=0.5, got 0.5"):
+        LinearGuidance(until=0.5, after=0.5)

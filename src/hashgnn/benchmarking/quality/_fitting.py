@@ -17,6 +17,7 @@ from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn._types import Array
 from hashgnn.baselines import fit_baseline
 from hashgnn.benchmarking.quality._coded_model import CodedModel
+from hashgnn.benchmarking.quality._resuming import fit_resumed
 from hashgnn.benchmarking.quality.data_sets import DataSet
 from hashgnn.benchmarking.quality.discrete_factorisation import DiscreteFactorisation
 from hashgnn.benchmarking.quality.methods import DISCRETE, SEPARATE, Method, Source, separate_recipe
@@ -56,7 +57,7 @@ class FitOptions:
     Attributes
     ----------
     folder : Path
-        Float embeddings that several cells code are kept here.
+        Float embeddings that several cells code are kept here; fits that have not ended, next to it in ``fits``.
     n_threads : int
     coded : sequence of Source
         Whose embeddings other methods code: a cell that fits one of them keeps its embeddings.
@@ -83,23 +84,25 @@ def fit_method(
         model = _baseline(method.source, data, _FLOAT_WIDTH, seed, options)
         return FittedMethod(model, time.process_time() - started)
     assert n_bits is not None
-    users, items, seconds = _floats(method.source, data, n_bits, seed, options)
+    users, items, seconds, training = _floats(method.source, data, n_bits, seed, options)
     started = time.process_time()
+    coded: Scorer
     if method.coder == SEPARATE:
-        model, training = _separate(method, data, users, items, n_bits, seed, options)
+        coded, training = _separate(method, data, users, items, n_bits, seed, options)
     else:
-        model, training = _coded(method, data, users, items, n_bits, seed), {}
-    return FittedMethod(model, seconds + time.process_time() - started, training)
+        coded = _coded(method, data, users, items, n_bits, seed)
+    return FittedMethod(coded, seconds + time.process_time() - started, training)
 
 
 def _of_recipe(source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions) -> FittedMethod:
-    started = time.process_time()
     model = HashGNN(n_bits, source.name, **source.settings)
-    model.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
-    seconds = time.process_time() - started
+    name = _floats_path(source, data, n_bits, seed, options).stem
+    seconds = fit_resumed(
+        model, data.train, options.folder.parent / "fits" / name, rng=seed, n_threads=options.n_threads
+    )
     if source in options.coded:
         tables = {"users": model.state_.users.embeddings, "items": model.state_.items.embeddings}
-        _keep(_floats_path(source, data, n_bits, seed, options), tables, seconds)
+        _keep(_floats_path(source, data, n_bits, seed, options), tables, seconds, _training(model))
     return FittedMethod(model, seconds, _training(model))
 
 
@@ -112,8 +115,8 @@ def _baseline(source: Source, data: DataSet, width: int, seed: int, options: Fit
 
 def _floats(
     source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions
-) -> tuple[Array, Array, float]:
-    """Return the embeddings of users and items and the seconds they took, fitted once for all cells."""
+) -> tuple[Array, Array, float, dict[str, Any]]:
+    """Return the embeddings of users and items, seconds and epochs of their training; fitted once for all cells."""
     path = _floats_path(source, data, n_bits, seed, options)
     if not path.exists():
         if source.is_recipe:
@@ -122,9 +125,10 @@ def _floats(
             started = time.process_time()
             model = _baseline(source, data, max(_FLOAT_WIDTH, n_bits), seed, options)
             tables = {"users": model.user_embeddings, "items": model.item_embeddings}
-            _keep(path, tables, time.process_time() - started)
+            _keep(path, tables, time.process_time() - started, {})
     tables, metadata = read_tensors(path, mmap=False)
-    return tables["users"], tables["items"], float(metadata["seconds"])
+    training = json.loads(metadata.get("training", "{}"))
+    return tables["users"], tables["items"], float(metadata["seconds"]), training
 
 
 def _floats_path(source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions) -> Path:
@@ -135,8 +139,8 @@ def _floats_path(source: Source, data: DataSet, n_bits: int, seed: int, options:
     return options.folder / f"{source.name.split('/')[-1]}.{digest}.safetensors"
 
 
-def _keep(path: Path, tables: dict[str, Array], seconds: float) -> None:
-    write_tensors(path, tables, {"seconds": repr(seconds)})
+def _keep(path: Path, tables: dict[str, Array], seconds: float, training: dict[str, Any]) -> None:
+    write_tensors(path, tables, {"seconds": repr(seconds), "training": json.dumps(training)})
 
 
 def _coded(method: Method, data: DataSet, users: Array, items: Array, n_bits: int, seed: int) -> CodedModel:

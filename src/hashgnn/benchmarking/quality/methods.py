@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hashgnn._checks import quote_some
@@ -85,13 +85,12 @@ class Method:
 
     def with_settings(self, settings: Mapping[str, Any]) -> Method:
         """Return the method with settings added to what is trained by a recipe; others stay as they are."""
-        if not settings:
-            return self
+        source, own = self.source, self.settings
+        if source.is_recipe:
+            source = Source(source.name, {**source.settings, **settings})
         if self.coder == SEPARATE:
-            return Method(self.name, self.source, self.coder, {**self.settings, **settings})
-        if self.coder is None and self.source.is_recipe:
-            return Method(self.name, Source(self.source.name, {**self.source.settings, **settings}))
-        return self
+            own = {**own, **settings}
+        return replace(self, source=source, settings=own)
 
     def describe(self, n_bits: int | None) -> dict[str, Any]:
         """Return everything that decides what is fitted, in JSON values."""
@@ -113,11 +112,21 @@ _NAMED: dict[str, tuple[str, str]] = {
     "plain-ste": ("paper+relaxation=ste", "Hash_ste: straight-through estimator without guidance"),
     "hashnet": ("paper+relaxation=hashnet", "HashNet: tanh of growing steepness"),
     "gumbel": ("paper+relaxation=gumbel", "Hash_gumb: Gumbel-softmax bits"),
-    "separate": ("separate:graphsage", "HashGNN_sp: GraphSAGE first, then a hash layer over its embeddings"),
+    "separate": ("separate:graphsage", "the baseline GraphSAGE first, then a hash layer over its embeddings"),
+    "continuous": (
+        "sign:paper+relaxation=none",
+        "GraphSAGE by the paper's losses without codes, as wide as a code; its codes are signs taken afterwards",
+    ),
+    "continuous-lsh": ("lsh:paper+relaxation=none", "LSH: random hyperplanes over the same"),
+    "continuous-itq": ("itq:paper+relaxation=none", "ITQ over the same"),
+    "continuous-separate": (
+        "separate:paper+relaxation=none",
+        "HashGNN_sp: the same, then a hash layer trained over its vectors",
+    ),
     "authors": ("authors", "what the authors' code does"),
-    "lsh": ("lsh:graphsage", "random hyperplanes over GraphSAGE"),
-    "itq": ("itq:graphsage", "ITQ over GraphSAGE"),
-    "pq": ("pq:graphsage", "product quantisation of GraphSAGE: bytes, float queries"),
+    "lsh": ("lsh:graphsage", "random hyperplanes over the baseline GraphSAGE"),
+    "itq": ("itq:graphsage", "ITQ over the baseline GraphSAGE"),
+    "pq": ("pq:graphsage", "product quantisation of the baseline GraphSAGE: bytes, float queries"),
     "dcf": ("dcf:spectral", "discrete collaborative filtering over all pairs"),
     "lsh-spectral": ("lsh:spectral", "random hyperplanes over the spectral model"),
     "itq-spectral": ("itq:spectral", "ITQ over the spectral model"),
@@ -192,8 +201,9 @@ def parse_method(text: str) -> Method:
 
 
 def separate_recipe(method: Method, n_bits: int, **settings: Any) -> ModelConfig:
-    """Return the config by which a hash layer is trained over given embeddings."""
-    return load_recipe(_SEPARATE_RECIPE, n_bits=n_bits, **{**method.settings, **settings})
+    """Return the config by which a hash layer is trained over given embeddings, which no encoder changes."""
+    own = {name: value for name, value in method.settings.items() if name.partition(".")[0] != "encoder"}
+    return load_recipe(_SEPARATE_RECIPE, n_bits=n_bits, **{**own, **settings})
 
 
 def _source(text: str) -> Source:

@@ -103,8 +103,8 @@ def compare_quality(
     """Fit and evaluate every cell of a plan that the folder does not hold yet.
 
     Each cell is one JSON file under ``cells`` and a parquet file of its values user by user; both are
-    written whole or not at all. The same call goes on where another was killed, and a plan with more methods,
-    widths, seeds or data sets takes over what is there. A cell is identified by the digest of its
+    written whole or not at all. The same call goes on where another was killed, within a recipe's fit after its
+    last whole epoch. A plan with more methods, widths, seeds or data sets takes over what is there. A cell is identified by the digest of its
     data, its settings and the version of the scores. A cell of a changed recipe is measured again.
 
     Parameters

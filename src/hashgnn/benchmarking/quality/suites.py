@@ -37,6 +37,18 @@ class Suite:
     data: tuple[str, ...]
 
 
+# The paper's own method and its rivals over one encoder, all trained by the recipe "paper".
+_ONE_ENCODER = (
+    "paper",
+    "continuous",
+    "continuous-lsh",
+    "continuous-itq",
+    "continuous-separate",
+    "plain-ste",
+    "hashnet",
+    "gumbel",
+    "no-ranking",
+)
 _CODE_BASELINES = ("paper", "no-ranking", "plain-ste", "hashnet", "gumbel", "separate", "lsh", "itq", "pq")
 _RELAXATIONS = (
     "ste",
@@ -71,9 +83,9 @@ _AFTERWARDS = (
 #: The suites of :func:`compare_quality` by name.
 SUITES: dict[str, Suite] = {
     "paper": Suite(
-        "the paper's tables: its code baselines and its float models",
-        (*_CODE_BASELINES, *_FLOATS),
-        (32,),
+        "the paper's tables: its code baselines over one encoder, and its float models",
+        (*_ONE_ENCODER, *_FLOATS),
+        (32, 64),
         _FAR,
         "paper",
         ("ml-1m",),
@@ -123,6 +135,30 @@ SUITES: dict[str, Suite] = {
         ("recall@20", "ndcg@20"),
         "default",
         ("ml-1m", "gowalla"),
+    ),
+    "paper-parts": Suite(
+        "the paper's method without each thing that is not the paper's",
+        (
+            "paper",
+            "continuous",
+            *(
+                f"paper+{setting}"
+                for setting in (
+                    "encoder.aggregator=mean",
+                    "encoder.fan_outs=[]",
+                    "hash_layer=shared",
+                    "objective.n_negatives=5",
+                    "objective.score_scale=1",
+                    "relaxation.schedule.after=0",
+                    "relaxation.schedule.end=0",
+                    "optimizer.schedule=constant",
+                )
+            ),
+        ),
+        (32,),
+        _FAR,
+        "paper",
+        ("ml-1m",),
     ),
     "relaxations": Suite(
         "the paper's equations through every relaxation",

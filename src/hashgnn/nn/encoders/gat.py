@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,8 +14,8 @@ from hashgnn._checks import check_int
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
 from hashgnn.nn.encoders._inputs import glorot, normal, to_numpy
+from hashgnn.nn.encoders._levels import Neighbourhood, check_depth, over_levels
 from hashgnn.nn.encoders._once import OncePerGraph
-from hashgnn.nn.encoders._trees import Neighbourhood, check_depth, over_trees
 from hashgnn.nn.encoders.base import FoldInExport
 from hashgnn.nn.encoders.layered import LayeredEncoder
 from hashgnn.nn.graph_view import GraphView
@@ -82,13 +83,14 @@ class GATEncoder(LayeredEncoder):
         Raises
         ------
         ParameterError
-            If ``view.sampled`` has not one array per layer, or an array not one row per parent.
+            If ``view.sampled`` has not one hop per layer, or a hop not one row per parent.
         """
         if view.sampled is None:
             return super().forward(view, nodes)
         self.check_view(view)
         check_depth(len(view.sampled), (("nodes", self.n_layers, True),))
-        return over_trees(nodes, view.sampled, lambda distinct: self._enter(view, distinct), self._drawn)[-1]
+        enter = partial(self._enter, view)
+        return over_levels(nodes, view.sampled, view.n_nodes, enter, self._drawn)[-1]
 
     def _heads(self, k: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return ``W x`` (…, heads, width) and its scores as the node and as a neighbour (…, heads)."""
@@ -107,9 +109,12 @@ class GATEncoder(LayeredEncoder):
 
     def _drawn(self, k: int, around: Neighbourhood) -> torch.Tensor:
         rows, own, other = self._heads(k, around.own)
-        other_rows, _, others = self._heads(k, around.states)
+        rows_of_others, _, scores_of_others = self._heads(k, around.others)
+        others, stands = around.hop.spread(scores_of_others)
+        other_rows = around.hop.spread(rows_of_others.flatten(1))[0]
+        other_rows = other_rows.view(*stands.shape, *rows.shape[1:])
         scores = functional.leaky_relu(own.unsqueeze(1) + others, _SLOPE)
-        scores = scores.masked_fill(around.valid == 0, -torch.inf)
+        scores = scores.masked_fill(~stands.unsqueeze(2), -torch.inf)
         loop = functional.leaky_relu(own + other, _SLOPE)
         share = torch.softmax(torch.cat([loop.unsqueeze(1), scores], dim=1), dim=1).unsqueeze(-1)
         mixed = share[:, 0] * rows + (share[:, 1:] * other_rows).sum(dim=1)

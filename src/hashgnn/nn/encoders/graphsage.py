@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from hashgnn._checks import check_choice, check_int
 from hashgnn._types import Array, SideName
 from hashgnn.nn import _sparse
 from hashgnn.nn.encoders._inputs import SideInput, by_side, glorot, to_numpy
-from hashgnn.nn.encoders._trees import Neighbourhood, check_depth, over_trees
+from hashgnn.nn.encoders._levels import Neighbourhood, check_depth, over_levels
 from hashgnn.nn.encoders.base import FoldInExport, FullGraphEncoder
 from hashgnn.nn.graph_view import GraphView
 
@@ -98,14 +99,15 @@ class GraphSAGEEncoder(FullGraphEncoder):
         Raises
         ------
         ParameterError
-            If ``view.sampled`` does not fit the nodes: one array per hop of their side, one row per parent.
+            If ``view.sampled`` does not fit the nodes: one hop per layer of their side, one row per parent.
         """
         self.check_view(view)
         if view.sampled is None:
             return _sparse.take(self.propagate(view), nodes)
         users, items = bool((nodes < self.n_users).any()), bool((nodes >= self.n_users).any())
         check_depth(len(view.sampled), (("users", self.n_layers, users), ("items", self.item_layers, items)))
-        return over_trees(nodes, view.sampled, lambda distinct: self._inputs(view, distinct), self._drawn)[-1]
+        enter = partial(self._inputs, view)
+        return over_levels(nodes, view.sampled, view.n_nodes, enter, self._drawn)[-1]
 
     def propagate(self, view: GraphView) -> torch.Tensor:
         """Return the embeddings (n_nodes, dim) of every node from whole neighbourhoods."""
@@ -140,11 +142,11 @@ class GraphSAGEEncoder(FullGraphEncoder):
 
     def _drawn(self, k: int, around: Neighbourhood) -> torch.Tensor:
         """Return the next layer of some nodes from the neighbours drawn for them."""
-        if self.aggregator != "max":
-            return self._combined(k, around.own, around.total(), around.counts())
-        pooled = self._pooled(k, around.states).masked_fill(around.valid == 0, -torch.inf)
-        largest = pooled.amax(dim=1).masked_fill(around.counts() == 0, 0.0)
-        return self._combined(k, around.own, largest, around.counts())
+        if self.aggregator == "max":
+            gathered = around.hop.largest(self._pooled(k, around.others))
+        else:
+            gathered = around.hop.total(around.others)
+        return self._combined(k, around.own, gathered, around.counts())
 
     def _pooled(self, k: int, x: torch.Tensor) -> torch.Tensor:
         return functional.leaky_relu(x @ self.pool_weights[k] + self.pool_biases[k], _SLOPE)

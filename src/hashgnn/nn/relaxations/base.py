@@ -21,10 +21,13 @@ class Relaxation(ABC):
         the threshold where one is learned.
     learns_threshold : bool
         Whether the hash layer learns a threshold for each bit.
+    is_continuous : bool
+        Whether no code is trained at all, so that epochs are chosen by the relaxed vectors instead.
     """
 
     before_tanh: ClassVar[bool] = False
     learns_threshold: ClassVar[bool] = False
+    is_continuous: ClassVar[bool] = False
 
     @classmethod
     def from_options(cls, **options: Any) -> Self:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from hashgnn._checks import check_float, check_int
+from hashgnn.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,16 @@ class ConstantGuidance(GuidanceSchedule):
 
 @dataclass(frozen=True)
 class LinearGuidance(GuidanceSchedule):
-    """A straight line from ``start`` at the first step to ``end``, where it stays.
+    """``start`` for a while, then a straight line to ``end``, where it stays.
 
     Parameters
     ----------
     start, end : float in [0, 1], default=1.0 and 0.0
     until : float in (0, 1], default=1.0
         Share of the run after which ``end`` is reached.
+    after : float in [0, 1), default=0.0
+        Share of the run at which the line begins; smaller than ``until``. The paper lets guidance fall when the
+        continuous model has converged.
 
     Examples
     --------
@@ -70,20 +74,25 @@ class LinearGuidance(GuidanceSchedule):
     start: float = 1.0
     end: float = 0.0
     until: float = 1.0
+    after: float = 0.0
 
     def __post_init__(self) -> None:
         check_float("start", self.start, minimum=0, maximum=1)
         check_float("end", self.end, minimum=0, maximum=1)
         check_float("until", self.until, minimum=0, maximum=1, open_minimum=True)
+        check_float("after", self.after, minimum=0, maximum=1)
+        if self.after >= self.until:
+            raise ParameterError(f"after must be smaller than until={self.until:g}, got {self.after:g}")
 
     def __call__(self, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:
         """Return the share at one step."""
-        done, total = epoch * n_steps + step, math.ceil(n_epochs * n_steps * self.until)
+        first, last = (math.ceil(n_epochs * n_steps * share) for share in (self.after, self.until))
+        done, total = max(epoch * n_steps + step - first, 0), last - first
         return self.start + (self.end - self.start) * min(self._way(done, total), 1.0)
 
     def _way(self, done: int, total: int) -> float:
         """Return the progress from ``start`` to ``end``, 1 or more after the end."""
-        return done / (total - 1) if total > 1 else 0.0
+        return done / (total - 1) if total > 1 else float(done > 0)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ class StepGuidance(LinearGuidance):
 
     Parameters
     ----------
-    start, end, until : float
+    start, end, until, after : float
         As for :class:`LinearGuidance`.
     steps : int, default=5
         Number of steps.

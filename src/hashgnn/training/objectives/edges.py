@@ -15,8 +15,8 @@ from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.config.objectives import Edges, Popularity
 from hashgnn.config.teachers import ListTeacherConfig
-from hashgnn.graph import BipartiteGraph, NegativeSampler, sample_neighbours
-from hashgnn.nn import GraphView, build_ranking_loss, combined
+from hashgnn.graph import BipartiteGraph, NegativeSampler, sample_levels
+from hashgnn.nn import GraphView, SampledHop, build_ranking_loss, combined
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.objectives.base import StepPosition
 from hashgnn.training.objectives.code_penalty import code_penalty
@@ -39,8 +39,10 @@ class EdgeBatch:
         Log of how often each negative is expected among those of its edge.
     distinct_users, distinct_items : LongTensor
         Each user and item of the batch once; ``users`` … are places among them.
-    user_hops, item_hops : tuple of LongTensor or None
-        Sampled neighbourhoods of the distinct nodes, or ``None`` for whole ones.
+    sampled : tuple of tuple of SampledHop
+        Neighbourhoods drawn for the distinct nodes: one for users and items together, where both draw as many,
+        or one for users and one for items; empty for whole ones. A node draws once a level, and all that
+        reach it there share what it drew: see :func:`hashgnn.graph.sample_levels`.
     """
 
     users: torch.Tensor
@@ -49,8 +51,7 @@ class EdgeBatch:
     log_expected: torch.Tensor
     distinct_users: torch.Tensor
     distinct_items: torch.Tensor
-    user_hops: tuple[torch.Tensor, ...] | None
-    item_hops: tuple[torch.Tensor, ...] | None
+    sampled: tuple[tuple[SampledHop, ...], ...]
 
 
 class EdgeObjective:
@@ -144,8 +145,7 @@ class EdgeObjective:
             log_expected=torch.from_numpy(log_expected).to(self._view.device),
             distinct_users=self._tensor(distinct_users),
             distinct_items=self._tensor(distinct_items),
-            user_hops=self._hops(distinct_users, self._user_fan_outs, rng),
-            item_hops=self._hops(distinct_items + self._graph.n_users, self._item_fan_outs, rng),
+            sampled=self._sampled(distinct_users, distinct_items + self._graph.n_users, rng),
         )
 
     def _taught(self, lists: Array, items: Array, rng: np.random.Generator) -> Array:
@@ -157,12 +157,24 @@ class EdgeObjective:
         replaced = (rng.random(len(items)) < self._teacher.weight) & (drawn >= 0)
         return np.where(replaced, drawn, items)
 
-    def _hops(
-        self, nodes: Array, fan_outs: tuple[int, ...], rng: np.random.Generator
-    ) -> tuple[torch.Tensor, ...] | None:
-        if not fan_outs:
-            return None
-        return tuple(self._tensor(hop) for hop in sample_neighbours(self._graph, nodes, fan_outs, rng=rng))
+    def _sampled(
+        self, users: Array, items: Array, rng: np.random.Generator
+    ) -> tuple[tuple[SampledHop, ...], ...]:
+        """Draw the neighbourhoods of distinct user and item nodes."""
+        of_users, of_items = self._user_fan_outs, self._item_fan_outs
+        if not of_users:
+            return ()
+        drawn = [(np.concatenate([users, items]), of_users)]
+        if of_users != of_items:
+            drawn = [(users, of_users), (items, of_items)]
+        device = self._view.device
+        return tuple(
+            tuple(
+                SampledHop.from_arrays(level, device)
+                for level in sample_levels(self._graph, nodes, fan_outs, rng=rng)
+            )
+            for nodes, fan_outs in drawn
+        )
 
     def _tensor(self, array: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(self._view.device)
@@ -230,15 +242,14 @@ class EdgeObjective:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the encoder's output for the distinct users and items of a batch."""
         item_nodes = batch.distinct_items + self._graph.n_users
-        if batch.user_hops is None and batch.item_hops is None:
-            nodes = torch.cat([batch.distinct_users, item_nodes])
-            u = model.encoder(self._view, nodes, generator=generator)
-            return u[: len(batch.distinct_users)], u[len(batch.distinct_users) :]
-        users = model.encoder(
-            self._view.with_sampled(batch.user_hops), batch.distinct_users, generator=generator
-        )
-        items = model.encoder(self._view.with_sampled(batch.item_hops), item_nodes, generator=generator)
-        return users, items
+        if len(batch.sampled) == 2:
+            of_users, of_items = (self._view.with_sampled(hops) for hops in batch.sampled)
+            users = model.encoder(of_users, batch.distinct_users, generator=generator)
+            return users, model.encoder(of_items, item_nodes, generator=generator)
+        view = self._view.with_sampled(batch.sampled[0] if batch.sampled else None)
+        nodes = torch.cat([batch.distinct_users, item_nodes])
+        u = model.encoder(view, nodes, generator=generator)
+        return u[: len(batch.distinct_users)], u[len(batch.distinct_users) :]
 
 
 def _in_proportion(weights: Array, rng: np.random.Generator) -> Array:
