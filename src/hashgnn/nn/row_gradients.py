@@ -11,7 +11,7 @@ from torch import nn
 
 #: Of fewer numbers a table has whole gradients: rows would save nothing.
 SMALLEST_TABLE = 1 << 18
-_ASKED = ContextVar("_ASKED", default=False)
+_ACTIVE = ContextVar("_ACTIVE", default=False)
 
 
 @contextmanager
@@ -21,17 +21,17 @@ def row_gradients() -> Iterator[None]:
     A step reads a tenth of the rows of a large table. A whole gradient costs more to clear, to measure and to add
     than the rows cost to compute.
     """
-    token = _ASKED.set(True)
+    token = _ACTIVE.set(True)
     try:
         yield
     finally:
-        _ASKED.reset(token)
+        _ACTIVE.reset(token)
 
 
 def has_row_gradients(table: torch.Tensor) -> bool:
     """Return whether looking rows up in a table shall give it a gradient of these rows alone."""
     return (
-        _ASKED.get()
+        _ACTIVE.get()
         and isinstance(table, nn.Parameter)
         and table.requires_grad
         and table.device.type == "cpu"

@@ -16,7 +16,7 @@ import torch
 
 from hashgnn.errors import PeerLostError
 
-#: What a process is told whose peer is gone.
+#: The error of a process whose peer is gone.
 PEER_LOST = (
     "another process of this training has ended or does not answer; the same run with resume=True goes on "
     "from the last checkpoint"
@@ -130,7 +130,7 @@ class Board:
         self, x: torch.Tensor, *, only_first: bool = False
     ) -> Iterator[tuple[torch.Tensor, list[torch.Tensor]]]:
         """Yield each part of a tensor with what every process has laid down of it."""
-        for part in x.view(-1).split(_PART // x.element_size()) if x.numel() else ():
+        for part in torch.split(x.view(-1), _PART // x.element_size()) if x.numel() else ():
             places = self._places(len(part), x.dtype)
             if self._rank == 0 or not only_first:
                 places[self._rank].copy_(part)
