@@ -104,7 +104,7 @@ def reused_memory() -> Iterator[None]:
     """Let the C library keep freed memory inside the block, and give it back at the end.
 
     Large tensors are otherwise mapped anew at every step, and a third of a step's time goes into the kernel's
-    clearing of their pages. The slivers that alignment leaves beside a tensor join it when it is freed; otherwise
+    clearing of their pages. The slivers that alignment leaves next to a tensor join it when it is freed; otherwise
     the next tensor of its size would not fit there. Does nothing where the C library is not glibc.
     """
     mallopt = _mallopt()
