@@ -18,7 +18,7 @@ from hashgnn.errors import ParameterError
 from hashgnn.runs import RunOptions
 from hashgnn.training.callbacks import RunLog
 
-_M_MXFAST, _M_TRIM_THRESHOLD, _M_MMAP_MAX = 1, -1, -4  # of glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 _FLOATS_OF_THREAD = 250_000  # measured: benchmarks/training_threads.py
 
 
@@ -104,21 +104,18 @@ def reused_memory() -> Iterator[None]:
     """Let the C library keep freed memory inside the block, and give it back at the end.
 
     Large tensors are otherwise mapped anew at every step, and a third of a step's time goes into the kernel's
-    clearing of their pages. The slivers that alignment leaves next to a tensor join it when it is freed; otherwise
-    the next tensor of its size would not fit there. Does nothing where the C library is not glibc.
+    clearing of their pages. Does nothing where the C library is not glibc.
     """
     mallopt = _mallopt()
     if mallopt is None:
         yield
         return
-    mallopt(_M_MXFAST, 0)
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
-        mallopt(_M_MXFAST, 16 * ctypes.sizeof(ctypes.c_size_t))  # glibc's defaults
-        mallopt(_M_MMAP_MAX, 65536)
+        mallopt(_M_MMAP_MAX, 65536)  # glibc's defaults
         mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
         ctypes.CDLL(None).malloc_trim(0)
 
