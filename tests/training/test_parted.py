@@ -17,10 +17,12 @@ from hashgnn.data import Interactions, generate_interactions, split
 from hashgnn.graph import BipartiteGraph, choose_filter, smooth_item_vectors
 from hashgnn.nn import SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
 from hashgnn.nn.losses.parted_softmax import PartedItems, parted_bilateral_softmax, parted_softmax
+from hashgnn.nn.row_gradients import row_gradients, with_rows
 from hashgnn.training.build import build_model
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.loop import make_optimizer
 from hashgnn.training.objectives import EdgeObjective, StepPosition, build_objective
+from hashgnn.training.objectives.base import Preparing
 from hashgnn.training.objectives.teacher import build_teacher
 from hashgnn.training.torch_backend import ProcessorBackend
 from hashgnn.training.train import graph_view
@@ -106,10 +108,11 @@ def test_bfloat16_parts_are_as_near_as_bfloat16_is() -> None:
 
 
 @pytest.mark.parametrize("touched", [3, 1500])
+@pytest.mark.parametrize("by_rows", [set[int](), {1}, {0, 1, 2}], ids=["whole", "one by rows", "all by rows"])
 def test_gradients_of_tables_are_added_where_any_process_has_some(
-    touched: int, monkeypatch: pytest.MonkeyPatch
+    touched: int, by_rows: set[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gradients, "_TABLE_FLOATS", 100)
+    monkeypatch.setattr(gradients, "SMALLEST_TABLE", 100)
     rows = [np.random.default_rng(rank).choice(2000, touched, replace=False) for rank in range(3)]
 
     def add(group: Group) -> tuple[torch.Tensor, torch.Tensor]:
@@ -117,8 +120,11 @@ def test_gradients_of_tables_are_added_where_any_process_has_some(
         weight = torch.nn.Parameter(torch.zeros(()))
         table.grad, weight.grad = torch.zeros(2000, 4), torch.tensor(1.0 + group.rank)
         table.grad[rows[group.rank]] = 1.0 + group.rank
+        if group.rank in by_rows:
+            own = torch.from_numpy(np.sort(rows[group.rank]))
+            table.grad = with_rows(table.grad, own, table.grad[own])
         gradients.add_gradients(group, [table, weight])
-        return table.grad, weight.grad
+        return table.grad.to_dense(), weight.grad
 
     expected = torch.zeros(2000, 4)
     for rank, own in enumerate(rows):
@@ -178,11 +184,15 @@ def gradients_of_users(
             RowShards(group, {name: parameters[name] for name in sharded}, adam).cut()
         model.train()
         batch = next(iter(objective.batches(np.random.default_rng(2))))
-        loss = objective.loss(model, batch, STEP, torch.Generator().manual_seed(3))
+        generator = torch.Generator().manual_seed(3)
+        if isinstance(objective, Preparing):
+            objective.prepare(batch, generator)
+        with row_gradients():
+            loss = objective.loss(model, batch, STEP, generator)
         loss.backward()
         found = {}
         for name, x in parameters.items():
-            gradient = torch.zeros_like(x) if x.grad is None else x.grad
+            gradient = torch.zeros_like(x) if x.grad is None else x.grad.to_dense()
             found[name] = gradient if name in sharded else group.sum_(gradient)
         return float(group.sum_(loss.detach().double())), found, sharded
 
@@ -218,6 +228,7 @@ def test_the_step_of_a_group_is_that_of_one_process(
 ) -> None:
     # Without bfloat16, and with codes for which nothing is drawn, only sums are rounded otherwise.
     monkeypatch.setattr("hashgnn.training.objectives.users.has_fast_bfloat16", lambda device: False)
+    monkeypatch.setattr("hashgnn.nn.row_gradients.SMALLEST_TABLE", 1)
     config = quick("default", relaxation="ste", teacher={"name": "none"}, **settings)
     loss, expected = gradients_of_users(skewed, config, 1, shard_from)
     found_loss, found = gradients_of_users(skewed, config, size, shard_from)

@@ -23,6 +23,7 @@ from hashgnn.errors import CallbackError, EngineError, MissingExtraError, Parame
 from hashgnn.runs import Callback, Run
 from hashgnn.training.callbacks.checkpoint import FILE_NAME
 from hashgnn.training.workers import joining
+from hashgnn.training.workers.board import Board
 
 SETTINGS = {
     **QUICK,
@@ -110,6 +111,15 @@ def test_one_seed_and_one_number_of_processes_give_one_model(
     alone = fitted(events).state_.training["history"]
     for ours, theirs in zip(again.state_.training["history"], alone, strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [None, Path("/dev/shm/hashgnn-training-of-another-machine")])
+def test_processes_that_share_no_memory_send_and_learn_the_same(
+    path: Path | None, events: Interactions, undisturbed: HashGNN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Board, "make", lambda size: path)
+    assert_same(fitted(events, n_workers=2), undisturbed)
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ import scipy.sparse as sp
 import torch
 from torch.nn import functional
 
+from hashgnn.nn.row_gradients import has_row_gradients
+
 
 def from_scipy(matrix: Any, dtype: torch.dtype, *, is_own: bool = False) -> torch.Tensor:
     """Return a SciPy sparse matrix as a torch CSR tensor with sorted columns and int32 or int64 indices.
@@ -173,13 +175,16 @@ def take_rows(matrix: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, t
 
 def take(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Return ``table[index]``; as an embedding look-up its backward runs in parallel, unlike indexing's."""
-    return functional.embedding(index, table)
+    return functional.embedding(index, table, sparse=has_row_gradients(table))
 
 
 def bag_sum(
     columns: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor, table: torch.Tensor
 ) -> torch.Tensor:
     """Return one row for each bag: the sum of ``values * table[columns]`` over its entries; empty bags are 0."""
+    if has_row_gradients(table):
+        distinct, columns = torch.unique(columns, return_inverse=True)
+        table = take(table, distinct)
     with torch.autocast(device_type=table.device.type, enabled=False):
         return functional.embedding_bag(
             columns,

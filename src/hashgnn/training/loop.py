@@ -16,10 +16,11 @@ from torch import nn
 
 from hashgnn.config.training import OptimizerConfig, ValidationConfig
 from hashgnn.errors import TrainingError
+from hashgnn.nn.row_gradients import WholeGradients, row_gradients, values_of
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions
 from hashgnn.training.callbacks import Checkpoint, EarlyStopping, ProgressReport, RunLog
 from hashgnn.training.device import mixed_precision
-from hashgnn.training.objectives.base import Objective, StepPosition
+from hashgnn.training.objectives.base import Objective, Preparing, StepPosition
 from hashgnn.training.workers.exchange import Exchange
 from hashgnn.training.workers.group import ALONE, Group
 
@@ -172,14 +173,16 @@ def _run_epoch(
     device = named[0][1].device
     generator = torch.Generator(device=device).manual_seed(int(rng.integers(2**63)))
     model.train()
-    sum_of_losses = 0.0
-    for step, batch in enumerate(objective.batches(rng)):
+    sum_of_losses, whole = 0.0, WholeGradients()
+    batches = iter(objective.batches(rng))
+    batch, step = next(batches, None), 0
+    while batch is not None:
         factor = learning_rate_factor(config, run.global_step, run.n_steps)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         optimizer.zero_grad(set_to_none=True)
         position = StepPosition(run.epoch, run.n_epochs, step, run.n_steps)
-        with mixed_precision(device, enabled=objective.mixed_precision):
+        with mixed_precision(device, enabled=objective.mixed_precision), row_gradients():
             loss = objective.loss(model, batch, position, generator)
         loss.backward()  # type: ignore[no-untyped-call]
         exchange.add_gradients()
@@ -187,10 +190,14 @@ def _run_epoch(
         if config.gradient_clip > 0 and norm > config.gradient_clip:
             for parameter in model.parameters():
                 if parameter.grad is not None:
-                    parameter.grad.mul_(config.gradient_clip / norm)
-        optimizer.step()
+                    values_of(parameter.grad).mul_(config.gradient_clip / norm)
+        batch = next(batches, None)
+        if batch is not None and isinstance(objective, Preparing):
+            objective.prepare(batch, generator)
+        with whole.of(list(model.parameters())):
+            optimizer.step()
         sum_of_losses += run.loss
-        run.step = step + 1
+        run.step = step = step + 1
         hooks.step(run)
     model.eval()
     return sum_of_losses / max(run.step, 1)
@@ -205,7 +212,7 @@ def _checked(
 ) -> tuple[float, float]:
     """Return the loss and the norm of the gradient; one that is no number ends the run with its name."""
     names = [name for name, parameter in named if parameter.grad is not None]
-    norms = [torch.linalg.vector_norm(x.grad) for _, x in named if x.grad is not None]
+    norms = [torch.linalg.vector_norm(values_of(x.grad)) for _, x in named if x.grad is not None]
     # One transfer from the device for all of them.
     value, *parts = exchange.totals(names, loss.detach().float(), norms).tolist()
     where = f"in epoch {run.epoch + 1}, step {run.step + 1}"

@@ -135,7 +135,7 @@ class _HalfSoftmax(torch.autograd.Function):
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
         left_out = starts_of(excluded, starts)
         d_queries = torch.empty(n_rows, q.shape[1], dtype=torch.bfloat16, device=q.device)
-        d_items = torch.zeros(len(items), q.shape[1], device=q.device)
+        d_items: torch.Tensor | None = None
         total = torch.zeros((), device=q.device)
         for block, start in enumerate(range(0, n_rows, chunk)):
             rows = q[start : start + chunk]
@@ -154,7 +154,10 @@ class _HalfSoftmax(torch.autograd.Function):
             p.mul_(row_weights.unsqueeze(1).bfloat16())
             p.index_put_(place, -weights.bfloat16(), accumulate=True)
             torch.mm(p, v, out=d_queries[start : start + chunk])
-            d_items += p.T @ rows
+            of_block = p.T @ rows
+            d_items = of_block.float() if d_items is None else d_items.add_(of_block)
+        if d_items is None:  # no gradient is wanted
+            d_items = torch.zeros(len(items), q.shape[1], device=q.device)
         ctx.save_for_backward(d_queries.float().div_(n_rows), d_items.div_(n_rows))
         ctx.dim, ctx.has_bias = dim, bias is not None
         return total / n_rows

@@ -124,7 +124,7 @@ class _PartedSoftmax(torch.autograd.Function):
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
         left_out = starts_of(excluded, starts)
         d_queries = torch.zeros(n_rows, q.shape[1], dtype=dtype, device=q.device)
-        d_items = torch.zeros(len(v), q.shape[1], dtype=wide, device=q.device)
+        d_items: torch.Tensor | None = None
         total = torch.zeros((), dtype=wide, device=q.device)
         row_weights = parted.row_weights.to(wide)
         for block, start in enumerate(range(0, n_rows, chunk)):
@@ -145,7 +145,10 @@ class _PartedSoftmax(torch.autograd.Function):
             s.mul_((factor * row_weights[start : start + chunk]).unsqueeze(1).to(dtype))
             s.index_put_(place, -weights.to(dtype), accumulate=True)
             torch.mm(s, v, out=d_queries[start : start + chunk])
-            d_items += s.T @ rows
+            of_block = s.T @ rows
+            d_items = of_block.to(wide) if d_items is None else d_items.add_(of_block)
+        if d_items is None:  # no gradient is wanted
+            d_items = torch.zeros(len(v), q.shape[1], dtype=wide, device=q.device)
         ctx.save_for_backward(d_queries.to(wide).div_(n_rows), d_items.div_(n_rows))
         ctx.dim, ctx.has_bias = dim, bias is not None
         ctx.dtypes = queries.dtype, items.dtype

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -64,4 +64,13 @@ class Objective(Protocol[M_contra]):
         generator : torch.Generator
             Source of every draw, on the device of the model.
         """
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """An objective that may use the time between the gradients of a step and the optimiser's for the next batch."""
+
+    def prepare(self, batch: Any, generator: torch.Generator) -> None:
+        """Make for a batch what does not depend on parameters, with the draws that its loss would make first."""
         ...

@@ -47,6 +47,9 @@ class _Own:
     parted: PartedItems
 
 
+_Prepared = tuple[GraphView, _Own]
+
+
 class PartedUserObjective(UserObjective):
     """:class:`UserObjective` for the processes of a group; the losses of all add up to that of one process alone.
 
@@ -76,14 +79,30 @@ class PartedUserObjective(UserObjective):
     ) -> None:
         super().__init__(graph, view, config, rng, progress, group)
         self._sharded = sharded
+        every = torch.arange(graph.n_items, device=view.device)
+        # Looked up in each step, as divisions of integers are slow.
+        self._owners, self._places = every % group.size, every // group.size
+        self._prepared: tuple[Array, _Prepared] | None = None
+
+    def prepare(self, batch: Array, generator: torch.Generator) -> None:
+        """Make the targets of the next batch in every second process, the others make them later.
+
+        An optimiser waits for memory, and targets do not. Processes of one machine share its memory, so both get on
+        where one steps while the other prepares.
+        """
+        if self._group.rank % 2:
+            self._prepared = batch, self._targets_of(batch, generator)
 
     def loss(
         self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
     ) -> torch.Tensor:
         """Return this process's part of the loss of a batch of users."""
         settings, group = self._settings, self._group
-        view, targets, excluded = self._batch_targets(batch, generator)
-        own = self._part(targets, excluded, generator)
+        known, self._prepared = self._prepared, None
+        if known is not None and known[0] is batch:
+            view, own = known[1]
+        else:
+            view, own = self._targets_of(batch, generator)
         step = position.epoch * position.n_steps + position.step
         # Each process asks the encoder for other items: what it draws must not move the common generator.
         common = _derived(generator, step, _ENCODER_DRAWS)
@@ -108,12 +127,17 @@ class PartedUserObjective(UserObjective):
             )
         return loss + code_penalty(model, users, items, settings, group)
 
+    def _targets_of(self, batch: Array, generator: torch.Generator) -> _Prepared:
+        view, targets, excluded = self._batch_targets(batch, generator)
+        return view, self._part(targets, excluded, generator)
+
     def _part(self, targets: Targets, excluded: Pairs | None, generator: torch.Generator) -> _Own:
         size, rank, device = self._group.size, self._group.rank, targets.columns.device
         sample = self._sample(targets, generator)
         n_items = len(self._items)
         items = torch.arange(n_items, device=device) if sample is None else sample.items
-        mine = items % size == rank
+        owners = self._owners[items]
+        mine = owners == rank
         own = items[mine]
         place = torch.full((n_items,), -1, device=device)
         place[own] = torch.arange(len(own), device=device)
@@ -126,7 +150,7 @@ class PartedUserObjective(UserObjective):
             # In a row without targets everything may be excluded, and a softmax over nothing is no number.
             kept = (places >= 0) & (row_weights[rows] > 0)
             excluded = rows[kept], places[kept]
-        largest = int(torch.bincount(items % size, minlength=size).max())
+        largest = int(torch.bincount(owners, minlength=size).max())
         return _Own(
             own,
             None if sample is None else sample.correction[mine],
@@ -137,7 +161,7 @@ class PartedUserObjective(UserObjective):
 
     def _rows(self, items: torch.Tensor) -> torch.Tensor:
         """Return where items of this process stand in its tables."""
-        return items // self._group.size if self._sharded else items
+        return self._places[items] if self._sharded else items
 
     def _embeddings(
         self,
@@ -155,7 +179,7 @@ class PartedUserObjective(UserObjective):
             return u[: len(batch)], u[len(batch) :]
         assert isinstance(encoder, HistoryEncoder)
         columns, values, _, owner = encoder.histories(view, index, generator)
-        mine = columns % self._group.size == self._group.rank
+        mine = self._owners[columns] == self._group.rank
         own = torch.bincount(owner[mine], minlength=len(index))
         sums = encoder.history_sums(view, columns[mine], values[mine], own, rows=self._rows(columns[mine]))
         users = encoder.users_of_sums(view, index, differentiable_sum(self._group, sums), values, owner)

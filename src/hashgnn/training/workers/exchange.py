@@ -9,6 +9,7 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
+from hashgnn.nn.row_gradients import distinct_rows
 from hashgnn.runs import Run, RunState
 from hashgnn.training.workers.gradients import add_gradients
 from hashgnn.training.workers.group import ALONE, Group
@@ -59,6 +60,9 @@ class Exchange:
 
     def add_gradients(self) -> None:
         """Add the gradients that the processes have of the parameters that all of them hold."""
+        for parameter in self._model.parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = distinct_rows(parameter.grad)
         if self.group.size == 1:
             return
         for parameter in self._model.parameters():

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from hashgnn.nn.row_gradients import SMALLEST_TABLE, with_rows
 from hashgnn.training.workers.group import Group
-
-_TABLE_FLOATS = 1 << 18  # of fewer floats all are added: two exchanges of rows would cost more
 
 
 def add_gradients(group: Group, parameters: Sequence[nn.Parameter]) -> None:
@@ -22,24 +21,37 @@ def add_gradients(group: Group, parameters: Sequence[nn.Parameter]) -> None:
     if group.size == 1:
         return
     small: list[torch.Tensor] = []
-    tables: list[torch.Tensor] = []
+    tables: list[nn.Parameter] = []
     for parameter in parameters:
         assert parameter.grad is not None
-        is_table = parameter.ndim == 2 and parameter.numel() >= _TABLE_FLOATS
-        (tables if is_table else small).append(parameter.grad)
+        if parameter.ndim == 2 and parameter.numel() >= SMALLEST_TABLE:
+            tables.append(parameter)
+        else:
+            small.append(parameter.grad)
     if small:
         joined = group.sum_(torch.cat([gradient.reshape(-1) for gradient in small]))
         parts = torch.split(joined, [gradient.numel() for gradient in small])
         for gradient, part in zip(small, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
-    for gradient in tables:
-        _add_table(group, gradient)
+    for parameter in tables:
+        _add_table(group, parameter)
 
 
-def _add_table(group: Group, gradient: torch.Tensor) -> None:
-    touched = (gradient.abs().amax(dim=1) != 0).to(torch.uint8)  # NaN counts
+def _add_table(group: Group, parameter: nn.Parameter) -> None:
+    gradient = parameter.grad
+    assert gradient is not None
+    touched = torch.zeros(len(gradient), dtype=torch.uint8, device=gradient.device)
+    if gradient.is_sparse:
+        own = gradient.indices()[0]
+        touched[own] = 1
+    else:
+        touched += gradient.abs().amax(dim=1) != 0  # NaN counts
     rows = torch.nonzero(group.max_(touched))[:, 0]
     if 2 * len(rows) >= len(gradient):  # as long as two copies of the rows are the larger part of the table
-        group.sum_(gradient)
-        return
-    gradient[rows] = group.sum_(gradient[rows])
+        parameter.grad = group.sum_(gradient.to_dense() if gradient.is_sparse else gradient)
+    elif gradient.is_sparse:
+        values = gradient.values().new_zeros(len(rows), gradient.shape[1])
+        values[torch.searchsorted(rows, own)] = gradient.values()
+        parameter.grad = with_rows(gradient, rows, group.sum_(values))
+    else:
+        gradient[rows] = group.sum_(gradient[rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from torch import distributed
 
 from hashgnn._types import Array
 from hashgnn.errors import PeerLostError
+from hashgnn.training.workers.board import PEER_LOST, Board
 
 T = TypeVar("T")
 
@@ -87,19 +89,37 @@ class Group:
 
 @dataclass(frozen=True)
 class JoinedGroup(Group):
-    """The processes of ``torch.distributed``, whose default process group is open."""
+    """The processes of ``torch.distributed``, whose default process group is open.
+
+    Attributes
+    ----------
+    board : Board, optional
+        Memory that all processes share: tensors of the CPU go there.
+    """
+
+    board: Board | None = None
 
     def sum_(self, x: torch.Tensor) -> torch.Tensor:
-        _exchange(distributed.all_reduce, x)
+        if (board := self._board_for(x)) is not None:
+            board.sum_(x)
+        else:
+            _exchange(distributed.all_reduce, x)
         return x
 
     def max_(self, x: torch.Tensor) -> torch.Tensor:
-        _exchange(distributed.all_reduce, x, op=distributed.ReduceOp.MAX)
+        if (board := self._board_for(x)) is not None:
+            board.max_(x)
+        else:
+            _exchange(distributed.all_reduce, x, op=distributed.ReduceOp.MAX)
         return x
 
     def gather(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.contiguous()
         found = torch.empty((self.size, *x.shape), dtype=x.dtype, device=x.device)
-        _exchange(distributed.all_gather, list(found.unbind()), x.contiguous())
+        if (board := self._board_for(x)) is not None:
+            board.gather(x, found)
+        else:
+            _exchange(distributed.all_gather, list(found.unbind()), x)
         return found
 
     def gather_first(self, x: torch.Tensor) -> torch.Tensor | None:
@@ -107,11 +127,17 @@ class JoinedGroup(Group):
         found = None
         if self.is_first:
             found = torch.empty((self.size, *x.shape), dtype=x.dtype, device=x.device)
-        _exchange(distributed.gather, x, None if found is None else list(found.unbind()))
+        if (board := self._board_for(x)) is not None:
+            board.gather(x, found)
+        else:
+            _exchange(distributed.gather, x, None if found is None else list(found.unbind()))
         return found
 
     def broadcast_(self, x: torch.Tensor) -> torch.Tensor:
-        _exchange(distributed.broadcast, x, src=0)
+        if (board := self._board_for(x)) is not None:
+            board.broadcast_(x)
+        else:
+            _exchange(distributed.broadcast, x, src=0)
         return x
 
     def share(self, value: T) -> T:
@@ -130,6 +156,29 @@ class JoinedGroup(Group):
         joined: Array = np.concatenate([part[:count] for part, count in zip(parts, counts, strict=True)])
         return joined
 
+    def _board_for(self, x: torch.Tensor) -> Board | None:
+        return self.board if x.device.type == "cpu" and x.is_contiguous() else None
+
+
+def open_board(group: JoinedGroup) -> Board | None:
+    """Return memory that the processes of a group share, or ``None`` where one of them cannot open it."""
+    path = group.share(Board.make(group.size) if group.is_first else None)
+    if path is None:
+        return None
+    board = None
+    try:
+        with suppress(OSError):
+            board = Board(path, group.rank, group.size)
+        n_open = int(group.sum(board is not None))
+    finally:
+        if group.is_first:
+            path.unlink(missing_ok=True)
+    if n_open == group.size:
+        return board
+    if board is not None:
+        board.close()
+    return None
+
 
 ALONE = Group()
 
@@ -139,7 +188,4 @@ def _exchange(function: Any, *values: Any, **options: Any) -> None:
         function(*values, **options)
     except RuntimeError as error:
         # Gloo and NCCL know only that a connection was closed, or that nobody answered in time.
-        raise PeerLostError(
-            "another process of this training has ended or does not answer; the same run with resume=True goes on "
-            "from the last checkpoint"
-        ) from error
+        raise PeerLostError(PEER_LOST) from error

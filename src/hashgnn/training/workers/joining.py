@@ -20,7 +20,7 @@ from hashgnn._launched import Launched
 from hashgnn.errors import EngineError, ParameterError
 from hashgnn.runs import RunOptions
 from hashgnn.training.device import resolve_device
-from hashgnn.training.workers.group import ALONE, Group, JoinedGroup
+from hashgnn.training.workers.group import ALONE, Group, JoinedGroup, open_board
 
 # What a run of this thread does: "script" joins what is open, and each process goes on with the model; "first" was
 # started by hashgnn, and the first process has the model; "busy" is inside such a run, where a callback trains alone.
@@ -53,12 +53,14 @@ def training_group(options: RunOptions) -> Iterator[tuple[Group, RunOptions]]:
         assert launched is not None
         _open(launched, options.device)
     try:
-        joined = _joined(options, launched)
+        group, own = _joined(options, launched)
         token = _ROLE.set("busy")
         try:
-            yield joined
+            yield group, own
         finally:
             _ROLE.reset(token)
+            if isinstance(group, JoinedGroup) and group.board is not None:
+                group.board.close()
     finally:
         if is_ours:
             distributed.destroy_process_group()
@@ -151,7 +153,8 @@ def _joined(options: RunOptions, launched: Launched | None) -> tuple[Group, RunO
     local = launched or Launched(rank, size, rank, size)
     group: Group = ALONE
     if size > 1:
-        group = JoinedGroup(rank, size, local.local_size, _ROLE.get() == "script")
+        joined = JoinedGroup(rank, size, local.local_size, _ROLE.get() == "script")
+        group = replace(joined, board=open_board(joined))
     seed = group.share(options.seed)
     device = resolve_device(options.device)
     if device.type == "cuda" and device.index is None:
