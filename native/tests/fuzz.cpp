@@ -154,7 +154,7 @@ class Fuzz {
       if (has_bit(alive_.data(), position)) to.alive[static_cast<std::size_t>(slot / 32)] |= 1u << (slot % 32);
     }
     to.words.reserve(1), to.penalty.reserve(1), to.alive.reserve(1), to.slots.reserve(1);  // data() of an empty vector may be null
-    to.view = {n_bits_, n_lists, to.firsts.data(), to.words.data(), to.penalty.data(), to.alive.data(), to.slots.data(), table_.max_penalty};
+    to.view = {n_bits_, n_lists, to.firsts.data(), to.words.data(), to.penalty.data(), to.alive.data(), to.slots.data(), table_.max_penalty, nullptr, 0};
   }
 
   // The same codes as inverted lists: where all of them are probed, the answer must not change; else it is of as many hits, each

@@ -45,7 +45,7 @@ def hierarchical_within(
     Parameters
     ----------
     index : HammingIndex or InvertedFile
-        Over the codes.
+        Over the codes. An inverted file asks for lists: they are made around the embeddings.
     embeddings : ndarray of shape (len(index), width), float32
     queries : EmbeddedCodes
         A sample of the queries to come. All say which directions count; 256 are tuned with.
@@ -76,8 +76,13 @@ def hierarchical_within(
         )
     quantiser = best_quantiser(embeddings, queries.embeddings, int(room), min(k, n))
     fits = is_mapped(embeddings) or budget >= of_codes + quantiser.n_bytes + of_floats
-    rows = QuantisedRows.build(quantiser, embeddings, n_threads)
-    made = HierarchicalIndex.of_checked(index, embeddings if fits else None, rows)
+    if isinstance(index, InvertedFile):
+        made = HierarchicalIndex.in_lists(
+            index, embeddings, quantiser, keeps_floats=fits, n_threads=n_threads
+        )
+    else:
+        rows = QuantisedRows.build(quantiser, embeddings, n_threads)
+        made = HierarchicalIndex.of_checked(index, embeddings if fits else None, rows)
     sample = queries[:: max(1, len(queries) // _TUNED_WITH)][:_TUNED_WITH]
     share = made.tune(sample, min(k, n), index_recall=requested, embeddings=embeddings, n_threads=n_threads)
     if share < requested:
@@ -86,9 +91,7 @@ def hierarchical_within(
             f"bytes_per_item={budget:g} finds an index recall of {share:.4f} at most, not {requested:g}; ask for "
             f"that, or pass more bytes: {math.ceil(larger)} keep every float"
         )
-    if not made.refined:
-        return made.over(index, None, rows)
-    return made
+    return made if made.refined else made.without_floats()
 
 
 def check_budget(value: Any) -> float:
