@@ -34,10 +34,6 @@ std::int64_t quads_of(std::int64_t width) { return (width + 3) / 4; }
 
 }  // namespace
 
-AskedCentres::AskedCentres(const float* embedding, std::int64_t width) : bytes_(static_cast<std::size_t>(4 * quads_of(width)), 0) {
-  factor_ = to_bytes(embedding, width, bytes_.data());
-}
-
 Centres::Centres(const float* rows, std::int64_t n, std::int64_t width)
     : n_(n), width_(width), n_quads_(quads_of(width)), n_groups_((n + kCentresOfGroup - 1) / kCentresOfGroup) {
   const std::int64_t n_bytes = n_groups_ * kCentresOfGroup * 4 * n_quads_;
@@ -58,13 +54,21 @@ Centres::Centres(const float* rows, std::int64_t n, std::int64_t width)
   }
 }
 
-void Centres::products(const Kernels& kernels, const float* embedding, std::vector<float>& products) const {
-  const AskedCentres asked(embedding, width_);
+void Centres::products(const Kernels& kernels, const float* embeddings, std::int64_t n, std::vector<float>& products) const {
+  const std::int64_t stride = 4 * n_quads_;
+  thread_local std::vector<std::int8_t> asked;
   thread_local std::vector<std::int32_t> sums;
-  sums.resize(static_cast<std::size_t>(n_padded()));
-  products.resize(static_cast<std::size_t>(n_padded()));
-  kernels.centre_products(asked.bytes(), n_quads_, bytes_, n_groups_, sums.data());
-  for (std::size_t i = 0; i < products.size(); ++i) products[i] = static_cast<float>(sums[i]) * (scale_[i] * asked.factor());
+  asked.assign(static_cast<std::size_t>(n * stride), 0);
+  sums.resize(static_cast<std::size_t>(n * n_padded()));
+  products.resize(sums.size());
+  std::vector<float> factors(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < n; ++i) factors[static_cast<std::size_t>(i)] = to_bytes(embeddings + i * width_, width_, asked.data() + i * stride);
+  kernels.centre_products(asked.data(), n, n_quads_, bytes_, n_groups_, sums.data());
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int32_t* from = sums.data() + i * n_padded();
+    float* to = products.data() + i * n_padded();
+    for (std::size_t j = 0; j < scale_.size(); ++j) to[j] = static_cast<float>(from[j]) * (scale_[j] * factors[static_cast<std::size_t>(i)]);
+  }
 }
 
 void Centres::nearest(const Kernels& kernels, const float* embeddings, std::int64_t n, std::int64_t n_centres, std::int32_t* nearest,

@@ -15,19 +15,6 @@ namespace hashgnn {
 inline constexpr std::int64_t kCentresOfGroup = 16;
 inline constexpr std::int64_t kMaxCentreWidth = 65536;  // sums of products fit 32 bits
 
-// An embedding in bytes from -127 to 127: it is nearly `factor` times them.
-class AskedCentres {
- public:
-  AskedCentres(const float* embedding, std::int64_t width);
-
-  const std::int8_t* bytes() const { return bytes_.data(); }
-  float factor() const { return factor_; }
-
- private:
-  std::vector<std::int8_t> bytes_;
-  float factor_;
-};
-
 class Centres {
  public:
   // n rows of finite floats.
@@ -37,8 +24,8 @@ class Centres {
   std::int64_t width() const { return width_; }
   std::int64_t n_bytes() const { return n_groups_ * kCentresOfGroup * (4 * n_quads_ + 8); }
 
-  // Products of an embedding with the centres, nearly: n_padded() floats, of which the first size() count.
-  void products(const Kernels& kernels, const float* embedding, std::vector<float>& products) const;
+  // Products of n embeddings with the centres, nearly: n_padded() floats each, of which the first size() count.
+  void products(const Kernels& kernels, const float* embeddings, std::int64_t n, std::vector<float>& products) const;
   std::int64_t n_padded() const { return n_groups_ * kCentresOfGroup; }
 
   // The nearest of the first n_centres centres to each of n embeddings, nearly; ties to the smaller number.

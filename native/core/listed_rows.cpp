@@ -13,6 +13,7 @@ namespace {
 constexpr std::int64_t kFollowCost = 8;   // following a position costs as much as testing so many in lists
 constexpr std::int64_t kSpare = 512;      // kept beyond what is wanted before the worst are dropped
 constexpr std::size_t kPrefetched = 1024; // bytes of the next list
+constexpr std::int64_t kQueriesOfTask = 8; // centres are read once for all of them
 
 // What a thread keeps from query to query.
 struct Scratch {
@@ -28,13 +29,14 @@ Scratch& scratch() {
 
 class ListedQuery {
  public:
-  ListedQuery(const ListedSearch& index, const float* query, std::int64_t number, const Filters& filters, const ListedPlan& plan)
-      : index_(index), query_(query), number_(number), filters_(filters), plan_(plan), scratch_(scratch()),
+  // `bases` are the products of the query with the centres.
+  ListedQuery(const ListedSearch& index, const float* query, const float* bases, std::int64_t number, const Filters& filters,
+              const ListedPlan& plan)
+      : index_(index), query_(query), bases_(bases), number_(number), filters_(filters), plan_(plan), scratch_(scratch()),
         asked_(*plan.kernels, *index.asked, query), wanted_(plan.floats != nullptr ? plan.n_refined : plan.k),
         n_lists_(index.lists->n_blocks() == 0 ? 0 : index.lists->n_lists) {}
 
   std::vector<Scored> run() {
-    index_.centres->products(*plan_.kernels, query_, scratch_.bases);
     scratch_.keys.clear();
     share_ = index_.share;
     std::int64_t n_allowed = index_.n_codes;
@@ -89,14 +91,14 @@ class ListedQuery {
     score(*index_.lists, [&](std::uint32_t slot) {
       const std::int64_t block = slot / kBlock;
       const std::int64_t list = std::upper_bound(firsts, firsts + index_.lists->n_lists + 1, block) - firsts - 1;
-      return scratch_.bases[static_cast<std::size_t>(list)];
+      return bases_[list];
     });
     if (later_slots.empty()) return;
     scratch_.slots.swap(later_slots);
     score(*index_.extra, [&](std::uint32_t) { return base_of_extra(); });
   }
 
-  float base_of_extra() const { return scratch_.bases[static_cast<std::size_t>(index_.lists->n_lists)]; }
+  float base_of_extra() const { return bases_[index_.lists->n_lists]; }
 
   // Reads the lists that promise most until enough items were seen that the query may get.
   void read(std::int64_t n_allowed) {
@@ -116,7 +118,7 @@ class ListedQuery {
       for (std::int64_t i = from; i < n_read; ++i) {
         if (i + 1 < n_read) prefetch(list_of(i + 1));
         const std::int64_t list = list_of(i);
-        read_list(*index_.lists, list, scratch_.bases[static_cast<std::size_t>(list)]);
+        read_list(*index_.lists, list, bases_[list]);
       }
       if (static_cast<double>(n_seen_) >= enough) return;
     }
@@ -142,11 +144,11 @@ class ListedQuery {
   // The n lists that promise most, best first; ties to the smaller.
   void choose_lists(std::int64_t n, bool ordered) {
     auto& lists = scratch_.lists;
-    const auto& bases = scratch_.bases;
+    const float* bases = bases_;
     lists.clear();
     const auto add = [&](std::int64_t list) {
       const auto number = static_cast<std::uint32_t>(list);
-      lists.push_back(key_of({number, ranked(bases[static_cast<std::size_t>(list)])}));
+      lists.push_back(key_of({number, ranked(bases[list])}));
     };
     if (n >= n_lists_ && !ordered) {
       for (std::int64_t list = 0; list < n_lists_; ++list) lists.push_back(static_cast<std::uint64_t>(list));
@@ -158,14 +160,14 @@ class ListedQuery {
       auto& most = scratch_.most;
       most.resize(static_cast<std::size_t>(n_groups));
       for (std::int64_t group = 0; group < n_groups; ++group) {
-        const float* at = bases.data() + group * kCentresOfGroup;
+        const float* at = bases + group * kCentresOfGroup;
         most[static_cast<std::size_t>(group)] = *std::max_element(at, at + kCentresOfGroup);
       }
       std::nth_element(most.begin(), most.begin() + (n - 1), most.end(), std::greater<>());
       least = most[static_cast<std::size_t>(n - 1)];
     }
     for (std::int64_t list = 0; list < n_lists_; ++list)
-      if (bases[static_cast<std::size_t>(list)] >= least || std::isnan(least)) add(list);
+      if (bases[list] >= least || std::isnan(least)) add(list);
     if (n < static_cast<std::int64_t>(lists.size())) {
       std::nth_element(lists.begin(), lists.begin() + n, lists.end());
       lists.resize(static_cast<std::size_t>(n));
@@ -251,6 +253,7 @@ class ListedQuery {
 
   const ListedSearch& index_;
   const float* query_;
+  const float* bases_;
   std::int64_t number_;
   const Filters& filters_;
   const ListedPlan& plan_;
@@ -267,8 +270,14 @@ class ListedQuery {
 void search_listed(const ListedSearch& index, const float* queries, std::int64_t n_queries, const Filters& filters,
                    const ListedPlan& plan, const Ranked& done) {
   const std::int64_t width = index.centres->width();
-  run_tasks(n_queries, plan.n_threads, [&](std::int64_t q) {
-    done(q, ListedQuery(index, queries + q * width, q, filters, plan).run());
+  run_tasks((n_queries + kQueriesOfTask - 1) / kQueriesOfTask, plan.n_threads, [&](std::int64_t task) {
+    const std::int64_t first = task * kQueriesOfTask, n = std::min(kQueriesOfTask, n_queries - first);
+    auto& bases = scratch().bases;
+    index.centres->products(*plan.kernels, queries + first * width, n, bases);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t q = first + i;
+      done(q, ListedQuery(index, queries + q * width, bases.data() + i * index.centres->n_padded(), q, filters, plan).run());
+    }
   });
 }
 

@@ -79,6 +79,9 @@ struct Chunk {
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
     return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
   }
+  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int64_t* out) {
+    out[0] = total(a), out[1] = total(b), out[2] = total(c), out[3] = total(d);
+  }
 };
 
 // Two products of bytes up to 127 fit 16 bits: sizes of centres times what is asked, with the sign of both.

@@ -61,6 +61,14 @@ struct Chunk {
     return _mm512_dpbusd_epi32(sum, bytes, _mm512_loadu_si512(query));
   }
   static std::int64_t total(Sum sum) { return _mm512_reduce_add_epi32(sum); }
+  static void totals(Sum a, Sum b, Sum c, Sum d, std::int64_t* out) {
+    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_cvtepi32_epi64(four));
+  }
 };
 
 // Centres are made unsigned for VNNI: each product is then too large by 128 times what is asked.

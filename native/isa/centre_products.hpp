@@ -39,17 +39,29 @@ inline std::int32_t total_of(const std::int8_t* asked, std::int64_t n_quads) {
   return total;
 }
 
-// The products of one embedding with all centres.
-template <class Quads>
-void centre_products(const std::int8_t* asked, std::int64_t n_quads, const std::int8_t* centres, std::int64_t n_groups,
-                     std::int32_t* products) {
-  constexpr int kGroups = 4;  // sums that do not wait for one another
-  const std::int32_t total = total_of(asked, n_quads);
+template <class Quads, int Asked, int Groups>
+void products_of_tile(const std::int8_t* asked, std::int64_t n_quads, const std::int8_t* centres, std::int64_t n_groups,
+                      std::int32_t* products) {
+  std::int32_t totals[Asked];
+  for (int a = 0; a < Asked; ++a) totals[a] = total_of(asked + 4 * a * n_quads, n_quads);
+  const std::int64_t n_columns = kGroup * n_groups;
   std::int64_t group = 0;
-  for (; group + kGroups <= n_groups; group += kGroups)
-    centre_tile<Quads, 1, kGroups>(asked, &total, n_quads, centres + group * n_quads * 4 * kGroup, products + group * kGroup, 0);
+  for (; group + Groups <= n_groups; group += Groups)
+    centre_tile<Quads, Asked, Groups>(asked, totals, n_quads, centres + group * n_quads * 4 * kGroup, products + group * kGroup, n_columns);
   for (; group < n_groups; ++group)
-    centre_tile<Quads, 1, 1>(asked, &total, n_quads, centres + group * n_quads * 4 * kGroup, products + group * kGroup, 0);
+    centre_tile<Quads, Asked, 1>(asked, totals, n_quads, centres + group * n_quads * 4 * kGroup, products + group * kGroup, n_columns);
+}
+
+// The products of n embeddings with all centres, shape (n, 16 * n_groups).
+template <class Quads>
+void centre_products(const std::int8_t* asked, std::int64_t n, std::int64_t n_quads, const std::int8_t* centres, std::int64_t n_groups,
+                     std::int32_t* products) {
+  constexpr int kGroups = 4;  // sums of one embedding that do not wait for one another
+  std::int64_t i = 0;
+  for (; i + Quads::kAsked <= n; i += Quads::kAsked)
+    products_of_tile<Quads, Quads::kAsked, 1>(asked + 4 * i * n_quads, n_quads, centres, n_groups, products + i * kGroup * n_groups);
+  for (; i < n; ++i)
+    products_of_tile<Quads, 1, kGroups>(asked + 4 * i * n_quads, n_quads, centres, n_groups, products + i * kGroup * n_groups);
 }
 
 template <class Quads, int Asked>

@@ -165,6 +165,9 @@ struct Chunk {
     return vpadalq_s16(sum, vmull_s8(vget_high_s8(entries), vget_high_s8(asked)));
   }
   static std::int64_t total(Sum sum) { return vaddvq_s32(sum); }
+  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int64_t* out) {
+    out[0] = total(a), out[1] = total(b), out[2] = total(c), out[3] = total(d);
+  }
 };
 
 // Two products of bytes up to 127 fit 16 bits.

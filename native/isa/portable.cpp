@@ -134,6 +134,9 @@ struct Chunk {
     return sum;
   }
   static std::int64_t total(Sum sum) { return sum; }
+  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int64_t* out) {
+    out[0] = total(a), out[1] = total(b), out[2] = total(c), out[3] = total(d);
+  }
 };
 
 struct Quads {
