@@ -16,7 +16,9 @@ from hashgnn.index import (
     EmbeddedCodes,
     HammingIndex,
     HierarchicalIndex,
+    InvertedFile,
     RowQuantiser,
+    hierarchical_within,
     load_index,
 )
 from hashgnn.testing.index_cases import edit_header
@@ -212,6 +214,28 @@ def test_tuning_reaches_the_index_recall_with_few_lists() -> None:
     assert index.n_probe < 32
     found = index.search(queries, _K)
     assert _share(found.scores, _exact(queries.embeddings, entries.embeddings, _K)) == pytest.approx(reached)
+
+
+def test_a_budget_makes_lists_around_embeddings_and_keeps_to_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    vectors = (rng.standard_normal((300, 8))[rng.integers(0, 300, 70_000)] * 3).astype(np.float32)
+    vectors += rng.standard_normal(vectors.shape).astype(np.float32)
+    np.save(tmp_path / "vectors.npy", vectors)
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    entries = EmbeddedCodes(BinaryCodes.from_signs(vectors), vectors)
+    lists = InvertedFile(entries.codes, n_lists=64)
+    queries = entries[:: 70_000 // 100]
+    index = hierarchical_within(lists, mapped, queries, bytes_per_item=30, index_recall=0.9, k=10)
+    assert index.snapshot().listed is not None
+    directions = 2 * 8 * 16 * 4 + 8 * 4
+    assert (index.nbytes - directions) / len(index) <= 30
+    found = index.search(queries, 10).positions
+    at = np.einsum("qkd,qd->qk", vectors[found], queries.embeddings)
+    assert _share(at, _exact(queries.embeddings, vectors, 10)) >= 0.9
+    index.save_rows(tmp_path / "rows.hgx")
+    opened = HierarchicalIndex.of_rows(tmp_path / "rows.hgx", lists, mapped)
+    assert repr(opened) == repr(index)
+    np.testing.assert_array_equal(opened.search(queries, 10).positions, found)
 
 
 @pytest.mark.parametrize(

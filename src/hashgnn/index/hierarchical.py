@@ -66,8 +66,8 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         Of the best by rows, how many for each result floats rank; 0: none. ``None`` takes 2 where there are
         rows and floats. The attribute may be set at any time.
     n_lists : int or None, default=None
-        Lists around centres of the embeddings, whose rows a query reads instead of codes. ``index`` then only
-        gives codes and bias. ``None``: candidates come from ``index``.
+        Lists around centres of the embeddings. A query reads the rows of the ``n_probe`` that promise most
+        instead of codes, and ``oversampling`` means nothing. ``None``: candidates come from ``index``.
     n_threads : int, default=1
         Threads that cluster and round the embeddings.
 

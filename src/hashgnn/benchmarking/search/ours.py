@@ -118,13 +118,12 @@ def _rows(data: Workload, k: int, threads: Threads, *, n_bytes: int, floats: boo
 
 def _ranked(index: HierarchicalIndex, data: Workload, threads: Threads) -> Built:
     search = _Reranked(index, data, threads.search)
-    floats = {"set_candidates": partial(setattr, search, "n_candidates")} if index.refined else {}
     return Built(
         search,
         index.nbytes,
         "floats",
         **_breadth(index, default_n_vector_lists(len(index))),
-        **floats,
+        set_candidates=partial(setattr, search, "n_candidates") if index.refined else None,
         search_filtered=search,
     )
 

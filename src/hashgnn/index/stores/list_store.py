@@ -244,7 +244,7 @@ class ListStore:
         tables: Tables | None = None,
     ) -> tuple[Any, ...]:
         """Compare queries, codes or floats, with the codes of the nearest lists, or of narrowed ones."""
-        read: Any = self.tables if tables is None else tables
+        read: tuple[Any, Any, Any] = self.tables if tables is None else tables
         n_read = self._read(n_probe)
         if isinstance(queries, BinaryCodes):
             return _native.search_inverted_codes(*read, n_read, queries.packed, arguments)
@@ -261,7 +261,7 @@ class ListStore:
     ) -> tuple[Any, ...]:
         """Rank the best codes of the nearest lists again by ``stages``."""
         assert n_probe is not None
-        read: Any = self.tables if tables is None else tables
+        read: tuple[Any, Any, Any] = self.tables if tables is None else tables
         return _native.search_inverted_hierarchical(
             *read,
             self._read(n_probe),
