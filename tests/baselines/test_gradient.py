@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from tests.baselines.blocks import N_ITEMS, N_USERS, communities, held_out
 
 import hashgnn.baselines.gradient as gradient
@@ -13,7 +14,9 @@ from hashgnn.baselines import BASELINES, fit_baseline
 from hashgnn.baselines.gradient import EdgeTraining
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError, TrainingError
+from hashgnn.nn import bpr
 from hashgnn.runs import Callback, Run
+from hashgnn.training.objectives.embeddings import _moved, _scores
 
 QUICK = {"epochs": 6, "batch_size": 32, "validate_every": 1, "n_threads": 1, "progress": False}
 
@@ -189,7 +192,7 @@ def test_without_validation_interactions_the_last_epoch_is_kept() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"loss": "hinge"}, "loss must be one of 'bpr', 'bsl', got 'hinge'"),
+        ({"loss": "hinge"}, "loss must be one of 'bpr', 'apr', 'bsl', got 'hinge'"),
         ({"temperature": 0}, "temperature must be a finite number > 0, got 0"),
         ({"gradient_clip": -1}, "gradient_clip must be a finite number >= 0, got -1"),
         ({"regularisation": -1}, "regularisation must be a finite number >= 0, got -1"),
@@ -200,3 +203,30 @@ def test_without_validation_interactions_the_last_epoch_is_kept() -> None:
 def test_settings_out_of_range_raise(settings, sentence) -> None:
     with pytest.raises(ParameterError, match=sentence):
         fit_baseline("mf-bpr", communities(), dim=4, rng=0, **settings)
+
+
+def test_an_adversary_moves_each_embedding_to_where_the_loss_rises_most() -> None:
+    generator = torch.Generator().manual_seed(0)
+    u, i = (torch.randn(5, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    j = torch.randn(5, 2, 3, generator=generator, dtype=torch.float64)
+    moved = _moved((u, i, j), 0.3)
+    for before, after in zip((u, i, j), moved, strict=True):
+        torch.testing.assert_close((after - before).norm(dim=-1), torch.full(before.shape[:-1], 0.3).double())
+    risen = bpr(*_scores(*moved))
+    assert risen > bpr(*_scores(u, i, j))
+    for _ in range(20):  # no other step of the same length, to first order, rises further
+        steps = [
+            torch.nn.functional.normalize(torch.randn(x.shape, generator=generator), dim=-1) for x in moved
+        ]
+        other = [x + 1e-4 * step for x, step in zip((u, i, j), steps, strict=True)]
+        assert bpr(*_scores(*other)) <= bpr(*_scores(*_moved((u, i, j), 1e-4))) + 1e-12
+
+
+def test_the_adversary_begins_after_its_share_of_the_epochs() -> None:
+    plain = fit_baseline("mf-bpr", communities(), dim=4, rng=0, **QUICK)
+    late = fit_baseline("apr", communities(), dim=4, rng=0, adversarial_from=1.0, **QUICK)
+    early = fit_baseline("apr", communities(), dim=4, rng=0, adversarial_from=0.0, **QUICK)
+    assert np.array_equal(plain.item_embeddings, late.item_embeddings)
+    assert not np.array_equal(plain.item_embeddings, early.item_embeddings)
+    with pytest.raises(ParameterError, match="adversarial_from must"):
+        fit_baseline("apr", communities(), adversarial_from=1.5)

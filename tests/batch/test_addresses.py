@@ -191,7 +191,7 @@ def test_an_s3_server_takes_and_gives_a_batch(
     model: HashGNN, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     server = pytest.importorskip(
-        "moto.server", reason="moto[server] is not installed, the S3 server of this test"
+        "moto.server", reason="moto and flask-cors are not installed, the S3 server of this test"
     )
     for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("DEFAULT_REGION", "us-east-1")):
         monkeypatch.setenv(f"AWS_{name}", value)

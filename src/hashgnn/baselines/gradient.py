@@ -38,9 +38,9 @@ class EdgeTraining:
 
     Attributes
     ----------
-    loss : {"bpr", "bsl"}
-        Bayesian personalised ranking of inner products, or bilateral softmax of cosines. Embeddings of a
-        model trained on cosines have unit length.
+    loss : {"bpr", "apr", "bsl"}
+        Bayesian personalised ranking of inner products, the same with an adversary, or bilateral softmax of
+        cosines. Embeddings of a model trained on cosines have unit length.
     epochs, patience : int
         At most so many epochs; stop after ``patience`` validations in a row without a new best value.
     validate_every : int
@@ -48,21 +48,24 @@ class EdgeTraining:
     batch_size : int
         Observed edges a step.
     n_negatives : int
-        ``bpr``: items sampled for each edge, uniform over what the user has not seen. ``bsl``: items sampled
+        ``bpr``, ``apr``: items sampled for each edge, uniform over what the user has not seen. ``bsl``: items sampled
         for a step, uniform and shared by its edges.
     learning_rate : float
         Adam's step.
     gradient_clip : float
         Norm that gradients are scaled down to; 0 leaves them as they are.
     regularisation : float
-        ``bpr``: weight of the mean squared norm of the embeddings of a batch.
+        ``bpr``, ``apr``: weight of the mean squared norm of the embeddings of a batch.
+    adversarial_weight, adversarial_norm, adversarial_from : float
+        ``apr``: weight of the loss of moved embeddings, how far each is moved, and the share of the epochs before
+        the adversary begins.
     temperature, temperature_ratio : float
         ``bsl``: that of the negatives, and of the positives as a multiple of it.
     encoder_options : dict
         Options of the encoder, ``n_layers`` for instance.
     """
 
-    loss: Literal["bpr", "bsl"] = "bpr"
+    loss: Literal["bpr", "apr", "bsl"] = "bpr"
     epochs: int = 60
     patience: int = 3
     validate_every: int = 3
@@ -73,16 +76,20 @@ class EdgeTraining:
     regularisation: float = 1e-4
     temperature: float = 0.15
     temperature_ratio: float = 1.2
+    adversarial_weight: float = 1.0
+    adversarial_norm: float = 0.5
+    adversarial_from: float = 0.5
     encoder_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_choice("loss", self.loss, ("bpr", "bsl"))
+        check_choice("loss", self.loss, ("bpr", "apr", "bsl"))
         for name in ("epochs", "patience", "validate_every", "batch_size", "n_negatives"):
             check_int(name, getattr(self, name), minimum=1)
         for name in ("learning_rate", "temperature", "temperature_ratio"):
             check_float(name, getattr(self, name), minimum=0, open_minimum=True)
-        for name in ("regularisation", "gradient_clip"):
+        for name in ("regularisation", "gradient_clip", "adversarial_weight", "adversarial_norm"):
             check_float(name, getattr(self, name), minimum=0)
+        check_float("adversarial_from", self.adversarial_from, minimum=0, maximum=1)
 
     @classmethod
     def from_settings(cls, defaults: dict[str, Any], settings: dict[str, Any]) -> EdgeTraining:
@@ -121,6 +128,9 @@ class EdgeTraining:
             regularisation=self.regularisation,
             temperature=self.temperature,
             temperature_ratio=self.temperature_ratio,
+            adversarial_weight=self.adversarial_weight,
+            adversarial_norm=self.adversarial_norm,
+            adversarial_from=self.adversarial_from,
         )
 
 

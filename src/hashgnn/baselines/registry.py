@@ -81,11 +81,13 @@ BASELINES = _registered(
     Baseline("itemknn", "hashgnn.baselines.item_knn:itemknn", has_embeddings=False, is_trained=False),
     Baseline("ease", "hashgnn.baselines.ease:ease", has_embeddings=False, is_trained=False),
     Baseline("ridge", "hashgnn.baselines.ridge:ridge", has_embeddings=False, is_trained=False),
+    Baseline("als", "hashgnn.baselines.als:als", has_embeddings=True, is_trained=False),
     Baseline("puresvd", f"{_CLOSED}:puresvd", has_embeddings=True, is_trained=False),
     Baseline("spectral", f"{_CLOSED}:spectral", has_embeddings=True, is_trained=False),
     Baseline("gf-cf", f"{_CLOSED}:gf_cf", has_embeddings=False, is_trained=False),
     Baseline("chebycf", f"{_CLOSED}:chebycf", has_embeddings=False, is_trained=False),
     _trained("mf-bpr", "mf", epochs=24, regularisation=1e-2),
+    _trained("apr", "mf", loss="apr", epochs=24, regularisation=1e-2),
     _trained("lightgcn", "lightgcn", epochs=21, batch_size=32768, learning_rate=0.03),
     _trained(
         "lightgcn-bsl",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from hashgnn._types import Array
 from hashgnn.benchmarking.quality._coded_model import CodedModel
+from hashgnn.benchmarking.quality.quantisers import QuantisedItems
 from hashgnn.codes import BinaryCodes
 
 SIGNS = np.ones((4, 8))
@@ -15,6 +17,18 @@ ITEMS = np.array([[0.1, 0.0], [0.2, 0.0], [0.9, 0.0], [0.5, 0.0]], np.float32)
 ONE = np.array([0])
 
 
+class Reversed(QuantisedItems):
+    """Stands for the items in the wrong order."""
+
+    @property
+    def bytes_per_item(self) -> float:
+        return 1.0
+
+    def scores(self, queries: Array) -> Array:
+        result: Array = queries @ ITEMS[::-1].T
+        return result
+
+
 def model(**more: object) -> CodedModel:
     seen = sp.csr_matrix(([1.0], ([0], [1])), shape=(1, 4))
     parts = {
@@ -22,7 +36,7 @@ def model(**more: object) -> CodedModel:
         "user_codes": BinaryCodes.from_signs(np.ones((1, 8))),
         "item_codes": BinaryCodes.from_signs(SIGNS),
     }
-    return CodedModel(seen, USERS, ITEMS, n_bits=8, **{**parts, **more})  # type: ignore[arg-type]
+    return CodedModel(seen, USERS, ITEMS, code_bytes=1, **{**parts, **more})  # type: ignore[arg-type]
 
 
 def test_hamming_and_asymmetric_scores_are_inner_products_of_signs() -> None:
@@ -39,7 +53,7 @@ def test_hierarchical_reranks_the_nearest_unseen_items_by_floats() -> None:
 
 
 def test_what_is_not_bits_is_scored_by_what_its_bytes_stand_for() -> None:
-    quantised = model(decoded=ITEMS[::-1].copy(), queries=USERS, user_codes=None, item_codes=None)
+    quantised = model(quantised=Reversed(), queries=USERS, user_codes=None, item_codes=None)
     assert quantised.search_ways == ("asymmetric", "hierarchical", "float")
     found = quantised.score_block(ONE, "asymmetric", 2, oversampling=1)
     np.testing.assert_array_equal(found, np.array([[0.5, 0.9, 0.2, 0.1]], np.float32))

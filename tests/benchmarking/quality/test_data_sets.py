@@ -84,6 +84,6 @@ def test_every_set_of_a_suite_can_be_had_where_there_is_no_folder(
     monkeypatch.setattr(data_sets, "fetch", published)
     for suite in SUITES.values():
         assert [load_data_set(name).name for name in suite.data] == list(suite.data)
-    assert set(wanted) == {"movielens-1m"}
+    assert set(wanted) == {"movielens-1m", "gowalla"}
     assert load_data_set("ml-100k").source.startswith("a shelf")
     assert wanted[-1] == "movielens-100k"

@@ -9,6 +9,7 @@ import pytest
 from hand import put
 
 from hashgnn.benchmarking.quality._plots import draw_plots
+from hashgnn.benchmarking.quality._shares import shares
 from hashgnn.benchmarking.quality.summary import summarise_quality, write_summary
 from hashgnn.errors import StorageError
 
@@ -97,3 +98,18 @@ def test_a_summary_without_plots_draws_none_and_writes_its_tables(tmp_path: Path
     assert (tmp_path / "table.md").read_text().splitlines()[2] == (
         "| hand | ours | 32 | hamming | 0.5250 | 0.5250 | 4 | 1 | 1 |"
     )
+
+
+def test_shares_are_of_the_floats_of_the_same_cell(tmp_path: Path) -> None:
+    ours = put(tmp_path, "ours", 0, {"hamming": [0.4] * 4, "asymmetric": [0.5] * 4, "float": [0.5] * 4})
+    theirs = put(
+        tmp_path, "theirs", 0, {"asymmetric": [0.2] * 4, "float": [0.8] * 4}, coder="rabitq", size=20.0
+    )
+    plain = put(tmp_path, "floats", 0, {"float": VALUES}, None)
+    found = [
+        (one.group, one.bytes_per_item, round(one.share, 6))
+        for one in shares([ours, theirs, plain], "recall@20")
+    ]
+    assert found == [("ours, float query", 4.0, 1.0), ("ours, code query", 4.0, 0.8), ("rabitq", 20.0, 0.25)]
+    assert "shares.png" in names(draw_plots([ours, theirs, plain], "recall@20", tmp_path / "plots"))
+    assert "shares.png" not in names(draw_plots([ours, plain], "recall@20", tmp_path / "others"))

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from hashgnn._types import Array
+from hashgnn.benchmarking.quality.quantisers import QuantisedItems
 from hashgnn.codes import BinaryCodes
 from hashgnn.evaluation import Scorer
 from hashgnn.index.scores import code_scores, float_scores
@@ -25,33 +26,33 @@ class CodedModel(Scorer):
     users, items : ndarray of shape (n_users, d) and (n_items, d), float32
     queries : ndarray of shape (n_users, w), float32
         What a float query multiplies: values whose signs are the user codes, or the users themselves.
-    decoded : ndarray of shape (n_items, w), float32, or None
-        What item codes stand for, where they are not signs.
+    code_bytes : float
+        What an item's code takes.
     user_codes, item_codes : BinaryCodes or None
         ``None`` where there are no bits to compare, as in product quantisation.
-    n_bits : int
-        Of an item's code.
+    quantised : QuantisedItems or None
+        The items, where their codes are not signs.
     """
 
     seen: sparse.csr_matrix
     users: Array
     items: Array
     queries: Array
-    n_bits: int
+    code_bytes: float
     user_codes: BinaryCodes | None = None
     item_codes: BinaryCodes | None = None
-    decoded: Array | None = None
+    quantised: QuantisedItems | None = None
 
     @property
     def search_ways(self) -> tuple[str, ...]:
         """``hamming`` where there are bits; the others in any case."""
-        return (*(("hamming",) if self.decoded is None else ()), "asymmetric", "hierarchical", "float")
+        return (*(("hamming",) if self.quantised is None else ()), "asymmetric", "hierarchical", "float")
 
     def score_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Array:
         """Return a score of every item for some users; candidates of hierarchical search are unseen items."""
         if search == "float":
             return float_scores(self.users[user_index], self.items)
-        if search == "asymmetric" or self.decoded is not None:
+        if search == "asymmetric" or self.quantised is not None:
             scores = self._asymmetric(user_index)
         else:
             assert self.user_codes is not None
@@ -60,8 +61,8 @@ class CodedModel(Scorer):
         return scores if search != "hierarchical" else self._reranked(user_index, scores, k * oversampling)
 
     def _asymmetric(self, user_index: Array) -> Array:
-        if self.decoded is not None:
-            return float_scores(self.queries[user_index], self.decoded)
+        if self.quantised is not None:
+            return self.quantised.scores(self.queries[user_index])
         assert self.item_codes is not None
         return code_scores(self.queries[user_index], self.item_codes, None)
 
@@ -76,6 +77,6 @@ class CodedModel(Scorer):
 
     def bytes_per_item(self, search: str) -> float:
         """Return the bytes of an item's code, and of its embedding where a search reads it."""
-        code = 0.0 if search == "float" else self.n_bits / 8
+        code = 0.0 if search == "float" else self.code_bytes
         floats = 4 * self.items.shape[1] if search in ("float", "hierarchical") else 0
         return code + floats

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from hashgnn._types import Array
 from hashgnn.baselines import fit_baseline
 from hashgnn.benchmarking.quality._coded_model import CodedModel
 from hashgnn.benchmarking.quality.data_sets import DataSet
-from hashgnn.benchmarking.quality.methods import QUANTISER, SEPARATE, Method, Source, separate_recipe
-from hashgnn.codes.binarisers import ProductQuantizer, cosine_form, fit_binariser
+from hashgnn.benchmarking.quality.methods import SEPARATE, Method, Source, separate_recipe
+from hashgnn.benchmarking.quality.quantisers import QUANTISERS, quantise
+from hashgnn.codes.binarisers import cosine_form, fit_binariser
 from hashgnn.evaluation import Scorer
 from hashgnn.recommender import HashGNN
 from hashgnn.runs import RunOptions
@@ -54,10 +56,13 @@ class FitOptions:
     folder : Path
         Float embeddings that several cells code are kept here.
     n_threads : int
+    coded : sequence of Source
+        Whose embeddings other methods code: a cell that fits one of them keeps its embeddings.
     """
 
     folder: Path
     n_threads: int = 1
+    coded: Sequence[Source] = ()
 
 
 def fit_method(
@@ -76,7 +81,7 @@ def fit_method(
         model = _baseline(method.source, data, _FLOAT_WIDTH, seed, options)
         return FittedMethod(model, time.process_time() - started)
     assert n_bits is not None
-    users, items, seconds = _floats(method.source, data, max(_FLOAT_WIDTH, n_bits), seed, options)
+    users, items, seconds = _floats(method.source, data, n_bits, seed, options)
     started = time.process_time()
     if method.coder == SEPARATE:
         model, training = _separate(method, data, users, items, n_bits, seed, options)
@@ -89,7 +94,11 @@ def _of_recipe(source: Source, data: DataSet, n_bits: int, seed: int, options: F
     started = time.process_time()
     model = HashGNN(n_bits, source.name, **source.settings)
     model.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
-    return FittedMethod(model, time.process_time() - started, _training(model))
+    seconds = time.process_time() - started
+    if source in options.coded:
+        tables = {"users": model.state_.users.embeddings, "items": model.state_.items.embeddings}
+        _keep(_floats_path(source, data, n_bits, seed, options), tables, seconds)
+    return FittedMethod(model, seconds, _training(model))
 
 
 def _baseline(source: Source, data: DataSet, width: int, seed: int, options: FitOptions) -> Any:
@@ -100,41 +109,48 @@ def _baseline(source: Source, data: DataSet, width: int, seed: int, options: Fit
 
 
 def _floats(
-    source: Source, data: DataSet, width: int, seed: int, options: FitOptions
+    source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions
 ) -> tuple[Array, Array, float]:
     """Return the embeddings of users and items and the seconds they took, fitted once for all cells."""
-    identity = {"source": source.describe(None), "width": width, "seed": seed, "data": data.fingerprint}
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    path = options.folder / f"{source.name.split('/')[-1]}.{digest}.safetensors"
+    path = _floats_path(source, data, n_bits, seed, options)
     if not path.exists():
-        started = time.process_time()
         if source.is_recipe:
-            fitted = HashGNN(recipe=source.name, **source.settings)
-            fitted.fit(data.train, rng=seed, n_threads=options.n_threads, progress=False)
-            tables = {"users": fitted.state_.users.embeddings, "items": fitted.state_.items.embeddings}
+            _of_recipe(source, data, n_bits, seed, replace(options, coded=[source]))
         else:
-            model = _baseline(source, data, width, seed, options)
+            started = time.process_time()
+            model = _baseline(source, data, max(_FLOAT_WIDTH, n_bits), seed, options)
             tables = {"users": model.user_embeddings, "items": model.item_embeddings}
-        write_tensors(path, tables, {"seconds": repr(time.process_time() - started)})
+            _keep(path, tables, time.process_time() - started)
     tables, metadata = read_tensors(path, mmap=False)
     return tables["users"], tables["items"], float(metadata["seconds"])
+
+
+def _floats_path(source: Source, data: DataSet, n_bits: int, seed: int, options: FitOptions) -> Path:
+    """Return the file of embeddings; those of a recipe depend on the width of its codes."""
+    own = {} if source.is_recipe else {"width": max(_FLOAT_WIDTH, n_bits)}
+    identity = {"source": source.describe(n_bits), "seed": seed, "data": data.fingerprint, **own}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return options.folder / f"{source.name.split('/')[-1]}.{digest}.safetensors"
+
+
+def _keep(path: Path, tables: dict[str, Array], seconds: float) -> None:
+    write_tensors(path, tables, {"seconds": repr(seconds)})
 
 
 def _coded(method: Method, data: DataSet, users: Array, items: Array, n_bits: int, seed: int) -> CodedModel:
     settings = dict(method.settings)
     u, v = cosine_form(users, items) if settings.pop("form", None) else (users, items)
-    if method.coder == QUANTISER:
-        quantiser = ProductQuantizer.fit(v, n_bits=n_bits, rng=seed)
-        decoded = quantiser.decode(quantiser.encode(v))
-        return CodedModel(data.train.csr, users, items, u, n_bits, decoded=decoded)
     assert method.coder is not None
+    if method.coder in QUANTISERS:
+        quantised = quantise(method.coder, v, n_bits=n_bits, seed=seed, **settings)
+        return CodedModel(data.train.csr, users, items, u, quantised.bytes_per_item, quantised=quantised)
     binariser = fit_binariser(method.coder, np.concatenate([u, v]), n_bits=n_bits, rng=seed, **settings)
     return CodedModel(
         data.train.csr,
         users,
         items,
         binariser.project(u),
-        n_bits,
+        n_bits / 8,
         user_codes=binariser.encode(u),
         item_codes=binariser.encode(v),
     )

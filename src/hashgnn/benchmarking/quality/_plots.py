@@ -12,6 +12,7 @@ import numpy as np
 
 from hashgnn._extras import require
 from hashgnn._files import atomic_file
+from hashgnn.benchmarking.quality._shares import draw_shares, shares
 from hashgnn.benchmarking.quality.cells import Result
 from hashgnn.benchmarking.quality.differences import KINDS
 from hashgnn.benchmarking.quality.table import Row, grouped, table_rows
@@ -23,7 +24,7 @@ _FAINT = "#8a8a8a"
 
 
 def draw_plots(results: Sequence[Result], metric: str, folder: Path) -> list[Path]:
-    """Draw the plots that the results allow, for each data set. Each file appears whole or not at all.
+    """Draw the plots that the results allow, for each data set or for all. Each file appears whole or not at all.
 
     ========== =====================================================================================
     plot       drawn
@@ -33,6 +34,8 @@ def draw_plots(results: Sequence[Result], metric: str, folder: Path) -> list[Pat
     time       against the CPU seconds that fitting took
     ablations  of everything trained by a recipe, side by side, with deviations over seeds
     gap        validation of relaxed and of signed codes over the epochs, where training logged both
+    shares     bytes of an item against the share of the floats' metric, all data sets in one file;
+               where codes were made of floats after training
     ========== =====================================================================================
 
     Raises
@@ -58,13 +61,21 @@ def draw_plots(results: Sequence[Result], metric: str, folder: Path) -> list[Pat
                 if draw(figure, metric=metric):
                     keep()
                     written.append(path)
+    if any(row.family == "coded" for row in rows):
+        path = folder / "shares.png"
+        with _figure(
+            path, "What each byte keeps", height=7 if len({row.data for row in rows}) > 2 else 4
+        ) as (figure, keep):
+            draw_shares(figure, shares(results, metric), metric)
+            keep()
+        written.append(path)
     return written
 
 
 @contextmanager
-def _figure(path: Path, title: str) -> Iterator[tuple[Any, Callable[[], None]]]:
+def _figure(path: Path, title: str, height: float = 5) -> Iterator[tuple[Any, Callable[[], None]]]:
     figures = require("matplotlib.figure", extra="plots", purpose="a plot")
-    figure = figures.Figure(figsize=(9.5, 5), layout="constrained")
+    figure = figures.Figure(figsize=(9.5, height), layout="constrained")
     kept: list[bool] = []
     yield figure, lambda: kept.append(True)
     if kept:

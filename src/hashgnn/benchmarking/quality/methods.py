@@ -10,12 +10,13 @@ from typing import Any
 from hashgnn._checks import quote_some
 from hashgnn._registry import imported
 from hashgnn.baselines import BASELINES
+from hashgnn.benchmarking.quality.quantisers import QUANTISERS
 from hashgnn.codes.binarisers import BINARISERS
 from hashgnn.config import RECIPES, ModelConfig, load_recipe, parse_setting
 from hashgnn.errors import ParameterError
 
-SEPARATE, QUANTISER = "separate", "pq"
-CODERS = (*BINARISERS, QUANTISER, SEPARATE)
+SEPARATE = "separate"
+CODERS = (*BINARISERS, *QUANTISERS, SEPARATE)
 _SEPARATE_RECIPE = "paper"
 
 
@@ -57,7 +58,7 @@ class Method:
     source : Source
         What is trained; what is coded afterwards, where there is a ``coder``.
     coder : str or None
-        A binariser, ``pq`` or ``separate``, which codes the float embeddings of ``source``.
+        A binariser, a quantiser or ``separate``, which codes the float embeddings of ``source``.
     settings : mapping
         Of the coder.
     """
@@ -98,7 +99,7 @@ class Method:
             own["recipe"] = load_recipe(_SEPARATE_RECIPE, **self.settings).changes()
         else:
             own["settings"] = dict(self.settings)
-        return {**own, "floats": self.source.describe(None)}
+        return {**own, "floats": self.source.describe(n_bits)}
 
 
 _NAMED: dict[str, tuple[str, str]] = {
@@ -149,7 +150,7 @@ def parse_method(text: str) -> Method:
     text : str
         A name of ``METHODS``, a recipe or recipe file, a float baseline; any of the last three with settings
         (``default+optimizer.epochs=4``, ``gf-cf+alpha=0.5``); or a coder over the floats of one
-        (``itq:lightgcn``, ``lsh+form=cosine:default``). ``NAME=EXPRESSION`` names it.
+        (``itq:lightgcn``, ``lsh+form=cosine:default``, ``rabitq+bits=2:default``). ``NAME=EXPRESSION`` names it.
 
     Raises
     ------
@@ -214,9 +215,8 @@ def _parts(text: str) -> tuple[str, dict[str, Any]]:
 
 def _check_coder(coder: str, settings: Mapping[str, Any]) -> None:
     known = {"form"}
-    if coder in BINARISERS:
-        parameters = inspect.signature(imported(BINARISERS[coder]).fit).parameters
-        known |= set(parameters) - {"embeddings", "n_bits", "rng"}
+    fits = imported(BINARISERS[coder]).fit if coder in BINARISERS else QUANTISERS[coder]
+    known |= set(inspect.signature(fits).parameters) - {"embeddings", "items", "n_bits", "rng", "seed"}
     for name in settings:
         if name not in known:
             raise ParameterError(

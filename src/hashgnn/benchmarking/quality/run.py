@@ -136,7 +136,8 @@ def compare_quality(
     root = path_of(folder)
     if root.exists() and not root.is_dir():
         raise ParameterError(f"{root}: must be a folder to write results to, and is a file")
-    options = FitOptions(root / _FLOATS, check_threads(n_threads))
+    coded = [method.source for method in plan.methods if method.coder is not None]
+    options = FitOptions(root / _FLOATS, check_threads(n_threads), coded)
     cells = list(plan.cells(data))
     found = {cell: read_result(root / _CELLS, cell) for cell, _, _ in cells}
     if not only_read:

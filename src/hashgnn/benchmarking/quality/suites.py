@@ -61,6 +61,12 @@ _CODERS = (
     "anchor_graph+n_layers=2",
     "pq",
 )
+_AFTERWARDS = (
+    *(f"rabitq-{bits}=rabitq+bits={bits}:default" for bits in (1, 2, 4)),
+    *(f"turboquant-{bits}=turboquant+bits={bits}:default" for bits in (2, 3, 4)),
+    *(f"opq-{size}=opq+n_bytes={size}:default" for size in (16, 32, 64)),
+    *(f"{coder}-default={coder}:default" for coder in ("pq", "itq", "lsh")),
+)
 
 #: The suites of :func:`compare_quality` by name.
 SUITES: dict[str, Suite] = {
@@ -108,6 +114,14 @@ SUITES: dict[str, Suite] = {
         _NEAR,
         "default",
         ("ml-1m",),
+    ),
+    "bytes": Suite(
+        "default's codes and those that other ways make of the same floats, in more bytes too",
+        ("default", *_AFTERWARDS),
+        (128,),
+        ("recall@20", "ndcg@20"),
+        "default",
+        ("ml-1m", "gowalla"),
     ),
     "relaxations": Suite(
         "the paper's equations through every relaxation",

@@ -32,7 +32,7 @@ def quality(
         str,
         typer.Option(
             metavar="NAME",
-            help="paper, default, parts, relaxations, coders, closed-forms or floats; sets every option that is not given.",
+            help="paper, default, parts, bytes, relaxations, coders, closed-forms or floats; sets every option that is not given.",
         ),
     ] = "paper",
     data: Annotated[

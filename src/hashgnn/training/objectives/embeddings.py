@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,30 +23,39 @@ class EmbeddingLoss:
 
     Attributes
     ----------
-    kind : {"bpr", "bsl"}
-        Bayesian personalised ranking of inner products, or bilateral softmax of cosines.
+    kind : {"bpr", "apr", "bsl"}
+        Bayesian personalised ranking of inner products, the same with an adversary, or bilateral softmax of
+        cosines.
     n_negatives : int
-        ``bpr``: items sampled for each edge, uniform over what the user has not seen. ``bsl``: items sampled
+        ``bpr``, ``apr``: items sampled for each edge, uniform over what the user has not seen. ``bsl``: items sampled
         for a step, uniform and shared by its edges.
     regularisation : float
-        ``bpr``: weight of the mean squared norm of the embeddings of a batch.
+        ``bpr``, ``apr``: weight of the mean squared norm of the embeddings of a batch.
     temperature, temperature_ratio : float
         ``bsl``: that of the negatives, and of the positives as a multiple of it.
+    adversarial_weight, adversarial_norm, adversarial_from : float
+        ``apr``: weight of the loss of moved embeddings, how far each is moved, and the share of the epochs before
+        the adversary begins.
     """
 
-    kind: Literal["bpr", "bsl"] = "bpr"
+    kind: Literal["bpr", "apr", "bsl"] = "bpr"
     n_negatives: int = 1
     regularisation: float = 1e-4
     temperature: float = 0.15
     temperature_ratio: float = 1.2
+    adversarial_weight: float = 1.0
+    adversarial_norm: float = 0.5
+    adversarial_from: float = 0.5
 
 
 class EmbeddingObjective:
-    """BPR or bilateral softmax over mini-batches of edges; it trains an :class:`~hashgnn.nn.Encoder`.
+    """BPR, with or without an adversary, or bilateral softmax over mini-batches of edges.
+
+    It trains an :class:`~hashgnn.nn.Encoder`.
 
     References
     ----------
-    Rendle et al., UAI 2009, arXiv 1205.2618. Wu et al., ICDE 2024, arXiv 2312.12882.
+    Rendle et al., UAI 2009, arXiv 1205.2618. He et al., SIGIR 2018, arXiv 1808.03908. Wu et al., ICDE 2024, arXiv 2312.12882.
     """
 
     mixed_precision = False
@@ -101,11 +110,31 @@ class EmbeddingObjective:
         u = functional.embedding(at[: len(users)], x)
         i = functional.embedding(at[len(users) : 2 * len(users)], x)
         j = functional.embedding(at[2 * len(users) :], x).view(*negatives.shape, -1)
-        positive = (u * i).sum(dim=1)
-        negative = u @ j.T if j.ndim == 2 else torch.einsum("ed,end->en", u, j)
+        positive, negative = _scores(u, i, j)
         if self._loss.kind == "bsl":
             groups = torch.unique(at[: len(users)], return_inverse=True)[1]
             scores = positive / self._loss.temperature, negative / self._loss.temperature
             return bilateral_softmax(*scores, users=groups, ratio=self._loss.temperature_ratio)
         squares = (u.square().sum() + i.square().sum() + j.square().sum()) / len(users)
-        return bpr(positive, negative) + self._loss.regularisation * squares
+        ranked = bpr(positive, negative)
+        begins = self._loss.adversarial_from * position.n_epochs
+        if self._loss.kind == "apr" and position.epoch >= begins:
+            moved = _moved((u, i, j), self._loss.adversarial_norm)
+            ranked = ranked + self._loss.adversarial_weight * bpr(*_scores(*moved))
+        return ranked + self._loss.regularisation * squares
+
+
+def _scores(u: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return inner products with observed items (e,) and with sampled ones (e, n)."""
+    return (u * i).sum(dim=1), u @ j.T if j.ndim == 2 else torch.einsum("ed,end->en", u, j)
+
+
+def _moved(vectors: Sequence[torch.Tensor], norm: float) -> list[torch.Tensor]:
+    """Move each embedding by ``norm`` where the loss rises most, which is a constant to what follows (eq. 10)."""
+    here = [vector.detach().requires_grad_() for vector in vectors]
+    with torch.enable_grad():
+        directions = torch.autograd.grad(bpr(*_scores(*here)), here)
+    return [
+        vector + norm * functional.normalize(direction, dim=-1)
+        for vector, direction in zip(vectors, directions, strict=True)
+    ]
