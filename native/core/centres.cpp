@@ -48,7 +48,7 @@ Centres::Centres(const float* rows, std::int64_t n, std::int64_t width)
     scale_[static_cast<std::size_t>(i)] = to_bytes(row, width, bytes.data());
     double square = 0;
     for (std::int64_t j = 0; j < width; ++j) square += static_cast<double>(row[j]) * row[j];
-    half_[static_cast<std::size_t>(i)] = static_cast<float>(square / 2);
+    half_[static_cast<std::size_t>(i)] = static_cast<float>(std::min(square / 2, static_cast<double>(std::numeric_limits<float>::max())));
     std::int8_t* group = bytes_ + i / kCentresOfGroup * kCentresOfGroup * 4 * n_quads_ + i % kCentresOfGroup * 4;
     for (std::int64_t j = 0; j < 4 * n_quads_; ++j) group[j / 4 * 4 * kCentresOfGroup + j % 4] = bytes[static_cast<std::size_t>(j)];
   }
@@ -67,7 +67,10 @@ void Centres::products(const Kernels& kernels, const float* embeddings, std::int
   for (std::int64_t i = 0; i < n; ++i) {
     const std::int32_t* from = sums.data() + i * n_padded();
     float* to = products.data() + i * n_padded();
-    for (std::size_t j = 0; j < scale_.size(); ++j) to[j] = static_cast<float>(from[j]) * (scale_[j] * factors[static_cast<std::size_t>(i)]);
+    for (std::size_t j = 0; j < scale_.size(); ++j) {
+      const float product = static_cast<float>(from[j]) * (scale_[j] * factors[static_cast<std::size_t>(i)]);
+      to[j] = std::isnan(product) ? -std::numeric_limits<float>::infinity() : product;  // lists have an order
+    }
   }
 }
 

@@ -24,7 +24,7 @@ class Centres {
   std::int64_t width() const { return width_; }
   std::int64_t n_bytes() const { return n_groups_ * kCentresOfGroup * (4 * n_quads_ + 8); }
 
-  // Products of n embeddings with the centres, nearly: n_padded() floats each, of which the first size() count.
+  // Products of n embeddings with the centres, nearly: n_padded() floats each, of which the first size() count. None is a NaN.
   void products(const Kernels& kernels, const float* embeddings, std::int64_t n, std::vector<float>& products) const;
   std::int64_t n_padded() const { return n_groups_ * kCentresOfGroup; }
 

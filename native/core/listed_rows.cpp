@@ -148,7 +148,7 @@ class ListedQuery {
     lists.clear();
     const auto add = [&](std::int64_t list) {
       const auto number = static_cast<std::uint32_t>(list);
-      lists.push_back(key_of({number, ranked(bases[list])}));
+      lists.push_back(key_of({number, bases[list]}));
     };
     if (n >= n_lists_ && !ordered) {
       for (std::int64_t list = 0; list < n_lists_; ++list) lists.push_back(static_cast<std::uint64_t>(list));
@@ -167,7 +167,7 @@ class ListedQuery {
       least = most[static_cast<std::size_t>(n - 1)];
     }
     for (std::int64_t list = 0; list < n_lists_; ++list)
-      if (bases[list] >= least || std::isnan(least)) add(list);
+      if (bases[list] >= least) add(list);
     if (n < static_cast<std::int64_t>(lists.size())) {
       std::nth_element(lists.begin(), lists.begin() + n, lists.end());
       lists.resize(static_cast<std::size_t>(n));
