@@ -15,6 +15,7 @@ LEVELS = {
     0: (
         "errors",
         "_checks",
+        "_counting",
         "_rng",
         "_declared",
         "_files",

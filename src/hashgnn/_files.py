@@ -208,6 +208,27 @@ def atomic_directory(path: Path, *, replace: bool = True) -> Iterator[Path]:
             os.close(lock)
 
 
+@contextmanager
+def scratch_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty folder next to ``path`` for files that are removed with it when the block ends.
+
+    What a killed process left is removed by whoever writes to ``path`` next.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary, lock = _new_temporary(path, folder=True)
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            os.close(lock)
+
+
 def _new_temporary(path: Path, *, folder: bool) -> tuple[Path, int]:
     """Make a temporary file or folder next to ``path``; return it with the descriptor that locks it.
 

@@ -16,6 +16,7 @@ from typing import Any, is_typeddict
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel
 from scipy import sparse
 from tests.servers import postgres_url
@@ -56,8 +57,10 @@ from hashgnn.data import (
     Interactions,
     Shop,
     SideFeatures,
+    StoredInteractions,
     TableSplit,
     Weighting,
+    prepare_interactions,
 )
 from hashgnn.data._columns import RowError
 from hashgnn.data.datasets import LoadedDataset
@@ -244,6 +247,17 @@ def _interactions() -> Interactions:
     )
 
 
+def _stored() -> StoredInteractions:
+    """Interactions in a folder that is gone."""
+    rows = _interactions()
+    with tempfile.TemporaryDirectory() as folder:
+        table = pa.table(
+            {"user": rows.user_ids.ids[rows.user_index], "item": rows.item_ids.ids[rows.item_index]}
+        )
+        pq.write_table(table, Path(folder, "events.parquet"))
+        return prepare_interactions(Path(folder, "events.parquet"), Path(folder, "made"))
+
+
 def _features() -> SideFeatures:
     table = pa.table({"item": ["a", "b"], "genre": ["x", "y"], "year": [1990.0, 2000.0]})
     return SideFeatures.from_frame(table, id="item", categorical=["genre"], numeric=["year"])
@@ -317,6 +331,7 @@ def objects() -> dict[str, Any]:
         "IdMap mapped, unsorted": _opened(random_state(["b", "ä", "a"])).users.ids,
         "IdMap mapped, unsorted integers": _opened(random_state([30, 10, 20])).users.ids,
         "Interactions": interactions,
+        "StoredInteractions": _stored(),
         "SideFeatures": _features(),
         "Shop": Shop(pa.table({"user_id": ["u1"]}), pa.table({"item_id": ["p1"]})),
         "TableSplit": TableSplit(pa.table({"a": [1]}), None, pa.table({"a": [2]}), {"method": "random"}),

@@ -20,12 +20,12 @@ from tests.state import hostile_models
 from hashgnn._tensors import read_tensors, write_tensors
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import IdMap
+from hashgnn.data.id_files import read_ids, read_parquet_ids, write_ids
 from hashgnn.errors import ArtifactDamagedError, ArtifactError, DataError, HashGNNError, ParameterError
 from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, MultiIndexHashing, load_index
 from hashgnn.recommender import HashGNN
 from hashgnn.state import load_state, save_state
 from hashgnn.state.artifact import MANIFEST, open_artifact
-from hashgnn.state.id_files import read_ids, read_parquet_ids, write_ids
 from hashgnn.testing.states import random_state
 
 COUNT = int(os.environ.get("HASHGNN_MUTANTS", "10000"))

@@ -100,13 +100,22 @@ def read_interactions(
     weighting : Weighting or None
         That of a model.
     """
+    import numpy as np
+
+    from hashgnn._counting import counts
     from hashgnn.data import read_interactions as read
 
     aligned: dict[str, Any] = {}
     if known is not None:
         aligned = {"user_ids": known[0], "item_ids": known[1], "on_unknown": on_unknown}
     interactions = read(path, **columns.arguments(), weighting=weighting, **aligned)
-    n_users, n_items = (len(set(index)) for index in (interactions.user_index, interactions.item_index))
+    n_users, n_items = (
+        np.count_nonzero(counts(index, n))
+        for index, n in (
+            (interactions.user_index, interactions.n_users),
+            (interactions.item_index, interactions.n_items),
+        )
+    )
     merged = f", {interactions.n_merged:,} repeated rows merged" if interactions.n_merged else ""
     out.note(f"{path}: {len(interactions):,} interactions of {n_users:,} users and {n_items:,} items{merged}")
     return interactions

@@ -204,7 +204,7 @@ def _report(out: Output, folder: RunFolder, model: Any) -> None:
         f"{folder}: saved after {document['epochs']} epochs and {document['seconds']:.1f} seconds; "
         f"{state.n_users:,} users and {state.n_items:,} items, codes of {state.n_bits} bits"
     )
-    from hashgnn.data._id_kinds import printed
+    import numpy as np
 
-    first = shlex.quote(printed(state.users.ids.ids[:1].tolist()[0]))
+    first = shlex.quote(state.users.ids.printed(np.zeros(1, np.int64))[0])
     out.note(f"next: hashgnn recommend {folder} --users {first}")

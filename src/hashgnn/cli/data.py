@@ -32,6 +32,7 @@ from hashgnn.cli._options import (
 from hashgnn.cli._output import Output
 from hashgnn.cli._reading import Columns, read_interactions
 from hashgnn.cli.data_generate_shop import generate_shop
+from hashgnn.cli.data_prepare import prepare
 from hashgnn.cli.data_split import split
 from hashgnn.errors import ParameterError
 
@@ -39,6 +40,7 @@ app = typer.Typer(
     help="Fetch public data sets, look at files of interactions and split them.", no_args_is_help=True
 )
 app.command("split")(split)
+app.command("prepare")(prepare)
 app.command("generate-shop")(generate_shop)
 
 

@@ -68,6 +68,10 @@ def evaluate(
             "--served", help="Measure the lists that the model returns, approximate index included."
         ),
     ] = False,
+    max_users: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Measure N of the users in FILE, spread evenly; default: all."),
+    ] = None,
     index_recall: IndexRecall = None,
     bytes_per_item: BytesPerItem = None,
     oversampling: Oversampling = 5,
@@ -167,6 +171,8 @@ def evaluate(
             f"--bytes-per-item is for searches that are served, got {bytes_per_item:g}, and quality is measured "
             "exactly; add --served"
         )
+    if max_users is not None and assessed:
+        raise ParameterError("--max-users is for a measurement without baselines, segments and a report")
     if engine is not None and not served:
         raise ParameterError(
             "--engine answers searches that are served, and quality is measured exactly; add --served"
@@ -209,6 +215,7 @@ def evaluate(
             held_out.csr,
             metrics=wanted,
             search=ways,
+            max_users=max_users,
             served=served,
             oversampling=oversampling,
             rng=seed,

@@ -12,6 +12,7 @@ from hashgnn.data.interactions import Interactions, InteractionsLike, as_interac
 from hashgnn.data.readers import read_interactions, read_table
 from hashgnn.data.side_table import SideTable
 from hashgnn.data.split_folder import write_split
+from hashgnn.data.stored import StoredInteractions, open_interactions, prepare_interactions
 from hashgnn.data.table_files import write_table
 from hashgnn.data.table_split import TableSplit, split_table
 from hashgnn.data.weighting import Weighting
@@ -26,6 +27,7 @@ __all__ = [
     "Shop",
     "SideFeatures",
     "SideTable",
+    "StoredInteractions",
     "TableSplit",
     "Weighting",
     "add_interactions",
@@ -33,6 +35,8 @@ __all__ = [
     "checkerboard",
     "generate_interactions",
     "generate_shop",
+    "open_interactions",
+    "prepare_interactions",
     "read_interactions",
     "read_table",
     "split",

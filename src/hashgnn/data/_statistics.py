@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hashgnn._counting import counts
 from hashgnn._types import Array
 
 _QUANTILES = {"minimum": 0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "maximum": 1}
@@ -15,8 +16,7 @@ def describe(
     user_index: Array, item_index: Array, n_users: int, n_items: int, timestamp: Array | None
 ) -> dict[str, Any]:
     """Return counts, density, time range, and the distribution of interactions over users and items."""
-    per_user = np.bincount(user_index, minlength=n_users)
-    per_item = np.bincount(item_index, minlength=n_items)
+    per_user, per_item = counts(user_index, n_users), counts(item_index, n_items)
     timed = timestamp is not None and len(timestamp) > 0
     return {
         "n_users": n_users,
@@ -31,16 +31,16 @@ def describe(
     }
 
 
-def _spread(counts: Array) -> dict[str, float]:
-    if not len(counts):
+def _spread(numbers: Array) -> dict[str, float]:
+    if not len(numbers):
         return {}
-    values = np.quantile(counts, list(_QUANTILES.values()))
+    values = np.quantile(numbers, list(_QUANTILES.values()))
     found = {name: float(value) for name, value in zip(_QUANTILES, values, strict=True)}
-    return {**found, "mean": float(counts.mean())}
+    return {**found, "mean": float(numbers.mean())}
 
 
-def _head_share(counts: Array) -> float:
+def _head_share(numbers: Array) -> float:
     """Return the share of interactions on the most popular tenth of the items."""
-    total = int(counts.sum())
-    head = np.sort(counts)[::-1][: max(len(counts) // 10, 1)]
+    total = int(numbers.sum())
+    head = np.sort(numbers)[::-1][: max(len(numbers) // 10, 1)]
     return float(head.sum() / total) if total else 0.0

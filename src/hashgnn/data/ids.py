@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from hashgnn._checks import check_choice, quote_some, shown
 from hashgnn._types import Array
 from hashgnn.data import _id_encoding
+from hashgnn.data._id_columns import are_same
 from hashgnn.data._id_kinds import NOUNS, UNREADABLE, Reader, check_kept, kind_of, plain, printed, read_text
 from hashgnn.data._sorted_texts import SortedTexts, indices, integers
 from hashgnn.data.id_lists import are_integers, as_id_array, as_int64, as_list, as_objects
@@ -142,7 +143,7 @@ class IdMap:
             return NotImplemented
         if self is other:
             return True
-        return self.kind == other.kind and np.array_equal(self.ids, other.ids)
+        return self.kind == other.kind and are_same(self, other)
 
     __hash__ = None  # type: ignore[assignment]
 

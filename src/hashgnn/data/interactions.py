@@ -300,7 +300,7 @@ class Interactions:
 
     def __repr__(self) -> str:
         merged = f", n_merged={self.n_merged}" if self.n_merged else ""
-        return f"Interactions(n={len(self)}, n_users={self.n_users}, n_items={self.n_items}{merged})"
+        return f"{type(self).__name__}(n={len(self)}, n_users={self.n_users}, n_items={self.n_items}{merged})"
 
     @cached_property
     def csr(self) -> sp.csr_matrix:

@@ -203,6 +203,27 @@ def weigh(
     DataError
         If an event has no weight, a half-life no times, or nothing weighs anything.
     """
+    found = weigh_rows(wanted, users, items, weights, times, events, reference_time)
+    if len(users) and not len(found[0]):
+        raise DataError(f"interactions must not be empty, all {len(users)} rows are events of weight 0")
+    return found
+
+
+def weigh_rows(
+    wanted: Weighting | None,
+    users: Any,
+    items: Any,
+    weights: Array | None,
+    times: Array | None,
+    events: tuple[str, Column] | None,
+    reference_time: Moment | None,
+    *,
+    newest: int | None = None,
+) -> Weighed:
+    """Do what :func:`weigh` does for some of the rows, of which none may be left.
+
+    ``newest`` is the latest time of all rows; ``None`` takes that of these.
+    """
     if wanted is None or not len(users):
         return users, items, weights, times, None
     factors = np.ones(len(users)) if weights is None else weights.astype(np.float64)
@@ -215,18 +236,15 @@ def weigh(
             raise DataError(
                 "half_life needs the time of each interaction, got none; name the column with timestamp="
             )
-        ages, reference = age_factors(times, wanted.half_life, reference_time)
+        ages, reference = age_factors(times, wanted.half_life, reference_time, newest)
         factors *= ages
         wanted = replace(wanted, reference_time=reference)
     if kept is not None and not kept.all():
-        if not kept.any():
-            raise DataError(f"interactions must not be empty, all {len(kept)} rows are events of weight 0")
         users, items, factors = _some(users, kept), _some(items, kept), factors[kept]
         times = None if times is None else times[kept]
-    if float(factors.max()) > _LARGEST:
-        raise DataError(
-            f"weights must be at most {_LARGEST:g} with those of their events, got {float(factors.max()):g}"
-        )
+    largest = float(factors.max(initial=0))
+    if largest > _LARGEST:
+        raise DataError(f"weights must be at most {_LARGEST:g} with those of their events, got {largest:g}")
     numbers = np.maximum(factors, _SMALLEST).astype(np.float32)
     return users, items, numbers, times, wanted
 
@@ -327,7 +345,9 @@ def microseconds(newest: int) -> float:
     return next((unit for bound, unit in _UNITS if newest < bound), _NANOSECOND)
 
 
-def age_factors(times: Array, half_life: float, reference: Moment | None) -> tuple[Array, float]:
+def age_factors(
+    times: Array, half_life: float, reference: Moment | None, newest: int | None = None
+) -> tuple[Array, float]:
     """Return what each row's age leaves of its weight, and the reference.
 
     Parameters
@@ -338,13 +358,15 @@ def age_factors(times: Array, half_life: float, reference: Moment | None) -> tup
         Seconds.
     reference : number in the unit of ``times``, date, time, ISO 8601 text or None
         ``None`` is the newest time.
+    newest : int or None, default=None
+        The newest time; ``None`` takes that of ``times``.
 
     Returns
     -------
     tuple of ndarray of shape (n,), float64, and float
         From ``SMALLEST_FACTOR`` to 1, 1 for what is newer than the reference; microseconds since 1970.
     """
-    newest = int(times.max())
+    newest = int(times.max()) if newest is None else newest
     unit = microseconds(newest)
     moment = newest * unit if reference is None else _moment(reference, unit)
     ages = np.maximum(moment - times * unit, 0) / (half_life * 1e6)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from hashgnn._checks import check_int
+from hashgnn._counting import counts
 from hashgnn._types import Array
 from hashgnn.data import Interactions
 from hashgnn.errors import DataError, DataWarning, ParameterError
@@ -40,13 +42,15 @@ class HeldOut:
         return int(self.relevant.shape[1])
 
 
-def held_out(train: Any, test: Any) -> HeldOut:
+def held_out(train: Any, test: Any, *, max_users: int | None = None) -> HeldOut:
     """Pair up training and test interactions.
 
     Parameters
     ----------
     train, test : Interactions, or sparse matrix of shape (n_users, n_items)
         With the same users and items, as a split returns them. Stored entries are interactions.
+    max_users : int or None, default=None
+        Of more users with a held-out item, every n-th is taken, so that at most so many are left.
 
     Raises
     ------
@@ -61,6 +65,8 @@ def held_out(train: Any, test: Any) -> HeldOut:
         If test interactions are also in ``train``. They are left out: what a user has in training is never
         recommended to that user, so it cannot be found.
     """
+    if max_users is not None:
+        max_users = check_int("max_users", max_users, minimum=1)
     seen, wanted = _matrix("train", train), _matrix("test", test)
     if seen.shape != wanted.shape:
         raise ParameterError(
@@ -70,7 +76,7 @@ def held_out(train: Any, test: Any) -> HeldOut:
     if isinstance(train, Interactions) and isinstance(test, Interactions):
         for side in ("user_ids", "item_ids"):
             one, other = getattr(train, side), getattr(test, side)
-            if one is not other and not np.array_equal(one.ids, other.ids):
+            if one != other:
                 raise ParameterError(
                     f"test must have the {side} of train, in the same order, got others; "
                     "split one set of interactions, or read test with the id maps of train"
@@ -90,8 +96,9 @@ def held_out(train: Any, test: Any) -> HeldOut:
         raise DataError(
             f"test holds no item to be found: none of {wanted.shape[0]} users has a held-out item"
         )
-    counts = np.bincount(seen.indices, minlength=seen.shape[1])
-    popularity = Popularity(counts, int(np.count_nonzero(np.diff(seen.indptr))))
+    if max_users is not None:
+        users = users[:: -(-len(users) // max_users)]
+    popularity = Popularity(counts(seen.indices, seen.shape[1]), int(np.count_nonzero(np.diff(seen.indptr))))
     return HeldOut(users, seen[users], wanted[users], popularity)
 
 
@@ -106,7 +113,12 @@ def _matrix(name: str, value: Any) -> sparse.csr_matrix:
 
 
 def _as_ones(given: Any) -> sparse.csr_matrix:
-    matrix = sparse.csr_matrix(given, copy=True)
+    known = sparse.csr_matrix(given)
+    if known.has_canonical_format:  # its indices are not changed, so they need no copy
+        return sparse.csr_matrix(
+            (np.ones(known.nnz, np.int8), known.indices, known.indptr), shape=known.shape
+        )
+    matrix = known.copy()
     matrix.data = np.ones(matrix.nnz, np.int8)
     matrix.sum_duplicates()
     matrix.data[:] = 1

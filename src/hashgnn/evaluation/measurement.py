@@ -34,6 +34,7 @@ def evaluate(
     *,
     metrics: Sequence[str | Metric] = ("recall@20", "ndcg@20"),
     search: Sequence[str] | str | None = None,
+    max_users: int | None = None,
     served: bool = False,
     oversampling: int = 5,
     batch_size: int | None = None,
@@ -66,6 +67,8 @@ def evaluate(
         :class:`~hashgnn.evaluation.Calibration` or your own :class:`~hashgnn.evaluation.UserMetric`.
     search : str or sequence of str, default=None
         Search ways; ``None`` takes all that the model has.
+    max_users : int or None, default=None
+        Of more users with held-out items, every n-th is measured, so that at most so many are.
     served : bool, default=False
         Measure ``model.search_block``: ties stand as the index orders them, and what the index misses is
         missed. The model leaves out the items that it has seen itself; an item of ``train`` that it returns
@@ -134,7 +137,7 @@ def evaluate(
     search way  recall@1   mrr@2  bytes per item  ms per query
     count         0.5000  0.7500               4             –
     """
-    given = held_out(train, test)
+    given = held_out(train, test, max_users=max_users)
     wanted = parse_metrics(metrics, n_items=given.n_items)
     warn_beyond(wanted, given.n_items)
     return measure(

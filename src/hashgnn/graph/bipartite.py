@@ -8,8 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
+from hashgnn._counting import counts
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
+
+_USERS = 1 << 16  # whose edges are worked on at a time
 
 
 class HasUserItemMatrix(Protocol):
@@ -133,8 +136,7 @@ class BipartiteGraph:
     @cached_property
     def item_degrees(self) -> Array:
         """Users of each item, shape (n_items,), int64."""
-        degrees: Array = np.bincount(self._user_item.indices, minlength=self.n_items)
-        return degrees.astype(np.int64)
+        return counts(self._user_item.indices, self.n_items)
 
     @cached_property
     def degrees(self) -> Array:
@@ -155,9 +157,12 @@ class BipartiteGraph:
     def normalized_user_item(self) -> sp.csr_matrix:
         """``Du^-1/2 R Di^-1/2``: CSR of shape (n_users, n_items), float32; D sums the weights."""
         matrix = self._user_item
-        by_user = np.repeat(_inverse_root(self.user_strengths), self.user_degrees)
-        by_item = _inverse_root(self.item_strengths)[matrix.indices]
-        data = (matrix.data * by_user * by_item).astype(np.float32)
+        of_users, of_items = _inverse_root(self.user_strengths), _inverse_root(self.item_strengths)
+        data = np.empty(matrix.nnz, np.float32)
+        for first in range(0, self.n_users, _USERS):  # in 64 bits, which would be large for all edges at once
+            start, end = matrix.indptr[first], matrix.indptr[min(first + _USERS, self.n_users)]
+            by_user = np.repeat(of_users[first : first + _USERS], self.user_degrees[first : first + _USERS])
+            data[start:end] = matrix.data[start:end] * by_user * of_items[matrix.indices[start:end]]
         return sp.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
     @cached_property

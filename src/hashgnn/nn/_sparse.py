@@ -11,18 +11,21 @@ import torch
 from torch.nn import functional
 
 
-def from_scipy(matrix: Any, dtype: torch.dtype) -> torch.Tensor:
-    """Return a SciPy sparse matrix as a torch CSR tensor with sorted columns and int32 or int64 indices."""
+def from_scipy(matrix: Any, dtype: torch.dtype, *, is_own: bool = False) -> torch.Tensor:
+    """Return a SciPy sparse matrix as a torch CSR tensor with sorted columns and int32 or int64 indices.
+
+    It is a copy, so that it does not change with the matrix, unless the caller has no other use for it.
+    """
     csr = sp.csr_matrix(matrix)
     if not csr.has_sorted_indices:
         csr = csr.sorted_indices()
     small = max(csr.nnz, *csr.shape) < np.iinfo(np.int32).max
     index_dtype = np.int32 if small else np.int64
-    # A copy: the tensor must not change with the caller's matrix.
+    values = torch.from_numpy(csr.data) if is_own else torch.tensor(csr.data, dtype=dtype)
     return make_csr(
-        torch.from_numpy(csr.indptr.astype(index_dtype)),
-        torch.from_numpy(csr.indices.astype(index_dtype)),
-        torch.tensor(csr.data, dtype=dtype),
+        torch.from_numpy(csr.indptr.astype(index_dtype, copy=not is_own)),
+        torch.from_numpy(csr.indices.astype(index_dtype, copy=not is_own)),
+        values.to(dtype),
         (int(csr.shape[0]), int(csr.shape[1])),
     )
 

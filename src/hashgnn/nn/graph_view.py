@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
+from hashgnn._counting import counts
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.nn import _sparse
+
+_ROWS = 1 << 16  # summed at a time
+
+
+class Made:
+    """A tensor that is made when it is first asked for."""
+
+    def __init__(self, make: Callable[[], torch.Tensor]) -> None:
+        self._make = make
+
+    @cached_property
+    def value(self) -> torch.Tensor:
+        """The tensor."""
+        return self._make()
+
+    def moved(self, device: torch.device | str | None, dtype: torch.dtype | None) -> Made:
+        """Return it on another device or of another dtype, made when that is first asked for."""
+        return Made(lambda: _sparse.move(self.value, device, dtype))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Send the tensor, not what makes it."""
+        return {"value": self.value}
 
 
 @dataclass(frozen=True)
@@ -23,8 +48,8 @@ class GraphView:
     Attributes
     ----------
     n_users, n_items : int
-    adjacency : Tensor of shape (n_nodes, n_nodes), CSR
-        Symmetric, normalised: ``a_ij = w_ij / sqrt(d_i d_j)``. Isolated nodes have empty rows.
+    made_adjacency : Made
+        The adjacency, made when an encoder first asks for it; it takes more memory than all others.
     user_item, item_user : Tensor of shape (n_users, n_items) and (n_items, n_users), CSR
         Weights of the interactions as given, and the transpose.
     degrees : Tensor of shape (n_nodes,)
@@ -48,7 +73,7 @@ class GraphView:
 
     n_users: int
     n_items: int
-    adjacency: torch.Tensor
+    made_adjacency: Made
     user_item: torch.Tensor
     item_user: torch.Tensor
     degrees: torch.Tensor
@@ -73,7 +98,7 @@ class GraphView:
         ----------
         user_item : sparse matrix of shape (n_users, n_items)
             Weights of the interactions, >= 0.
-        adjacency : sparse matrix of shape (n_nodes, n_nodes), optional
+        adjacency : sparse matrix of shape (n_nodes, n_nodes), or a function that returns one, optional
             The symmetric normalised adjacency; made from ``user_item`` where it is not given.
         user_features, item_features : sparse or dense matrix of shape (n, n_columns), optional
         dtype : torch.dtype, default=torch.float32
@@ -83,32 +108,42 @@ class GraphView:
         ParameterError
             If a shape does not fit ``user_item``, or a weight is negative or not finite.
         """
-        edges = sp.csr_matrix(user_item, dtype=np.float64, copy=True)
-        edges.sum_duplicates()
-        edges.eliminate_zeros()
+        edges = _clean(user_item)
         n_users, n_items = (int(n) for n in edges.shape)
         if not np.isfinite(edges.data).all() or (edges.nnz and edges.data.min() < 0):
             raise ParameterError(
                 "user_item must hold finite weights >= 0, got a negative one, NaN or infinity"
             )
-        degrees = np.concatenate(
-            [np.asarray(edges.sum(axis=1)).ravel(), np.asarray(edges.sum(axis=0)).ravel()]
-        )
-        if adjacency is None:
-            adjacency = _normalised_adjacency(edges, degrees)
+        if (edges.data == 1).all():
+            degrees = np.concatenate([np.diff(edges.indptr), counts(edges.indices, n_items)]).astype(
+                np.float64
+            )
+        else:
+            degrees = np.concatenate([_row_sums(edges), np.bincount(edges.indices, edges.data, n_items)])
         n_nodes = n_users + n_items
-        if adjacency.shape != (n_nodes, n_nodes):
+        if adjacency is not None and not callable(adjacency) and adjacency.shape != (n_nodes, n_nodes):
             raise ParameterError(f"adjacency must have shape ({n_nodes}, {n_nodes}), got {adjacency.shape}")
+
+        def normalised() -> torch.Tensor:
+            if adjacency is None:
+                return _sparse.from_scipy(_normalised_adjacency(edges.astype(np.float64), degrees), dtype)
+            return _sparse.from_scipy(adjacency() if callable(adjacency) else adjacency, dtype)
+
         return cls(
             n_users=n_users,
             n_items=n_items,
-            adjacency=_sparse.from_scipy(adjacency, dtype),
+            made_adjacency=Made(normalised),
             user_item=_sparse.from_scipy(edges, dtype),
-            item_user=_sparse.from_scipy(edges.T, dtype),
+            item_user=_sparse.from_scipy(sp.csr_matrix(edges.T), dtype, is_own=True),
             degrees=torch.tensor(degrees, dtype=dtype),
             user_features=_features("user_features", user_features, n_users, dtype),
             item_features=_features("item_features", item_features, n_items, dtype),
         )
+
+    @property
+    def adjacency(self) -> torch.Tensor:
+        """Symmetric, normalised: ``a_ij = w_ij / sqrt(d_i d_j)``; CSR (n_nodes, n_nodes). Isolated nodes have empty rows."""
+        return self.made_adjacency.value
 
     @property
     def n_nodes(self) -> int:
@@ -128,7 +163,7 @@ class GraphView:
 
         return replace(
             self,
-            adjacency=_sparse.move(self.adjacency, device, dtype),
+            made_adjacency=self.made_adjacency.moved(device, dtype),
             user_item=_sparse.move(self.user_item, device, dtype),
             item_user=_sparse.move(self.item_user, device, dtype),
             degrees=_sparse.move(self.degrees, device, dtype),
@@ -146,6 +181,27 @@ class GraphView:
     ) -> GraphView:
         """Return the view with other histories for the users of one call; the matrices are shared."""
         return replace(self, histories=(columns, weights, lengths))
+
+
+def _clean(user_item: Any) -> sp.csr_matrix:
+    """Return a matrix in CSR with each pair once and no zeros; it is the one given where that is so."""
+    edges = sp.csr_matrix(user_item)
+    if edges.dtype not in (np.float32, np.float64):
+        edges = edges.astype(np.float64)
+    if not edges.has_canonical_format or not edges.data.all():
+        edges = edges.astype(np.float64)
+        edges.sum_duplicates()
+        edges.eliminate_zeros()
+    return edges
+
+
+def _row_sums(edges: sp.csr_matrix) -> Array:
+    """Return the sum of each row in 64 bits, worked out for some rows at a time."""
+    sums = np.zeros(edges.shape[0])
+    for first in range(0, len(sums), _ROWS):
+        rows = edges[first : first + _ROWS]
+        sums[first : first + _ROWS] = np.asarray(rows.astype(np.float64).sum(axis=1)).ravel()
+    return sums
 
 
 def _normalised_adjacency(edges: Any, degrees: Array) -> Any:

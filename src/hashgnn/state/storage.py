@@ -19,6 +19,7 @@ from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.config import ModelConfig
 from hashgnn.data import FeatureVocabulary, Weighting
+from hashgnn.data.id_files import read_ids, read_parquet_ids, write_ids
 from hashgnn.data.weighting import MAX_EVENT_NAME, MAX_EVENT_WEIGHT, MAX_EVENTS
 from hashgnn.errors import ArtifactDamagedError
 from hashgnn.fold_in import HashProjection, build_fold_in, kind_of
@@ -26,7 +27,6 @@ from hashgnn.index import HammingIndex, HierarchicalIndex, InvertedFile, load_in
 from hashgnn.state.artifact import Artifact, read_artifact, write_artifact
 from hashgnn.state.at_address import check_address, local_folder, name_of, upload
 from hashgnn.state.card import CARD, MAX_CARD, MAX_LICENSE, MAX_NOTES, harmless
-from hashgnn.state.id_files import read_ids, read_parquet_ids, write_ids
 from hashgnn.state.indexed_codes import IndexedCodes
 from hashgnn.state.model_state import ModelState
 from hashgnn.state.side import Side

@@ -47,21 +47,22 @@ def export_state(
     users, items = (table.float().cpu().numpy() for table in model.encode_all(view))
     projection = HashProjection(model.hash_layer.export())
     kind, arrays, params = model.encoder.export_fold_in(view)
-    z_users, z_items = _in_blocks(projection.users, users), _in_blocks(projection.items, items)
     relaxed = config.float_embedding == "relaxed"
+    user_codes, z_users = _coded(projection.users, users, keep=relaxed)
+    item_codes, z_items = _coded(projection.items, items, keep=relaxed)
     bits = model.bias_in_bits()
     return ModelState(
         config=config,
         users=Side(
             ids=interactions.user_ids,
-            codes=BinaryCodes.from_signs(z_users),
-            embeddings=z_users if relaxed else users,
+            codes=user_codes,
+            embeddings=users if z_users is None else z_users,
             features=user_features,
         ),
         items=Side(
             ids=interactions.item_ids,
-            codes=BinaryCodes.from_signs(z_items),
-            embeddings=z_items if relaxed else items,
+            codes=item_codes,
+            embeddings=items if z_items is None else z_items,
             bias=None if bits is None else ItemBias.from_values(bits),
             features=item_features,
         ),
@@ -75,6 +76,14 @@ def export_state(
     )
 
 
-def _in_blocks(function: Any, rows: Array) -> Array:
-    parts = [function(rows[start : start + _BLOCK_ROWS]) for start in range(0, len(rows), _BLOCK_ROWS)]
-    return np.ascontiguousarray(np.concatenate(parts), np.float32)
+def _coded(function: Any, rows: Array, *, keep: bool) -> tuple[BinaryCodes, Array | None]:
+    """Return the codes of some embeddings, and what their signs were taken of where that is kept."""
+    packed, kept = [], []
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        part = function(rows[start : start + _BLOCK_ROWS])
+        codes = BinaryCodes.from_signs(part)
+        packed.append(codes.packed)
+        if keep:
+            kept.append(part)
+    found = BinaryCodes(np.concatenate(packed), codes.n_bits)
+    return found, np.ascontiguousarray(np.concatenate(kept), np.float32) if keep else None

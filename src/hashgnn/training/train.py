@@ -11,6 +11,7 @@ import scipy
 import torch
 
 from hashgnn import _rng
+from hashgnn._counting import counts
 from hashgnn.config import ModelConfig
 from hashgnn.data import Interactions, SideFeatures, split
 from hashgnn.errors import DataError, ParameterError
@@ -215,7 +216,7 @@ def _train(
 
 
 def _check_group(group: Group, interactions: Interactions) -> None:
-    n_users = len(np.unique(interactions.user_index)) if group.size > 1 else 0
+    n_users = np.count_nonzero(counts(interactions.user_index, interactions.n_users)) if group.size > 1 else 0
     if n_users < group.size and group.size > 1:
         raise ParameterError(
             f"n_workers must be at most the {n_users} users with interactions, got {group.size}"
@@ -225,14 +226,17 @@ def _check_group(group: Group, interactions: Interactions) -> None:
 def graph_view(graph: BipartiteGraph, columns: Sequence[object] = (None, None)) -> GraphView:
     """Return the view that encoders take; ``columns`` are the side features of users and items."""
     return GraphView.from_scipy(
-        graph.user_item, adjacency=graph.adjacency, user_features=columns[0], item_features=columns[1]
+        graph.user_item, adjacency=lambda: graph.adjacency, user_features=columns[0], item_features=columns[1]
     )
 
 
 def check_data(interactions: Interactions, valid: Interactions | None) -> None:
     """Raise :class:`DataError` or :class:`ParameterError` where nothing can be trained on the data."""
-    for side, index in (("users", interactions.user_index), ("items", interactions.item_index)):
-        present = len(np.unique(index))
+    for side, index, n in (
+        ("users", interactions.user_index, interactions.n_users),
+        ("items", interactions.item_index, interactions.n_items),
+    ):
+        present = int(np.count_nonzero(counts(index, n)))
         if present < 2:
             raise DataError(f"training needs at least 2 {side} with interactions, got {present}")
     interactions.user_ids.check_kept("user ids")

@@ -194,7 +194,7 @@ def test_mutants_of_ids_of_format_1_end_no_process(tmp_path: Path) -> None:
         "from tests.data.readers.hostile_parquet import mutate\n"
         "from hashgnn.data import IdMap\n"
         "from hashgnn.errors import DataError, ParameterError\n"
-        "from hashgnn.state.id_files import read_parquet_ids\n"
+        "from hashgnn.data.id_files import read_parquet_ids\n"
         "path = Path(sys.argv[1]) / 'ids.parquet'\n"
         "pq.write_table(IdMap([f'i{n}' for n in range(50)]).to_arrow(), path)\n"
         "raw = path.read_bytes()\n"

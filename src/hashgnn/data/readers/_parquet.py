@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hashgnn.data.readers._arrow_messages import MAGIC, decoded_bytes
@@ -16,6 +18,8 @@ from hashgnn.data.readers.bounded_parquet import decoded_type, text_bytes
 from hashgnn.errors import DataError
 
 _BYTES_A_VALUE = 8
+_BATCH = 1 << 17  # rows decoded at once, where a file is read in pieces
+_BATCH_BYTES = 256 << 20  # of text in them, at most
 _ROWS = 1024  # decoded at once where text shares its beginnings
 _ERRORS = (pa.ArrowException, OSError, ValueError, struct.error)
 
@@ -38,7 +42,18 @@ def open_source(path: Location) -> Source:
         finally:
             file.close()
 
-    return _source(path, "parquet", names, load)
+    def iterate(columns: Sequence[str], n_rows: int) -> Iterator[pa.Table]:
+        try:
+            texts, joined = _check_pages(path, content, file, set(columns))
+            yield from _bounded_pieces(path, content, file, list(columns), texts, n_rows, joined=joined)
+        except DataError:
+            raise
+        except _ERRORS as error:
+            raise _damaged(path, "parquet", error) from None
+        finally:
+            file.close()
+
+    return replace(_source(path, "parquet", names, load), schema=file.schema_arrow, iterate=iterate)
 
 
 def _check_pages(
@@ -111,6 +126,65 @@ def _bounded_table(
         fields = [field.with_type(decoded_type(field.type)) for field in table.schema]
         table = table.cast(pa.schema(fields, file.schema_arrow.metadata))
     return table
+
+
+def _bounded_pieces(
+    path: Location,
+    content: pa.NativeFile,
+    file: pq.ParquetFile,
+    columns: list[str],
+    texts: set[str],
+    n_rows: int,
+    *,
+    joined: bool,
+) -> Iterator[pa.Table]:
+    """Yield what :func:`_bounded_table` reads, in tables of at least ``n_rows`` rows but for the last.
+
+    Text is decoded at once, nine times as fast as by way of dictionaries. The longest entry of each dictionary bounds
+    how many rows that may be.
+    """
+    plain, coded = (
+        pq.ParquetFile(
+            content, metadata=file.metadata, read_dictionary=names, page_checksum_verification=True
+        )
+        for names in ([], sorted(texts))
+    )
+    schema = pa.schema([file.schema_arrow.field(name) for name in columns])
+    schema = pa.schema([field.with_type(decoded_type(field.type)) for field in schema])
+    is_nested = any("." in text for text in texts)
+    n_bytes, n_held, held = 0, 0, []
+    for group in range(file.num_row_groups):
+        most = min(
+            _ROWS if joined or is_nested else _BATCH, max(1, _BATCH_BYTES // _longest(coded, group, texts))
+        )
+        for batch in plain.iter_batches(most, row_groups=[group], columns=columns, use_threads=not joined):
+            batch.validate(full=True)
+            n_bytes += sum(map(text_bytes, batch.columns))
+            path.check_growth(n_bytes, content.size())
+            held.append(batch.select(columns).cast(schema))
+            n_held += batch.num_rows
+            if n_held >= n_rows:
+                yield pa.Table.from_batches(held, schema)
+                n_held, held = 0, []
+    if held:
+        yield pa.Table.from_batches(held, schema)
+
+
+def _longest(coded: pq.ParquetFile, group: int, texts: set[str]) -> int:
+    """Return the bytes of the longest entry in the dictionaries of a group of rows, and 1 where it has none."""
+    if not texts:
+        return 1
+    columns = sorted({text.split(".")[0] for text in texts})
+    longest = 1
+    for batch in coded.iter_batches(1, row_groups=[group], columns=columns, use_threads=False):
+        batch.validate(full=True)
+        for column in batch.columns:
+            if pa.types.is_dictionary(
+                column.type
+            ):  # all of it: a chunk has one dictionary, before its values
+                longest = max(longest, pc.max(pc.binary_length(column.dictionary)).as_py() or 1)
+        break
+    return longest
 
 
 def open_arrow(path: Location) -> Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -35,6 +35,10 @@ class Source:
         Columns that come from the names of folders, as text.
     place_of : callable or None
         From a row to where it stands; ``None`` uses ``line_of``.
+    schema : pyarrow.Schema or None
+        Types of its columns, where they are known before they are loaded.
+    iterate : callable or None
+        From names of columns and a number of rows to tables of about so many; ``None`` where a file is loaded whole.
     """
 
     name: str
@@ -45,6 +49,15 @@ class Source:
     decimal_comma: bool = False
     partition: Set[str] = frozenset()
     place_of: Callable[[int], str] | None = None
+    schema: pa.Schema | None = None
+    iterate: Callable[[Sequence[str], int], Iterator[pa.Table]] | None = None
+
+    def pieces(self, columns: Sequence[str], n_rows: int) -> Iterator[pa.Table]:
+        """Yield the columns in tables of about ``n_rows`` rows; a file that cannot be read in part is one table."""
+        if self.iterate is None:
+            yield self.load(columns)
+        else:
+            yield from self.iterate(columns, n_rows)
 
     def place(self, row: int) -> str:
         """Return the place of a row, for a message."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -76,6 +76,18 @@ def open_source(
     DataError
         If a file is missing, empty, or its head is not of the format.
     """
+    name, sources = open_sources(source, format, delimiter, decimal, max_decompressed)
+    return sources[0] if len(sources) == 1 else _joined(name, sources)
+
+
+def open_sources(
+    source: Any,
+    format: str | None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    max_decompressed: int | None = None,
+) -> tuple[str, list[Source]]:
+    """Return the name of a file, folder or pattern and a reader of each of its files; see :func:`open_source`."""
     if format is not None:
         check_choice("format", format, FORMATS)
     if decimal is not None:
@@ -104,7 +116,7 @@ def open_source(
             else:
                 found = _READERS[format](file)
         sources.append(_with_partition(found, file.partition) if file.partition else found)
-    return sources[0] if len(sources) == 1 else _joined(name, sources)
+    return name, sources
 
 
 def _of_one_format(name: str, files: list[Location]) -> tuple[list[Location], str]:
@@ -130,9 +142,17 @@ def _with_partition(source: Source, partition: dict[str, str | None]) -> Source:
     names = [*source.names, *added]
     check_names(source.name, names)
 
+    def inner(columns: Sequence[str]) -> list[str]:
+        return [name for name in columns if name not in added] or list(source.names[:1])
+
     def load(columns: Sequence[str]) -> pa.Table:
-        inner = [name for name in columns if name not in added] or list(source.names[:1])
-        table = source.load(inner)
+        return with_added(source.load(inner(columns)), columns)
+
+    def iterate(columns: Sequence[str], n_rows: int) -> Iterator[pa.Table]:
+        for table in source.pieces(inner(columns), n_rows):
+            yield with_added(table, columns)
+
+    def with_added(table: pa.Table, columns: Sequence[str]) -> pa.Table:
         for name in columns:
             if name in added:
                 constant = pa.array([added[name]], pa.string()).take(
@@ -141,12 +161,28 @@ def _with_partition(source: Source, partition: dict[str, str | None]) -> Source:
                 table = table.append_column(name, constant)
         return table.select(list(columns))
 
-    return Source(source.name, names, load, source.line_of, source.as_text, source.decimal_comma, set(added))
+    return replace(
+        source,
+        names=names,
+        load=load,
+        partition=set(added),
+        iterate=None if source.iterate is None else iterate,
+    )
+
+
+def common_names(sources: Sequence[Source]) -> list[str]:
+    """Return the columns that all of several files have."""
+    return [column for column in sources[0].names if all(column in other.names for other in sources)]
+
+
+def unlike(name: str, column: str, kinds: Sequence[str]) -> DataError:
+    """Return the error of a column whose types in several files cannot be joined."""
+    return DataError(f"{name}: {column} must be of one type in all files, got {quote_some(kinds)}")
 
 
 def _joined(name: str, sources: list[Source]) -> Source:
     """Return several files as one table of the columns that all of them have."""
-    names = [column for column in sources[0].names if all(column in other.names for other in sources)]
+    names = common_names(sources)
     partition = {column for source in sources for column in source.partition}
     lengths: list[int] = []
 
@@ -163,9 +199,7 @@ def _joined(name: str, sources: list[Source]) -> Source:
                 column for column in columns if len({table.schema.field(column).type for table in tables}) > 1
             )
             kinds = list(dict.fromkeys(str(table.schema.field(column).type) for table in tables))
-            raise DataError(
-                f"{name}: {column} must be of one type in all files, got {quote_some(kinds)}"
-            ) from None
+            raise unlike(name, column, kinds) from None
 
     def place(row: int) -> str:
         ends = np.cumsum(lengths)

@@ -20,6 +20,8 @@ from hashgnn.data.readers import _typing
 from hashgnn.data.readers._location import readable
 from hashgnn.data.readers._source import Source
 from hashgnn.data.readers.formats import open_source
+from hashgnn.data.stored.folder import is_stored
+from hashgnn.data.stored.reading import read_stored
 from hashgnn.data.weighting import HalfLife, Moment, Weighting, event_role
 from hashgnn.data.weighting import requested as requested_weighting
 from hashgnn.errors import DataError, DataWarning, UnknownIdError
@@ -54,7 +56,8 @@ def read_interactions(
     path : str, Path or binary file object
         A file, compressed or not (gzip, bzip2, xz, Zstandard); a folder; a pattern such as
         ``"events/*.parquet"``; an address such as ``"s3://bucket/events.csv"``. ``~`` is the home folder.
-        Folders named ``day=2024-05-01`` give a column ``day``.
+        Folders named ``day=2024-05-01`` give a column ``day``. A folder that
+        :func:`~hashgnn.data.prepare_interactions` wrote is mapped; what its columns are and weigh was said then.
     format : str or None, default=None
         ``"parquet"``; ``"csv"``, ``"tsv"`` (with a header); ``"jsonl"`` (a JSON object on each line);
         ``"arrow"`` (Arrow IPC, Feather); ``"recbole"`` (atomic ``.inter``);
@@ -104,6 +107,10 @@ def read_interactions(
     check_choice("on_unknown", on_unknown, ("error", "skip", "add"))
     known = [ids if ids is None or isinstance(ids, IdMap) else IdMap(ids) for ids in (user_ids, item_ids)]
     wanted = requested_weighting(event_column, event_weights, half_life, reference_time, weighting)
+    if is_stored(path):
+        options = (format, delimiter, decimal, max_decompressed, user, item, weight, timestamp)
+        weighed = (event_column, event_weights, half_life, reference_time)
+        return read_stored(path, options, weighed, weighting, (known[0], known[1]), on_unknown)
     source = open_source(path, format, delimiter, decimal, max_decompressed)
     requested = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     requested |= event_role(wanted, event_column, event_weights)
@@ -163,6 +170,10 @@ def read_table(
     DataError
         If the file is missing, empty, broken, or a line has the wrong number of fields.
     """
+    if is_stored(path):
+        raise DataError(
+            f"{path}: holds prepared interactions, which are no table; name the files that it was made of"
+        )
     source = open_source(path, format, delimiter, decimal, max_decompressed)
     table = _load(source, list(source.names))
     return pa.table(

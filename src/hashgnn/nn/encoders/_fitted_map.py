@@ -14,6 +14,7 @@ from hashgnn._types import Array
 
 MAP_EXPONENT = 0.5
 _RIDGE = 1e-3  # of the mean diagonal: enough for directions that no neighbourhood spans
+_COLUMNS, _ROWS = 16, 1 << 18  # of the embeddings, worked on at a time
 _FLOOR = 1e-30  # keeps the system solvable when every sum is 0
 
 
@@ -39,9 +40,15 @@ def fitted_table(edges: torch.Tensor, neighbours: Array, table: Array) -> Array:
     )
     degrees = np.asarray(matrix.sum(axis=1)).ravel()
     known = degrees > 0
-    sums = (matrix @ neighbours.astype(np.float64))[known] * degrees[known, None] ** -MAP_EXPONENT
+    sums = np.empty((int(known.sum()), neighbours.shape[1]))
+    for first in range(0, neighbours.shape[1], _COLUMNS):  # in 64 bits, which would be large for all at once
+        columns = slice(first, first + _COLUMNS)
+        sums[:, columns] = (matrix @ neighbours[:, columns].astype(np.float64))[known]
+    sums *= degrees[known, None] ** -MAP_EXPONENT
     gram = sums.T @ sums
     gram[np.diag_indices_from(gram)] += _RIDGE * float(np.trace(gram)) / len(gram) + _FLOOR
     fitted = np.linalg.solve(gram, sums.T @ table[known].astype(np.float64))
-    rows: Array = (neighbours.astype(np.float64) @ fitted).astype(np.float32)
+    rows: Array = np.empty((len(neighbours), fitted.shape[1]), np.float32)
+    for first in range(0, len(neighbours), _ROWS):
+        rows[first : first + _ROWS] = neighbours[first : first + _ROWS].astype(np.float64) @ fitted
     return rows

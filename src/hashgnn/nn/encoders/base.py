@@ -82,7 +82,14 @@ class Encoder(nn.Module, ABC):
         starts = range(0, view.n_nodes, block)
         ends = (min(start + block, view.n_nodes) for start in starts)
         parts = (torch.arange(a, b, device=view.device) for a, b in zip(starts, ends, strict=True))
-        return torch.cat([self(view, nodes) for nodes in parts])
+        found: torch.Tensor | None = None
+        for nodes in parts:
+            rows = self(view, nodes)
+            if found is None:
+                found = rows.new_empty((view.n_nodes, rows.shape[1]))
+            found[nodes[0] : nodes[0] + len(nodes)] = rows
+        assert found is not None, "a view has nodes"
+        return found
 
     def check_view(self, view: GraphView) -> None:
         """Raise :class:`ParameterError` unless the view has the encoder's users and items."""

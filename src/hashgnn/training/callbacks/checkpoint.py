@@ -34,7 +34,7 @@ def fingerprint(train: Interactions, valid: Interactions | None, described: Mapp
     digest = hashlib.sha256()
     for part in (train,) if valid is None else (train, valid):
         for array in (part.csr.indptr, part.csr.indices, part.csr.data):
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).data)
     digest.update(json.dumps(dict(described), sort_keys=True).encode())
     return digest.hexdigest()
 

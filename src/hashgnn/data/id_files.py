@@ -1,4 +1,4 @@
-"""The ids of a saved model: Arrow files of format 2, parquet files of format 1.
+"""Id maps as files: Arrow, which is mapped; parquet in models of format 1.
 
 Both formats can hold much in few bytes: compressed buffers, dictionaries, runs. A file is read only where its
 own bytes bound what comes out of it.
@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from hashgnn._files import open_regular
-from hashgnn.data import IdMap
+from hashgnn.data.ids import IdMap
 from hashgnn.data.readers._arrow_messages import MAGIC, is_compressed
 from hashgnn.data.readers._parquet_headers import column_chunks
 from hashgnn.data.readers.bounded_parquet import check_pages
