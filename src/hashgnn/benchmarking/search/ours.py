@@ -97,7 +97,7 @@ def _hierarchical_lists(data: Workload, k: int, threads: Threads) -> Built:
         HammingIndex(data.item_codes, data.scored_bias),
         data.items,
         dtype="float16",
-        rows=best_quantiser(data.items, _asked(data), _ROW_BYTES, k),
+        rows=best_quantiser(data.items, _other_queries(data), _ROW_BYTES, k),
         n_lists=default_n_vector_lists(len(data.items)),
         n_threads=threads.build,
     )
@@ -109,7 +109,7 @@ def _rows(data: Workload, k: int, threads: Threads, *, n_bytes: int, floats: boo
     index = HierarchicalIndex.in_lists(
         HammingIndex(data.item_codes, data.scored_bias),
         _mapped(data.items) if floats else data.items,
-        best_quantiser(data.items, _asked(data), n_bytes, k),
+        best_quantiser(data.items, _other_queries(data), n_bytes, k),
         keeps_floats=floats,
         n_threads=threads.build,
     )
@@ -128,7 +128,7 @@ def _ranked(index: HierarchicalIndex, data: Workload, threads: Threads) -> Built
     )
 
 
-def _asked(data: Workload) -> Array:
+def _other_queries(data: Workload) -> Array:
     """Return queries that outcomes are not judged by, where there are enough."""
     return data.queries[_JUDGED:] if len(data.queries) > 2 * _JUDGED else data.queries
 

@@ -30,18 +30,18 @@ class ListCentres:
         Writes the rows; its own centre is 0.
     table : CentreTable
         The centres for the kernels.
-    asked : QuantisedTable
-        How rows are asked, for the kernels; it has none.
+    for_queries : QuantisedTable
+        How queries are compared with rows, for the kernels; it has no rows.
     """
 
     floats: Array
     quantiser: RowQuantiser
     table: _native.CentreTable = field(init=False)
-    asked: _native.QuantisedTable = field(init=False)
+    for_queries: _native.QuantisedTable = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", _native.CentreTable(np.ascontiguousarray(self.floats)))
-        object.__setattr__(self, "asked", self.quantiser.table(row_array(0, self.quantiser.n_bytes)))
+        object.__setattr__(self, "for_queries", self.quantiser.table(row_array(0, self.quantiser.n_bytes)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the centres by value; the tables of the kernels are made anew from them."""

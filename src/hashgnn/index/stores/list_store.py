@@ -291,7 +291,7 @@ class ListStore:
             extra,
             centres,
             self._read(n_probe),
-            self.centroids.asked,
+            self.centroids.for_queries,
             queries,
             n_refined,
             floats,

@@ -39,9 +39,8 @@ class ListedRows:
 def grown(listed: ListedRows, embeddings_of: EmbeddingsOf, *, anew: bool) -> ListedRows:
     """Return the same with later entries, those in list ``n_lists``, in lists of their own.
 
-    Each later entry goes to the list of its nearest centre. Then the longest lists are split in two, until there
-    are as many more as the square root of the number of entries grew, and none is longer than four times the
-    mean. The entries around a split list move to the nearest centre. Rows are written anew where the list of an
+    Each later entry goes to the list of its nearest centre. Then the longest lists are split in two, until none
+    is longer than four times the mean. The number of lists grows as the square root of the number of entries. The entries around a split list move to the nearest centre. Rows are written anew where the list of an
     entry, or its centre, has changed.
 
     Parameters
