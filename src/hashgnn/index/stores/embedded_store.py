@@ -107,7 +107,7 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
 
     @property
     def quantiser(self) -> RowQuantiser | None:
-        """What wrote the rows of few bits; None: there are none."""
+        """The quantiser of the rows of few bits; None: there are none."""
         if self.listed is not None and isinstance(self.listed.centroids, ListCentres):
             return self.listed.centroids.quantiser
         return None if self.rows is None else self.rows.quantiser
