@@ -1,10 +1,10 @@
-"""What each stage of a cascade finds and takes: candidates by code, rows of few bits, floats.
+"""What a cascade finds and takes: candidates by code ranked by floats, or rows of few bits in lists around embeddings.
 
     python benchmarks/cascade.py --model models/v1 --items 1000000
 
 A catalogue grown from a saved model, its users as queries, the best hundred, one thread. Times are processor time,
-medians over rounds in which every search takes its turn. Bytes are those in memory without floats, which may stay in a
-mapped file. Index recall is judged on 128 users; rows are made from what the others ask.
+medians over rounds in which every search takes its turn. Bytes of rows are those without floats, which may stay in a
+mapped file and lie in memory here. Index recall is judged on 128 users; rows are made from what the others ask.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ import numpy as np
 
 from hashgnn.benchmarking import grown_workload
 from hashgnn.benchmarking.search.machine import machine
-from hashgnn.index import EmbeddedCodes, HierarchicalIndex, InvertedFile
+from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
 from hashgnn.index.row_choice import best_quantiser
-from hashgnn.index.stores.quantised_rows import QuantisedRows
 from hashgnn.recommender import HashGNN
 
 Array = np.ndarray[Any, Any]
 _K, _JUDGED, _BATCH, _SINGLE = 100, 128, 256, 64
 _BLOCK = 1 << 16
-# Lists that are read, candidates by code and rows that floats rank, for each result.
-_DEPTHS = ((64, 10, 0), (64, 10, 2), (64, 9, 3), (128, 8, 2), (256, 16, 5))
+# Lists that are read, and rows that floats rank for each result.
+_DEPTHS = ((12, 0), (12, 2), (14, 2), (20, 2), (32, 3), (48, 3))
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of a saved model")
     parser.add_argument("--items", type=int, default=1_000_000)
-    parser.add_argument("--rows", default="64,96,144", help="bytes of a row")
+    parser.add_argument("--rows", default="64,96,144", help="bytes of a row, a number or several")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -60,11 +59,11 @@ def main() -> None:
     for n_bytes in map(int, arguments.rows.split(",")):
         started = time.process_time()
         quantiser = best_quantiser(data.items, data.queries[_JUDGED:], n_bytes, _K)
-        rows_of = QuantisedRows.build(quantiser, data.items)
+        codes = HammingIndex(data.item_codes, data.scored_bias)
+        index = HierarchicalIndex.in_lists(codes, data.items, quantiser)
         seconds = time.process_time() - started
-        index = HierarchicalIndex.of_checked(lists, data.items, rows_of)
         for depth in _DEPTHS:
-            name = f"rows of {n_bytes} bytes ({quantiser.bits} bits), {depth[0]} lists, {depth[1] * _K}, {depth[2] * _K}"
+            name = f"rows of {n_bytes} bytes ({quantiser.bits} bits), {depth[0]} lists, {depth[1] * _K}"
             searches[name] = (_search(index, queries, depth), seconds)
             sizes[name] = index.nbytes - data.items.nbytes
     times: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in searches}
@@ -93,11 +92,11 @@ def main() -> None:
 
 
 def _search(
-    index: HierarchicalIndex, queries: EmbeddedCodes, depth: tuple[int, int, int]
+    index: HierarchicalIndex, queries: EmbeddedCodes, depth: tuple[int, int]
 ) -> Callable[[slice], Any]:
     def search(rows: slice) -> Any:
         index.n_probe = depth[0]
-        return index.search(queries[rows], _K, oversampling=depth[1], refined=depth[2])
+        return index.search(queries[rows], _K, refined=depth[1])
 
     return search
 

@@ -18,14 +18,16 @@ std::uint32_t allowed_lanes(const InvertedLists& lists, std::int64_t block, cons
 
 }  // namespace
 
-void OwnLists::begin(int n_bits, bool biased, const std::vector<std::int64_t>& counts) {
-  n_bits_ = n_bits;
-  biased_ = biased;
+void OwnLists::begin(const InvertedLists& like, const std::vector<std::int64_t>& counts) {
+  n_bits_ = like.n_bits;
+  biased_ = like.penalty != nullptr;
+  row_bytes_ = like.rows == nullptr ? 0 : like.row_bytes;
   first_blocks_.assign(1, 0);
   for (const std::int64_t count : counts) first_blocks_.push_back(first_blocks_.back() + blocks_of(count));
   const auto n_blocks = static_cast<std::size_t>(first_blocks_.back());
-  words_.assign(n_blocks * static_cast<std::size_t>(slices_of(n_bits)) * kBlock + kLine / sizeof(std::uint16_t), 0);
-  penalty_.assign(biased ? n_blocks * kBlock : 0, 0);
+  words_.assign(n_blocks * static_cast<std::size_t>(slices_of(n_bits_)) * kBlock + kLine / sizeof(std::uint16_t), 0);
+  penalty_.assign(biased_ ? n_blocks * kBlock : 0, 0);
+  rows_.assign(row_bytes_ == 0 ? 0 : n_blocks * kBlock * static_cast<std::size_t>(row_bytes_) + kLine, 0);
   alive_.assign(n_blocks, 0);
   positions_.assign(n_blocks * kBlock, 0);
 }
@@ -35,12 +37,18 @@ std::uint16_t* OwnLists::words() {
   return words_.data() + (kLine - at % kLine) % kLine / sizeof(std::uint16_t);
 }
 
+std::uint8_t* OwnLists::rows() {
+  const auto at = reinterpret_cast<std::uintptr_t>(rows_.data());
+  return rows_.data() + (kLine - at % kLine) % kLine;
+}
+
 void OwnLists::place(std::int64_t slot, const InvertedLists& from, std::int64_t from_slot) {
   const Run source(from.words, from.n_blocks(), n_bits_);
   std::uint16_t* const mine = words();
   const Run target(mine, first_blocks_.back(), n_bits_);
   for (int s = 0; s < source.n_slices; ++s) mine[target.word(slot, s) - mine] = *source.word(from_slot, s);
   if (biased_) penalty_[static_cast<std::size_t>(slot)] = from.penalty[from_slot];
+  if (row_bytes_ != 0) std::copy_n(from.rows + from_slot * row_bytes_, row_bytes_, rows() + slot * row_bytes_);
   alive_[static_cast<std::size_t>(slot / kBlock)] |= 1u << (slot % kBlock);
   positions_[static_cast<std::size_t>(slot)] = from.positions[from_slot];
 }
@@ -49,11 +57,12 @@ InvertedLists OwnLists::view() const {
   std::uint32_t most = 0;
   if (!penalty_.empty()) most = *std::max_element(penalty_.begin(), penalty_.end());
   return {n_bits_, static_cast<std::int64_t>(first_blocks_.size()) - 1, first_blocks_.data(), const_cast<OwnLists*>(this)->words(),
-          biased_ ? penalty_.data() : nullptr, alive_.data(), positions_.data(), most};
+          biased_ ? penalty_.data() : nullptr, alive_.data(), positions_.data(), most,
+          row_bytes_ == 0 ? nullptr : const_cast<OwnLists*>(this)->rows(), row_bytes_};
 }
 
 std::int64_t OwnLists::n_bytes() const {
-  return static_cast<std::int64_t>(words_.size() * 2 + penalty_.size() + alive_.size() * 4 + positions_.size() * 4 + first_blocks_.size() * 8);
+  return static_cast<std::int64_t>(words_.size() * 2 + penalty_.size() + alive_.size() * 4 + positions_.size() * 4 + first_blocks_.size() * 8 + rows_.size());
 }
 
 OwnLists allowed_lists(const InvertedLists& lists, const std::uint32_t* allowed) {
@@ -64,7 +73,7 @@ OwnLists allowed_lists(const InvertedLists& lists, const std::uint32_t* allowed)
     for (std::int64_t block = lists.first_blocks[list]; block < lists.first_blocks[list + 1]; ++block)
       counts[static_cast<std::size_t>(list)] += std::popcount(lanes[static_cast<std::size_t>(block)]);
   OwnLists own;
-  own.begin(lists.n_bits, lists.penalty != nullptr, counts);
+  own.begin(lists, counts);
   for (std::int64_t list = 0; list < lists.n_lists; ++list) {
     std::int64_t slot = own.first_blocks_[static_cast<std::size_t>(list)] * kBlock;
     for (std::int64_t block = lists.first_blocks[list]; block < lists.first_blocks[list + 1]; ++block)
@@ -88,7 +97,7 @@ OwnLists allowed_codes(const std::vector<const InvertedLists*>& parts, const std
         if (slots[part][position] >= 0) places.push_back({part, slots[part][position]});
     }
   OwnLists own;
-  own.begin(parts[0]->n_bits, parts[0]->penalty != nullptr, {static_cast<std::int64_t>(places.size())});
+  own.begin(*parts[0], {static_cast<std::int64_t>(places.size())});
   constexpr std::size_t kAhead = 8;
   for (std::size_t i = 0; i < places.size(); ++i) {
     if (i + kAhead < places.size()) {

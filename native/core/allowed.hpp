@@ -26,9 +26,10 @@ class OwnLists {
                                 const std::uint32_t*, std::int64_t);
 
   // Makes room for lists of so many codes each.
-  void begin(int n_bits, bool biased, const std::vector<std::int64_t>& counts);
+  void begin(const InvertedLists& like, const std::vector<std::int64_t>& counts);
   void place(std::int64_t slot, const InvertedLists& from, std::int64_t from_slot);
   std::uint16_t* words();
+  std::uint8_t* rows();
 
   int n_bits_ = 8;
   std::vector<std::int64_t> first_blocks_;
@@ -36,6 +37,8 @@ class OwnLists {
   std::vector<std::uint8_t> penalty_;
   std::vector<std::uint32_t> alive_;
   std::vector<std::int32_t> positions_;
+  std::vector<std::uint8_t> rows_;    // from rows() on, too
+  std::int64_t row_bytes_ = 0;
   bool biased_ = false;
 };
 

@@ -18,6 +18,8 @@ struct InvertedLists {
   const std::uint32_t* alive = nullptr;        // a word a block
   const std::int32_t* positions = nullptr;     // 32 a block: the position of each code
   std::uint32_t max_penalty = 0;
+  const std::uint8_t* rows = nullptr;          // row_bytes a slot, or null: embeddings less the centre of their list, in few bits
+  std::int64_t row_bytes = 0;
 
   std::int64_t n_blocks() const { return first_blocks[n_lists]; }
 };

@@ -60,6 +60,13 @@ struct Kernels {
   // The least distance of a code to n others, or `least` where that is less. Codes are words of 64 bits, one after the other.
   std::uint32_t (*least_distance)(const std::uint64_t* code, const std::uint64_t* others, std::int64_t n, std::int64_t n_words,
                                   std::uint32_t least);
+  // Products of n embeddings in bytes with groups of centres, n_quads times four entries each: (n, 16 * n_groups). See centres.hpp.
+  void (*centre_products)(const std::int8_t* asked, std::int64_t n, std::int64_t n_quads, const std::int8_t* centres,
+                          std::int64_t n_groups, std::int32_t* products);
+  // Of each of n embeddings, factor times its bytes, the centre with the largest product, scaled, less half of its square.
+  void (*nearest_centres)(const std::int8_t* asked, const float* factors, std::int64_t n, std::int64_t n_quads,
+                          const std::int8_t* centres, std::int64_t n_groups, const float* scale, const float* half,
+                          std::int32_t* nearest);
 };
 
 // Kernels of one instruction set, or null where it was not compiled in or the processor has no support.

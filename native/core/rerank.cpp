@@ -1,9 +1,6 @@
 #include "rerank.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <limits>
 
 namespace hashgnn {
 namespace {
@@ -13,9 +10,6 @@ constexpr std::size_t kAhead = 12;  // rows prefetched before they are needed: t
 void fetch(const char* row, std::size_t n_bytes) {
   for (std::size_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(row + at);
 }
-
-// A NaN has no place in an order; it goes last.
-float ranked(float score) { return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score; }
 
 template <class Value, class Dot>
 void score_all(const Embeddings& table, const float* query, Dot dot, std::vector<Scored>& found) {
@@ -31,14 +25,6 @@ void score_all(const Embeddings& table, const float* query, Dot dot, std::vector
   }
 }
 
-void score_by_floats(const Kernels& kernels, const Embeddings& table, const float* query, std::vector<Scored>& found) {
-  switch (table.entry) {
-    case Entry::f32: score_all<float>(table, query, kernels.dot_f32, found); break;
-    case Entry::f16: score_all<std::uint16_t>(table, query, kernels.dot_f16, found); break;
-    case Entry::i8: score_all<std::int8_t>(table, query, kernels.dot_i8, found); break;
-  }
-}
-
 void score_by_rows(const Kernels& kernels, const QuantisedRows& table, const float* query, std::vector<Scored>& found) {
   std::vector<std::uint32_t> positions;
   positions.reserve(found.size());
@@ -48,11 +34,14 @@ void score_by_rows(const Kernels& kernels, const QuantisedRows& table, const flo
   for (std::size_t i = 0; i < found.size(); ++i) found[i].score = ranked(scores[i]);
 }
 
-// Smaller for a larger score, and for a smaller position where scores are equal: whole numbers are compared faster than pairs.
-std::uint64_t key_of(const Scored& one) {
-  const auto bits = std::bit_cast<std::uint32_t>(one.score + 0.0f);  // -0 is 0
-  const std::uint32_t ascending = (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
-  return (std::uint64_t{~ascending} << 32) | one.position;
+}  // namespace
+
+void score_by_floats(const Kernels& kernels, const Embeddings& table, const float* query, std::vector<Scored>& found) {
+  switch (table.entry) {
+    case Entry::f32: score_all<float>(table, query, kernels.dot_f32, found); break;
+    case Entry::f16: score_all<std::uint16_t>(table, query, kernels.dot_f16, found); break;
+    case Entry::i8: score_all<std::int8_t>(table, query, kernels.dot_i8, found); break;
+  }
 }
 
 Scored of_key(std::uint64_t key) {
@@ -61,7 +50,6 @@ Scored of_key(std::uint64_t key) {
   return {static_cast<std::uint32_t>(key), std::bit_cast<float>(bits)};
 }
 
-// Leaves the best n, in order or in none.
 void keep_best(std::vector<Scored>& found, std::int64_t n, bool ordered) {
   std::vector<std::uint64_t> keys;
   keys.reserve(found.size());
@@ -74,8 +62,6 @@ void keep_best(std::vector<Scored>& found, std::int64_t n, bool ordered) {
   found.clear();
   for (const std::uint64_t key : keys) found.push_back(of_key(key));
 }
-
-}  // namespace
 
 std::vector<Scored> rerank(const Kernels& kernels, const Stages& stages, const float* query,
                            const std::vector<Hit>& candidates, std::int64_t k) {

@@ -152,14 +152,14 @@ AskedRows::AskedRows(const Kernels& kernels, const QuantisedRows& table, const f
   }
 }
 
-void AskedRows::score(const std::uint32_t* positions, std::int64_t n, float* scores) {
+void AskedRows::score(const std::uint8_t* rows, const std::uint32_t* positions, std::int64_t n, float* scores) {
   products_.resize(static_cast<std::size_t>(n));
-  kernels_.row_products(query_, table_.rows, positions, n, products_.data());
+  kernels_.row_products(query_, rows, positions, n, products_.data());
   const std::int64_t most = (1 << table_.bits) - 1;
   const std::int64_t whole = most * (query_.n_terms == 1 ? query_.sums[0] : 128 * query_.sums[0] + query_.sums[1]);
   for (std::int64_t i = 0; i < n; ++i) {
     float factor;
-    std::memcpy(&factor, table_.rows + std::int64_t{positions[i]} * table_.n_bytes + table_.n_bytes - kFactorBytes, sizeof factor);
+    std::memcpy(&factor, rows + std::int64_t{positions[i]} * table_.n_bytes + table_.n_bytes - kFactorBytes, sizeof factor);
     const auto product = static_cast<float>(2 * products_[static_cast<std::size_t>(i)] - whole);
     scores[i] = base_ + (factor * step_) * product;
   }

@@ -81,8 +81,10 @@ class AskedRows {
   AskedRows(const Kernels& kernels, const QuantisedRows& table, const float* query);
   AskedRows(const AskedRows&) = delete;
 
-  // Scores of some rows: inner products with their embeddings, nearly.
-  void score(const std::uint32_t* positions, std::int64_t n, float* scores);
+  // Scores of some rows of the table: inner products with their embeddings, nearly.
+  void score(const std::uint32_t* positions, std::int64_t n, float* scores) { score(table_.rows, positions, n, scores); }
+  // The same of other rows like those of the table.
+  void score(const std::uint8_t* rows, const std::uint32_t* positions, std::int64_t n, float* scores);
 
  private:
   const Kernels& kernels_;

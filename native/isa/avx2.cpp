@@ -6,8 +6,11 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "avx2_distances.hpp"
 #include "avx2_values.hpp"
+#include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
 #include "row_products.hpp"
@@ -76,6 +79,39 @@ struct Chunk {
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
     return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
   }
+  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int64_t* out) {
+    out[0] = total(a), out[1] = total(b), out[2] = total(c), out[3] = total(d);
+  }
+};
+
+// Two products of bytes up to 127 fit 16 bits: sizes of centres times what is asked, with the sign of both.
+struct Quads {
+  struct Row {
+    __m256i part[2];
+  };
+  using Four = __m256i;
+  using Sum = Row;
+  static constexpr int kAsked = 4;
+  static Row load(const std::int8_t* bytes) {
+    const auto* from = reinterpret_cast<const __m256i*>(bytes);
+    return {{_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)}};
+  }
+  static Four splat(const std::int8_t* bytes) {
+    int four;
+    std::memcpy(&four, bytes, sizeof four);
+    return _mm256_set1_epi32(four);
+  }
+  static Sum zero() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
+  static Sum add(Sum sum, const Row& row, Four four) {
+    for (int i = 0; i < 2; ++i) {
+      const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(row.part[i]), _mm256_sign_epi8(four, row.part[i]));
+      sum.part[i] = _mm256_add_epi32(sum.part[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+    return sum;
+  }
+  static void store(std::int32_t* sums, const Sum& sum, std::int32_t) {
+    for (int i = 0; i < 2; ++i) _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums) + i, sum.part[i]);
+  }
 };
 
 // Few code queries are cheaper to count than to look up.
@@ -107,7 +143,7 @@ namespace hashgnn {
 
 const Kernels* avx2_kernels() {
   static const Kernels table = {"avx2", scan_by_tables, collect_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, turn<Floats>, least_distance};
+                                row_products<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
   static const bool usable = __builtin_cpu_supports("avx2") && has_f16c();
   return usable ? &table : nullptr;
 }

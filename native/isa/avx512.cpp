@@ -5,6 +5,9 @@
 
 #include <immintrin.h>
 
+#include <cstring>
+
+#include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
 #include "row_products.hpp"
@@ -58,6 +61,33 @@ struct Chunk {
     return _mm512_dpbusd_epi32(sum, bytes, _mm512_loadu_si512(query));
   }
   static std::int64_t total(Sum sum) { return _mm512_reduce_add_epi32(sum); }
+  static void totals(Sum a, Sum b, Sum c, Sum d, std::int64_t* out) {
+    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_cvtepi32_epi64(four));
+  }
+};
+
+// Centres are made unsigned for VNNI: each product is then too large by 128 times what is asked.
+struct Quads {
+  using Row = __m512i;
+  using Four = __m512i;
+  using Sum = __m512i;
+  static constexpr int kAsked = 8;
+  static Row load(const std::int8_t* bytes) { return _mm512_xor_si512(_mm512_loadu_si512(bytes), _mm512_set1_epi8(-128)); }
+  static Four splat(const std::int8_t* bytes) {
+    int four;
+    std::memcpy(&four, bytes, sizeof four);
+    return _mm512_set1_epi32(four);
+  }
+  static Sum zero() { return _mm512_setzero_si512(); }
+  static Sum add(Sum sum, Row row, Four four) { return _mm512_dpbusd_epi32(sum, row, four); }
+  static void store(std::int32_t* sums, Sum sum, std::int32_t total) {
+    _mm512_storeu_si512(sums, _mm512_sub_epi32(sum, _mm512_set1_epi32(128 * total)));
+  }
 };
 
 }  // namespace
@@ -66,7 +96,7 @@ namespace hashgnn {
 
 const Kernels* avx512_kernels() {
   static const Kernels table = {"avx512", scan_by_counts, collect<Avx512>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, turn<Floats>, least_distance};
+                                row_products<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
   static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                              __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi") &&
                              __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vnni");

@@ -5,6 +5,9 @@
 
 #include <arm_neon.h>
 
+#include <cstring>
+
+#include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
 #include "row_products.hpp"
@@ -162,6 +165,46 @@ struct Chunk {
     return vpadalq_s16(sum, vmull_s8(vget_high_s8(entries), vget_high_s8(asked)));
   }
   static std::int64_t total(Sum sum) { return vaddvq_s32(sum); }
+  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int64_t* out) {
+    out[0] = total(a), out[1] = total(b), out[2] = total(c), out[3] = total(d);
+  }
+};
+
+// Two products of bytes up to 127 fit 16 bits.
+struct Quads {
+  struct Row {
+    int8x16_t part[4];
+  };
+  using Four = int8x16_t;
+  struct Sum {
+    int32x4_t part[4];
+  };
+  static constexpr int kAsked = 2;
+  static Row load(const std::int8_t* bytes) {
+    Row row;
+    for (int i = 0; i < 4; ++i) row.part[i] = vld1q_s8(bytes + 16 * i);
+    return row;
+  }
+  static Four splat(const std::int8_t* bytes) {
+    std::int32_t four;
+    std::memcpy(&four, bytes, sizeof four);
+    return vreinterpretq_s8_s32(vdupq_n_s32(four));
+  }
+  static Sum zero() {
+    const int32x4_t none = vdupq_n_s32(0);
+    return {{none, none, none, none}};
+  }
+  static Sum add(Sum sum, const Row& row, Four four) {
+    for (int i = 0; i < 4; ++i) {
+      const int16x8_t low = vmull_s8(vget_low_s8(row.part[i]), vget_low_s8(four));
+      const int16x8_t high = vmull_s8(vget_high_s8(row.part[i]), vget_high_s8(four));
+      sum.part[i] = vpadalq_s16(sum.part[i], vpaddq_s16(low, high));
+    }
+    return sum;
+  }
+  static void store(std::int32_t* sums, const Sum& sum, std::int32_t) {
+    for (int i = 0; i < 4; ++i) vst1q_s32(sums + 4 * i, sum.part[i]);
+  }
 };
 
 }  // namespace
@@ -170,7 +213,7 @@ namespace hashgnn {
 
 const Kernels* neon_kernels() {
   static const Kernels table = {"neon", scan<Neon>, collect<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, turn<Floats>, least_distance};
+                                row_products<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
   return &table;
 }
 

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "../core/kernels.hpp"
+#include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
 #include "row_products.hpp"
@@ -133,6 +134,39 @@ struct Chunk {
     return sum;
   }
   static std::int64_t total(Sum sum) { return sum; }
+  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int64_t* out) {
+    out[0] = total(a), out[1] = total(b), out[2] = total(c), out[3] = total(d);
+  }
+};
+
+struct Quads {
+  struct Row {
+    std::int8_t byte[64];
+  };
+  struct Four {
+    std::int8_t byte[4];
+  };
+  struct Sum {
+    std::int32_t of[16];
+  };
+  static constexpr int kAsked = 1;
+  static Row load(const std::int8_t* bytes) {
+    Row row;
+    std::memcpy(row.byte, bytes, sizeof row.byte);
+    return row;
+  }
+  static Four splat(const std::int8_t* bytes) {
+    Four four;
+    std::memcpy(four.byte, bytes, sizeof four.byte);
+    return four;
+  }
+  static Sum zero() { return {}; }
+  static Sum add(Sum sum, const Row& row, const Four& four) {
+    for (int i = 0; i < 16; ++i)
+      for (int j = 0; j < 4; ++j) sum.of[i] += row.byte[4 * i + j] * four.byte[j];
+    return sum;
+  }
+  static void store(std::int32_t* sums, const Sum& sum, std::int32_t) { std::memcpy(sums, sum.of, sizeof sum.of); }
 };
 
 }  // namespace
@@ -141,7 +175,7 @@ namespace hashgnn {
 
 const Kernels* portable_kernels() {
   static const Kernels table = {"portable", scan<Portable>, collect<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, turn<Floats>, least_distance};
+                                row_products<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
   return &table;
 }
 

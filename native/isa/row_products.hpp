@@ -3,7 +3,7 @@
 //
 // A `Chunk` provides:
 //   Bytes            a register;  kBytes  how many it has
-//   Sum              sums of 32 bits; zero(), total(sum)
+//   Sum              sums of 32 bits; zero(), total(sum), totals(a, b, c, d, out)
 //   load(from, n)    the first n bytes, 0 behind them
 //   part<Bits, p>(bytes)  bits p * Bits and on of each byte
 //   add<Bits>(sum, part, query)  with the products of each byte with those at `query`
@@ -46,6 +46,20 @@ inline __attribute__((always_inline)) std::int64_t product_of(const RowQuery& qu
   return product;
 }
 
+// Four rows of one term at a time: sums that do not wait for one another.
+template <class Chunk, int Bits>
+inline __attribute__((always_inline)) void four_products(const RowQuery& query, const std::uint8_t* rows, const std::uint32_t* positions,
+                                                         std::int64_t* products) {
+  typename Chunk::Sum sums[4][1];
+  for (int i = 0; i < 4; ++i) {
+    sums[i][0] = Chunk::zero();
+    const std::uint8_t* row = rows + std::int64_t{positions[i]} * query.n_bytes;
+    for (std::int64_t at = 0; at < query.n_bytes; at += Chunk::kBytes)
+      add_planes<Chunk, Bits, 1, 0>(query, 0, 8 / Bits, at, Chunk::load(row + at, query.n_bytes - at), sums[i]);
+  }
+  Chunk::totals(sums[0][0], sums[1][0], sums[2][0], sums[3][0], products);
+}
+
 template <class Chunk, int Bits, int Terms>
 void products_of(const RowQuery& query, const std::uint8_t* rows, const std::uint32_t* positions, std::int64_t n,
                  std::int64_t* products) {
@@ -57,7 +71,13 @@ void products_of(const RowQuery& query, const std::uint8_t* rows, const std::uin
     __builtin_prefetch(row + n_bytes - 1);
   };
   for (std::int64_t i = 0; i < std::min(kRowsAhead, n); ++i) fetch(i);
-  for (std::int64_t i = 0; i < n; ++i) {
+  std::int64_t done = 0;
+  if constexpr (Terms == 1 && (Bits == 2 || Bits == 4))
+    for (; done + 4 <= n; done += 4) {
+      for (std::int64_t i = done + kRowsAhead; i < std::min(done + kRowsAhead + 4, n); ++i) fetch(i);
+      four_products<Chunk, Bits>(query, rows, positions + done, products + done);
+    }
+  for (std::int64_t i = done; i < n; ++i) {
     if (i + kRowsAhead < n) fetch(i + kRowsAhead);
     const std::uint8_t* row = rows + std::int64_t{positions[i]} * n_bytes;
     if constexpr (Bits == 3) {  // a section of the upper bits, and one of two bits each

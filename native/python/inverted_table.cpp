@@ -9,8 +9,8 @@ namespace hashgnn::python {
 
 InvertedTable::InvertedTable(int n_bits, std::int64_t n_codes, const Array<std::int64_t, 1>& first_blocks,
                              const Words& words, const std::optional<Bytes>& penalty, const Bits& alive,
-                             const Array<std::int32_t, 1>& positions)
-    : n_codes_(n_codes), arrays_(std::in_place, first_blocks, words, penalty, alive, positions) {
+                             const Array<std::int32_t, 1>& positions, const std::optional<Array<std::uint8_t, 2>>& rows)
+    : n_codes_(n_codes), arrays_(std::in_place, first_blocks, words, penalty, alive, positions, rows) {
   require(n_bits > 0 && n_bits % 8 == 0 && n_bits <= kMaxBits, "n_bits must be a multiple of 8 from 8 to 1024, got " + text(n_bits));
   require(first_blocks.size() >= 1, "first_blocks must have one entry more than there are lists");
   const auto n_lists = static_cast<std::int64_t>(first_blocks.size()) - 1;
@@ -24,7 +24,9 @@ InvertedTable::InvertedTable(int n_bits, std::int64_t n_codes, const Array<std::
   const std::int32_t* at = positions.data();
   require(std::all_of(at, at + n_blocks * kBlock, [&](std::int32_t p) { return p >= 0 && p < std::max<std::int64_t>(n_codes, 1); }),
           "positions must lie within the codes");
-  lists_ = {n_bits, n_lists, firsts, words.data(), penalty ? penalty->data() : nullptr, alive.data(), at, 0};
+  require(!rows || static_cast<std::int64_t>(rows->shape(0)) == n_blocks * kBlock, "rows must fill the blocks");
+  lists_ = {n_bits, n_lists, firsts, words.data(), penalty ? penalty->data() : nullptr, alive.data(), at, 0,
+            rows ? rows->data() : nullptr, rows ? static_cast<std::int64_t>(rows->shape(1)) : 0};
   if (penalty && n_blocks > 0)
     lists_.max_penalty = *std::max_element(penalty->data(), penalty->data() + n_blocks * kBlock);
 }

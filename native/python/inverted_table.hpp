@@ -12,7 +12,8 @@ namespace hashgnn::python {
 class InvertedTable {
  public:
   InvertedTable(int n_bits, std::int64_t n_codes, const Array<std::int64_t, 1>& first_blocks, const Words& words,
-                const std::optional<Bytes>& penalty, const Bits& alive, const Array<std::int32_t, 1>& positions);
+                const std::optional<Bytes>& penalty, const Bits& alive, const Array<std::int32_t, 1>& positions,
+                const std::optional<Array<std::uint8_t, 2>>& rows);
 
   InvertedTable(OwnLists lists, std::int64_t n_codes)
       : own_(std::make_unique<OwnLists>(std::move(lists))), lists_(own_->view()), n_codes_(n_codes) {}
@@ -25,7 +26,8 @@ class InvertedTable {
   const std::int32_t* slots() const;
 
  private:
-  using Arrays = std::tuple<Array<std::int64_t, 1>, Words, std::optional<Bytes>, Bits, Array<std::int32_t, 1>>;
+  using Arrays = std::tuple<Array<std::int64_t, 1>, Words, std::optional<Bytes>, Bits, Array<std::int32_t, 1>,
+                            std::optional<Array<std::uint8_t, 2>>>;
   std::unique_ptr<OwnLists> own_;
   InvertedLists lists_;
   std::int64_t n_codes_;  // positions are below it

@@ -14,6 +14,7 @@
 #include "hash_tables.hpp"
 #include "inverted_table.hpp"
 #include "neighbours.hpp"
+#include "listed_rows.hpp"
 #include "stages.hpp"
 
 namespace nb = nanobind;
@@ -104,8 +105,9 @@ NB_MODULE(_native, module) {
            "arguments"_a);
   nb::class_<InvertedTable>(module, "InvertedTable")
       .def(nb::init<int, std::int64_t, const Array<std::int64_t, 1>&, const Words&, const std::optional<Bytes>&,
-                    const Bits&, const Array<std::int32_t, 1>&>(),
-           "n_bits"_a, "n_codes"_a, "first_blocks"_a, "words"_a, "penalty"_a.none(), "alive"_a, "positions"_a)
+                    const Bits&, const Array<std::int32_t, 1>&, const std::optional<RowBytes>&>(),
+           "n_bits"_a, "n_codes"_a, "first_blocks"_a, "words"_a, "penalty"_a.none(), "alive"_a, "positions"_a,
+           "rows"_a.none() = nb::none())
       .def_prop_ro("has_penalty", [](const InvertedTable& table) { return table.lists().penalty != nullptr; })
       .def_prop_ro("n_own_bytes", &InvertedTable::n_own_bytes)
       .def("allowed", &allowed_table, "mask"_a);
@@ -116,6 +118,12 @@ NB_MODULE(_native, module) {
              "queries"_a, "n_planes"_a, "arguments"_a);
   module.def("search_inverted_hierarchical", &search_inverted_hierarchical, "lists"_a, "extra"_a.none(), "centroids"_a,
              "n_probe"_a, "queries"_a, "embeddings"_a, "stages"_a, "arguments"_a);
+  nb::class_<CentreTable>(module, "CentreTable")
+      .def(nb::init<const Matrix&>(), "rows"_a)
+      .def_prop_ro("n_bytes", &CentreTable::n_bytes)
+      .def("nearest", &CentreTable::nearest, "embeddings"_a, "n_centres"_a, "n_threads"_a);
+  module.def("search_listed", &search_listed_rows, "lists"_a, "extra"_a.none(), "centres"_a, "n_probe"_a, "quantised"_a,
+             "embeddings"_a, "n_refined"_a, "floats"_a.none(), "scale"_a.none(), "arguments"_a);
   nb::class_<HashTables>(module, "HashTables")
       .def(nb::new_(&build_hash_tables), "packed"_a, "n_tables"_a)
       .def_prop_ro("n_bytes", &HashTables::n_bytes);

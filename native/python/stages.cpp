@@ -5,7 +5,6 @@
 #include "call.hpp"
 
 namespace hashgnn::python {
-namespace {
 
 Embeddings checked_embeddings(const Rows& rows, const std::optional<Array<float, 1>>& scale) {
   require(!scale || scale->size() == rows.shape(0), "scale must have one value a code");
@@ -19,8 +18,6 @@ Embeddings checked_embeddings(const Rows& rows, const std::optional<Array<float,
   else require(is(nb::dlpack::dtype_code::Float, 32), "embeddings must have dtype float32, float16 or int8");
   return table;
 }
-
-}  // namespace
 
 QuantisedTable::QuantisedTable(int bits, std::int64_t n_entries, const RowBytes& rows, const Matrix& of_items,
                                const Matrix& of_queries, const Array<float, 1>& centre)

@@ -10,6 +10,9 @@ namespace hashgnn::python {
 using Matrix = Array<float, 2>;
 using RowBytes = Array<std::uint8_t, 2>;
 
+// A table of embeddings and, of int8, the scale of each row.
+Embeddings checked_embeddings(const Rows& rows, const std::optional<Array<float, 1>>& scale);
+
 // Rows of few bits, which keeps alive the arrays that it reads.
 class QuantisedTable {
  public:

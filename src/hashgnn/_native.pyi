@@ -84,6 +84,7 @@ class InvertedTable:
         penalty: _Array | None,
         alive: _Array,
         positions: _Array,
+        rows: _Array | None = None,
     ) -> None: ...
     has_penalty: bool
     n_own_bytes: int
@@ -128,6 +129,24 @@ def choose_rows(
     caps: _Array,
     k: int,
 ) -> tuple[_Array, _Array]: ...
+
+class CentreTable:
+    n_bytes: int
+    def __init__(self, rows: _Array) -> None: ...
+    def nearest(self, embeddings: _Array, n_centres: int, n_threads: int) -> _Array: ...
+
+def search_listed(
+    lists: InvertedTable,
+    extra: InvertedTable | None,
+    centres: CentreTable,
+    n_probe: int,
+    quantised: QuantisedTable,
+    embeddings: _Array,
+    n_refined: int,
+    floats: _Array | None,
+    scale: _Array | None,
+    arguments: SearchArguments,
+) -> _Result: ...
 
 class HashTables:
     n_bytes: int

@@ -127,6 +127,12 @@ class SearchWays:
         self, ranked: HierarchicalIndex, side: Side, index: HammingIndex | InvertedFile, rooms: Rooms
     ) -> HierarchicalIndex:
         state = ranked.snapshot()
+        if state.listed is not None:
+            new_codes = index.codes(np.arange(self._n, len(side)))
+            bias = index.item_bias(np.arange(self._n, len(side)))
+            return ranked.extended(
+                EmbeddedCodes(new_codes, side.embeddings[self._n :]), bias, side.embeddings
+            )
         assert state.rows is not None
         quantiser = state.rows.quantiser
         new = quantiser.quantise(side.embeddings[self._n :])

@@ -23,6 +23,10 @@ _OF_LIST = 60.0
 _OF_CANDIDATE = 40.0  # chosen and ranked
 _OF_LINE = 5.0  # 64 bytes anywhere in memory
 _OF_MAPPED_LINE = 20.0  # and in a file, most of it in memory
+_OF_ROW_LINE = 4.0  # of rows in lists: read in order, multiplied and compared
+
+_BREADTHS_A_DOUBLING = 4  # numbers of lists around embeddings that are tried
+_MOST_REFINED = 32
 
 
 class Tuned(NamedTuple):
@@ -68,6 +72,8 @@ class StageTuner:
 
         Where none reach it, those that found most.
         """
+        if self._state.listed is not None:
+            return self._cheapest_listed(requested)
         best: tuple[float, Tuned, float] | None = None
         most: tuple[float, Tuned] = (-1.0, Tuned(1, None, 0))
         for floats_rank in self._modes():
@@ -82,6 +88,43 @@ class StageTuner:
         if best is None:
             return most[1], most[0]
         return best[1], best[2]
+
+    def _cheapest_listed(self, requested: float) -> tuple[Tuned, float]:
+        """Return the same for lists around embeddings: lists that are read, and rows that floats rank."""
+        best: tuple[float, Tuned, float] | None = None
+        most = -1.0, Tuned(1, 1, 0)
+        refined = _MOST_REFINED if self._state.floats is not None else 0
+        for n_probe in self._fine_breadths():
+            if best is not None and self._cost(Tuned(1, n_probe, 1 if refined else 0)) >= best[0]:
+                break
+            widest = Tuned(1, n_probe, refined)
+            share = self._reached(widest)
+            most = max(most, (share, widest), key=lambda one: one[0])
+            if share < requested:
+                continue
+            tuned = widest
+            for fewer in range(refined):
+                tried = Tuned(1, n_probe, fewer)
+                if best is not None and self._cost(tried) >= best[0]:
+                    break
+                found = self._reached(tried)
+                if found >= requested:
+                    tuned, share = tried, found
+                    break
+            if best is None or self._cost(tuned) < best[0]:
+                best = self._cost(tuned), tuned, share
+        if best is None:
+            return most[1], most[0]
+        return best[1], best[2]
+
+    def _fine_breadths(self) -> Iterator[int]:
+        value, power = 0, 0
+        while value < self._n_lists:
+            following = round(2 ** (power / _BREADTHS_A_DOUBLING))
+            power += 1
+            if following > value:
+                value = min(following, self._n_lists)
+                yield value
 
     def _modes(self) -> tuple[bool, ...]:
         """Return whether floats rank the best by rows: both ways where there are both."""
@@ -133,7 +176,7 @@ class StageTuner:
         """Return the share of the exact best that settings find."""
         found = self._search(tuned)
         products = found.scores
-        if self._state.rows is not None and not tuned.refined:  # the scores are of rows
+        if self._state.quantiser is not None and not tuned.refined:  # the scores are of rows
             products = np.stack(
                 [
                     self._floats[at].astype(np.float32) @ query
@@ -150,17 +193,25 @@ class StageTuner:
         state, store = self._state, self._state.store
         code_bytes, share, lists = len(state) * state.n_bits / 8, 1.0, 0.0
         if isinstance(store, ListStore) and tuned.n_probe is not None:
-            share, lists = tuned.n_probe / store.n_lists, _OF_LIST * tuned.n_probe
+            share, lists = min(1.0, tuned.n_probe / store.n_lists), _OF_LIST * tuned.n_probe
+        if state.listed is not None and state.listed.lists.rows is not None:
+            row_lines = _lines(state.listed.lists.rows)
+            n_floats = min(self._k * tuned.refined, len(state))
+            return lists + _OF_ROW_LINE * row_lines * len(state) * share + self._cost_of_floats(n_floats)
         n_candidates = min(self._k * tuned.oversampling, len(state))
         cost: float = _OF_CODE_BYTE * code_bytes * share + lists + _OF_CANDIDATE * n_candidates
         n_floats = n_candidates
         if state.rows is not None:
             cost += n_candidates * _OF_LINE * _lines(state.rows.rows)
             n_floats = min(self._k * tuned.refined, n_candidates)
-        if state.floats is not None and n_floats:
-            mapped = state.rows is not None and is_mapped(state.floats)
-            cost += n_floats * (_OF_MAPPED_LINE if mapped else _OF_LINE) * _lines(state.floats)
-        return cost
+        return cost + self._cost_of_floats(n_floats)
+
+    def _cost_of_floats(self, n_floats: int) -> float:
+        floats = self._state.floats
+        if floats is None:
+            return 0.0
+        mapped = self._state.quantiser is not None and is_mapped(floats)
+        return n_floats * (_OF_MAPPED_LINE if mapped else _OF_LINE) * _lines(floats)
 
 
 def _lines(rows: Array) -> float:

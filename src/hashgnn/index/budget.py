@@ -12,6 +12,7 @@ from hashgnn._checks import check_float, check_int
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
 from hashgnn.index._tuning import check_sample
+from hashgnn.index._vector_clustering import default_n_vector_lists
 from hashgnn.index.hamming import HammingIndex
 from hashgnn.index.hierarchical import HierarchicalIndex
 from hashgnn.index.inverted_file import InvertedFile
@@ -23,6 +24,11 @@ from hashgnn.index.stores.row_quantiser import ROW_BITS, row_bytes_of
 
 _LARGEST_BUDGET = 1_000_000
 _ROW_STEP = min(_native.row_step(bits) for bits in ROW_BITS)
+_LISTED_FROM = (
+    1 << 16
+)  # items: lists around embeddings of fewer are short, and their last blocks nearly empty
+_OF_PLACE = 4 + 1 / 8  # bytes of a position and a mark
+_OF_CENTRE_ENTRY, _OF_CENTRE = 5, 64  # bytes of a float and its rounded form; scales, and room up to a group
 _TUNED_WITH = 256  # with fewer, what is reached on others differs by hundredths
 
 
@@ -45,7 +51,7 @@ def hierarchical_within(
     Parameters
     ----------
     index : HammingIndex or InvertedFile
-        Over the codes.
+        Over the codes. An inverted file asks for lists: of 65,536 items or more they are made around the embeddings.
     embeddings : ndarray of shape (len(index), width), float32
     queries : EmbeddedCodes
         A sample of the queries to come. All say which directions count; 256 are tuned with.
@@ -74,10 +80,18 @@ def hierarchical_within(
             f"bytes_per_item must be at least {least:.1f}, {of_codes:.1f} for codes of {index.n_bits} bits and "
             f"the rest for the shortest rows, got {budget:g}"
         )
-    quantiser = best_quantiser(embeddings, queries.embeddings, int(room), min(k, n))
+    listed_room = _room_in_lists(index, width, budget) if n >= _LISTED_FROM else 0.0
+    in_lists = isinstance(index, InvertedFile) and listed_room >= _ROW_STEP
+    n_bytes = int(listed_room if in_lists else room)
+    quantiser = best_quantiser(embeddings, queries.embeddings, n_bytes, min(k, n))
     fits = is_mapped(embeddings) or budget >= of_codes + quantiser.n_bytes + of_floats
-    rows = QuantisedRows.build(quantiser, embeddings, n_threads)
-    made = HierarchicalIndex.of_checked(index, embeddings if fits else None, rows)
+    if in_lists:
+        made = HierarchicalIndex.in_lists(
+            index, embeddings, quantiser, keeps_floats=fits, n_threads=n_threads
+        )
+    else:
+        rows = QuantisedRows.build(quantiser, embeddings, n_threads)
+        made = HierarchicalIndex.of_checked(index, embeddings if fits else None, rows)
     sample = queries[:: max(1, len(queries) // _TUNED_WITH)][:_TUNED_WITH]
     share = made.tune(sample, min(k, n), index_recall=requested, embeddings=embeddings, n_threads=n_threads)
     if share < requested:
@@ -86,9 +100,16 @@ def hierarchical_within(
             f"bytes_per_item={budget:g} finds an index recall of {share:.4f} at most, not {requested:g}; ask for "
             f"that, or pass more bytes: {math.ceil(larger)} keep every float"
         )
-    if not made.refined:
-        return made.over(index, None, rows)
-    return made
+    return made if made.refined else made.without_floats()
+
+
+def _room_in_lists(index: HammingIndex | InvertedFile, width: int, budget: float) -> float:
+    """Return the bytes that a budget leaves for a row in lists around embeddings, where every list ends in an empty lane."""
+    n, n_lists = len(index), default_n_vector_lists(len(index))
+    n_slots = n + (_native.BLOCK - 1) * n_lists
+    of_slot = index.n_bits / 8 + _OF_PLACE + index.has_bias
+    of_centres = (n_lists + 1) * (width * _OF_CENTRE_ENTRY + _OF_CENTRE)
+    return (budget * n - of_centres) / n_slots - of_slot
 
 
 def check_budget(value: Any) -> float:

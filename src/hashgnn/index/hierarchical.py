@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,23 +13,26 @@ from hashgnn import _native
 from hashgnn._addresses import path_of
 from hashgnn._checks import check_choice, check_int, check_matrix
 from hashgnn._types import Array
-from hashgnn.codes import BinaryCodes
+from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError, ParameterError
 from hashgnn.index._arguments import check_filter, check_k, check_queries, search_arguments
 from hashgnn.index._stage_tuning import StageTuner, Tuned
 from hashgnn.index._tuning import check_sample
+from hashgnn.index._vector_clustering import default_n_vector_lists
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.code_store import CodeStore
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.embedded_store import EmbeddedStore, kept_as
 from hashgnn.index.stores.index_file import Contents, SavedIndex, reading_index, write_index
+from hashgnn.index.stores.list_centres import ListCentres
 from hashgnn.index.stores.list_store import ListStore
 from hashgnn.index.stores.quantised_rows import QuantisedRows
 from hashgnn.index.stores.row_quantiser import RowQuantiser
 from hashgnn.ranking import CandidateFilter, Matches
 
 _DTYPES = ("float32", "float16", "int8")
-_ROWS_KIND = "rows"  # of files that hold rows and no codes
+_ROWS_KIND = "rows"  # of files that hold rows and no floats
+_USUAL_PROBE = 16
 
 
 class HierarchicalIndex(MutableIndex[EmbeddedStore]):
@@ -61,8 +65,11 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
     refined : int or None, default=None
         Of the best by rows, how many for each result floats rank; 0: none. ``None`` takes 2 where there are
         rows and floats. The attribute may be set at any time.
+    n_lists : int or None, default=None
+        Lists around centres of the embeddings. A query reads the rows of the ``n_probe`` that promise most
+        instead of codes, and ``oversampling`` means nothing. ``None``: candidates come from ``index``.
     n_threads : int, default=1
-        Threads that round the embeddings.
+        Threads that cluster and round the embeddings.
 
     See Also
     --------
@@ -97,6 +104,7 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         oversampling: int = 5,
         rows: RowQuantiser | None = None,
         refined: int | None = None,
+        n_lists: int | None = None,
         n_threads: int = 1,
     ) -> None:
         source: Any = index
@@ -117,8 +125,13 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
                 raise ParameterError(
                     f"embeddings must have {len(store)} rows like the index, got {len(np.asarray(embeddings))}"
                 )
-            quantised = QuantisedRows.build(rows, embeddings, n_threads)
+            if n_lists is None:
+                quantised = QuantisedRows.build(rows, embeddings, n_threads)
         self._n_probe = index.n_probe
+        if n_lists is not None:
+            size = check_int("n_lists", n_lists, minimum=1, maximum=max(1, len(store)))
+            store = _around(store, embeddings, rows, size, n_threads)
+            self._n_probe = min(_USUAL_PROBE, size)
         self.oversampling = oversampling
         self._begin(EmbeddedStore(store, floats, scale, quantised))
         self.refined = self._usual_refined if refined is None else refined
@@ -137,6 +150,48 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         made.refined = made._usual_refined
         return made
 
+    @classmethod
+    def in_lists(
+        cls,
+        index: MutableIndex[CodeStore] | MutableIndex[ListStore],
+        embeddings: Array,
+        rows: RowQuantiser,
+        *,
+        keeps_floats: bool = True,
+        n_lists: int | None = None,
+        n_threads: int = 1,
+    ) -> Self:
+        """Return an index in lists around embeddings, float32 ones that were checked before.
+
+        ``n_lists=None`` takes about two square roots of their number. Floats are used in place, or left out.
+        """
+        size = default_n_vector_lists(len(index)) if n_lists is None else n_lists
+        made = cls.__new__(cls)
+        store = _around(index.snapshot(), embeddings, rows, size, n_threads)
+        made._n_probe, made.oversampling = min(_USUAL_PROBE, size), 5
+        made._begin(EmbeddedStore(store, embeddings if keeps_floats else None))
+        made.refined = made._usual_refined
+        return made
+
+    def without_floats(self) -> Self:
+        """Return an index with the same codes and rows, which looks as far as this one and keeps no floats."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__getstate__())
+        other._begin(replace(self._state, floats=None, scale=None))
+        other._refined = 0
+        return other
+
+    def extended(self, entries: EmbeddedCodes, item_bias: ItemBias | None, floats: Array) -> Self:
+        """Return an index in lists around embeddings with more entries; this one stays as it is.
+
+        ``floats`` are the embeddings of all, used in place where the index keeps them.
+        """
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__getstate__())
+        kept = None if self._state.floats is None else floats
+        other._begin(self._state.extended(entries, item_bias, kept))
+        return other
+
     def over(
         self,
         index: MutableIndex[CodeStore] | MutableIndex[ListStore],
@@ -151,6 +206,14 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
     def save_rows(self, path: str | Path) -> None:
         """Write the rows, and how far each stage looks, to a file without codes and floats, atomically."""
         rows, state = self._state.rows, self._state
+        if state.listed is not None:
+            write_index(
+                path_of(path),
+                _ROWS_KIND,
+                replace(state, floats=None, scale=None).contents(),
+                self._settings(),
+            )
+            return
         if rows is None:
             raise ParameterError("an index without rows cannot save them; pass rows when it is made")
         shape, sections = rows.contents()
@@ -174,14 +237,19 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
             As for :meth:`load`, or if the rows do not fit the codes.
         """
         with reading_index(path_of(path), _ROWS_KIND, verify=verify) as saved:
-            rows = QuantisedRows.of_file(saved)
+            lists = ListStore.of_file(saved) if saved.header.n_lists is not None else None
+            rows = QuantisedRows.of_file(saved) if lists is None else None
             fits = saved.header.n_codes == len(index) and saved.header.n_bits == index.n_bits
-            if rows is None or not fits or (floats is not None and floats.shape[1] != saved.header.width):
+            has_rows = rows is not None or (lists is not None and isinstance(lists.centroids, ListCentres))
+            if not has_rows or not fits or (floats is not None and floats.shape[1] != saved.header.width):
                 raise ArtifactDamagedError(
                     f"{path}: its rows do not fit the codes and embeddings of the model"
                 )
             refined = check_int("refined", saved.settings["refined"], minimum=0)
             made = cls.of_checked(index, floats if refined else None, rows)
+            if lists is not None:
+                made._n_probe = 1
+                made._begin(EmbeddedStore(lists, floats if refined else None))
             made.oversampling, made._refined = saved.settings["oversampling"], refined
             if made._n_probe is not None:
                 made.n_probe = saved.settings["n_probe"]
@@ -219,22 +287,22 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
     @property
     def row_bits(self) -> int | None:
         """Bits of an entry of the rows; None: there are none."""
-        rows = self._state.rows
-        return None if rows is None else rows.quantiser.bits
+        quantiser = self._state.quantiser
+        return None if quantiser is None else quantiser.bits
 
     @property
     def _usual_refined(self) -> int:
-        return 2 if self._state.rows is not None and self._state.floats is not None else 0
+        return 2 if self._state.quantiser is not None and self._state.floats is not None else 0
 
     def _check_refined(self, value: Any) -> int:
         refined = check_int("refined", value, minimum=0)
-        if refined and (self._state.rows is None or self._state.floats is None):
+        if refined and (self._state.quantiser is None or self._state.floats is None):
             raise ParameterError(f"refined must be 0 where there are not both rows and floats, got {refined}")
         return refined
 
     def __repr__(self) -> str:
         lists = "" if self._n_probe is None else f", n_probe={self._n_probe}"
-        rows = "" if self._state.rows is None else f", row_bits={self.row_bits}, refined={self.refined}"
+        rows = "" if self._state.quantiser is None else f", row_bits={self.row_bits}, refined={self.refined}"
         return (
             f"HierarchicalIndex(n={len(self)}, n_bits={self.n_bits}, dtype={self._state.dtype!r}, "
             f"oversampling={self.oversampling}{lists}{rows})"
@@ -361,7 +429,20 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         arguments = search_arguments(size, n_threads, limits, biased=biased, top=state.top, share=share)
         if vectors is not queries.embeddings:
             queries = EmbeddedCodes(queries.codes, vectors)
-        by_floats = state.rows is None or (tuned.refined > 0 and state.floats is not None)
+        by_floats = state.quantiser is None or (tuned.refined > 0 and state.floats is not None)
+        if state.listed is not None:
+            assert n_probe is not None
+            n_refined = min(size * tuned.refined, len(state)) if by_floats else 0
+            best = state.listed.ranked(
+                vectors,
+                n_refined,
+                state.floats if by_floats else None,
+                state.scale if by_floats else None,
+                arguments,
+                n_probe=n_probe,
+                **narrowed,
+            )
+            return _finite(Matches(*best))
         stages = _native.Stages(
             n_candidates,
             None if state.rows is None else state.rows.table,
@@ -369,16 +450,11 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
             state.floats if by_floats else None,
             state.scale if by_floats else None,
         )
-        found = Matches(*state.store.rerank(queries, stages, arguments, n_probe=n_probe, **narrowed))
-        if not found.is_finite:
-            raise ParameterError(
-                "inner products must be finite, got NaN or infinity; an embedding is too large, or not finite"
-            )
-        return found
+        return _finite(Matches(*state.store.rerank(queries, stages, arguments, n_probe=n_probe, **narrowed)))
 
     def _settings(self) -> Mapping[str, int]:
         lists = {} if self._n_probe is None else {"n_probe": self._n_probe}
-        rows = {} if self._state.rows is None else {"refined": self.refined}
+        rows = {} if self._state.quantiser is None else {"refined": self.refined}
         return {"oversampling": self.oversampling, **lists, **rows}
 
     def _restore(self, saved: SavedIndex) -> None:
@@ -388,5 +464,30 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         self.oversampling = saved.settings["oversampling"]
         self._begin(state)
         self._refined = (
-            0 if state.rows is None else check_int("refined", saved.settings["refined"], minimum=0)
+            0 if state.quantiser is None else check_int("refined", saved.settings["refined"], minimum=0)
         )
+
+
+def _around(
+    store: CodeStore | ListStore,
+    embeddings: Array,
+    rows: RowQuantiser | None,
+    n_lists: int,
+    n_threads: int,
+) -> ListStore:
+    """Return the codes of a store, and rows of embeddings, in lists around centres of the embeddings."""
+    if rows is None:
+        raise ParameterError("rows must be given for lists around embeddings, got None; make a RowQuantiser")
+    codes, bias, alive = store.codes(), store.bias(), store.alive_mask()
+    made = ListStore.build_around(
+        codes, bias, embeddings, rows, n_lists, rng=np.random.default_rng(0), n_threads=n_threads
+    )
+    return made if alive.all() else made.removed(np.flatnonzero(~alive))
+
+
+def _finite(found: Matches) -> Matches:
+    if not found.is_finite:
+        raise ParameterError(
+            "inner products must be finite, got NaN or infinity; an embedding is too large, or not finite"
+        )
+    return found

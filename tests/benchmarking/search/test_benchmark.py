@@ -35,6 +35,7 @@ def test_rows_hold_ratios_and_exact_engines_find_everything() -> None:
         "asymmetric",
         "hierarchical",
         "inverted-file",
+        "asymmetric-lists",
         "hierarchical-lists",
         "hierarchical-lists-rows64",
         "hierarchical-lists-rows96",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from tempfile import TemporaryFile
 from typing import Any
+
+import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.benchmarking.search.contract import N_CANDIDATES, Built, Engine, Rows, Threads
@@ -16,10 +19,11 @@ from hashgnn.index import (
     HierarchicalIndex,
     InvertedFile,
 )
+from hashgnn.index._vector_clustering import default_n_vector_lists
 from hashgnn.index.row_choice import best_quantiser
-from hashgnn.index.stores.quantised_rows import QuantisedRows
 
 _JUDGED = 128  # queries that outcomes are judged by: directions are learned from the others
+_ROW_BYTES = 64  # one cache line
 
 
 def _scanned(
@@ -68,6 +72,12 @@ def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str,
     return {"set_breadth": partial(setattr, index, "n_probe"), "breadths": (1, n_lists)}
 
 
+def _asymmetric_lists(data: Workload, k: int, threads: Threads) -> Built:
+    index = _lists(data, threads.build)
+    breadth = _breadth(index, index.n_lists)
+    return _scanned(index, data.float_queries, threads.search, "float queries", **breadth)
+
+
 def _hierarchical(data: Workload, k: int, threads: Threads) -> Built:
     scan = HierarchicalIndex(HammingIndex(data.item_codes, data.scored_bias), data.items, dtype="float16")
     search = _Reranked(scan, data, threads.search)
@@ -82,34 +92,57 @@ def _hierarchical(data: Workload, k: int, threads: Threads) -> Built:
 
 
 def _hierarchical_lists(data: Workload, k: int, threads: Threads) -> Built:
-    lists = _lists(data, threads.build)
-    return _ranked(HierarchicalIndex(lists, data.items, dtype="float16"), lists, data, threads)
+    """Build lists around embeddings, with rows of few bits and floats in float16."""
+    index = HierarchicalIndex(
+        HammingIndex(data.item_codes, data.scored_bias),
+        data.items,
+        dtype="float16",
+        rows=best_quantiser(data.items, _other_queries(data), _ROW_BYTES, k),
+        n_lists=default_n_vector_lists(len(data.items)),
+        n_threads=threads.build,
+    )
+    return _ranked(index, data, threads)
 
 
 def _rows(data: Workload, k: int, threads: Threads, *, n_bytes: int, floats: bool) -> Built:
-    """Build lists and rows of few bits; floats, if any, stay on disk but for those that rank the best."""
-    lists = _lists(data, threads.build)
-    others = data.queries[_JUDGED:] if len(data.queries) > 2 * _JUDGED else data.queries
-    quantiser = best_quantiser(data.items, others, n_bytes, k)
-    rows = QuantisedRows.build(quantiser, data.items, threads.build)
-    index = HierarchicalIndex.of_checked(lists, data.items if floats else None, rows)
-    return _ranked(index, lists, data, threads)
+    """Build lists around embeddings and rows of few bits; floats, if any, lie in a mapped file, as those of a model do."""
+    index = HierarchicalIndex.in_lists(
+        HammingIndex(data.item_codes, data.scored_bias),
+        _mapped(data.items) if floats else data.items,
+        best_quantiser(data.items, _other_queries(data), n_bytes, k),
+        keeps_floats=floats,
+        n_threads=threads.build,
+    )
+    return _ranked(index, data, threads)
 
 
-def _ranked(index: HierarchicalIndex, lists: InvertedFile, data: Workload, threads: Threads) -> Built:
+def _ranked(index: HierarchicalIndex, data: Workload, threads: Threads) -> Built:
     search = _Reranked(index, data, threads.search)
     return Built(
         search,
         index.nbytes,
         "floats",
-        **_breadth(index, lists.n_lists),
-        set_candidates=partial(setattr, search, "n_candidates"),
+        **_breadth(index, default_n_vector_lists(len(index))),
+        set_candidates=partial(setattr, search, "n_candidates") if index.refined else None,
         search_filtered=search,
     )
 
 
+def _other_queries(data: Workload) -> Array:
+    """Return queries that outcomes are not judged by, where there are enough."""
+    return data.queries[_JUDGED:] if len(data.queries) > 2 * _JUDGED else data.queries
+
+
+def _mapped(floats: Array) -> Array:
+    """Return the same mapped from a file, which goes when it is not used any more."""
+    with TemporaryFile() as file:
+        floats.tofile(file)
+        file.flush()
+        return np.memmap(file, floats.dtype, "r", shape=floats.shape)
+
+
 class _Reranked:
-    """A hierarchical search that re-ranks a number of candidates, whatever ``k`` is."""
+    """A hierarchical search that re-ranks a number of candidates, whatever ``k`` is: by floats, or by rows and floats."""
 
     def __init__(self, index: HierarchicalIndex, data: Workload, n_threads: int) -> None:
         self.n_candidates = N_CANDIDATES
@@ -121,6 +154,7 @@ class _Reranked:
             self._queries[rows],
             k,
             oversampling=max(1, self.n_candidates // k),
+            refined=max(1, self.n_candidates // k) if self._index.refined else None,
             candidates=candidates,
             n_threads=self._n_threads,
         ).positions
@@ -132,6 +166,7 @@ OURS = (
     Engine("asymmetric", "hamming", _asymmetric, is_ours=True),
     Engine("hierarchical", None, _hierarchical, is_ours=True),
     Engine("inverted-file", "inverted-file", _inverted, is_ours=True),
+    Engine("asymmetric-lists", "inverted-file", _asymmetric_lists, is_ours=True),
     Engine("hierarchical-lists", None, _hierarchical_lists, is_ours=True),
     Engine("hierarchical-lists-rows64", None, partial(_rows, n_bytes=64, floats=True), is_ours=True),
     Engine("hierarchical-lists-rows96", None, partial(_rows, n_bytes=96, floats=True), is_ours=True),

@@ -15,7 +15,7 @@ from hashgnn import _native
 from hashgnn._types import Array
 from hashgnn.ranking import CandidateFilter
 
-Tables = tuple[_native.InvertedTable, _native.InvertedTable | None, _native.CodeTable]
+Tables = tuple[_native.InvertedTable, _native.InvertedTable | None, _native.CodeTable | _native.CentreTable]
 
 _MOST_SHARE = 0.75  # of the codes; where more pass, to leave out the others saves nothing
 _MANY_QUERIES = 32  # by then packed lists have paid for themselves
@@ -79,13 +79,16 @@ class AllowedLists:
         n_allowed, n_lists = candidates.n_allowed or 0, max(1, self.n_lists)
         known = self._use(packed[1], n_queries)
         usual = self.n_codes * min(1.0, n_probe / n_lists)
+        by_rows = isinstance(self.tables[2], _native.CentreTable)  # which are written by list
         if n_allowed <= usual:
+            if by_rows:
+                return Narrowed(self.tables, candidates, share)
             return Narrowed(self._flat(known, packed), rest, share)
         if share > _MOST_SHARE or known.n_queries < _MANY_QUERIES:
             return Narrowed(self.tables, candidates, share)
         n_read = min(n_lists, math.ceil(n_probe / share))
         blocks_of_list = math.ceil(n_allowed / n_lists / _native.BLOCK)
-        if n_allowed <= n_read * blocks_of_list * _native.BLOCK:
+        if not by_rows and n_allowed <= n_read * blocks_of_list * _native.BLOCK:
             return Narrowed(self._flat(known, packed), rest, share)
         return Narrowed(self._in_lists(known, packed), rest, share**_LISTS_POWER)
 

@@ -12,12 +12,15 @@ from hashgnn._checks import check_matrix
 from hashgnn._types import Array
 from hashgnn.codes import ItemBias
 from hashgnn.errors import ArtifactDamagedError, ParameterError
+from hashgnn.index._vector_clustering import EmbeddingsOf
 from hashgnn.index.stores.code_store import CodeStore
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import Contents, SavedIndex
+from hashgnn.index.stores.list_centres import ListCentres
 from hashgnn.index.stores.list_store import ListStore
 from hashgnn.index.stores.over_codes import OverCodes
 from hashgnn.index.stores.quantised_rows import SECTIONS, QuantisedRows
+from hashgnn.index.stores.row_quantiser import RowQuantiser
 
 _SCALE = "scale.float32"
 
@@ -33,7 +36,7 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
     scale : ndarray of shape (n_codes,), float32, or None
         Scale of an int8 embedding.
     rows : QuantisedRows or None
-        The same embeddings in few bits. There are floats, rows or both.
+        The same embeddings in few bits. There are floats, rows or both; lists around embeddings hold rows of their own.
     """
 
     floats: Array | None
@@ -44,8 +47,11 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
     def of_file(cls, saved: SavedIndex) -> EmbeddedStore:
         """Return the mapped codes, rows and embeddings of a file."""
         n_codes, width, dtype = saved.header.n_codes, saved.header.width, saved.header.dtype
-        quantised = QuantisedRows.of_file(saved)
-        if width is None or (dtype is None and quantised is None):
+        in_lists = saved.header.n_lists is not None
+        listed = ListStore.of_file(saved) if in_lists else None
+        is_listed = listed is not None and isinstance(listed.centroids, ListCentres)
+        quantised = None if is_listed else QuantisedRows.of_file(saved)
+        if width is None or (dtype is None and quantised is None and not is_listed):
             raise ArtifactDamagedError(
                 f"{saved.path}: in its header width or dtype is missing; it was edited"
             )
@@ -66,10 +72,9 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
             raise ArtifactDamagedError(f"{saved.path}: the scales of its embeddings must be finite")
         if scale is not None and len(scale) != n_codes:
             raise ArtifactDamagedError(f"{saved.path}: it must have a scale for each of {n_codes} codes")
-        in_lists = saved.header.n_lists is not None
-        others = (name, _SCALE, *SECTIONS)
-        store = ListStore.of_file(saved) if in_lists else CodeStore.of_file(saved, others)
-        return cls(store, floats, scale, quantised)
+        if listed is not None:
+            return cls(listed, floats, scale, quantised)
+        return cls(CodeStore.of_file(saved, (name, _SCALE, *SECTIONS)), floats, scale, quantised)
 
     def contents(self) -> Contents:
         """Return the sections of a file for codes, rows and embeddings."""
@@ -91,8 +96,21 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
         """Width of the embeddings."""
         if self.floats is not None:
             return int(self.floats.shape[1])
-        assert self.rows is not None
-        return self.rows.quantiser.width
+        assert self.quantiser is not None
+        return self.quantiser.width
+
+    @property
+    def listed(self) -> ListStore | None:
+        """The lists, where they are made around embeddings."""
+        store = self.store
+        return store if isinstance(store, ListStore) and isinstance(store.centroids, ListCentres) else None
+
+    @property
+    def quantiser(self) -> RowQuantiser | None:
+        """The quantiser of the rows of few bits; None: there are none."""
+        if self.listed is not None and isinstance(self.listed.centroids, ListCentres):
+            return self.listed.centroids.quantiser
+        return None if self.rows is None else self.rows.quantiser
 
     @property
     def dtype(self) -> str | None:
@@ -109,7 +127,18 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
             scale = None if scale is None or new_scale is None else np.concatenate([scale, new_scale])
         if rows is not None:
             rows = rows.added(embeddings)
-        return EmbeddedStore(self.store.added(codes.codes, bias), floats, scale, rows)
+        if self.listed is None:
+            return EmbeddedStore(self.store.added(codes.codes, bias), floats, scale, rows)
+        positions = np.arange(len(self), len(self) + len(embeddings))
+        source = self._source(floats, scale, positions, embeddings)
+        return EmbeddedStore(self.listed.added(codes.codes, bias, source), floats, scale)
+
+    def extended(self, codes: EmbeddedCodes, bias: ItemBias | None, floats: Array | None) -> EmbeddedStore:
+        """Return the state with more entries at the end of lists around embeddings; ``floats`` are those of all."""
+        assert self.listed is not None
+        positions = np.arange(len(self), len(self) + len(codes))
+        source = self._source(floats, None, positions, codes.embeddings)
+        return EmbeddedStore(self.listed.added(codes.codes, bias, source), floats)
 
     def updated(self, positions: Array, codes: Any, bias: ItemBias | None) -> EmbeddedStore:
         """Return the state with other codes and embeddings at ``positions``, distinct and in range."""
@@ -124,7 +153,38 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
                 scale[positions] = new_scale
         if rows is not None:
             rows = rows.updated(positions, embeddings)
-        return EmbeddedStore(self.store.updated(positions, codes.codes, bias), floats, scale, rows)
+        if self.listed is None:
+            return EmbeddedStore(self.store.updated(positions, codes.codes, bias), floats, scale, rows)
+        source = self._source(floats, scale, positions, embeddings)
+        return EmbeddedStore(self.listed.updated(positions, codes.codes, bias, source), floats, scale)
+
+    def _source(
+        self, floats: Array | None, scale: Array | None, positions: Array, new: Array
+    ) -> EmbeddingsOf:
+        """Return what gives the embeddings of some positions after a change; without floats, nearly, from the rows."""
+        if floats is not None:
+            kept = floats
+
+            def of_floats(some: Array) -> Array:
+                found = np.ascontiguousarray(kept[some], np.float32)
+                return found if scale is None else found * scale[some][:, None]
+
+            return of_floats
+        lists, n_before = self.listed, len(self)
+        assert lists is not None
+        centres = lists.centroids
+        assert isinstance(centres, ListCentres)
+        row_of_new = np.full(max(n_before, int(positions.max(initial=-1)) + 1), -1, np.int64)
+        row_of_new[positions] = np.arange(len(positions))
+
+        def of_rows(some: Array) -> Array:
+            found, rows = np.empty((len(some), new.shape[1]), np.float32), row_of_new[some]
+            is_new = rows >= 0
+            found[is_new] = new[rows[is_new]]
+            found[~is_new] = centres.embeddings_of(*lists.rows(some[~is_new]))
+            return found
+
+        return of_rows
 
     def nbytes(self) -> int:
         """Return the bytes of the codes, their bias, the rows and the embeddings in memory.
@@ -132,7 +192,7 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
         Embeddings that are mapped from a file stay there where rows of few bits say which of them are read.
         """
         parts = [part for part in (self.floats, self.scale) if part is not None]
-        if self.rows is not None:
+        if self.quantiser is not None:
             parts = [part for part in parts if not is_mapped(part)]
         rows = 0 if self.rows is None else self.rows.nbytes()
         return self.store.nbytes() + rows + sum(part.nbytes for part in parts)

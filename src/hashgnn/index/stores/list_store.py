@@ -1,4 +1,4 @@
-"""``ListStore``: the codes of an inverted file in lists by centroid, and their form in a file."""
+"""``ListStore``: the codes of an index in lists around centroids, and their form in a file."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from hashgnn import _native
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError
+from hashgnn.index._vector_clustering import EmbeddingsOf, assign_vectors, train_centres
+from hashgnn.index.stores import vector_growth
 from hashgnn.index.stores.allowed_lists import AllowedLists, Narrowed, Tables
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import Contents, SavedIndex
+from hashgnn.index.stores.inverted_lists import InvertedLists
+from hashgnn.index.stores.list_centres import ListCentres
 from hashgnn.index.stores.list_growth import ListedCodes, grown, is_due, is_due_anew
 from hashgnn.index.stores.penalties import new_penalties
+from hashgnn.index.stores.row_quantiser import RowQuantiser
 from hashgnn.index.stores.segments import (
     Segment,
-    aligned,
     code_table,
     cut,
     n_blocks,
-    on_cache_line,
     pack_mask,
     pack_segments,
     unpack_mask,
@@ -33,135 +36,17 @@ from hashgnn.ranking import CandidateFilter
 
 
 @dataclass(frozen=True, eq=False)
-class InvertedLists:
-    """Codes in lists that begin on blocks, with the position of each.
-
-    Attributes
-    ----------
-    n_bits : int
-    first_blocks : ndarray of shape (n_lists + 1,), int64
-    words : ndarray, uint16
-        Blocks, see docs/reference/index-format.md.
-    penalty : ndarray of shape (32 * n_blocks,), uint8, or None
-    alive : ndarray of shape (n_blocks,), uint32
-        One bit a slot: 0 for slots without a code and for codes that were removed or replaced.
-    positions : ndarray of shape (32 * n_blocks,), int32
-    """
-
-    n_bits: int
-    first_blocks: Array
-    words: Array
-    penalty: Array | None
-    alive: Array
-    positions: Array
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Send the lists by value; the words of the copy begin on a cache line again."""
-        return _received, (
-            self.n_bits,
-            self.first_blocks,
-            self.words,
-            self.penalty,
-            self.alive,
-            self.positions,
-        )
-
-    @classmethod
-    def build(
-        cls, codes: BinaryCodes, penalty: Array | None, positions: Array, nearest: Array, n_lists: int
-    ) -> InvertedLists:
-        """Sort codes into lists, in the order of their positions within each."""
-        counts = np.bincount(nearest, minlength=n_lists)
-        first_blocks = np.zeros(n_lists + 1, np.int64)
-        np.cumsum(-(-counts // _native.BLOCK), out=first_blocks[1:])
-        order = np.argsort(nearest, kind="stable")
-        within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        slots = first_blocks[nearest[order]] * _native.BLOCK + within
-        n_slots = int(first_blocks[-1]) * _native.BLOCK
-        rows = np.zeros((n_slots, codes.n_bits // 8), np.uint8)
-        rows[slots] = codes.packed[order]
-        words = aligned(_native.words_of(n_slots, codes.n_bits))
-        _native.pack(rows, words, 0)
-        placed, alive = np.zeros(n_slots, np.int32), np.zeros(n_slots, bool)
-        placed[slots], alive[slots] = positions[order], True
-        spread = None
-        if penalty is not None:
-            spread = np.zeros(n_slots, np.uint8)
-            spread[slots] = penalty[order]
-        return cls(codes.n_bits, first_blocks, words, spread, pack_mask(alive), placed)
-
-    @classmethod
-    def empty(cls, n_bits: int, *, biased: bool) -> InvertedLists:
-        """Return one list without codes."""
-        nothing = np.empty(0, np.uint8) if biased else None
-        codes = BinaryCodes(np.empty((0, n_bits // 8), np.uint8), n_bits)
-        return cls.build(codes, nothing, np.empty(0, np.int32), np.empty(0, np.int64), 1)
-
-    @classmethod
-    def of_file(cls, name: str, saved: SavedIndex) -> InvertedLists:
-        """Return the mapped lists of a file whose sections begin with ``name``."""
-        part = {
-            key.removeprefix(f"{name}."): array
-            for key, array in saved.sections.items()
-            if key.startswith(f"{name}.")
-        }
-        return cls(
-            saved.header.n_bits,
-            part["first_blocks"],
-            part["words"],
-            None if saved.header.top is None else part["penalty"],
-            part["alive"],
-            part["positions"],
-        )
-
-    def sections(self, name: str) -> dict[str, list[Array]]:
-        """Return the sections of a file, their names beginning with ``name``."""
-        found = {key: getattr(self, key) for key in ("first_blocks", "words", "alive", "positions")}
-        if self.penalty is not None:
-            found["penalty"] = self.penalty
-        return {f"{name}.{key}": [array] for key, array in found.items()}
-
-    def without(self, gone: Array) -> InvertedLists:
-        """Return the lists without the positions that ``gone``, a mask over all positions, marks."""
-        return replace(self, alive=pack_mask(self.alive_mask() & ~gone[self.positions]))
-
-    def alive_mask(self) -> Array:
-        """Return which slots hold a code, shape (32 * n_blocks,), bool."""
-        return unpack_mask(self.alive, len(self.positions))
-
-    def codes_of(self, slots: Array) -> Array:
-        """Return the packed codes at some slots, shape (len(slots), n_bits // 8), uint8."""
-        return unpack_rows(self.words, self.n_bits, slots)
-
-    def table(self, n_codes: int) -> _native.InvertedTable:
-        """Return the same for the kernels."""
-        return _native.InvertedTable(
-            self.n_bits, n_codes, self.first_blocks, self.words, self.penalty, self.alive, self.positions
-        )
-
-    def nbytes(self) -> int:
-        """Return the bytes that the kernels read."""
-        penalty = 0 if self.penalty is None else self.penalty.nbytes
-        return self.words.nbytes + self.positions.nbytes + penalty + self.alive.nbytes
-
-
-def _received(
-    n_bits: int, first_blocks: Array, words: Array, penalty: Array | None, alive: Array, positions: Array
-) -> InvertedLists:
-    return InvertedLists(n_bits, first_blocks, on_cache_line(words), penalty, alive, positions)
-
-
-@dataclass(frozen=True, eq=False)
 class ListStore:
     """One state of codes in lists by centroid. It is immutable: a change returns another state.
 
-    Codes that came after the lists were made are in one more list, ``extra``.
+    Codes that came after the lists were made are in one more list, ``extra``. Lists are made around codes, or
+    around embeddings; these lists also hold embeddings in rows of few bits, by which they are searched.
 
     Attributes
     ----------
     lists, extra : InvertedLists
-    centroids : tuple of Segment
-        One code a list.
+    centroids : tuple of Segment, or ListCentres
+        One code a list, or one embedding.
     alive : ndarray of shape (n_blocks(n_codes),), uint32
         One bit a position: 0 where its code was removed.
     n_codes : int
@@ -172,13 +57,13 @@ class ListStore:
         Number of lists before any was split; None: as many as there are. To read so many is to read all.
     n_clustered, n_joined : int or None, int
         Codes when all were clustered, None: as many as the lists hold; and codes that joined lists since.
-    tables : tuple of InvertedTable, InvertedTable or None, and CodeTable
+    tables : tuple of InvertedTable, InvertedTable or None, and CodeTable or CentreTable
         Lists, the list of later codes where it has some, and centroids, for the kernels.
     """
 
     lists: InvertedLists
     extra: InvertedLists
-    centroids: tuple[Segment, ...]
+    centroids: tuple[Segment, ...] | ListCentres
     alive: Array
     n_codes: int
     top: float | None
@@ -190,11 +75,9 @@ class ListStore:
 
     def __post_init__(self) -> None:
         extra = self.extra.table(self.n_codes)  # also where it is empty, which checks it
-        tables = (
-            self.lists.table(self.n_codes),
-            extra if self.extra.alive.any() else None,
-            code_table(self.n_bits, self.centroids),
-        )
+        centroids = self.centroids
+        around = centroids.table if isinstance(centroids, ListCentres) else code_table(self.n_bits, centroids)
+        tables = (self.lists.table(self.n_codes), extra if self.extra.alive.any() else None, around)
         object.__setattr__(self, "tables", tables)
         object.__setattr__(self, "_allowed", AllowedLists(tables, self.n_bits, self.n_codes, self.n_lists))
 
@@ -238,6 +121,50 @@ class ListStore:
         )
 
     @classmethod
+    def build_around(
+        cls,
+        codes: BinaryCodes,
+        bias: ItemBias | None,
+        embeddings: Array,
+        quantiser: RowQuantiser,
+        n_lists: int,
+        *,
+        rng: np.random.Generator,
+        n_threads: int = 1,
+    ) -> ListStore:
+        """Sort codes, and embeddings in rows of few bits, into the lists of the nearest centres of embeddings.
+
+        Parameters
+        ----------
+        codes : BinaryCodes of shape (n_codes, n_bits)
+        bias : ItemBias of length n_codes, or None
+        embeddings : ndarray of shape (n_codes, width), float32 or float16
+        quantiser : RowQuantiser
+            Writes the rows.
+        n_lists : int
+        rng : numpy Generator
+        n_threads : int, default=1
+        """
+
+        def some(entries: Array) -> Array:
+            return np.ascontiguousarray(embeddings[entries], np.float32)
+
+        n = len(codes)
+        floats = train_centres(some, n, n_lists, rng=rng, n_threads=n_threads)
+        centres = ListCentres.build(floats, quantiser)
+        nearest = assign_vectors(some, n, centres.table, n_lists, n_threads=n_threads)
+        rows = centres.rows_of(embeddings, nearest, n_threads)
+        penalty = None if bias is None else bias.penalty
+        return cls(
+            InvertedLists.build(codes, penalty, np.arange(n, dtype=np.int32), nearest, n_lists, rows),
+            InvertedLists.empty(codes.n_bits, biased=bias is not None, row_bytes=quantiser.n_bytes),
+            centres,
+            pack_mask(np.ones(n, bool)),
+            n,
+            None if bias is None else bias.top,
+        )
+
+    @classmethod
     def of_file(cls, saved: SavedIndex) -> ListStore:
         """Return the mapped lists of a file."""
         header, sections = saved.header, saved.sections
@@ -248,12 +175,18 @@ class ListStore:
             raise ArtifactDamagedError(f"{saved.path}: its sections do not fit {n_codes} codes")
         ends = {"lists.first_blocks": n_lists + 1, "extra.first_blocks": 2}
         fits = all(len(sections[name]) == length for name, length in ends.items())
-        if not fits or len(sections["centroids.words"]) != _native.words_of(n_lists, n_bits):
+        centroids: Any = ListCentres.of_file(saved, n_lists)
+        if centroids is None:
+            fits = fits and len(sections["centroids.words"]) == _native.words_of(n_lists, n_bits)
+            centroids = tuple(cut(sections["centroids.words"], None, None, n_lists, n_bits))
+        lists, extra = (InvertedLists.of_file(name, saved) for name in ("lists", "extra"))
+        row_bytes = centroids.quantiser.n_bytes if isinstance(centroids, ListCentres) else None
+        if not fits or not row_bytes == lists.row_bytes == extra.row_bytes:
             raise ArtifactDamagedError(f"{saved.path}: its sections do not fit {n_lists} lists")
         return cls(
-            InvertedLists.of_file("lists", saved),
-            InvertedLists.of_file("extra", saved),
-            tuple(cut(sections["centroids.words"], None, None, n_lists, n_bits)),
+            lists,
+            extra,
+            centroids,
             sections["alive"],
             n_codes,
             header.top,
@@ -263,6 +196,10 @@ class ListStore:
     def contents(self) -> Contents:
         """Return the sections of a file for the lists."""
         made = {} if self.n_made is None else {"n_made": self.n_made}
+        if isinstance(self.centroids, ListCentres):
+            values, around = self.centroids.contents()
+        else:
+            values, around = {}, {"centroids.words": [segment.words for segment in self.centroids]}
         return Contents(
             {
                 "n_bits": self.n_bits,
@@ -270,10 +207,11 @@ class ListStore:
                 "n_lists": self.n_lists,
                 "top": self.top,
                 **made,
+                **values,
             },
             {
                 "alive": [self.alive],
-                "centroids.words": [segment.words for segment in self.centroids],
+                **around,
                 **self.lists.sections("lists"),
                 **self.extra.sections("extra"),
             },
@@ -306,7 +244,8 @@ class ListStore:
         tables: Tables | None = None,
     ) -> tuple[Any, ...]:
         """Compare queries, codes or floats, with the codes of the nearest lists, or of narrowed ones."""
-        read, n_read = self.tables if tables is None else tables, self._read(n_probe)
+        read: tuple[Any, Any, Any] = self.tables if tables is None else tables
+        n_read = self._read(n_probe)
         if isinstance(queries, BinaryCodes):
             return _native.search_inverted_codes(*read, n_read, queries.packed, arguments)
         return _native.search_inverted_floats(*read, n_read, queries, query_bits, arguments)
@@ -322,8 +261,9 @@ class ListStore:
     ) -> tuple[Any, ...]:
         """Rank the best codes of the nearest lists again by ``stages``."""
         assert n_probe is not None
+        read: tuple[Any, Any, Any] = self.tables if tables is None else tables
         return _native.search_inverted_hierarchical(
-            *(self.tables if tables is None else tables),
+            *read,
             self._read(n_probe),
             queries.codes.packed,
             queries.embeddings,
@@ -331,14 +271,54 @@ class ListStore:
             arguments,
         )
 
-    def added(self, codes: BinaryCodes, bias: ItemBias | None) -> ListStore:
-        """Return the state with more codes at the end."""
-        positions = np.arange(len(self), len(self) + len(codes))
-        return self._changed(codes, bias, positions, len(self) + len(codes))
+    def ranked(
+        self,
+        queries: Array,
+        n_refined: int,
+        floats: Array | None,
+        scale: Array | None,
+        arguments: _native.SearchArguments,
+        *,
+        n_probe: int,
+        tables: Tables,
+    ) -> tuple[Any, ...]:
+        """Search lists around embeddings by their rows; floats, if any, rank the best ``n_refined``."""
+        assert isinstance(self.centroids, ListCentres)
+        lists, extra, centres = tables
+        assert isinstance(centres, _native.CentreTable)
+        return _native.search_listed(
+            lists,
+            extra,
+            centres,
+            self._read(n_probe),
+            self.centroids.for_queries,
+            queries,
+            n_refined,
+            floats,
+            scale,
+            arguments,
+        )
 
-    def updated(self, positions: Array, codes: BinaryCodes, bias: ItemBias | None) -> ListStore:
-        """Return the state with other codes at ``positions``, which are distinct and in range."""
-        return self._changed(codes, bias, positions, len(self))
+    def added(
+        self, codes: BinaryCodes, bias: ItemBias | None, embeddings_of: EmbeddingsOf | None = None
+    ) -> ListStore:
+        """Return the state with more codes at the end; for ``embeddings_of`` see :meth:`updated`."""
+        positions = np.arange(len(self), len(self) + len(codes))
+        return self._changed(codes, bias, positions, len(self) + len(codes), embeddings_of)
+
+    def updated(
+        self,
+        positions: Array,
+        codes: BinaryCodes,
+        bias: ItemBias | None,
+        embeddings_of: EmbeddingsOf | None = None,
+    ) -> ListStore:
+        """Return the state with other codes at ``positions``, which are distinct and in range.
+
+        ``embeddings_of`` returns the embeddings of some positions, new ones for those that change, where the lists
+        are made around embeddings.
+        """
+        return self._changed(codes, bias, positions, len(self), embeddings_of)
 
     def removed(self, positions: Array) -> ListStore:
         """Return the state without the codes at ``positions``, which are in range."""
@@ -376,7 +356,11 @@ class ListStore:
 
     def nbytes(self) -> int:
         """Return the bytes of the lists and centroids."""
-        return self.lists.nbytes() + self.extra.nbytes() + sum(s.words.nbytes for s in self.centroids)
+        if isinstance(self.centroids, ListCentres):
+            around = self.centroids.nbytes()
+        else:
+            around = sum(segment.words.nbytes for segment in self.centroids)
+        return self.lists.nbytes() + self.extra.nbytes() + around
 
     def _read(self, n_probe: int) -> int:
         """Return how many lists are read: all, where ``n_probe`` was all before lists were split."""
@@ -402,8 +386,29 @@ class ListStore:
             (self.extra, new, slots[new].astype(np.int64) - first),
         ]
 
+    def rows(self, positions: Array) -> tuple[Array, Array]:
+        """Return rows, and their lists, of some positions that were not removed; ``extra`` is list ``n_lists``."""
+        slots = self._slots[positions]
+        assert self.lists.rows is not None
+        assert self.extra.rows is not None
+        rows = np.empty((len(slots), self.lists.rows.shape[1]), np.uint8)
+        lists = np.full(len(slots), self.n_lists, np.int64)
+        (_, old, places), (_, new, later) = self._by_lists(slots)
+        rows[old], rows[new] = self.lists.rows[places], self.extra.rows[later]
+        lists[old] = self._list_of_block[places // _native.BLOCK]
+        return rows, lists
+
+    @cached_property
+    def _list_of_block(self) -> Array:
+        return np.repeat(np.arange(self.n_lists), np.diff(self.lists.first_blocks))
+
     def _changed(
-        self, codes: BinaryCodes, bias: ItemBias | None, positions: Array, n_codes: int
+        self,
+        codes: BinaryCodes,
+        bias: ItemBias | None,
+        positions: Array,
+        n_codes: int,
+        embeddings_of: EmbeddingsOf | None,
     ) -> ListStore:
         """Return the state with these codes at ``positions``, old or new ones below ``n_codes``."""
         penalty = new_penalties(codes, bias, n_bits=self.n_bits, top=self.top)
@@ -418,51 +423,68 @@ class ListStore:
         if penalty is not None and self.extra.penalty is not None:
             both = np.concatenate([self.extra.penalty[kept], penalty[new]])
         places = np.concatenate([self.extra.positions[kept], positions[new]]).astype(np.int32)
+        rows = None
+        if isinstance(self.centroids, ListCentres) and self.extra.rows is not None:
+            assert embeddings_of is not None
+            later = np.full(int(new.sum()), self.n_lists)
+            written = self.centroids.rows_of(embeddings_of(positions[new]), later)
+            rows = np.concatenate([self.extra.rows[kept], written])
         extra = InvertedLists.build(
-            BinaryCodes(packed, codes.n_bits), both, places, np.zeros(len(places), np.int64), 1
+            BinaryCodes(packed, codes.n_bits), both, places, np.zeros(len(places), np.int64), 1, rows
         )
         changed = replace(
             self, lists=self.lists.without(replaced), extra=extra, alive=pack_mask(alive), n_codes=n_codes
         )
         waiting = int(np.bitwise_count(extra.alive).sum())
         listed = int(np.bitwise_count(changed.lists.alive).sum())
-        return changed._merged() if is_due(waiting, listed) else changed
+        return changed._merged(embeddings_of) if is_due(waiting, listed) else changed
 
-    def _merged(self) -> ListStore:
+    def _merged(self, embeddings_of: EmbeddingsOf | None) -> ListStore:
         """Return the state with later codes in the lists of their nearest centroids; long lists are split."""
         old, new = (np.flatnonzero(lists.alive_mask()) for lists in (self.lists, self.extra))
-        block_lists = np.repeat(np.arange(self.n_lists), np.diff(self.lists.first_blocks))
-        listed = ListedCodes(
-            BinaryCodes(self.lists.codes_of(old), self.n_bits),
-            block_lists[old // _native.BLOCK],
-            self._centroid_codes(),
-        )
+        positions = np.concatenate([self.lists.positions[old], self.extra.positions[new]])
+        codes = BinaryCodes(np.concatenate([self.lists.codes_of(old), self.extra.codes_of(new)]), self.n_bits)
         n_clustered = len(old) if self.n_clustered is None else self.n_clustered
         anew = is_due_anew(self.n_joined + len(new), n_clustered)
-        result = grown(listed, BinaryCodes(self.extra.codes_of(new), self.n_bits), anew=anew)
-        positions = np.concatenate([self.lists.positions[old], self.extra.positions[new]])
-        penalty = None
+        penalty = rows = None
         if self.lists.penalty is not None and self.extra.penalty is not None:
             penalty = np.concatenate([self.lists.penalty[old], self.extra.penalty[new]])
         order = np.argsort(positions)  # the lists do not depend on the order of earlier changes
+        if isinstance(self.centroids, ListCentres):
+            assert embeddings_of is not None
+            sources, places = embeddings_of, positions[order]
+            listed = vector_growth.ListedRows(self.centroids, *self.rows(places)[::-1])
+            result = vector_growth.grown(listed, lambda entries: sources(places[entries]), anew=anew)
+            nearest, rows, around = result.lists, result.rows, result.centres
+            n_lists = around.n_lists
+            centroids: tuple[Segment, ...] | ListCentres = around
+        else:
+            before = ListedCodes(
+                codes[: len(old)], self._list_of_block[old // _native.BLOCK], self._centroid_codes()
+            )
+            found = grown(before, codes[len(old) :], anew=anew)
+            nearest, n_lists = found.lists[order], len(found.centroids)
+            centroids = pack_segments(found.centroids, None)
         lists = InvertedLists.build(
-            result.codes[order],
+            codes[order],
             None if penalty is None else penalty[order],
             positions[order],
-            result.lists[order],
-            len(result.centroids),
+            nearest,
+            n_lists,
+            rows,
         )
         return replace(
             self,
             lists=lists,
-            extra=InvertedLists.empty(self.n_bits, biased=penalty is not None),
-            centroids=pack_segments(result.centroids, None),
+            extra=InvertedLists.empty(self.n_bits, biased=penalty is not None, row_bytes=lists.row_bytes),
+            centroids=centroids,
             n_made=self.n_lists if self.n_made is None else self.n_made,
             n_clustered=len(order) if anew else n_clustered,
             n_joined=0 if anew else self.n_joined + len(new),
         )
 
     def _centroid_codes(self) -> BinaryCodes:
+        assert not isinstance(self.centroids, ListCentres)
         packed = [
             unpack_rows(segment.words, self.n_bits, np.arange(segment.n_codes)) for segment in self.centroids
         ]

@@ -1,0 +1,284 @@
+#include "listed_rows.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "thread_pool.hpp"
+
+namespace hashgnn {
+namespace {
+
+constexpr std::int64_t kFollowCost = 8;   // following a position costs as much as testing so many in lists
+constexpr std::int64_t kSpare = 512;      // kept beyond what is wanted before the worst are dropped
+constexpr std::size_t kPrefetched = 1024; // bytes of the next list
+constexpr std::int64_t kQueriesOfTask = 8; // centres are read once for all of them
+
+// What a thread keeps from query to query.
+struct Scratch {
+  std::vector<float> bases, scores, most;
+  std::vector<std::uint32_t> slots, bits;
+  std::vector<std::uint64_t> lists, keys;
+};
+
+Scratch& scratch() {
+  thread_local Scratch mine;
+  return mine;
+}
+
+class ListedQuery {
+ public:
+  // `bases` are the products of the query with the centres.
+  ListedQuery(const ListedSearch& index, const float* query, const float* bases, std::int64_t number, const Filters& filters,
+              const ListedPlan& plan)
+      : index_(index), query_(query), bases_(bases), number_(number), filters_(filters), plan_(plan), scratch_(scratch()),
+        asked_(*plan.kernels, *index.asked, query), wanted_(plan.floats != nullptr ? plan.n_refined : plan.k),
+        n_lists_(index.lists->n_blocks() == 0 ? 0 : index.lists->n_lists) {}
+
+  std::vector<Scored> run() {
+    scratch_.keys.clear();
+    share_ = index_.share;
+    std::int64_t n_allowed = index_.n_codes;
+    if (filters_.allow) n_allowed = filters_.allow.end(number_) - filters_.allow.begin(number_);
+    else if (filters_.allowed != nullptr) n_allowed = static_cast<std::int64_t>(std::ceil(share_ * static_cast<double>(index_.n_codes)));
+    if ((filters_.allow || filters_.allowed != nullptr) && follows(n_allowed)) follow();
+    else read(n_allowed);
+    return best();
+  }
+
+ private:
+  // Items that a query without a filter sees.
+  double usual() const {
+    const auto n_lists = static_cast<double>(std::max<std::int64_t>(n_lists_, 1));
+    return static_cast<double>(index_.n_codes) * std::min(1.0, static_cast<double>(index_.n_probe) / n_lists);
+  }
+
+  // Whether to compare so many allowed items one by one is less than to read lists for them.
+  bool follows(std::int64_t n_allowed) const {
+    if (!index_.slots) return false;
+    const auto n = static_cast<double>(std::max<std::int64_t>(n_allowed, 1)), all = static_cast<double>(index_.n_codes);
+    return n <= usual() || kFollowCost * n <= std::min(all, usual() * all / n);
+  }
+
+  bool is_blocked(std::int32_t position) const {
+    return filters_.block && std::binary_search(filters_.block.begin(number_), filters_.block.end(number_), position);
+  }
+
+  void follow() {
+    const std::int32_t* slots = index_.slots();
+    const std::int32_t* later = index_.extra == nullptr ? nullptr : index_.extra_slots();
+    std::vector<std::uint32_t> later_slots;
+    scratch_.slots.clear();
+    std::int64_t last = -1;
+    const auto add = [&](std::int64_t position) {
+      if (position == last || is_blocked(static_cast<std::int32_t>(position))) return;
+      last = position;
+      if (slots[position] >= 0) scratch_.slots.push_back(static_cast<std::uint32_t>(slots[position]));
+      else if (later != nullptr && later[position] >= 0) later_slots.push_back(static_cast<std::uint32_t>(later[position]));
+    };
+    if (filters_.allow) {
+      for (const std::int32_t* at = filters_.allow.begin(number_); at != filters_.allow.end(number_); ++at)
+        if (filters_.allowed == nullptr || has_bit(filters_.allowed, *at)) add(*at);
+    } else {
+      for (std::int64_t word = 0; word < blocks_of(index_.n_codes); ++word)
+        for (std::uint32_t left = filters_.allowed[word]; left != 0; left &= left - 1) {
+          const std::int64_t position = word * 32 + std::countr_zero(left);
+          if (position < index_.n_codes) add(position);
+        }
+    }
+    const std::int64_t* firsts = index_.lists->first_blocks;
+    score(*index_.lists, [&](std::uint32_t slot) {
+      const std::int64_t block = slot / kBlock;
+      const std::int64_t list = std::upper_bound(firsts, firsts + index_.lists->n_lists + 1, block) - firsts - 1;
+      return bases_[list];
+    });
+    if (later_slots.empty()) return;
+    scratch_.slots.swap(later_slots);
+    score(*index_.extra, [&](std::uint32_t) { return base_of_extra(); });
+  }
+
+  float base_of_extra() const { return bases_[index_.lists->n_lists]; }
+
+  // Reads the lists that promise most until enough items were seen that the query may get.
+  void read(std::int64_t n_allowed) {
+    if (filters_.allow) {
+      make_bits();
+      const auto n = static_cast<double>(std::max<std::int64_t>(index_.n_codes, 1));
+      share_ = filters_.allowed == nullptr ? share_ * static_cast<double>(n_allowed) / n : static_cast<double>(n_bits()) / n;
+    } else {
+      allowed_ = filters_.allowed;
+    }
+    const double enough = std::max(allowed_ == nullptr ? 0.0 : 0.5 * usual(), static_cast<double>(plan_.k));
+    if (index_.extra != nullptr) read_list(*index_.extra, 0, base_of_extra());
+    const double first = std::ceil(static_cast<double>(index_.n_probe) / std::max(share_, 1e-12));
+    std::int64_t n_read = first >= static_cast<double>(n_lists_) ? n_lists_ : static_cast<std::int64_t>(first);
+    for (std::int64_t from = 0; from < n_lists_; from = n_read, n_read = std::min(n_lists_, 2 * n_read)) {
+      choose_lists(n_read, from > 0);
+      for (std::int64_t i = from; i < n_read; ++i) {
+        if (i + 1 < n_read) prefetch(list_of(i + 1));
+        const std::int64_t list = list_of(i);
+        read_list(*index_.lists, list, bases_[list]);
+      }
+      if (static_cast<double>(n_seen_) >= enough) return;
+    }
+  }
+
+  // The bitmap of this query's own list, within the one of all queries.
+  void make_bits() {
+    auto& bits = scratch_.bits;
+    bits.assign(static_cast<std::size_t>(blocks_of(index_.n_codes)), 0);
+    for (const std::int32_t* at = filters_.allow.begin(number_); at != filters_.allow.end(number_); ++at)
+      bits[static_cast<std::size_t>(*at / 32)] |= 1u << (*at % 32);
+    if (filters_.allowed != nullptr)
+      for (std::size_t i = 0; i < bits.size(); ++i) bits[i] &= filters_.allowed[i];
+    allowed_ = bits.data();
+  }
+
+  std::int64_t n_bits() const {
+    std::int64_t n = 0;
+    for (const std::uint32_t word : scratch_.bits) n += std::popcount(word);
+    return n;
+  }
+
+  // The n lists that promise most, best first; ties to the smaller.
+  void choose_lists(std::int64_t n, bool ordered) {
+    auto& lists = scratch_.lists;
+    const float* bases = bases_;
+    lists.clear();
+    const auto add = [&](std::int64_t list) {
+      const auto number = static_cast<std::uint32_t>(list);
+      lists.push_back(key_of({number, bases[list]}));
+    };
+    if (n >= n_lists_ && !ordered) {
+      for (std::int64_t list = 0; list < n_lists_; ++list) lists.push_back(static_cast<std::uint64_t>(list));
+      return;
+    }
+    float least = -std::numeric_limits<float>::infinity();
+    const std::int64_t n_groups = n_lists_ / kCentresOfGroup;
+    if (n < n_groups) {  // n groups have a centre that promises as much as the n-th best of their best
+      auto& most = scratch_.most;
+      most.resize(static_cast<std::size_t>(n_groups));
+      for (std::int64_t group = 0; group < n_groups; ++group) {
+        const float* at = bases + group * kCentresOfGroup;
+        most[static_cast<std::size_t>(group)] = *std::max_element(at, at + kCentresOfGroup);
+      }
+      std::nth_element(most.begin(), most.begin() + (n - 1), most.end(), std::greater<>());
+      least = most[static_cast<std::size_t>(n - 1)];
+    }
+    for (std::int64_t list = 0; list < n_lists_; ++list)
+      if (bases[list] >= least) add(list);
+    if (n < static_cast<std::int64_t>(lists.size())) {
+      std::nth_element(lists.begin(), lists.begin() + n, lists.end());
+      lists.resize(static_cast<std::size_t>(n));
+    }
+    std::sort(lists.begin(), lists.end());
+  }
+
+  std::int64_t list_of(std::int64_t place) const { return static_cast<std::uint32_t>(scratch_.lists[static_cast<std::size_t>(place)]); }
+
+  void prefetch(std::int64_t list) const {
+    const InvertedLists& lists = *index_.lists;
+    const std::int64_t first = lists.first_blocks[list], n_blocks = lists.first_blocks[list + 1] - first;
+    if (n_blocks == 0) return;
+    const auto n_bytes = std::min(kPrefetched, static_cast<std::size_t>(n_blocks * kBlock * lists.row_bytes));
+    for (std::size_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(lists.rows + first * kBlock * lists.row_bytes + at);
+    __builtin_prefetch(lists.positions + first * kBlock);
+    __builtin_prefetch(lists.alive + first);
+  }
+
+  void read_list(const InvertedLists& lists, std::int64_t list, float base) {
+    auto& slots = scratch_.slots;
+    slots.clear();
+    for (std::int64_t block = lists.first_blocks[list]; block < lists.first_blocks[list + 1]; ++block) {
+      std::uint32_t lanes = lists.alive[block];
+      const std::int32_t* positions = lists.positions + block * kBlock;
+      if (allowed_ != nullptr && lanes != 0) {
+        std::uint32_t passing = 0;
+        for (int lane = 0; lane < kBlock; ++lane) passing |= std::uint32_t{has_bit(allowed_, positions[lane])} << lane;
+        lanes &= passing;
+      }
+      if (filters_.block)
+        for (std::uint32_t left = lanes; left != 0; left &= left - 1) {
+          const int lane = std::countr_zero(left);
+          if (is_blocked(positions[lane])) lanes &= ~(1u << lane);
+        }
+      const auto first = static_cast<std::uint32_t>(block * kBlock);
+      const std::size_t before = slots.size();
+      if (lanes == ~0u) {
+        slots.resize(before + kBlock);
+        for (std::uint32_t lane = 0; lane < kBlock; ++lane) slots[before + lane] = first + lane;
+        continue;
+      }
+      for (; lanes != 0; lanes &= lanes - 1) slots.push_back(first + static_cast<std::uint32_t>(std::countr_zero(lanes)));
+    }
+    n_seen_ += static_cast<std::int64_t>(slots.size());
+    score(lists, [base](std::uint32_t) { return base; });
+  }
+
+  template <class BaseOf>
+  void score(const InvertedLists& lists, BaseOf base_of) {
+    const auto& slots = scratch_.slots;
+    auto& scores = scratch_.scores;
+    auto& keys = scratch_.keys;
+    scores.resize(slots.size());
+    asked_.score(lists.rows, slots.data(), static_cast<std::int64_t>(slots.size()), scores.data());
+    const auto room = static_cast<std::size_t>(4 * wanted_ + kSpare);
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      const float found = ranked(scores[i] + base_of(slots[i]));
+      if (found < least_) continue;
+      keys.push_back(key_of({static_cast<std::uint32_t>(lists.positions[slots[i]]), found}));
+      if (keys.size() == room) drop();
+    }
+  }
+
+  // Leaves those that are wanted; what is worse than all of them needs not be written down any more.
+  void drop() {
+    auto& keys = scratch_.keys;
+    if (static_cast<std::int64_t>(keys.size()) <= wanted_) return;
+    std::nth_element(keys.begin(), keys.begin() + (wanted_ - 1), keys.end());
+    keys.resize(static_cast<std::size_t>(wanted_));
+    least_ = of_key(keys.back()).score;
+  }
+
+  std::vector<Scored> best() {
+    drop();
+    std::vector<Scored> found;
+    found.reserve(scratch_.keys.size());
+    for (const std::uint64_t key : scratch_.keys) found.push_back(of_key(key));
+    if (plan_.floats != nullptr) score_by_floats(*plan_.kernels, *plan_.floats, query_, found);
+    keep_best(found, plan_.k, true);
+    return found;
+  }
+
+  const ListedSearch& index_;
+  const float* query_;
+  const float* bases_;
+  std::int64_t number_;
+  const Filters& filters_;
+  const ListedPlan& plan_;
+  Scratch& scratch_;
+  AskedRows asked_;
+  std::int64_t wanted_, n_lists_, n_seen_ = 0;
+  double share_ = 1.0;
+  float least_ = -std::numeric_limits<float>::infinity();
+  const std::uint32_t* allowed_ = nullptr;
+};
+
+}  // namespace
+
+void search_listed(const ListedSearch& index, const float* queries, std::int64_t n_queries, const Filters& filters,
+                   const ListedPlan& plan, const Ranked& done) {
+  const std::int64_t width = index.centres->width();
+  run_tasks((n_queries + kQueriesOfTask - 1) / kQueriesOfTask, plan.n_threads, [&](std::int64_t task) {
+    const std::int64_t first = task * kQueriesOfTask, n = std::min(kQueriesOfTask, n_queries - first);
+    auto& bases = scratch().bases;
+    index.centres->products(*plan.kernels, queries + first * width, n, bases);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t q = first + i;
+      done(q, ListedQuery(index, queries + q * width, bases.data() + i * index.centres->n_padded(), q, filters, plan).run());
+    }
+  });
+}
+
+}  // namespace hashgnn

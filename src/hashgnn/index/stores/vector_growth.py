@@ -1,0 +1,121 @@
+"""Lists of embeddings that grow: as :mod:`~hashgnn.index.stores.list_growth`, by embeddings instead of codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hashgnn._types import Array
+from hashgnn.index._vector_clustering import (
+    EmbeddingsOf,
+    assign_vectors,
+    train_centres,
+    two_centres,
+)
+from hashgnn.index.stores.list_centres import ListCentres
+
+_LONG = 4.0  # times the mean length: such a list is split, however many lists there are
+_NEAR = 8  # lists around a split one whose entries may move
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class ListedRows:
+    """Entries, each in a list, and their rows.
+
+    Attributes
+    ----------
+    centres : ListCentres
+    lists : ndarray of shape (n,), int64
+    rows : ndarray of shape (n, n_bytes), uint8
+    """
+
+    centres: ListCentres
+    lists: Array
+    rows: Array
+
+
+def grown(listed: ListedRows, embeddings_of: EmbeddingsOf, *, anew: bool) -> ListedRows:
+    """Return the same with later entries, those in list ``n_lists``, in lists of their own.
+
+    Each later entry goes to the list of its nearest centre. Then the longest lists are split in two, until none
+    is longer than four times the mean. The number of lists grows as the square root of the number of entries. The entries around a split list move to the nearest centre. Rows are written anew where the list of an
+    entry, or its centre, has changed.
+
+    Parameters
+    ----------
+    listed : ListedRows
+    embeddings_of : callable
+        Returns the embeddings of some entries.
+    anew : bool
+        Cluster all entries anew instead.
+    """
+    before, n = listed.centres, len(listed.lists)
+    n_lists = before.n_lists
+    n_listed = int((listed.lists < n_lists).sum())
+    wanted = max(1, round(n_lists * float(np.sqrt(n / n_listed)))) if n_listed else n_lists
+    if anew and n >= wanted:
+        floats = train_centres(embeddings_of, n, wanted, rng=np.random.default_rng(0), n_threads=1)
+        centres = ListCentres.build(floats, before.quantiser)
+        lists = assign_vectors(embeddings_of, n, centres.table, wanted, n_threads=1)
+        return _written(ListedRows(centres, lists, listed.rows), np.ones(n, bool), embeddings_of)
+    lists = np.array(listed.lists)
+    new = np.flatnonzero(lists == n_lists)
+    lists[new] = assign_vectors(
+        lambda some: embeddings_of(new[some]), len(new), before.table, n_lists, n_threads=1
+    )
+    floats, touched = _split(lists, before.floats[:n_lists], embeddings_of, wanted)
+    centres = ListCentres.build(floats, before.quantiser)
+    is_changed = np.isin(lists, touched)
+    if touched.size:
+        around = np.flatnonzero(np.isin(lists, _around(floats, touched)))
+        lists[around] = assign_vectors(
+            lambda some: embeddings_of(around[some]), len(around), centres.table, len(floats), n_threads=1
+        )
+        is_changed |= np.isin(lists, touched)
+    is_changed |= lists != listed.lists
+    return _written(ListedRows(centres, lists, listed.rows), is_changed, embeddings_of)
+
+
+def _split(lists: Array, centres: Array, embeddings_of: EmbeddingsOf, wanted: int) -> tuple[Array, Array]:
+    """Split the longest lists in two, ``lists`` in place; return the centres and which lists were touched."""
+    found, touched = list(centres), set[int]()
+    lengths = list(np.bincount(lists, minlength=len(found)))
+    mean = len(lists) / max(1, len(found))
+    while True:
+        longest = int(np.argmax(lengths))
+        length = int(lengths[longest])
+        if length < 2 or not (length > _LONG * mean or (len(found) < wanted and length > mean)):
+            break
+        entries = np.flatnonzero(lists == longest)
+        pair, is_second = two_centres(embeddings_of(entries))
+        if not is_second.any() or is_second.all():  # all entries are the same
+            lengths[longest] = 0
+            continue
+        number = len(found)
+        found[longest] = pair[0]
+        found.append(pair[1])
+        lists[entries[is_second]] = number
+        lengths[longest] = int((~is_second).sum())
+        lengths.append(int(is_second.sum()))
+        touched |= {longest, number}
+    return np.stack(found).astype(np.float32), np.array(sorted(touched), np.int64)
+
+
+def _around(centres: Array, touched: Array) -> Array:
+    """Return the lists nearest to those that were touched, themselves among them."""
+    halves = np.einsum("ij,ij->i", centres, centres) / 2
+    count = min(_NEAR, len(centres))
+    near = np.argsort(halves - centres[touched] @ centres.T, axis=1, kind="stable")[:, :count]
+    found: Array = np.unique(np.concatenate([near.ravel(), touched]))
+    return found
+
+
+def _written(listed: ListedRows, is_changed: Array, embeddings_of: EmbeddingsOf) -> ListedRows:
+    """Return the same with the rows of some entries written anew."""
+    rows, entries = np.array(listed.rows), np.flatnonzero(is_changed)
+    for start in range(0, len(entries), _BLOCK):
+        some = entries[start : start + _BLOCK]
+        rows[some] = listed.centres.rows_of(embeddings_of(some), listed.lists[some])
+    return ListedRows(listed.centres, listed.lists, rows)
