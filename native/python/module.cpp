@@ -13,8 +13,8 @@
 #include "code_table.hpp"
 #include "hash_tables.hpp"
 #include "inverted_table.hpp"
-#include "neighbours.hpp"
 #include "listed_rows.hpp"
+#include "neighbours.hpp"
 #include "stages.hpp"
 
 namespace nb = nanobind;

@@ -12,8 +12,8 @@
 #include "../core/choice.hpp"
 #include "../core/inverted.hpp"
 #include "../core/layout.hpp"
-#include "../core/neighbours.hpp"
 #include "../core/listed_rows.hpp"
+#include "../core/neighbours.hpp"
 #include "../core/rerank.hpp"
 #include "../core/search.hpp"
 
