@@ -32,7 +32,7 @@ class Figure(NamedTuple):
 
 _GROWN = "hashgnn benchmark search --grow gowalla --items 1000000"
 _TEN = "hashgnn benchmark search --items 10000000"
-_LARGE = "benchmarks/beyond_memory.py work --events 1e8"
+_LARGE = "benchmarks/large_events.py work --events 1e8"
 _PREPARED = "benchmarks/preparation.py 14e6"
 
 MEASURED = {
@@ -44,7 +44,7 @@ MEASURED = {
         5816, "users/s", "all users, a million items, k = 100, one process", "benchmarks/batch.py"
     ),
     "build growth": Figure(1.5, "×", "the same for each of ten times the items", _TEN),
-    "answer": Figure(1.0, "ms", "a request over HTTP beside its search", "benchmarks/rules_in_service.py"),
+    "answer": Figure(1.0, "ms", "a request over HTTP without its search", "benchmarks/rules_in_service.py"),
     "read": Figure(95.5, "s", "processor time to prepare 100 million events", _LARGE),
     "event": Figure(11.5, "bytes", "an event in parquet, ids as text", _LARGE),
     "stored": Figure(18, "bytes", "an interaction in the prepared folder", _LARGE),

@@ -20,7 +20,7 @@ _MARKER = "s"  # of codes made after training
 
 @dataclass(frozen=True)
 class Share:
-    """What one search of few bytes keeps of the floats that it stands for.
+    """The share of the floats' quality that one search of few bytes keeps.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Share:
 def shares(results: Sequence[Result], metric: str) -> list[Share]:
     """Return a share for every method that has codes and floats.
 
-    Codes that were made after training are asked by their best query, which is a float query; learned codes
+    Codes that were made after training are searched by their best query, which is a float query; learned codes
     by float queries and by codes, with the item bias where there is one.
     """
     found = []

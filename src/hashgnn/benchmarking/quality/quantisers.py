@@ -22,12 +22,12 @@ _LENGTH = 4  # bytes that turbovec keeps of an item beside its bits
 
 
 class QuantisedItems(ABC):
-    """Item embeddings in few bytes, asked by float queries."""
+    """Item embeddings in few bytes, searched by float queries."""
 
     @property
     @abstractmethod
     def bytes_per_item(self) -> float:
-        """What the library keeps of an item."""
+        """Bytes that the library keeps of an item."""
 
     @abstractmethod
     def scores(self, queries: Array) -> Array:
@@ -50,7 +50,7 @@ class _Decoded(QuantisedItems):
 
 
 class _Index(QuantisedItems):
-    """An index of a library that returns an estimate for every item it is asked for."""
+    """An index of a library that returns an estimate for as many items as wanted."""
 
     def __init__(
         self, search: Callable[[Array, int], tuple[Array, Array]], n_items: int, n_bytes: float
