@@ -33,8 +33,9 @@ $(INSTALLED): pyproject.toml constraints.txt $(NATIVE)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]" --group dev
 	@touch $@
 
-# Generated calls of the fuzz test.
+# Generated calls of the fuzz test, and the processor if it is another one: FOR=aarch64 runs in an emulator.
 CALLS = 1000000
+FOR =
 
 # The one version that the constraints name; asked for by itself, so that a local CPU build is found.
 TORCH = $(shell sed -n 's/^torch==//p' constraints.txt)
@@ -65,7 +66,7 @@ docs: $(INSTALLED)
 	$(BIN)/python docs/site/build.py
 
 check-native: $(INSTALLED)
-	native/check.sh $(CALLS)
+	native/check.sh $(CALLS) 1 $(FOR)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix

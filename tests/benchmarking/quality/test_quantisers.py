@@ -67,6 +67,21 @@ def test_settings_that_do_not_fit_are_named(name: str, settings: dict[str, int],
         estimates(name, **settings)
 
 
+@pytest.mark.parametrize("bits", [1, 3])
+def test_rabitq_scores_as_a_search_of_faiss_does(bits: int) -> None:
+    faiss = pytest.importorskip("faiss")
+    scores, _ = estimates("rabitq", bits=bits)
+    rotation = faiss.RandomRotationMatrix(32, 32)
+    rotation.init(3)
+    own = faiss.IndexRaBitQ(32, faiss.METRIC_INNER_PRODUCT, bits)
+    own.qb = 0
+    index = faiss.IndexPreTransform(rotation, own)
+    index.train(ITEMS)
+    index.add(ITEMS)
+    found, positions = index.search(QUERIES, 10)
+    np.testing.assert_allclose(np.take_along_axis(scores, positions, 1), found, rtol=1e-4, atol=1e-3)
+
+
 def test_a_setting_of_another_quantiser_is_refused_before_anything_is_fitted() -> None:
     with pytest.raises(ParameterError, match="n_bytes is not a setting of rabitq; its settings: bits, form"):
         parse_method("rabitq+n_bytes=8:default")

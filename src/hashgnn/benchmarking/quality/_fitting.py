@@ -18,8 +18,10 @@ from hashgnn._types import Array
 from hashgnn.baselines import fit_baseline
 from hashgnn.benchmarking.quality._coded_model import CodedModel
 from hashgnn.benchmarking.quality.data_sets import DataSet
-from hashgnn.benchmarking.quality.methods import SEPARATE, Method, Source, separate_recipe
+from hashgnn.benchmarking.quality.discrete_factorisation import DiscreteFactorisation
+from hashgnn.benchmarking.quality.methods import DISCRETE, SEPARATE, Method, Source, separate_recipe
 from hashgnn.benchmarking.quality.quantisers import QUANTISERS, quantise
+from hashgnn.codes import BinaryCodes
 from hashgnn.codes.binarisers import cosine_form, fit_binariser
 from hashgnn.evaluation import Scorer
 from hashgnn.recommender import HashGNN
@@ -144,6 +146,8 @@ def _coded(method: Method, data: DataSet, users: Array, items: Array, n_bits: in
     if method.coder in QUANTISERS:
         quantised = quantise(method.coder, v, n_bits=n_bits, seed=seed, **settings)
         return CodedModel(data.train.csr, users, items, u, quantised.bytes_per_item, quantised=quantised)
+    if method.coder == DISCRETE:
+        return _discrete(data, users, items, n_bits, seed, u, v, settings)
     binariser = fit_binariser(method.coder, np.concatenate([u, v]), n_bits=n_bits, rng=seed, **settings)
     return CodedModel(
         data.train.csr,
@@ -153,6 +157,30 @@ def _coded(method: Method, data: DataSet, users: Array, items: Array, n_bits: in
         n_bits / 8,
         user_codes=binariser.encode(u),
         item_codes=binariser.encode(v),
+    )
+
+
+def _discrete(
+    data: DataSet,
+    users: Array,
+    items: Array,
+    n_bits: int,
+    seed: int,
+    u: Array,
+    v: Array,
+    settings: dict[str, Any],
+) -> CodedModel:
+    """Find codes bit by bit from the ITQ codes of the floats on."""
+    start = fit_binariser("itq", np.concatenate([u, v]), n_bits=n_bits, rng=seed)
+    found = DiscreteFactorisation.fit(data.train.csr, start.project(u), start.project(v), **settings)
+    return CodedModel(
+        data.train.csr,
+        users,
+        items,
+        found.leanings,
+        n_bits / 8,
+        user_codes=BinaryCodes.from_signs(found.users),
+        item_codes=BinaryCodes.from_signs(found.items),
     )
 
 

@@ -10,14 +10,16 @@ from typing import Any
 from hashgnn._checks import quote_some
 from hashgnn._registry import imported
 from hashgnn.baselines import BASELINES
+from hashgnn.benchmarking.quality.discrete_factorisation import DiscreteFactorisation
 from hashgnn.benchmarking.quality.quantisers import QUANTISERS
 from hashgnn.codes.binarisers import BINARISERS
 from hashgnn.config import RECIPES, ModelConfig, load_recipe, parse_setting
 from hashgnn.errors import ParameterError
 
-SEPARATE = "separate"
-CODERS = (*BINARISERS, *QUANTISERS, SEPARATE)
+SEPARATE, DISCRETE = "separate", "dcf"
+CODERS = (*BINARISERS, *QUANTISERS, DISCRETE, SEPARATE)
 _SEPARATE_RECIPE = "paper"
+_GIVEN = {"embeddings", "items", "matrix", "n_bits", "rng", "seed", "users"}  # to a coder, by the comparison
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Method:
     source : Source
         What is trained; what is coded afterwards, where there is a ``coder``.
     coder : str or None
-        A binariser, a quantiser or ``separate``, which codes the float embeddings of ``source``.
+        A binariser, a quantiser or ``separate``, which codes the float embeddings of ``source``; or ``dcf``, which
+        begins with their codes.
     settings : mapping
         Of the coder.
     """
@@ -115,6 +118,7 @@ _NAMED: dict[str, tuple[str, str]] = {
     "lsh": ("lsh:graphsage", "random hyperplanes over GraphSAGE"),
     "itq": ("itq:graphsage", "ITQ over GraphSAGE"),
     "pq": ("pq:graphsage", "product quantisation of GraphSAGE: bytes, float queries"),
+    "dcf": ("dcf:spectral", "discrete collaborative filtering over all pairs"),
     "lsh-spectral": ("lsh:spectral", "random hyperplanes over the spectral model"),
     "itq-spectral": ("itq:spectral", "ITQ over the spectral model"),
     "pq-spectral": ("pq:spectral", "product quantisation of the spectral model"),
@@ -215,8 +219,11 @@ def _parts(text: str) -> tuple[str, dict[str, Any]]:
 
 def _check_coder(coder: str, settings: Mapping[str, Any]) -> None:
     known = {"form"}
-    fits = imported(BINARISERS[coder]).fit if coder in BINARISERS else QUANTISERS[coder]
-    known |= set(inspect.signature(fits).parameters) - {"embeddings", "items", "n_bits", "rng", "seed"}
+    if coder == DISCRETE:
+        fits: Any = DiscreteFactorisation.fit
+    else:
+        fits = imported(BINARISERS[coder]).fit if coder in BINARISERS else QUANTISERS[coder]
+    known |= set(inspect.signature(fits).parameters) - _GIVEN
     for name in settings:
         if name not in known:
             raise ParameterError(

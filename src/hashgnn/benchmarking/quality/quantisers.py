@@ -35,15 +35,18 @@ class QuantisedItems(ABC):
 
 
 class _Decoded(QuantisedItems):
-    def __init__(self, decoded: Array, n_bytes: int) -> None:
-        self._decoded, self._bytes = decoded, n_bytes
+    """Rows that the bytes stand for, and what each adds to every estimate."""
+
+    def __init__(self, decoded: Array, n_bytes: float, added: Array | None = None) -> None:
+        self._decoded, self._bytes, self._added = decoded, n_bytes, added
 
     @property
     def bytes_per_item(self) -> float:
         return self._bytes
 
     def scores(self, queries: Array) -> Array:
-        return float_scores(queries, self._decoded)
+        scores = float_scores(queries, self._decoded)
+        return scores if self._added is None else scores + self._added
 
 
 class _Index(QuantisedItems):
@@ -97,11 +100,16 @@ def _rabitq(items: Array, n_bits: int, seed: int, *, bits: int = 1) -> Quantised
     rotation = faiss.RandomRotationMatrix(dim, dim)
     rotation.init(seed % 2**31)
     own = faiss.IndexRaBitQ(dim, faiss.METRIC_INNER_PRODUCT, bits)
+    own.qb = 0  # queries as they are, which is its best
     index = faiss.IndexPreTransform(rotation, own)
     rows = np.ascontiguousarray(items, np.float32)
     index.train(rows)
     index.add(rows)
-    return _Index(index.search, len(items), float(own.code_size))
+    # An estimate is affine in the query, so queries along the axes tell what each item adds.
+    probed = _Index(index.search, len(items), float(own.code_size))
+    added = probed.scores(np.zeros((1, dim), np.float32))
+    axes = probed.scores(np.eye(dim, dtype=np.float32)) - added
+    return _Decoded(np.ascontiguousarray(axes.T), probed.bytes_per_item, added)
 
 
 def _turboquant(items: Array, n_bits: int, seed: int, *, bits: int = 2) -> QuantisedItems:

@@ -84,6 +84,7 @@ SUITES: dict[str, Suite] = {
             "default",
             "default-hamming",
             *_CODE_BASELINES,
+            "dcf",
             "lsh-spectral",
             "itq-spectral",
             "pq-spectral",
