@@ -27,9 +27,9 @@ class Piece:
     users, items : ids as :func:`hashgnn.data._columns.id_column` returns them
     weights : ndarray of shape (n,), float32, or None
     times : ndarray of shape (n,), int64, or None
-        ``None`` also where some are empty and nobody asked for them.
+        ``None`` also where some are empty and nobody requested them.
     n_untimed : int
-        Rows without a time, where nobody asked for times.
+        Rows without a time, where nobody requested times.
     events : Arrow array or None
     """
 

@@ -1,6 +1,6 @@
 """Seconds and memory of events beyond memory: prepare, stats, one epoch of fit, evaluate, at several sizes.
 
-    python benchmarks/beyond_memory.py work --events 1e6 3e6 1e7 --plot docs/images/beyond-memory.png
+    python benchmarks/large_events.py work --events 1e6 3e6 1e7 --plot docs/images/beyond-memory.png
 
 Each size is made by benchmarks/generated_events.py, and each command runs in a process of its own. What a size has
 measured is kept in WORK/SIZE.json, and not measured again; its files are removed unless --keep is given. The peak is
@@ -117,7 +117,7 @@ def draw(measured: list[dict[str, Any]], path: Path) -> None:
                 f"{values[-1]:,.0f}" if key == "processor_seconds" else f"{values[-1]:.1f}",
                 (events[-1], values[-1]),
                 textcoords="offset points",
-                xytext=(0, 7),
+                xytext=(0, 7) if what == "prepare" or key == "peak_gb" else (0, -16),
                 ha="center",
                 color=colour,
             )
