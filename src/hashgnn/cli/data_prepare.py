@@ -62,7 +62,7 @@ def prepare(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for temporary files, some 30 bytes an event; default: beside --output.",
+            help="Folder for temporary files, some 30 bytes an event; default: next to --output.",
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace prepared interactions.")] = False,

@@ -21,7 +21,7 @@ _ROWS = 1 << 16  # summed at a time
 
 
 class Made:
-    """A tensor that is made when it is first asked for."""
+    """A tensor that is made when it is first used."""
 
     def __init__(self, make: Callable[[], torch.Tensor]) -> None:
         self._make = make
@@ -32,7 +32,7 @@ class Made:
         return self._make()
 
     def moved(self, device: torch.device | str | None, dtype: torch.dtype | None) -> Made:
-        """Return it on another device or of another dtype, made when that is first asked for."""
+        """Return it on another device or of another dtype, made when that is first used."""
         return Made(lambda: _sparse.move(self.value, device, dtype))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class GraphView:
     ----------
     n_users, n_items : int
     made_adjacency : Made
-        The adjacency, made when an encoder first asks for it; it takes more memory than all others.
+        The adjacency, made when an encoder first reads it; it takes more memory than all others.
     user_item, item_user : Tensor of shape (n_users, n_items) and (n_items, n_users), CSR
         Weights of the interactions as given, and the transpose.
     degrees : Tensor of shape (n_nodes,)

@@ -85,6 +85,7 @@ def random_table(rng: np.random.Generator, n: int, ids: str) -> pa.Table:
     )
 
 
+@pytest.mark.filterwarnings("ignore:timestamp is empty in")  # of half the rows of MovieLens-1M
 @pytest.mark.parametrize(("name", "file", "options"), SETS, ids=[one[0] for one in SETS])
 def test_real_data_are_read_equal(
     data_dir: Path, tmp_path: Path, name: str, file: str, options: dict[str, Any]
@@ -123,7 +124,7 @@ def test_ids_of_every_kind_have_the_order_of_the_whole(tmp_path: Path, ids: str)
     assert_equal(found, expected)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("left_out", [(), ("weight",), ("time",), ("weight", "time")])
 def test_pieces_and_buckets_of_any_size_give_the_same(
     tmp_path: Path, seed: int, left_out: tuple[str, ...]
@@ -131,7 +132,7 @@ def test_pieces_and_buckets_of_any_size_give_the_same(
     rng = np.random.default_rng(seed)
     tables = [random_table(rng, int(n), "str").drop_columns(list(left_out)) for n in rng.integers(1, 400, 4)]
     folder = write(tmp_path / "events", *tables, row_group_size=int(rng.integers(10, 200)))
-    for rows in (1, 37, 10_000):
+    for rows in (11, 10_000):
         found = prepare_interactions(folder, tmp_path / f"made-{rows}", rows_per_piece=rows)
         assert_equal(found, read_interactions(folder))
 
@@ -290,6 +291,32 @@ def test_other_formats_and_partitions_are_read(tmp_path: Path) -> None:
     assert_equal(found, read_interactions(tmp_path / "lines.jsonl"))
 
 
+def test_times_of_two_kinds_in_text_files_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "events"
+    folder.mkdir()
+    (folder / "a.csv").write_text("user,item,time\n1,2,5\n2,3,6\n")
+    (folder / "b.csv").write_text("user,item,time\n1,2,2024-05-01\n")
+    with pytest.raises(DataError):
+        read_interactions(folder)
+    with pytest.raises(
+        DataError, match="b.csv: time must be numbers or ISO 8601 times in all files, got times"
+    ):
+        prepare_interactions(folder, tmp_path / "made")
+
+
+def test_arrow_files_of_several_types_are_joined(tmp_path: Path) -> None:
+    folder = tmp_path / "events"
+    folder.mkdir()
+    for name, kind in (("a", pa.int32()), ("b", pa.int64())):
+        table = pa.table({"user": pa.array([1, 2, 3], kind), "item": ["x", "y", "y"]})
+        with (
+            pa.OSFile(str(folder / f"{name}.arrow"), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as writer,
+        ):
+            writer.write_table(table)
+    assert_equal(prepare_interactions(folder, tmp_path / "made"), read_interactions(folder))
+
+
 def test_a_folder_is_aligned_to_known_ids(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     folder = write(tmp_path / "events", random_table(rng, 300, "str"))
@@ -321,6 +348,8 @@ def test_options_that_were_settled_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ParameterError, match="prepare the events again"):
         read_interactions(tmp_path / "made", weight="rating")
+    with pytest.raises(ParameterError, match="holds prepared interactions already; name the files of events"):
+        prepare_interactions(tmp_path / "made", tmp_path / "again")
     with pytest.raises(DataError, match="which are no table; name the files that it was made of"):
         read_table(tmp_path / "made")
 

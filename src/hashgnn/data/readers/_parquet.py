@@ -191,11 +191,12 @@ def open_arrow(path: Location) -> Source:
     """Read the schema of an Arrow IPC file or stream; Feather files of version 2 are such files."""
     try:
         try:
-            names = pa.ipc.open_file(path.random_access()).schema.names
+            schema = pa.ipc.open_file(path.random_access()).schema
             is_stream = False
         except pa.ArrowInvalid:
-            names = pa.ipc.open_stream(path.random_access()).schema.names
+            schema = pa.ipc.open_stream(path.random_access()).schema
             is_stream = True
+        names = schema.names
     except DataError:
         raise
     except _ERRORS as error:
@@ -215,7 +216,7 @@ def open_arrow(path: Location) -> Source:
         _check_text(path, table, content.size())
         return table
 
-    return _source(path, "Arrow IPC", names, load)
+    return replace(_source(path, "Arrow IPC", names, load), schema=schema)
 
 
 def _check_messages(path: Location, content: pa.NativeFile) -> None:

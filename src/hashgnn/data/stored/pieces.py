@@ -27,9 +27,9 @@ class Piece:
     users, items : ids as :func:`hashgnn.data._columns.id_column` returns them
     weights : ndarray of shape (n,), float32, or None
     times : ndarray of shape (n,), int64, or None
-        ``None`` also where some are empty and nobody asked for them.
+        ``None`` also where some are empty and nobody requested them.
     n_untimed : int
-        Rows without a time, where nobody asked for times.
+        Rows without a time, where nobody requested times.
     events : Arrow array or None
     """
 
@@ -213,7 +213,7 @@ class PiecedSource:
                     raise _columns.RowError(
                         found, f"{column} must be a number or an ISO 8601 time, got {shown!r}"
                     )
-            if "timestamp" in self.as_text:
+            if self._types is None or "timestamp" in self.as_text:
                 self._check_times(source, column, found)
             result = _columns.time_values(found, column)
         for one in caught:
@@ -224,7 +224,7 @@ class PiecedSource:
 
     def _check_times(self, source: Source, column: str, found: Any) -> None:
         """Refuse text that is numbers in one piece and times in another."""
-        is_time = pa.types.is_timestamp(found.type)
+        is_time = not (pa.types.is_integer(found.type) or pa.types.is_floating(found.type))
         known, first = self._kinds.setdefault("timestamp", (is_time, source.name))
         if known != is_time:
             kinds = {True: "times", False: "numbers"}

@@ -28,6 +28,7 @@ from hashgnn.data.stored.folder import (
     COLUMNS,
     StoredInteractions,
     check_replaceable,
+    is_stored,
     open_interactions,
     write_id_files,
     write_manifest,
@@ -129,6 +130,10 @@ def prepare_interactions(
     target = path_of(folder)
     check_writable(target)
     check_replaceable(target, overwrite=overwrite)
+    if is_stored(path):
+        raise ParameterError(
+            f"{os.fspath(path)}: holds prepared interactions already; name the files of events"
+        )
     name, sources = open_sources(path, format, delimiter, decimal, max_decompressed)
     roles = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     source = PiecedSource(name, sources, roles | event_role(wanted, event_column, event_weights))

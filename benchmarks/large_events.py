@@ -1,6 +1,6 @@
 """Seconds and memory of events beyond memory: prepare, stats, one epoch of fit, evaluate, at several sizes.
 
-    python benchmarks/beyond_memory.py work --events 1e6 3e6 1e7 --plot docs/images/beyond-memory.png
+    python benchmarks/large_events.py work --events 1e6 3e6 1e7 --plot docs/images/beyond-memory.png
 
 Each size is made by benchmarks/generated_events.py, and each command runs in a process of its own. What a size has
 measured is kept in WORK/SIZE.json, and not measured again; its files are removed unless --keep is given. The peak is
@@ -93,12 +93,13 @@ def row(found: dict[str, Any]) -> list[str]:
     cells += [f"{document[name]:,}" if document else "–" for name in ("n_users", "n_items", "n_interactions")]
     for what in ("prepare", "fit", "evaluate"):
         one = found.get(what)
-        cells += ["–", "–"] if one is None else [f"{one['seconds']:,.0f}", f"{one['peak_gb']:.1f}"]
+        shown = ("seconds", "processor_seconds", "peak_gb")
+        cells += ["–"] * 3 if one is None else [f"{one[key]:,.{int(key == 'peak_gb')}f}" for key in shown]
     return cells
 
 
 def draw(measured: list[dict[str, Any]], path: Path) -> None:
-    """Draw seconds and peak memory of reading and training over the events, both axes logarithmic."""
+    """Draw processor seconds and peak memory of reading and training over the events, both axes logarithmic."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -109,24 +110,25 @@ def draw(measured: list[dict[str, Any]], path: Path) -> None:
     for what, colour in (("prepare", "#2a78b5"), ("fit", "#c2571a")):
         points = [(one["events"], one[what]) for one in measured if what in one]
         events = [n for n, _ in points]
-        for axes, key in ((left, "seconds"), (right, "peak_gb")):
+        for axes, key in ((left, "processor_seconds"), (right, "peak_gb")):
             values = [taken[key] for _, taken in points]
             axes.plot(events, values, "o-", color=colour, label=names[what])
             axes.annotate(
-                f"{values[-1]:,.0f}" if key == "seconds" else f"{values[-1]:.1f}",
+                f"{values[-1]:,.0f}" if key == "processor_seconds" else f"{values[-1]:.1f}",
                 (events[-1], values[-1]),
                 textcoords="offset points",
-                xytext=(0, 7),
+                xytext=(0, 7) if what == "prepare" or key == "peak_gb" else (0, -16),
                 ha="center",
                 color=colour,
             )
     first = next(one for one in measured if "fit" in one)
     span = [first["events"], max(one["events"] for one in measured if "fit" in one)]
-    linear = [first["fit"]["seconds"], first["fit"]["seconds"] * span[1] / span[0]]
+    taken = first["fit"]["processor_seconds"]
+    linear = [taken, taken * span[1] / span[0]]
     left.plot(span, linear, ":", color="#777777", label="linear in events")
     right.axhline(20, ls="--", color="#777777", lw=1)
     right.annotate("20 GB", (span[0], 20), textcoords="offset points", xytext=(0, 4), color="#555555")
-    for axes, title in ((left, "seconds"), (right, "GB at the peak")):
+    for axes, title in ((left, "processor seconds"), (right, "GB at the peak")):
         axes.set(xscale="log", yscale="log", xlabel="events", title=title)
         axes.grid(alpha=0.3)
         axes.margins(y=0.15)
@@ -148,8 +150,9 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     sizes = sorted({int(n) for n in args.events})
     measured = [measure(args.work, n, args.threads, args.steps, keep=args.keep) for n in sizes]
-    print("| events | users | items | interactions | prepare, s | GB | fit, s | GB | evaluate, s | GB |")
-    print("|---" * 10 + "|")
+    heads = [f"{what}, s | processor s | GB" for what in ("prepare", "fit", "evaluate")]
+    print(f"| events | users | items | interactions | {' | '.join(heads)} |")
+    print("|---" * 13 + "|")
     for found in measured:
         print(f"| {' | '.join(row(found))} |")
     if args.plot is not None:
