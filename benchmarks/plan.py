@@ -45,7 +45,7 @@ MEASURED = {
     ),
     "build growth": Figure(1.5, "×", "the same for each of ten times the items", _TEN),
     "answer": Figure(1.0, "ms", "a request over HTTP without its search", "benchmarks/rules_in_service.py"),
-    "read": Figure(95.5, "s", "processor time to prepare 100 million events", _LARGE),
+    "read": Figure(78, "s", "processor time to prepare 100 million events", _LARGE),
     "event": Figure(11.5, "bytes", "an event in parquet, ids as text", _LARGE),
     "stored": Figure(18, "bytes", "an interaction in the prepared folder", _LARGE),
     "held": Figure(50, "bytes", "an interaction in memory while training", _LARGE),
