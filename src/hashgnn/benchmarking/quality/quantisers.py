@@ -18,7 +18,7 @@ from hashgnn.index.scores import float_scores
 _ITERATIONS = 25  # of k-means and of the rotation, as faiss has them
 _CENTRES = 256  # one byte names one
 _CALIBRATED = 1024  # rows, as turbovec's pages advise
-_LENGTH = 4  # bytes that turbovec keeps of an item beside its bits
+_LENGTH = 4  # bytes that turbovec keeps of an item in addition to its bits
 
 
 class QuantisedItems(ABC):
