@@ -188,6 +188,8 @@ def training_commands() -> list[str]:
     return sorted(line for line in found if not re.search(left_out, line))
 
 
+# The page whose commands begin with a folder that another command makes, and end with a recipe that it prints.
+LARGE = ROOT / "docs" / "guide" / "events-beyond-memory.md"
 # Options that need an extra of their own.
 TRACKERS = {"--tensorboard": "tensorboard", "--mlflow": "mlflow"}
 
@@ -201,7 +203,12 @@ def test_a_command_that_trains_works_with_train_and_the_extra_of_its_option(
     output = folder / command[command.index("-o") + 1]
     shutil.rmtree(output, ignore_errors=True)
     trackers = tuple(extra for option, extra in TRACKERS.items() if option in command)
-    succeeds(make((*README_EXTRAS, *trackers)), folder, "hashgnn", *command)
+    environment = make((*README_EXTRAS, *trackers))
+    if "prepared" in command:
+        succeeds(environment, folder, "hashgnn", "data", "prepare", "events.parquet", "-o", "prepared")
+        (recipe,) = re.findall(r"```toml\n(.*?)```", LARGE.read_text(encoding="utf-8"), re.DOTALL)
+        (folder / "large.toml").write_text(recipe, encoding="utf-8")
+    succeeds(environment, folder, "hashgnn", *command)
     assert (output / "manifest.json").is_file()
 
 

@@ -49,7 +49,8 @@ OBJECTIVES = {
 
 
 def fitted(form: dict, objective: str, **settings: object) -> HashGNN:
-    model = HashGNN(recipe="paper", **{**SMALL, **OBJECTIVES[objective], **form, **settings})
+    whole = {"encoder.fan_outs": []} if objective == "users" and form["encoder"] == "graphsage" else {}
+    model = HashGNN(recipe="paper", **{**SMALL, **OBJECTIVES[objective], **whole, **form, **settings})
     return model.fit(groups(), device="cpu", n_threads=1, rng=0, progress=False)
 
 
