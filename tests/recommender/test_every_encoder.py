@@ -50,7 +50,7 @@ OBJECTIVES = {
 
 def fitted(form: dict, objective: str, **settings: object) -> HashGNN:
     whole = {"encoder.fan_outs": []} if objective == "users" and form["encoder"] == "graphsage" else {}
-    model = HashGNN(recipe="paper", **{**SMALL, **OBJECTIVES[objective], **whole, **form, **settings})
+    model = HashGNN(recipe="paper", **{**SMALL, **OBJECTIVES[objective], **form, **whole, **settings})
     return model.fit(groups(), device="cpu", n_threads=1, rng=0, progress=False)
 
 
