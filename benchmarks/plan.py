@@ -4,8 +4,7 @@
     python benchmarks/plan.py --items 3e8 --interactions 2e10 --requests 500 --memory 256 --core-hour 0.05
 
 Nothing is measured here. Every line is reckoned from a figure that another command measured on two cores, and the first
-table names it. Prices are those of the caller: the defaults are round numbers near the list prices of general virtual
-machines. The page docs/guide/planning.md holds what the first command prints.
+table names it. Prices are assumptions: give your own. The page docs/guide/planning.md holds what the first command prints.
 """
 
 from __future__ import annotations
@@ -34,32 +33,36 @@ _GROWN = "hashgnn benchmark search --grow gowalla --items 1000000"
 _TEN = "hashgnn benchmark search --items 10000000"
 _LARGE = "benchmarks/large_events.py work --events 1e8"
 _PREPARED = "benchmarks/preparation.py 14e6"
+_ENGINES = "benchmarks/engines.py"
 
 MEASURED = {
-    "scan": Figure(0.216, "ns", "one item in a scan of 128-bit codes with bias, one thread", _GROWN),
-    "lists": Figure(0.121, "ms", "a query over lists, re-ranked, a million items, index recall .95", _GROWN),
-    "growth": Figure(1.65, "×", "the same with ten times the items", _TEN),
-    "build": Figure(7.6, "s", "processor time to build lists of a million of ten million items", _TEN),
-    "batch": Figure(
-        5816, "users/s", "all users, a million items, k = 100, one process", "benchmarks/batch.py"
+    "scan": Figure(0.207, "ns", "one item in a scan of 128-bit codes with bias, one thread", _GROWN),
+    "codes": Figure(
+        0.026, "ms", "a query by code over lists, a million items, .95 of the best by code", _GROWN
     ),
-    "build growth": Figure(1.5, "×", "the same for each of ten times the items", _TEN),
+    "rows": Figure(
+        0.095, "ms", "a query over lists of rows, floats mapped, .95 of the best by floats", _GROWN
+    ),
+    "floats": Figure(0.092, "ms", "the same with the floats in memory", _GROWN),
+    "growth": Figure(1.65, "×", "a query over lists, re-ranked, for each of ten times the items", _TEN),
+    "build": Figure(16, "s", "processor time to build lists of rows of a million items", _GROWN),
+    "build growth": Figure(
+        1.5, "×", "building lists of codes, an item, for each of ten times the items", _TEN
+    ),
     "answer": Figure(1.0, "ms", "a request over HTTP without its search", "benchmarks/rules_in_service.py"),
     "read": Figure(78, "s", "processor time to prepare 100 million events", _LARGE),
     "event": Figure(11.5, "bytes", "an event in parquet, ids as text", _LARGE),
-    "stored": Figure(18, "bytes", "an interaction in the prepared folder", _LARGE),
-    "held": Figure(50, "bytes", "an interaction in memory while training", _LARGE),
+    "stored": Figure(16, "bytes", "an interaction in the prepared folder, with its time", _LARGE),
+    "held": Figure(
+        100, "bytes", "an interaction in the memory of a process that trains, at the peak", _LARGE
+    ),
+    "table": Figure(512, "bytes", "an item there: one table of 32 floats, Adam's moments, gradients", _LARGE),
     "ridge": Figure(
-        25.6, "s", "processor time of a teacher's ridge and lists, a million interactions", _PREPARED
+        25.6, "s", "processor time to choose a teacher and make its lists, a million interactions", _PREPARED
     ),
-    "epoch": Figure(
-        4.0, "s", "processor time of one narrow epoch and all around it, a million events", _LARGE
-    ),
-    "table": Figure(
-        1024, "bytes", "an item of such a model while training: 32 floats and Adam's moments", _LARGE
-    ),
-    "postgres": Figure(2.7, "s", "export of a million items into PostgreSQL, exact", "benchmarks/engines.py"),
-    "lancedb": Figure(10.5, "s", "the same into LanceDB with lists", "benchmarks/engines.py"),
+    "epoch": Figure(4.0, "s", "processor time of a fit of one narrow epoch, a million events", _LARGE),
+    "postgres": Figure(2.7, "s", "export of a million items into PostgreSQL, exact", _ENGINES),
+    "lancedb": Figure(10.5, "s", "the same into LanceDB with lists", _ENGINES),
 }
 
 
@@ -76,6 +79,11 @@ class Machine(NamedTuple):
         """Price of an hour."""
         return self.cores * self.core_hour + self.memory * self.gigabyte_hour
 
+    @property
+    def threads(self) -> float:
+        """Processor seconds that it does in a second."""
+        return self.cores / 2 * THREADS_TWICE
+
     def holding(self, n_bytes: float) -> int:
         """Machines whose memory holds so much."""
         return max(1, math.ceil(n_bytes / (FILLED * self.memory * 1e9)))
@@ -87,26 +95,26 @@ def value(name: str) -> float:
 
 
 class Kept(NamedTuple):
-    """What is held of an item, and how it is searched."""
+    """What is held of an item, and how it is searched: by a scan, or over lists in the time of a figure."""
 
     name: str
     bytes_per_item: float
-    by_scan: bool
+    figure: str
 
 
 KEPT = (
-    Kept("codes with bias, scanned", 17, True),
-    Kept("codes in lists", 22.5, False),
-    Kept("codes in lists and rows of 64 bytes; floats on the disk", 87, False),
-    Kept("codes in lists and floats in half precision", 534.5, False),
+    Kept("codes with bias, scanned", 17, "scan"),
+    Kept("codes in lists", 22.5, "codes"),
+    Kept("lists of rows of 64 bytes; floats on the disk", 91, "rows"),
+    Kept("lists of rows of 64 bytes and floats in half precision", 603, "floats"),
 )
 
 
 def seconds_a_query(kept: Kept, n_items: float) -> float:
     """Return the processor seconds of one query over so many items of one machine."""
-    if kept.by_scan:
+    if kept.figure == "scan":
         return n_items * value("scan") * 1e-9
-    return value("lists") * 1e-3 * value("growth") ** math.log10(max(n_items, 1e6) / 1e6)
+    return value(kept.figure) * 1e-3 * value("growth") ** math.log10(max(n_items, 1e6) / 1e6)
 
 
 def item_rows(n_items: float, requests: float, machine: Machine) -> list[list[str]]:
@@ -116,9 +124,7 @@ def item_rows(n_items: float, requests: float, machine: Machine) -> list[list[st
         n_bytes = n_items * kept.bytes_per_item
         shards = machine.holding(n_bytes)
         each = seconds_a_query(kept, n_items / shards)
-        busy = (
-            requests * (each + value("answer") * 1e-3) / (machine.cores / 2 * THREADS_TWICE)
-        )  # machines' worth a shard
+        busy = requests * (each + value("answer") * 1e-3) / machine.threads  # machines' worth a shard
         copies = max(1, math.ceil(busy / FILLED))
         n_machines = shards * copies
         rows.append(
@@ -138,7 +144,7 @@ def version_rows(n_items: float, users: float) -> list[list[str]]:
     """Return what each new version of the items costs."""
     millions, lists = n_items / 1e6, KEPT[-1]
     jobs = (
-        ("build the lists", value("build") * millions * value("build growth") ** math.log10(n_items / 1e7)),
+        ("build the lists", value("build") * millions * value("build growth") ** math.log10(n_items / 1e6)),
         (f"recommend for {power(users)} users, over lists", users * seconds_a_query(lists, n_items)),
         ("export into PostgreSQL, exact", value("postgres") * millions),
         ("export into LanceDB, with lists", value("lancedb") * millions),
@@ -146,31 +152,26 @@ def version_rows(n_items: float, users: float) -> list[list[str]]:
     return [[name, f"{seconds / 3600:,.2g} core-hours"] for name, seconds in jobs]
 
 
-def interaction_rows(
-    n_interactions: float, n_items: float, machine: Machine, hours: float
-) -> list[list[str]]:
+def interaction_rows(n_interactions: float, n_items: float, machine: Machine) -> list[list[str]]:
     """Return what a training run over so many interactions takes."""
     millions = n_interactions / 1e6
-    rate = machine.cores / 2 * THREADS_TWICE  # processor seconds a second
     stages = (
         ("prepare the events", value("read") * millions / 100),
-        ("a teacher, where there is one", value("ridge") * millions),
-        ("one epoch", value("epoch") * millions),
+        ("choose a teacher, where there is one", value("ridge") * millions),
+        ("one narrow epoch", value("epoch") * millions),
     )
-    total = sum(seconds for _, seconds in stages)
     tables = n_items * value("table")
-    held = n_interactions * value("held") + tables
-    n_machines = max(machine.holding(held), math.ceil(total / rate / 3600 / hours))
-    rows = [
+    fits = max(0.0, (FILLED * machine.memory * 1e9 - tables) / value("held"))
+    prices = sum(seconds for _, seconds in stages) / 3600 / machine.threads * machine.hour
+    return [
         ["events in parquet", size(n_interactions * value("event"))],
         ["prepared folder, mapped", size(n_interactions * value("stored"))],
-        ["memory while training", size(held)],
-        ["of it tables of items", size(tables)],
+        ["memory of a process that trains", size(n_interactions * value("held") + tables)],
+        ["of it for items", size(tables)],
+        ["of the interactions, a machine can train on", f"{min(1.0, fits / n_interactions):.1%}"],
         *([name, f"{seconds / 3600:,.1f} core-hours"] for name, seconds in stages),
-        [f"machines for a run in {hours:g} hours", f"{n_machines:,}"],
-        ["one run", money(n_machines * machine.hour * total / rate / n_machines / 3600)],
+        ["all three", money(prices)],
     ]
-    return rows
 
 
 def size(n_bytes: float) -> str:
@@ -208,9 +209,7 @@ def power(number: float) -> str:
     return f"10{digits}" if math.isclose(lead, 1) else f"{lead:.2g}·10{digits}"
 
 
-def plan(
-    items: Sequence[float], interactions: Sequence[float], requests: float, machine: Machine, hours: float
-) -> str:
+def plan(items: Sequence[float], interactions: Sequence[float], requests: float, machine: Machine) -> str:
     """Return every table."""
     parts = [
         table(
@@ -233,7 +232,7 @@ def plan(
     for number in interactions:
         n_items = number / 1e3
         parts.append(f"{power(number)} interactions, {power(n_items)} items:")
-        parts.append(table(["what", "reckoned"], interaction_rows(number, n_items, machine, hours)))
+        parts.append(table(["what", "reckoned"], interaction_rows(number, n_items, machine)))
     return "\n\n".join(parts)
 
 
@@ -247,7 +246,6 @@ def main() -> None:
     parser.add_argument("--requests", type=float, default=1000, help="a second (default: 1000)")
     parser.add_argument("--memory", type=float, default=128, help="GB of a machine (default: 128)")
     parser.add_argument("--cores", type=int, default=16, help="of a machine (default: 16)")
-    parser.add_argument("--hours", type=float, default=8, help="that a training run may take (default: 8)")
     parser.add_argument("--core-hour", type=float, default=0.035, help="dollars (default: 0.035)")
     parser.add_argument("--gigabyte-hour", type=float, default=0.0045, help="dollars (default: 0.0045)")
     given = parser.parse_args()
@@ -255,7 +253,7 @@ def main() -> None:
         if any(not 0 < one < math.inf for one in (found if isinstance(found, list) else [found])):
             parser.error(f"--{name.replace('_', '-')} must be above 0")
     machine = Machine(given.memory, given.cores, given.core_hour, given.gigabyte_hour)
-    print(plan(given.items, given.interactions, given.requests, machine, given.hours))
+    print(plan(given.items, given.interactions, given.requests, machine))
 
 
 if __name__ == "__main__":

@@ -218,6 +218,8 @@ def ceiling(alone: float, arguments: argparse.Namespace) -> None:
             raise SystemExit("a process of its own did not end well")
         times = [json.loads(file.read_text()) for file in files]
     start, end = max(row[0] for row in times), min(row[-1] for row in times)
+    if end <= start:
+        raise SystemExit("the processes never trained at the same time; raise --steps")
     together = sum(sum(start < moment <= end for moment in row) for row in times) / (end - start)
     print(
         json.dumps({"independent": arguments.workers, "steps_a_second": together, "times": together / alone}),

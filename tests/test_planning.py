@@ -24,14 +24,14 @@ def test_the_page_holds_what_its_command_prints() -> None:
 def test_twice_the_memory_holds_the_items_on_half_the_shards() -> None:
     def shards(memory: str) -> int:
         lines = printed("--items", "1e9", "--interactions", "1e9", "--memory", memory).stdout.splitlines()
-        (row,) = [line for line in lines if line.startswith("| codes in lists and floats")]
+        (row,) = [line for line in lines if line.startswith("| lists of rows of 64 bytes and")]
         return int(row.split(" | ")[2])
 
-    assert (shards("128"), shards("256")) == (6, 3)
+    assert (shards("128"), shards("256")) == (7, 4)
 
 
 @pytest.mark.parametrize(
-    "given", [("--items", "0"), ("--memory", "-1"), ("--requests", "inf"), ("--hours", "nan")]
+    "given", [("--items", "0"), ("--memory", "-1"), ("--requests", "inf"), ("--cores", "0")]
 )
 def test_what_cannot_be_planned_is_refused(given: tuple[str, str]) -> None:
     found = printed(*given)
