@@ -50,10 +50,11 @@ class ListSearch {
     if (filters_.allow) {
       const std::int64_t n_allowed = filters_.allow.end(query_) - filters_.allow.begin(query_);
       if (follows(n_allowed)) return follow();
-      make_bits();
+      const auto n_own = static_cast<double>(own_bits(filters_, query_, index_.n_codes, scratch_.bits));
+      allowed_ = scratch_.bits.data();
       const double of_codes = 1.0 / static_cast<double>(index_.n_codes);
       share_ = filters_.allowed == nullptr ? share_ * static_cast<double>(n_allowed) * of_codes
-                                           : static_cast<double>(n_bits()) * of_codes;
+                                           : n_own * of_codes;
     } else {
       allowed_ = filters_.allowed;
     }
@@ -84,23 +85,6 @@ class ListSearch {
     const double n = static_cast<double>(std::max<std::int64_t>(n_allowed, 1));
     const double read = std::min(static_cast<double>(index_.n_codes), usual() * static_cast<double>(index_.n_codes) / n);
     return index_.slots && static_cast<double>(kFollowCost) * n <= read;
-  }
-
-  // The bitmap of this query's own list, within the one of all queries.
-  void make_bits() {
-    auto& bits = scratch_.bits;
-    bits.assign(static_cast<std::size_t>(blocks_of(index_.n_codes)), 0);
-    for (const std::int32_t* at = filters_.allow.begin(query_); at != filters_.allow.end(query_); ++at)
-      bits[static_cast<std::size_t>(*at / 32)] |= 1u << (*at % 32);
-    if (filters_.allowed != nullptr)
-      for (std::size_t i = 0; i < bits.size(); ++i) bits[i] &= filters_.allowed[i];
-    allowed_ = bits.data();
-  }
-
-  std::int64_t n_bits() const {
-    std::int64_t n = 0;
-    for (const std::uint32_t word : scratch_.bits) n += std::popcount(word);
-    return n;
   }
 
   bool is_blocked(std::int32_t position) const {

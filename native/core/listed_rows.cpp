@@ -103,9 +103,10 @@ class ListedQuery {
   // Reads the lists that promise most until enough items were seen that the query may get.
   void read(std::int64_t n_allowed) {
     if (filters_.allow) {
-      make_bits();
+      const auto n_own = static_cast<double>(own_bits(filters_, number_, index_.n_codes, scratch_.bits));
+      allowed_ = scratch_.bits.data();
       const auto n = static_cast<double>(std::max<std::int64_t>(index_.n_codes, 1));
-      share_ = filters_.allowed == nullptr ? share_ * static_cast<double>(n_allowed) / n : static_cast<double>(n_bits()) / n;
+      share_ = filters_.allowed == nullptr ? share_ * static_cast<double>(n_allowed) / n : n_own / n;
     } else {
       allowed_ = filters_.allowed;
     }
@@ -122,23 +123,6 @@ class ListedQuery {
       }
       if (static_cast<double>(n_seen_) >= enough) return;
     }
-  }
-
-  // The bitmap of this query's own list, within the one of all queries.
-  void make_bits() {
-    auto& bits = scratch_.bits;
-    bits.assign(static_cast<std::size_t>(blocks_of(index_.n_codes)), 0);
-    for (const std::int32_t* at = filters_.allow.begin(number_); at != filters_.allow.end(number_); ++at)
-      bits[static_cast<std::size_t>(*at / 32)] |= 1u << (*at % 32);
-    if (filters_.allowed != nullptr)
-      for (std::size_t i = 0; i < bits.size(); ++i) bits[i] &= filters_.allowed[i];
-    allowed_ = bits.data();
-  }
-
-  std::int64_t n_bits() const {
-    std::int64_t n = 0;
-    for (const std::uint32_t word : scratch_.bits) n += std::popcount(word);
-    return n;
   }
 
   // The n lists that promise most, best first; ties to the smaller.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -47,5 +48,18 @@ struct Filters {
 };
 
 inline bool has_bit(const std::uint32_t* bits, std::int64_t i) { return ((bits[i / 32] >> (i % 32)) & 1u) != 0; }
+
+// The bits of the codes that one query may get: its own list, within the filter of all queries. Returns how many there are.
+inline std::int64_t own_bits(const Filters& filters, std::int64_t query, std::int64_t n_codes, std::vector<std::uint32_t>& bits) {
+  bits.assign(static_cast<std::size_t>((n_codes + 31) / 32), 0);
+  for (const std::int32_t* at = filters.allow.begin(query); at != filters.allow.end(query); ++at)
+    bits[static_cast<std::size_t>(*at / 32)] |= 1u << (*at % 32);
+  std::int64_t n = 0;
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    if (filters.allowed != nullptr) bits[i] &= filters.allowed[i];
+    n += std::popcount(bits[i]);
+  }
+  return n;
+}
 
 }  // namespace hashgnn
