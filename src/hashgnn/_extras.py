@@ -11,7 +11,7 @@ from types import ModuleType
 from hashgnn._processors import wait_passively
 from hashgnn.errors import MissingExtraError
 
-_WITH_OPENMP = ("torch", "faiss")
+_WITH_OPENMP = ("torch", "faiss", "implicit")
 
 
 def require(module: str, *, extra: str, purpose: str) -> ModuleType:

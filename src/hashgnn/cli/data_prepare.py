@@ -96,6 +96,7 @@ def prepare(
             item_k=item_k,
             scratch=scratch,
             overwrite=overwrite,
+            progress=out.progress,
         )
     size = sum(entry.stat().st_size for entry in output.iterdir())
     document = {

@@ -6,6 +6,8 @@ import datetime
 import pickle
 import uuid
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -446,3 +448,26 @@ def test_a_broken_part_leaves_nothing(tmp_path: Path, fault: str) -> None:
     assert str(broken) in str(raised.value)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_bar_counts_every_row_that_is_read_and_every_step_of_the_sort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: dict[str, list[int]] = {}
+    totals: dict[str, int | None] = {}
+    wanted: set[bool | None] = set()
+
+    @contextmanager
+    def bar(label: str, total: int | None, *, enabled: bool | None) -> Iterator[Callable[..., None]]:
+        totals[label] = total
+        wanted.add(enabled)
+        yield lambda steps=1: shown.setdefault(label, []).append(steps)
+
+    monkeypatch.setattr("hashgnn.data.stored.prepare.progress_bar", bar)
+    table = pa.table({"user_id": [f"u{n % 9}" for n in range(50)], "item_id": [n % 7 for n in range(50)]})
+    folder = write(tmp_path / "events", table, table, row_group_size=20)
+    prepare_interactions(folder, tmp_path / "prepared", rows_per_piece=20, progress=False)
+    assert sum(shown["Reading rows"]) == 100
+    assert len(shown["Sorting"]) == totals["Sorting"]
+    assert len(shown["Sorting"]) > len(shown["Reading rows"]) > 2
+    assert wanted == {False}

@@ -16,6 +16,8 @@ from hashgnn._addresses import address_of, path_of
 from hashgnn._checks import check_int
 from hashgnn._files import atomic_directory, check_writable, scratch_directory
 from hashgnn._processors import available_processors
+from hashgnn._progress import Advance
+from hashgnn._progress import progress as progress_bar
 from hashgnn._tensors import read_tensors
 from hashgnn._types import Array
 from hashgnn.data._id_columns import chosen, column_of
@@ -63,6 +65,7 @@ def prepare_interactions(
     overwrite: bool = False,
     scratch: str | Path | None = None,
     rows_per_piece: int = _ROWS,
+    progress: bool | None = None,
 ) -> StoredInteractions:
     """Read interactions in pieces and write them to a folder, in memory that does not grow with the events.
 
@@ -89,6 +92,8 @@ def prepare_interactions(
         Folder for temporary files, some 30 bytes an event; ``None`` is the parent of ``folder``.
     rows_per_piece : int, default=4000000
         Rows in memory at a time.
+    progress : bool or None, default=None
+        ``None`` shows a bar where stderr is a terminal; ``False`` is silent.
 
     Returns
     -------
@@ -138,7 +143,15 @@ def prepare_interactions(
     roles = {"user": user, "item": item, "weight": weight, "timestamp": timestamp}
     source = PiecedSource(name, sources, roles | event_role(wanted, event_column, event_weights))
     with scratch_directory(target if scratch is None else path_of(scratch) / target.name) as place:
-        work = _Work(source, wanted, reference_time, place, rows_per_piece, times_named=timestamp is not None)
+        work = _Work(
+            source,
+            wanted,
+            reference_time,
+            place,
+            rows_per_piece,
+            times_named=timestamp is not None,
+            progress=progress,
+        )
         work.read()
         with atomic_directory(target, replace=overwrite) as made:
             work.write(made, cores)
@@ -157,7 +170,9 @@ class _Work:
         n_rows: int,
         *,
         times_named: bool,
+        progress: bool | None,
     ) -> None:
+        self._progress = progress
         self._source, self._wanted, self._reference = source, wanted, reference
         self._place, self._n_rows = place, n_rows
         self._needs_times = times_named or (wanted is not None and wanted.half_life is not None)
@@ -177,8 +192,12 @@ class _Work:
             newest = self._source.newest(self._n_rows)
         self._spool = Spool(self._place, "rows", self._columns)
         n_untimed = n_read = n_dropped = 0
-        with ThreadPoolExecutor(self._n_threads, thread_name_prefix="ids") as threads:
+        with (
+            ThreadPoolExecutor(self._n_threads, thread_name_prefix="ids") as threads,
+            progress_bar("Reading rows", None, enabled=self._progress) as advance,
+        ):
             for piece in self._source.pieces(self._n_rows, needs_times=self._needs_times):
+                advance(len(piece))
                 n_read, n_untimed = n_read + len(piece), n_untimed + piece.n_untimed
                 users, items, weights, times, weighting = self._weighed(piece, newest)
                 n_dropped += len(piece) - len(users)
@@ -246,14 +265,16 @@ class _Work:
             np.add.at(counts, places, of_piece)
         buckets = Buckets(self._place, counts, self._columns, self._n_rows)
         start = 0
-        for length, of_users, of_items in zip(self._lengths, user_places, item_places, strict=True):
-            rows = {column: self._spool.column(column, start, length) for column in self._columns}
-            rows["user"], rows["item"] = of_users[rows["user"]], of_items[rows["item"]]
-            buckets.add(**rows)
-            start += length
-        self._spool.remove()
-        merged = buckets.merged(len(items), n_threads=self._n_threads)
-        n_rows = _write_rows(folder, merged, len(users), self._columns)
+        with progress_bar("Sorting", len(self._lengths) + len(buckets), enabled=self._progress) as advance:
+            for length, of_users, of_items in zip(self._lengths, user_places, item_places, strict=True):
+                rows = {column: self._spool.column(column, start, length) for column in self._columns}
+                rows["user"], rows["item"] = of_users[rows["user"]], of_items[rows["item"]]
+                buckets.add(**rows)
+                start += length
+                advance()
+            self._spool.remove()
+            merged = _counted(buckets.merged(len(items), n_threads=self._n_threads), advance)
+            n_rows = _write_rows(folder, merged, len(users), self._columns)
         if cores is not None:
             users, items, n_rows = _cut(folder, users, items, self._columns, cores, self._n_rows)
             start = n_rows  # the rows that fell out were no repeated ones
@@ -287,6 +308,12 @@ class _Work:
 
 
 Rows = tuple[Array, Array, Array | None, Array | None]
+
+
+def _counted(blocks: Iterable[Rows], advance: Advance) -> Iterator[Rows]:
+    for block in blocks:
+        yield block
+        advance()
 
 
 def _write_rows(folder: Path, blocks: Iterable[Rows], n_users: int, columns: Sequence[str]) -> int:

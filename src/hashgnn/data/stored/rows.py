@@ -101,6 +101,9 @@ class Buckets:
         self._spools = [Spool(folder, f"bucket-{number}", columns) for number in range(n_buckets)]
         self._columns = list(columns)
 
+    def __len__(self) -> int:
+        return len(self._spools)
+
     def add(self, **rows: Array) -> None:
         """Part rows by their user; those of one user keep their order."""
         bucket = self._of_user[rows["user"]]
