@@ -52,9 +52,7 @@ class ListSearch {
       if (follows(n_allowed)) return follow();
       const auto n_own = static_cast<double>(own_bits(filters_, query_, index_.n_codes, scratch_.bits));
       allowed_ = scratch_.bits.data();
-      const double of_codes = 1.0 / static_cast<double>(index_.n_codes);
-      share_ = filters_.allowed == nullptr ? share_ * static_cast<double>(n_allowed) * of_codes
-                                           : n_own * of_codes;
+      share_ = (filters_.allowed == nullptr ? share_ : 1.0) * n_own / static_cast<double>(index_.n_codes);
     } else {
       allowed_ = filters_.allowed;
     }

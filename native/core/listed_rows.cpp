@@ -43,7 +43,7 @@ class ListedQuery {
     if (filters_.allow) n_allowed = filters_.allow.end(number_) - filters_.allow.begin(number_);
     else if (filters_.allowed != nullptr) n_allowed = static_cast<std::int64_t>(std::ceil(share_ * static_cast<double>(index_.n_codes)));
     if ((filters_.allow || filters_.allowed != nullptr) && follows(n_allowed)) follow();
-    else read(n_allowed);
+    else read();
     return best();
   }
 
@@ -101,12 +101,12 @@ class ListedQuery {
   float base_of_extra() const { return bases_[index_.lists->n_lists]; }
 
   // Reads the lists that promise most until enough items were seen that the query may get.
-  void read(std::int64_t n_allowed) {
+  void read() {
     if (filters_.allow) {
       const auto n_own = static_cast<double>(own_bits(filters_, number_, index_.n_codes, scratch_.bits));
       allowed_ = scratch_.bits.data();
       const auto n = static_cast<double>(std::max<std::int64_t>(index_.n_codes, 1));
-      share_ = filters_.allowed == nullptr ? share_ * static_cast<double>(n_allowed) / n : n_own / n;
+      share_ = (filters_.allowed == nullptr ? share_ : 1.0) * n_own / n;
     } else {
       allowed_ = filters_.allowed;
     }

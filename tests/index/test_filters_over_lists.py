@@ -11,7 +11,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index import CandidateFilter, EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
 from hashgnn.index.stores.allowed_lists import AllowedLists
-from hashgnn.ranking import Matches
+from hashgnn.ranking import IndexLists, Matches
 from hashgnn.testing.index_cases import assert_same
 
 N, N_LISTS, K = 40_000, 256, 20
@@ -195,3 +195,18 @@ def test_packed_codes_go_with_their_filter(catalogue: Catalogue) -> None:
     del filters, first, one
     kept.of(CandidateFilter(allow_all=rng.random(N) < 0.2), 1, 8)
     assert len(kept._known) == 1
+
+
+def test_an_index_that_a_list_repeats_does_not_keep_lists_from_being_read() -> None:
+    rng = np.random.default_rng(0)
+    codes = BinaryCodes.from_signs(rng.normal(size=(400, 32)))
+    queries = BinaryCodes.from_signs(rng.normal(size=(16, 32)))
+    index = InvertedFile(codes, n_lists=8, rng=0)
+    index.n_probe = 8
+    rows = np.arange(400, dtype=np.int32)
+    often = IndexLists(np.arange(17) * 2000, np.tile(np.repeat(rows, 5), 16))
+    once = index.search(
+        queries, 5, candidates=CandidateFilter(allow_per_query=IndexLists.from_rows([rows] * 16))
+    )
+    found = index.search(queries, 5, candidates=CandidateFilter(allow_per_query=often))
+    assert np.array_equal(found.positions, once.positions)
