@@ -200,7 +200,7 @@ def tune(
             spent = study.spent()
             with progress_bar("Tuning, seconds", int(seconds), enabled=progress) as advance:
                 advance(int(spent))
-                while spent < seconds and (most is None or study.n_ended() < most):
+                while seconds - spent > _POLL and (most is None or study.n_ended() < most):
                     ended = study.run_trial(seconds - spent)
                     if on_trial is not None:
                         on_trial(ended)
