@@ -31,6 +31,7 @@ from typing import Any
 from hashgnn import HashGNN
 from hashgnn.batch import read_manifest
 
+LIGHT_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 WORKERS = {
     "local": b"hashgnn.batch.worker",
     "ray": b"ray::MapWorker",
@@ -60,6 +61,8 @@ def session(engine: str, n_workers: int) -> Iterator[None]:
             .config("spark.ui.enabled", "false")
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.executor.memory", "2g")
+            .config("spark.driver.defaultJavaOptions", LIGHT_JAVA)
+            .config("spark.executor.defaultJavaOptions", LIGHT_JAVA)
             .config("spark.log.level", "OFF")
             .getOrCreate()
         )

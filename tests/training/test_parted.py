@@ -186,7 +186,7 @@ def gradients_of_users(
         batch = next(iter(objective.batches(np.random.default_rng(2))))
         generator = torch.Generator().manual_seed(3)
         if isinstance(objective, Preparing):
-            objective.prepare(batch, generator)
+            objective.prepare(model, batch, STEP, generator)
         with row_gradients():
             loss = objective.loss(model, batch, STEP, generator)
         loss.backward()

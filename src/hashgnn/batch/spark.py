@@ -16,10 +16,12 @@ import pyarrow as pa
 
 from hashgnn._extras import require
 from hashgnn.batch.reaching import check_address, first_line
-from hashgnn.batch.writing import PartRecord, PartWriter
+from hashgnn.batch.writing import RECORD, PartRecord, PartWriter
 from hashgnn.errors import EngineError
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_MOST_PARTS = 8  # of a task
+_LIGHT = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # Java that waits for Python need not compile and collect in parallel
 _SCHEMA = "part long, rows long, results long, empty long, bytes long, sha256 string, error_kind string, error string"
 
 
@@ -63,13 +65,16 @@ def _run(
     numbers: list[int],
     finished: Callable[[Sequence[int]], list[int]],
 ) -> Iterator[PartRecord | int]:
+    shares = parts_of_tasks(numbers, _slots(session))
+
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            chosen = [numbers[place] for place in batch["id"].to_pylist()]
-            yield from writer.over([pa.record_batch({"part": pa.array(chosen, pa.int64())})])
+            for place in batch["id"].to_pylist():
+                for number in shares[place]:
+                    # Some are there, where Spark gives the task of a lost executor to another.
+                    yield pa.RecordBatch.from_pylist([writer.write_once(number)], schema=RECORD)
 
-    # One part is one task: a lost executor costs the parts that it was making.
-    places = session.range(0, len(numbers), 1, numPartitions=len(numbers))
+    places = session.range(0, len(shares), 1, numPartitions=len(shares))
     outcome: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def collect() -> None:
@@ -95,6 +100,34 @@ def _run(
     yield from records
 
 
+def parts_of_tasks(numbers: Sequence[int], n_slots: int | None) -> list[list[int]]:
+    """Return the parts of each task: many in the first ones, one in the last ones.
+
+    A task costs Spark and its Python worker a tenth of a second. Parts that are left at the end go one by one, so that
+    nobody waits for long. ``n_slots`` is how many tasks run at a time; ``None`` makes each part a task.
+
+    Examples
+    --------
+    >>> [len(parts) for parts in parts_of_tasks(range(30), 2)]
+    [8, 6, 4, 3, 3, 2, 1, 1, 1, 1]
+    """
+    shares: list[list[int]] = []
+    start = 0
+    while start < len(numbers):
+        size = 1 if n_slots is None else -(-(len(numbers) - start) // (2 * n_slots))
+        shares.append(list(numbers[start : start + min(size, _MOST_PARTS)]))
+        start += len(shares[-1])
+    return shares
+
+
+def _slots(session: Any) -> int | None:
+    """Return how many tasks run at a time, ``None`` where executors may come later."""
+    if session.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        return None
+    cpus = int(session.conf.get("spark.task.cpus", "1"))
+    return max(1, int(session.sparkContext.defaultParallelism) // cpus)
+
+
 def _connect(sql: Any, n_workers: int | None, n_threads: int, address: str | None) -> Any:
     master = (
         address or os.environ.get("SPARK_MASTER") or f"local[{n_workers * n_threads if n_workers else '*'}]"
@@ -118,6 +151,8 @@ def _connect(sql: Any, n_workers: int | None, n_threads: int, address: str | Non
         builder = builder.config("spark.driver.host", "127.0.0.1").config(
             "spark.driver.bindAddress", "127.0.0.1"
         )
+        for process in ("driver", "executor"):
+            builder = builder.config(f"spark.{process}.defaultJavaOptions", _LIGHT)
     try:
         with _no_future_warnings():
             return builder.getOrCreate()

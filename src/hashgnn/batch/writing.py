@@ -75,6 +75,17 @@ class PartWriter:
         for batch in batches:
             yield self(batch)
 
+    def write_once(self, number: int) -> PartRecord:
+        """Return the record of a part, which is written where its file is not there yet."""
+        try:
+            place = place_of(self.folder)
+            known = None
+            if place.size(part_name(number)) is not None:
+                known = read_record(place, self.job.digest, number)
+        except HashGNNError as error:
+            return {"part": number, "error_kind": type(error).__name__, "error": str(error)}
+        return known or self.write(number)
+
     def write(self, number: int) -> PartRecord:
         """Write a part, and return its record."""
         try:

@@ -9,6 +9,7 @@ from torch import nn
 
 from hashgnn._types import Array, SideName
 from hashgnn.nn import Encoder, GraphView, HashLayer, Relaxation
+from hashgnn.nn.relaxations.base import DrawsBefore
 
 
 class HashModel(nn.Module):
@@ -73,9 +74,20 @@ class HashModel(nn.Module):
         return self.hash_layer.project(u, side) if self.relaxation.before_tanh else self.hash_layer(u, side)
 
     def codes(
-        self, x: torch.Tensor, strength: float, generator: torch.Generator, groups: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        strength: float,
+        generator: torch.Generator,
+        groups: torch.Tensor | None = None,
+        draws: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return the relaxed codes of rows ``x``, at a strength of the relaxation."""
+        """Return the relaxed codes of rows ``x``, at a strength of the relaxation.
+
+        ``draws`` are what the relaxation has drawn for these rows before.
+        """
+        if draws is not None:
+            assert isinstance(self.relaxation, DrawsBefore)
+            return self.relaxation.with_draws(x, strength, draws)
         return self.relaxation(x, strength, generator=generator, groups=groups)
 
     def tables(self) -> list[nn.Parameter]:

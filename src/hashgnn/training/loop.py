@@ -193,7 +193,8 @@ def _run_epoch(
                     values_of(parameter.grad).mul_(config.gradient_clip / norm)
         batch = next(batches, None)
         if batch is not None and isinstance(objective, Preparing):
-            objective.prepare(batch, generator)
+            following = StepPosition(run.epoch, run.n_epochs, step + 1, run.n_steps)
+            objective.prepare(model, batch, following, generator)
         with whole.of(list(model.parameters())):
             optimizer.step()
         sum_of_losses += run.loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 
@@ -71,6 +71,19 @@ class Relaxation(ABC):
         groups : LongTensor of shape (n,), optional
             Rows of one group share their draw, where whole rows are drawn for.
         """
+
+
+@runtime_checkable
+class DrawsBefore(Protocol):
+    """A relaxation whose draws depend on no code, so that they can be made while something else is waited for."""
+
+    def draw(self, n_rows: int, n_bits: int, *, generator: torch.Generator) -> torch.Tensor:
+        """Return what a call without groups draws for rows (n_rows, n_bits)."""
+        ...
+
+    def with_draws(self, x: torch.Tensor, strength: float, draws: torch.Tensor) -> torch.Tensor:
+        """Return what that call makes of rows ``x`` (n_rows, n_bits)."""
+        ...
 
 
 def geometric(start: float, end: float, epoch: int, n_epochs: int, step: int, n_steps: int) -> float:

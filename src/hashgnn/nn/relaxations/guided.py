@@ -70,12 +70,17 @@ def guided(
     n_rows, n_bits = z.shape
     if groups is not None and groups.shape != (n_rows,):
         raise ParameterError(f"groups must have shape ({n_rows},), got {tuple(groups.shape)}")
-    width = n_bits if granularity == "bit" else 1
-    draws = torch.rand(n_rows, width, generator=generator, device=z.device)
+    draws = _draw(n_rows, n_bits, granularity, generator)
     if groups is not None:
         draws = draws[groups]
     result: torch.Tensor = _Mixture.apply(z, draws, strength)  # type: ignore[no-untyped-call]
     return result
+
+
+def _draw(n_rows: int, n_bits: int, granularity: str, generator: torch.Generator) -> torch.Tensor:
+    return torch.rand(
+        n_rows, n_bits if granularity == "bit" else 1, generator=generator, device=generator.device
+    )
 
 
 @dataclass(frozen=True)
@@ -128,3 +133,12 @@ class Guided(Relaxation):
         """Return the mixture; ``groups`` count where rows are drawn for."""
         shared = groups if self.granularity == "row" else None
         return guided(x, strength, granularity=self.granularity, generator=generator, groups=shared)
+
+    def draw(self, n_rows: int, n_bits: int, *, generator: torch.Generator) -> torch.Tensor:
+        """Return numbers of [0, 1): an entry, or a row, is relaxed where its number is below the share."""
+        return _draw(n_rows, n_bits, self.granularity, generator)
+
+    def with_draws(self, x: torch.Tensor, strength: float, draws: torch.Tensor) -> torch.Tensor:
+        """Return the mixture for the numbers that :meth:`draw` has returned."""
+        result: torch.Tensor = _Mixture.apply(x, draws, strength)  # type: ignore[no-untyped-call]
+        return result

@@ -68,9 +68,11 @@ class Objective(Protocol[M_contra]):
 
 
 @runtime_checkable
-class Preparing(Protocol):
+class Preparing(Protocol[M_contra]):
     """An objective that may use the time between the gradients of a step and the optimiser's for the next batch."""
 
-    def prepare(self, batch: Any, generator: torch.Generator) -> None:
+    def prepare(
+        self, model: M_contra, batch: Any, position: StepPosition, generator: torch.Generator
+    ) -> None:
         """Make for a batch what does not depend on parameters, with the draws that its loss would make first."""
         ...

@@ -16,6 +16,7 @@ from hashgnn.nn._sparse import take
 from hashgnn.nn.encoders.history import HistoryEncoder
 from hashgnn.nn.losses.parted_softmax import PartedItems, parted_bilateral_softmax, parted_softmax
 from hashgnn.nn.peers import differentiable_sum
+from hashgnn.nn.relaxations.base import DrawsBefore
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.objectives.base import StepPosition
 from hashgnn.training.objectives.code_penalty import code_penalty
@@ -47,7 +48,55 @@ class _Own:
     parted: PartedItems
 
 
-_Prepared = tuple[GraphView, _Own]
+@dataclass(frozen=True)
+class _Histories:
+    """What the users of a batch are summed from.
+
+    Attributes
+    ----------
+    columns, rows : LongTensor of shape (n_entries,)
+        Items of this process, one history after another, and where they stand in its tables.
+    values : Tensor of shape (n_entries,)
+        Their weights.
+    lengths : LongTensor of shape (n_users,)
+        Of the histories, of this process's items.
+    all_values, all_owners : Tensor of shape (n_all_entries,)
+        Weights in the whole histories, and the place of each one's user.
+    """
+
+    columns: torch.Tensor
+    rows: torch.Tensor
+    values: torch.Tensor
+    lengths: torch.Tensor
+    all_values: torch.Tensor
+    all_owners: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a step needs before it reads a parameter.
+
+    Attributes
+    ----------
+    view : GraphView
+    own : _Own
+    generator : torch.Generator
+        Of what the encoder draws, equal in all processes. Each asks the encoder for other items, which must not move
+        the generator of the step.
+    item_generator : torch.Generator
+        Of the codes of own items.
+    draws : Tensor, optional
+        What the relaxation draws for own items.
+    histories : _Histories, optional
+        Where tables are parted by rows.
+    """
+
+    view: GraphView
+    own: _Own
+    generator: torch.Generator
+    item_generator: torch.Generator
+    draws: torch.Tensor | None
+    histories: _Histories | None
 
 
 class PartedUserObjective(UserObjective):
@@ -84,14 +133,16 @@ class PartedUserObjective(UserObjective):
         self._owners, self._places = every % group.size, every // group.size
         self._prepared: tuple[Array, _Prepared] | None = None
 
-    def prepare(self, batch: Array, generator: torch.Generator) -> None:
-        """Make the targets of the next batch in every second process, the others make them later.
+    def prepare(
+        self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
+    ) -> None:
+        """Make what the next batch needs in every second process, the others make it later.
 
-        An optimiser waits for memory, and targets do not. Processes of one machine share its memory, so both get on
-        where one steps while the other prepares.
+        An optimiser waits for memory, and targets and draws do not. Processes of one machine share its memory, so both
+        get on where one steps while the other prepares.
         """
         if self._group.rank % 2:
-            self._prepared = batch, self._targets_of(batch, generator)
+            self._prepared = batch, self._before_parameters(model, batch, position, generator)
 
     def loss(
         self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
@@ -100,20 +151,18 @@ class PartedUserObjective(UserObjective):
         settings, group = self._settings, self._group
         known, self._prepared = self._prepared, None
         if known is not None and known[0] is batch:
-            view, own = known[1]
+            prepared = known[1]
         else:
-            view, own = self._targets_of(batch, generator)
-        step = position.epoch * position.n_steps + position.step
-        # Each process asks the encoder for other items: what it draws must not move the common generator.
-        common = _derived(generator, step, _ENCODER_DRAWS)
-        users, items = self._embeddings(model, view, batch, own.items, common)
+            prepared = self._before_parameters(model, batch, position, generator)
+        own = prepared.own
+        users, items = self._embeddings(model, batch, prepared)
         loss = torch.zeros((), device=users.device)
         if settings.code_weight > 0:
             strength = model.relaxation.strength(*position)
             user_strength = model.relaxation.user_strength(strength)
             h_users = model.codes(model.before_codes(users, "user"), user_strength, generator)
-            draws = _derived(generator, step, _ITEM_DRAWS, group.rank)
-            h_items = model.codes(model.before_codes(items, "item"), strength, draws)
+            before = model.before_codes(items, "item")
+            h_items = model.codes(before, strength, prepared.item_generator, draws=prepared.draws)
             bias = own.correction
             if model.item_bias is not None:
                 of_items = model.item_bias[self._rows(own.items)]
@@ -127,9 +176,30 @@ class PartedUserObjective(UserObjective):
             )
         return loss + code_penalty(model, users, items, settings, group)
 
-    def _targets_of(self, batch: Array, generator: torch.Generator) -> _Prepared:
+    def _before_parameters(
+        self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
+    ) -> _Prepared:
         view, targets, excluded = self._batch_targets(batch, generator)
-        return view, self._part(targets, excluded, generator)
+        own = self._part(targets, excluded, generator)
+        step = position.epoch * position.n_steps + position.step
+        common = _derived(generator, step, _ENCODER_DRAWS)
+        of_items = _derived(generator, step, _ITEM_DRAWS, self._group.rank)
+        draws = histories = None
+        if self._settings.code_weight > 0 and isinstance(model.relaxation, DrawsBefore):
+            draws = model.relaxation.draw(len(own.items), model.hash_layer.n_bits, generator=of_items)
+        if self._sharded:
+            histories = self._histories(model, view, batch, common)
+        return _Prepared(view, own, common, of_items, draws, histories)
+
+    def _histories(
+        self, model: HashModel, view: GraphView, batch: Array, generator: torch.Generator
+    ) -> _Histories:
+        assert isinstance(model.encoder, HistoryEncoder)
+        index = torch.from_numpy(batch).to(view.device)
+        columns, values, _, owners = model.encoder.histories(view, index, generator)
+        mine = self._owners[columns] == self._group.rank
+        lengths = torch.bincount(owners[mine], minlength=len(batch))
+        return _Histories(columns[mine], self._places[columns[mine]], values[mine], lengths, values, owners)
 
     def _part(self, targets: Targets, excluded: Pairs | None, generator: torch.Generator) -> _Own:
         size, rank, device = self._group.size, self._group.rank, targets.columns.device
@@ -164,25 +234,19 @@ class PartedUserObjective(UserObjective):
         return self._places[items] if self._sharded else items
 
     def _embeddings(
-        self,
-        model: HashModel,
-        view: GraphView,
-        batch: Array,
-        items: torch.Tensor,
-        generator: torch.Generator,
+        self, model: HashModel, batch: Array, prepared: _Prepared
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the embeddings of the batch's users, equal in all processes, and of own items."""
+        view, items, known = prepared.view, prepared.own.items, prepared.histories
         index = torch.from_numpy(batch).to(items.device)
         encoder = model.encoder
-        if not self._sharded:
-            u = encoder(view, torch.cat([index, self._items[items]]), generator=generator)
+        if known is None:
+            u = encoder(view, torch.cat([index, self._items[items]]), generator=prepared.generator)
             return u[: len(batch)], u[len(batch) :]
         assert isinstance(encoder, HistoryEncoder)
-        columns, values, _, owner = encoder.histories(view, index, generator)
-        mine = self._owners[columns] == self._group.rank
-        own = torch.bincount(owner[mine], minlength=len(index))
-        sums = encoder.history_sums(view, columns[mine], values[mine], own, rows=self._rows(columns[mine]))
-        users = encoder.users_of_sums(view, index, differentiable_sum(self._group, sums), values, owner)
+        sums = encoder.history_sums(view, known.columns, known.values, known.lengths, rows=known.rows)
+        sums = differentiable_sum(self._group, sums)
+        users = encoder.users_of_sums(view, index, sums, known.all_values, known.all_owners)
         rows = take(encoder.item_input.table, self._rows(items))
         projected = encoder.item_input.features(view.item_features, items)
         return users, rows if projected is None else rows + projected
