@@ -15,16 +15,20 @@ constexpr std::size_t kLine = 64;
 
 // Rounds a row to multiples of the factor that it returns, 0 where the row is of zeros.
 float to_bytes(const float* row, std::int64_t width, std::int8_t* bytes) {
-  float largest = 0;
-  for (std::int64_t j = 0; j < width; ++j) largest = std::max(largest, std::abs(row[j]));  // without a NaN
+  float most[8] = {};
+  std::int64_t at = 0;
+  for (; at + 8 <= width; at += 8)
+    for (int i = 0; i < 8; ++i) most[i] = std::max(most[i], std::abs(row[at + i]));  // without a NaN
+  for (int i = 0; at < width; ++i, ++at) most[i] = std::max(most[i], std::abs(row[at]));
+  const float largest = *std::max_element(most, most + 8);
   const float factor = largest / kMost, inverse = kMost / largest;
   if (!std::isfinite(inverse) || !std::isfinite(largest)) {
     std::fill_n(bytes, width, std::int8_t{0});
     return 0;
   }
   for (std::int64_t j = 0; j < width; ++j) {
-    const float value = row[j] * inverse, size = std::abs(value);
-    const int rounded = size <= kMost ? static_cast<int>(size + 0.5f) : size > kMost ? static_cast<int>(kMost) : 0;  // a NaN is 0
+    const float value = row[j] * inverse, size = std::max(0.0f, std::abs(value));  // a NaN is 0
+    const int rounded = static_cast<int>(std::min(size, kMost) + 0.5f);
     bytes[j] = static_cast<std::int8_t>(value < 0 ? -rounded : rounded);
   }
   return factor;

@@ -12,19 +12,30 @@ namespace {
 
 constexpr std::int64_t kFollowCost = 8;   // following a position costs as much as testing so many in lists
 constexpr std::int64_t kSpare = 512;      // kept beyond what is wanted before the worst are dropped
-constexpr std::size_t kPrefetched = 1024; // bytes of the next list
+constexpr std::int64_t kBlocksOfScan = 32; // of a list, after which what is worse than enough others is dropped
+constexpr std::int64_t kBlocksFetched = 4; // of the next list: the positions
 constexpr std::int64_t kQueriesOfTask = 8; // centres are read once for all of them
 
 // What a thread keeps from query to query.
 struct Scratch {
   std::vector<float> bases, scores, most;
-  std::vector<std::uint32_t> slots, bits;
-  std::vector<std::uint64_t> lists, keys;
+  std::vector<std::uint32_t> slots, bits, lanes;
+  std::vector<std::uint64_t> lists, keys, spare;
 };
 
 Scratch& scratch() {
   thread_local Scratch mine;
   return mine;
+}
+
+// The largest of the products with a group of centres.
+float largest(const float* products) {
+  float most[4];
+  for (int i = 0; i < 4; ++i) {
+    most[i] = products[i];
+    for (int j = 4; j < kCentresOfGroup; j += 4) most[i] = most[i] < products[i + j] ? products[i + j] : most[i];
+  }
+  return std::max(std::max(most[0], most[1]), std::max(most[2], most[3]));
 }
 
 class ListedQuery {
@@ -37,7 +48,6 @@ class ListedQuery {
         n_lists_(index.lists->n_blocks() == 0 ? 0 : index.lists->n_lists) {}
 
   std::vector<Scored> run() {
-    scratch_.keys.clear();
     share_ = index_.share;
     std::int64_t n_allowed = index_.n_codes;
     if (filters_.allow) n_allowed = filters_.allow.end(number_) - filters_.allow.begin(number_);
@@ -111,7 +121,8 @@ class ListedQuery {
       allowed_ = filters_.allowed;
     }
     const double enough = std::max(allowed_ == nullptr ? 0.0 : 0.5 * usual(), static_cast<double>(plan_.k));
-    if (index_.extra != nullptr) read_list(*index_.extra, 0, base_of_extra());
+    enough_ = static_cast<std::int64_t>(std::ceil(enough));
+    if (index_.extra != nullptr) read_list(*index_.extra, 0, base_of_extra(), nullptr);
     const double first = std::ceil(static_cast<double>(index_.n_probe) / std::max(share_, 1e-12));
     std::int64_t n_read = first >= static_cast<double>(n_lists_) ? n_lists_ : static_cast<std::int64_t>(first);
     for (std::int64_t from = 0; from < n_lists_; from = n_read, n_read = std::min(n_lists_, 2 * n_read)) {
@@ -119,9 +130,9 @@ class ListedQuery {
       for (std::int64_t i = from; i < n_read; ++i) {
         if (i + 1 < n_read) prefetch(list_of(i + 1));
         const std::int64_t list = list_of(i);
-        read_list(*index_.lists, list, bases_[list]);
+        read_list(*index_.lists, list, bases_[list], i + 1 < n_read ? rows_of(list_of(i + 1)) : nullptr);
       }
-      if (static_cast<double>(n_seen_) >= enough) return;
+      if (n_seen_ >= enough_) return;
     }
   }
 
@@ -142,16 +153,17 @@ class ListedQuery {
     const std::int64_t n_groups = n_lists_ / kCentresOfGroup;
     if (n < n_groups) {  // n groups have a centre that promises as much as the n-th best of their best
       auto& most = scratch_.most;
-      most.resize(static_cast<std::size_t>(n_groups));
-      for (std::int64_t group = 0; group < n_groups; ++group) {
-        const float* at = bases + group * kCentresOfGroup;
-        most[static_cast<std::size_t>(group)] = *std::max_element(at, at + kCentresOfGroup);
-      }
-      std::nth_element(most.begin(), most.begin() + (n - 1), most.end(), std::greater<>());
-      least = most[static_cast<std::size_t>(n - 1)];
+      most.resize(static_cast<std::size_t>(2 * n_groups));
+      for (std::int64_t group = 0; group < n_groups; ++group) most[static_cast<std::size_t>(group)] = largest(bases + group * kCentresOfGroup);
+      const auto ordered_most = std::copy_n(most.begin(), n_groups, most.begin() + n_groups) - n_groups;
+      std::nth_element(ordered_most, ordered_most + (n - 1), most.end(), std::greater<>());
+      least = ordered_most[n - 1];
     }
-    for (std::int64_t list = 0; list < n_lists_; ++list)
-      if (bases[list] >= least) add(list);
+    for (std::int64_t first = 0; first < n_lists_; first += kCentresOfGroup) {
+      if (n < n_groups && first < n_groups * kCentresOfGroup && scratch_.most[static_cast<std::size_t>(first / kCentresOfGroup)] < least) continue;
+      for (std::int64_t list = first; list < std::min(n_lists_, first + kCentresOfGroup); ++list)
+        if (bases[list] >= least) add(list);
+    }
     if (n < static_cast<std::int64_t>(lists.size())) {
       std::nth_element(lists.begin(), lists.begin() + n, lists.end());
       lists.resize(static_cast<std::size_t>(n));
@@ -164,19 +176,40 @@ class ListedQuery {
   void prefetch(std::int64_t list) const {
     const InvertedLists& lists = *index_.lists;
     const std::int64_t first = lists.first_blocks[list], n_blocks = lists.first_blocks[list + 1] - first;
-    if (n_blocks == 0) return;
-    const auto n_bytes = std::min(kPrefetched, static_cast<std::size_t>(n_blocks * kBlock * lists.row_bytes));
-    for (std::size_t at = 0; at < n_bytes; at += 64) __builtin_prefetch(lists.rows + first * kBlock * lists.row_bytes + at);
-    __builtin_prefetch(lists.positions + first * kBlock);
+    for (std::int64_t block = first; block < first + std::min(kBlocksFetched, n_blocks); ++block) {
+      __builtin_prefetch(lists.positions + block * kBlock);
+      __builtin_prefetch(lists.positions + block * kBlock + kBlock / 2);
+    }
     __builtin_prefetch(lists.alive + first);
   }
 
-  void read_list(const InvertedLists& lists, std::int64_t list, float base) {
-    auto& slots = scratch_.slots;
-    slots.clear();
-    for (std::int64_t block = lists.first_blocks[list]; block < lists.first_blocks[list + 1]; ++block) {
-      std::uint32_t lanes = lists.alive[block];
-      const std::int32_t* positions = lists.positions + block * kBlock;
+  const std::uint8_t* rows_of(std::int64_t list) const {
+    const InvertedLists& lists = *index_.lists;
+    return lists.rows + lists.first_blocks[list] * kBlock * lists.row_bytes;
+  }
+
+  // Reads a list; `next` are the rows of the one that is read afterwards, or null.
+  void read_list(const InvertedLists& lists, std::int64_t list, float base, const std::uint8_t* next) {
+    const std::int64_t end = lists.first_blocks[list + 1];
+    for (std::int64_t block = lists.first_blocks[list]; block < end; block += kBlocksOfScan) {
+      const std::int64_t n = std::min(kBlocksOfScan, end - block);
+      const std::uint32_t* lanes = lists.alive + block;
+      if (allowed_ != nullptr || filters_.block) lanes = passing(lists, block, n);
+      for (std::int64_t i = 0; i < n && n_seen_ < enough_; ++i) n_seen_ += std::popcount(lanes[i]);
+      const std::uint8_t* rows = lists.rows + block * kBlock * lists.row_bytes;
+      const RowScan scan{rows, lists.positions + block * kBlock, lanes, n, asked_.base() + base, asked_.step(), least_,
+                         block + n < end ? rows + n * kBlock * lists.row_bytes : next};
+      n_keys_ += plan_.kernels->scan_rows(asked_.query(), scan, room_for(n * kBlock));
+      drop_some();
+    }
+  }
+
+  // The lanes of some blocks that the query may get.
+  const std::uint32_t* passing(const InvertedLists& lists, std::int64_t block, std::int64_t n) {
+    scratch_.lanes.resize(static_cast<std::size_t>(n));
+    for (std::int64_t i = 0; i < n; ++i) {
+      std::uint32_t lanes = lists.alive[block + i];
+      const std::int32_t* positions = lists.positions + (block + i) * kBlock;
       if (allowed_ != nullptr && lanes != 0) {
         std::uint32_t passing = 0;
         for (int lane = 0; lane < kBlock; ++lane) passing |= std::uint32_t{has_bit(allowed_, positions[lane])} << lane;
@@ -187,49 +220,54 @@ class ListedQuery {
           const int lane = std::countr_zero(left);
           if (is_blocked(positions[lane])) lanes &= ~(1u << lane);
         }
-      const auto first = static_cast<std::uint32_t>(block * kBlock);
-      const std::size_t before = slots.size();
-      if (lanes == ~0u) {
-        slots.resize(before + kBlock);
-        for (std::uint32_t lane = 0; lane < kBlock; ++lane) slots[before + lane] = first + lane;
-        continue;
-      }
-      for (; lanes != 0; lanes &= lanes - 1) slots.push_back(first + static_cast<std::uint32_t>(std::countr_zero(lanes)));
+      scratch_.lanes[static_cast<std::size_t>(i)] = lanes;
     }
-    n_seen_ += static_cast<std::int64_t>(slots.size());
-    score(lists, [base](std::uint32_t) { return base; });
+    return scratch_.lanes.data();
+  }
+
+  // Where the next n keys go.
+  std::uint64_t* room_for(std::int64_t n) {
+    auto& keys = scratch_.keys;
+    const auto wanted = static_cast<std::size_t>(n_keys_ + n + kBeyondKeys);
+    if (keys.size() < wanted) keys.resize(std::max(wanted, 2 * keys.size()));
+    return keys.data() + n_keys_;
   }
 
   template <class BaseOf>
   void score(const InvertedLists& lists, BaseOf base_of) {
     const auto& slots = scratch_.slots;
     auto& scores = scratch_.scores;
-    auto& keys = scratch_.keys;
     scores.resize(slots.size());
     asked_.score(lists.rows, slots.data(), static_cast<std::int64_t>(slots.size()), scores.data());
-    const auto room = static_cast<std::size_t>(4 * wanted_ + kSpare);
     for (std::size_t i = 0; i < slots.size(); ++i) {
       const float found = ranked(scores[i] + base_of(slots[i]));
       if (found < least_) continue;
-      keys.push_back(key_of({static_cast<std::uint32_t>(lists.positions[slots[i]]), found}));
-      if (keys.size() == room) drop();
+      *room_for(1) = key_of({static_cast<std::uint32_t>(lists.positions[slots[i]]), found});
+      ++n_keys_;
+      drop_some();
     }
+  }
+
+  void drop_some() {
+    if (n_keys_ >= 2 * wanted_ + kSpare) drop();
   }
 
   // Leaves those that are wanted; what is worse than all of them needs not be written down any more.
   void drop() {
-    auto& keys = scratch_.keys;
-    if (static_cast<std::int64_t>(keys.size()) <= wanted_) return;
-    std::nth_element(keys.begin(), keys.begin() + (wanted_ - 1), keys.end());
-    keys.resize(static_cast<std::size_t>(wanted_));
-    least_ = of_key(keys.back()).score;
+    if (n_keys_ <= wanted_) return;
+    auto& spare = scratch_.spare;
+    if (spare.size() < static_cast<std::size_t>(n_keys_)) spare.resize(static_cast<std::size_t>(n_keys_));
+    std::uint64_t* keys = scratch_.keys.data();
+    select_smallest(keys, n_keys_, wanted_, spare.data());
+    n_keys_ = wanted_;
+    least_ = of_key(*std::max_element(keys, keys + n_keys_)).score;
   }
 
   std::vector<Scored> best() {
     drop();
     std::vector<Scored> found;
-    found.reserve(scratch_.keys.size());
-    for (const std::uint64_t key : scratch_.keys) found.push_back(of_key(key));
+    found.reserve(static_cast<std::size_t>(n_keys_));
+    for (std::int64_t i = 0; i < n_keys_; ++i) found.push_back(of_key(scratch_.keys[static_cast<std::size_t>(i)]));
     if (plan_.floats != nullptr) score_by_floats(*plan_.kernels, *plan_.floats, query_, found);
     keep_best(found, plan_.k, true);
     return found;
@@ -243,7 +281,8 @@ class ListedQuery {
   const ListedPlan& plan_;
   Scratch& scratch_;
   AskedRows asked_;
-  std::int64_t wanted_, n_lists_, n_seen_ = 0;
+  std::int64_t wanted_, n_lists_, n_keys_ = 0;
+  std::int64_t n_seen_ = 0, enough_ = 0;  // those that the query may get are counted up to so many
   double share_ = 1.0;
   float least_ = -std::numeric_limits<float>::infinity();
   const std::uint32_t* allowed_ = nullptr;

@@ -44,12 +44,6 @@ void score_by_floats(const Kernels& kernels, const Embeddings& table, const floa
   }
 }
 
-Scored of_key(std::uint64_t key) {
-  const auto ascending = ~static_cast<std::uint32_t>(key >> 32);
-  const std::uint32_t bits = (ascending >> 31) != 0 ? ascending & 0x7FFFFFFFu : ~ascending;
-  return {static_cast<std::uint32_t>(key), std::bit_cast<float>(bits)};
-}
-
 void keep_best(std::vector<Scored>& found, std::int64_t n, bool ordered) {
   std::vector<std::uint64_t> keys;
   keys.reserve(found.size());
