@@ -79,6 +79,9 @@ struct Kernels {
   // Products of n embeddings in bytes with groups of centres, n_quads times four entries each: (n, 16 * n_groups). See centres.hpp.
   void (*centre_products)(const std::int8_t* asked, std::int64_t n, std::int64_t n_quads, const std::int8_t* centres,
                           std::int64_t n_groups, std::int32_t* products);
+  // The same of one embedding with n of the groups: (n, 16).
+  void (*some_centre_products)(const std::int8_t* asked, std::int64_t n_quads, const std::int8_t* centres, const std::int32_t* groups,
+                               std::int64_t n, std::int32_t* products);
   // Of each of n embeddings, factor times its bytes, the centre with the largest product, scaled, less half of its square.
   void (*nearest_centres)(const std::int8_t* asked, const float* factors, std::int64_t n, std::int64_t n_quads,
                           const std::int8_t* centres, std::int64_t n_groups, const float* scale, const float* half,

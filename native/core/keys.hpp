@@ -31,5 +31,7 @@ inline Scored of_key(std::uint64_t key) {
 
 // Puts the `wanted` smallest of n keys in front, in no order; `spare` has room for n. 0 <= wanted <= n.
 void select_smallest(std::uint64_t* keys, std::int64_t n, std::int64_t wanted, std::uint64_t* spare);
+// The same of floats, none of them a NaN.
+void select_smallest(float* values, std::int64_t n, std::int64_t wanted, float* spare);
 
 }  // namespace hashgnn

@@ -14,6 +14,8 @@ constexpr std::int64_t kFollowCost = 8;   // following a position costs as much 
 constexpr std::int64_t kSpare = 512;      // kept beyond what is wanted before the worst are dropped
 constexpr std::int64_t kBlocksOfScan = 32; // of a list, after which what is worse than enough others is dropped
 constexpr std::int64_t kBlocksFetched = 4; // of the next list: the positions
+constexpr double kDeviations = 2.0;       // of the errors of rows, by which one that is behind may still be among the best
+constexpr std::int64_t kFewest = 16;      // results from which on errors are known well enough
 constexpr std::int64_t kQueriesOfTask = 8; // centres are read once for all of them
 
 // What a thread keeps from query to query.
@@ -28,19 +30,12 @@ Scratch& scratch() {
   return mine;
 }
 
-// The largest of the products with a group of centres.
-float largest(const float* products) {
-  float most[4];
-  for (int i = 0; i < 4; ++i) {
-    most[i] = products[i];
-    for (int j = 4; j < kCentresOfGroup; j += 4) most[i] = most[i] < products[i + j] ? products[i + j] : most[i];
-  }
-  return std::max(std::max(most[0], most[1]), std::max(most[2], most[3]));
-}
+// Whether so many lists are looked for in groups of their centres.
+bool in_groups(const ListedSearch& index, std::int64_t n) { return index.groups != nullptr && index.groups->suits(n); }
 
 class ListedQuery {
  public:
-  // `bases` are the products of the query with the centres.
+  // `bases` are the products of the query with the centres, or null: they are made where they are needed.
   ListedQuery(const ListedSearch& index, const float* query, const float* bases, std::int64_t number, const Filters& filters,
               const ListedPlan& plan)
       : index_(index), query_(query), bases_(bases), number_(number), filters_(filters), plan_(plan), scratch_(scratch()),
@@ -101,14 +96,33 @@ class ListedQuery {
     score(*index_.lists, [&](std::uint32_t slot) {
       const std::int64_t block = slot / kBlock;
       const std::int64_t list = std::upper_bound(firsts, firsts + index_.lists->n_lists + 1, block) - firsts - 1;
-      return bases_[list];
+      return bases()[list];
     });
     if (later_slots.empty()) return;
     scratch_.slots.swap(later_slots);
     score(*index_.extra, [&](std::uint32_t) { return base_of_extra(); });
   }
 
-  float base_of_extra() const { return bases_[index_.lists->n_lists]; }
+  float base_of_extra() {
+    const std::int64_t last = index_.lists->n_lists;
+    if (bases_ != nullptr) return bases_[last];
+    thread_local std::vector<float> products;
+    index_.centres->products(*plan_.kernels, in_bytes(), {static_cast<std::int32_t>(last / kCentresOfGroup)}, products);
+    return products[static_cast<std::size_t>(last % kCentresOfGroup)];
+  }
+
+  const Asked& in_bytes() {
+    if (in_bytes_.bytes.empty()) in_bytes_ = index_.centres->ask(query_);
+    return in_bytes_;
+  }
+
+  const float* bases() {
+    if (bases_ == nullptr) {
+      index_.centres->products(*plan_.kernels, query_, 1, scratch_.bases);
+      bases_ = scratch_.bases.data();
+    }
+    return bases_;
+  }
 
   // Reads the lists that promise most until enough items were seen that the query may get.
   void read() {
@@ -125,28 +139,40 @@ class ListedQuery {
     if (index_.extra != nullptr) read_list(*index_.extra, 0, base_of_extra(), nullptr);
     const double first = std::ceil(static_cast<double>(index_.n_probe) / std::max(share_, 1e-12));
     std::int64_t n_read = first >= static_cast<double>(n_lists_) ? n_lists_ : static_cast<std::int64_t>(first);
+    if (allowed_ == nullptr && in_groups(index_, n_read)) {
+      index_.groups->choose(*plan_.kernels, in_bytes(), n_read, scratch_.lists);
+      if (static_cast<std::int64_t>(scratch_.lists.size()) == n_read) read_chosen(0, n_read);
+      if (n_seen_ >= enough_) return;
+      n_keys_ = n_seen_ = 0;  // once more, by all centres
+      least_ = -std::numeric_limits<float>::infinity();
+      if (index_.extra != nullptr) read_list(*index_.extra, 0, base_of_extra(), nullptr);
+    }
     for (std::int64_t from = 0; from < n_lists_; from = n_read, n_read = std::min(n_lists_, 2 * n_read)) {
       choose_lists(n_read, from > 0);
-      for (std::int64_t i = from; i < n_read; ++i) {
-        if (i + 1 < n_read) prefetch(list_of(i + 1));
-        const std::int64_t list = list_of(i);
-        read_list(*index_.lists, list, bases_[list], i + 1 < n_read ? rows_of(list_of(i + 1)) : nullptr);
-      }
+      read_chosen(from, n_read);
       if (n_seen_ >= enough_) return;
+    }
+  }
+
+  void read_chosen(std::int64_t from, std::int64_t end) {
+    for (std::int64_t i = from; i < end; ++i) {
+      if (i + 1 < end) prefetch(list_of(i + 1));
+      const Scored one = of_key(scratch_.lists[static_cast<std::size_t>(i)]);
+      read_list(*index_.lists, one.position, one.score, i + 1 < end ? rows_of(list_of(i + 1)) : nullptr);
     }
   }
 
   // The n lists that promise most, best first; ties to the smaller.
   void choose_lists(std::int64_t n, bool ordered) {
     auto& lists = scratch_.lists;
-    const float* bases = bases_;
+    const float* bases = this->bases();
     lists.clear();
     const auto add = [&](std::int64_t list) {
       const auto number = static_cast<std::uint32_t>(list);
       lists.push_back(key_of({number, bases[list]}));
     };
     if (n >= n_lists_ && !ordered) {
-      for (std::int64_t list = 0; list < n_lists_; ++list) lists.push_back(static_cast<std::uint64_t>(list));
+      for (std::int64_t list = 0; list < n_lists_; ++list) add(list);
       return;
     }
     float least = -std::numeric_limits<float>::infinity();
@@ -154,7 +180,7 @@ class ListedQuery {
     if (n < n_groups) {  // n groups have a centre that promises as much as the n-th best of their best
       auto& most = scratch_.most;
       most.resize(static_cast<std::size_t>(2 * n_groups));
-      for (std::int64_t group = 0; group < n_groups; ++group) most[static_cast<std::size_t>(group)] = largest(bases + group * kCentresOfGroup);
+      for (std::int64_t group = 0; group < n_groups; ++group) most[static_cast<std::size_t>(group)] = largest_of_group(bases + group * kCentresOfGroup);
       const auto ordered_most = std::copy_n(most.begin(), n_groups, most.begin() + n_groups) - n_groups;
       std::nth_element(ordered_most, ordered_most + (n - 1), most.end(), std::greater<>());
       least = ordered_most[n - 1];
@@ -266,16 +292,63 @@ class ListedQuery {
   std::vector<Scored> best() {
     drop();
     std::vector<Scored> found;
-    found.reserve(static_cast<std::size_t>(n_keys_));
-    for (std::int64_t i = 0; i < n_keys_; ++i) found.push_back(of_key(scratch_.keys[static_cast<std::size_t>(i)]));
-    if (plan_.floats != nullptr) score_by_floats(*plan_.kernels, *plan_.floats, query_, found);
+    const std::uint64_t* keys = scratch_.keys.data();
+    if (plan_.floats == nullptr) {
+      add_keys(keys, n_keys_, found);
+    } else {
+      found = by_floats();
+    }
     keep_best(found, plan_.k, true);
+    return found;
+  }
+
+  static void add_keys(const std::uint64_t* keys, std::int64_t n, std::vector<Scored>& found) {
+    for (std::int64_t i = 0; i < n; ++i) found.push_back(of_key(keys[i]));
+  }
+
+  // The rows that may be among the best k, by floats. Those of the best by rows are read first. What they say of the errors of
+  // rows tells which of the others are too far behind; where nothing was dropped before, all are read.
+  std::vector<Scored> by_floats() {
+    std::uint64_t* keys = scratch_.keys.data();
+    const std::int64_t n_first = plan_.k + plan_.k / 4;
+    std::vector<Scored> found;
+    found.reserve(static_cast<std::size_t>(n_keys_));
+    const bool stops = least_ > -std::numeric_limits<float>::infinity() && plan_.k >= kFewest && n_first < n_keys_;
+    if (!stops) {
+      add_keys(keys, n_keys_, found);
+      score_by_floats(*plan_.kernels, *plan_.floats, query_, found);
+      return found;
+    }
+    select_smallest(keys, n_keys_, n_first, scratch_.spare.data());
+    add_keys(keys, n_first, found);
+    score_by_floats(*plan_.kernels, *plan_.floats, query_, found);
+    auto& scores = scratch_.scores;
+    scores.resize(static_cast<std::size_t>(2 * n_first));
+    double sum = 0, squares = 0;
+    for (std::int64_t i = 0; i < n_first; ++i) {
+      const float score = found[static_cast<std::size_t>(i)].score;
+      const double error = static_cast<double>(score) - of_key(keys[i]).score;
+      sum += error, squares += error * error;
+      scores[static_cast<std::size_t>(i)] = -score;
+    }
+    select_smallest(scores.data(), n_first, plan_.k, scores.data() + n_first);
+    const float kth = -*std::max_element(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(plan_.k));
+    const double mean = sum / static_cast<double>(n_first), deviation = std::sqrt(std::max(0.0, squares / static_cast<double>(n_first) - mean * mean));
+    const double least = static_cast<double>(kth) - mean - kDeviations * deviation;
+    std::vector<Scored> others;
+    for (std::int64_t i = n_first; i < n_keys_; ++i) {
+      const Scored one = of_key(keys[i]);
+      if (!(static_cast<double>(one.score) < least)) others.push_back(one);
+    }
+    score_by_floats(*plan_.kernels, *plan_.floats, query_, others);
+    found.insert(found.end(), others.begin(), others.end());
     return found;
   }
 
   const ListedSearch& index_;
   const float* query_;
-  const float* bases_;
+  const float* bases_;  // see bases()
+  Asked in_bytes_;      // see in_bytes()
   std::int64_t number_;
   const Filters& filters_;
   const ListedPlan& plan_;
@@ -295,11 +368,13 @@ void search_listed(const ListedSearch& index, const float* queries, std::int64_t
   const std::int64_t width = index.centres->width();
   run_tasks((n_queries + kQueriesOfTask - 1) / kQueriesOfTask, plan.n_threads, [&](std::int64_t task) {
     const std::int64_t first = task * kQueriesOfTask, n = std::min(kQueriesOfTask, n_queries - first);
-    auto& bases = scratch().bases;
-    index.centres->products(*plan.kernels, queries + first * width, n, bases);
+    thread_local std::vector<float> bases;
+    const bool alone = in_groups(index, index.n_probe) && filters.allowed == nullptr && !filters.allow;
+    if (!alone) index.centres->products(*plan.kernels, queries + first * width, n, bases);
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t q = first + i;
-      done(q, ListedQuery(index, queries + q * width, bases.data() + i * index.centres->n_padded(), q, filters, plan).run());
+      const float* of_query = alone ? nullptr : bases.data() + i * index.centres->n_padded();
+      done(q, ListedQuery(index, queries + q * width, of_query, q, filters, plan).run());
     }
   });
 }

@@ -45,11 +45,12 @@ void score_by_floats(const Kernels& kernels, const Embeddings& table, const floa
 }
 
 void keep_best(std::vector<Scored>& found, std::int64_t n, bool ordered) {
-  std::vector<std::uint64_t> keys;
-  keys.reserve(found.size());
+  thread_local std::vector<std::uint64_t> keys, spare;
+  keys.clear();
   for (const Scored& one : found) keys.push_back(key_of(one));
   if (n < static_cast<std::int64_t>(keys.size())) {
-    std::nth_element(keys.begin(), keys.begin() + n, keys.end());
+    spare.resize(keys.size());
+    select_smallest(keys.data(), static_cast<std::int64_t>(keys.size()), n, spare.data());
     keys.resize(static_cast<std::size_t>(n));
   }
   if (ordered) std::sort(keys.begin(), keys.end());

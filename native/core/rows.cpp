@@ -10,6 +10,7 @@ namespace hashgnn {
 namespace {
 
 constexpr std::int64_t kRowsOfTask = 512;
+constexpr int kFitSums = 16;            // running sums of a fit, which do not wait for one another
 constexpr int kTermsFrom = 8;           // rows of so many bits are asked with two terms: one would be as coarse as they are
 constexpr float kLargestOfTerm = 127;
 constexpr float kLargestOfTwo = 127 * 128;
@@ -43,15 +44,19 @@ inline float level(float value, float inverse, float half, float most) {
 
 Fit fit(const float* entries, std::int64_t n, float inverse, int bits) {
   const float half = static_cast<float>(1 << (bits - 1)), most = static_cast<float>((1 << bits) - 1);
-  float products[16] = {}, squares[16] = {};
-  for (std::int64_t j = 0; j < n; ++j) {
-    const auto c = static_cast<std::int32_t>(level(entries[j], inverse, half, most));
+  float products[kFitSums] = {}, squares[kFitSums] = {};
+  const auto add = [&](int i, float entry) {
+    const auto c = static_cast<std::int32_t>(level(entry, inverse, half, most));
     const float odd = static_cast<float>(2 * c) - most;
-    products[j % 16] += odd * entries[j];
-    squares[j % 16] += odd * odd;
-  }
+    products[i] += odd * entry;
+    squares[i] += odd * odd;
+  };
+  std::int64_t j = 0;
+  for (; j + kFitSums <= n; j += kFitSums)
+    for (int i = 0; i < kFitSums; ++i) add(i, entries[j + i]);
+  for (int i = 0; j < n; ++i, ++j) add(i, entries[j]);
   Fit sums;
-  for (int i = 0; i < 16; ++i) sums.product += products[i], sums.square += squares[i];
+  for (int i = 0; i < kFitSums; ++i) sums.product += products[i], sums.square += squares[i];
   return sums;
 }
 
@@ -82,16 +87,17 @@ void write_row(const float* entries, std::int64_t n, int bits, std::int64_t n_by
   for (int i = 0; i < steps.n; ++i) try_step(deviation * steps.values[i]);
   try_step(2 * largest / most);
   if (!std::isfinite(factor)) factor = 0;
-  if (best > 0)
-    for (std::int64_t j = 0; j < n; ++j) {
-      const auto c = static_cast<unsigned>(level(entries[j], best_inverse, half, most));
-      for (int s = 0; s < sections.n; ++s) {
-        const Section& section = sections.at[s];
-        const unsigned part = (c >> section.shift) & ((1u << section.bits) - 1);
-        std::uint8_t& byte = row[section.first + j % section.n_bytes];
-        byte = static_cast<std::uint8_t>(byte | (part << (section.bits * static_cast<int>(j / section.n_bytes))));
+  for (int s = 0; s < sections.n && best > 0; ++s) {
+    const Section& section = sections.at[s];
+    const int mask = (1 << section.bits) - 1;
+    std::uint8_t* bytes = row + section.first;
+    int place = 0;  // of a plane in a byte
+    for (std::int64_t first = 0; first < n; first += section.n_bytes, place += section.bits)
+      for (std::int64_t i = 0; i < std::min(section.n_bytes, n - first); ++i) {
+        const auto c = static_cast<std::int32_t>(level(entries[first + i], best_inverse, half, most));
+        bytes[i] = static_cast<std::uint8_t>(bytes[i] | (((c >> section.shift) & mask) << place));
       }
-    }
+  }
   std::memcpy(row + n_bytes - kFactorBytes, &factor, sizeof factor);
 }
 

@@ -22,6 +22,7 @@ struct Floats {
   struct Sum {
     __m256 low, high;
   };
+  static constexpr int kTurned = 4;  // blocks of columns at a time
   static Sum zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static Sum add_product(Sum sum, const float* q, __m256 low, __m256 high) {
     return {_mm256_add_ps(sum.low, _mm256_mul_ps(_mm256_loadu_ps(q), low)),
@@ -154,7 +155,7 @@ namespace hashgnn {
 
 const Kernels* avx2_kernels() {
   static const Kernels table = {"avx2", scan_by_tables, collect_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
   static const bool usable = __builtin_cpu_supports("avx2") && has_f16c();
   return usable ? &table : nullptr;
 }

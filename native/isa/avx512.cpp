@@ -25,6 +25,7 @@ void scan_by_counts(const ScanJob& job) {
 
 struct Floats {
   using Sum = __m512;
+  static constexpr int kTurned = 8;  // blocks of columns at a time
   static Sum zero() { return _mm512_setzero_ps(); }
   static Sum add_product(Sum sum, const float* q, __m512 row) {
     return _mm512_add_ps(sum, _mm512_mul_ps(_mm512_loadu_ps(q), row));
@@ -120,7 +121,7 @@ namespace hashgnn {
 
 const Kernels* avx512_kernels() {
   static const Kernels table = {"avx512", scan_by_counts, collect<Avx512>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
   static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                              __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi") &&
                              __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vnni");

@@ -112,6 +112,7 @@ struct Floats {
   struct Sum {
     float32x4_t part[4];
   };
+  static constexpr int kTurned = 4;  // blocks of columns at a time
   static Sum zero() {
     const float32x4_t none = vdupq_n_f32(0.0f);
     return {{none, none, none, none}};
@@ -224,7 +225,7 @@ namespace hashgnn {
 
 const Kernels* neon_kernels() {
   static const Kernels table = {"neon", scan<Neon>, collect<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
   return &table;
 }
 

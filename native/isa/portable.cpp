@@ -94,6 +94,7 @@ struct Floats {
   struct Sum {
     float part[kSums];
   };
+  static constexpr int kTurned = 4;  // blocks of columns at a time
   static Sum zero() { return {}; }
   static Sum f32(Sum sum, const float* q, const float* row) {
     for (int i = 0; i < kSums; ++i) sum.part[i] += q[i] * row[i];
@@ -183,7 +184,7 @@ namespace hashgnn {
 
 const Kernels* portable_kernels() {
   static const Kernels table = {"portable", scan<Portable>, collect<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
   return &table;
 }
 
