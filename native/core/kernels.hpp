@@ -41,6 +41,19 @@ struct RowQuery {
   std::int64_t sums[2];         // of the entries of each term
 };
 
+// Rows of lists in blocks of 32, and what a score of a row is made from: base + factor * step * (2 * product - largest product).
+struct RowScan {
+  const std::uint8_t* rows;        // of the first block
+  const std::int32_t* positions;   // 32 a block
+  const std::uint32_t* lanes;      // a word a block: which rows count
+  std::int64_t n_blocks;
+  float base, step;
+  float least;                     // the least score that counts
+  const std::uint8_t* next;        // rows that are read afterwards, or null
+};
+
+inline constexpr std::int64_t kBeyondKeys = 8;  // keys that may be written behind those that are found
+
 struct Kernels {
   const char* name;
   void (*scan)(const ScanJob& job);
@@ -55,6 +68,9 @@ struct Kernels {
   // Inner products of a query with the unsigned entries of some rows, in integers, so exact.
   void (*row_products)(const RowQuery& query, const std::uint8_t* rows, const std::uint32_t* positions, std::int64_t n,
                        std::int64_t* products);
+  // Writes the keys, see keys.hpp, of rows that score enough, and up to kBeyondKeys behind them; returns how many. A NaN
+  // scores as -infinity.
+  std::int64_t (*scan_rows)(const RowQuery& query, const RowScan& scan, std::uint64_t* keys);
   // The product of a row vector with a matrix of n_columns columns, a multiple of 16; sums go from the first row to the last.
   void (*turn)(const float* vector, const float* matrix, std::int64_t width, std::int64_t n_columns, float* turned);
   // The least distance of a code to n others, or `least` where that is less. Codes are words of 64 bits, one after the other.
@@ -63,6 +79,9 @@ struct Kernels {
   // Products of n embeddings in bytes with groups of centres, n_quads times four entries each: (n, 16 * n_groups). See centres.hpp.
   void (*centre_products)(const std::int8_t* asked, std::int64_t n, std::int64_t n_quads, const std::int8_t* centres,
                           std::int64_t n_groups, std::int32_t* products);
+  // The same of one embedding with n of the groups: (n, 16).
+  void (*some_centre_products)(const std::int8_t* asked, std::int64_t n_quads, const std::int8_t* centres, const std::int32_t* groups,
+                               std::int64_t n, std::int32_t* products);
   // Of each of n embeddings, factor times its bytes, the centre with the largest product, scaled, less half of its square.
   void (*nearest_centres)(const std::int8_t* asked, const float* factors, std::int64_t n, std::int64_t n_quads,
                           const std::int8_t* centres, std::int64_t n_groups, const float* scale, const float* half,

@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "centre_groups.hpp"
 #include "centres.hpp"
 #include "inverted.hpp"
 #include "rerank.hpp"
@@ -16,6 +17,7 @@ struct ListedSearch {
   const InvertedLists* lists;   // with rows
   const InvertedLists* extra;   // one list that every query looks into, or null
   const Centres* centres;       // one a list, then that of `extra`
+  const CentreGroups* groups;   // of the lists, or null: centres are compared one by one
   const QuantisedRows* asked;   // how rows are asked; its own are not read
   std::int64_t n_probe;         // lists a query where it may get every item; more where it may not
   std::int64_t n_codes;         // positions

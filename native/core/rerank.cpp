@@ -44,18 +44,13 @@ void score_by_floats(const Kernels& kernels, const Embeddings& table, const floa
   }
 }
 
-Scored of_key(std::uint64_t key) {
-  const auto ascending = ~static_cast<std::uint32_t>(key >> 32);
-  const std::uint32_t bits = (ascending >> 31) != 0 ? ascending & 0x7FFFFFFFu : ~ascending;
-  return {static_cast<std::uint32_t>(key), std::bit_cast<float>(bits)};
-}
-
 void keep_best(std::vector<Scored>& found, std::int64_t n, bool ordered) {
-  std::vector<std::uint64_t> keys;
-  keys.reserve(found.size());
+  thread_local std::vector<std::uint64_t> keys, spare;
+  keys.clear();
   for (const Scored& one : found) keys.push_back(key_of(one));
   if (n < static_cast<std::int64_t>(keys.size())) {
-    std::nth_element(keys.begin(), keys.begin() + n, keys.end());
+    spare.resize(keys.size());
+    select_smallest(keys.data(), static_cast<std::int64_t>(keys.size()), n, spare.data());
     keys.resize(static_cast<std::size_t>(n));
   }
   if (ordered) std::sort(keys.begin(), keys.end());

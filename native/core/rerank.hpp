@@ -1,13 +1,11 @@
 // The later steps of a hierarchical search: candidates by code, ranked again by rows of few bits, by floats, or by both in turn.
 #pragma once
 
-#include <bit>
-#include <cmath>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "kernels.hpp"
+#include "keys.hpp"
 #include "rows.hpp"
 #include "top_k.hpp"
 
@@ -29,22 +27,6 @@ struct Stages {
   const Embeddings* floats;        // or null
   std::int64_t n_refined;          // with both: the best by quantised rows, which floats then rank; k or more
 };
-
-struct Scored {
-  std::uint32_t position;
-  float score;
-};
-
-// A NaN has no place in an order; it goes last.
-inline float ranked(float score) { return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score; }
-
-// Smaller for a larger score, and for a smaller position where scores are equal: whole numbers are compared faster than pairs.
-inline std::uint64_t key_of(const Scored& one) {
-  const auto bits = std::bit_cast<std::uint32_t>(one.score + 0.0f);  // -0 is 0
-  const std::uint32_t ascending = (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
-  return (std::uint64_t{~ascending} << 32) | one.position;
-}
-Scored of_key(std::uint64_t key);
 
 // Leaves the best n, in order or in none.
 void keep_best(std::vector<Scored>& found, std::int64_t n, bool ordered);

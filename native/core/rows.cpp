@@ -10,9 +10,11 @@ namespace hashgnn {
 namespace {
 
 constexpr std::int64_t kRowsOfTask = 512;
+constexpr int kFitSums = 16;            // running sums of a fit, which do not wait for one another
 constexpr int kTermsFrom = 8;           // rows of so many bits are asked with two terms: one would be as coarse as they are
 constexpr float kLargestOfTerm = 127;
 constexpr float kLargestOfTwo = 127 * 128;
+constexpr float kToInteger = 12582912.0f; // 1.5 * 2^23: to add it rounds a small number to a whole one, halves to even ones
 
 // Steps to try, in root mean squares of the entries: around the best one for normally distributed entries.
 struct Steps {
@@ -42,15 +44,19 @@ inline float level(float value, float inverse, float half, float most) {
 
 Fit fit(const float* entries, std::int64_t n, float inverse, int bits) {
   const float half = static_cast<float>(1 << (bits - 1)), most = static_cast<float>((1 << bits) - 1);
-  float products[16] = {}, squares[16] = {};
-  for (std::int64_t j = 0; j < n; ++j) {
-    const auto c = static_cast<std::int32_t>(level(entries[j], inverse, half, most));
+  float products[kFitSums] = {}, squares[kFitSums] = {};
+  const auto add = [&](int i, float entry) {
+    const auto c = static_cast<std::int32_t>(level(entry, inverse, half, most));
     const float odd = static_cast<float>(2 * c) - most;
-    products[j % 16] += odd * entries[j];
-    squares[j % 16] += odd * odd;
-  }
+    products[i] += odd * entry;
+    squares[i] += odd * odd;
+  };
+  std::int64_t j = 0;
+  for (; j + kFitSums <= n; j += kFitSums)
+    for (int i = 0; i < kFitSums; ++i) add(i, entries[j + i]);
+  for (int i = 0; j < n; ++i, ++j) add(i, entries[j]);
   Fit sums;
-  for (int i = 0; i < 16; ++i) sums.product += products[i], sums.square += squares[i];
+  for (int i = 0; i < kFitSums; ++i) sums.product += products[i], sums.square += squares[i];
   return sums;
 }
 
@@ -81,16 +87,17 @@ void write_row(const float* entries, std::int64_t n, int bits, std::int64_t n_by
   for (int i = 0; i < steps.n; ++i) try_step(deviation * steps.values[i]);
   try_step(2 * largest / most);
   if (!std::isfinite(factor)) factor = 0;
-  if (best > 0)
-    for (std::int64_t j = 0; j < n; ++j) {
-      const auto c = static_cast<unsigned>(level(entries[j], best_inverse, half, most));
-      for (int s = 0; s < sections.n; ++s) {
-        const Section& section = sections.at[s];
-        const unsigned part = (c >> section.shift) & ((1u << section.bits) - 1);
-        std::uint8_t& byte = row[section.first + j % section.n_bytes];
-        byte = static_cast<std::uint8_t>(byte | (part << (section.bits * static_cast<int>(j / section.n_bytes))));
+  for (int s = 0; s < sections.n && best > 0; ++s) {
+    const Section& section = sections.at[s];
+    const int mask = (1 << section.bits) - 1;
+    std::uint8_t* bytes = row + section.first;
+    int place = 0;  // of a plane in a byte
+    for (std::int64_t first = 0; first < n; first += section.n_bytes, place += section.bits)
+      for (std::int64_t i = 0; i < std::min(section.n_bytes, n - first); ++i) {
+        const auto c = static_cast<std::int32_t>(level(entries[first + i], best_inverse, half, most));
+        bytes[i] = static_cast<std::uint8_t>(bytes[i] | (((c >> section.shift) & mask) << place));
       }
-    }
+  }
   std::memcpy(row + n_bytes - kFactorBytes, &factor, sizeof factor);
 }
 
@@ -111,7 +118,8 @@ void quantise_rows(const Kernels& kernels, const Turning& turning, int bits, con
 
 AskedRows::AskedRows(const Kernels& kernels, const QuantisedRows& table, const float* query) : kernels_(kernels), table_(table) {
   const Turning& turning = table.turning;
-  std::vector<float> turned(static_cast<std::size_t>(turning.n_columns));
+  thread_local std::vector<float> turned;
+  turned.resize(static_cast<std::size_t>(turning.n_columns));
   kernels.turn(query, turning.of_queries, turning.width, turning.n_columns, turned.data());
   base_ = kernels.dot_f32(query, turning.centre, turning.width);
   const Sections sections(table.n_bytes, table.bits);
@@ -136,18 +144,27 @@ AskedRows::AskedRows(const Kernels& kernels, const QuantisedRows& table, const f
   step_ = largest / most;
   const float inverse = most / largest;
   if (!std::isfinite(inverse)) return;  // all planes are zero, and so are the products
-  for (std::int64_t j = 0; j < turning.n_entries; ++j) {
-    const auto value = static_cast<int>(std::clamp(std::rint(turned[static_cast<std::size_t>(j)] * inverse), -most, most));
-    const int high = (value + 64) >> 7;
-    const int terms[2] = {query_.n_terms == 1 ? value : high, value - 128 * high};
-    for (int t = 0; t < query_.n_terms; ++t) {
-      std::int64_t plane = t * n_planes;
-      for (int s = 0; s < sections.n; ++s) {
-        const std::int64_t n = sections.at[s].n_bytes;
-        planes_[static_cast<std::size_t>((plane + j / n) * query_.stride + j % n)] = static_cast<std::int8_t>(terms[t]);
-        plane += 8 / sections.at[s].bits;
+  const std::int64_t n_entries = turning.n_entries;
+  thread_local std::vector<std::int32_t> values;
+  values.resize(static_cast<std::size_t>(n_entries));
+  for (std::int64_t j = 0; j < n_entries; ++j) {
+    const float size = std::min(std::max(turned[static_cast<std::size_t>(j)] * inverse, -most), most);
+    values[static_cast<std::size_t>(j)] = static_cast<std::int32_t>((size + kToInteger) - kToInteger);
+  }
+  for (int t = 0; t < query_.n_terms; ++t) {
+    const auto term_of = [&](std::int32_t value) {
+      const std::int32_t high = (value + 64) >> 7;
+      return query_.n_terms == 1 ? value : t == 0 ? high : value - 128 * high;
+    };
+    for (const std::int32_t value : values) query_.sums[t] += term_of(value);
+    std::int64_t plane = t * n_planes;
+    for (int s = 0; s < sections.n; ++s) {
+      const std::int64_t n = sections.at[s].n_bytes;
+      for (std::int64_t first = 0; first < n_entries; first += n, ++plane) {
+        std::int8_t* to = planes_.data() + plane * query_.stride;
+        for (std::int64_t i = 0; i < std::min(n, n_entries - first); ++i) to[i] = static_cast<std::int8_t>(term_of(values[static_cast<std::size_t>(first + i)]));
       }
-      query_.sums[t] += terms[t];
+      plane += 8 / sections.at[s].bits - (n_entries + n - 1) / n;
     }
   }
 }

@@ -83,6 +83,11 @@ class AskedRows {
 
   // Scores of some rows of the table: inner products with their embeddings, nearly.
   void score(const std::uint32_t* positions, std::int64_t n, float* scores) { score(table_.rows, positions, n, scores); }
+  // What a kernel needs for them, see RowScan.
+  const RowQuery& query() const { return query_; }
+  float base() const { return base_; }
+  float step() const { return step_; }
+
   // The same of other rows like those of the table.
   void score(const std::uint8_t* rows, const std::uint32_t* positions, std::int64_t n, float* scores);
 

@@ -13,7 +13,7 @@
 #include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
-#include "row_products.hpp"
+#include "row_scan.hpp"
 #include "turn.hpp"
 
 namespace {
@@ -22,6 +22,7 @@ struct Floats {
   struct Sum {
     __m256 low, high;
   };
+  static constexpr int kTurned = 4;  // blocks of columns at a time
   static Sum zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static Sum add_product(Sum sum, const float* q, __m256 low, __m256 high) {
     return {_mm256_add_ps(sum.low, _mm256_mul_ps(_mm256_loadu_ps(q), low)),
@@ -79,8 +80,19 @@ struct Chunk {
     four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
     return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
   }
-  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int64_t* out) {
-    out[0] = total(a), out[1] = total(b), out[2] = total(c), out[3] = total(d);
+  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int32_t* out) {
+    const __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1)));
+  }
+  static std::uint32_t at_least(const float* scores, float least) {
+    const __m256 limit = _mm256_set1_ps(least);
+    std::uint32_t mask = 0;
+    for (int i = 0; i < 4; ++i)
+      mask |= static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(scores + 8 * i), limit, _CMP_GE_OQ))) << (8 * i);
+    return mask;
+  }
+  static std::int64_t write_keys(const float* scores, const std::int32_t* positions, std::uint32_t lanes, std::uint64_t* keys) {
+    return write_each_key(scores, positions, lanes, keys);
   }
 };
 
@@ -143,7 +155,7 @@ namespace hashgnn {
 
 const Kernels* avx2_kernels() {
   static const Kernels table = {"avx2", scan_by_tables, collect_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
   static const bool usable = __builtin_cpu_supports("avx2") && has_f16c();
   return usable ? &table : nullptr;
 }

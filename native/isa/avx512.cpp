@@ -10,7 +10,7 @@
 #include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
-#include "row_products.hpp"
+#include "row_scan.hpp"
 #include "six_bits.hpp"
 #include "turn.hpp"
 #include "values.hpp"
@@ -25,6 +25,7 @@ void scan_by_counts(const ScanJob& job) {
 
 struct Floats {
   using Sum = __m512;
+  static constexpr int kTurned = 8;  // blocks of columns at a time
   static Sum zero() { return _mm512_setzero_ps(); }
   static Sum add_product(Sum sum, const float* q, __m512 row) {
     return _mm512_add_ps(sum, _mm512_mul_ps(_mm512_loadu_ps(q), row));
@@ -61,13 +62,37 @@ struct Chunk {
     return _mm512_dpbusd_epi32(sum, bytes, _mm512_loadu_si512(query));
   }
   static std::int64_t total(Sum sum) { return _mm512_reduce_add_epi32(sum); }
-  static void totals(Sum a, Sum b, Sum c, Sum d, std::int64_t* out) {
+  static void totals(Sum a, Sum b, Sum c, Sum d, std::int32_t* out) {
     const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
     const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
     const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
     const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_cvtepi32_epi64(four));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), four);
+  }
+  static std::uint32_t at_least(const float* scores, float least) {
+    const __m512 limit = _mm512_set1_ps(least);
+    const std::uint32_t low = _mm512_cmp_ps_mask(_mm512_loadu_ps(scores), limit, _CMP_GE_OQ);
+    const std::uint32_t high = _mm512_cmp_ps_mask(_mm512_loadu_ps(scores + 16), limit, _CMP_GE_OQ);
+    return low | high << 16;
+  }
+  static std::int64_t write_keys(const float* scores, const std::int32_t* positions, std::uint32_t lanes, std::uint64_t* keys) {
+    std::int64_t n = 0;
+    for (int half = 0; half < 32; half += 16) {
+      const __m512i bits = _mm512_castps_si512(_mm512_add_ps(_mm512_loadu_ps(scores + half), _mm512_setzero_ps()));  // -0 is 0
+      const __m512i flipped = _mm512_or_si512(_mm512_srai_epi32(bits, 31), _mm512_set1_epi32(INT32_MIN));
+      const __m512i descending = _mm512_ternarylogic_epi32(bits, flipped, flipped, 0xC3);  // ~(bits ^ flipped)
+      const __m512i at = _mm512_loadu_si512(positions + half);
+      const __m256i scores_of[2] = {_mm512_castsi512_si256(descending), _mm512_extracti64x4_epi64(descending, 1)};
+      const __m256i at_of[2] = {_mm512_castsi512_si256(at), _mm512_extracti64x4_epi64(at, 1)};
+      for (int i = 0; i < 2; ++i) {
+        const auto mask = static_cast<__mmask8>(lanes >> (half + 8 * i));
+        const __m512i both = _mm512_or_si512(_mm512_slli_epi64(_mm512_cvtepu32_epi64(scores_of[i]), 32), _mm512_cvtepu32_epi64(at_of[i]));
+        _mm512_storeu_si512(keys + n, _mm512_maskz_compress_epi64(mask, both));
+        n += std::popcount(static_cast<std::uint32_t>(mask));
+      }
+    }
+    return n;
   }
 };
 
@@ -96,7 +121,7 @@ namespace hashgnn {
 
 const Kernels* avx512_kernels() {
   static const Kernels table = {"avx512", scan_by_counts, collect<Avx512>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
   static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                              __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi") &&
                              __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vnni");

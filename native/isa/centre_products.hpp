@@ -64,6 +64,26 @@ void centre_products(const std::int8_t* asked, std::int64_t n, std::int64_t n_qu
     products_of_tile<Quads, 1, kGroups>(asked + 4 * i * n_quads, n_quads, centres, n_groups, products + i * kGroup * n_groups);
 }
 
+// The products of one embedding with some groups, shape (n, 16).
+template <class Quads>
+void some_centre_products(const std::int8_t* asked, std::int64_t n_quads, const std::int8_t* centres, const std::int32_t* groups,
+                          std::int64_t n, std::int32_t* products) {
+  const std::int32_t total = total_of(asked, n_quads);
+  const auto together = [&]<int Groups>(std::int64_t i) {
+    typename Quads::Sum sums[Groups];
+    const std::int8_t* rows[Groups];
+    for (int g = 0; g < Groups; ++g) sums[g] = Quads::zero(), rows[g] = centres + groups[i + g] * n_quads * 4 * kGroup;
+    for (std::int64_t quad = 0; quad < n_quads; ++quad) {
+      const typename Quads::Four four = Quads::splat(asked + 4 * quad);
+      for (int g = 0; g < Groups; ++g) sums[g] = Quads::add(sums[g], Quads::load(rows[g] + quad * 4 * kGroup), four);
+    }
+    for (int g = 0; g < Groups; ++g) Quads::store(products + (i + g) * kGroup, sums[g], total);
+  };
+  std::int64_t i = 0;
+  for (; i + Quads::kAsked <= n; i += Quads::kAsked) together.template operator()<Quads::kAsked>(i);
+  for (; i < n; ++i) together.template operator()<1>(i);
+}
+
 template <class Quads, int Asked>
 void nearest_of_tile(const std::int8_t* asked, const float* factors, std::int64_t n_quads, const std::int8_t* centres,
                      std::int64_t n_groups, const float* scale, const float* half, std::int32_t* nearest) {

@@ -10,7 +10,7 @@
 #include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
-#include "row_products.hpp"
+#include "row_scan.hpp"
 #include "scan.hpp"
 #include "turn.hpp"
 
@@ -112,6 +112,7 @@ struct Floats {
   struct Sum {
     float32x4_t part[4];
   };
+  static constexpr int kTurned = 4;  // blocks of columns at a time
   static Sum zero() {
     const float32x4_t none = vdupq_n_f32(0.0f);
     return {{none, none, none, none}};
@@ -165,8 +166,19 @@ struct Chunk {
     return vpadalq_s16(sum, vmull_s8(vget_high_s8(entries), vget_high_s8(asked)));
   }
   static std::int64_t total(Sum sum) { return vaddvq_s32(sum); }
-  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int64_t* out) {
-    out[0] = total(a), out[1] = total(b), out[2] = total(c), out[3] = total(d);
+  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int32_t* out) {
+    vst1q_s32(out, vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
+  }
+  static std::uint32_t at_least(const float* scores, float least) {
+    static constexpr std::uint32_t kLane[4] = {1, 2, 4, 8};
+    const uint32x4_t lane = vld1q_u32(kLane);
+    const float32x4_t limit = vdupq_n_f32(least);
+    std::uint32_t mask = 0;
+    for (int i = 0; i < 8; ++i) mask |= vaddvq_u32(vandq_u32(vcgeq_f32(vld1q_f32(scores + 4 * i), limit), lane)) << (4 * i);
+    return mask;
+  }
+  static std::int64_t write_keys(const float* scores, const std::int32_t* positions, std::uint32_t lanes, std::uint64_t* keys) {
+    return write_each_key(scores, positions, lanes, keys);
   }
 };
 
@@ -213,7 +225,7 @@ namespace hashgnn {
 
 const Kernels* neon_kernels() {
   static const Kernels table = {"neon", scan<Neon>, collect<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
   return &table;
 }
 

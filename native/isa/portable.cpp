@@ -5,7 +5,7 @@
 #include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
-#include "row_products.hpp"
+#include "row_scan.hpp"
 #include "scan.hpp"
 #include "turn.hpp"
 
@@ -94,6 +94,7 @@ struct Floats {
   struct Sum {
     float part[kSums];
   };
+  static constexpr int kTurned = 4;  // blocks of columns at a time
   static Sum zero() { return {}; }
   static Sum f32(Sum sum, const float* q, const float* row) {
     for (int i = 0; i < kSums; ++i) sum.part[i] += q[i] * row[i];
@@ -134,8 +135,16 @@ struct Chunk {
     return sum;
   }
   static std::int64_t total(Sum sum) { return sum; }
-  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int64_t* out) {
-    out[0] = total(a), out[1] = total(b), out[2] = total(c), out[3] = total(d);
+  static void totals(const Sum& a, const Sum& b, const Sum& c, const Sum& d, std::int32_t* out) {
+    out[0] = a, out[1] = b, out[2] = c, out[3] = d;
+  }
+  static std::uint32_t at_least(const float* scores, float least) {
+    std::uint32_t mask = 0;
+    for (int i = 0; i < 32; ++i) mask |= std::uint32_t{scores[i] >= least} << i;
+    return mask;
+  }
+  static std::int64_t write_keys(const float* scores, const std::int32_t* positions, std::uint32_t lanes, std::uint64_t* keys) {
+    return write_each_key(scores, positions, lanes, keys);
   }
 };
 
@@ -175,7 +184,7 @@ namespace hashgnn {
 
 const Kernels* portable_kernels() {
   static const Kernels table = {"portable", scan<Portable>, collect<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
   return &table;
 }
 

@@ -57,7 +57,9 @@ inline __attribute__((always_inline)) void four_products(const RowQuery& query, 
     for (std::int64_t at = 0; at < query.n_bytes; at += Chunk::kBytes)
       add_planes<Chunk, Bits, 1, 0>(query, 0, 8 / Bits, at, Chunk::load(row + at, query.n_bytes - at), sums[i]);
   }
-  Chunk::totals(sums[0][0], sums[1][0], sums[2][0], sums[3][0], products);
+  std::int32_t totals[4];
+  Chunk::totals(sums[0][0], sums[1][0], sums[2][0], sums[3][0], totals);
+  std::copy_n(totals, 4, products);
 }
 
 template <class Chunk, int Bits, int Terms>

@@ -23,6 +23,18 @@ void check_rows(const InvertedTable& table, std::int64_t row_bytes) {
 
 CentreTable::CentreTable(const Matrix& rows) : centres_(checked_centres(rows)) {}
 
+std::int64_t CentreTable::n_bytes() const {
+  const CentreGroups* made = groups();
+  return centres_.n_bytes() + (made == nullptr ? 0 : made->n_bytes());
+}
+
+const CentreGroups* CentreTable::groups() const {
+  const std::int64_t n = centres_.size() - 1;
+  if (n < kGroupedFrom) return nullptr;
+  std::call_once(once_, [&] { groups_ = std::make_unique<CentreGroups>(kernels(), centres_, n); });
+  return groups_.get();
+}
+
 nb::object CentreTable::nearest(const Matrix& embeddings, std::int64_t n_centres, int n_threads) const {
   const auto n = static_cast<std::int64_t>(embeddings.shape(0));
   require(static_cast<std::int64_t>(embeddings.shape(1)) == centres_.width(),
@@ -32,9 +44,35 @@ nb::object CentreTable::nearest(const Matrix& embeddings, std::int64_t n_centres
   Output<std::int32_t> nearest(n, 1, 0);
   {
     const nb::gil_scoped_release release;
-    if (n > 0) centres_.nearest(kernels(), embeddings.data(), n, n_centres, nearest.row(0), n_threads);
+    if (n_centres < kGroupedFrom || n < kGroupedFrom) {
+      if (n > 0) centres_.nearest(kernels(), embeddings.data(), n, n_centres, nearest.row(0), n_threads);
+    } else if (n_centres == centres_.size() - 1) {
+      groups()->nearest(kernels(), embeddings.data(), n, nearest.row(0), n_threads);
+    } else {
+      CentreGroups(kernels(), centres_, n_centres).nearest(kernels(), embeddings.data(), n, nearest.row(0), n_threads);
+    }
   }
   return nearest.hand_over_flat();
+}
+
+nb::object list_means(const Matrix& embeddings, const Array<std::int32_t, 1>& lists, const Matrix& centres) {
+  const auto n = static_cast<std::int64_t>(embeddings.shape(0)), width = static_cast<std::int64_t>(embeddings.shape(1));
+  const auto n_lists = static_cast<std::int64_t>(centres.shape(0));
+  require(static_cast<std::int64_t>(centres.shape(1)) == width, "embeddings and centres must be of one width");
+  require(static_cast<std::int64_t>(lists.size()) == n, "there must be one list an embedding");
+  for (std::int64_t i = 0; i < n; ++i) require(lists.data()[i] >= 0 && lists.data()[i] < n_lists, "a list must be one of the centres");
+  Output<float> means(n_lists, width, 0.0f);
+  {
+    const nb::gil_scoped_release release;
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(n_lists), 0);
+    if (n > 0) add_up(embeddings.data(), n, width, lists.data(), means.row(0), counts.data());
+    for (std::int64_t list = 0; list < n_lists; ++list) {
+      const std::int64_t count = counts[static_cast<std::size_t>(list)];
+      if (count == 0) std::copy_n(centres.data() + list * width, width, means.row(list));
+      for (std::int64_t j = 0; count > 0 && j < width; ++j) means.row(list)[j] /= static_cast<float>(count);
+    }
+  }
+  return means.hand_over_rows();
 }
 
 nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* extra, const CentreTable& centres, std::int64_t n_probe,
@@ -58,7 +96,7 @@ nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* ex
             "floats must have one row an item, of the width of the queries");
     require(n_refined >= arguments.k, "rows that floats rank must number k or more, got " + text(n_refined));
   }
-  ListedSearch index{&lists.lists(), extra == nullptr ? nullptr : &extra->lists(), &centres.centres(), &quantised.rows(),
+  ListedSearch index{&lists.lists(), extra == nullptr ? nullptr : &extra->lists(), &centres.centres(), nullptr, &quantised.rows(),
                      n_probe, lists.n_codes(), arguments.share, {}, {}};
   index.slots = [&lists] { return lists.slots(); };
   if (extra != nullptr) index.extra_slots = [extra] { return extra->slots(); };
@@ -66,6 +104,7 @@ nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* ex
   Results results(n_queries, arguments.k, false);
   {
     const nb::gil_scoped_release release;
+    index.groups = centres.groups();
     const Call call(lists.n_codes(), arguments, n_queries, arguments.k);
     const ListedPlan plan{call.plan.kernels, arguments.k, floats ? &table : nullptr, n_refined, arguments.n_threads};
     search_listed(index, embeddings.data(), n_queries, call.filters, plan, [&](std::int64_t q, const std::vector<Scored>& best) {

@@ -1,6 +1,9 @@
 // Lists of embeddings for Python: their centres, immutable, and the search over them.
 #pragma once
 
+#include <memory>
+#include <mutex>
+
 #include "../core/listed_rows.hpp"
 #include "inverted_table.hpp"
 #include "stages.hpp"
@@ -13,14 +16,22 @@ class CentreTable {
   explicit CentreTable(const Matrix& rows);
 
   const Centres& centres() const { return centres_; }
-  std::int64_t n_bytes() const { return centres_.n_bytes(); }
+  std::int64_t n_bytes() const;
 
-  // The nearest of the first n_centres to each embedding, int32.
+  // Groups of all but the last, made when they are first needed; null where they are few.
+  const CentreGroups* groups() const;
+
+  // The nearest of the first n_centres to each embedding, int32; nearly, where there are many of both.
   nb::object nearest(const Matrix& embeddings, std::int64_t n_centres, int n_threads) const;
 
  private:
   Centres centres_;
+  mutable std::once_flag once_;
+  mutable std::unique_ptr<CentreGroups> groups_;
 };
+
+// The mean of the embeddings in each list, float32; a list without embeddings keeps its centre.
+nb::object list_means(const Matrix& embeddings, const Array<std::int32_t, 1>& lists, const Matrix& centres);
 
 nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* extra, const CentreTable& centres, std::int64_t n_probe,
                              const QuantisedTable& quantised, const Matrix& embeddings, std::int64_t n_refined,

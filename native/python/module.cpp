@@ -122,6 +122,7 @@ NB_MODULE(_native, module) {
       .def(nb::init<const Matrix&>(), "rows"_a)
       .def_prop_ro("n_bytes", &CentreTable::n_bytes)
       .def("nearest", &CentreTable::nearest, "embeddings"_a, "n_centres"_a, "n_threads"_a);
+  module.def("list_means", &list_means, "embeddings"_a, "lists"_a, "centres"_a);
   module.def("search_listed", &search_listed_rows, "lists"_a, "extra"_a.none(), "centres"_a, "n_probe"_a, "quantised"_a,
              "embeddings"_a, "n_refined"_a, "floats"_a.none(), "scale"_a.none(), "arguments"_a);
   nb::class_<HashTables>(module, "HashTables")

@@ -342,6 +342,7 @@ class Fuzz {
     };
     const std::vector<float> rows = floats((n_lists + 1) * width), items = floats(n_codes_ * width), asked = floats(std::max<std::int64_t>(n_queries_, 1) * width);
     const Centres centres(rows.data(), n_lists + 1, width);
+    const CentreGroups groups(*kernels_, centres, n_lists);
     const std::int64_t n_nearest = between(1, static_cast<int>(n_lists + 1));
     std::vector<std::int32_t> nearest(static_cast<std::size_t>(n_codes_)), plain = nearest;
     centres.nearest(*kernels_, items.data(), n_codes_, n_nearest, nearest.data(), 1);
@@ -349,6 +350,11 @@ class Fuzz {
     if (nearest != plain) fail("a nearest centre");
     for (const std::int32_t one : nearest)
       if (one < 0 || one >= n_nearest) fail("a centre that is not there");
+    groups.nearest(*kernels_, items.data(), n_codes_, nearest.data(), n_threads_);
+    groups.nearest(*portable_kernels(), items.data(), n_codes_, plain.data(), 1);
+    if (nearest != plain) fail("a nearest centre in groups");
+    for (const std::int32_t one : nearest)
+      if (one < 0 || one >= n_lists) fail("a centre in groups that is not there");
     multiply_centres();
 
     static constexpr int kBits[] = {2, 3, 4, 8};
@@ -370,7 +376,7 @@ class Fuzz {
     main.view.row_bytes = later.view.row_bytes = n_bytes;
     std::vector<std::int32_t> slots = slots_of(main.view, n_codes_), later_slots = slots_of(later.view, n_codes_);
     const bool is_exact = chance(2);
-    ListedSearch index{&main.view, splits ? &later.view : nullptr, &centres, &table, is_exact ? n_lists : between(1, 3), n_codes_, 1.0, {}, {}};
+    ListedSearch index{&main.view, splits ? &later.view : nullptr, &centres, chance(2) ? &groups : nullptr, &table, is_exact ? n_lists : between(1, 3), n_codes_, 1.0, {}, {}};
     if (chance(2)) index.slots = [&] { return slots.data(); }, index.extra_slots = [&] { return later_slots.data(); };
     Filters filters = filters_;
     OwnLists own, own_later;
@@ -436,6 +442,12 @@ class Fuzz {
           expected += asked[static_cast<std::size_t>(4 * n_quads * a + j)] * bytes[static_cast<std::size_t>(((i / 16) * n_quads + j / 4) * 64 + i % 16 * 4 + j % 4)];
         if (products[static_cast<std::size_t>(16 * n_groups * a + i)] != expected) fail("a product with a centre");
       }
+    std::vector<std::int32_t> some(static_cast<std::size_t>(between(1, 20)));
+    for (std::int32_t& group : some) group = between(0, static_cast<int>(n_groups) - 1);
+    std::vector<std::int32_t> of_some(16 * some.size());
+    kernels_->some_centre_products(asked.data(), n_quads, bytes.data(), some.data(), static_cast<std::int64_t>(some.size()), of_some.data());
+    for (std::size_t i = 0; i < of_some.size(); ++i)
+      if (of_some[i] != products[static_cast<std::size_t>(16 * some[i / 16]) + i % 16]) fail("a product with a centre of some");
   }
 
   // A choice of candidates that differ, against one that compares every candidate with all that are chosen, each time.

@@ -99,12 +99,12 @@ def check_matrix(
     castable = array.dtype == wanted or (wanted.kind == "f" and array.dtype.kind in "fiu")
     if not castable:
         raise ParameterError(f"{name} must have dtype {wanted}, got {array.dtype}")
-    shape_rule = f"({'n' if n_rows is None else n_rows}, {'m' if n_columns is None else n_columns})"
     if (
         array.ndim != 2
         or (n_rows is not None and array.shape[0] != n_rows)
         or (n_columns is not None and array.shape[1] != n_columns)
     ):
+        shape_rule = f"({'n' if n_rows is None else n_rows}, {'m' if n_columns is None else n_columns})"
         raise ParameterError(f"{name} must have shape {shape_rule}, got {array.shape}")
     result = np.ascontiguousarray(array, dtype=wanted)
     if wanted.kind == "f" and not _all_finite(result):
@@ -120,7 +120,7 @@ def _all_finite(array: Array) -> bool:
     if flat.dtype.itemsize >= 4:
         with np.errstate(all="ignore"):
             # A sum of squares is finite only where every value is. Where it overflows, each value is looked at.
-            if np.isfinite(np.dot(flat, flat)):
+            if math.isfinite(float(np.dot(flat, flat))):
                 return True
     return bool(np.isfinite(flat).all())
 

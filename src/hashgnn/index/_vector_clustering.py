@@ -11,7 +11,9 @@ from hashgnn._types import Array
 
 _EMBEDDINGS_A_LIST = 24  # of the sample, for each centre: more moves centres little
 _ROUNDS = 6
-_BLOCK = 1 << 16
+_ROOTS = 8  # lists for each square root of the embeddings
+_LIST = 120  # embeddings of a list, about: of shorter ones the last blocks would be nearly empty
+_BLOCK = 1 << 14
 
 #: Returns the embeddings of some entries, shape (len(entries), width), float32.
 EmbeddingsOf = Callable[[Array], Array]
@@ -46,12 +48,7 @@ def assign_vectors(
 
 def means(embeddings: Array, nearest: Array, centres: Array) -> Array:
     """Return the mean of the embeddings in each list; a list without embeddings keeps its centre."""
-    order = np.argsort(nearest, kind="stable")
-    lists, starts, counts = np.unique(nearest[order], return_index=True, return_counts=True)
-    moved = np.array(centres)
-    if len(order):
-        moved[lists] = np.add.reduceat(embeddings[order], starts, axis=0) / counts[:, None].astype(np.float32)
-    return moved
+    return _native.list_means(embeddings, np.asarray(nearest, np.int32), centres)
 
 
 def two_centres(embeddings: Array) -> tuple[Array, Array]:
@@ -73,8 +70,8 @@ def two_centres(embeddings: Array) -> tuple[Array, Array]:
 
 
 def default_n_vector_lists(n: int) -> int:
-    """Return how many lists suit so many embeddings: about two square roots, as a power of two."""
-    ideal = 2 * np.sqrt(max(n, 1))
+    """Return how many lists suit so many embeddings: about eight square roots, as a power of two, or fewer of 120 each."""
+    ideal = max(1.0, min(_ROOTS * np.sqrt(max(n, 1)), n / _LIST))
     return int(min(2 ** int(np.round(np.log2(ideal))), max(1, n // _native.BLOCK)))
 
 

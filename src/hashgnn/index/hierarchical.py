@@ -163,7 +163,7 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
     ) -> Self:
         """Return an index in lists around embeddings, float32 ones that were checked before.
 
-        ``n_lists=None`` takes about two square roots of their number. Floats are used in place, or left out.
+        ``n_lists=None`` takes about eight square roots of their number. Floats are used in place, or left out.
         """
         size = default_n_vector_lists(len(index)) if n_lists is None else n_lists
         made = cls.__new__(cls)
@@ -424,7 +424,9 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         n_candidates = min(size * check_int("oversampling", tuned.oversampling, minimum=1), len(state))
         limits, share, narrowed = check_filter(candidates), 1.0, dict[str, Any]()
         if n_probe is not None and isinstance(state.store, ListStore):
-            tables, limits, share = state.store.narrowed(limits, len(queries), n_probe)
+            tables = state.store.tables
+            if candidates is not None:
+                tables, limits, share = state.store.narrowed(limits, len(queries), n_probe)
             narrowed = {"tables": tables}
         arguments = search_arguments(size, n_threads, limits, biased=biased, top=state.top, share=share)
         if vectors is not queries.embeddings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from mmap import mmap
 from typing import Any
 
@@ -23,6 +24,7 @@ from hashgnn.index.stores.quantised_rows import SECTIONS, QuantisedRows
 from hashgnn.index.stores.row_quantiser import RowQuantiser
 
 _SCALE = "scale.float32"
+_BLOCK = 1 << 12  # embeddings that a cache holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +101,13 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
         assert self.quantiser is not None
         return self.quantiser.width
 
-    @property
+    @cached_property
     def listed(self) -> ListStore | None:
         """The lists, where they are made around embeddings."""
         store = self.store
         return store if isinstance(store, ListStore) and isinstance(store.centroids, ListCentres) else None
 
-    @property
+    @cached_property
     def quantiser(self) -> RowQuantiser | None:
         """The quantiser of the rows of few bits; None: there are none."""
         if self.listed is not None and isinstance(self.listed.centroids, ListCentres):
@@ -218,10 +220,14 @@ def kept_as(embeddings: Any, dtype: str, n_codes: int) -> tuple[Array, Array | N
     if dtype == "float32":
         return floats, None
     if dtype == "float16":
-        largest = float(np.abs(floats).max(initial=0.0))
-        if largest > float(np.finfo(np.float16).max):
-            raise ParameterError(f"embeddings must be at most 65504 for dtype='float16', got {largest:g}")
-        return floats.astype(np.float16), None
+        halves, most = np.empty(floats.shape, np.float16), float(np.finfo(np.float16).max)
+        for start in range(0, len(floats), _BLOCK):
+            part = floats[start : start + _BLOCK]
+            if part.size and max(float(part.max()), -float(part.min())) > most:
+                largest = float(np.abs(floats).max())
+                raise ParameterError(f"embeddings must be at most 65504 for dtype='float16', got {largest:g}")
+            halves[start : start + _BLOCK] = part
+        return halves, None
     scale = np.abs(floats).max(axis=1, initial=0.0) / np.float32(127)
     steps = np.divide(floats, scale[:, None], out=np.zeros_like(floats), where=scale[:, None] > 0)
     return np.rint(steps).astype(np.int8), scale.astype(np.float32)

@@ -15,7 +15,7 @@ from hashgnn.index.stores.quantised_rows import quantiser_contents, quantiser_of
 from hashgnn.index.stores.row_quantiser import RowQuantiser, row_array
 
 _FLOATS = "centres.float32"
-_BLOCK = 1 << 16
+_BLOCK = 1 << 13  # embeddings that a cache holds
 
 
 @dataclass(frozen=True, eq=False)
