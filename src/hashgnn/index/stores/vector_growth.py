@@ -17,7 +17,7 @@ from hashgnn.index.stores.list_centres import ListCentres
 
 _LONG = 4.0  # times the mean length: such a list is split, however many lists there are
 _NEAR = 8  # lists around a split one whose entries may move
-_ROUNDS = 1  # of moving their centres and entries
+_ROUNDS = 2  # of moving centres and entries there: with none, what lists find decays as they grow
 _BLOCK = 1 << 16
 
 
