@@ -7,7 +7,8 @@ Generated clustered items with an item bias; an inverted file is tuned to the in
 a re-ranking. A filter lets a random share of the items through, as a mask that all queries share or as ids of each
 query. For each share: index recall, compared with an exact search with the same filter, time divided by that of the
 search without a filter, and the least number of results. With ``--grown-from`` the index is built of so many items and the others are added in parts,
-in an order in which clusters come up one after the other; a fresh index of all items has as many lists.
+in an order in which clusters come up one after the other; a fresh index of all items has as many lists. ``--rows BITS``
+grows lists around embeddings with rows of so many bits an entry instead; floats rank the best.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from hashgnn.benchmarking.search.machine import machine
 from hashgnn.benchmarking.search.timing import timed
 from hashgnn.benchmarking.search.workload import Workload
 from hashgnn.codes import BinaryCodes
-from hashgnn.index import CandidateFilter, EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
+from hashgnn.index import (
+    CandidateFilter,
+    EmbeddedCodes,
+    HammingIndex,
+    HierarchicalIndex,
+    InvertedFile,
+    RowQuantiser,
+)
 from hashgnn.ranking import Matches
 
 _SINGLE = 64  # queries of a round, one at a time
@@ -44,6 +52,7 @@ def main() -> None:
     parser.add_argument("--index-recall", type=float, default=0.95)
     parser.add_argument("--shares", default="0.5,0.1,0.01,0.001")
     parser.add_argument("--grown-from", type=int, help="items before the others are added")
+    parser.add_argument("--rows", type=int, metavar="BITS", help="grow lists around embeddings")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -152,27 +161,29 @@ def measured_growth(data: Workload, options: argparse.Namespace) -> list[dict[st
     # Clusters come up one after the other: items in the order of the first axis of their embeddings, with noise.
     noise = np.random.default_rng(options.seed + 2).standard_normal(options.items) * data.items[:, 0].std()
     order = np.argsort(data.items[:, 0] + noise)
-    codes, bias = BinaryCodes(data.item_codes.packed[order]), data.item_bias[order]
-    first = options.grown_from
-    index = InvertedFile(codes[:first], bias[np.arange(first)])
-    index.tune(data.query_codes[:64], options.k, index_recall=options.index_recall)
+    first, everything = options.grown_from, np.arange(options.items)
+    kind = _Rows if options.rows else _Codes
+    index = kind(data, order, np.arange(first), options)
+    index.found.tune(index.queries[:64], options.k, index_recall=options.index_recall)
     n_before, slowest, began = index.n_lists, 0.0, time.process_time()
-    for part in np.array_split(np.arange(first, options.items), _PARTS):
-        slowest = max(slowest, timed(lambda p=part: index.add(codes[p], bias[p]))[1])  # type: ignore[misc]
+    for part in np.array_split(everything[first:], _PARTS):
+        slowest = max(slowest, timed(lambda p=part: index.add(p))[1])  # type: ignore[misc]
     grown = time.process_time() - began
     began = time.process_time()
-    fresh = InvertedFile(codes, bias, n_lists=index.n_lists, n_probe=index.n_probe)
+    fresh = kind(data, order, everything, options, n_lists=index.n_lists)
     built = time.process_time() - began
-    scan = HammingIndex(codes, bias).search(data.query_codes, options.k)
-    ways: dict[str, InvertedFile] = {"grown": index, "fresh": fresh}
+    fresh.found.n_probe = index.found.n_probe
+    if options.rows:
+        fresh.found.refined = index.found.refined
+    ways = {"grown": index, "fresh": fresh}
     return [
         {
             "index": name,
             "n_lists": one.n_lists,
             "n_lists_before": n_before if one is index else None,
-            "n_probe": one.n_probe,
-            "index_recall": round(_recall(one.search(data.query_codes, options.k), scan.scores[:, -1]), 4),
-            "batch_ms": round(_batch(one, data, options), 4),
+            "n_probe": one.found.n_probe,
+            "index_recall": round(one.recall(options.k), 4),
+            "batch_ms": round(_batch(one, options), 4),
             "seconds": round(grown if one is index else built, 2),
             "slowest_addition": round(slowest, 2) if one is index else None,
         }
@@ -180,8 +191,66 @@ def measured_growth(data: Workload, options: argparse.Namespace) -> list[dict[st
     ]
 
 
-def _batch(index: InvertedFile, data: Workload, options: argparse.Namespace) -> float:
-    seconds = [timed(lambda: index.search(data.query_codes, options.k))[1] for _ in range(options.rounds)]
+class _Codes:
+    """Lists of the codes of some items, in an order."""
+
+    def __init__(
+        self, data: Workload, order: Any, items: Any, options: argparse.Namespace, n_lists: int | None = None
+    ) -> None:
+        assert data.item_bias is not None
+        self._data, self._order, self._options = data, order, options
+        self.codes, self.bias = BinaryCodes(data.item_codes.packed[order]), data.item_bias[order]
+        self.queries: Any = data.query_codes
+        self.found: Any = self._made(items, n_lists)
+
+    def _made(self, items: Any, n_lists: int | None) -> Any:
+        return InvertedFile(self.codes[items], self.bias[items], n_lists=n_lists)
+
+    @property
+    def n_lists(self) -> int:
+        """Number of lists now."""
+        return int(self.found.n_lists)
+
+    def add(self, items: Any) -> None:
+        """Add some items."""
+        self.found.add(self.codes[items], self.bias[items])
+
+    def recall(self, k: int) -> float:
+        """Return the share of the best by an exact search that is found."""
+        exact = HammingIndex(self.codes, self.bias).search(self.queries, k)
+        return _recall(self.found.search(self.queries, k), exact.scores[:, -1])
+
+
+class _Rows(_Codes):
+    """Lists around the embeddings of some items, and rows of few bits; floats rank the best."""
+
+    def _made(self, items: Any, n_lists: int | None) -> Any:
+        self.vectors = np.ascontiguousarray(self._data.items[self._order], np.float32)
+        self.queries = EmbeddedCodes(self._data.query_codes, self._data.queries)
+        some, codes = self.vectors[items], HammingIndex(self.codes[items], self.bias[items])
+        rows = RowQuantiser.fit(some, bits=self._options.rows)
+        return HierarchicalIndex(codes, some, rows=rows, n_lists=n_lists or int(2 * np.sqrt(len(some))))
+
+    @property
+    def n_lists(self) -> int:
+        """Number of lists now."""
+        return int(self.found.snapshot().store.n_lists)
+
+    def add(self, items: Any) -> None:
+        """Add some items."""
+        self.found.add(EmbeddedCodes(self.codes[items], self.vectors[items]), self.bias[items])
+
+    def recall(self, k: int) -> float:
+        """Return the share of the best by embedding that is found."""
+        scores = self._data.queries @ self.vectors.T
+        last = np.partition(scores, -k, axis=1)[:, -k]
+        positions = self.found.search(self.queries, k).positions
+        found = np.einsum("qkd,qd->qk", self.vectors[positions], self._data.queries)
+        return float((found >= last[:, None] - 1e-4).mean())
+
+
+def _batch(index: _Codes, options: argparse.Namespace) -> float:
+    seconds = [timed(lambda: index.found.search(index.queries, options.k))[1] for _ in range(options.rounds)]
     return float(np.median(seconds)) * 1e3 / options.queries
 
 

@@ -36,13 +36,28 @@ const std::int32_t* InvertedTable::slots() const {
   return slots_.data();
 }
 
-std::unique_ptr<InvertedTable> allowed_table(const InvertedTable& lists, const Mask& mask) {
-  const std::uint32_t* bits = checked_mask(mask, lists.n_codes());
-  const nb::gil_scoped_release release;
-  return std::make_unique<InvertedTable>(allowed_lists(lists.lists(), bits), lists.n_codes());
+namespace {
+
+void check_room(std::int64_t room) { require(room >= 0 && room <= kMaxCodes, "room must be at least 0, got " + text(room)); }
+
+std::vector<std::int32_t> checked_positions(const Positions& positions, std::int64_t n_codes) {
+  const std::int32_t* at = positions.data();
+  const std::int32_t* const end = at + positions.size();
+  require(std::is_sorted(at, end) && (at == end || (*at >= 0 && *(end - 1) < n_codes)), "positions must ascend within the codes");
+  return {at, end};
 }
 
-std::unique_ptr<InvertedTable> allowed_list(const InvertedTable& lists, const InvertedTable* extra, const Mask& mask) {
+}  // namespace
+
+std::unique_ptr<InvertedTable> allowed_table(const InvertedTable& lists, const Mask& mask, std::int64_t room) {
+  check_room(room);
+  const std::uint32_t* bits = checked_mask(mask, lists.n_codes());
+  const nb::gil_scoped_release release;
+  return std::make_unique<InvertedTable>(allowed_lists(lists.lists(), bits, room), lists.n_codes());
+}
+
+std::unique_ptr<InvertedTable> allowed_list(const InvertedTable& lists, const InvertedTable* extra, const Mask& mask, std::int64_t room) {
+  check_room(room);
   const std::uint32_t* bits = checked_mask(mask, lists.n_codes());
   require(extra == nullptr || (extra->n_codes() == lists.n_codes() && extra->lists().n_bits == lists.lists().n_bits),
           "extra must be one list of codes of the same width");
@@ -50,7 +65,34 @@ std::unique_ptr<InvertedTable> allowed_list(const InvertedTable& lists, const In
   std::vector<const InvertedLists*> parts = {&lists.lists()};
   std::vector<const std::int32_t*> slots = {lists.slots()};
   if (extra != nullptr) parts.push_back(&extra->lists()), slots.push_back(extra->slots());
-  return std::make_unique<InvertedTable>(allowed_codes(parts, slots, bits, lists.n_codes()), lists.n_codes());
+  return std::make_unique<InvertedTable>(allowed_codes(parts, slots, bits, lists.n_codes(), room), lists.n_codes());
+}
+
+nb::tuple grown_table(const InvertedTable& last, const InvertedTable& lists, const InvertedTable* extra, const Positions& gone,
+                      const Positions& added, const Positions& later, std::int64_t n_codes) {
+  require(last.own() != nullptr, "the lists must come from allowed or allowed_list");
+  require(n_codes >= last.n_codes() && n_codes >= lists.n_codes() && n_codes <= kMaxCodes, "n_codes must be that of the lists or more");
+  for (const InvertedTable* from : {&lists, extra})
+    require(from == nullptr || (from->lists().n_bits == last.lists().n_bits && from->lists().row_bytes == last.lists().row_bytes &&
+                                (from->lists().penalty != nullptr) == (last.lists().penalty != nullptr)),
+            "lists must hold codes like those that grow");
+  require(last.lists().n_lists == 1 || last.lists().n_lists == lists.lists().n_lists, "there must be as many lists as before, or one");
+  require(extra == nullptr || (extra->lists().n_lists == 1 && extra->n_codes() <= n_codes), "extra must be one list");
+  require(later.size() == 0 || last.lists().n_lists == 1, "only one list takes codes of the extra list");
+  Growth growth{&lists.lists(), nullptr, checked_positions(gone, last.lists().n_lists == 1 ? n_codes : lists.n_codes()),
+                checked_positions(added, lists.n_codes()), extra == nullptr ? nullptr : &extra->lists(), checked_positions(later, n_codes)};
+  std::unique_ptr<InvertedTable> table;
+  std::vector<std::int32_t> left;
+  {
+    const nb::gil_scoped_release release;
+    growth.slots = lists.slots();
+    Grown grown = last.own()->grown(last.lists(), growth);
+    left = std::move(grown.left);
+    table = std::make_unique<InvertedTable>(last, std::move(grown), n_codes);
+  }
+  Output<std::int32_t> rest(static_cast<std::int64_t>(left.size()), 1, 0);
+  std::copy(left.begin(), left.end(), rest.row(0));
+  return nb::make_tuple(nb::cast(table.release(), nb::rv_policy::take_ownership), rest.hand_over_flat());
 }
 
 namespace {

@@ -110,8 +110,9 @@ NB_MODULE(_native, module) {
            "rows"_a.none() = nb::none())
       .def_prop_ro("has_penalty", [](const InvertedTable& table) { return table.lists().penalty != nullptr; })
       .def_prop_ro("n_own_bytes", &InvertedTable::n_own_bytes)
-      .def("allowed", &allowed_table, "mask"_a);
-  module.def("allowed_list", &allowed_list, "lists"_a, "extra"_a.none(), "mask"_a);
+      .def("allowed", &allowed_table, "mask"_a, "room"_a = 0)
+      .def("grown", &grown_table, "lists"_a, "extra"_a.none(), "gone"_a, "added"_a, "later"_a, "n_codes"_a);
+  module.def("allowed_list", &allowed_list, "lists"_a, "extra"_a.none(), "mask"_a, "room"_a = 0);
   module.def("search_inverted_codes", &search_inverted_codes, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
              "queries"_a, "arguments"_a);
   module.def("search_inverted_floats", &search_inverted_floats, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,

@@ -183,11 +183,20 @@ class Fuzz {
     if (chance(2)) index.slots = [&] { return slots.data(); }, index.extra_slots = [&] { return later_slots.data(); };
     Filters filters = filters_;
     OwnLists own, own_later;
+    Grown grown;
     InvertedLists view, view_later;
     if (filters.allowed != nullptr && chance(2)) {  // lists of the allowed codes instead of a filter
       if (chance(2)) {
         own = allowed_lists(main.view, filters.allowed);
         own_later = allowed_lists(later.view, filters.allowed);
+      } else if (chance(2)) {  // lists that come to these codes from those of another filter
+        grow(main.view, slots, nullptr, filters.allowed, own, grown, view);
+        own_later = allowed_lists(later.view, filters.allowed);
+      } else if (splits && chance(2)) {  // the same with one list of all
+        grow(main.view, slots, &later.view, filters.allowed, own_later, grown, view_later);
+        std::vector<std::uint32_t> none(alive_.size(), 0);
+        own = allowed_lists(main.view, none.data());
+        index.extra = &view_later;
       } else {
         std::vector<const InvertedLists*> parts = {&main.view};
         std::vector<const std::int32_t*> places = {slots.data()};
@@ -197,7 +206,8 @@ class Fuzz {
         own = allowed_lists(main.view, none.data());
         index.extra = &view_later;
       }
-      view = own.view(), view_later = own_later.view();
+      if (view.alive == nullptr) view = own.view();
+      if (view_later.alive == nullptr) view_later = own_later.view();
       index.lists = &view;
       if (index.extra != nullptr) index.extra = &view_later;
       index.slots = {};
@@ -217,6 +227,43 @@ class Fuzz {
       if (hits.size() != expected.size()) fail("number of hits in lists");
       done(q, expected);
     });
+  }
+
+  // Lists of the codes that are allowed, which came to be from lists of others in two steps.
+  void grow(const InvertedLists& lists, const std::vector<std::int32_t>& slots, const InvertedLists* later,
+            const std::uint32_t* allowed, OwnLists& own, Grown& grown, InvertedLists& view) {
+    std::vector<std::uint32_t> before(alive_.size());
+    const auto flip = [&] {
+      for (std::size_t word = 0; word < before.size(); ++word) before[word] = allowed[word] ^ static_cast<std::uint32_t>(random_() & random_() & random_());
+    };
+    flip();
+    std::vector<std::int32_t> later_slots;
+    const auto holds = [&](std::int32_t position) {
+      return slots[static_cast<std::size_t>(position)] >= 0 || (later != nullptr && later_slots[static_cast<std::size_t>(position)] >= 0);
+    };
+    if (later != nullptr) {
+      later_slots = slots_of(*later, n_codes_);
+      own = allowed_codes({&lists, later}, {slots.data(), later_slots.data()}, before.data(), n_codes_, 2 * n_codes_ + 2);
+    } else {
+      own = allowed_lists(lists, before.data(), 2 * (n_codes_ / lists.n_lists + 1) + 2);
+    }
+    view = own.view();
+    for (int step = 0; step < 2; ++step) {
+      const std::vector<std::uint32_t> last = before;
+      if (step == 0) flip();
+      else before.assign(allowed, allowed + before.size());
+      Growth growth{&lists, slots.data(), {}, {}, later, {}};
+      for (std::int32_t position = 0; position < n_codes_; ++position) {
+        const bool was = has_bit(last.data(), position), is = has_bit(before.data(), position);
+        const bool again = was && is && chance(9);  // another code since
+        if (!holds(position)) continue;
+        if (was && (!is || again)) growth.gone.push_back(position);
+        if (is && (!was || again)) (slots[static_cast<std::size_t>(position)] >= 0 ? growth.added : growth.added_later).push_back(position);
+      }
+      grown = own.grown(view, growth);
+      if (!grown.left.empty()) fail("room in lists that grow");
+      view.alive = grown.alive.data(), view.max_penalty = grown.max_penalty;
+    }
   }
 
   std::vector<Hit> naive(const Queries& queries, std::int64_t q) const {
@@ -380,10 +427,13 @@ class Fuzz {
     if (chance(2)) index.slots = [&] { return slots.data(); }, index.extra_slots = [&] { return later_slots.data(); };
     Filters filters = filters_;
     OwnLists own, own_later;
+    Grown grown;
     InvertedLists view, view_later;
     if (filters.allowed != nullptr && chance(2)) {
-      own = allowed_lists(main.view, filters.allowed), own_later = allowed_lists(later.view, filters.allowed);
-      view = own.view(), view_later = own_later.view();
+      own_later = allowed_lists(later.view, filters.allowed);
+      if (chance(2)) grow(main.view, slots, nullptr, filters.allowed, own, grown, view);
+      else own = allowed_lists(main.view, filters.allowed), view = own.view();
+      view_later = own_later.view();
       index.lists = &view;
       if (splits) index.extra = &view_later;
       index.slots = {};

@@ -88,10 +88,19 @@ class InvertedTable:
     ) -> None: ...
     has_penalty: bool
     n_own_bytes: int
-    def allowed(self, mask: tuple[int, _Array]) -> InvertedTable: ...
+    def allowed(self, mask: tuple[int, _Array], room: int = 0) -> InvertedTable: ...
+    def grown(
+        self,
+        lists: InvertedTable,
+        extra: InvertedTable | None,
+        gone: _Array,
+        added: _Array,
+        later: _Array,
+        n_codes: int,
+    ) -> tuple[InvertedTable, _Array]: ...
 
 def allowed_list(
-    lists: InvertedTable, extra: InvertedTable | None, mask: tuple[int, _Array]
+    lists: InvertedTable, extra: InvertedTable | None, mask: tuple[int, _Array], room: int = 0
 ) -> InvertedTable: ...
 def search_inverted_codes(
     lists: InvertedTable,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.index import CandidateFilter, EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
-from hashgnn.index.stores.allowed_lists import AllowedLists
 from hashgnn.ranking import IndexLists, Matches
 from hashgnn.testing.index_cases import assert_same
 
@@ -182,8 +182,8 @@ def test_a_mask_of_another_length_is_refused(catalogue: Catalogue) -> None:
 
 
 def test_packed_codes_go_with_their_filter(catalogue: Catalogue) -> None:
-    store = catalogue.lists.snapshot()
-    kept = AllowedLists(store.tables, store.n_bits, store.n_codes, store.n_lists)
+    store = pickle.loads(pickle.dumps(catalogue.lists.snapshot()))
+    kept = store._allowed
     rng = np.random.default_rng(6)
     filters = [CandidateFilter(allow_all=rng.random(N) < 0.2) for _ in range(12)]
     first = kept.of(filters[0], 100, 8)
@@ -192,9 +192,12 @@ def test_packed_codes_go_with_their_filter(catalogue: Catalogue) -> None:
     for one in filters:
         kept.of(one, 100, 8)
     assert len(kept._known) == 8
+    packed = next(iter(kept._known.values())).n_bytes()
+    assert 0 < packed < store.nbytes()
     del filters, first, one
     kept.of(CandidateFilter(allow_all=rng.random(N) < 0.2), 1, 8)
-    assert len(kept._known) == 1
+    unused = sum(known.n_bytes() for known in kept._known.values() if known.bits() is None)
+    assert 0 < unused <= store.nbytes() / 2  # for a filter like them that may come
 
 
 def test_an_index_that_a_list_repeats_does_not_keep_lists_from_being_read() -> None:

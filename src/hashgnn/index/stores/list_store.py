@@ -14,7 +14,7 @@ from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError
 from hashgnn.index._vector_clustering import EmbeddingsOf, assign_vectors, train_centres
 from hashgnn.index.stores import vector_growth
-from hashgnn.index.stores.allowed_lists import AllowedLists, Narrowed, Tables
+from hashgnn.index.stores.allowed_lists import AllowedLists, ListedBits, Narrowed, Tables
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
 from hashgnn.index.stores.index_file import Contents, SavedIndex
 from hashgnn.index.stores.inverted_lists import InvertedLists
@@ -79,7 +79,9 @@ class ListStore:
         around = centroids.table if isinstance(centroids, ListCentres) else code_table(self.n_bits, centroids)
         tables = (self.lists.table(self.n_codes), extra if self.extra.alive.any() else None, around)
         object.__setattr__(self, "tables", tables)
-        object.__setattr__(self, "_allowed", AllowedLists(tables, self.n_bits, self.n_codes, self.n_lists))
+        where = ListedBits(self.alive, self.extra)
+        sizes = (self.n_bits, self.n_codes, self.n_lists, self.lists.nbytes())
+        object.__setattr__(self, "_allowed", AllowedLists(tables, extra, where, *sizes))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send lists and centroids by value; the tables of the kernels are made anew from them."""
@@ -324,12 +326,9 @@ class ListStore:
         """Return the state without the codes at ``positions``, which are in range."""
         gone = np.zeros(len(self), bool)
         gone[positions] = True
-        return replace(
-            self,
-            lists=self.lists.without(gone),
-            extra=self.extra.without(gone),
-            alive=pack_mask(self.alive_mask() & ~gone),
-        )
+        alive = pack_mask(self.alive_mask() & ~gone)
+        changed = replace(self, lists=self.lists.without(gone), extra=self.extra.without(gone), alive=alive)
+        return changed._after(self, np.empty(0, np.int64))
 
     def alive_mask(self) -> Array:
         """Return which positions hold a code, shape (len(self),), bool; a copy."""
@@ -435,9 +434,16 @@ class ListStore:
         changed = replace(
             self, lists=self.lists.without(replaced), extra=extra, alive=pack_mask(alive), n_codes=n_codes
         )
+        changed._after(self, positions[positions < len(self)])
         waiting = int(np.bitwise_count(extra.alive).sum())
         listed = int(np.bitwise_count(changed.lists.alive).sum())
         return changed._merged(embeddings_of) if is_due(waiting, listed) else changed
+
+    def _after(self, before: ListStore, moved: Array) -> ListStore:
+        """Take over what the state before had packed for filters; codes at ``moved`` are others now."""
+        same_lists = before.lists.words is self.lists.words
+        self._allowed.follow(before._allowed, moved, same_lists=same_lists)
+        return self
 
     def _merged(self, embeddings_of: EmbeddingsOf | None) -> ListStore:
         """Return the state with later codes in the lists of their nearest centroids; long lists are split."""
@@ -473,7 +479,7 @@ class ListStore:
             n_lists,
             rows,
         )
-        return replace(
+        merged = replace(
             self,
             lists=lists,
             extra=InvertedLists.empty(self.n_bits, biased=penalty is not None, row_bytes=lists.row_bytes),
@@ -482,6 +488,7 @@ class ListStore:
             n_clustered=len(order) if anew else n_clustered,
             n_joined=0 if anew else self.n_joined + len(new),
         )
+        return merged._after(self, np.empty(0, np.int64))
 
     def _centroid_codes(self) -> BinaryCodes:
         assert not isinstance(self.centroids, ListCentres)

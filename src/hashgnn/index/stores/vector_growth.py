@@ -17,6 +17,7 @@ from hashgnn.index.stores.list_centres import ListCentres
 
 _LONG = 4.0  # times the mean length: such a list is split, however many lists there are
 _NEAR = 8  # lists around a split one whose entries may move
+_ROUNDS = 2  # of moving centres and entries there: with none, what lists find decays as they grow
 _BLOCK = 1 << 16
 
 
@@ -40,8 +41,9 @@ def grown(listed: ListedRows, embeddings_of: EmbeddingsOf, *, anew: bool) -> Lis
     """Return the same with later entries, those in list ``n_lists``, in lists of their own.
 
     Each later entry goes to the list of its nearest centre. Then the longest lists are split in two, until none
-    is longer than four times the mean. The number of lists grows as the square root of the number of entries. The entries around a split list move to the nearest centre. Rows are written anew where the list of an
-    entry, or its centre, has changed.
+    is longer than four times the mean. The number of lists grows as the square root of the number of entries. Centres
+    around a split list become the means of their entries, and these entries move to the nearest centre. Rows are
+    written anew where the list of an entry, or its centre, has changed.
 
     Parameters
     ----------
@@ -62,20 +64,27 @@ def grown(listed: ListedRows, embeddings_of: EmbeddingsOf, *, anew: bool) -> Lis
         return _written(ListedRows(centres, lists, listed.rows), np.ones(n, bool), embeddings_of)
     lists = np.array(listed.lists)
     new = np.flatnonzero(lists == n_lists)
-    lists[new] = assign_vectors(
-        lambda some: embeddings_of(new[some]), len(new), before.table, n_lists, n_threads=1
-    )
+    lists[new] = _nearest(new, before, embeddings_of)
     floats, touched = _split(lists, before.floats[:n_lists], embeddings_of, wanted)
+    moved = _around(floats, touched) if touched.size else touched
+    around = np.flatnonzero(np.isin(lists, moved))
     centres = ListCentres.build(floats, before.quantiser)
-    is_changed = np.isin(lists, touched)
-    if touched.size:
-        around = np.flatnonzero(np.isin(lists, _around(floats, touched)))
-        lists[around] = assign_vectors(
-            lambda some: embeddings_of(around[some]), len(around), centres.table, len(floats), n_threads=1
-        )
-        is_changed |= np.isin(lists, touched)
-    is_changed |= lists != listed.lists
+    for _ in range(_ROUNDS if touched.size else 0):
+        floats = _moved(floats, lists, around, embeddings_of)
+        centres = ListCentres.build(floats, before.quantiser)
+        lists[around] = _nearest(around, centres, embeddings_of)
+        around = np.flatnonzero(np.isin(lists, moved))
+    is_changed = np.isin(lists, moved) | (lists != listed.lists)
     return _written(ListedRows(centres, lists, listed.rows), is_changed, embeddings_of)
+
+
+def _nearest(entries: Array, centres: ListCentres, embeddings_of: EmbeddingsOf) -> Array:
+    """Return the list with the nearest centre of some entries."""
+
+    def of_places(some: Array) -> Array:
+        return embeddings_of(entries[some])
+
+    return assign_vectors(of_places, len(entries), centres.table, centres.n_lists, n_threads=1)
 
 
 def _split(lists: Array, centres: Array, embeddings_of: EmbeddingsOf, wanted: int) -> tuple[Array, Array]:
@@ -109,6 +118,19 @@ def _around(centres: Array, touched: Array) -> Array:
     count = min(_NEAR, len(centres))
     near = np.argsort(halves - centres[touched] @ centres.T, axis=1, kind="stable")[:, :count]
     found: Array = np.unique(np.concatenate([near.ravel(), touched]))
+    return found
+
+
+def _moved(centres: Array, lists: Array, entries: Array, embeddings_of: EmbeddingsOf) -> Array:
+    """Return the centres with those of the lists of some entries, all that these lists hold, at their means."""
+    sums, counts = np.zeros(centres.shape, np.float64), np.bincount(lists[entries], minlength=len(centres))
+    for start in range(0, len(entries), _BLOCK):
+        some = entries[start : start + _BLOCK]
+        order = np.argsort(lists[some], kind="stable")
+        present, starts = np.unique(lists[some][order], return_index=True)
+        sums[present] += np.add.reduceat(embeddings_of(some[order]), starts, axis=0)
+    found, has = np.array(centres), counts > 0
+    found[has] = sums[has] / counts[has, None]
     return found
 
 
