@@ -26,6 +26,7 @@ from hashgnn.answering import BatchAnswers, BatchRequest, FittedModel
 from hashgnn.answering.batch_job import BatchJob
 from hashgnn.baselines import (
     BASELINES,
+    CodedBaseline,
     EmbeddingBaseline,
     FilterBaseline,
     ItemBaseline,
@@ -411,6 +412,14 @@ def objects() -> dict[str, Any]:
             HierarchicalIndex(HammingIndex(codes, bias), _vectors(200, 6, 4))
         ),
         "Baseline": BASELINES["popularity"],
+        "CodedBaseline": CodedBaseline(
+            interactions,
+            BinaryCodes.from_signs(_vectors(30, 16, 0)),
+            BinaryCodes.from_signs(_vectors(40, 16, 1)),
+            _vectors(30, 2, 2),
+            _vectors(40, 2, 3),
+            [9, 7],
+        ),
         "EmbeddingBaseline": EmbeddingBaseline(interactions, _vectors(30, 4, 0), _vectors(40, 4, 1)),
         "FilterBaseline": FilterBaseline(interactions, spectral),
         "ItemBaseline": ItemBaseline(

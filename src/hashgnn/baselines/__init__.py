@@ -18,6 +18,7 @@ from hashgnn.baselines.base import (
     ItemBaseline,
     PopularityBaseline,
 )
+from hashgnn.baselines.coded import CodedBaseline
 from hashgnn.baselines.registry import BASELINES, Baseline
 from hashgnn.data import Interactions
 from hashgnn.runs import Callback, RunOptions
@@ -99,6 +100,7 @@ def fit_baseline(
 __all__ = [
     "BASELINES",
     "Baseline",
+    "CodedBaseline",
     "EmbeddingBaseline",
     "FilterBaseline",
     "FittedBaseline",
