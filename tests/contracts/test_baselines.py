@@ -24,7 +24,7 @@ CODED = sorted(name for name, baseline in BASELINES.items() if baseline.has_code
 
 
 def width(name: str) -> int:
-    return 16 if name in CODED else 4
+    return 16 if name in CODED else 32 if name == "ncf" else 4
 
 
 @cache
@@ -39,7 +39,8 @@ def fitted(name: str, seed: int = 0) -> FittedBaseline:
 def test_scores_cover_all_items_and_are_the_callers(name) -> None:
     model = fitted(name)
     users = np.array([20, 0, 3])
-    assert model.search_ways == (("scaled", "hamming") if name in CODED else ("float",))
+    ways = {"hs-gcn": ("hamming",)}.get(name, ("scaled", "hamming"))
+    assert model.search_ways == (ways if name in CODED else ("float",))
     way = model.search_ways[0]
     scores = model.score_block(users, way, 5, oversampling=5)
     assert scores.shape == (3, N_ITEMS)

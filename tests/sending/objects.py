@@ -30,8 +30,10 @@ from hashgnn.baselines import (
     EmbeddingBaseline,
     FilterBaseline,
     ItemBaseline,
+    PairBaseline,
     PopularityBaseline,
 )
+from hashgnn.baselines.pairs import PairNetwork
 from hashgnn.batch import Answered, BatchResult, PartWriter
 from hashgnn.benchmarking import generated_workload
 from hashgnn.benchmarking.assessment import Assessment, SideTable
@@ -424,6 +426,17 @@ def objects() -> dict[str, Any]:
         "FilterBaseline": FilterBaseline(interactions, spectral),
         "ItemBaseline": ItemBaseline(
             interactions, sparse.eye(interactions.n_items, format="csr", dtype=np.float32)
+        ),
+        "PairBaseline": PairBaseline(
+            interactions,
+            PairNetwork(
+                *(
+                    _vectors(n, width, seed)
+                    for seed, (n, width) in enumerate(((30, 4), (40, 4), (30, 8), (40, 8)))
+                ),
+                [(_vectors(8, 4, 4), _vectors(1, 4, 5)[0])],
+                _vectors(1, 4, 6)[0],
+            ),
         ),
         "PopularityBaseline": PopularityBaseline(interactions),
         "Callback": Callback(),

@@ -19,6 +19,7 @@ from hashgnn.baselines.base import (
     PopularityBaseline,
 )
 from hashgnn.baselines.coded import CodedBaseline
+from hashgnn.baselines.pairs import PairBaseline
 from hashgnn.baselines.registry import BASELINES, Baseline
 from hashgnn.data import Interactions
 from hashgnn.runs import Callback, RunOptions
@@ -105,6 +106,7 @@ __all__ = [
     "FilterBaseline",
     "FittedBaseline",
     "ItemBaseline",
+    "PairBaseline",
     "PopularityBaseline",
     "fit_baseline",
 ]

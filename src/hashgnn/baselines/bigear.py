@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from hashgnn._checks import check_float, check_int
 from hashgnn.baselines.coded import CodedBaseline, layer_widths
+from hashgnn.baselines.edges import EdgeObjective, Edges, edge_scores
 from hashgnn.baselines.fitting import Parts, Schedule, fit_module
-from hashgnn.baselines.layer_codes import EdgeObjective, Edges, LayerCodes, edge_scores
+from hashgnn.baselines.layer_codes import LayerCodes
 from hashgnn.data import Interactions
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, sparse_product
@@ -49,10 +50,10 @@ class BiGeaRSettings(Schedule):
         Weight of half the squared norms of the tables' rows, for each edge of a batch.
     """
 
-    epochs: int = 60
+    epochs: int = 30
     batch_size: int = 16384
     learning_rate: float = 0.01
-    teacher_epochs: int = 60
+    teacher_epochs: int = 30
     n_layers: int = 2
     steepness: float = 1.0
     n_listed: int = 100
@@ -164,7 +165,7 @@ class ContinuousObjective(EdgeObjective[BiGeaR]):
         tables = torch.cat([model.users, model.items])
         squares = sum(functional.embedding(nodes, tables).square().sum() for nodes in edges)
         penalty = self._settings.regularisation * squares / (2 * len(edges[0]))
-        return functional.softplus(negative - positive).mean() + penalty
+        return functional.softplus(negative.squeeze(1) - positive).mean() + penalty
 
 
 class CodeObjective(ContinuousObjective):

@@ -13,12 +13,12 @@ from hashgnn.codes import BinaryCodes
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError
 
-#: The search ways: the method's own score, and the Hamming distance of whole codes.
+#: The search ways of codes with scales: the method's own score, and the Hamming distance of whole codes.
 WAYS = ("scaled", "hamming")
 
 
 class CodedBaseline(FittedBaseline):
-    """Codes in parts, one a layer of a graph encoder, with one float scale for each part of each code.
+    """Codes, most of them in parts, one a layer of a graph encoder, with one float scale for each part of each code.
 
     By ``scaled``, the score is ``Σ_l s_u^l s_i^l (b_u^l · b_i^l)``: scales and signs of a user and an item in part l.
     By ``hamming`` it is ``b_u · b_i`` of the whole codes, which any Hamming engine ranks by.
@@ -28,10 +28,10 @@ class CodedBaseline(FittedBaseline):
     interactions : Interactions
         The training interactions.
     user_codes, item_codes : BinaryCodes of shape (n_users, n_bits) and (n_items, n_bits)
-    user_scales, item_scales : ndarray of shape (n_users, n_parts) and (n_items, n_parts)
-        Finite.
-    widths : sequence of int
-        Bits of each part; their sum is ``n_bits``.
+    user_scales, item_scales : ndarray of shape (n_users, n_parts) and (n_items, n_parts), or None
+        Finite. Codes without scales are searched by ``hamming`` alone.
+    widths : sequence of int or None
+        Bits of each part; their sum is ``n_bits``. ``None`` is one part.
 
     Raises
     ------
@@ -44,12 +44,12 @@ class CodedBaseline(FittedBaseline):
         interactions: Interactions,
         user_codes: BinaryCodes,
         item_codes: BinaryCodes,
-        user_scales: Array,
-        item_scales: Array,
-        widths: Sequence[int],
+        user_scales: Array | None = None,
+        item_scales: Array | None = None,
+        widths: Sequence[int] | None = None,
     ) -> None:
         super().__init__(interactions)
-        self.widths = tuple(int(width) for width in widths)
+        self.widths = tuple(int(width) for width in widths or (item_codes.n_bits,))
         self.n_bits = sum(self.widths)
         for name, codes, n in (
             ("user_codes", user_codes, self.n_users),
@@ -59,24 +59,26 @@ class CodedBaseline(FittedBaseline):
                 got = f"({len(codes)}, {codes.n_bits})"
                 raise ParameterError(f"{name} must have shape ({n}, {self.n_bits}), got {got}")
         self.user_codes, self.item_codes = user_codes, item_codes
-        self.user_scales: Array = _scales("user_scales", user_scales, self.n_users, len(self.widths))
-        self.item_scales: Array = _scales("item_scales", item_scales, self.n_items, len(self.widths))
+        if (user_scales is None) != (item_scales is None):
+            raise ParameterError("user_scales and item_scales must be given together, got one of them")
+        self.user_scales = _scales("user_scales", user_scales, self.n_users, len(self.widths))
+        self.item_scales = _scales("item_scales", item_scales, self.n_items, len(self.widths))
 
     @property
     def search_ways(self) -> tuple[str, ...]:
-        """``scaled``, the method's own score, and ``hamming``."""
-        return WAYS
+        """``scaled``, the method's own score, where there are scales, and ``hamming``."""
+        return WAYS if self.item_scales is not None else WAYS[1:]
 
     def score(self, user_index: Array) -> Array:
-        """Return the method's own score, ``scaled``, (n, n_items) float32."""
-        return self.score_block(user_index, "scaled", self.n_items, oversampling=1)
+        """Return the method's own score, that of its first search way, (n, n_items) float32."""
+        return self.score_block(user_index, self.search_ways[0], self.n_items, oversampling=1)
 
     def score_block(self, user_index: Array, search: str, k: int, *, oversampling: int) -> Array:
         """Return a score of every item for some users, (n, n_items) float32."""
-        check_choice("search", search, WAYS)
+        check_choice("search", search, self.search_ways)
         users = self.user_codes[user_index].signs().astype(np.float32)
         items = self.item_codes.signs().astype(np.float32)
-        if search == "scaled":
+        if search == "scaled" and self.user_scales is not None and self.item_scales is not None:
             users *= np.repeat(self.user_scales[user_index], self.widths, axis=1)
             items *= np.repeat(self.item_scales, self.widths, axis=1)
         scores: Array = users @ items.T
@@ -84,7 +86,7 @@ class CodedBaseline(FittedBaseline):
 
     def bytes_per_item(self, search: str) -> float:
         """Return the bytes of an item's code, and of its scales where the search reads them."""
-        check_choice("search", search, WAYS)
+        check_choice("search", search, self.search_ways)
         scales = 4 * len(self.widths) if search == "scaled" else 0
         return self.n_bits / 8 + scales
 
@@ -112,5 +114,7 @@ def layer_widths(n_bits: int, n_parts: int) -> tuple[int, ...]:
     return tuple(small + (part < larger) for part in range(n_parts))
 
 
-def _scales(name: str, values: Array, n_rows: int, n_parts: int) -> Array:
+def _scales(name: str, values: Array | None, n_rows: int, n_parts: int) -> Array | None:
+    if values is None:
+        return None
     return check_matrix(name, values, dtype=np.float32, n_rows=n_rows, n_columns=n_parts)

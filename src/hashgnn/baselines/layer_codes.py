@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
-from hashgnn._types import Array
 from hashgnn.baselines.coded import CodedBaseline
 from hashgnn.codes import BinaryCodes
 from hashgnn.data import Interactions
-from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView
-from hashgnn.training.objectives import EmbeddingLoss, EmbeddingObjective
-from hashgnn.training.objectives.base import StepPosition
 from hashgnn.training.validation import VectorScorer
 
 Slope = Callable[[torch.Tensor], torch.Tensor]
-Edges = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-Module = TypeVar("Module", bound=nn.Module)
 
 
 class _ScaledSign(torch.autograd.Function):
@@ -107,43 +99,3 @@ class LayerCodes(nn.Module, ABC):
             scales[self.n_users :],
             [layer.shape[1] for layer in layers],
         )
-
-
-class EdgeObjective(Generic[Module], ABC):
-    """A loss over batches of observed edges, each with one sampled item that its user lacks."""
-
-    mixed_precision = False
-
-    def __init__(self, graph: BipartiteGraph, view: GraphView, *, batch_size: int) -> None:
-        self._view, self._n_users = view, graph.n_users
-        self._edges = EmbeddingObjective(graph, view, EmbeddingLoss(), batch_size=batch_size)
-        self.facts: Mapping[str, Any] = {}
-
-    def n_steps(self) -> int:
-        """Return the number of batches in an epoch."""
-        return self._edges.n_steps()
-
-    def batches(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array, Array]]:
-        """Yield users (e,), items (e,) of every edge once, with sampled items (e, 1)."""
-        return self._edges.batches(rng)
-
-    def loss(
-        self,
-        model: Module,
-        batch: tuple[Array, Array, Array],
-        position: StepPosition,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
-        """Return the loss of a batch, a scalar."""
-        users, items, sampled = (torch.from_numpy(part.reshape(-1)).to(self._view.device) for part in batch)
-        return self.edge_loss(model, (users, items + self._n_users, sampled + self._n_users), generator)
-
-    @abstractmethod
-    def edge_loss(self, model: Module, edges: Edges, generator: torch.Generator) -> torch.Tensor:
-        """Return the loss of users, their items and sampled items, each (e,), as numbers of nodes."""
-
-
-def edge_scores(table: torch.Tensor, edges: Edges) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return inner products of users with their items and with sampled items, each (e,)."""
-    users, items, sampled = (functional.embedding(nodes, table) for nodes in edges)
-    return (users * items).sum(dim=1), (users * sampled).sum(dim=1)

@@ -71,9 +71,9 @@ def _trained(name: str, encoder: str, **defaults: Any) -> Baseline:
     return Baseline(name, TrainedFit(encoder, defaults), has_embeddings=True, is_trained=True)
 
 
-def _coded(name: str) -> Baseline:
+def _module(name: str, *, has_codes: bool) -> Baseline:
     fit = ModuleFit(f"hashgnn.baselines.{name.replace('-', '_')}:fit")
-    return Baseline(name, fit, has_embeddings=False, is_trained=True, has_codes=True)
+    return Baseline(name, fit, has_embeddings=False, is_trained=True, has_codes=has_codes)
 
 
 def _registered(*baselines: Baseline) -> Registry[Baseline]:
@@ -133,6 +133,8 @@ BASELINES = _registered(
     Baseline("node2vec", f"{_NODES}:node2vec", has_embeddings=True, is_trained=False),
     Baseline("line", f"{_NODES}:line", has_embeddings=True, is_trained=False),
     Baseline("bine", f"{_NODES}:bine", has_embeddings=True, is_trained=False),
-    _coded("bgch"),
-    _coded("bigear"),
+    _module("ncf", has_codes=False),
+    _module("bgch", has_codes=True),
+    _module("bigear", has_codes=True),
+    _module("hs-gcn", has_codes=True),
 )
