@@ -22,7 +22,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class EdgeObjective(Generic[Module], ABC):
-    """A loss over batches of observed edges, each with sampled items that its user lacks."""
+    """A loss over batches of observed edges, each with sampled items that its user has not seen."""
 
     mixed_precision = False
 

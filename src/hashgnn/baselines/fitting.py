@@ -97,7 +97,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Parts(Generic[Module]):
-    """What makes a baseline: module, objective and scores, each a function.
+    """The parts of a trained baseline: module, objective and scores, each made by a function.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What learned codes of graph layers share: signs with scales, and what is exported of them."""
+"""Learned codes of graph layers: signs with scales, and their export."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def fit(
     ----------
     interactions : Interactions
     dim : int
-        Width of the tower's input. 64 is the authors' model of 8 factors: 64, 32, 16 and 8 units, and 8 factors beside it.
+        Width of the tower's input. 64 is the authors' model of 8 factors: 64, 32, 16 and 8 units, and 8 factors next to it.
     valid : Interactions or None
         Held-out interactions over the same ids; ``None`` holds out a tenth of ``interactions``.
     options : RunOptions
