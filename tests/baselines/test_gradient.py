@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 from tests.baselines.blocks import N_ITEMS, N_USERS, communities, held_out
 
-import hashgnn.baselines.gradient as gradient
+import hashgnn.baselines.fitting as fitting
 from hashgnn.baselines import BASELINES, fit_baseline
 from hashgnn.baselines.gradient import EdgeTraining
 from hashgnn.data import Interactions
@@ -39,7 +39,7 @@ def spied(values: list[float], monkeypatch: pytest.MonkeyPatch) -> list[np.ndarr
             seen.append(self.scorer_of(encoder).items.numpy().copy())
             return {self.metric: values[len(seen) - 1]}
 
-    monkeypatch.setattr(gradient, "Validator", Told)
+    monkeypatch.setattr(fitting, "Validator", Told)
     return seen
 
 
@@ -70,7 +70,7 @@ def test_without_validation_interactions_a_tenth_is_held_back(monkeypatch: pytes
         found.append((fitted, valid))
         return lambda encoder: {metric: 0.5}
 
-    monkeypatch.setattr(gradient, "Validator", validator)
+    monkeypatch.setattr(fitting, "Validator", validator)
     fit_baseline("mf-bpr", train, dim=4, rng=0, **{**QUICK, "epochs": 1})
     fitted, held = found[0]
     assert len(fitted) + len(held) == len(train)
@@ -97,7 +97,7 @@ def test_embeddings_are_made_over_all_interactions(monkeypatch: pytest.MonkeyPat
 
 def test_encoder_options_are_added_to_the_defaults() -> None:
     defaults = BASELINES["graphsage"].function.defaults
-    training = EdgeTraining.from_settings(defaults, {"encoder_options": {"n_layers": 1}})
+    training = EdgeTraining.with_defaults(defaults, {"encoder_options": {"n_layers": 1}})
     assert training.encoder_options == {"aggregator": "concat", "n_layers": 1}
     pooled = fit_baseline(
         "graphsage", communities(), dim=4, rng=0, encoder_options={"aggregator": "max"}, **QUICK

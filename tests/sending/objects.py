@@ -26,11 +26,14 @@ from hashgnn.answering import BatchAnswers, BatchRequest, FittedModel
 from hashgnn.answering.batch_job import BatchJob
 from hashgnn.baselines import (
     BASELINES,
+    CodedBaseline,
     EmbeddingBaseline,
     FilterBaseline,
     ItemBaseline,
+    PairBaseline,
     PopularityBaseline,
 )
+from hashgnn.baselines.pairs import PairNetwork
 from hashgnn.batch import Answered, BatchResult, PartWriter
 from hashgnn.benchmarking import generated_workload
 from hashgnn.benchmarking.assessment import Assessment, SideTable
@@ -411,10 +414,29 @@ def objects() -> dict[str, Any]:
             HierarchicalIndex(HammingIndex(codes, bias), _vectors(200, 6, 4))
         ),
         "Baseline": BASELINES["popularity"],
+        "CodedBaseline": CodedBaseline(
+            interactions,
+            BinaryCodes.from_signs(_vectors(30, 16, 0)),
+            BinaryCodes.from_signs(_vectors(40, 16, 1)),
+            _vectors(30, 2, 2),
+            _vectors(40, 2, 3),
+            [9, 7],
+        ),
         "EmbeddingBaseline": EmbeddingBaseline(interactions, _vectors(30, 4, 0), _vectors(40, 4, 1)),
         "FilterBaseline": FilterBaseline(interactions, spectral),
         "ItemBaseline": ItemBaseline(
             interactions, sparse.eye(interactions.n_items, format="csr", dtype=np.float32)
+        ),
+        "PairBaseline": PairBaseline(
+            interactions,
+            PairNetwork(
+                *(
+                    _vectors(n, width, seed)
+                    for seed, (n, width) in enumerate(((30, 4), (40, 4), (30, 8), (40, 8)))
+                ),
+                [(_vectors(8, 4, 4), _vectors(1, 4, 5)[0])],
+                _vectors(1, 4, 6)[0],
+            ),
         ),
         "PopularityBaseline": PopularityBaseline(interactions),
         "Callback": Callback(),

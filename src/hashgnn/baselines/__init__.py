@@ -18,6 +18,8 @@ from hashgnn.baselines.base import (
     ItemBaseline,
     PopularityBaseline,
 )
+from hashgnn.baselines.coded import CodedBaseline
+from hashgnn.baselines.pairs import PairBaseline
 from hashgnn.baselines.registry import BASELINES, Baseline
 from hashgnn.data import Interactions
 from hashgnn.runs import Callback, RunOptions
@@ -99,10 +101,12 @@ def fit_baseline(
 __all__ = [
     "BASELINES",
     "Baseline",
+    "CodedBaseline",
     "EmbeddingBaseline",
     "FilterBaseline",
     "FittedBaseline",
     "ItemBaseline",
+    "PairBaseline",
     "PopularityBaseline",
     "fit_baseline",
 ]

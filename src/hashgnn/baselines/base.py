@@ -18,7 +18,7 @@ SEARCH = "float"
 
 
 class FittedBaseline(Scorer, Retriever, ABC):
-    """A continuous model of users and items, by internal index, with one search way, ``float``.
+    """A model of users and items, by internal index. One search way, ``float``, where it learns no codes.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class FittedBaseline(Scorer, Retriever, ABC):
         seen = IndexLists.from_matrix(self._seen)
 
         def score(rows: Array) -> Array:
-            scores = self.score(user_index[rows])
+            scores = self.score_block(user_index[rows], search, k, oversampling=oversampling)
             CandidateFilter(block_per_query=seen[user_index[rows]]).mask(scores)
             return scores
 

@@ -9,7 +9,7 @@ from typing import Any
 from hashgnn._registry import Registry, imported
 from hashgnn._rng import RngLike, as_seed
 from hashgnn.baselines.base import FittedBaseline
-from hashgnn.baselines.trained import TrainedFit
+from hashgnn.baselines.trained import ModuleFit, TrainedFit
 from hashgnn.data import Interactions
 from hashgnn.errors import ParameterError
 from hashgnn.runs import RunOptions
@@ -29,12 +29,15 @@ class Baseline:
         Whether the fitted model has vectors, as a post-hoc binariser needs them.
     is_trained : bool
         Whether it is trained by gradient descent, with torch.
+    has_codes : bool
+        Whether it learns codes, of ``dim`` bits.
     """
 
     name: str
     function: str | Callable[..., FittedBaseline] = field(repr=False)
     has_embeddings: bool
     is_trained: bool
+    has_codes: bool = False
 
     def fit(
         self,
@@ -66,6 +69,11 @@ class Baseline:
 
 def _trained(name: str, encoder: str, **defaults: Any) -> Baseline:
     return Baseline(name, TrainedFit(encoder, defaults), has_embeddings=True, is_trained=True)
+
+
+def _module(name: str, *, has_codes: bool) -> Baseline:
+    fit = ModuleFit(f"hashgnn.baselines.{name.replace('-', '_')}:fit")
+    return Baseline(name, fit, has_embeddings=False, is_trained=True, has_codes=has_codes)
 
 
 def _registered(*baselines: Baseline) -> Registry[Baseline]:
@@ -125,4 +133,8 @@ BASELINES = _registered(
     Baseline("node2vec", f"{_NODES}:node2vec", has_embeddings=True, is_trained=False),
     Baseline("line", f"{_NODES}:line", has_embeddings=True, is_trained=False),
     Baseline("bine", f"{_NODES}:bine", has_embeddings=True, is_trained=False),
+    _module("ncf", has_codes=False),
+    _module("bgch", has_codes=True),
+    _module("bigear", has_codes=True),
+    _module("hs-gcn", has_codes=True),
 )

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashgnn._extras import require
-from hashgnn.baselines.base import EmbeddingBaseline
+from hashgnn._registry import imported
+from hashgnn.baselines.base import EmbeddingBaseline, FittedBaseline
 from hashgnn.data import Interactions
 from hashgnn.runs import RunOptions
 
@@ -39,6 +40,35 @@ class TrainedFit:
         require("torch", extra="train", purpose="training a baseline")
         from hashgnn.baselines.gradient import EdgeTraining, train_encoder
 
-        training = EdgeTraining.from_settings(self.defaults, settings)
+        training = EdgeTraining.with_defaults(self.defaults, settings)
         users, items = train_encoder(self.encoder, interactions, dim, training, valid=valid, options=options)
         return EmbeddingBaseline(interactions, users, items)
+
+
+@dataclass(frozen=True)
+class ModuleFit:
+    """The fit function of a baseline that trains a torch module of its own.
+
+    Attributes
+    ----------
+    fit : str
+        By dotted name; takes the interactions and, by keyword, ``dim``, ``valid``, ``options`` and ``settings``.
+    """
+
+    fit: str
+
+    def __call__(
+        self,
+        interactions: Interactions,
+        *,
+        dim: int,
+        valid: Interactions | None,
+        options: RunOptions,
+        **settings: Any,
+    ) -> FittedBaseline:
+        """Train, and return the fitted baseline."""
+        require("torch", extra="train", purpose="training a baseline")
+        fitted: FittedBaseline = imported(self.fit)(
+            interactions, dim=dim, valid=valid, options=options, settings=settings
+        )
+        return fitted

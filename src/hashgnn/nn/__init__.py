@@ -6,6 +6,7 @@ from hashgnn._extras import require
 require("torch", extra="train", purpose="hashgnn.nn")
 
 from hashgnn.nn._sparse import from_scipy as sparse_from_scipy
+from hashgnn.nn._sparse import product as sparse_product
 from hashgnn.nn._sparse import times as sparse_times
 from hashgnn.nn.encoders import ENCODERS, Encoder, FullGraphEncoder, build_encoder
 from hashgnn.nn.graph_view import GraphView
@@ -65,5 +66,6 @@ __all__ = [
     "sampled_softmax",
     "sign_ste",
     "sparse_from_scipy",
+    "sparse_product",
     "sparse_times",
 ]

@@ -17,6 +17,7 @@ from hashgnn.evaluation.held_out import held_out
 from hashgnn.evaluation.measurement import measure
 from hashgnn.evaluation.metric_kinds import UserMetric
 from hashgnn.evaluation.metrics import parse_metrics, warn_beyond
+from hashgnn.evaluation.protocols import Scorer
 from hashgnn.nn import Encoder, GraphView
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.workers.group import ALONE, Group
@@ -98,7 +99,7 @@ class Validator(Generic[Module]):
         train: Interactions,
         valid: Interactions,
         metric: str,
-        scorer_of: Callable[[Module], VectorScorer],
+        scorer_of: Callable[[Module], Scorer],
         *,
         max_users: int,
         group: Group = ALONE,

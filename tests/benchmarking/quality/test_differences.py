@@ -78,6 +78,16 @@ def test_codes_are_held_against_codes_with_the_bias_where_there_is_one(tmp_path:
     ]
 
 
+def test_scaled_codes_of_a_rival_stand_for_codes(tmp_path: Path) -> None:
+    ours = put(tmp_path, "ours", 0, {"hamming": [0.1, 0.2, 0.3, 0.5], "asymmetric": [0.2, 0.3, 0.4, 0.7]})
+    rival = put(tmp_path, "rival", 0, {"scaled": [0.1, 0.1, 0.1, 0.2], "hamming": [0.0, 0.1, 0.0, 0.3]})
+    found = {
+        one.kind: (one.reference_search, one.search)
+        for one in differences([ours, rival], "ours", "recall@20")
+    }
+    assert found == {"codes": ("hamming", "scaled"), "hamming": ("hamming", "hamming")}
+
+
 def test_other_widths_are_not_compared(tmp_path: Path) -> None:
     values = [0.5, 0.4, 0.9, 0.3]
     results = [

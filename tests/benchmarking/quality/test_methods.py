@@ -77,6 +77,19 @@ def test_a_float_model_is_the_same_at_every_width() -> None:
     assert parse_method("default").describe(32) != parse_method("default").describe(64)
 
 
+def test_a_rival_that_learns_codes_has_the_widths_of_the_comparison() -> None:
+    method = parse_method("bgch+n_layers=1")
+    assert (method.family, method.has_codes, method.source.is_recipe) == ("codes", True, False)
+    assert method.describe(32) == {"baseline": "bgch", "settings": {"n_layers": 1}, "n_bits": 32}
+    assert method.with_settings({"optimizer.epochs": 2}) == method
+    with pytest.raises(ParameterError, match="dim is no setting of bgch here; give the widths"):
+        parse_method("bgch+dim=64")
+    with pytest.raises(ParameterError, match="itq needs float embeddings, and bgch has none"):
+        parse_method("itq:bgch")
+    assert {"bgch", "bigear"} < set(SUITES["learned"].methods)
+    assert not {"bgch", "bigear"} & set(SUITES["floats"].methods)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -237,3 +237,20 @@ def test_bad_input_is_one_sentence(
     assert (code, printed) == (2, "")
     assert re.search(message, said.splitlines()[-1])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_rival_that_learns_codes_is_measured_at_each_width_by_both_of_its_ways(
+    files: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    data = f"two={files / 'train.parquet'},{files / 'test.parquet'}"
+    rival = "bgch+epochs=20+batch_size=32+learning_rate=0.03"
+    words = ["--data", data, "--methods", rival, "--bits", "16,24", "--metrics", METRICS, "--seeds", "1"]
+    code, _, _ = run("hashgnn", "benchmark", "quality", "-o", str(tmp_path), *words, "--no-plots", "--quiet")
+    assert code == 0
+    rows = {(row["n_bits"], row["search"]): row for row in figures(tmp_path)}
+    assert set(rows) == {(width, way) for width in ("16", "24") for way in ("scaled", "hamming")}
+    assert [float(rows["24", way]["bytes_per_item"]) for way in ("scaled", "hamming")] == [15, 3]
+    assert all(float(row["recall@5"]) > 0.4 for row in rows.values())
+    only = ["-o", str(tmp_path / "biased"), "--search", "biased"]
+    assert run("hashgnn", "benchmark", "quality", *only, *words, "--no-plots", "--quiet")[0] == 0
+    assert {row["search"] for row in figures(tmp_path / "biased")} == {"scaled"}

@@ -136,7 +136,10 @@ def assess(
     result = evaluate(model, masked, held.csr, search=search, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # the same rows were left out above, with a warning
-        found = {name: evaluate(one, masked, held.csr, **options) for name, one in fitted.items()}
+        found = {
+            name: evaluate(one, masked, held.csr, search=one.search_ways[:1], **options)
+            for name, one in fitted.items()
+        }
     comparisons = _comparisons(result, found, str(primary))
     rows = [
         replace(row, search=name or row.search)

@@ -81,7 +81,8 @@ def fit_method(
         return _of_recipe(method.source, data, n_bits, seed, options)
     if method.coder is None:
         started = time.process_time()
-        model = _baseline(method.source, data, _FLOAT_WIDTH, seed, options)
+        width = n_bits if method.source.learns_codes and n_bits is not None else _FLOAT_WIDTH
+        model = _baseline(method.source, data, width, seed, options)
         return FittedMethod(model, time.process_time() - started)
     assert n_bits is not None
     users, items, seconds, training = _floats(method.source, data, n_bits, seed, options)

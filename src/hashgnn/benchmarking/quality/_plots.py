@@ -17,8 +17,15 @@ from hashgnn.benchmarking.quality.cells import Result
 from hashgnn.benchmarking.quality.differences import KINDS
 from hashgnn.benchmarking.quality.table import Row, grouped, table_rows
 
-_MARKERS = {"recipe": "o", "coded": "s", "floats": "D"}
-_WAYS = {"hamming": "o", "biased": "^", "asymmetric": "v", "hierarchical": "s", "float": "D"}
+_MARKERS = {"recipe": "o", "codes": "P", "coded": "s", "floats": "D"}
+_WAYS = {
+    "hamming": "o",
+    "biased": "^",
+    "scaled": "P",
+    "asymmetric": "v",
+    "hierarchical": "s",
+    "float": "D",
+}
 _RELAXED = "relaxed "  # begins the name of the relaxed codes' metric in a training history
 _FAINT = "#8a8a8a"
 

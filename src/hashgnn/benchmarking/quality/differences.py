@@ -15,9 +15,11 @@ from hashgnn.errors import DataError, ParameterError
 from hashgnn.evaluation import holm, paired_test
 from hashgnn.evaluation.significance import TESTS
 
+#: Search ways by codes and a few numbers of each item: an item bias, or the scales of a learned rival.
+WITH_ITEM_NUMBERS = ("biased", "scaled")
 # What is compared: search ways of codes and of floats, each by the first that a method has.
 KINDS: dict[str, tuple[str, ...]] = {
-    "codes": ("biased", "hamming"),
+    "codes": (*WITH_ITEM_NUMBERS, "hamming"),
     "hamming": ("hamming",),
     "asymmetric": ("asymmetric",),
     "hierarchical": ("hierarchical",),
@@ -124,7 +126,8 @@ def _ways(kind: str, own: Result, other: Result) -> tuple[str, str] | None:
         if not have:
             return None
         ways.append(have[0])
-    if kind == "hamming" and all("biased" not in result.search_ways for result in (own, other)):
+    has_numbers = [set(WITH_ITEM_NUMBERS) & set(result.search_ways) for result in (own, other)]
+    if kind == "hamming" and not any(has_numbers):
         return None  # the same as "codes"
     return ways[0], ways[1]
 

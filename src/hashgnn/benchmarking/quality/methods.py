@@ -24,7 +24,7 @@ _GIVEN = {"embeddings", "items", "matrix", "n_bits", "rng", "seed", "users"}  # 
 
 @dataclass(frozen=True)
 class Source:
-    """A recipe or a float baseline with its settings.
+    """A recipe or a baseline with its settings.
 
     Attributes
     ----------
@@ -38,15 +38,21 @@ class Source:
 
     @property
     def is_recipe(self) -> bool:
-        """Whether it learns codes."""
+        """Whether it is trained by a recipe, which learns codes."""
         return self.name not in BASELINES
+
+    @property
+    def learns_codes(self) -> bool:
+        """Whether the width of a code is a setting of its training."""
+        return self.is_recipe or BASELINES[self.name].has_codes
 
     def describe(self, n_bits: int | None) -> dict[str, Any]:
         """Return everything that decides what is fitted, in JSON values."""
+        own = {} if n_bits is None else {"n_bits": n_bits}
         if self.is_recipe:
-            own = {} if n_bits is None else {"n_bits": n_bits}
             return {"recipe": load_recipe(self.name, **own, **self.settings).changes()}
-        return {"baseline": self.name, "settings": dict(self.settings)}
+        width = own if self.learns_codes else {}
+        return {"baseline": self.name, "settings": dict(self.settings), **width}
 
 
 @dataclass(frozen=True)
@@ -74,14 +80,16 @@ class Method:
     @property
     def has_codes(self) -> bool:
         """Whether the width of a code matters; a float model is fitted once for all widths."""
-        return self.coder is not None or self.source.is_recipe
+        return self.coder is not None or self.source.learns_codes
 
     @property
     def family(self) -> str:
-        """``recipe``, ``coded`` (codes made after training) or ``floats``."""
+        """``recipe``, ``codes`` (learned by another method), ``coded`` (made after training) or ``floats``."""
         if self.coder is not None:
             return "coded"
-        return "recipe" if self.source.is_recipe else "floats"
+        if self.source.is_recipe:
+            return "recipe"
+        return "codes" if self.source.learns_codes else "floats"
 
     def with_settings(self, settings: Mapping[str, Any]) -> Method:
         """Return the method with settings added to what is trained by a recipe; others stay as they are."""
@@ -209,6 +217,8 @@ def separate_recipe(method: Method, n_bits: int, **settings: Any) -> ModelConfig
 def _source(text: str) -> Source:
     name, settings = _parts(text)
     if name in BASELINES:
+        if BASELINES[name].has_codes and "dim" in settings:
+            raise ParameterError(f"dim is no setting of {name} here; give the widths of the comparison")
         return Source(name, settings)
     if name not in RECIPES and not name.endswith(".toml"):
         known = [*_NAMED, *(one for one in (*RECIPES, *BASELINES) if one not in _NAMED)]

@@ -16,6 +16,7 @@ from hashgnn._checks import check_bits, check_choice, check_int, check_threads
 from hashgnn._files import atomic_file
 from hashgnn._progress import progress as progress_bar
 from hashgnn.answering import SEARCH_WAYS
+from hashgnn.baselines.coded import WAYS as CODED_WAYS
 from hashgnn.benchmarking.quality._fitting import FitOptions, fit_method
 from hashgnn.benchmarking.quality.cells import Cell, Result, digest, read_result, write_result
 from hashgnn.benchmarking.quality.data_sets import DataSet
@@ -39,8 +40,8 @@ class Plan:
     metrics : sequence of str
         The first is the one that is tested and drawn.
     search : sequence of str or None
-        Search ways, of which each method is searched by those it has: ``hamming`` stands for ``biased`` where
-        there is no item bias, and float models are always searched by ``float``. ``None`` is all of them.
+        Search ways, of which each method is searched by those it has: ``scaled`` or ``hamming`` stands for ``biased``
+        where there is no item bias, and float models are always searched by ``float``. ``None`` is all of them.
     oversampling : int
         Hierarchical search re-ranks so many candidates for each result of the largest cut.
     """
@@ -66,7 +67,7 @@ class Plan:
             if not isinstance(parse_metric(metric), UserMetric):
                 raise ParameterError(f"metrics must be those of single users, got {metric!r}")
         for way in self.search or ():
-            check_choice("search", way, SEARCH_WAYS)
+            check_choice("search", way, tuple(dict.fromkeys((*SEARCH_WAYS, *CODED_WAYS))))
         check_int("oversampling", self.oversampling, minimum=1)
 
     def cells(self, data: Sequence[DataSet]) -> Iterator[tuple[Cell, Method, DataSet]]:
@@ -196,7 +197,9 @@ def _ways(known: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
     """Return the search ways to evaluate; a model has at least its last one, ``float``."""
     if wanted is None:
         return list(known)
-    chosen = {*wanted, *(("hamming",) if "biased" in wanted and "biased" not in known else ())}
+    chosen = set(wanted)
+    if "biased" in wanted and "biased" not in known:
+        chosen.add("scaled" if "scaled" in known else "hamming")
     return [way for way in known if way in chosen] or list(known[-1:])
 
 

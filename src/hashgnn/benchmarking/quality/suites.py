@@ -108,6 +108,14 @@ SUITES: dict[str, Suite] = {
         "default",
         ("ml-1m",),
     ),
+    "learned": Suite(
+        "learned codes at equal bits: ours, the paper's, and those of later papers",
+        ("default", "paper", *(name for name, baseline in BASELINES.items() if baseline.has_codes), "dcf"),
+        (128,),
+        _NEAR,
+        "default",
+        ("ml-1m",),
+    ),
     "parts": Suite(
         "default with each part left out",
         (
@@ -194,7 +202,7 @@ SUITES: dict[str, Suite] = {
     ),
     "floats": Suite(
         "every float model",
-        tuple(BASELINES),
+        tuple(name for name, baseline in BASELINES.items() if not baseline.has_codes),
         (32,),
         ("recall@20", "recall@50", "recall@100", "ndcg@20", "ndcg@50", "ndcg@100"),
         "gf-cf",
