@@ -123,3 +123,17 @@ def test_codes_of_a_recipe_are_made_of_the_floats_that_its_own_cell_fitted(
     )
     compare_quality(tmp_path, plan, [data], progress=False, on_failed=lambda cell, error: None)
     assert len(fits) == 2
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_turboquant_scores_as_a_search_of_turbovec_does_but_for_its_rounding_of_queries(bits: int) -> None:
+    turbovec = pytest.importorskip("turbovec")
+    scores, _ = estimates("turboquant", bits=bits)
+    index = turbovec.TurboQuantIndex(dim=32, bit_width=bits)
+    index.calibrate(ITEMS[np.random.default_rng(3).permutation(len(ITEMS))])
+    index.add(ITEMS)
+    index.prepare()
+    found, positions = index.search(QUERIES, len(ITEMS))
+    own = np.take_along_axis(scores, positions.astype(np.int64), axis=1)
+    assert np.abs(own - found).max() < 0.1 * np.abs(found).max()
+    assert np.corrcoef(own.ravel(), found.ravel())[0, 1] > 0.998

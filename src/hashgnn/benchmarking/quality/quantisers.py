@@ -18,6 +18,7 @@ from hashgnn.index.scores import float_scores
 _ITERATIONS = 25  # of k-means and of the rotation, as faiss has them
 _CENTRES = 256  # one byte names one
 _CALIBRATED = 1024  # rows, as turbovec's pages advise
+_BASES = 4  # that turbovec is probed with, as it rounds queries
 _LENGTH = 4  # bytes that turbovec keeps of an item in addition to its bits
 
 
@@ -49,23 +50,33 @@ class _Decoded(QuantisedItems):
         return scores if self._added is None else scores + self._added
 
 
-class _Index(QuantisedItems):
-    """An index of a library that returns an estimate for as many items as wanted."""
+def _decoded(
+    search: Callable[[Array, int], tuple[Array, Array]],
+    n_items: int,
+    dim: int,
+    n_bytes: float,
+    n_bases: int = 1,
+) -> QuantisedItems:
+    """Return the rows that an index's bytes stand for, where its estimates are affine in the query.
 
-    def __init__(
-        self, search: Callable[[Array, int], tuple[Array, Array]], n_items: int, n_bytes: float
-    ) -> None:
-        self._search, self._n_items, self._bytes = search, n_items, n_bytes
+    Queries along the axes tell what each item adds. Where a library rounds queries, the mean over several bases is free of
+    that rounding, so that items are asked with queries as they are.
+    """
 
-    @property
-    def bytes_per_item(self) -> float:
-        return self._bytes
-
-    def scores(self, queries: Array) -> Array:
-        found, positions = self._search(np.ascontiguousarray(queries, np.float32), self._n_items)
-        result = np.empty((len(queries), self._n_items), np.float32)
+    def scores(queries: Array) -> Array:
+        found, positions = search(queries, n_items)
+        result = np.empty((len(queries), n_items), np.float32)
         np.put_along_axis(result, positions.astype(np.int64), found, axis=1)
         return result
+
+    added = scores(np.zeros((1, dim), np.float32))
+    rows = np.zeros((n_items, dim), np.float32)
+    rng = np.random.default_rng(0)
+    for number in range(n_bases):
+        basis = np.linalg.qr(rng.normal(size=(dim, dim)))[0] if number else np.eye(dim)
+        basis = np.ascontiguousarray(basis, np.float32)
+        rows += (scores(basis) - added).T @ basis / np.float32(n_bases)
+    return _Decoded(rows, n_bytes, added)
 
 
 def _pq(items: Array, n_bits: int, seed: int) -> QuantisedItems:
@@ -105,11 +116,7 @@ def _rabitq(items: Array, n_bits: int, seed: int, *, bits: int = 1) -> Quantised
     rows = np.ascontiguousarray(items, np.float32)
     index.train(rows)
     index.add(rows)
-    # An estimate is affine in the query, so queries along the axes tell what each item adds.
-    probed = _Index(index.search, len(items), float(own.code_size))
-    added = probed.scores(np.zeros((1, dim), np.float32))
-    axes = probed.scores(np.eye(dim, dtype=np.float32)) - added
-    return _Decoded(np.ascontiguousarray(axes.T), probed.bytes_per_item, added)
+    return _decoded(index.search, *items.shape, float(own.code_size))
 
 
 def _turboquant(items: Array, n_bits: int, seed: int, *, bits: int = 2) -> QuantisedItems:
@@ -121,7 +128,7 @@ def _turboquant(items: Array, n_bits: int, seed: int, *, bits: int = 2) -> Quant
     index.calibrate(rows[np.random.default_rng(seed).permutation(len(rows))[:_CALIBRATED]])
     index.add(rows)
     index.prepare()
-    return _Index(index.search, len(items), bits * items.shape[1] / 8 + _LENGTH)
+    return _decoded(index.search, *items.shape, bits * items.shape[1] / 8 + _LENGTH, _BASES)
 
 
 def _faiss() -> Any:

@@ -50,7 +50,7 @@ class _Own:
 
 @dataclass(frozen=True)
 class _Histories:
-    """What the users of a batch are summed from.
+    """Items and weights that the users of a batch are summed from.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class _Histories:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What a step needs before it reads a parameter.
+    """Draws, targets and histories of a step: all that it needs before it reads a parameter.
 
     Attributes
     ----------
