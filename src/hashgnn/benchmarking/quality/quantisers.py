@@ -59,8 +59,8 @@ def _decoded(
 ) -> QuantisedItems:
     """Return the rows that an index's bytes stand for, where its estimates are affine in the query.
 
-    Queries along the axes tell what each item adds. Where a library rounds queries, the mean over several bases is free of
-    that rounding, so that items are asked with queries as they are.
+    Queries along the axes tell what each item adds. Where a library rounds queries, the mean over several bases has lost
+    that rounding.
     """
 
     def scores(queries: Array) -> Array:
