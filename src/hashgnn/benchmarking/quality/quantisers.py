@@ -116,7 +116,7 @@ def _rabitq(items: Array, n_bits: int, seed: int, *, bits: int = 1) -> Quantised
     rows = np.ascontiguousarray(items, np.float32)
     index.train(rows)
     index.add(rows)
-    return _decoded(index.search, *items.shape, float(own.code_size))
+    return _decoded(index.search, len(items), items.shape[1], float(own.code_size))
 
 
 def _turboquant(items: Array, n_bits: int, seed: int, *, bits: int = 2) -> QuantisedItems:
@@ -128,7 +128,7 @@ def _turboquant(items: Array, n_bits: int, seed: int, *, bits: int = 2) -> Quant
     index.calibrate(rows[np.random.default_rng(seed).permutation(len(rows))[:_CALIBRATED]])
     index.add(rows)
     index.prepare()
-    return _decoded(index.search, *items.shape, bits * items.shape[1] / 8 + _LENGTH, _BASES)
+    return _decoded(index.search, len(items), items.shape[1], bits * items.shape[1] / 8 + _LENGTH, _BASES)
 
 
 def _faiss() -> Any:
