@@ -216,7 +216,7 @@ def test_a_plan_that_breaks_a_rule_is_refused(settings: dict[str, object], messa
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--suite", "all"], "--suite must be one of 'paper', 'default', 'parts', .*, got 'all'"),
+        (["--suite", "all"], "--suite must be one of 'paper', 'default', 'learned', .*, got 'all'"),
         (
             ["--seeds", "x"],
             "--seeds must be a number of seeds >= 1, got 'x'; name single seeds with --seed-list",
