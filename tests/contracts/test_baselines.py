@@ -14,7 +14,7 @@ from tests.baselines.blocks import N_ITEMS, N_USERS, communities, held_out
 import hashgnn as hg
 from hashgnn.baselines import BASELINES, EmbeddingBaseline, FittedBaseline, fit_baseline
 from hashgnn.data import Interactions
-from hashgnn.errors import DataError, ParameterError
+from hashgnn.errors import DataError, MissingExtraError, ParameterError
 from hashgnn.graph import BipartiteGraph, SpectralFilter
 
 QUICK = {"epochs": 40, "batch_size": 32, "learning_rate": 0.03, "validate_every": 20}
@@ -30,9 +30,12 @@ def width(name: str) -> int:
 @cache
 def fitted(name: str, seed: int = 0) -> FittedBaseline:
     settings = QUICK if BASELINES[name].is_trained else {}
-    return fit_baseline(
-        name, communities(), dim=width(name), rng=seed, progress=False, n_threads=1, **settings
-    )
+    try:
+        return fit_baseline(
+            name, communities(), dim=width(name), rng=seed, progress=False, n_threads=1, **settings
+        )
+    except MissingExtraError as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
@@ -76,8 +79,7 @@ def test_the_unseen_item_of_the_own_community_comes_first(name) -> None:
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
 def test_one_seed_gives_one_model(name) -> None:
-    settings = QUICK if BASELINES[name].is_trained else {}
-    again = fit_baseline(name, communities(), dim=width(name), rng=0, progress=False, n_threads=1, **settings)
+    again = fitted.__wrapped__(name)  # not the one that is kept
     assert np.array_equal(again.score(np.arange(N_USERS)), fitted(name).score(np.arange(N_USERS)))
 
 

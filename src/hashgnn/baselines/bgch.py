@@ -205,19 +205,14 @@ def fit(
     space*, WWW 2023, and the authors' code, yankai-chen/BGCH at b18f509.
     """
     own = BGCHSettings.from_settings(settings)
-    parts: Parts[BGCH] = Parts(
+    parts: Parts[BGCH, CodedBaseline] = Parts(
         "bgch",
         {"method": "bgch", "n_bits": dim, **asdict(own)},
         layer_widths(dim, own.n_layers + 1)[0],
+        schedule=own,
         build=lambda graph, start: BGCH(graph, dim, own, start),
         objective=lambda graph, view: BGCHObjective(graph, view, own),
         scorer=lambda model, view: model.scorer(view),
+        finish=lambda model, view: model.export(interactions, view),
     )
-    return fit_module(
-        parts,
-        interactions,
-        own,
-        lambda model, view: model.export(interactions, view),
-        valid=valid,
-        options=options,
-    )
+    return fit_module(parts, interactions, valid=valid, options=options)

@@ -233,36 +233,31 @@ def fit(
     config = {"method": "bigear", "n_bits": dim, **asdict(own)}
     width = layer_widths(dim, own.n_layers + 1)[0]
     n_listed = min(own.n_listed, interactions.n_items)
-    continuous: Parts[BiGeaR] = Parts(
+    continuous: Parts[BiGeaR, BiGeaR] = Parts(
         "bigear, continuous",
         config,
         width,
+        schedule=replace(own, epochs=own.teacher_epochs),
         build=lambda graph, start: BiGeaR(graph, dim, own, start),
         objective=lambda graph, view: ContinuousObjective(graph, view, own),
         scorer=lambda model, view: model.continuous_scorer(view),
+        finish=lambda model, view: model,
     )
     folder = None if options.checkpoint_dir is None else Path(options.checkpoint_dir) / "continuous"
     teacher = fit_module(
         continuous,
         interactions,
-        replace(own, epochs=own.teacher_epochs),
-        lambda model, view: model,
         valid=valid,
         options=replace(options, checkpoint_dir=folder, log_path=None, callbacks=()),
     )
-    codes: Parts[BiGeaR] = Parts(
+    codes: Parts[BiGeaR, CodedBaseline] = Parts(
         "bigear",
         config,
         width,
+        schedule=own,
         build=lambda graph, start: teacher,
         objective=lambda graph, view: CodeObjective(graph, view, own, teacher.lists(view, n_listed)),
         scorer=lambda model, view: model.scorer(view),
+        finish=lambda model, view: model.export(interactions, view),
     )
-    return fit_module(
-        codes,
-        interactions,
-        own,
-        lambda model, view: model.export(interactions, view),
-        valid=valid,
-        options=options,
-    )
+    return fit_module(codes, interactions, valid=valid, options=options)

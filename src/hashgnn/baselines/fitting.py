@@ -96,8 +96,8 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Parts(Generic[Module]):
-    """The parts of a trained baseline: module, objective and scores, each made by a function.
+class Parts(Generic[Module, Outcome]):
+    """The parts of a trained baseline: module, objective, scores and what comes out, each made by a function.
 
     Attributes
     ----------
@@ -107,42 +107,42 @@ class Parts(Generic[Module]):
         JSON values; with data and seed they identify the run.
     width : int
         Floats of a row of the largest matrix of a step.
+    schedule : Schedule
     build : callable
         Takes the graph and a generator of initial values.
     objective : callable
         Takes the graph and its view.
     scorer : callable
         Takes the module and a view; validation ranks by what it returns.
+    finish : callable
+        Takes the module with the parameters of its best epoch and a view of the whole graph.
     """
 
     name: str
     config: Mapping[str, Any]
     width: int
+    schedule: Schedule
     build: Callable[[BipartiteGraph, torch.Generator], Module]
     objective: Callable[[BipartiteGraph, GraphView], Objective[Module]]
     scorer: Callable[[Module, GraphView], Scorer]
+    finish: Callable[[Module, GraphView], Outcome]
 
 
 def fit_module(
-    parts: Parts[Module],
+    parts: Parts[Module, Outcome],
     interactions: Interactions,
-    schedule: Schedule,
-    finish: Callable[[Module, GraphView], Outcome],
     *,
     valid: Interactions | None,
     options: RunOptions,
 ) -> Outcome:
-    """Train a module and return what ``finish`` makes of it over the graph of all interactions.
+    """Train a module and return what ``parts.finish`` makes of it over the graph of all interactions.
 
-    Validation interactions choose the best epoch and then count again: ``finish`` has the parameters of that epoch
-    and a view of the whole graph, as :func:`hashgnn.training.train` has.
+    Validation interactions choose the best epoch and then count again: ``finish`` has a view of the whole graph, as :func:`hashgnn.training.train` has.
 
     Parameters
     ----------
     parts : Parts
     interactions : Interactions
-    schedule : Schedule
-    finish : callable
     valid : Interactions or None
         Held-out interactions over the same ids; ``None`` holds out a tenth of ``interactions``.
     options : RunOptions
@@ -157,7 +157,7 @@ def fit_module(
         If a loss or gradient is NaN or infinite.
     """
     started = time.perf_counter()
-    seed = options.seed
+    seed, schedule = options.seed, parts.schedule
     check_data(interactions, valid)
     fitted = interactions
     validation = schedule.validation(interactions.n_items)
@@ -200,4 +200,4 @@ def fit_module(
         )
         if fitted is not interactions:
             view = graph_view(BipartiteGraph.from_interactions(interactions)).to(device)
-        return finish(module, view)
+        return parts.finish(module, view)

@@ -110,10 +110,16 @@ def train_encoder(
     """
     encoder_settings = imported(ENCODERS[name].settings)(**training.encoder_options)
     cosine = training.loss == "bsl"
-    parts: Parts[Encoder] = Parts(
+
+    def finish(encoder: Encoder, view: GraphView) -> tuple[Array, Array]:
+        found = embedding_scorer(encoder, view, cosine=cosine)
+        return found.users.cpu().numpy(), found.items.cpu().numpy()
+
+    parts: Parts[Encoder, tuple[Array, Array]] = Parts(
         name,
         {"encoder": name, "dim": dim, **asdict(training)},
         dim,
+        schedule=training,
         build=lambda graph, start: build_encoder(
             name,
             n_users=graph.n_users,
@@ -126,10 +132,6 @@ def train_encoder(
             graph, view, training.embedding_loss(), batch_size=training.batch_size
         ),
         scorer=lambda encoder, view: embedding_scorer(encoder, view, cosine=cosine),
+        finish=finish,
     )
-
-    def finish(encoder: Encoder, view: GraphView) -> tuple[Array, Array]:
-        found = embedding_scorer(encoder, view, cosine=cosine)
-        return found.users.cpu().numpy(), found.items.cpu().numpy()
-
-    return fit_module(parts, interactions, training, finish, valid=valid, options=options)
+    return fit_module(parts, interactions, valid=valid, options=options)

@@ -183,19 +183,14 @@ def fit(
     """
     own = HSGCNSettings.from_settings(settings)
     layer_widths(dim, 1)
-    parts: Parts[HSGCN] = Parts(
+    parts: Parts[HSGCN, CodedBaseline] = Parts(
         "hs-gcn",
         {"method": "hs-gcn", "n_bits": dim, **asdict(own)},
         dim,
+        schedule=own,
         build=lambda graph, start: HSGCN(graph, dim, own, start),
         objective=lambda graph, view: HSGCNObjective(graph, view, own),
         scorer=lambda model, view: model.scorer(view),
+        finish=lambda model, view: model.export(interactions, view),
     )
-    return fit_module(
-        parts,
-        interactions,
-        own,
-        lambda model, view: model.export(interactions, view),
-        valid=valid,
-        options=options,
-    )
+    return fit_module(parts, interactions, valid=valid, options=options)

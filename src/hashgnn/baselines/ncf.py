@@ -165,22 +165,17 @@ def fit(
     hexiangnan/neural_collaborative_filtering.
     """
     own = NCFSettings.from_settings(settings)
-    parts: Parts[NeuMF] = Parts(
+    parts: Parts[NeuMF, PairBaseline] = Parts(
         "ncf",
         {"method": "ncf", "dim": dim, **asdict(own)},
         dim,
+        schedule=own,
         build=lambda graph, start: NeuMF(graph.n_users, graph.n_items, dim, start),
         objective=lambda graph, view: NCFObjective(graph, view, own),
         scorer=lambda model, view: model.network(),
+        finish=lambda model, view: PairBaseline(interactions, model.network()),
     )
-    return fit_module(
-        parts,
-        interactions,
-        own,
-        lambda model, view: PairBaseline(interactions, model.network()),
-        valid=valid,
-        options=options,
-    )
+    return fit_module(parts, interactions, valid=valid, options=options)
 
 
 def _uniform(n: int, m: int, bound: float, rng: torch.Generator) -> nn.Parameter:
