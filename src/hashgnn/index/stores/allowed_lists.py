@@ -29,9 +29,7 @@ _LISTS_POWER = 0.85
 _KEPT = 8  # filters whose codes are kept packed
 _ROOM_OF_ROWS = 2  # entries that each list of rows may gain before all are packed again
 _ROOM_PART = 64  # of one list of codes, by which it may grow
-_MOST_UNUSED = (
-    0.5  # times the bytes of the lists: packed codes of filters that are gone, for filters like them
-)
+_MOST_UNUSED = 0.5  # of the lists' bytes: packed codes of filters that are gone, for filters like them
 
 
 class Narrowed(NamedTuple):
