@@ -45,7 +45,7 @@ def session(engine: str, n_workers: int) -> Iterator[None]:
     if engine == "ray":
         import ray
 
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
         ray.init(num_cpus=n_workers + 1, include_dashboard=False, log_to_driver=False)
         yield

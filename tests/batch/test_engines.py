@@ -40,7 +40,6 @@ def ray() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-            "RAY_AUTH_MODE": "disabled",
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_BACKEND_LOG_LEVEL": "fatal",
             "PYTHONPATH": str(ROOT),

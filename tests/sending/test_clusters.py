@@ -38,10 +38,10 @@ def _dask() -> Iterator[Send]:
 
 
 def _ray() -> Iterator[Send]:
-    # Without these it listens on the address of the network, asks for a token and reports its use.
+    # Without these it listens on the address of the network and reports its use. RAY_AUTH_MODE is left as it is:
+    # a process that changes it between two sessions loses the actors of the second.
     settings = {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
 
-from hashgnn._extras import require
 from hashgnn.batch.local import ONE_THREAD
-from hashgnn.batch.reaching import check_address, first_line
+from hashgnn.batch.ray_session import ray_session
+from hashgnn.batch.reaching import first_line
 from hashgnn.batch.writing import PartRecord, PartWriter
 from hashgnn.errors import EngineError
 
@@ -42,71 +41,37 @@ def run_ray(
     EngineError
         If the cluster cannot be reached, or its workers fail.
     """
-    ray = require("ray", extra="ray", purpose='engine="ray"')
+    with ray_session(n_workers, n_threads, address) as ray:
+        yield from _records(ray, writer, numbers, n_workers, n_threads)
+
+
+def _records(
+    ray: Any, writer: PartWriter, numbers: Sequence[int], n_workers: int | None, n_threads: int
+) -> Iterator[PartRecord]:
     data = import_module("ray.data")
-    is_ours = not ray.is_initialized()
-    if is_ours:
-        connect_ray(ray, n_workers, n_threads, address)
-    try:
-        n_cpus = int(ray.cluster_resources().get("CPU", 0))
-        if n_cpus < n_threads:
-            raise EngineError(
-                f"Ray has {n_cpus} processors, and n_threads={n_threads} needs as many for a worker"
-            )
-        size = min(n_workers or n_cpus, n_cpus // n_threads)
-        # A block for each part: Ray would merge small ones, and one block has one worker.
-        dataset = data.from_arrow([pa.table({"part": [number]}) for number in numbers])
-        _be_quiet(dataset)
-        made = dataset.map_batches(
-            _Actor,
-            fn_constructor_args=(writer,),
-            batch_size=1,
-            batch_format="pyarrow",
-            compute=data.ActorPoolStrategy(size=min(size, len(numbers))),
-            num_cpus=n_threads,
-            runtime_env={"env_vars": ONE_THREAD},
+    n_cpus = int(ray.cluster_resources().get("CPU", 0))
+    if n_cpus < n_threads:
+        raise EngineError(
+            f"Ray has {n_cpus} processors, and n_threads={n_threads} needs as many for a worker"
         )
-        try:
-            for batch in made.iter_batches(batch_size=None, batch_format="pyarrow"):
-                yield from batch.to_pylist()
-        except ray.exceptions.RayError as error:
-            raise EngineError(f"Ray gave up, {first_line(error)}; the same call goes on from here") from error
-    finally:
-        if is_ours:
-            ray.shutdown()
-
-
-def connect_ray(
-    ray: Any,
-    n_workers: int | None,
-    n_threads: int,
-    address: str | None,
-    environment: Mapping[str, str] | None = None,
-) -> None:
-    """Open a session of Ray: of the cluster at ``address``, or of this machine, with variables for its workers.
-
-    Raises
-    ------
-    EngineError
-        If the cluster cannot be reached.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach this process in any case
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    address = address or os.environ.get("RAY_ADDRESS")
-    if address is None:
-        # One processor more than the workers have, so that Ray's own tasks never wait for them.
-        n_cpus = (n_workers or os.cpu_count() or 1) * n_threads + 1
-        options |= {"num_cpus": n_cpus, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        if environment:
-            options["runtime_env"] = {"env_vars": dict(environment)}
-    else:
-        check_address("Ray", address)
+    size = min(n_workers or n_cpus, n_cpus // n_threads)
+    # A block for each part: Ray would merge small ones, and one block has one worker.
+    dataset = data.from_arrow([pa.table({"part": [number]}) for number in numbers])
+    _be_quiet(dataset)
+    made = dataset.map_batches(
+        _Actor,
+        fn_constructor_args=(writer,),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=data.ActorPoolStrategy(size=min(size, len(numbers))),
+        num_cpus=n_threads,
+        runtime_env={"env_vars": ONE_THREAD},
+    )
     try:
-        ray.init(address=address or "local", **options)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        where = f"Ray at {address}" if address else "Ray on this machine"
-        raise EngineError(f"{where} cannot be reached, {first_line(error)}") from error
+        for batch in made.iter_batches(batch_size=None, batch_format="pyarrow"):
+            yield from batch.to_pylist()
+    except ray.exceptions.RayError as error:
+        raise EngineError(f"Ray gave up, {first_line(error)}; the same call goes on from here") from error
 
 
 def _be_quiet(dataset: Any) -> None:

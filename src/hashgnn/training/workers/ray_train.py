@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import tempfile
 import threading
@@ -16,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hashgnn import errors
-from hashgnn._extras import require
 from hashgnn._registry import imported
 from hashgnn.batch.local import ONE_THREAD
-from hashgnn.batch.ray_data import connect_ray
+from hashgnn.batch.ray_session import ray_session
 from hashgnn.batch.reaching import first_line
 from hashgnn.errors import EngineError, HashGNNError, HashGNNWarning, PeerLostError
 from hashgnn.runs import Callback, Run, RunOptions
@@ -124,13 +122,12 @@ def run_ray(
     EngineError
         If the cluster cannot be reached, is too small, or processes were lost too often.
     """
-    ray = require("ray", extra="ray", purpose='engine="ray"')
     n_threads = options.n_threads or 1
-    is_ours = not ray.is_initialized()
-    if is_ours:
-        connect_ray(ray, n_workers, n_threads, address, {**ONE_THREAD, "GLOO_SOCKET_IFNAME": "lo"})
-    folder = Path(tempfile.mkdtemp(prefix="hashgnn-training-"))
-    try:
+    variables = {**ONE_THREAD, "GLOO_SOCKET_IFNAME": "lo"}
+    with (
+        ray_session(n_workers, n_threads, address, variables) as ray,
+        tempfile.TemporaryDirectory(prefix="hashgnn-training-", ignore_cleanup_errors=True) as folder,
+    ):
         n_cpus = int(ray.cluster_resources().get("CPU", 0))
         # One processor is for Ray's own tasks.
         size = n_workers or max(1, (n_cpus - 1) // n_threads)
@@ -139,11 +136,7 @@ def run_ray(
                 f"Ray has {n_cpus} processors, and n_workers={size} with n_threads={n_threads} need "
                 f"{size * n_threads}"
             )
-        return _run(ray, function, arguments, replace(options, n_threads=n_threads), size, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if is_ours:
-            ray.shutdown()
+        return _run(ray, function, arguments, replace(options, n_threads=n_threads), size, Path(folder))
 
 
 def _run(
