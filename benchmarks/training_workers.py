@@ -102,7 +102,7 @@ class Split:
             (HashModel, "before_codes", "codes"),
             (HashModel, "codes", "codes"),
             (UserObjective, "_softmax", "softmax"),
-            (PartedUserObjective, "_part_of_softmax", "softmax"),
+            (PartedUserObjective, "_parts_of_softmax", "softmax"),
             (torch.Tensor, "backward", "backward"),
             (JoinedGroup, "sum_", "exchange"),
             (JoinedGroup, "max_", "exchange"),

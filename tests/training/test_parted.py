@@ -16,7 +16,12 @@ from hashgnn.config import ModelConfig
 from hashgnn.data import Interactions, generate_interactions, split
 from hashgnn.graph import BipartiteGraph, choose_filter, smooth_item_vectors
 from hashgnn.nn import SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
-from hashgnn.nn.losses.parted_softmax import PartedItems, parted_bilateral_softmax, parted_softmax
+from hashgnn.nn.losses.parted_softmax import (
+    PartedItems,
+    PartedScores,
+    parted_bilateral_softmax,
+    parted_softmax,
+)
 from hashgnn.nn.row_gradients import row_gradients, with_rows
 from hashgnn.training.build import build_model
 from hashgnn.training.hash_model import HashModel
@@ -57,13 +62,18 @@ def scores_and_targets(dtype: torch.dtype, n_items: int = 17) -> dict[str, Any]:
     }
 
 
-def in_parts(size: int, given: dict[str, Any], **options: Any) -> tuple[float, list[torch.Tensor]]:
-    """Return the loss and the gradients of queries, items and bias, put together from the parts of a group."""
+def in_parts(
+    size: int, given: dict[str, Any], *, half: bool = False, **options: Any
+) -> tuple[tuple[float, float], list[torch.Tensor]]:
+    """Return the losses of two kinds of scores and the gradients of one, put together from the parts of a group.
+
+    The gradients are of queries, items and bias; the other kind has doubled queries and no bias.
+    """
     targets, (rows, places) = given["targets"], given["excluded"]
     weights = torch.zeros(6, dtype=targets.weights.dtype).index_add(0, targets.rows, targets.weights)
     function = parted_bilateral_softmax if "ratio" in options else parted_softmax
 
-    def part(group: Group) -> tuple[float, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def part(group: Group) -> tuple[tuple[float, float], torch.Tensor, torch.Tensor, torch.Tensor]:
         mine = targets.columns % size == group.rank
         own = Targets(6, targets.rows[mine], targets.columns[mine] // size, targets.weights[mine])
         kept = (places % size == group.rank) & (weights[rows] > 0)
@@ -72,37 +82,49 @@ def in_parts(size: int, given: dict[str, Any], **options: Any) -> tuple[float, l
         bias = given["bias"][group.rank :: size].clone().requires_grad_()
         parted = PartedItems(group, weights, -(-len(given["items"]) // size))
         excluded = rows[kept], places[kept] // size
-        loss = function(queries, items, own, parted, bias=bias, excluded=excluded, **options)
-        loss.backward()
-        return (loss.item(), *(x.grad for x in (queries, items, bias) if x.grad is not None))
+        both = [PartedScores(queries, items, bias), PartedScores(2 * queries.detach(), items.detach())]
+        workspace = SoftmaxWorkspace() if half else None
+        loss, of_other = function(both, own, parted, excluded=excluded, workspace=workspace, **options)
+        (loss + of_other).backward()
+        gradients = (x.grad for x in (queries, items, bias) if x.grad is not None)
+        return ((loss.item(), of_other.item()), *gradients)
 
     parts = together(size, part)
     of_items, of_bias = torch.empty_like(given["items"]), torch.empty_like(given["bias"])
     for rank, (_, _, items, bias) in enumerate(parts):
         of_items[rank::size], of_bias[rank::size] = items, bias
-    return sum(loss for loss, *_ in parts), [torch.stack([p[1] for p in parts]).sum(dim=0), of_items, of_bias]
+    losses = sum(both[0] for both, *_ in parts), sum(both[1] for both, *_ in parts)
+    return losses, [torch.stack([p[1] for p in parts]).sum(dim=0), of_items, of_bias]
 
 
 @pytest.mark.parametrize("size", [*SIZES, 20])
 @pytest.mark.parametrize("ratio", [None, 1.5])
-def test_parts_of_the_softmax_add_up(size: int, ratio: float | None) -> None:
+@pytest.mark.parametrize("times", [1, 90], ids=["small scores", "scores whose exponentials overflow"])
+def test_parts_of_the_softmax_add_up(size: int, ratio: float | None, times: float) -> None:
     given = scores_and_targets(torch.float64)
+    given["queries"] *= times
     leaves = [given[name].clone().requires_grad_() for name in ("queries", "items", "bias")]
     options: dict[str, Any] = {} if ratio is None else {"ratio": ratio}
     function: Callable[..., torch.Tensor] = full_softmax if ratio is None else bilateral_full_softmax
     whole = function(*leaves[:2], given["targets"], bias=leaves[2], excluded=given["excluded"], **options)
     whole.backward()
-    loss, found = in_parts(size, given, **options)
-    assert loss == pytest.approx(whole.item(), rel=1e-10)
+    other = function(
+        2 * given["queries"], given["items"], given["targets"], excluded=given["excluded"], **options
+    )
+    losses, found = in_parts(size, given, **options)
+    assert losses == pytest.approx((whole.item(), other.item()), rel=1e-10)
     for leaf, gradient in zip(leaves, found, strict=True):
         torch.testing.assert_close(gradient, leaf.grad, rtol=1e-8, atol=1e-10)
 
 
-def test_bfloat16_parts_are_as_near_as_bfloat16_is() -> None:
-    given = scores_and_targets(torch.float32)
-    exact_loss, exact = in_parts(1, given)
-    loss, found = in_parts(2, given, workspace=SoftmaxWorkspace())
-    assert loss == pytest.approx(exact_loss, rel=0.02)
+@pytest.mark.parametrize("n_items", [17, 400])
+@pytest.mark.parametrize("times", [1, 30])
+def test_bfloat16_parts_are_as_near_as_bfloat16_is(n_items: int, times: float) -> None:
+    given = scores_and_targets(torch.float32, n_items)
+    given["queries"] *= times
+    exact_losses, exact = in_parts(1, given)
+    losses, found = in_parts(2, given, half=True)
+    assert losses == pytest.approx(exact_losses, rel=0.02)
     for gradient, truth in zip(found, exact, strict=True):
         assert (gradient - truth).norm() < 0.02 * truth.norm()
 

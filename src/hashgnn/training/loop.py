@@ -185,8 +185,8 @@ def _run_epoch(
         with mixed_precision(device, enabled=objective.mixed_precision), row_gradients():
             loss = objective.loss(model, batch, position, generator)
         loss.backward()  # type: ignore[no-untyped-call]
-        exchange.add_gradients()
-        run.loss, norm = _checked(loss, named, exchange, config, run)
+        totals = exchange.add_gradients(loss)
+        run.loss, norm = _checked(totals, named, config, run)
         if config.gradient_clip > 0 and norm > config.gradient_clip:
             for parameter in model.parameters():
                 if parameter.grad is not None:
@@ -205,17 +205,11 @@ def _run_epoch(
 
 
 def _checked(
-    loss: torch.Tensor,
-    named: Sequence[tuple[str, nn.Parameter]],
-    exchange: Exchange,
-    config: OptimizerConfig,
-    run: Run,
+    totals: torch.Tensor, named: Sequence[tuple[str, nn.Parameter]], config: OptimizerConfig, run: Run
 ) -> tuple[float, float]:
     """Return the loss and the norm of the gradient; one that is no number ends the run with its name."""
     names = [name for name, parameter in named if parameter.grad is not None]
-    norms = [torch.linalg.vector_norm(values_of(x.grad)) for _, x in named if x.grad is not None]
-    # One transfer from the device for all of them.
-    value, *parts = exchange.totals(names, loss.detach().float(), norms).tolist()
+    value, *parts = totals.tolist()  # one transfer from the device for all of them
     where = f"in epoch {run.epoch + 1}, step {run.step + 1}"
     remedy = f"lower learning_rate (now {config.learning_rate:g}) or set gradient_clip"
     if not math.isfinite(value):

@@ -99,16 +99,19 @@ class SoftmaxWorkspace:
 
     def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._max_bytes = max_bytes
-        self._buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._memory = torch.empty(2, 0, dtype=torch.bfloat16)
+
+    def n_rows(self, n_rows: int, n_items: int) -> int:
+        """Return how many of some rows a buffer of the allowed size holds."""
+        return max(1, min(n_rows, self._max_bytes // (2 * max(n_items, 1))))
 
     def buffers(self, n_rows: int, n_items: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return two buffers (chunk, n_items), as many of ``n_rows`` as fit."""
-        chunk = max(1, min(n_rows, self._max_bytes // (2 * max(n_items, 1))))
-        known = self._buffers
-        if known is None or known[0].shape != (chunk, n_items) or known[0].device != device:
-            one, other = (torch.empty(chunk, n_items, dtype=torch.bfloat16, device=device) for _ in range(2))
-            self._buffers = known = (one, other)
-        return known
+        """Return two buffers (n_rows, n_items); they lie where those of the last call did, if that was as large."""
+        size = n_rows * n_items
+        if self._memory.shape[1] < size or self._memory.device != device:
+            self._memory = torch.empty(2, size, dtype=torch.bfloat16, device=device)
+        one, other = (memory[:size].view(n_rows, n_items) for memory in self._memory)
+        return one, other
 
 
 class _HalfSoftmax(torch.autograd.Function):
@@ -129,8 +132,8 @@ class _HalfSoftmax(torch.autograd.Function):
             # As a further column the bias rides along in the products, both ways.
             q = torch.cat([q, q.new_ones(n_rows, 1)], dim=1)
             v = torch.cat([v, bias.bfloat16().unsqueeze(1)], dim=1)
-        scores, probabilities = workspace.buffers(n_rows, len(items), queries.device)
-        chunk = len(scores)
+        chunk = workspace.n_rows(n_rows, len(items))
+        scores, probabilities = workspace.buffers(chunk, len(items), queries.device)
         starts = torch.arange(0, n_rows + chunk, chunk, device=targets.rows.device).clamp_(max=n_rows)
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
         left_out = starts_of(excluded, starts)

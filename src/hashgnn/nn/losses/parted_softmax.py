@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from hashgnn.nn.losses.targets import Targets
 from hashgnn.nn.peers import Peers, differentiable_sum
 
 _CHUNK_BYTES = 64 << 20
+_SAFE_EXPONENT = 60.0  # exponentials of scores up to this one, and sums of a billion of them, are finite
+_N_PARTIAL_SUMS = 16
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,32 @@ class PartedItems:
     n_largest: int
 
 
+@dataclass(frozen=True)
+class PartedScores:
+    """What the scores ``queries @ items.T + bias`` of this process's items are made of.
+
+    Attributes
+    ----------
+    queries : Tensor of shape (n_rows, dim)
+        Equal in all processes. Each gets a part of their gradient.
+    items : Tensor of shape (n_own, dim)
+        Those of this process; there may be none.
+    bias : Tensor of shape (n_own,), optional
+    """
+
+    queries: torch.Tensor
+    items: torch.Tensor
+    bias: torch.Tensor | None = None
+
+
 def parted_softmax(
-    queries: torch.Tensor,
-    items: torch.Tensor,
+    scores: Sequence[PartedScores],
     targets: Targets,
     parted: PartedItems,
     *,
-    bias: torch.Tensor | None = None,
     excluded: tuple[torch.Tensor, torch.Tensor] | None = None,
     workspace: SoftmaxWorkspace | None = None,
-) -> torch.Tensor:
+) -> list[torch.Tensor]:
     """Return this process's part of the cross-entropy of :func:`full_softmax`; the parts of all add up to it.
 
     Each process computes the scores of its own items. Of every row it tells the others the largest score and the
@@ -49,41 +68,44 @@ def parted_softmax(
 
     Parameters
     ----------
-    queries : Tensor of shape (n_rows, dim)
-        Equal in all processes. Each gets a part of their gradient.
-    items : Tensor of shape (n_own, dim)
-        Those of this process; there may be none.
+    scores : sequence of PartedScores
+        One or two kinds of scores for the same rows and items, as of codes and of embeddings. The processes meet once
+        for both.
     targets : Targets
         The entries of the targets whose items are this process's, columns by place in ``items``.
     parted : PartedItems
-    bias : Tensor of shape (n_own,), optional
     excluded : pair of LongTensor, optional
         Rows, ascending, and places of own items that are left out; no row without targets may be among them.
     workspace : SoftmaxWorkspace, optional
         Computes in bfloat16, as for :func:`full_softmax`.
+
+    Returns
+    -------
+    list of Tensor, scalars
+        One of each kind.
     """
-    loss: torch.Tensor = _PartedSoftmax.apply(  # type: ignore[no-untyped-call]
-        queries, items, bias, targets, parted, excluded, workspace, torch.is_grad_enabled()
+    tensors = [part for one in scores for part in (one.queries, one.items, one.bias)]
+    losses: tuple[torch.Tensor, ...] = _PartedSoftmax.apply(  # type: ignore[no-untyped-call]
+        targets, parted, excluded, workspace, torch.is_grad_enabled(), *tensors
     )
-    return loss
+    return list(losses)
 
 
 def parted_bilateral_softmax(
-    queries: torch.Tensor,
-    items: torch.Tensor,
-    targets: Targets,
-    parted: PartedItems,
-    *,
-    ratio: float,
-    bias: torch.Tensor | None = None,
-    **options: Any,
-) -> torch.Tensor:
+    scores: Sequence[PartedScores], targets: Targets, parted: PartedItems, *, ratio: float, **options: Any
+) -> list[torch.Tensor]:
     """Return this process's part of :func:`bilateral_full_softmax`; the parameters are those of :func:`parted_softmax`."""
-    plain = parted_softmax(queries, items, targets, parted, bias=bias, **options)
+    plain = parted_softmax(scores, targets, parted, **options)
+    return [
+        loss + _bilateral_part(one, targets, parted, ratio) for loss, one in zip(plain, scores, strict=True)
+    ]
+
+
+def _bilateral_part(of: PartedScores, targets: Targets, parted: PartedItems, ratio: float) -> torch.Tensor:
     rows, columns = targets.rows, targets.columns
-    scores = (queries[rows] * items[columns]).sum(dim=1)
-    if bias is not None:
-        scores = scores + bias[columns]
+    scores = (of.queries[rows] * of.items[columns]).sum(dim=1)
+    if of.bias is not None:
+        scores = scores + of.bias[columns]
     weights, totals = targets.weights.to(scores.dtype), parted.row_weights.to(scores.dtype)
     values = scores / ratio
     top = torch.full_like(totals, -torch.inf).scatter_reduce(0, rows, values.detach(), "amax")
@@ -95,93 +117,173 @@ def parted_bilateral_softmax(
     means = torch.log(sums.clamp_min(torch.finfo(sums.dtype).tiny)) + top
     # All processes have the same means: each counts its part of them.
     of_means = ratio * (totals * means.masked_fill(totals == 0, 0.0)).sum() / parted.peers.size
-    return plain + ((weights * scores).sum() - of_means) / targets.n_rows
+    return ((weights * scores).sum() - of_means) / targets.n_rows
 
 
 class _PartedSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        queries: torch.Tensor,
-        items: torch.Tensor,
-        bias: torch.Tensor | None,
         targets: Targets,
         parted: PartedItems,
         excluded: tuple[torch.Tensor, torch.Tensor] | None,
         workspace: SoftmaxWorkspace | None,
         with_gradient: bool,
-    ) -> torch.Tensor:
-        n_rows, dim = queries.shape
-        dtype = torch.bfloat16 if workspace is not None else torch.promote_types(queries.dtype, torch.float32)
-        q, v = queries.to(dtype), items.to(dtype)
-        if bias is not None:
-            # As a further column the bias rides along in the products, both ways.
-            q = torch.cat([q, q.new_ones(n_rows, 1)], dim=1)
-            v = torch.cat([v, bias.to(dtype).unsqueeze(1)], dim=1)
-        wide = torch.promote_types(dtype, torch.float32)
-        chunk = max(1, min(n_rows, _CHUNK_BYTES // (dtype.itemsize * max(parted.n_largest, 1))))
-        starts = torch.arange(0, n_rows + chunk, chunk, device=q.device).clamp_(max=n_rows)
+        *tensors: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, ...]:
+        terms = [
+            _Term(PartedScores(*tensors[place : place + 3]), workspace)  # type: ignore[arg-type]
+            for place in range(0, len(tensors), 3)
+        ]
+        first = terms[0]
+        n_rows, n_own, wide = len(first.q), len(first.v), first.wide
+        if workspace is None:
+            chunk = max(1, min(n_rows, _CHUNK_BYTES // (first.q.itemsize * max(parted.n_largest, 1))))
+            rooms = [first.q.new_empty(chunk, n_own) for _ in terms]
+        else:
+            chunk = workspace.n_rows(n_rows, parted.n_largest)
+            rooms = list(workspace.buffers(chunk, n_own, first.q.device))
+        starts = torch.arange(0, n_rows + chunk, chunk, device=first.q.device).clamp_(max=n_rows)
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
         left_out = starts_of(excluded, starts)
-        d_queries = torch.zeros(n_rows, q.shape[1], dtype=dtype, device=q.device)
-        d_items: torch.Tensor | None = None
-        total = torch.zeros((), dtype=wide, device=q.device)
         row_weights = parted.row_weights.to(wide)
         for block, start in enumerate(range(0, n_rows, chunk)):
-            rows = q[start : start + chunk]
-            s = rows @ v.T
-            if excluded is not None:
-                part = slice(left_out[block], left_out[block + 1])
-                s[excluded[0][part] - start, excluded[1][part]] = -torch.inf
             part = slice(entries[block], entries[block + 1])
             place = targets.rows[part] - start, targets.columns[part]
             weights = targets.weights[part].to(wide)
-            picked = s[place].to(wide)
-            top, factor = _normalised(s, parted.peers, wide)
-            # Of each target: its weight times what all items of its row sum to, less its own score.
-            total -= (weights * (picked - top[place[0]])).sum()
-            if not with_gradient:
-                continue
-            s.mul_((factor * row_weights[start : start + chunk]).unsqueeze(1).to(dtype))
-            s.index_put_(place, -weights.to(dtype), accumulate=True)
-            torch.mm(s, v, out=d_queries[start : start + chunk])
-            of_block = s.T @ rows
-            d_items = of_block.to(wide) if d_items is None else d_items.add_(of_block)
-        if d_items is None:  # no gradient is wanted
-            d_items = torch.zeros(len(v), q.shape[1], dtype=wide, device=q.device)
-        ctx.save_for_backward(d_queries.to(wide).div_(n_rows), d_items.div_(n_rows))
-        ctx.dim, ctx.has_bias = dim, bias is not None
-        ctx.dtypes = queries.dtype, items.dtype
-        return total / n_rows
+            out = None
+            if excluded is not None:
+                pairs = slice(left_out[block], left_out[block + 1])
+                out = excluded[0][pairs] - start, excluded[1][pairs]
+            rows = slice(start, start + chunk)
+            told = [term.score(rows, room, place, out) for term, room in zip(terms, rooms, strict=False)]
+            found = parted.peers.gather(torch.stack(told))  # (size, terms, 2, n)
+            for number, term in enumerate(terms):
+                term.learn(
+                    rows, place, weights, row_weights[rows], found[:, number], with_gradient=with_gradient
+                )
+        ctx.save_for_backward(*(x for term in terms for x in term.gradients(n_rows)))
+        ctx.terms = [(x.dim, x.has_bias, x.dtypes) for x in terms]
+        return tuple(term.total / n_rows for term in terms)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        d_queries, d_items = (gradients[0] * part for part in ctx.saved_tensors)
-        d_bias = d_items[:, ctx.dim] if ctx.has_bias else None
-        of_queries, of_items = d_queries[:, : ctx.dim], d_items[:, : ctx.dim]
-        return of_queries.to(ctx.dtypes[0]), of_items.to(ctx.dtypes[1]), d_bias, None, None, None, None, None
+        found: list[torch.Tensor | None] = [None] * 5
+        saved = ctx.saved_tensors
+        for number, (dim, has_bias, dtypes) in enumerate(ctx.terms):
+            d_queries, d_items = (gradients[number] * x for x in saved[2 * number : 2 * number + 2])
+            found += [d_queries[:, :dim].to(dtypes[0]), d_items[:, :dim].to(dtypes[1])]
+            found.append(d_items[:, dim] if has_bias else None)
+        return tuple(found)
 
 
-def _normalised(s: torch.Tensor, peers: Peers, wide: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn scores (n, n_own) into exponentials, in place; return the log of the sum over all items, and a factor.
+class _Term:
+    """One kind of scores: its exponentials, loss and gradients, a block of rows at a time.
 
-    Exponential times factor is the probability of an item. Both results have the shape (n,).
+    Attributes
+    ----------
+    q, v : Tensor of shape (n_rows, dim + has_bias), (n_own, dim + has_bias)
+        Queries and items. As a further column the bias rides along in the products, both ways.
+    total : Tensor, scalar
+        The sum over the rows so far.
     """
-    n_rows, n_own = s.shape
-    if n_own:
-        top = s.amax(dim=1)
-        # A row in which everything is left out.
-        top = torch.where(torch.isinf(top), torch.zeros_like(top), top)
-        s.sub_(top.unsqueeze(1)).exp_()
-        sums = s.sum(dim=1, dtype=wide)
-    else:
-        top, sums = s.new_zeros(n_rows), torch.zeros(n_rows, dtype=wide, device=s.device)
-    # The largest score counts only where there is one.
-    own = torch.where(sums > 0, top.to(wide), torch.full_like(sums, -torch.inf))
-    found = peers.gather(torch.stack([own, sums]))
-    tops, all_sums = found[:, 0], found[:, 1]
-    highest = tops.amax(dim=0)
-    highest = torch.where(torch.isinf(highest), torch.zeros_like(highest), highest)
-    whole = (all_sums * torch.exp(tops - highest)).sum(dim=0)
-    whole = whole.clamp_min(torch.finfo(wide).tiny)
-    return highest + whole.log(), torch.exp(top.to(wide) - highest) / whole
+
+    def __init__(self, scores: PartedScores, workspace: SoftmaxWorkspace | None) -> None:
+        queries, items, bias = scores.queries, scores.items, scores.bias
+        dtype = torch.bfloat16 if workspace is not None else torch.promote_types(queries.dtype, torch.float32)
+        self.dim, self.has_bias, self.dtypes = (
+            queries.shape[1],
+            bias is not None,
+            (queries.dtype, items.dtype),
+        )
+        self.wide = torch.promote_types(dtype, torch.float32)
+        self.q, self.v = queries.to(dtype), items.to(dtype)
+        if bias is not None:
+            self.q = torch.cat([self.q, self.q.new_ones(len(queries), 1)], dim=1)
+            self.v = torch.cat([self.v, bias.to(dtype).unsqueeze(1)], dim=1)
+        self._is_safe = _largest_score(self.q, self.v) < _SAFE_EXPONENT
+        self._d_queries = torch.zeros_like(self.q)
+        self._d_items: torch.Tensor | None = None
+        self.total = torch.zeros((), dtype=self.wide, device=self.q.device)
+
+    def score(
+        self,
+        rows: slice,
+        room: torch.Tensor,
+        place: tuple[torch.Tensor, torch.Tensor],
+        out: tuple[torch.Tensor, torch.Tensor] | None,
+    ) -> torch.Tensor:
+        """Make the exponentials of a block of rows in ``room``; return what the others are told, (2, n)."""
+        q = self.q[rows]
+        self._s = s = torch.mm(q, self.v.T, out=room[: len(q)])
+        if out is not None:
+            s[out] = -torch.inf
+        self._picked = s[place].to(self.wide)
+        if self._is_safe or not s.shape[1]:
+            self._top = torch.zeros(len(q), dtype=self.wide, device=q.device)
+        else:
+            top = s.amax(dim=1)
+            # A row in which everything is left out.
+            top = torch.where(torch.isinf(top), torch.zeros_like(top), top)
+            s.sub_(top.unsqueeze(1))
+            self._top = top.to(self.wide)
+        sums = _row_sums(s.exp_(), self.wide)
+        # What was subtracted counts only where there is a score.
+        return torch.stack([torch.where(sums > 0, self._top, -torch.inf), sums])
+
+    def learn(
+        self,
+        rows: slice,
+        place: tuple[torch.Tensor, torch.Tensor],
+        weights: torch.Tensor,
+        row_weights: torch.Tensor,
+        found: torch.Tensor,
+        *,
+        with_gradient: bool,
+    ) -> None:
+        """Add a block's loss and gradients, once it is known what all processes have, (size, 2, n)."""
+        tops, all_sums = found[:, 0], found[:, 1]
+        highest = tops.amax(dim=0)
+        highest = torch.where(torch.isinf(highest), torch.zeros_like(highest), highest)
+        whole = (all_sums * torch.exp(tops - highest)).sum(dim=0).clamp_min(torch.finfo(self.wide).tiny)
+        # Of each target: its weight times what all items of its row sum to, less its own score.
+        self.total -= (weights * (self._picked - (highest + whole.log())[place[0]])).sum()
+        if not with_gradient:
+            return
+        s, q = self._s, self.q[rows]
+        # An exponential times this factor is the probability of an item.
+        factor = torch.exp(self._top - highest) / whole
+        s.mul_((factor * row_weights).unsqueeze(1).to(s.dtype))
+        s.index_put_(place, -weights.to(s.dtype), accumulate=True)
+        torch.mm(s, self.v, out=self._d_queries[rows])
+        of_block = s.T @ q
+        self._d_items = of_block.to(self.wide) if self._d_items is None else self._d_items.add_(of_block)
+
+    def gradients(self, n_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return those of queries and items, of the mean over rows."""
+        d_items = self._d_items
+        if d_items is None:  # no gradient is wanted
+            d_items = torch.zeros_like(self.v, dtype=self.wide)
+        return self._d_queries.to(self.wide).div_(n_rows), d_items.div_(n_rows)
+
+
+def _largest_score(q: torch.Tensor, v: torch.Tensor) -> float:
+    """Return a number that no product of a row of ``q`` and one of ``v`` exceeds, nor falls below its negative."""
+    if not len(v):
+        return 0.0
+    of_q, of_v = (torch.linalg.vector_norm(x, dim=1).max() for x in (q, v))
+    return float(of_q * of_v)
+
+
+def _row_sums(s: torch.Tensor, wide: torch.dtype) -> torch.Tensor:
+    """Return the sums of rows (n, m) in the wide type.
+
+    In bfloat16, torch would first make a wide copy of it all. It adds wide numbers in any case, so that some partial
+    sums are rounded here, each for itself.
+    """
+    if s.dtype == wide:
+        return s.sum(dim=1)
+    width = s.shape[1] // _N_PARTIAL_SUMS
+    end = width * _N_PARTIAL_SUMS
+    sums = s[:, :end].view(len(s), _N_PARTIAL_SUMS, width).sum(dim=2)
+    return sums.sum(dim=1, dtype=wide) + s[:, end:].sum(dim=1, dtype=wide)

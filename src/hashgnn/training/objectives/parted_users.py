@@ -14,7 +14,12 @@ from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, Targets
 from hashgnn.nn._sparse import take
 from hashgnn.nn.encoders.history import HistoryEncoder
-from hashgnn.nn.losses.parted_softmax import PartedItems, parted_bilateral_softmax, parted_softmax
+from hashgnn.nn.losses.parted_softmax import (
+    PartedItems,
+    PartedScores,
+    parted_bilateral_softmax,
+    parted_softmax,
+)
 from hashgnn.nn.peers import differentiable_sum
 from hashgnn.nn.relaxations.base import DrawsBefore
 from hashgnn.training.hash_model import HashModel
@@ -156,7 +161,7 @@ class PartedUserObjective(UserObjective):
             prepared = self._before_parameters(model, batch, position, generator)
         own = prepared.own
         users, items = self._embeddings(model, batch, prepared)
-        loss = torch.zeros((), device=users.device)
+        scores: list[PartedScores] = []
         if settings.code_weight > 0:
             strength = model.relaxation.strength(*position)
             user_strength = model.relaxation.user_strength(strength)
@@ -167,13 +172,14 @@ class PartedUserObjective(UserObjective):
             if model.item_bias is not None:
                 of_items = model.item_bias[self._rows(own.items)]
                 bias = of_items if bias is None else of_items + bias
-            loss = loss + settings.code_weight * self._part_of_softmax(
-                model.scale * h_users, h_items, own, bias
-            )
+            scores.append(PartedScores(model.scale * h_users, h_items, bias))
         if settings.float_weight > 0:
-            loss = loss + settings.float_weight * self._part_of_softmax(
-                model.float_scale * users, items, own, own.correction
-            )
+            scores.append(PartedScores(model.float_scale * users, items, own.correction))
+        weights = [weight for weight in (settings.code_weight, settings.float_weight) if weight > 0]
+        losses = self._parts_of_softmax(scores, own) if scores else []
+        loss = torch.zeros((), device=users.device)
+        for weight, of_kind in zip(weights, losses, strict=True):
+            loss = loss + weight * of_kind
         return loss + code_penalty(model, users, items, settings, group)
 
     def _before_parameters(
@@ -197,9 +203,10 @@ class PartedUserObjective(UserObjective):
         assert isinstance(model.encoder, HistoryEncoder)
         index = torch.from_numpy(batch).to(view.device)
         columns, values, _, owners = model.encoder.histories(view, index, generator)
-        mine = self._owners[columns] == self._group.rank
+        mine = _where(self._owners[columns] == self._group.rank)
         lengths = torch.bincount(owners[mine], minlength=len(batch))
-        return _Histories(columns[mine], self._places[columns[mine]], values[mine], lengths, values, owners)
+        own = columns[mine]
+        return _Histories(own, self._places[own], values[mine], lengths, values, owners)
 
     def _part(self, targets: Targets, excluded: Pairs | None, generator: torch.Generator) -> _Own:
         size, rank, device = self._group.size, self._group.rank, targets.columns.device
@@ -207,18 +214,18 @@ class PartedUserObjective(UserObjective):
         n_items = len(self._items)
         items = torch.arange(n_items, device=device) if sample is None else sample.items
         owners = self._owners[items]
-        mine = owners == rank
+        mine = _where(owners == rank)
         own = items[mine]
         place = torch.full((n_items,), -1, device=device)
         place[own] = torch.arange(len(own), device=device)
         row_weights = torch.zeros(targets.n_rows, dtype=targets.weights.dtype, device=device)
         row_weights.index_add_(0, targets.rows, targets.weights)
         columns = place[targets.columns]
-        inside = columns >= 0
+        inside = _where(columns >= 0)
         if excluded is not None:
             rows, places = excluded[0], place[excluded[1]]
             # In a row without targets everything may be excluded, and a softmax over nothing is no number.
-            kept = (places >= 0) & (row_weights[rows] > 0)
+            kept = _where((places >= 0) & (row_weights[rows] > 0))
             excluded = rows[kept], places[kept]
         largest = int(torch.bincount(owners, minlength=size).max())
         return _Own(
@@ -251,14 +258,17 @@ class PartedUserObjective(UserObjective):
         projected = encoder.item_input.features(view.item_features, items)
         return users, rows if projected is None else rows + projected
 
-    def _part_of_softmax(
-        self, queries: torch.Tensor, items: torch.Tensor, own: _Own, bias: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _parts_of_softmax(self, scores: list[PartedScores], own: _Own) -> list[torch.Tensor]:
         ratio = self._settings.bilateral_ratio
-        options: dict[str, Any] = {"bias": bias, "excluded": own.excluded, "workspace": self._workspace}
+        options: dict[str, Any] = {"excluded": own.excluded, "workspace": self._workspace}
         if ratio is None:
-            return parted_softmax(queries, items, own.targets, own.parted, **options)
-        return parted_bilateral_softmax(queries, items, own.targets, own.parted, ratio=ratio, **options)
+            return parted_softmax(scores, own.targets, own.parted, **options)
+        return parted_bilateral_softmax(scores, own.targets, own.parted, ratio=ratio, **options)
+
+
+def _where(mask: torch.Tensor) -> torch.Tensor:
+    """Return the places where a mask is true: by these, several tensors are cut for the price of one look at it."""
+    return torch.nonzero(mask)[:, 0]
 
 
 def _derived(generator: torch.Generator, *path: int) -> torch.Generator:

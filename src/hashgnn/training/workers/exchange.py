@@ -9,7 +9,7 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from hashgnn.nn.row_gradients import distinct_rows
+from hashgnn.nn.row_gradients import distinct_rows, values_of
 from hashgnn.runs import Run, RunState
 from hashgnn.training.workers.gradients import add_gradients
 from hashgnn.training.workers.group import ALONE, Group
@@ -58,30 +58,34 @@ class Exchange:
         if self._has_shards:
             self._shards.cut()
 
-    def add_gradients(self) -> None:
-        """Add the gradients that the processes have of the parameters that all of them hold."""
-        for parameter in self._model.parameters():
+    def add_gradients(self, loss: torch.Tensor) -> torch.Tensor:
+        """Add the gradients that the processes have of the parameters that all of them hold.
+
+        Returns
+        -------
+        Tensor of shape (1 + n_gradients,), float32
+            The loss, and the norm of each gradient of the whole model, in the order of its parameters.
+        """
+        parameters = dict(self._model.named_parameters())
+        for parameter in parameters.values():
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = distinct_rows(parameter.grad)
-        if self.group.size == 1:
-            return
-        for parameter in self._model.parameters():
-            if parameter.grad is None:  # not in the loss of this process, maybe in that of another
-                parameter.grad = torch.zeros_like(parameter)
-        add_gradients(self.group, self._replicated)
-
-    def totals(self, names: Sequence[str], loss: torch.Tensor, norms: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the loss and the norms of the named gradients, (1 + n,), of all processes together."""
-        found = torch.stack([loss, *norms])
-        if self.group.size == 1:
-            return found
-        places = [0] + [place + 1 for place, name in enumerate(names) if name in self._shards]
-        parts = found[places].double()
-        parts[1:].square_()
-        parts = self.group.sum_(parts)
-        parts[1:].sqrt_()
-        found[places] = parts.to(found.dtype)
-        return found
+        told = [loss.detach().float()]
+        if self.group.size > 1:
+            for name, parameter in parameters.items():
+                if parameter.grad is None:  # not in the loss of this process, maybe in that of another
+                    parameter.grad = torch.zeros_like(parameter)
+                if name in self._shards:
+                    told.append(_norm(parameter).square())
+        totals = torch.stack(told)
+        add_gradients(self.group, self._replicated, totals)
+        of_shards = iter(totals[1:].sqrt())
+        norms = [
+            next(of_shards) if self.group.size > 1 and name in self._shards else _norm(parameter)
+            for name, parameter in parameters.items()
+            if parameter.grad is not None
+        ]
+        return torch.stack([totals[0], *norms])
 
     @contextmanager
     def epoch_end(self, *, validates: bool) -> Iterator[None]:
@@ -96,3 +100,9 @@ class Exchange:
         """Put the model together in the first process."""
         if self._has_shards:
             self._shards.join()
+
+
+def _norm(parameter: nn.Parameter) -> torch.Tensor:
+    assert parameter.grad is not None
+    norm: torch.Tensor = torch.linalg.vector_norm(values_of(parameter.grad)).float()
+    return norm

@@ -11,16 +11,18 @@ from hashgnn.nn.row_gradients import SMALLEST_TABLE, with_rows
 from hashgnn.training.workers.group import Group
 
 
-def add_gradients(group: Group, parameters: Sequence[nn.Parameter]) -> None:
+def add_gradients(
+    group: Group, parameters: Sequence[nn.Parameter], others: torch.Tensor | None = None
+) -> None:
     """Replace each gradient by its sum over the processes; all of them get the same bytes.
 
     A step touches few rows of a large table. Where it does, the processes tell one another which rows, a byte each,
     and add only those that any of them has touched: ``touched x width`` instead of ``rows x width`` floats. All other
-    gradients go as one vector.
+    gradients go as one vector, and ``others``, numbers that are added too, go with them.
     """
     if group.size == 1:
         return
-    small: list[torch.Tensor] = []
+    small = [] if others is None else [others]
     tables: list[nn.Parameter] = []
     for parameter in parameters:
         assert parameter.grad is not None
