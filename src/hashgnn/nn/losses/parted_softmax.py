@@ -37,7 +37,7 @@ class PartedItems:
 
 @dataclass(frozen=True)
 class PartedScores:
-    """What the scores ``queries @ items.T + bias`` of this process's items are made of.
+    """Factors and bias of the scores ``queries @ items.T + bias`` of this process's items.
 
     Attributes
     ----------
@@ -156,8 +156,8 @@ class _PartedSoftmax(torch.autograd.Function):
                 pairs = slice(left_out[block], left_out[block + 1])
                 out = excluded[0][pairs] - start, excluded[1][pairs]
             rows = slice(start, start + chunk)
-            told = [term.score(rows, room, place, out) for term, room in zip(terms, rooms, strict=False)]
-            found = parted.peers.gather(torch.stack(told))  # (size, terms, 2, n)
+            shared = [term.score(rows, room, place, out) for term, room in zip(terms, rooms, strict=False)]
+            found = parted.peers.gather(torch.stack(shared))  # (size, terms, 2, n)
             for number, term in enumerate(terms):
                 term.learn(
                     rows, place, weights, row_weights[rows], found[:, number], with_gradient=with_gradient
@@ -213,7 +213,7 @@ class _Term:
         place: tuple[torch.Tensor, torch.Tensor],
         out: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> torch.Tensor:
-        """Make the exponentials of a block of rows in ``room``; return what the others are told, (2, n)."""
+        """Make the exponentials of a block of rows in ``room``; return what the others need of it, (2, n)."""
         q = self.q[rows]
         self._s = s = torch.mm(q, self.v.T, out=room[: len(q)])
         if out is not None:

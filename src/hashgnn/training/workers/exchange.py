@@ -70,14 +70,14 @@ class Exchange:
         for parameter in parameters.values():
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = distinct_rows(parameter.grad)
-        told = [loss.detach().float()]
+        shared = [loss.detach().float()]
         if self.group.size > 1:
             for name, parameter in parameters.items():
                 if parameter.grad is None:  # not in the loss of this process, maybe in that of another
                     parameter.grad = torch.zeros_like(parameter)
                 if name in self._shards:
-                    told.append(_norm(parameter).square())
-        totals = torch.stack(told)
+                    shared.append(_norm(parameter).square())
+        totals = torch.stack(shared)
         add_gradients(self.group, self._replicated, totals)
         of_shards = iter(totals[1:].sqrt())
         norms = [
