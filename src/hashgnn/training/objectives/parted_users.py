@@ -10,6 +10,8 @@ import torch
 
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
+from hashgnn.config.objectives import Users
+from hashgnn.errors import ParameterError
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, Targets
 from hashgnn.nn._sparse import take
@@ -131,6 +133,11 @@ class PartedUserObjective(UserObjective):
         *,
         sharded: bool,
     ) -> None:
+        if isinstance(config.objective, Users) and config.objective.keeps_thresholds:
+            raise ParameterError(
+                "objective.top_k_threshold must be 'scores' to train on several processes, got 'regression' on "
+                f"{group.size}; train on one, or set it to 'scores'"
+            )
         super().__init__(graph, view, config, rng, progress, group)
         self._sharded = sharded
         every = torch.arange(graph.n_items, device=view.device)
@@ -162,19 +169,21 @@ class PartedUserObjective(UserObjective):
         own = prepared.own
         users, items = self._embeddings(model, batch, prepared)
         scores: list[PartedScores] = []
+        # The rule of the K best has it in its own place.
+        correction = None if settings.top_k is not None else own.correction
         if settings.code_weight > 0:
             strength = model.relaxation.strength(*position)
             user_strength = model.relaxation.user_strength(strength)
             h_users = model.codes(model.before_codes(users, "user"), user_strength, generator)
             before = model.before_codes(items, "item")
             h_items = model.codes(before, strength, prepared.item_generator, draws=prepared.draws)
-            bias = own.correction
+            bias = correction
             if model.item_bias is not None:
                 of_items = model.item_bias[self._rows(own.items)]
                 bias = of_items if bias is None else of_items + bias
             scores.append(PartedScores(model.scale * h_users, h_items, bias))
         if settings.float_weight > 0:
-            scores.append(PartedScores(model.float_scale * users, items, own.correction))
+            scores.append(PartedScores(model.float_scale * users, items, correction))
         weights = [weight for weight in (settings.code_weight, settings.float_weight) if weight > 0]
         losses = self._parts_of_softmax(scores, own) if scores else []
         loss = torch.zeros((), device=users.device)
@@ -262,7 +271,8 @@ class PartedUserObjective(UserObjective):
         ratio = self._settings.bilateral_ratio
         options: dict[str, Any] = {"excluded": own.excluded, "workspace": self._workspace}
         if ratio is None:
-            return parted_softmax(scores, own.targets, own.parted, **options)
+            top_k = self._top_k(own.correction, None)
+            return parted_softmax(scores, own.targets, own.parted, top_k=top_k, **options)
         return parted_bilateral_softmax(scores, own.targets, own.parted, ratio=ratio, **options)
 
 
