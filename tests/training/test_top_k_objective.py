@@ -20,16 +20,16 @@ from hashgnn.nn.losses.parted_softmax import PartedItems, PartedScores, parted_s
 from hashgnn.runs import Callback, Run
 from hashgnn.training import train
 from hashgnn.training.build import build_model
-from hashgnn.training.objectives import StepPosition, UserObjective, build_objective
+from hashgnn.training.objectives import StepPosition, UserObjective
 from hashgnn.training.train import graph_view
 from hashgnn.training.workers.group import Group
 
 KINDS: list[dict[str, object]] = [
+    {"objective.top_k": 5, "objective.top_k_loss": "slatk", "objective.top_k_threshold": "scores"},
+    {"objective.top_k": 500, "objective.top_k_loss": "slatk", "objective.top_k_threshold": "scores"},
+    {"objective.top_k": 5, "objective.top_k_threshold": "scores"},
+    {"objective.top_k": 5, "objective.top_k_loss": "slatk"},
     {"objective.top_k": 5},
-    {"objective.top_k": 500},
-    {"objective.top_k": 5, "objective.top_k_loss": "talos"},
-    {"objective.top_k": 5, "objective.top_k_threshold": "regression"},
-    {"objective.top_k": 5, "objective.top_k_loss": "talos", "objective.top_k_threshold": "regression"},
 ]
 
 
@@ -53,6 +53,8 @@ def test_a_step_is_the_sum_of_both_kinds_of_scores_each_with_its_own_thresholds(
     config = settings(
         **{
             "objective.top_k": 4,
+            "objective.top_k_loss": "slatk",
+            "objective.top_k_threshold": "scores",
             "objective.top_k_temperature": 1.5,
             "objective.item_share": item_share,
             "objective.observed_target": "all",
@@ -134,7 +136,7 @@ def test_thresholds_are_kept_where_asked_for_and_moved_for_the_users_of_a_step_o
 
 
 def whole_and_parts(
-    size: int, k: int, loss: Any, dtype: torch.dtype, *, half: bool = False
+    size: int, k: int, loss: Any, dtype: torch.dtype, *, half: bool = False, keeps: bool = False
 ) -> list[list[torch.Tensor]]:
     """Return loss and gradients of one process and of a group; the third row has no target, and nothing is in it."""
     torch.manual_seed(0)
@@ -148,7 +150,11 @@ def whole_and_parts(
     out = torch.cat([torch.full((17,), 2), torch.tensor([3, 3, 5])])
     places = torch.cat([torch.arange(17), torch.tensor([5, 2, 0])])
 
+    # The second row has none yet.
+    first = torch.tensor([0.5, torch.nan, 0.0, -1.0, 2.0, 0.1], dtype=dtype) if keeps else None
+
     def part(group: Group) -> tuple[torch.Tensor, ...]:
+        own_kept = [None if first is None else first.clone() for _ in range(2)]
         mine, kept = columns % size == group.rank, (places % size == group.rank) & (out != 2)
         own = Targets(6, rows[mine], columns[mine] // size, weights[mine])
         leaves = [
@@ -161,17 +167,23 @@ def whole_and_parts(
             PartedItems(group, totals, -(-17 // size)),
             excluded=(out[kept], places[kept] // size),
             workspace=SoftmaxWorkspace() if half else None,
-            top_k=TopK(k, 0.7, loss, log_counts=log_counts[group.rank :: size]),
+            top_k=[
+                TopK(k, 0.7, loss, log_counts=log_counts[group.rank :: size], thresholds=thresholds)
+                for thresholds in own_kept
+            ],
         )
         own_loss.backward()
-        return (own_loss.detach(), other.detach(), *(x.grad for x in leaves if x.grad is not None))
+        moved = [x for x in own_kept if x is not None]
+        return (own_loss.detach(), other.detach(), *(x.grad for x in leaves if x.grad is not None), *moved)
 
     leaves = [x.clone().requires_grad_() for x in (queries, items, bias)]
-    options: dict[str, Any] = {"excluded": (out, places), "top_k": TopK(k, 0.7, loss, log_counts=log_counts)}
+    kept = [None if first is None else first.clone() for _ in range(2)]
+    rules = [TopK(k, 0.7, loss, log_counts=log_counts, thresholds=one) for one in kept]
     targets = Targets(6, rows, columns, weights)
-    whole = full_softmax(leaves[0], leaves[1], targets, bias=leaves[2], **options)
+    options: dict[str, Any] = {"excluded": (out, places)}
+    whole = full_softmax(leaves[0], leaves[1], targets, bias=leaves[2], top_k=rules[0], **options)
     whole.backward()
-    other = full_softmax(2 * queries, items, targets, **options)
+    other = full_softmax(2 * queries, items, targets, top_k=rules[1], **options)
     parts = together(size, part)
     found = [torch.stack([p[n] for p in parts]).sum(dim=0) for n in range(3)]
     for n, like in ((3, items), (4, bias)):
@@ -179,14 +191,20 @@ def whole_and_parts(
         for rank in range(size):
             gathered[rank::size] = parts[rank][n]
         found.append(gathered)
-    return [[whole.detach(), other, *(x.grad for x in leaves if x.grad is not None)], found]
+    expected = [whole.detach(), other, *(x.grad for x in leaves if x.grad is not None)]
+    for n, one in enumerate(kept):
+        if one is not None:
+            expected += [one] * size
+            found += [p[5 + n] for p in parts]
+    return [expected, found]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 20])
 @pytest.mark.parametrize("k", [1, 4, 40])
 @pytest.mark.parametrize("loss", ["slatk", "talos"])
-def test_parts_add_up_to_what_one_process_computes(size: int, k: int, loss: str) -> None:
-    for one, found in zip(*whole_and_parts(size, k, loss, torch.float64), strict=True):
+@pytest.mark.parametrize("keeps", [False, True], ids=["scores", "regression"])
+def test_parts_add_up_to_what_one_process_computes(size: int, k: int, loss: str, keeps: bool) -> None:
+    for one, found in zip(*whole_and_parts(size, k, loss, torch.float64, keeps=keeps), strict=True):
         torch.testing.assert_close(found, one, rtol=1e-9, atol=1e-11)
 
 
@@ -196,34 +214,16 @@ def test_bfloat16_parts_are_as_near_as_bfloat16_is(loss: str) -> None:
         assert (found - one).norm() < 0.03 * one.norm()
 
 
-def test_kept_thresholds_are_refused_by_several_processes(blocks: Interactions) -> None:
-    def run(group: Group) -> str:
-        graph = BipartiteGraph.from_interactions(blocks)
-        rng = np.random.default_rng(0)
-        with pytest.raises(ParameterError) as found:
-            build_objective(graph, graph_view(graph), settings(**KINDS[3]), rng, False, group)
-        return str(found.value)
-
-    assert (
-        together(2, run)
-        == [
-            "objective.top_k_threshold must be 'scores' to train on several processes, got 'regression' on 2; train on "
-            "one, or set it to 'scores'"
-        ]
-        * 2
-    )
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"top_k": 0}, "objective.top_k must be greater than or equal to 1, got 0"),
         ({"top_k": 5, "top_k_temperature": 0}, "objective.top_k_temperature must be greater than 0, got 0"),
         ({"top_k": 5, "top_k_loss": "psl"}, "objective.top_k_loss must be 'slatk' or 'talos', got 'psl'"),
-        ({"top_k_loss": "talos"}, "top_k_loss is a setting for top_k, which is none; set top_k, got 'talos'"),
+        ({"top_k_loss": "slatk"}, "top_k_loss is a setting for top_k, which is none; set top_k, got 'slatk'"),
         ({"top_k_rate": 0.5}, "top_k_rate is a setting for top_k, which is none"),
         (
-            {"top_k": 5, "top_k_rate": 0.5},
+            {"top_k": 5, "top_k_threshold": "scores", "top_k_rate": 0.5},
             "top_k_rate is a setting for top_k_threshold 'regression', got 0.5",
         ),
         ({"top_k": 5, "bilateral_ratio": 2.0}, "bilateral_ratio must be none with top_k, got 2 with 5"),

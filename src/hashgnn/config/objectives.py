@@ -157,18 +157,18 @@ class Users(ObjectiveConfig):
         "the softmax over all ranks.",
     )
     top_k_loss: Literal["slatk", "talos"] = Field(
-        default="slatk",
-        description="With top_k: slatk lowers the weight of targets that score below the K best; talos lets no score "
-        "gain by rising further above them.",
+        default="talos",
+        description="With top_k: talos lets no score gain by rising further above the threshold; slatk lowers the weight "
+        "of targets that score below it.",
     )
     top_k_temperature: Positive = Field(
         default=5.0,
         description="With top_k: how far from the threshold, in log-odds, a score still counts in part.",
     )
-    top_k_threshold: Literal["scores", "regression"] = Field(
-        default="scores",
-        description="With top_k: the threshold of a user, anew from the scores of each step, or kept and moved towards "
-        "them by quantile regression.",
+    top_k_threshold: Literal["regression", "scores"] = Field(
+        default="regression",
+        description="With top_k: the threshold of a user, kept and moved by quantile regression, or anew from the scores "
+        "of each step.",
     )
     top_k_rate: Positive = Field(
         default=0.1,

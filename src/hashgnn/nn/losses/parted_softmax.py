@@ -61,7 +61,7 @@ def parted_softmax(
     *,
     excluded: tuple[torch.Tensor, torch.Tensor] | None = None,
     workspace: SoftmaxWorkspace | None = None,
-    top_k: TopK | None = None,
+    top_k: Sequence[TopK] | None = None,
 ) -> list[torch.Tensor]:
     """Return this process's part of the cross-entropy of :func:`full_softmax`; the parts of all add up to it.
 
@@ -80,16 +80,16 @@ def parted_softmax(
         Rows, ascending, and places of own items that are left out; no row without targets may be among them.
     workspace : SoftmaxWorkspace, optional
         Computes in bfloat16, as for :func:`full_softmax`.
-    top_k : TopK, optional
-        As for :func:`full_softmax`, with the thresholds of the scores, and ``log_counts`` of own items. The processes
-        meet twice: first each tells the others the K best scores of each row.
+    top_k : sequence of TopK, optional
+        As for :func:`full_softmax`, one for each kind of scores, with ``log_counts`` of own items. Kept thresholds are
+        those of all processes. The processes meet once more, before: each tells the others the K best scores of each
+        row, or how many score above a kept threshold.
 
     Returns
     -------
     list of Tensor, scalars
         One of each kind.
     """
-    assert top_k is None or top_k.thresholds is None, "kept thresholds are for one process"
     tensors = [part for one in scores for part in (one.queries, one.items, one.bias)]
     losses: tuple[torch.Tensor, ...] = _PartedSoftmax.apply(  # type: ignore[no-untyped-call]
         targets, parted, excluded, workspace, top_k, torch.is_grad_enabled(), *tensors
@@ -134,13 +134,13 @@ class _PartedSoftmax(torch.autograd.Function):
         parted: PartedItems,
         excluded: tuple[torch.Tensor, torch.Tensor] | None,
         workspace: SoftmaxWorkspace | None,
-        top_k: TopK | None,
+        top_k: Sequence[TopK] | None,
         with_gradient: bool,
         *tensors: torch.Tensor | None,
     ) -> tuple[torch.Tensor, ...]:
         terms = [
-            _Term(PartedScores(*tensors[place : place + 3]), workspace, top_k)  # type: ignore[arg-type]
-            for place in range(0, len(tensors), 3)
+            _Term(PartedScores(*tensors[3 * number : 3 * number + 3]), workspace, rule)  # type: ignore[arg-type]
+            for number, rule in enumerate(top_k or [None] * (len(tensors) // 3))
         ]
         first = terms[0]
         n_rows, n_own, wide = len(first.q), len(first.v), first.wide
@@ -166,11 +166,7 @@ class _PartedSoftmax(torch.autograd.Function):
             for term, room in zip(terms, rooms, strict=False):
                 term.score(rows, room, place, weights, row_weights[rows], out)
             if top_k is not None:
-                best = parted.peers.gather(
-                    torch.stack([term.best() for term in terms])
-                )  # (size, terms, 2K, n)
-                for number, term in enumerate(terms):
-                    term.compare(best[:, number])
+                _compare(terms, top_k, rows, parted)
             shared = torch.stack([term.exponentials() for term in terms])
             found = parted.peers.gather(shared)  # (size, terms, 2 or 3, n)
             for number, term in enumerate(terms):
@@ -188,6 +184,24 @@ class _PartedSoftmax(torch.autograd.Function):
             found += [d_queries[:, :dim].to(dtypes[0]), d_items[:, :dim].to(dtypes[1])]
             found.append(d_items[:, dim] if has_bias else None)
         return tuple(found)
+
+
+def _compare(terms: Sequence[_Term], rules: Sequence[TopK], rows: slice, parted: PartedItems) -> None:
+    """Find the thresholds of a block of rows from the scores of all processes, and apply the rules of the K best."""
+    found: list[torch.Tensor | None] = [None] * len(terms)
+    # All processes keep the same thresholds, so that they take the same way.
+    if any(rule.needs_best(rows) for rule in rules):
+        best = torch.stack([term.best() for term in terms])
+        of_all = parted.peers.gather(best)  # (size, terms, 2K, n)
+        found = [term.levels_of(of_all[:, number]) for number, term in enumerate(terms)]
+    levels = [rule.known(rows, one) for rule, one in zip(rules, found, strict=True)]
+    if rules[0].thresholds is not None:
+        counts = [term.count_above(one) for term, one in zip(terms, levels, strict=True)]
+        above = parted.peers.sum_(torch.stack(counts))
+        for rule, one, n_above in zip(rules, levels, above, strict=True):
+            rule.move(rows, one, n_above)
+    for term, one in zip(terms, levels, strict=True):
+        term.compare(one)
 
 
 class _Term:
@@ -246,13 +260,23 @@ class _Term:
         none = values.new_full(missing, -torch.inf), counts.new_zeros(missing)
         return torch.cat([values, none[0], counts, none[1]])
 
-    def compare(self, found: torch.Tensor) -> None:
-        """Apply the rule of the K best, once it is known what they are in all processes, (size, 2K, n)."""
+    def levels_of(self, found: torch.Tensor) -> torch.Tensor:
+        """Return the thresholds of a block's rows, (n,), by the best scores in all processes, (size, 2K, n)."""
+        assert self._top_k is not None
+        k = self._top_k.k
+        values, counts = (x.flatten(0, 1).T for x in (found[:, :k], found[:, k:]))
+        values, order = torch.sort(values, dim=1, descending=True)
+        return self._top_k.levels_of(values, counts.gather(1, order))
+
+    def count_above(self, levels: torch.Tensor) -> torch.Tensor:
+        """Return how many own items score above the threshold of each of a block's rows, (n,)."""
+        assert self._top_k is not None
+        return self._top_k.count_above(self._s, levels)
+
+    def compare(self, levels: torch.Tensor) -> None:
+        """Apply the rule of the K best to a block of rows, by their thresholds, (n,)."""
         rule = self._top_k
         assert rule is not None
-        values, counts = (x.flatten(0, 1).T for x in (found[:, : rule.k], found[:, rule.k :]))
-        values, order = torch.sort(values, dim=1, descending=True)
-        levels = rule.levels_of(values, counts.gather(1, order))
         self._weights = rule.apply(self._s, levels, self._place, self._weights)
         self._row_weights = torch.zeros_like(levels).index_add_(0, self._place[0], self._weights)
         self._factor = rule.derivative_(self._s.clone()) if rule.loss == "talos" else None

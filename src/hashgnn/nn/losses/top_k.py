@@ -16,7 +16,7 @@ _ROUNDING = 1 - 1e-5  # sums of counts that were made from logarithms
 
 @dataclass
 class TopK:
-    """What :func:`full_softmax` does with scores on both sides of the score of a row's K-th item, β.
+    """A rule of :func:`full_softmax` for scores on both sides of β, the score of a row's K-th item.
 
     With ``"slatk"`` the weight of a target i of a row r becomes ``t_ri · σ((s_ri - β_r) / T)``, so that targets far
     below the K best count for little. The gradient passes through neither this factor nor β. With ``"talos"`` all
@@ -74,17 +74,34 @@ class TopK:
 
     def levels(self, scores: torch.Tensor, rows: slice) -> torch.Tensor:
         """Return the thresholds (n,) of a block of rows from their scores (n, n_items); move those that are kept."""
-        if self.thresholds is None:
-            return self.levels_of(*self.best(scores))
-        kept = self.thresholds[rows]
-        new = torch.isnan(kept)
-        if bool(new.any()):
-            kept[new] = self.levels_of(*self.best(scores[new])).to(kept.dtype)
-        levels = kept.clone()
-        above = (scores > levels.unsqueeze(1).to(scores.dtype)).float()
-        counts = above.sum(dim=1) if self.log_counts is None else above @ self.log_counts.float().exp()
-        kept += self.rate * ((counts - self.k) / self.k).clamp_(-1, 1).to(kept.dtype)
+        found = self.levels_of(*self.best(scores)) if self.needs_best(rows) else None
+        levels = self.known(rows, found)
+        if self.thresholds is not None:
+            self.move(rows, levels, self.count_above(scores, levels))
         return levels
+
+    def needs_best(self, rows: slice) -> bool:
+        """Whether a threshold of these rows comes from the scores."""
+        return self.thresholds is None or bool(torch.isnan(self.thresholds[rows]).any())
+
+    def known(self, rows: slice, found: torch.Tensor | None) -> torch.Tensor:
+        """Return the thresholds (n,) of a block of rows: those that are kept, and ``found`` where there is none."""
+        if self.thresholds is None:
+            assert found is not None
+            return found
+        kept = self.thresholds[rows]
+        return kept.clone() if found is None else torch.where(torch.isnan(kept), found.to(kept.dtype), kept)
+
+    def count_above(self, scores: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        """Return how many items score above the threshold of each row, (n,)."""
+        above = (scores > levels.unsqueeze(1).to(scores.dtype)).float()
+        return above.sum(dim=1) if self.log_counts is None else above @ self.log_counts.float().exp()
+
+    def move(self, rows: slice, levels: torch.Tensor, n_above: torch.Tensor) -> None:
+        """Keep the thresholds of a block of rows, moved by how many items score above each, both (n,)."""
+        assert self.thresholds is not None
+        step = self.rate * ((n_above - self.k) / self.k).clamp_(-1, 1)
+        self.thresholds[rows] = levels.to(self.thresholds.dtype) + step
 
     def apply(
         self,

@@ -10,8 +10,6 @@ import torch
 
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
-from hashgnn.config.objectives import Users
-from hashgnn.errors import ParameterError
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, Targets
 from hashgnn.nn._sparse import take
@@ -133,11 +131,6 @@ class PartedUserObjective(UserObjective):
         *,
         sharded: bool,
     ) -> None:
-        if isinstance(config.objective, Users) and config.objective.keeps_thresholds:
-            raise ParameterError(
-                "objective.top_k_threshold must be 'scores' to train on several processes, got 'regression' on "
-                f"{group.size}; train on one, or set it to 'scores'"
-            )
         super().__init__(graph, view, config, rng, progress, group)
         self._sharded = sharded
         every = torch.arange(graph.n_items, device=view.device)
@@ -185,7 +178,9 @@ class PartedUserObjective(UserObjective):
         if settings.float_weight > 0:
             scores.append(PartedScores(model.float_scale * users, items, correction))
         weights = [weight for weight in (settings.code_weight, settings.float_weight) if weight > 0]
-        losses = self._parts_of_softmax(scores, own) if scores else []
+        kept = self._kept(model, batch)
+        losses = self._parts_of_softmax(scores, own, kept) if scores else []
+        self._keep(model, batch, kept)
         loss = torch.zeros((), device=users.device)
         for weight, of_kind in zip(weights, losses, strict=True):
             loss = loss + weight * of_kind
@@ -267,12 +262,16 @@ class PartedUserObjective(UserObjective):
         projected = encoder.item_input.features(view.item_features, items)
         return users, rows if projected is None else rows + projected
 
-    def _parts_of_softmax(self, scores: list[PartedScores], own: _Own) -> list[torch.Tensor]:
+    def _parts_of_softmax(
+        self, scores: list[PartedScores], own: _Own, kept: torch.Tensor | None
+    ) -> list[torch.Tensor]:
         ratio = self._settings.bilateral_ratio
         options: dict[str, Any] = {"excluded": own.excluded, "workspace": self._workspace}
         if ratio is None:
-            top_k = self._top_k(own.correction, None)
-            return parted_softmax(scores, own.targets, own.parted, top_k=top_k, **options)
+            settings = self._settings
+            kinds = [kind for kind, w in enumerate((settings.code_weight, settings.float_weight)) if w > 0]
+            rules = [rule for kind in kinds if (rule := self._top_k(own.correction, kept, kind)) is not None]
+            return parted_softmax(scores, own.targets, own.parted, top_k=rules or None, **options)
         return parted_bilateral_softmax(scores, own.targets, own.parted, ratio=ratio, **options)
 
 

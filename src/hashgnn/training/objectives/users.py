@@ -27,6 +27,7 @@ from hashgnn.training.torch_backend import backend_of
 from hashgnn.training.workers.group import ALONE, Group
 
 Pairs = tuple[torch.Tensor, torch.Tensor]
+_CODES, _EMBEDDINGS = 0, 1  # places of the kinds of scores among a model's thresholds
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class UserObjective:
         )
         users, items = u[: len(batch)], u[len(batch) :]
         correction = None if sample is None else sample.correction
-        kept = None if model.thresholds is None else model.thresholds[:, torch.from_numpy(batch)]
+        kept = self._kept(model, batch)
         loss = torch.zeros((), device=u.device)
         if settings.code_weight > 0:
             strength = model.relaxation.strength(*position)
@@ -155,17 +156,16 @@ class UserObjective:
             bias: torch.Tensor | None = model.item_bias
             if sample is not None and bias is not None:
                 bias = bias[sample.items]
-            rule = self._top_k(correction, None if kept is None else kept[0])
+            rule = self._top_k(correction, kept, _CODES)
             scores = self._softmax(model.scale * h_users, h_items, targets, excluded, bias, correction, rule)
             loss = loss + settings.code_weight * scores
         if settings.float_weight > 0:
-            rule = self._top_k(correction, None if kept is None else kept[1])
+            rule = self._top_k(correction, kept, _EMBEDDINGS)
             scores = self._softmax(
                 model.float_scale * users, items, targets, excluded, None, correction, rule
             )
             loss = loss + settings.float_weight * scores
-        if kept is not None and model.thresholds is not None:
-            model.thresholds[:, torch.from_numpy(batch)] = kept
+        self._keep(model, batch, kept)
         return loss + code_penalty(model, users, items, settings)
 
     def _sample(self, targets: Targets, generator: torch.Generator) -> ItemSample | None:
@@ -173,7 +173,15 @@ class UserObjective:
             return None
         return ItemSample.draw(targets.columns, len(self._items), self._settings.item_share, generator)
 
-    def _top_k(self, correction: torch.Tensor | None, thresholds: torch.Tensor | None) -> TopK | None:
+    def _kept(self, model: HashModel, batch: Array) -> torch.Tensor | None:
+        """Return the thresholds that the model keeps for the users of a batch, (2, n_users), or ``None``."""
+        return None if model.thresholds is None else model.thresholds[:, torch.from_numpy(batch)]
+
+    def _keep(self, model: HashModel, batch: Array, kept: torch.Tensor | None) -> None:
+        if kept is not None and model.thresholds is not None:
+            model.thresholds[:, torch.from_numpy(batch)] = kept
+
+    def _top_k(self, correction: torch.Tensor | None, kept: torch.Tensor | None, kind: int) -> TopK | None:
         """Return the rule of one kind of scores, or ``None``; it has the correction of a sample in its own place."""
         settings = self._settings
         if settings.top_k is None:
@@ -183,7 +191,7 @@ class UserObjective:
             settings.top_k_temperature,
             settings.top_k_loss,
             log_counts=correction,
-            thresholds=thresholds,
+            thresholds=None if kept is None else kept[kind],
             rate=settings.top_k_rate,
         )
 
