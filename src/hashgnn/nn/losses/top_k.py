@@ -94,8 +94,9 @@ class TopK:
 
     def count_above(self, scores: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         """Return how many items score above the threshold of each row, (n,)."""
-        above = (scores > levels.unsqueeze(1).to(scores.dtype)).float()
-        return above.sum(dim=1) if self.log_counts is None else above @ self.log_counts.float().exp()
+        wide = torch.promote_types(scores.dtype, torch.float32)
+        above = (scores > levels.unsqueeze(1).to(scores.dtype)).to(wide)
+        return above.sum(dim=1) if self.log_counts is None else above @ self.log_counts.to(wide).exp()
 
     def move(self, rows: slice, levels: torch.Tensor, n_above: torch.Tensor) -> None:
         """Keep the thresholds of a block of rows, moved by how many items score above each, both (n,)."""
