@@ -78,6 +78,7 @@ RANKING_LOSSES = Registry(
         ),
         "bpr": Component(f"{_SETTINGS}:BPR", f"{_NN}.bpr:BPR"),
         "hinge": Component(f"{_SETTINGS}:Hinge", f"{_NN}.ranking_hinge:Hinge"),
+        "psl": Component(f"{_SETTINGS}:PSL", f"{_NN}.psl:PSL"),
         "sampled_softmax": Component(f"{_SETTINGS}:SampledSoftmax", f"{_NN}.sampled_softmax:SampledSoftmax"),
     },
 )

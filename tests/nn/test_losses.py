@@ -19,6 +19,7 @@ from hashgnn.nn import (
     combined,
     decorrelation,
     full_softmax,
+    psl,
     ranking_hinge,
     reconstruction_loss,
     sampled_softmax,
@@ -76,6 +77,22 @@ def bilateral(positive, negative, ratio):
     return bilateral_softmax(positive, negative, users=users, ratio=ratio)
 
 
+SURROGATES = {
+    "tanh": lambda d: np.tanh(d) + 1,
+    "relu": lambda d: max(0, d + 1),
+    "atan": lambda d: np.arctan(d) + 1,
+}
+
+
+def numpy_psl(positive, negative, phi, tau):
+    """The paper's first form: log of a sum of φ(d)^(1/τ) over the pairs of a positive."""
+    total = 0.0
+    for e in range(len(positive)):
+        gaps = [s - positive[e] for s in negative[e]]
+        total += np.log(sum(max(phi(d), 1e-6) ** (1 / tau) for d in gaps))
+    return total / len(positive)
+
+
 LOSSES = {
     "reconstruction": (reconstruction_loss, numpy_reconstruction),
     "hinge": (lambda p, n: ranking_hinge(p, n, margin=0.3), lambda p, n: numpy_hinge(p, n, 0.3)),
@@ -93,6 +110,13 @@ LOSSES = {
     "ranking alone": (lambda p, n: combined(p, n, bpr, reconstruction_weight=0), numpy_bpr),
     "bilateral": (lambda p, n: bilateral(p, n, 1.0), lambda p, n: numpy_bilateral(p, n, 1.0)),
     "bilateral, soft": (lambda p, n: bilateral(p, n, 3.0), lambda p, n: numpy_bilateral(p, n, 3.0)),
+    **{
+        f"psl {name}": (
+            partial(psl, activation=name, temperature=0.7),
+            partial(numpy_psl, phi=phi, tau=0.7),
+        )
+        for name, phi in SURROGATES.items()
+    },
     "sampled softmax": (
         sampled_softmax,
         lambda p, n: (np.log(np.exp(p) + np.exp(n).sum(axis=1)) - p).mean(),
@@ -203,6 +227,25 @@ def test_bilateral_softmax_of_extreme_scores_is_finite_and_wrong_input_raises() 
         bilateral_softmax(positive, torch.zeros(2, 1), users=torch.zeros(3, dtype=torch.long))
     with pytest.raises(ParameterError, match="ratio must be a finite number > 0, got 0"):
         bilateral_softmax(positive, torch.zeros(2, 1), users=torch.zeros(2, dtype=torch.long), ratio=0)
+
+
+@pytest.mark.parametrize("activation", SURROGATES)
+def test_psl_of_extreme_scores_is_finite(activation) -> None:
+    positive = torch.tensor([-4096.0, 4096.0], requires_grad=True)
+    loss = psl(positive, torch.tensor([[4096.0], [-4096.0]]), activation=activation, temperature=0.1)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(positive.grad).all()
+
+
+def test_psl_is_bounded_where_the_softmax_is_not_and_wrong_options_raise() -> None:
+    far = torch.tensor([-50.0]), torch.tensor([[50.0, 0.0]])
+    assert psl(*far).item() == pytest.approx(np.log(4))
+    assert psl(*far, activation="relu").item() == pytest.approx(np.log(101 + 51))
+    with pytest.raises(ParameterError, match=r"activation must be .*tanh.*, got 'exp'"):
+        psl(*far, activation="exp")
+    with pytest.raises(ParameterError, match="temperature must be a finite number > 0, got 0"):
+        psl(*far, temperature=0)
 
 
 def test_code_penalties_equal_their_formulas() -> None:

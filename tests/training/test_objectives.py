@@ -104,6 +104,7 @@ def test_a_share_of_the_edges_leads_to_the_teacher_s_items_by_their_rank(blocks:
     [
         {"objective.ranking_loss": "bilateral_softmax", "objective.ranking_loss.ratio": 2.0},
         {"objective.ranking_loss": "sampled_softmax"},
+        {"objective.ranking_loss": "psl", "objective.ranking_loss.temperature": 0.5},
         {
             "objective.ranking_loss": "sampled_softmax",
             "objective.negatives": "popularity",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, model_validator
 
 from hashgnn._components import NEGATIVES, OBJECTIVES, RANKING_LOSSES
 from hashgnn._registry import Component, Registry
 from hashgnn.config.section import Count, Positive, Section, Weight
+from hashgnn.errors import ParameterError
 
 
 class RankingLossConfig(Section):
@@ -48,6 +49,19 @@ class BilateralSoftmax(RankingLossConfig):
     name: Literal["bilateral_softmax"] = "bilateral_softmax"
     ratio: Positive = Field(
         default=1.0, description="Temperature of the positives over that of the negatives."
+    )
+
+
+class PSL(RankingLossConfig):
+    """Pairwise softmax loss: a surrogate of each pair's gap in place of the exponential (Yang et al., NeurIPS 2024)."""
+
+    name: Literal["psl"] = "psl"
+    activation: Literal["tanh", "relu", "atan"] = Field(
+        default="tanh",
+        description="Surrogate of a gap: tanh and atan are bounded, relu grows in a straight line.",
+    )
+    temperature: Positive = Field(
+        default=1.0, description="The smaller, the more the hardest negatives decide alone."
     )
 
 
@@ -137,6 +151,30 @@ class Users(ObjectiveConfig):
         description="Bilateral softmax: temperature of the targets over that of all items; none is the plain "
         "softmax.",
     )
+    top_k: Count | None = Field(
+        default=None,
+        description="Losses of the K best items of a user: they compare each score with that of the K-th item. None is "
+        "the softmax over all ranks.",
+    )
+    top_k_loss: Literal["slatk", "talos"] = Field(
+        default="talos",
+        description="With top_k: talos lets no score gain by rising further above the threshold; slatk lowers the weight "
+        "of targets that score below it.",
+    )
+    top_k_temperature: Positive = Field(
+        default=5.0,
+        description="With top_k: how far from the threshold, in log-odds, a score still counts in part.",
+    )
+    top_k_threshold: Literal["regression", "scores"] = Field(
+        default="regression",
+        description="With top_k: the threshold of a user, kept and moved by quantile regression, or anew from the scores "
+        "of each step.",
+    )
+    top_k_rate: Positive = Field(
+        default=0.1,
+        description="With top_k_threshold 'regression': the most that a threshold moves each time its user comes, in "
+        "log-odds.",
+    )
     item_share: Positive = Field(
         default=0.05,
         le=1,
@@ -158,3 +196,27 @@ class Users(ObjectiveConfig):
     def scales(self) -> tuple[float, float]:
         """Scales of the scores of codes and of embeddings at the start."""
         return self.score_scale, self.float_scale
+
+    @property
+    def keeps_thresholds(self) -> bool:
+        """Whether each user has a threshold that is kept from step to step."""
+        return self.top_k is not None and self.top_k_threshold == "regression"
+
+    @model_validator(mode="after")
+    def _check_top_k(self) -> Self:
+        """Raise where settings of ``top_k`` have no effect, or another rule for the targets is set."""
+        if self.top_k is None:
+            for name in ("top_k_loss", "top_k_temperature", "top_k_threshold", "top_k_rate"):
+                if (value := getattr(self, name)) != self._default(name):
+                    raise ParameterError(
+                        f"{name} is a setting for top_k, which is none; set top_k, got {value!r}"
+                    )
+        elif self.top_k_rate != self._default("top_k_rate") and not self.keeps_thresholds:
+            raise ParameterError(
+                f"top_k_rate is a setting for top_k_threshold 'regression', got {self.top_k_rate:g}"
+            )
+        elif self.bilateral_ratio is not None:
+            raise ParameterError(
+                f"bilateral_ratio must be none with top_k, got {self.bilateral_ratio:g} with {self.top_k}"
+            )
+        return self

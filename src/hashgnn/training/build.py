@@ -10,6 +10,7 @@ import torch
 from hashgnn._types import Array
 from hashgnn.config import ModelConfig
 from hashgnn.config.encoders import History
+from hashgnn.config.objectives import Users
 from hashgnn.graph import Backend, BipartiteGraph, ItemRidge, low_spectrum, smooth_item_vectors
 from hashgnn.nn import GraphView, HashLayer, build_encoder, build_relaxation
 from hashgnn.training.hash_model import HashModel
@@ -59,6 +60,7 @@ def build_model(
         scale=scale,
         float_scale=float_scale,
         relaxation=relaxation,
+        keeps_thresholds=isinstance(config.objective, Users) and config.objective.keeps_thresholds,
     )
 
 

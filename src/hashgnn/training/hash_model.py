@@ -26,13 +26,19 @@ class HashModel(nn.Module):
     float_scale : float
         Start of the scale of embedding scores.
     relaxation : Relaxation
+    keeps_thresholds : bool, default=False
 
     Attributes
     ----------
     item_bias : Parameter of shape (n_items,) or None
         In log-odds: the score of a pair is ``scale · h_u · h_i + item_bias_i``. Divided by the scale it is
         in bits; trained in log-odds it keeps its meaning while the scale moves.
+    thresholds : Tensor of shape (2, n_users) or None
+        Of objective ``users``, where it keeps them: thresholds of the scores of codes and of embeddings, NaN for a user
+        who was in no step yet. A buffer, so that a checkpoint has it.
     """
+
+    thresholds: torch.Tensor | None
 
     def __init__(
         self,
@@ -43,6 +49,7 @@ class HashModel(nn.Module):
         scale: float,
         float_scale: float,
         relaxation: Relaxation,
+        keeps_thresholds: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -51,6 +58,8 @@ class HashModel(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.log_float_scale = nn.Parameter(torch.tensor(math.log(float_scale)))
         self.relaxation = relaxation
+        thresholds = torch.full((2, encoder.n_users), torch.nan) if keeps_thresholds else None
+        self.register_buffer("thresholds", thresholds)
 
     @property
     def scale(self) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 from hashgnn._checks import check_int
 from hashgnn.errors import ParameterError
 from hashgnn.nn.losses.targets import Targets
+from hashgnn.nn.losses.top_k import TopK
 
 _TINY = 1e-30  # a probability that bfloat16 rounds to 0 still has a finite logarithm
 
@@ -22,6 +23,7 @@ def full_softmax(
     excluded: tuple[torch.Tensor, torch.Tensor] | None = None,
     chunk: int = 512,
     workspace: SoftmaxWorkspace | None = None,
+    top_k: TopK | None = None,
 ) -> torch.Tensor:
     """Return the cross-entropy of target rows against the softmax over all items.
 
@@ -43,12 +45,14 @@ def full_softmax(
         Computes scores and gradients in bfloat16, in buffers that outlive the call: several times faster
         where the processor has bfloat16 products, with a relative error of about 1/256 in each gradient
         entry. ``chunk`` is then the workspace's own.
+    top_k : TopK, optional
+        Changes weights or scores by how a score compares with that of the row's K-th item.
 
     Returns
     -------
     Tensor, scalar
         ``1/n_rows · Σ_r Σ_i t_ri · (logsumexp_j s_rj - s_ri)`` with ``s = queries @ items.T + bias``: mean
-        over rows, rows without targets included.
+        over rows, rows without targets included. With ``top_k``, t or s are those of :class:`TopK`.
 
     Raises
     ------
@@ -82,11 +86,11 @@ def full_softmax(
         excluded = excluded[0][kept], excluded[1][kept]
     if workspace is not None:
         half: torch.Tensor = _HalfSoftmax.apply(  # type: ignore[no-untyped-call]
-            queries, items, bias, targets, excluded, workspace, torch.is_grad_enabled()
+            queries, items, bias, targets, excluded, workspace, top_k, torch.is_grad_enabled()
         )
         return half
     loss: torch.Tensor = _FullSoftmax.apply(  # type: ignore[no-untyped-call]
-        queries, items, bias, targets, excluded, chunk, torch.is_grad_enabled()
+        queries, items, bias, targets, excluded, chunk, top_k, torch.is_grad_enabled()
     )
     return loss
 
@@ -124,6 +128,7 @@ class _HalfSoftmax(torch.autograd.Function):
         targets: Targets,
         excluded: tuple[torch.Tensor, torch.Tensor] | None,
         workspace: SoftmaxWorkspace,
+        top_k: TopK | None,
         with_gradient: bool,
     ) -> torch.Tensor:
         n_rows, dim = queries.shape
@@ -146,16 +151,21 @@ class _HalfSoftmax(torch.autograd.Function):
             torch.mm(rows, v.T, out=s)
             if excluded is not None:
                 _leave_out(s, excluded, left_out[block : block + 2], start)
-            torch.softmax(s, 1, out=p)
             part = slice(entries[block], entries[block + 1])
             place = targets.rows[part] - start, targets.columns[part]
             weights = targets.weights[part].float()
+            if top_k is not None:
+                levels = top_k.levels(s, slice(start, start + len(rows)))
+                weights = top_k.apply(s, levels, place, weights)
+            torch.softmax(s, 1, out=p)
             total -= (weights * p[place].float().clamp_min(_TINY).log()).sum()
             if not with_gradient:
                 continue
             row_weights = torch.zeros(len(rows), device=q.device).index_add_(0, place[0], weights)
             p.mul_(row_weights.unsqueeze(1).bfloat16())
             p.index_put_(place, -weights.bfloat16(), accumulate=True)
+            if top_k is not None and top_k.loss == "talos":
+                p.mul_(top_k.derivative_(s))
             torch.mm(p, v, out=d_queries[start : start + chunk])
             of_block = p.T @ rows
             d_items = of_block.float() if d_items is None else d_items.add_(of_block)
@@ -169,7 +179,7 @@ class _HalfSoftmax(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         d_queries, d_items = (gradients[0] * part for part in ctx.saved_tensors)
         d_bias = d_items[:, ctx.dim] if ctx.has_bias else None
-        return d_queries[:, : ctx.dim], d_items[:, : ctx.dim], d_bias, None, None, None, None
+        return d_queries[:, : ctx.dim], d_items[:, : ctx.dim], d_bias, None, None, None, None, None
 
 
 class _FullSoftmax(torch.autograd.Function):
@@ -182,6 +192,7 @@ class _FullSoftmax(torch.autograd.Function):
         targets: Targets,
         excluded: tuple[torch.Tensor, torch.Tensor] | None,
         chunk: int,
+        top_k: TopK | None,
         with_gradient: bool,
     ) -> torch.Tensor:
         n_rows = len(queries)
@@ -204,10 +215,19 @@ class _FullSoftmax(torch.autograd.Function):
                 scores += bias.to(scores.dtype)
             if excluded is not None:
                 _leave_out(scores, excluded, left_out[block : block + 2], start)
-            loss, gradient = _block(scores, targets, part, start, any(needed))
+            place = targets.rows[part] - start, targets.columns[part]
+            weights, factor = targets.weights[part].to(scores.dtype), None
+            if top_k is not None:
+                levels = top_k.levels(scores, slice(start, start + len(q)))
+                weights = top_k.apply(scores, levels, place, weights)
+                if top_k.loss == "talos" and any(needed):
+                    factor = top_k.derivative_(scores.clone())
+            loss, gradient = _block(scores, place, weights, any(needed))
             total += loss
             if gradient is None:
                 continue
+            if factor is not None:
+                gradient.mul_(factor)
             # Scaled by 1/n_rows before any cast down, so that half precision keeps its range.
             gradient = gradient.mul_(1.0 / n_rows).to(q.dtype)
             if grads[0] is not None:
@@ -225,7 +245,7 @@ class _FullSoftmax(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         factor = gradients[0]
         parts = (None if g is None else g * factor.to(g.dtype) for g in ctx.saved_tensors)
-        return (*parts, None, None, None, None)
+        return (*parts, None, None, None, None, None)
 
 
 def starts_of(pairs: tuple[torch.Tensor, torch.Tensor] | None, starts: torch.Tensor) -> list[int]:
@@ -245,14 +265,18 @@ def _leave_out(
 
 
 def _block(
-    scores: torch.Tensor, targets: Targets, part: slice, start: int, with_gradient: bool
+    scores: torch.Tensor,
+    place: tuple[torch.Tensor, torch.Tensor],
+    weights: torch.Tensor,
+    with_gradient: bool,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the summed loss of some rows, and its gradient with respect to their scores, made in place."""
-    rows, columns = targets.rows[part] - start, targets.columns[part]
-    weights = targets.weights[part].to(scores.dtype)
+    """Return the summed loss of some rows, and its gradient with respect to their scores, made in place.
+
+    ``place`` are rows and columns of the targets.
+    """
     row_weight = torch.zeros(len(scores), dtype=scores.dtype, device=scores.device)
-    row_weight.index_add_(0, rows, weights)
-    picked = (weights * scores[rows, columns]).sum()
+    row_weight.index_add_(0, place[0], weights)
+    picked = (weights * scores[place]).sum()
     top = scores.amax(dim=1, keepdim=True)
     exponentials = scores.sub_(top).exp_()
     sums = exponentials.sum(dim=1)
@@ -260,5 +284,5 @@ def _block(
     if not with_gradient:
         return loss.double(), None
     gradient = exponentials.mul_((row_weight / sums).unsqueeze(1))
-    gradient.index_put_((rows, columns), -weights, accumulate=True)
+    gradient.index_put_(place, -weights, accumulate=True)
     return loss.double(), gradient

@@ -10,6 +10,7 @@ import torch
 
 from hashgnn.nn.losses.full_softmax import SoftmaxWorkspace, starts_of
 from hashgnn.nn.losses.targets import Targets
+from hashgnn.nn.losses.top_k import TopK
 from hashgnn.nn.peers import Peers, differentiable_sum
 
 _CHUNK_BYTES = 64 << 20
@@ -60,6 +61,7 @@ def parted_softmax(
     *,
     excluded: tuple[torch.Tensor, torch.Tensor] | None = None,
     workspace: SoftmaxWorkspace | None = None,
+    top_k: Sequence[TopK] | None = None,
 ) -> list[torch.Tensor]:
     """Return this process's part of the cross-entropy of :func:`full_softmax`; the parts of all add up to it.
 
@@ -78,6 +80,10 @@ def parted_softmax(
         Rows, ascending, and places of own items that are left out; no row without targets may be among them.
     workspace : SoftmaxWorkspace, optional
         Computes in bfloat16, as for :func:`full_softmax`.
+    top_k : sequence of TopK, optional
+        As for :func:`full_softmax`, one for each kind of scores, with ``log_counts`` of own items. Kept thresholds are
+        those of all processes. The processes meet once more, before: each tells the others the K best scores of each
+        row, or how many score above a kept threshold.
 
     Returns
     -------
@@ -86,7 +92,7 @@ def parted_softmax(
     """
     tensors = [part for one in scores for part in (one.queries, one.items, one.bias)]
     losses: tuple[torch.Tensor, ...] = _PartedSoftmax.apply(  # type: ignore[no-untyped-call]
-        targets, parted, excluded, workspace, torch.is_grad_enabled(), *tensors
+        targets, parted, excluded, workspace, top_k, torch.is_grad_enabled(), *tensors
     )
     return list(losses)
 
@@ -128,12 +134,13 @@ class _PartedSoftmax(torch.autograd.Function):
         parted: PartedItems,
         excluded: tuple[torch.Tensor, torch.Tensor] | None,
         workspace: SoftmaxWorkspace | None,
+        top_k: Sequence[TopK] | None,
         with_gradient: bool,
         *tensors: torch.Tensor | None,
     ) -> tuple[torch.Tensor, ...]:
         terms = [
-            _Term(PartedScores(*tensors[place : place + 3]), workspace)  # type: ignore[arg-type]
-            for place in range(0, len(tensors), 3)
+            _Term(PartedScores(*tensors[3 * number : 3 * number + 3]), workspace, rule)  # type: ignore[arg-type]
+            for number, rule in enumerate(top_k or [None] * (len(tensors) // 3))
         ]
         first = terms[0]
         n_rows, n_own, wide = len(first.q), len(first.v), first.wide
@@ -156,25 +163,45 @@ class _PartedSoftmax(torch.autograd.Function):
                 pairs = slice(left_out[block], left_out[block + 1])
                 out = excluded[0][pairs] - start, excluded[1][pairs]
             rows = slice(start, start + chunk)
-            shared = [term.score(rows, room, place, out) for term, room in zip(terms, rooms, strict=False)]
-            found = parted.peers.gather(torch.stack(shared))  # (size, terms, 2, n)
+            for term, room in zip(terms, rooms, strict=False):
+                term.score(rows, room, place, weights, row_weights[rows], out)
+            if top_k is not None:
+                _compare(terms, top_k, rows, parted)
+            shared = torch.stack([term.exponentials() for term in terms])
+            found = parted.peers.gather(shared)  # (size, terms, 2 or 3, n)
             for number, term in enumerate(terms):
-                term.learn(
-                    rows, place, weights, row_weights[rows], found[:, number], with_gradient=with_gradient
-                )
+                term.learn(rows, found[:, number], with_gradient=with_gradient)
         ctx.save_for_backward(*(x for term in terms for x in term.gradients(n_rows)))
         ctx.terms = [(x.dim, x.has_bias, x.dtypes) for x in terms]
         return tuple(term.total / n_rows for term in terms)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        found: list[torch.Tensor | None] = [None] * 5
+        found: list[torch.Tensor | None] = [None] * 6
         saved = ctx.saved_tensors
         for number, (dim, has_bias, dtypes) in enumerate(ctx.terms):
             d_queries, d_items = (gradients[number] * x for x in saved[2 * number : 2 * number + 2])
             found += [d_queries[:, :dim].to(dtypes[0]), d_items[:, :dim].to(dtypes[1])]
             found.append(d_items[:, dim] if has_bias else None)
         return tuple(found)
+
+
+def _compare(terms: Sequence[_Term], rules: Sequence[TopK], rows: slice, parted: PartedItems) -> None:
+    """Find the thresholds of a block of rows from the scores of all processes, and apply the rules of the K best."""
+    found: list[torch.Tensor | None] = [None] * len(terms)
+    # All processes keep the same thresholds, so that they take the same way.
+    if any(rule.needs_best(rows) for rule in rules):
+        best = torch.stack([term.best() for term in terms])
+        of_all = parted.peers.gather(best)  # (size, terms, 2K, n)
+        found = [term.levels_of(of_all[:, number]) for number, term in enumerate(terms)]
+    levels = [rule.known(rows, one) for rule, one in zip(rules, found, strict=True)]
+    if rules[0].thresholds is not None:
+        counts = [term.count_above(one) for term, one in zip(terms, levels, strict=True)]
+        above = parted.peers.sum_(torch.stack(counts))
+        for rule, one, n_above in zip(rules, levels, above, strict=True):
+            rule.move(rows, one, n_above)
+    for term, one in zip(terms, levels, strict=True):
+        term.compare(one)
 
 
 class _Term:
@@ -188,7 +215,7 @@ class _Term:
         The sum over the rows so far.
     """
 
-    def __init__(self, scores: PartedScores, workspace: SoftmaxWorkspace | None) -> None:
+    def __init__(self, scores: PartedScores, workspace: SoftmaxWorkspace | None, top_k: TopK | None) -> None:
         queries, items, bias = scores.queries, scores.items, scores.bias
         dtype = torch.bfloat16 if workspace is not None else torch.promote_types(queries.dtype, torch.float32)
         self.dim, self.has_bias, self.dtypes = (
@@ -201,7 +228,10 @@ class _Term:
         if bias is not None:
             self.q = torch.cat([self.q, self.q.new_ones(len(queries), 1)], dim=1)
             self.v = torch.cat([self.v, bias.to(dtype).unsqueeze(1)], dim=1)
-        self._is_safe = _largest_score(self.q, self.v) < _SAFE_EXPONENT
+        self._top_k = top_k
+        # A rule of the K best changes what the scores can be.
+        self._is_safe = top_k is None and _largest_score(self.q, self.v) < _SAFE_EXPONENT
+        self._factor: torch.Tensor | None = None
         self._d_queries = torch.zeros_like(self.q)
         self._d_items: torch.Tensor | None = None
         self.total = torch.zeros((), dtype=self.wide, device=self.q.device)
@@ -211,16 +241,55 @@ class _Term:
         rows: slice,
         room: torch.Tensor,
         place: tuple[torch.Tensor, torch.Tensor],
+        weights: torch.Tensor,
+        row_weights: torch.Tensor,
         out: tuple[torch.Tensor, torch.Tensor] | None,
-    ) -> torch.Tensor:
-        """Make the exponentials of a block of rows in ``room``; return what the others need of it, (2, n)."""
+    ) -> None:
+        """Make the scores of a block of rows in ``room``."""
         q = self.q[rows]
-        self._s = s = torch.mm(q, self.v.T, out=room[: len(q)])
+        self._s = torch.mm(q, self.v.T, out=room[: len(q)])
+        self._place, self._weights, self._row_weights = place, weights, row_weights
         if out is not None:
-            s[out] = -torch.inf
-        self._picked = s[place].to(self.wide)
+            self._s[out] = -torch.inf
+
+    def best(self) -> torch.Tensor:
+        """Return the K best scores of a block of rows and what each counts, (2K, n)."""
+        assert self._top_k is not None
+        values, counts = (x.T.to(self.wide) for x in self._top_k.best(self._s))
+        missing = self._top_k.k - len(values), len(self._s)
+        none = values.new_full(missing, -torch.inf), counts.new_zeros(missing)
+        return torch.cat([values, none[0], counts, none[1]])
+
+    def levels_of(self, found: torch.Tensor) -> torch.Tensor:
+        """Return the thresholds of a block's rows, (n,), by the best scores in all processes, (size, 2K, n)."""
+        assert self._top_k is not None
+        k = self._top_k.k
+        values, counts = (x.flatten(0, 1).T for x in (found[:, :k], found[:, k:]))
+        values, order = torch.sort(values, dim=1, descending=True)
+        return self._top_k.levels_of(values, counts.gather(1, order))
+
+    def count_above(self, levels: torch.Tensor) -> torch.Tensor:
+        """Return how many own items score above the threshold of each of a block's rows, (n,)."""
+        assert self._top_k is not None
+        return self._top_k.count_above(self._s, levels)
+
+    def compare(self, levels: torch.Tensor) -> None:
+        """Apply the rule of the K best to a block of rows, by their thresholds, (n,)."""
+        rule = self._top_k
+        assert rule is not None
+        self._weights = rule.apply(self._s, levels, self._place, self._weights)
+        self._row_weights = torch.zeros_like(levels).index_add_(0, self._place[0], self._weights)
+        self._factor = rule.derivative_(self._s.clone()) if rule.loss == "talos" else None
+
+    def exponentials(self) -> torch.Tensor:
+        """Turn a block's scores into exponentials; return what the others need of them, (2, n).
+
+        With ``top_k`` it is (3, n): the sums of own target weights, too.
+        """
+        s = self._s
+        self._picked = s[self._place].to(self.wide)
         if self._is_safe or not s.shape[1]:
-            self._top = torch.zeros(len(q), dtype=self.wide, device=q.device)
+            self._top = torch.zeros(len(s), dtype=self.wide, device=s.device)
         else:
             top = s.amax(dim=1)
             # A row in which everything is left out.
@@ -229,19 +298,12 @@ class _Term:
             self._top = top.to(self.wide)
         sums = _row_sums(s.exp_(), self.wide)
         # What was subtracted counts only where there is a score.
-        return torch.stack([torch.where(sums > 0, self._top, -torch.inf), sums])
+        found = [torch.where(sums > 0, self._top, -torch.inf), sums]
+        return torch.stack(found if self._top_k is None else [*found, self._row_weights])
 
-    def learn(
-        self,
-        rows: slice,
-        place: tuple[torch.Tensor, torch.Tensor],
-        weights: torch.Tensor,
-        row_weights: torch.Tensor,
-        found: torch.Tensor,
-        *,
-        with_gradient: bool,
-    ) -> None:
-        """Add a block's loss and gradients, once it is known what all processes have, (size, 2, n)."""
+    def learn(self, rows: slice, found: torch.Tensor, *, with_gradient: bool) -> None:
+        """Add a block's loss and gradients, once it is known what all processes have, (size, 2 or 3, n)."""
+        place, weights = self._place, self._weights
         tops, all_sums = found[:, 0], found[:, 1]
         highest = tops.amax(dim=0)
         highest = torch.where(torch.isinf(highest), torch.zeros_like(highest), highest)
@@ -250,11 +312,14 @@ class _Term:
         self.total -= (weights * (self._picked - (highest + whole.log())[place[0]])).sum()
         if not with_gradient:
             return
+        row_weights = self._row_weights if self._top_k is None else found[:, 2].sum(dim=0)
         s, q = self._s, self.q[rows]
         # An exponential times this factor is the probability of an item.
         factor = torch.exp(self._top - highest) / whole
         s.mul_((factor * row_weights).unsqueeze(1).to(s.dtype))
         s.index_put_(place, -weights.to(s.dtype), accumulate=True)
+        if self._factor is not None:
+            s.mul_(self._factor)
         torch.mm(s, self.v, out=self._d_queries[rows])
         of_block = s.T @ q
         self._d_items = of_block.to(self.wide) if self._d_items is None else self._d_items.add_(of_block)

@@ -162,21 +162,25 @@ class PartedUserObjective(UserObjective):
         own = prepared.own
         users, items = self._embeddings(model, batch, prepared)
         scores: list[PartedScores] = []
+        # The rule of the K best has it in its own place.
+        correction = None if settings.top_k is not None else own.correction
         if settings.code_weight > 0:
             strength = model.relaxation.strength(*position)
             user_strength = model.relaxation.user_strength(strength)
             h_users = model.codes(model.before_codes(users, "user"), user_strength, generator)
             before = model.before_codes(items, "item")
             h_items = model.codes(before, strength, prepared.item_generator, draws=prepared.draws)
-            bias = own.correction
+            bias = correction
             if model.item_bias is not None:
                 of_items = model.item_bias[self._rows(own.items)]
                 bias = of_items if bias is None else of_items + bias
             scores.append(PartedScores(model.scale * h_users, h_items, bias))
         if settings.float_weight > 0:
-            scores.append(PartedScores(model.float_scale * users, items, own.correction))
+            scores.append(PartedScores(model.float_scale * users, items, correction))
         weights = [weight for weight in (settings.code_weight, settings.float_weight) if weight > 0]
-        losses = self._parts_of_softmax(scores, own) if scores else []
+        kept = self._kept(model, batch)
+        losses = self._parts_of_softmax(scores, own, kept) if scores else []
+        self._keep(model, batch, kept)
         loss = torch.zeros((), device=users.device)
         for weight, of_kind in zip(weights, losses, strict=True):
             loss = loss + weight * of_kind
@@ -258,11 +262,16 @@ class PartedUserObjective(UserObjective):
         projected = encoder.item_input.features(view.item_features, items)
         return users, rows if projected is None else rows + projected
 
-    def _parts_of_softmax(self, scores: list[PartedScores], own: _Own) -> list[torch.Tensor]:
+    def _parts_of_softmax(
+        self, scores: list[PartedScores], own: _Own, kept: torch.Tensor | None
+    ) -> list[torch.Tensor]:
         ratio = self._settings.bilateral_ratio
         options: dict[str, Any] = {"excluded": own.excluded, "workspace": self._workspace}
         if ratio is None:
-            return parted_softmax(scores, own.targets, own.parted, **options)
+            settings = self._settings
+            kinds = [kind for kind, w in enumerate((settings.code_weight, settings.float_weight)) if w > 0]
+            rules = [rule for kind in kinds if (rule := self._top_k(own.correction, kept, kind)) is not None]
+            return parted_softmax(scores, own.targets, own.parted, top_k=rules or None, **options)
         return parted_bilateral_softmax(scores, own.targets, own.parted, ratio=ratio, **options)
 
 

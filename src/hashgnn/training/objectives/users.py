@@ -16,7 +16,7 @@ from hashgnn.config.encoders import History
 from hashgnn.config.objectives import Users
 from hashgnn.config.teachers import ListTeacherConfig
 from hashgnn.graph import BipartiteGraph
-from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, bilateral_full_softmax, full_softmax
+from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, TopK, bilateral_full_softmax, full_softmax
 from hashgnn.training.device import has_fast_bfloat16
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.objectives.base import StepPosition
@@ -27,6 +27,7 @@ from hashgnn.training.torch_backend import backend_of
 from hashgnn.training.workers.group import ALONE, Group
 
 Pairs = tuple[torch.Tensor, torch.Tensor]
+_CODES, _EMBEDDINGS = 0, 1  # places of the kinds of scores among a model's thresholds
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ class UserObjective:
     With ``item_share`` below 1 the softmax runs over the targets of the batch and a sample of the
     other items. Each is drawn with that probability and counts as ``1 / item_share`` items. This is an unbiased
     estimate of the sum over all items, at a fraction of its cost.
+
+    With ``top_k`` both terms compare their scores with that of a user's K-th item, each with its own: see
+    :class:`~hashgnn.nn.TopK`.
     """
 
     mixed_precision = True
@@ -142,6 +146,7 @@ class UserObjective:
         )
         users, items = u[: len(batch)], u[len(batch) :]
         correction = None if sample is None else sample.correction
+        kept = self._kept(model, batch)
         loss = torch.zeros((), device=u.device)
         if settings.code_weight > 0:
             strength = model.relaxation.strength(*position)
@@ -149,19 +154,46 @@ class UserObjective:
             h_users = model.codes(model.before_codes(users, "user"), user_strength, generator)
             h_items = model.codes(model.before_codes(items, "item"), strength, generator)
             bias: torch.Tensor | None = model.item_bias
-            if sample is not None:
-                bias = sample.correction if bias is None else bias[sample.items] + sample.correction
-            scores = self._softmax(model.scale * h_users, h_items, targets, excluded, bias)
+            if sample is not None and bias is not None:
+                bias = bias[sample.items]
+            rule = self._top_k(correction, kept, _CODES)
+            scores = self._softmax(model.scale * h_users, h_items, targets, excluded, bias, correction, rule)
             loss = loss + settings.code_weight * scores
         if settings.float_weight > 0:
-            scores = self._softmax(model.float_scale * users, items, targets, excluded, correction)
+            rule = self._top_k(correction, kept, _EMBEDDINGS)
+            scores = self._softmax(
+                model.float_scale * users, items, targets, excluded, None, correction, rule
+            )
             loss = loss + settings.float_weight * scores
+        self._keep(model, batch, kept)
         return loss + code_penalty(model, users, items, settings)
 
     def _sample(self, targets: Targets, generator: torch.Generator) -> ItemSample | None:
         if self._settings.item_share == 1:
             return None
         return ItemSample.draw(targets.columns, len(self._items), self._settings.item_share, generator)
+
+    def _kept(self, model: HashModel, batch: Array) -> torch.Tensor | None:
+        """Return the thresholds that the model keeps for the users of a batch, (2, n_users), or ``None``."""
+        return None if model.thresholds is None else model.thresholds[:, torch.from_numpy(batch)]
+
+    def _keep(self, model: HashModel, batch: Array, kept: torch.Tensor | None) -> None:
+        if kept is not None and model.thresholds is not None:
+            model.thresholds[:, torch.from_numpy(batch)] = kept
+
+    def _top_k(self, correction: torch.Tensor | None, kept: torch.Tensor | None, kind: int) -> TopK | None:
+        """Return the rule of one kind of scores, or ``None``; it has the correction of a sample in its own place."""
+        settings = self._settings
+        if settings.top_k is None:
+            return None
+        return TopK(
+            settings.top_k,
+            settings.top_k_temperature,
+            settings.top_k_loss,
+            log_counts=correction,
+            thresholds=None if kept is None else kept[kind],
+            rate=settings.top_k_rate,
+        )
 
     def _softmax(
         self,
@@ -170,11 +202,15 @@ class UserObjective:
         targets: Targets,
         excluded: Pairs | None,
         bias: torch.Tensor | None,
+        correction: torch.Tensor | None,
+        top_k: TopK | None,
     ) -> torch.Tensor:
+        if top_k is None and correction is not None:
+            bias = correction if bias is None else bias + correction
         ratio = self._settings.bilateral_ratio
         options: dict[str, Any] = {"bias": bias, "excluded": excluded, "workspace": self._workspace}
         if ratio is None:
-            return full_softmax(queries, items, targets, **options)
+            return full_softmax(queries, items, targets, top_k=top_k, **options)
         return bilateral_full_softmax(queries, items, targets, ratio=ratio, **options)
 
     def _batch_targets(

@@ -50,6 +50,8 @@ class Exchange:
         is_resumed, self._keeps_moments = self.group.share((is_resumed, has_checkpoint))
         for parameter in self._model.parameters():
             self.group.broadcast_(parameter.data)
+        for buffer in self._model.buffers():
+            self.group.broadcast_(buffer)
         if is_resumed:
             run.state = RunState(**self.group.share(asdict(run.state)))
             state = self.group.share(self._optimizer.state_dict())

@@ -1,0 +1,156 @@
+"""Losses of the K best items of a row: they compare its scores with that of the K-th item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch.nn import functional
+
+from hashgnn._checks import check_choice, check_float, check_int
+
+LOSSES = ("slatk", "talos")
+_ROUNDING = 1 - 1e-5  # sums of counts that were made from logarithms
+
+
+@dataclass
+class TopK:
+    """A rule of :func:`full_softmax` for scores on both sides of β, the score of a row's K-th item.
+
+    With ``"slatk"`` the weight of a target i of a row r becomes ``t_ri · σ((s_ri - β_r) / T)``, so that targets far
+    below the K best count for little. The gradient passes through neither this factor nor β. With ``"talos"`` all
+    scores become ``T · log σ((s_rj - β_r) / T)``, so that nothing is gained by a score far above the threshold, where
+    it counts already.
+
+    Parameters
+    ----------
+    k : int >= 1
+        How many items are the best ones. A row of fewer has its lowest score as threshold.
+    temperature : float > 0
+        T, in the unit of the scores: width of the sigmoid.
+    loss : {"slatk", "talos"}, default="slatk"
+    log_counts : Tensor of shape (n_items,), optional
+        Log of how many items each one stands for, where the items are a sample. It is added to the scores in the
+        softmax, and an item counts for as many among the K best.
+    thresholds : Tensor of shape (n_rows,), optional
+        Thresholds that the caller keeps, NaN where there is none yet. Given, they are used instead of those of the
+        scores, and then moved towards them, in place. A row without one takes that of its scores.
+    rate : float > 0, default=0.1
+        By how much a kept threshold moves at most, in the unit of the scores.
+
+    Raises
+    ------
+    ParameterError
+        If a number breaks its rule.
+
+    Notes
+    -----
+    In the authors' code of SL@K the gradient passes through the weights. It then pulls targets down, below the
+    threshold, where they cost less: cosines bound this, and the scores here have no bound.
+
+    A kept threshold moves against the gradient of the quantile loss, ``(1 - K/n) · (s - β)₊ + K/n · (β - s)₊`` summed
+    over the n items: ``K`` less how many score above β. The step is ``rate`` times this over K, from -1 to 1.
+
+    References
+    ----------
+    Yang et al., *Breaking the top-K barrier*, KDD 2025, arXiv 2508.05673: SL@K, its loss with temperatures τ for scores
+    and τ_w for weights is this one for scores divided by τ and T = τ_w / τ. Zhang et al., *Talos: optimizing top-K
+    accuracy in recommender systems*, WWW 2026, arXiv 2601.19276: T = 1 / τ.
+    """
+
+    k: int
+    temperature: float
+    loss: Literal["slatk", "talos"] = "slatk"
+    log_counts: torch.Tensor | None = None
+    thresholds: torch.Tensor | None = None
+    rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_int("k", self.k, minimum=1)
+        check_float("temperature", self.temperature, minimum=0, open_minimum=True)
+        check_float("rate", self.rate, minimum=0, open_minimum=True)
+        check_choice("loss", self.loss, LOSSES)
+
+    def levels(self, scores: torch.Tensor, rows: slice) -> torch.Tensor:
+        """Return the thresholds (n,) of a block of rows from their scores (n, n_items); move those that are kept."""
+        found = self.levels_of(*self.best(scores)) if self.needs_best(rows) else None
+        levels = self.known(rows, found)
+        if self.thresholds is not None:
+            self.move(rows, levels, self.count_above(scores, levels))
+        return levels
+
+    def needs_best(self, rows: slice) -> bool:
+        """Whether a threshold of these rows comes from the scores."""
+        return self.thresholds is None or bool(torch.isnan(self.thresholds[rows]).any())
+
+    def known(self, rows: slice, found: torch.Tensor | None) -> torch.Tensor:
+        """Return the thresholds (n,) of a block of rows: those that are kept, and ``found`` where there is none."""
+        if self.thresholds is None:
+            assert found is not None
+            return found
+        kept = self.thresholds[rows]
+        return kept.clone() if found is None else torch.where(torch.isnan(kept), found.to(kept.dtype), kept)
+
+    def count_above(self, scores: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        """Return how many items score above the threshold of each row, (n,)."""
+        wide = torch.promote_types(scores.dtype, torch.float32)
+        above = (scores > levels.unsqueeze(1).to(scores.dtype)).to(wide)
+        return above.sum(dim=1) if self.log_counts is None else above @ self.log_counts.to(wide).exp()
+
+    def move(self, rows: slice, levels: torch.Tensor, n_above: torch.Tensor) -> None:
+        """Keep the thresholds of a block of rows, moved by how many items score above each, both (n,)."""
+        assert self.thresholds is not None
+        step = self.rate * ((n_above - self.k) / self.k).clamp_(-1, 1)
+        self.thresholds[rows] = levels.to(self.thresholds.dtype) + step
+
+    def apply(
+        self,
+        scores: torch.Tensor,
+        levels: torch.Tensor,
+        place: tuple[torch.Tensor, torch.Tensor],
+        weights: torch.Tensor,
+    ) -> torch.Tensor:
+        """Change the scores of some rows in place; return the weights of their targets, (n_entries,).
+
+        Parameters
+        ----------
+        scores : Tensor of shape (n, n_items)
+            Minus infinity for what is left out.
+        levels : Tensor of shape (n,)
+            Their thresholds.
+        place : pair of LongTensor of shape (n_entries,)
+            Row and column of each target.
+        weights : Tensor of shape (n_entries,)
+        """
+        if self.loss == "slatk":
+            above = scores[place].to(weights.dtype) - levels[place[0]].to(weights.dtype)
+            weights = weights * torch.sigmoid(above / self.temperature)
+        else:
+            x = scores.sub_(levels.unsqueeze(1).to(scores.dtype)).div_(self.temperature)
+            scores.copy_(functional.logsigmoid(x)).mul_(self.temperature)
+        if self.log_counts is not None:
+            scores.add_(self.log_counts.to(scores.dtype))
+        return weights
+
+    def derivative_(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the derivatives of the scores that :meth:`apply` has made, by those that it was given, in place."""
+        if self.log_counts is not None:
+            scores.sub_(self.log_counts.to(scores.dtype))
+        return scores.div_(self.temperature).expm1_().neg_()
+
+    def best(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the K best of scores (n, n_items) and what each counts, (n, min(K, n_items)), the best first."""
+        values, columns = torch.topk(scores, min(self.k, scores.shape[1]), dim=1)
+        if self.log_counts is None:
+            return values, torch.ones_like(values)
+        return values, self.log_counts.to(values.dtype).exp()[columns]
+
+    def levels_of(self, values: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """Return the thresholds (n,) of the best scores of each row (n, m), the best first, and what each counts."""
+        is_score = values > -torch.inf
+        before = (counts.float() * is_score).cumsum(dim=1) < self.k * _ROUNDING
+        n_scores = is_score.sum(dim=1, keepdim=True)
+        last = torch.minimum(before.sum(dim=1, keepdim=True), n_scores - 1).clamp_min_(0)
+        levels = values.gather(1, last).squeeze(1)
+        return torch.where(n_scores.squeeze(1) > 0, levels, torch.zeros_like(levels))
