@@ -1,22 +1,33 @@
 #include "listed_rows.hpp"
 
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+
 #include "call.hpp"
 
 namespace hashgnn::python {
 namespace {
 
+// Whether each is a finite number, in one pass.
+bool are_finite(const float* values, std::int64_t n) {
+  bool finite = true;
+  for (std::int64_t i = 0; i < n; ++i) finite &= std::abs(values[i]) <= std::numeric_limits<float>::max();  // a NaN is not
+  return finite;
+}
+
 Centres checked_centres(const Matrix& rows) {
   const auto n = static_cast<std::int64_t>(rows.shape(0)), width = static_cast<std::int64_t>(rows.shape(1));
   require(n >= 1 && n <= kMaxCodes && width >= 1 && width <= kMaxCentreWidth,
           "centres must be at least one row of 1 to " + text(kMaxCentreWidth) + " entries");
-  for (std::int64_t i = 0; i < n * width; ++i)
-    if (!(std::abs(rows.data()[i]) <= std::numeric_limits<float>::max())) fail("centres must be finite, got NaN or infinity");
+  require(are_finite(rows.data(), n * width), "centres must be finite, got NaN or infinity");
   return Centres(rows.data(), n, width);
 }
 
+// Sentences of a search are made only where they are needed: to make them takes a microsecond.
 void check_rows(const InvertedTable& table, std::int64_t row_bytes) {
-  require(table.lists().rows != nullptr && table.lists().row_bytes == row_bytes,
-          "lists must hold rows of " + text(row_bytes) + " bytes");
+  if (table.lists().rows == nullptr || table.lists().row_bytes != row_bytes) fail("lists must hold rows of " + text(row_bytes) + " bytes");
 }
 
 }  // namespace
@@ -81,27 +92,32 @@ nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* ex
                              const SearchArguments& arguments) {
   const std::int64_t width = centres.centres().width(), row_bytes = quantised.rows().n_bytes;
   check_arguments(arguments, lists.n_codes());
-  require(static_cast<std::int64_t>(embeddings.shape(1)) == width && quantised.rows().turning.width == width,
-          "queries, centres and rows must be of one width, " + text(width));
-  require(centres.centres().size() == lists.lists().n_lists + 1, "there must be one centre a list, and one more");
-  require(extra == nullptr || (extra->lists().n_lists == 1 && extra->n_codes() == lists.n_codes()), "extra must be one list of as many items");
+  if (static_cast<std::int64_t>(embeddings.shape(1)) != width || quantised.rows().turning.width != width)
+    fail("queries, centres and rows must be of one width, " + text(width));
+  if (centres.centres().size() != lists.lists().n_lists + 1) fail("there must be one centre a list, and one more");
+  if (extra != nullptr && (extra->lists().n_lists != 1 || extra->n_codes() != lists.n_codes())) fail("extra must be one list of as many items");
   check_rows(lists, row_bytes);
   if (extra != nullptr) check_rows(*extra, row_bytes);
-  require(n_probe >= 1, "n_probe must be at least 1, got " + text(n_probe));
-  require(arguments.share >= 0.0, "share must be at least 0");
+  if (n_probe < 1) fail("n_probe must be at least 1, got " + text(n_probe));
+  if (!(arguments.share >= 0.0)) fail("share must be at least 0");
   Embeddings table{};
   if (floats) {
     table = checked_embeddings(*floats, scale);
-    require(table.width == width && static_cast<std::int64_t>(floats->shape(0)) == lists.n_codes(),
-            "floats must have one row an item, of the width of the queries");
-    require(n_refined >= arguments.k, "rows that floats rank must number k or more, got " + text(n_refined));
+    if (table.width != width || static_cast<std::int64_t>(floats->shape(0)) != lists.n_codes())
+      fail("floats must have one row an item, of the width of the queries");
+    if (n_refined < arguments.k) fail("rows that floats rank must number k or more, got " + text(n_refined));
   }
   ListedSearch index{&lists.lists(), extra == nullptr ? nullptr : &extra->lists(), &centres.centres(), nullptr, &quantised.rows(),
                      n_probe, lists.n_codes(), arguments.share, {}, {}};
   index.slots = [&lists] { return lists.slots(); };
   if (extra != nullptr) index.extra_slots = [extra] { return extra->slots(); };
   const auto n_queries = static_cast<std::int64_t>(embeddings.shape(0));
+  if (!are_finite(embeddings.data(), n_queries * width)) {
+    const std::int64_t n_others = std::count_if(embeddings.data(), embeddings.data() + n_queries * width, [](float x) { return !std::isfinite(x); });
+    fail("embeddings of queries must be finite, got " + text(n_others) + " NaN or infinity");
+  }
   Results results(n_queries, arguments.k, false);
+  std::atomic<bool> finite{true};
   {
     const nb::gil_scoped_release release;
     index.groups = centres.groups();
@@ -112,9 +128,11 @@ nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* ex
         results.positions.row(q)[i] = best[i].position;
         results.scores.row(q)[i] = best[i].score;
       }
+      if (!are_finite(results.scores.row(q), static_cast<std::int64_t>(best.size()))) finite = false;
       *results.counts.row(q) = static_cast<std::int64_t>(best.size());
     });
   }
+  if (!finite) fail("inner products must be finite, got NaN or infinity; an embedding is too large, or not finite");
   return results.hand_over();
 }
 

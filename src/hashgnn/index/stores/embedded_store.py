@@ -93,7 +93,7 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
             embeddings |= parts
         return Contents({**values, **more}, {**sections, **embeddings})
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Width of the embeddings."""
         if self.floats is not None:
