@@ -17,12 +17,14 @@ bool are_finite(const float* values, std::int64_t n) {
   return finite;
 }
 
-Centres checked_centres(const Matrix& rows) {
+Centres checked_centres(const Matrix& rows, const std::optional<Array<float, 1>>& radii) {
   const auto n = static_cast<std::int64_t>(rows.shape(0)), width = static_cast<std::int64_t>(rows.shape(1));
   require(n >= 1 && n <= kMaxCodes && width >= 1 && width <= kMaxCentreWidth,
           "centres must be at least one row of 1 to " + text(kMaxCentreWidth) + " entries");
   require(are_finite(rows.data(), n * width), "centres must be finite, got NaN or infinity");
-  return Centres(rows.data(), n, width);
+  require(!radii || static_cast<std::int64_t>(radii->size()) == n, "there must be one radius a centre");
+  require(!radii || are_finite(radii->data(), n), "radii must be finite, got NaN or infinity");
+  return Centres(rows.data(), n, width, radii ? radii->data() : nullptr);
 }
 
 // Sentences of a search are made only where they are needed: to make them takes a microsecond.
@@ -32,7 +34,7 @@ void check_rows(const InvertedTable& table, std::int64_t row_bytes) {
 
 }  // namespace
 
-CentreTable::CentreTable(const Matrix& rows) : centres_(checked_centres(rows)) {}
+CentreTable::CentreTable(const Matrix& rows, const std::optional<Array<float, 1>>& radii) : centres_(checked_centres(rows, radii)) {}
 
 std::int64_t CentreTable::n_bytes() const {
   const CentreGroups* made = groups();
@@ -46,44 +48,36 @@ const CentreGroups* CentreTable::groups() const {
   return groups_.get();
 }
 
-nb::object CentreTable::nearest(const Matrix& embeddings, std::int64_t n_centres, int n_threads) const {
+nb::object CentreTable::nearest(const Matrix& embeddings, std::int64_t n_centres, int n_threads, std::int64_t n_groups) const {
   const auto n = static_cast<std::int64_t>(embeddings.shape(0));
   require(static_cast<std::int64_t>(embeddings.shape(1)) == centres_.width(),
           "embeddings must have " + text(centres_.width()) + " columns, got " + text(static_cast<std::int64_t>(embeddings.shape(1))));
   require(n_centres >= 1 && n_centres <= centres_.size(), "n_centres must be between 1 and " + text(centres_.size()));
   require(n_threads >= 1 && n_threads <= 1024, "n_threads must be between 1 and 1024, got " + text(n_threads));
+  require(n_groups >= 1, "n_groups must be at least 1, got " + text(n_groups));
   Output<std::int32_t> nearest(n, 1, 0);
   {
     const nb::gil_scoped_release release;
     if (n_centres < kGroupedFrom || n < kGroupedFrom) {
       if (n > 0) centres_.nearest(kernels(), embeddings.data(), n, n_centres, nearest.row(0), n_threads);
     } else if (n_centres == centres_.size() - 1) {
-      groups()->nearest(kernels(), embeddings.data(), n, nearest.row(0), n_threads);
+      groups()->nearest(kernels(), embeddings.data(), n, nearest.row(0), n_groups, n_threads);
     } else {
-      CentreGroups(kernels(), centres_, n_centres).nearest(kernels(), embeddings.data(), n, nearest.row(0), n_threads);
+      CentreGroups(kernels(), centres_, n_centres).nearest(kernels(), embeddings.data(), n, nearest.row(0), n_groups, n_threads);
     }
   }
   return nearest.hand_over_flat();
 }
 
-nb::object list_means(const Matrix& embeddings, const Array<std::int32_t, 1>& lists, const Matrix& centres) {
+void add_to_lists(const Matrix& embeddings, const Array<std::int32_t, 1>& lists, FloatTarget sums, CountTarget counts) {
   const auto n = static_cast<std::int64_t>(embeddings.shape(0)), width = static_cast<std::int64_t>(embeddings.shape(1));
-  const auto n_lists = static_cast<std::int64_t>(centres.shape(0));
-  require(static_cast<std::int64_t>(centres.shape(1)) == width, "embeddings and centres must be of one width");
+  const auto n_lists = static_cast<std::int64_t>(sums.shape(0));
+  require(static_cast<std::int64_t>(sums.shape(1)) == width, "embeddings and sums must be of one width");
+  require(static_cast<std::int64_t>(counts.size()) == n_lists, "there must be one count a sum");
   require(static_cast<std::int64_t>(lists.size()) == n, "there must be one list an embedding");
-  for (std::int64_t i = 0; i < n; ++i) require(lists.data()[i] >= 0 && lists.data()[i] < n_lists, "a list must be one of the centres");
-  Output<float> means(n_lists, width, 0.0f);
-  {
-    const nb::gil_scoped_release release;
-    std::vector<std::int64_t> counts(static_cast<std::size_t>(n_lists), 0);
-    if (n > 0) add_up(embeddings.data(), n, width, lists.data(), means.row(0), counts.data());
-    for (std::int64_t list = 0; list < n_lists; ++list) {
-      const std::int64_t count = counts[static_cast<std::size_t>(list)];
-      if (count == 0) std::copy_n(centres.data() + list * width, width, means.row(list));
-      for (std::int64_t j = 0; count > 0 && j < width; ++j) means.row(list)[j] /= static_cast<float>(count);
-    }
-  }
-  return means.hand_over_rows();
+  for (std::int64_t i = 0; i < n; ++i) require(lists.data()[i] >= 0 && lists.data()[i] < n_lists, "a list must be one of the sums");
+  const nb::gil_scoped_release release;
+  if (n > 0) add_up(embeddings.data(), n, width, lists.data(), sums.data(), counts.data());
 }
 
 nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* extra, const CentreTable& centres, std::int64_t n_probe,

@@ -116,7 +116,7 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         floats, scale = None, None
         if dtype is not None:
             check_choice("dtype", dtype, _DTYPES)
-            floats, scale = kept_as(embeddings, dtype, len(store))
+            floats, scale = kept_as(embeddings, dtype, len(store), n_threads)
         elif rows is None:
             raise ParameterError("dtype must be one of 'float32', 'float16', 'int8' without rows, got None")
         quantised = None
