@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.training.quick import QUICK
 from torch import distributed
 
 from hashgnn import HashGNN
 from hashgnn._launched import Launched
-from hashgnn.data import Interactions, generate_interactions
+from hashgnn.data import Interactions, generate_interactions, prepare_interactions
 from hashgnn.errors import CallbackError, EngineError, MissingExtraError, ParameterError
 from hashgnn.runs import Callback, Run
 from hashgnn.training.callbacks.checkpoint import FILE_NAME
@@ -287,6 +288,27 @@ class KillTheOther(Callback):
             name = Path(f"/proc/{pid}/cmdline").read_bytes()
             if pid != os.getpid() and b"TrainWorker" in name:
                 os.kill(pid, signal.SIGKILL)
+
+
+def test_helpers_map_interactions_that_lie_in_a_folder(events: Interactions, tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "user": [f"u{number}" for number in events.user_index],
+            "item": [f"i{number}" for number in events.item_index],
+        }
+    )
+    frame.to_parquet(tmp_path / "events.parquet")
+    stored = prepare_interactions(tmp_path / "events.parquet", tmp_path / "prepared", progress=False)
+    mapped: list[str] = []
+
+    def look(run: Run) -> None:
+        for pid in children_of(os.getpid()):
+            mapped.append(Path(f"/proc/{pid}/maps").read_text())
+
+    found = fitted(stored, n_workers=2, callbacks=[Hooks(1, look)])
+    assert_same(found, fitted(Interactions.from_frame(frame), n_workers=2))
+    (of_helper,) = mapped
+    assert str(tmp_path / "prepared") in of_helper
 
 
 @pytest.mark.slow

@@ -377,6 +377,18 @@ def test_a_copy_holds_its_rows_when_the_folder_is_gone(tmp_path: Path) -> None:
     assert_equal(pickle.loads(sent), expected)
 
 
+def test_another_process_opens_what_this_one_has(tmp_path: Path) -> None:
+    events, folder = tmp_path / "events.csv", tmp_path / "prepared"
+    events.write_text("user,item\na,x\nb,y\n")
+    found = prepare_interactions(events, folder)
+    place = pickle.loads(pickle.dumps(found.place))
+    assert_equal(place.open(), found)
+    events.write_text("user,item\na,x\nb,z\n")
+    prepare_interactions(events, folder, overwrite=True)
+    with pytest.raises(DataError, match=r"prepared: it was prepared again meanwhile; open it again"):
+        place.open()
+
+
 def test_nothing_but_prepared_interactions_is_replaced(tmp_path: Path) -> None:
     events = write(tmp_path / "events", random_table(np.random.default_rng(0), 60, "int"))
     made = tmp_path / "made"

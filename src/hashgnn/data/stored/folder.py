@@ -57,6 +57,34 @@ class _Manifest(Declared):
     files: Annotated[dict[_File, _Listed], Field(max_length=16)]
 
 
+@dataclass(frozen=True)
+class StoredPlace:
+    """Where interactions lie: what another process of this machine needs to map the same files.
+
+    Attributes
+    ----------
+    folder : str
+    manifest_sha256 : str
+        Checksum of the manifest, which has the checksums of all files.
+    """
+
+    folder: str
+    manifest_sha256: str
+
+    def open(self) -> StoredInteractions:
+        """Open the folder.
+
+        Raises
+        ------
+        DataError
+            If other interactions are there by now.
+        """
+        found = open_interactions(self.folder, verify=False)
+        if found.place != self:
+            raise DataError(f"{self.folder}: it was prepared again meanwhile; open it again")
+        return found
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class StoredInteractions(Interactions):
     """Interactions whose rows and text ids lie in mapped files; nothing is copied until it is used.
@@ -65,11 +93,13 @@ class StoredInteractions(Interactions):
     ----------
     starts : ndarray of shape (n_users + 1,), int64
         Where the rows of each user begin.
+    place : StoredPlace
+        The folder.
     """
 
-    starts: Array | None = field(
-        default=None, kw_only=True
-    )  # always given; a field behind one with a default
+    # Both are always given; fields behind one with a default need one.
+    starts: Array | None = field(default=None, kw_only=True)
+    place: StoredPlace | None = field(default=None, kw_only=True)
 
     @cached_property
     def csr(self) -> sp.csr_matrix:
@@ -221,6 +251,7 @@ def _read(folder: Path, declared: _Manifest) -> StoredInteractions:
         n_merged=declared.n_merged,
         weighting=None if weighting is None else Weighting(**weighting.model_dump()),
         starts=columns["start"],
+        place=StoredPlace(str(folder.absolute()), sha256_file(folder / MANIFEST)),
     )
 
 

@@ -24,7 +24,7 @@ def main() -> None:
     from hashgnn._registry import imported
     from hashgnn.training.workers.group import HelperDone, JoinedGroup
     from hashgnn.training.workers.joining import first_has_result
-    from hashgnn.training.workers.local import join_local
+    from hashgnn.training.workers.local import from_places, join_local
 
     place = json.loads(sys.stdin.buffer.readline())
     rank, size = place["rank"], place["size"]
@@ -40,7 +40,7 @@ def main() -> None:
         order: Any = JoinedGroup(rank, size, size).share(None)
         function, arguments, options = order
         with first_has_result():
-            imported(function)(**arguments, options=options)
+            imported(function)(**from_places(arguments), options=options)
     except HelperDone:
         pass
     except PeerLostError:

@@ -87,7 +87,7 @@ def run_training(
         )
     given = arguments.get("interactions")
     if n_workers is not None and isinstance(given, Interactions):
-        n_users = len(np.unique(given.user_index))
+        n_users = np.count_nonzero(np.bincount(given.user_index))
         if n_workers > n_users:
             raise ParameterError(
                 f"n_workers must be at most the {n_users} users with interactions, got {n_workers}"

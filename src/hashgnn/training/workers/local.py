@@ -23,6 +23,7 @@ from torch import distributed
 
 from hashgnn import errors
 from hashgnn._registry import imported
+from hashgnn.data.stored import StoredInteractions, StoredPlace
 from hashgnn.errors import EngineError, HashGNNError, PeerLostError
 from hashgnn.runs import RunOptions
 from hashgnn.state import ModelState
@@ -58,13 +59,34 @@ def run_local(function: str, arguments: dict[str, Any], options: RunOptions, n_w
     backend = backend_for(resolve_device(options.device), n_workers)
     with _OPEN, _helpers(n_workers, backend) as helpers:
         try:
-            request = (function, arguments, replace(options, callbacks=()))
+            request = (function, _by_place(arguments), replace(options, callbacks=()))
             JoinedGroup(0, n_workers, n_workers).share(request)
             with first_has_result():
                 state: ModelState = imported(function)(**arguments, options=options)
             return state
         except PeerLostError as error:
             raise helpers.reason() from error
+
+
+def _by_place(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments in which interactions that lie in a folder are its place, so that all processes map one copy."""
+    return {
+        name: value.place if isinstance(value, StoredInteractions) and value.place is not None else value
+        for name, value in arguments.items()
+    }
+
+
+def from_places(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that another process has sent with places instead of interactions.
+
+    Raises
+    ------
+    DataError
+        If other interactions lie there by now.
+    """
+    return {
+        name: value.open() if isinstance(value, StoredPlace) else value for name, value in arguments.items()
+    }
 
 
 def join_local(rank: int, size: int, folder: Path, backend: str) -> None:
