@@ -52,7 +52,7 @@ def _moved(
     embeddings_of: EmbeddingsOf, entries: Array, centres: Array, n_groups: int, n_threads: int
 ) -> tuple[Array, Array]:
     """Return the nearest centre of each of some entries, and the centres moved to the means of these entries."""
-    one_more = np.concatenate([centres, centres[:1]])  # a table has one beside its lists
+    one_more = np.concatenate([centres, centres[:1]])  # a table has one more than there are lists
     table, nearest = _native.CentreTable(one_more), np.empty(len(entries), np.int64)
     sums, counts = np.zeros_like(centres), np.zeros(len(centres), np.int64)
     for start in range(0, len(entries), _BLOCK):
