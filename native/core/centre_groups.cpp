@@ -12,12 +12,11 @@ namespace {
 
 constexpr std::int64_t kCentresOfMean = 20;   // in a group
 constexpr int kRounds = 5;
-constexpr std::int64_t kOpened = 8;           // one in so many groups is looked into
-constexpr std::int64_t kChosenOfGroup = 4;    // and one for so many of the centres that are to be found
-constexpr std::int64_t kNear = 10;            // groups in which the nearest centre is looked for
+constexpr std::int64_t kOpened = 14;          // one in so many groups is looked into
+constexpr std::int64_t kChosenOfGroup = 2;    // and one for so many of the centres that are to be found
 constexpr std::int64_t kEmbeddingsOfTask = 1024;
 constexpr std::int64_t kEmbeddingsOfStep = 8;
-constexpr float kReach = 0.25f;               // of the length of a query times the radius of a group, which its best centre may promise more
+constexpr float kReach = 0.4f;                // of the length of a query times the radius of a group, which its best centre may promise more
 
 std::int64_t n_groups_of(std::int64_t n) { return std::max<std::int64_t>(1, n / kCentresOfMean); }
 
@@ -59,10 +58,12 @@ CentreGroups::CentreGroups(const Kernels& kernels, const Centres& centres, std::
   const Grouping found = grouped(kernels, rows, n, width);
   std::vector<std::int32_t> counts(static_cast<std::size_t>(n_groups), 0);
   radii_.assign(static_cast<std::size_t>(n_groups), 0.0f);
-  std::vector<double> squares(static_cast<std::size_t>(n_groups), 0.0);
+  mean_radii_ = radii_;
+  std::vector<double> squares(static_cast<std::size_t>(n_groups), 0.0), radii = squares;
   for (std::int64_t i = 0; i < n; ++i) {
     const auto group = static_cast<std::size_t>(found.nearest[static_cast<std::size_t>(i)]);
     ++counts[group];
+    radii[group] += centres.radii()[i];
     for (std::int64_t j = 0; j < width; ++j) {
       const double way = static_cast<double>(rows[static_cast<std::size_t>(i * width + j)]) - found.means[group * static_cast<std::size_t>(width) + static_cast<std::size_t>(j)];
       squares[group] += way * way;
@@ -70,7 +71,10 @@ CentreGroups::CentreGroups(const Kernels& kernels, const Centres& centres, std::
   }
   first_blocks_.assign(1, 0);
   for (std::size_t g = 0; g < counts.size(); ++g) {
-    if (counts[g] > 0) radii_[g] = static_cast<float>(std::min(std::sqrt(squares[g] / counts[g]), 1e30));
+    if (counts[g] > 0) {
+      radii_[g] = static_cast<float>(std::min(std::sqrt(squares[g] / counts[g]), 1e30));
+      mean_radii_[g] = static_cast<float>(radii[g] / counts[g]);
+    }
     first_blocks_.push_back(first_blocks_.back() + static_cast<std::int32_t>((counts[g] + kCentresOfGroup - 1) / kCentresOfGroup));
   }
   const std::int64_t n_slots = first_blocks_.back() * kCentresOfGroup;
@@ -97,10 +101,10 @@ void CentreGroups::choose(const Kernels& kernels, const Asked& asked, std::int64
   };
   groups_.products(kernels, asked, products);
   const std::int64_t n_groups = groups_.size();
-  const float reach = kReach * asked.length;
+  const float reach = kReach * asked.length, list_reach = reach_of(asked);
   most.resize(static_cast<std::size_t>(n_groups));
-  for (std::size_t g = 0; g < most.size(); ++g) most[g] = ranked(products[g] + reach * radii_[g]);
-  const float least_of_groups = nth_best(most, std::max((n_groups + kOpened - 1) / kOpened, n / kChosenOfGroup));
+  for (std::size_t g = 0; g < most.size(); ++g) most[g] = ranked(products[g] + reach * radii_[g] + list_reach * mean_radii_[g]);
+  const float least_of_groups = nth_best(most, (n_groups + kOpened - 1) / kOpened + n / kChosenOfGroup);
   blocks.clear();
   for (std::size_t group = 0; group < most.size(); ++group)
     if (most[group] >= least_of_groups)
@@ -109,6 +113,7 @@ void CentreGroups::choose(const Kernels& kernels, const Asked& asked, std::int64
   most.resize(blocks.size());
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     float* of_block = products.data() + static_cast<std::int64_t>(i) * kCentresOfGroup;
+    add_reach(of_block, members_.radii() + blocks[i] * kCentresOfGroup, list_reach, kCentresOfGroup);
     for (std::int64_t j = kCentresOfGroup - 1; numbers_[static_cast<std::size_t>(blocks[i] * kCentresOfGroup + j)] < 0; --j)
       of_block[j] = -std::numeric_limits<float>::infinity();  // there is no centre
     most[i] = largest_of_group(of_block);
@@ -130,9 +135,9 @@ void CentreGroups::choose(const Kernels& kernels, const Asked& asked, std::int64
   std::sort(keys.begin(), keys.end());
 }
 
-void CentreGroups::nearest(const Kernels& kernels, const float* embeddings, std::int64_t n, std::int32_t* nearest, int n_threads) const {
+void CentreGroups::nearest(const Kernels& kernels, const float* embeddings, std::int64_t n, std::int32_t* nearest, std::int64_t n_looked_into, int n_threads) const {
   const std::int64_t n_groups = groups_.size(), width = groups_.width();
-  const auto n_near = static_cast<std::size_t>(std::min(kNear, n_groups));
+  const auto n_near = static_cast<std::size_t>(std::min(n_looked_into, n_groups));
   run_tasks((n + kEmbeddingsOfTask - 1) / kEmbeddingsOfTask, n_threads, [&](std::int64_t task) {
     const std::int64_t first = task * kEmbeddingsOfTask, count = std::min(kEmbeddingsOfTask, n - first);
     const BytesOf asked = groups_.bytes_of(embeddings + first * width, count);

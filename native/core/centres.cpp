@@ -52,9 +52,12 @@ Centres::Centres(std::int64_t n, std::int64_t width)
   bytes_ = raw_.data() + (kLine - at % kLine) % kLine;
   scale_.assign(static_cast<std::size_t>(n_padded()), 0.0f);
   half_.assign(static_cast<std::size_t>(n_padded()), std::numeric_limits<float>::infinity());
+  radii_.assign(static_cast<std::size_t>(n_padded()), 0.0f);
 }
 
-Centres::Centres(const float* rows, std::int64_t n, std::int64_t width) : Centres(n, width) {
+Centres::Centres(const float* rows, std::int64_t n, std::int64_t width, const float* radii) : Centres(n, width) {
+  constexpr float kWidest = 1e15f;
+  for (std::int64_t i = 0; radii != nullptr && i < n; ++i) radii_[static_cast<std::size_t>(i)] = radii[i] > 0 ? std::min(radii[i], kWidest) : 0.0f;
   std::vector<std::int8_t> bytes(static_cast<std::size_t>(4 * n_quads_), 0);
   for (std::int64_t i = 0; i < n; ++i) {
     const float* row = rows + i * width;
@@ -74,6 +77,7 @@ Centres::Centres(const Centres& others, const std::vector<std::int32_t>& numbers
     if (number < 0) continue;
     scale_[static_cast<std::size_t>(i)] = others.scale_[static_cast<std::size_t>(number)];
     half_[static_cast<std::size_t>(i)] = others.half_[static_cast<std::size_t>(number)];
+    radii_[static_cast<std::size_t>(i)] = others.radii_[static_cast<std::size_t>(number)];
     const std::int8_t* from = others.first_quad(number);
     std::int8_t* to = first_quad(i);
     for (std::int64_t quad = 0; quad < n_quads_; ++quad, from += 4 * kCentresOfGroup, to += 4 * kCentresOfGroup) std::copy_n(from, 4, to);
@@ -177,6 +181,10 @@ void Centres::nearest(const Kernels& kernels, const float* embeddings, std::int6
       factors[static_cast<std::size_t>(i)] = to_bytes(embeddings + (first + i) * width_, width_, asked.data() + i * stride);
     kernels.nearest_centres(asked.data(), factors.data(), count, n_quads_, bytes_, n_groups_, scale_.data(), half.data(), nearest + first);
   });
+}
+
+void add_reach(float* products, const float* radii, float reach, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) products[i] += reach * radii[i];
 }
 
 void add_up(const float* rows, std::int64_t n, std::int64_t width, const std::int32_t* lists, float* sums, std::int64_t* counts) {

@@ -30,10 +30,20 @@ struct BytesOf {
   void take(const std::vector<std::int32_t>& ones, BytesOf& some) const;
 };
 
+// What a list promises is the product with its centre, and more the wider its members lie: this times its radius.
+inline float reach_of(const Asked& asked) {
+  constexpr float kReach = 0.3f;  // of the length of the query
+  constexpr float kMost = 1e15f;
+  return asked.length < kMost ? kReach * asked.length : kMost;
+}
+
+// Adds it to n products.
+void add_reach(float* products, const float* radii, float reach, std::int64_t n);
+
 class Centres {
  public:
-  // n rows of finite floats.
-  Centres(const float* rows, std::int64_t n, std::int64_t width);
+  // n rows of finite floats, and the radii of their lists: root mean squares of the distances of members; null: 0.
+  Centres(const float* rows, std::int64_t n, std::int64_t width, const float* radii = nullptr);
   // Some centres of others in another order, a multiple of 16 of them; one of zeros where a number is negative.
   Centres(const Centres& others, const std::vector<std::int32_t>& numbers);
   Centres(Centres&&) = default;
@@ -41,11 +51,14 @@ class Centres {
 
   std::int64_t size() const { return n_; }
   std::int64_t width() const { return width_; }
-  std::int64_t n_bytes() const { return n_groups_ * kCentresOfGroup * (4 * n_quads_ + 8); }
+  std::int64_t n_bytes() const { return n_groups_ * kCentresOfGroup * (4 * n_quads_ + 12); }
 
   // Products of n embeddings with the centres, nearly: n_padded() floats each, of which the first size() count. None is a NaN.
   void products(const Kernels& kernels, const float* embeddings, std::int64_t n, std::vector<float>& products) const;
   std::int64_t n_padded() const { return n_groups_ * kCentresOfGroup; }
+
+  // Radii, n_padded() of them.
+  const float* radii() const { return radii_.data(); }
 
   Asked ask(const float* query) const;
   // The same products of one query, of all centres or of some groups of 16.
@@ -74,6 +87,7 @@ class Centres {
   std::int8_t* bytes_;           // begin on a cache line
   std::vector<float> scale_;     // of each centre
   std::vector<float> half_;      // half of its square
+  std::vector<float> radii_;
 };
 
 // Adds each of n rows to the sum of its list, and counts them; in order, so that sums are the same everywhere.

@@ -20,7 +20,7 @@ constexpr std::int64_t kQueriesOfTask = 8; // centres are read once for all of t
 
 // What a thread keeps from query to query.
 struct Scratch {
-  std::vector<float> bases, scores, most;
+  std::vector<float> bases, scores, most, promises;
   std::vector<std::uint32_t> slots, bits, lanes;
   std::vector<std::uint64_t> lists, keys, spare;
 };
@@ -158,18 +158,23 @@ class ListedQuery {
     for (std::int64_t i = from; i < end; ++i) {
       if (i + 1 < end) prefetch(list_of(i + 1));
       const Scored one = of_key(scratch_.lists[static_cast<std::size_t>(i)]);
-      read_list(*index_.lists, one.position, one.score, i + 1 < end ? rows_of(list_of(i + 1)) : nullptr);
+      const float base = one.score - reach_of(in_bytes()) * index_.centres->radii()[one.position];
+      read_list(*index_.lists, one.position, base, i + 1 < end ? rows_of(list_of(i + 1)) : nullptr);
     }
   }
 
   // The n lists that promise most, best first; ties to the smaller.
   void choose_lists(std::int64_t n, bool ordered) {
     auto& lists = scratch_.lists;
-    const float* bases = this->bases();
     lists.clear();
+    if (!ordered) {
+      scratch_.promises.assign(bases(), bases() + n_lists_);
+      add_reach(scratch_.promises.data(), index_.centres->radii(), reach_of(in_bytes()), n_lists_);
+    }
+    const float* promises = scratch_.promises.data();
     const auto add = [&](std::int64_t list) {
       const auto number = static_cast<std::uint32_t>(list);
-      lists.push_back(key_of({number, bases[list]}));
+      lists.push_back(key_of({number, promises[list]}));
     };
     if (n >= n_lists_ && !ordered) {
       for (std::int64_t list = 0; list < n_lists_; ++list) add(list);
@@ -180,7 +185,7 @@ class ListedQuery {
     if (n < n_groups) {  // n groups have a centre that promises as much as the n-th best of their best
       auto& most = scratch_.most;
       most.resize(static_cast<std::size_t>(2 * n_groups));
-      for (std::int64_t group = 0; group < n_groups; ++group) most[static_cast<std::size_t>(group)] = largest_of_group(bases + group * kCentresOfGroup);
+      for (std::int64_t group = 0; group < n_groups; ++group) most[static_cast<std::size_t>(group)] = largest_of_group(promises + group * kCentresOfGroup);
       const auto ordered_most = std::copy_n(most.begin(), n_groups, most.begin() + n_groups) - n_groups;
       std::nth_element(ordered_most, ordered_most + (n - 1), most.end(), std::greater<>());
       least = ordered_most[n - 1];
@@ -188,7 +193,7 @@ class ListedQuery {
     for (std::int64_t first = 0; first < n_lists_; first += kCentresOfGroup) {
       if (n < n_groups && first < n_groups * kCentresOfGroup && scratch_.most[static_cast<std::size_t>(first / kCentresOfGroup)] < least) continue;
       for (std::int64_t list = first; list < std::min(n_lists_, first + kCentresOfGroup); ++list)
-        if (bases[list] >= least) add(list);
+        if (promises[list] >= least) add(list);
     }
     if (n < static_cast<std::int64_t>(lists.size())) {
       std::nth_element(lists.begin(), lists.begin() + n, lists.end());

@@ -30,10 +30,10 @@ inline void check_filter(const SearchArguments& arguments, std::int64_t n_querie
 }
 
 inline void check_arguments(const SearchArguments& arguments, std::int64_t n_codes) {
-  require(arguments.k >= 1 && arguments.k <= std::max<std::int64_t>(n_codes, 1),
-          "k must be between 1 and the number of codes, " + text(n_codes) + ", got " + text(arguments.k));
-  require(arguments.n_threads >= 1 && arguments.n_threads <= 1024,
-          "n_threads must be between 1 and 1024, got " + text(arguments.n_threads));
+  if (arguments.k < 1 || arguments.k > std::max<std::int64_t>(n_codes, 1))
+    fail("k must be between 1 and the number of codes, " + text(n_codes) + ", got " + text(arguments.k));
+  if (arguments.n_threads < 1 || arguments.n_threads > 1024)
+    fail("n_threads must be between 1 and 1024, got " + text(arguments.n_threads));
 }
 
 template <class Queries>

@@ -1,27 +1,40 @@
 #include "listed_rows.hpp"
 
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+
 #include "call.hpp"
 
 namespace hashgnn::python {
 namespace {
 
-Centres checked_centres(const Matrix& rows) {
+// Whether each is a finite number, in one pass.
+bool are_finite(const float* values, std::int64_t n) {
+  bool finite = true;
+  for (std::int64_t i = 0; i < n; ++i) finite &= std::abs(values[i]) <= std::numeric_limits<float>::max();  // a NaN is not
+  return finite;
+}
+
+Centres checked_centres(const Matrix& rows, const std::optional<Array<float, 1>>& radii) {
   const auto n = static_cast<std::int64_t>(rows.shape(0)), width = static_cast<std::int64_t>(rows.shape(1));
   require(n >= 1 && n <= kMaxCodes && width >= 1 && width <= kMaxCentreWidth,
           "centres must be at least one row of 1 to " + text(kMaxCentreWidth) + " entries");
-  for (std::int64_t i = 0; i < n * width; ++i)
-    if (!(std::abs(rows.data()[i]) <= std::numeric_limits<float>::max())) fail("centres must be finite, got NaN or infinity");
-  return Centres(rows.data(), n, width);
+  require(are_finite(rows.data(), n * width), "centres must be finite, got NaN or infinity");
+  require(!radii || static_cast<std::int64_t>(radii->size()) == n, "there must be one radius a centre");
+  require(!radii || are_finite(radii->data(), n), "radii must be finite, got NaN or infinity");
+  return Centres(rows.data(), n, width, radii ? radii->data() : nullptr);
 }
 
+// Sentences of a search are made only where they are needed: to make them takes a microsecond.
 void check_rows(const InvertedTable& table, std::int64_t row_bytes) {
-  require(table.lists().rows != nullptr && table.lists().row_bytes == row_bytes,
-          "lists must hold rows of " + text(row_bytes) + " bytes");
+  if (table.lists().rows == nullptr || table.lists().row_bytes != row_bytes) fail("lists must hold rows of " + text(row_bytes) + " bytes");
 }
 
 }  // namespace
 
-CentreTable::CentreTable(const Matrix& rows) : centres_(checked_centres(rows)) {}
+CentreTable::CentreTable(const Matrix& rows, const std::optional<Array<float, 1>>& radii) : centres_(checked_centres(rows, radii)) {}
 
 std::int64_t CentreTable::n_bytes() const {
   const CentreGroups* made = groups();
@@ -35,44 +48,36 @@ const CentreGroups* CentreTable::groups() const {
   return groups_.get();
 }
 
-nb::object CentreTable::nearest(const Matrix& embeddings, std::int64_t n_centres, int n_threads) const {
+nb::object CentreTable::nearest(const Matrix& embeddings, std::int64_t n_centres, int n_threads, std::int64_t n_groups) const {
   const auto n = static_cast<std::int64_t>(embeddings.shape(0));
   require(static_cast<std::int64_t>(embeddings.shape(1)) == centres_.width(),
           "embeddings must have " + text(centres_.width()) + " columns, got " + text(static_cast<std::int64_t>(embeddings.shape(1))));
   require(n_centres >= 1 && n_centres <= centres_.size(), "n_centres must be between 1 and " + text(centres_.size()));
   require(n_threads >= 1 && n_threads <= 1024, "n_threads must be between 1 and 1024, got " + text(n_threads));
+  require(n_groups >= 1, "n_groups must be at least 1, got " + text(n_groups));
   Output<std::int32_t> nearest(n, 1, 0);
   {
     const nb::gil_scoped_release release;
     if (n_centres < kGroupedFrom || n < kGroupedFrom) {
       if (n > 0) centres_.nearest(kernels(), embeddings.data(), n, n_centres, nearest.row(0), n_threads);
     } else if (n_centres == centres_.size() - 1) {
-      groups()->nearest(kernels(), embeddings.data(), n, nearest.row(0), n_threads);
+      groups()->nearest(kernels(), embeddings.data(), n, nearest.row(0), n_groups, n_threads);
     } else {
-      CentreGroups(kernels(), centres_, n_centres).nearest(kernels(), embeddings.data(), n, nearest.row(0), n_threads);
+      CentreGroups(kernels(), centres_, n_centres).nearest(kernels(), embeddings.data(), n, nearest.row(0), n_groups, n_threads);
     }
   }
   return nearest.hand_over_flat();
 }
 
-nb::object list_means(const Matrix& embeddings, const Array<std::int32_t, 1>& lists, const Matrix& centres) {
+void add_to_lists(const Matrix& embeddings, const Array<std::int32_t, 1>& lists, FloatTarget sums, CountTarget counts) {
   const auto n = static_cast<std::int64_t>(embeddings.shape(0)), width = static_cast<std::int64_t>(embeddings.shape(1));
-  const auto n_lists = static_cast<std::int64_t>(centres.shape(0));
-  require(static_cast<std::int64_t>(centres.shape(1)) == width, "embeddings and centres must be of one width");
+  const auto n_lists = static_cast<std::int64_t>(sums.shape(0));
+  require(static_cast<std::int64_t>(sums.shape(1)) == width, "embeddings and sums must be of one width");
+  require(static_cast<std::int64_t>(counts.size()) == n_lists, "there must be one count a sum");
   require(static_cast<std::int64_t>(lists.size()) == n, "there must be one list an embedding");
-  for (std::int64_t i = 0; i < n; ++i) require(lists.data()[i] >= 0 && lists.data()[i] < n_lists, "a list must be one of the centres");
-  Output<float> means(n_lists, width, 0.0f);
-  {
-    const nb::gil_scoped_release release;
-    std::vector<std::int64_t> counts(static_cast<std::size_t>(n_lists), 0);
-    if (n > 0) add_up(embeddings.data(), n, width, lists.data(), means.row(0), counts.data());
-    for (std::int64_t list = 0; list < n_lists; ++list) {
-      const std::int64_t count = counts[static_cast<std::size_t>(list)];
-      if (count == 0) std::copy_n(centres.data() + list * width, width, means.row(list));
-      for (std::int64_t j = 0; count > 0 && j < width; ++j) means.row(list)[j] /= static_cast<float>(count);
-    }
-  }
-  return means.hand_over_rows();
+  for (std::int64_t i = 0; i < n; ++i) require(lists.data()[i] >= 0 && lists.data()[i] < n_lists, "a list must be one of the sums");
+  const nb::gil_scoped_release release;
+  if (n > 0) add_up(embeddings.data(), n, width, lists.data(), sums.data(), counts.data());
 }
 
 nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* extra, const CentreTable& centres, std::int64_t n_probe,
@@ -81,27 +86,32 @@ nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* ex
                              const SearchArguments& arguments) {
   const std::int64_t width = centres.centres().width(), row_bytes = quantised.rows().n_bytes;
   check_arguments(arguments, lists.n_codes());
-  require(static_cast<std::int64_t>(embeddings.shape(1)) == width && quantised.rows().turning.width == width,
-          "queries, centres and rows must be of one width, " + text(width));
-  require(centres.centres().size() == lists.lists().n_lists + 1, "there must be one centre a list, and one more");
-  require(extra == nullptr || (extra->lists().n_lists == 1 && extra->n_codes() == lists.n_codes()), "extra must be one list of as many items");
+  if (static_cast<std::int64_t>(embeddings.shape(1)) != width || quantised.rows().turning.width != width)
+    fail("queries, centres and rows must be of one width, " + text(width));
+  if (centres.centres().size() != lists.lists().n_lists + 1) fail("there must be one centre a list, and one more");
+  if (extra != nullptr && (extra->lists().n_lists != 1 || extra->n_codes() != lists.n_codes())) fail("extra must be one list of as many items");
   check_rows(lists, row_bytes);
   if (extra != nullptr) check_rows(*extra, row_bytes);
-  require(n_probe >= 1, "n_probe must be at least 1, got " + text(n_probe));
-  require(arguments.share >= 0.0, "share must be at least 0");
+  if (n_probe < 1) fail("n_probe must be at least 1, got " + text(n_probe));
+  if (!(arguments.share >= 0.0)) fail("share must be at least 0");
   Embeddings table{};
   if (floats) {
     table = checked_embeddings(*floats, scale);
-    require(table.width == width && static_cast<std::int64_t>(floats->shape(0)) == lists.n_codes(),
-            "floats must have one row an item, of the width of the queries");
-    require(n_refined >= arguments.k, "rows that floats rank must number k or more, got " + text(n_refined));
+    if (table.width != width || static_cast<std::int64_t>(floats->shape(0)) != lists.n_codes())
+      fail("floats must have one row an item, of the width of the queries");
+    if (n_refined < arguments.k) fail("rows that floats rank must number k or more, got " + text(n_refined));
   }
   ListedSearch index{&lists.lists(), extra == nullptr ? nullptr : &extra->lists(), &centres.centres(), nullptr, &quantised.rows(),
                      n_probe, lists.n_codes(), arguments.share, {}, {}};
   index.slots = [&lists] { return lists.slots(); };
   if (extra != nullptr) index.extra_slots = [extra] { return extra->slots(); };
   const auto n_queries = static_cast<std::int64_t>(embeddings.shape(0));
+  if (!are_finite(embeddings.data(), n_queries * width)) {
+    const std::int64_t n_others = std::count_if(embeddings.data(), embeddings.data() + n_queries * width, [](float x) { return !std::isfinite(x); });
+    fail("embeddings of queries must be finite, got " + text(n_others) + " NaN or infinity");
+  }
   Results results(n_queries, arguments.k, false);
+  std::atomic<bool> finite{true};
   {
     const nb::gil_scoped_release release;
     index.groups = centres.groups();
@@ -112,9 +122,11 @@ nb::tuple search_listed_rows(const InvertedTable& lists, const InvertedTable* ex
         results.positions.row(q)[i] = best[i].position;
         results.scores.row(q)[i] = best[i].score;
       }
+      if (!are_finite(results.scores.row(q), static_cast<std::int64_t>(best.size()))) finite = false;
       *results.counts.row(q) = static_cast<std::int64_t>(best.size());
     });
   }
+  if (!finite) fail("inner products must be finite, got NaN or infinity; an embedding is too large, or not finite");
   return results.hand_over();
 }
 

@@ -120,10 +120,10 @@ NB_MODULE(_native, module) {
   module.def("search_inverted_hierarchical", &search_inverted_hierarchical, "lists"_a, "extra"_a.none(), "centroids"_a,
              "n_probe"_a, "queries"_a, "embeddings"_a, "stages"_a, "arguments"_a);
   nb::class_<CentreTable>(module, "CentreTable")
-      .def(nb::init<const Matrix&>(), "rows"_a)
+      .def(nb::init<const Matrix&, const std::optional<Array<float, 1>>&>(), "rows"_a, "radii"_a.none() = nb::none())
       .def_prop_ro("n_bytes", &CentreTable::n_bytes)
-      .def("nearest", &CentreTable::nearest, "embeddings"_a, "n_centres"_a, "n_threads"_a);
-  module.def("list_means", &list_means, "embeddings"_a, "lists"_a, "centres"_a);
+      .def("nearest", &CentreTable::nearest, "embeddings"_a, "n_centres"_a, "n_threads"_a, "n_groups"_a = 16);
+  module.def("add_to_lists", &add_to_lists, "embeddings"_a, "lists"_a, "sums"_a.noconvert(), "counts"_a.noconvert());
   module.def("search_listed", &search_listed_rows, "lists"_a, "extra"_a.none(), "centres"_a, "n_probe"_a, "quantised"_a,
              "embeddings"_a, "n_refined"_a, "floats"_a.none(), "scale"_a.none(), "arguments"_a);
   nb::class_<HashTables>(module, "HashTables")

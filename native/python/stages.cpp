@@ -7,7 +7,7 @@
 namespace hashgnn::python {
 
 Embeddings checked_embeddings(const Rows& rows, const std::optional<Array<float, 1>>& scale) {
-  require(!scale || scale->size() == rows.shape(0), "scale must have one value a code");
+  if (scale && scale->size() != rows.shape(0)) fail("scale must have one value a code");
   Embeddings table{rows.data(), Entry::f32, static_cast<std::int64_t>(rows.shape(1)), scale ? scale->data() : nullptr};
   const nb::dlpack::dtype type = rows.dtype();
   const auto is = [&](nb::dlpack::dtype_code code, int bits) {

@@ -388,7 +388,9 @@ class Fuzz {
       return values;
     };
     const std::vector<float> rows = floats((n_lists + 1) * width), items = floats(n_codes_ * width), asked = floats(std::max<std::int64_t>(n_queries_, 1) * width);
-    const Centres centres(rows.data(), n_lists + 1, width);
+    std::vector<float> radii = floats(n_lists + 1);
+    for (float& radius : radii) radius = std::abs(radius);
+    const Centres centres(rows.data(), n_lists + 1, width, chance(3) ? nullptr : radii.data());
     const CentreGroups groups(*kernels_, centres, n_lists);
     const std::int64_t n_nearest = between(1, static_cast<int>(n_lists + 1));
     std::vector<std::int32_t> nearest(static_cast<std::size_t>(n_codes_)), plain = nearest;
@@ -397,8 +399,9 @@ class Fuzz {
     if (nearest != plain) fail("a nearest centre");
     for (const std::int32_t one : nearest)
       if (one < 0 || one >= n_nearest) fail("a centre that is not there");
-    groups.nearest(*kernels_, items.data(), n_codes_, nearest.data(), n_threads_);
-    groups.nearest(*portable_kernels(), items.data(), n_codes_, plain.data(), 1);
+    const std::int64_t n_looked_into = between(1, 20);
+    groups.nearest(*kernels_, items.data(), n_codes_, nearest.data(), n_looked_into, n_threads_);
+    groups.nearest(*portable_kernels(), items.data(), n_codes_, plain.data(), n_looked_into, 1);
     if (nearest != plain) fail("a nearest centre in groups");
     for (const std::int32_t one : nearest)
       if (one < 0 || one >= n_lists) fail("a centre in groups that is not there");

@@ -20,6 +20,13 @@ def check_int(
     name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None, multiple_of: int = 1
 ) -> int:
     """Return ``value`` as a Python int, or raise :class:`ParameterError`."""
+    if (
+        type(value) is int
+        and multiple_of == 1
+        and (minimum is None or value >= minimum)
+        and (maximum is None or value <= maximum)
+    ):
+        return value
     if multiple_of == 1:
         noun = "an integer"
     elif minimum == multiple_of:

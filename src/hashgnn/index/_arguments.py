@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,10 @@ def search_arguments(
 ) -> _native.SearchArguments:
     """Bring the options of a search together for the kernels; ``share`` of the codes may be got by any query."""
     limits = check_filter(candidates)
+    if limits is _NO_FILTER and share == 1.0:
+        return _unfiltered(
+            k, bool(biased) and top is not None, 0.0 if top is None else top, check_threads(n_threads)
+        )
     return _native.SearchArguments(
         k=k,
         biased=bool(biased) and top is not None,
@@ -81,6 +86,20 @@ def search_arguments(
         allow_all=limits.packed,
         n_threads=check_threads(n_threads),
         share=share,
+    )
+
+
+@lru_cache(maxsize=64)
+def _unfiltered(k: int, biased: bool, top: float, n_threads: int) -> _native.SearchArguments:
+    """Return the arguments of a search without a filter, kept for the next: making them takes as long as a short list."""
+    return _native.SearchArguments(
+        k=k,
+        biased=biased,
+        top=top,
+        block_per_query=None,
+        allow_per_query=None,
+        allow_all=None,
+        n_threads=n_threads,
     )
 
 

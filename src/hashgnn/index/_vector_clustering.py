@@ -9,8 +9,13 @@ import numpy as np
 from hashgnn import _native
 from hashgnn._types import Array
 
-_EMBEDDINGS_A_LIST = 24  # of the sample, for each centre: more moves centres little
-_ROUNDS = 6
+_SAMPLES = (
+    16,
+    32,
+    64,
+)  # embeddings for each centre, round by round: centres that are far from their place need few
+_NEAR_IN_ROUNDS, _NEAR = 6, 16  # groups of centres in which the nearest is looked for: in rounds, and at last
+_ROUNDS_OF_TWO = 6
 _ROOTS = 8  # lists for each square root of the embeddings
 _LIST = 120  # embeddings of a list, about: of shorter ones the last blocks would be nearly empty
 _BLOCK = 1 << 14
@@ -19,20 +24,44 @@ _BLOCK = 1 << 14
 EmbeddingsOf = Callable[[Array], Array]
 
 
-def train_centres(
+def clustered(
     embeddings_of: EmbeddingsOf, n: int, n_centres: int, *, rng: np.random.Generator, n_threads: int
-) -> Array:
-    """Return the centres of a sample of ``n`` embeddings, shape (n_centres, width), float32.
+) -> tuple[Array, Array]:
+    """Cut ``n`` embeddings into lists by k-means.
 
-    The first centres are embeddings of the sample, drawn without repetition. One without members stays.
+    Rounds move the centres by samples, each larger than the one before and holding it. Then all embeddings go to
+    their nearest centres, and the centres to the means of all. The first centres are embeddings, drawn without
+    repetition. One without members stays.
+
+    Returns
+    -------
+    centres : ndarray of shape (n_centres, width), float32
+    nearest : ndarray of shape (n,), int64
+        List of each embedding.
     """
-    n_sample = min(n, n_centres * _EMBEDDINGS_A_LIST)
-    sample = embeddings_of(np.sort(rng.choice(n, n_sample, replace=False)))
-    centres = sample[rng.choice(n_sample, n_centres, replace=False)]
-    for _ in range(_ROUNDS):
-        nearest = _native.CentreTable(centres).nearest(sample, n_centres, n_threads)
-        centres = means(sample, nearest, centres)
-    return centres
+    drawn = rng.choice(n, min(n, n_centres * _SAMPLES[-1]), replace=False)
+    centres = embeddings_of(drawn[:n_centres])
+    for size in _SAMPLES:
+        entries = np.sort(drawn[: n_centres * size])
+        _, centres = _moved(embeddings_of, entries, centres, _NEAR_IN_ROUNDS, n_threads)
+    nearest, centres = _moved(embeddings_of, np.arange(n), centres, _NEAR, n_threads)
+    return centres, nearest
+
+
+def _moved(
+    embeddings_of: EmbeddingsOf, entries: Array, centres: Array, n_groups: int, n_threads: int
+) -> tuple[Array, Array]:
+    """Return the nearest centre of each of some entries, and the centres moved to the means of these entries."""
+    one_more = np.concatenate([centres, centres[:1]])  # a table has one more than there are lists
+    table, nearest = _native.CentreTable(one_more), np.empty(len(entries), np.int64)
+    sums, counts = np.zeros_like(centres), np.zeros(len(centres), np.int64)
+    for start in range(0, len(entries), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        some = embeddings_of(entries[part])
+        lists = table.nearest(some, len(centres), n_threads, n_groups)
+        _native.add_to_lists(some, lists, sums, counts)
+        nearest[part] = lists
+    return nearest, _divided(sums, counts, centres)
 
 
 def assign_vectors(
@@ -42,13 +71,41 @@ def assign_vectors(
     nearest = np.empty(n, np.int64)
     for start in range(0, n, _BLOCK):
         entries = np.arange(start, min(n, start + _BLOCK))
-        nearest[entries] = table.nearest(embeddings_of(entries), n_centres, n_threads)
+        nearest[entries] = table.nearest(embeddings_of(entries), n_centres, n_threads, _NEAR)
     return nearest
 
 
 def means(embeddings: Array, nearest: Array, centres: Array) -> Array:
     """Return the mean of the embeddings in each list; a list without embeddings keeps its centre."""
-    return _native.list_means(embeddings, np.asarray(nearest, np.int32), centres)
+    sums, counts = np.zeros_like(centres), np.zeros(len(centres), np.int64)
+    _native.add_to_lists(embeddings, np.asarray(nearest, np.int32), sums, counts)
+    return _divided(sums, counts, centres)
+
+
+def _divided(sums: Array, counts: Array, centres: Array) -> Array:
+    found: Array = np.array(centres)
+    np.divide(sums, counts[:, None].astype(np.float32), out=found, where=counts[:, None] > 0)
+    return found
+
+
+def radii_of(lists: Array, squares: Array, n_lists: int, known: Array | None = None) -> Array:
+    """Return the root mean square distance of the entries of each list to its centre, shape (n_lists,), float64.
+
+    Parameters
+    ----------
+    lists, squares : ndarray of shape (n,)
+        List of each entry, and the square of its distance.
+    n_lists : int
+    known : ndarray of shape (2, n_lists), optional
+        How many entries each list holds besides, and their radius.
+    """
+    counts = np.bincount(lists, minlength=n_lists).astype(np.float64)
+    sums = np.bincount(lists, weights=squares, minlength=n_lists)
+    if known is not None:
+        counts += known[0]
+        sums += known[0] * known[1] ** 2
+    found: Array = np.sqrt(sums / np.maximum(counts, 1))
+    return found
 
 
 def two_centres(embeddings: Array) -> tuple[Array, Array]:
@@ -63,7 +120,7 @@ def two_centres(embeddings: Array) -> tuple[Array, Array]:
     first = embeddings[np.argmax(_squares(embeddings, embeddings.mean(axis=0)))]
     centres = np.stack([first, embeddings[np.argmax(_squares(embeddings, first))]])
     is_second = np.zeros(len(embeddings), bool)
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS_OF_TWO):
         is_second = _squares(embeddings, centres[1]) < _squares(embeddings, centres[0])
         centres = means(embeddings, is_second.astype(np.int64), centres)
     return centres, is_second

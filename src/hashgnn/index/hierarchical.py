@@ -116,7 +116,7 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
         floats, scale = None, None
         if dtype is not None:
             check_choice("dtype", dtype, _DTYPES)
-            floats, scale = kept_as(embeddings, dtype, len(store))
+            floats, scale = kept_as(embeddings, dtype, len(store), n_threads)
         elif rows is None:
             raise ParameterError("dtype must be one of 'float32', 'float16', 'int8' without rows, got None")
         quantised = None
@@ -417,41 +417,31 @@ class HierarchicalIndex(MutableIndex[EmbeddedStore]):
                 f"got {type(queries).__name__}"
             )
         check_queries(queries.codes, state.n_bits)
-        vectors = check_matrix(
-            "embeddings of queries", queries.embeddings, dtype=np.float32, n_columns=state.width
-        )
-        size = check_k(k, len(state))
-        n_candidates = min(size * check_int("oversampling", tuned.oversampling, minimum=1), len(state))
+        vectors, listed, width = queries.embeddings, state.listed, state.width
+        # Lists around embeddings see to it themselves that queries are finite: in one pass, with what they do anyway.
+        if listed is None or not _is_matrix(vectors, width):
+            vectors = check_matrix("embeddings of queries", vectors, dtype=np.float32, n_columns=width)
+        size, n_codes = check_k(k, len(state)), len(state)
+        n_candidates = min(size * check_int("oversampling", tuned.oversampling, minimum=1), n_codes)
         limits, share, narrowed = check_filter(candidates), 1.0, dict[str, Any]()
         if n_probe is not None and isinstance(state.store, ListStore):
             tables = state.store.tables
             if candidates is not None:
                 tables, limits, share = state.store.narrowed(limits, len(queries), n_probe)
-            narrowed = {"tables": tables}
+            narrowed["tables"] = tables
         arguments = search_arguments(size, n_threads, limits, biased=biased, top=state.top, share=share)
+        by_floats = state.quantiser is None or tuned.refined > 0
+        floats, scale = (state.floats, state.scale) if by_floats else (None, None)
+        if listed is not None:
+            assert n_probe is not None
+            n_refined = min(size * tuned.refined, n_codes) if floats is not None else 0
+            return Matches(
+                *listed.ranked(vectors, n_refined, floats, scale, arguments, n_probe=n_probe, **narrowed)
+            )
         if vectors is not queries.embeddings:
             queries = EmbeddedCodes(queries.codes, vectors)
-        by_floats = state.quantiser is None or (tuned.refined > 0 and state.floats is not None)
-        if state.listed is not None:
-            assert n_probe is not None
-            n_refined = min(size * tuned.refined, len(state)) if by_floats else 0
-            best = state.listed.ranked(
-                vectors,
-                n_refined,
-                state.floats if by_floats else None,
-                state.scale if by_floats else None,
-                arguments,
-                n_probe=n_probe,
-                **narrowed,
-            )
-            return _finite(Matches(*best))
-        stages = _native.Stages(
-            n_candidates,
-            None if state.rows is None else state.rows.table,
-            size * tuned.refined,
-            state.floats if by_floats else None,
-            state.scale if by_floats else None,
-        )
+        rows = None if state.rows is None else state.rows.table
+        stages = _native.Stages(n_candidates, rows, size * tuned.refined, floats, scale)
         return _finite(Matches(*state.store.rerank(queries, stages, arguments, n_probe=n_probe, **narrowed)))
 
     def _settings(self) -> Mapping[str, int]:
@@ -485,6 +475,10 @@ def _around(
         codes, bias, embeddings, rows, n_lists, rng=np.random.default_rng(0), n_threads=n_threads
     )
     return made if alive.all() else made.removed(np.flatnonzero(~alive))
+
+
+def _is_matrix(array: Array, n_columns: int) -> bool:
+    return type(array) is np.ndarray and array.dtype == np.float32 and array.shape[1] == n_columns
 
 
 def _finite(found: Matches) -> Matches:

@@ -59,4 +59,9 @@ class EmbeddedCodes:
         )
 
     def __getitem__(self, rows: slice | Array) -> EmbeddedCodes:
-        return EmbeddedCodes(self.codes[rows], self.embeddings[rows])
+        codes, embeddings = self.codes[rows], self.embeddings[rows]
+        if not isinstance(rows, slice):
+            return EmbeddedCodes(codes, embeddings)
+        some = EmbeddedCodes.__new__(EmbeddedCodes)  # of one length, as what was checked before
+        some.__dict__.update(codes=codes, embeddings=embeddings)
+        return some

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from mmap import mmap
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hashgnn._checks import check_matrix
+from hashgnn._checks import check_matrix, check_threads
 from hashgnn._types import Array
 from hashgnn.codes import ItemBias
 from hashgnn.errors import ArtifactDamagedError, ParameterError
@@ -93,7 +94,7 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
             embeddings |= parts
         return Contents({**values, **more}, {**sections, **embeddings})
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Width of the embeddings."""
         if self.floats is not None:
@@ -210,7 +211,7 @@ class EmbeddedStore(OverCodes[CodeStore | ListStore]):
         return codes.embeddings
 
 
-def kept_as(embeddings: Any, dtype: str, n_codes: int) -> tuple[Array, Array | None]:
+def kept_as(embeddings: Any, dtype: str, n_codes: int, n_threads: int = 1) -> tuple[Array, Array | None]:
     """Return embeddings in the dtype to keep, and the scale of each row where that is int8."""
     array = np.asarray(embeddings)
     if array.dtype == np.float16 and dtype == "float16":
@@ -221,12 +222,17 @@ def kept_as(embeddings: Any, dtype: str, n_codes: int) -> tuple[Array, Array | N
         return floats, None
     if dtype == "float16":
         halves, most = np.empty(floats.shape, np.float16), float(np.finfo(np.float16).max)
-        for start in range(0, len(floats), _BLOCK):
+
+        def halve(start: int) -> None:
             part = floats[start : start + _BLOCK]
             if part.size and max(float(part.max()), -float(part.min())) > most:
                 largest = float(np.abs(floats).max())
                 raise ParameterError(f"embeddings must be at most 65504 for dtype='float16', got {largest:g}")
             halves[start : start + _BLOCK] = part
+
+        with ThreadPoolExecutor(check_threads(n_threads)) as threads:
+            for _ in threads.map(halve, range(0, len(floats), _BLOCK)):
+                pass
         return halves, None
     scale = np.abs(floats).max(axis=1, initial=0.0) / np.float32(127)
     steps = np.divide(floats, scale[:, None], out=np.zeros_like(floats), where=scale[:, None] > 0)

@@ -15,6 +15,7 @@ from hashgnn.index.stores.quantised_rows import quantiser_contents, quantiser_of
 from hashgnn.index.stores.row_quantiser import RowQuantiser, row_array
 
 _FLOATS = "centres.float32"
+_RADII = "centres.radii.float32"
 _BLOCK = 1 << 13  # embeddings that a cache holds
 
 
@@ -28,6 +29,9 @@ class ListCentres:
         A centre a list. The last is the mean of all, for the list of later entries.
     quantiser : RowQuantiser
         Writes the rows; its own centre is 0.
+    radii : ndarray of shape (n_lists + 1,), float32
+        Root mean square of the distances from the entries of a list to its centre: of two lists with the same product
+        of query and centre, the wider one promises more. 0 where it is not known.
     table : CentreTable
         The centres for the kernels.
     for_queries : QuantisedTable
@@ -36,16 +40,17 @@ class ListCentres:
 
     floats: Array
     quantiser: RowQuantiser
+    radii: Array
     table: _native.CentreTable = field(init=False)
     for_queries: _native.QuantisedTable = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "table", _native.CentreTable(np.ascontiguousarray(self.floats)))
+        object.__setattr__(self, "table", _native.CentreTable(np.ascontiguousarray(self.floats), self.radii))
         object.__setattr__(self, "for_queries", self.quantiser.table(row_array(0, self.quantiser.n_bytes)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the centres by value; the tables of the kernels are made anew from them."""
-        return ListCentres, (np.array(self.floats), self.quantiser)
+        return ListCentres, (np.array(self.floats), self.quantiser, np.array(self.radii))
 
     @classmethod
     def build(cls, centres: Array, quantiser: RowQuantiser) -> ListCentres:
@@ -59,7 +64,12 @@ class ListCentres:
         """
         mean = centres.mean(axis=0, keepdims=True, dtype=np.float32)
         bare = replace(quantiser, centre=np.zeros_like(quantiser.centre))
-        return cls(np.concatenate([centres, mean]), bare)
+        return cls(np.concatenate([centres, mean]), bare, np.zeros(len(centres) + 1, np.float32))
+
+    def with_radii(self, radii: Array) -> ListCentres:
+        """Return the same centres with the radii of their lists, shape (n_lists,)."""
+        largest = float(np.finfo(np.float32).max)
+        return replace(self, radii=np.append(np.minimum(radii, largest), 0).astype(np.float32))
 
     @classmethod
     def of_file(cls, saved: SavedIndex, n_lists: int) -> ListCentres | None:
@@ -74,12 +84,19 @@ class ListCentres:
             )
         if not np.isfinite(floats).all():
             raise ArtifactDamagedError(f"{saved.path}: the centres of its lists must be finite")
-        return cls(floats.reshape(n_lists + 1, width), quantiser)
+        radii = saved.sections.get(
+            _RADII, np.zeros(n_lists + 1, np.float32)
+        )  # files of earlier versions have none
+        if len(radii) != n_lists + 1 or not np.isfinite(radii).all():
+            raise ArtifactDamagedError(
+                f"{saved.path}: it must have a finite radius for each of {n_lists} lists"
+            )
+        return cls(floats.reshape(n_lists + 1, width), quantiser, radii)
 
     def contents(self) -> tuple[dict[str, int], dict[str, list[Array]]]:
         """Return what the header of a file says of the rows, and the sections of centres and directions."""
         values, sections = quantiser_contents(self.quantiser)
-        return {**values, "width": self.width}, {**sections, _FLOATS: [self.floats]}
+        return {**values, "width": self.width}, {**sections, _FLOATS: [self.floats], _RADII: [self.radii]}
 
     @property
     def n_lists(self) -> int:
@@ -91,14 +108,21 @@ class ListCentres:
         """Width of the embeddings."""
         return int(self.floats.shape[1])
 
-    def rows_of(self, embeddings: Array, lists: Array, n_threads: int = 1) -> Array:
-        """Return the rows of embeddings in some lists, shape (len(embeddings), n_bytes), uint8."""
-        rows = row_array(len(embeddings), self.quantiser.n_bytes)
+    def rows_of(self, embeddings: Array, lists: Array, n_threads: int = 1) -> tuple[Array, Array]:
+        """Return the rows of embeddings in some lists, and the squares of their distances to the centres.
+
+        Returns
+        -------
+        rows : ndarray of shape (len(embeddings), n_bytes), uint8
+        squares : ndarray of shape (len(embeddings),), float64
+        """
+        rows, squares = row_array(len(embeddings), self.quantiser.n_bytes), np.empty(len(embeddings))
         for start in range(0, len(embeddings), _BLOCK):
             part = slice(start, start + _BLOCK)
             moved = np.asarray(embeddings[part], np.float32) - self.floats[lists[part]]
             rows[part] = self.quantiser.quantise(moved, n_threads)
-        return rows
+            squares[part] = np.einsum("ij,ij->i", moved, moved)
+        return rows, squares
 
     def embeddings_of(self, rows: Array, lists: Array) -> Array:
         """Return what rows in some lists stand for, nearly, shape (len(rows), width), float32."""

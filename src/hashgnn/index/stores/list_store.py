@@ -12,7 +12,7 @@ from hashgnn import _native
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ArtifactDamagedError
-from hashgnn.index._vector_clustering import EmbeddingsOf, assign_vectors, train_centres
+from hashgnn.index._vector_clustering import EmbeddingsOf, clustered, radii_of
 from hashgnn.index.stores import vector_growth
 from hashgnn.index.stores.allowed_lists import AllowedLists, ListedBits, Narrowed, Tables
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
@@ -152,10 +152,10 @@ class ListStore:
             return np.ascontiguousarray(embeddings[entries], np.float32)
 
         n = len(codes)
-        floats = train_centres(some, n, n_lists, rng=rng, n_threads=n_threads)
+        floats, nearest = clustered(some, n, n_lists, rng=rng, n_threads=n_threads)
         centres = ListCentres.build(floats, quantiser)
-        nearest = assign_vectors(some, n, centres.table, n_lists, n_threads=n_threads)
-        rows = centres.rows_of(embeddings, nearest, n_threads)
+        rows, squares = centres.rows_of(embeddings, nearest, n_threads)
+        centres = centres.with_radii(radii_of(nearest, squares, n_lists))
         penalty = None if bias is None else bias.penalty
         return cls(
             InvertedLists.build(codes, penalty, np.arange(n, dtype=np.int32), nearest, n_lists, rows),
@@ -426,7 +426,7 @@ class ListStore:
         if isinstance(self.centroids, ListCentres) and self.extra.rows is not None:
             assert embeddings_of is not None
             later = np.full(int(new.sum()), self.n_lists)
-            written = self.centroids.rows_of(embeddings_of(positions[new]), later)
+            written, _ = self.centroids.rows_of(embeddings_of(positions[new]), later)
             rows = np.concatenate([self.extra.rows[kept], written])
         extra = InvertedLists.build(
             BinaryCodes(packed, codes.n_bits), both, places, np.zeros(len(places), np.int64), 1, rows

@@ -10,7 +10,8 @@ from hashgnn._types import Array
 from hashgnn.index._vector_clustering import (
     EmbeddingsOf,
     assign_vectors,
-    train_centres,
+    clustered,
+    radii_of,
     two_centres,
 )
 from hashgnn.index.stores.list_centres import ListCentres
@@ -58,10 +59,11 @@ def grown(listed: ListedRows, embeddings_of: EmbeddingsOf, *, anew: bool) -> Lis
     n_listed = int((listed.lists < n_lists).sum())
     wanted = max(1, round(n_lists * float(np.sqrt(n / n_listed)))) if n_listed else n_lists
     if anew and n >= wanted:
-        floats = train_centres(embeddings_of, n, wanted, rng=np.random.default_rng(0), n_threads=1)
+        floats, lists = clustered(embeddings_of, n, wanted, rng=np.random.default_rng(0), n_threads=1)
         centres = ListCentres.build(floats, before.quantiser)
-        lists = assign_vectors(embeddings_of, n, centres.table, wanted, n_threads=1)
-        return _written(ListedRows(centres, lists, listed.rows), np.ones(n, bool), embeddings_of)
+        return _written(
+            ListedRows(centres, lists, listed.rows), np.ones(n, bool), embeddings_of, before.radii
+        )
     lists = np.array(listed.lists)
     new = np.flatnonzero(lists == n_lists)
     lists[new] = _nearest(new, before, embeddings_of)
@@ -75,7 +77,7 @@ def grown(listed: ListedRows, embeddings_of: EmbeddingsOf, *, anew: bool) -> Lis
         lists[around] = _nearest(around, centres, embeddings_of)
         around = np.flatnonzero(np.isin(lists, moved))
     is_changed = np.isin(lists, moved) | (lists != listed.lists)
-    return _written(ListedRows(centres, lists, listed.rows), is_changed, embeddings_of)
+    return _written(ListedRows(centres, lists, listed.rows), is_changed, embeddings_of, before.radii)
 
 
 def _nearest(entries: Array, centres: ListCentres, embeddings_of: EmbeddingsOf) -> Array:
@@ -134,10 +136,18 @@ def _moved(centres: Array, lists: Array, entries: Array, embeddings_of: Embeddin
     return found
 
 
-def _written(listed: ListedRows, is_changed: Array, embeddings_of: EmbeddingsOf) -> ListedRows:
-    """Return the same with the rows of some entries written anew."""
+def _written(listed: ListedRows, is_changed: Array, embeddings_of: EmbeddingsOf, radii: Array) -> ListedRows:
+    """Return the same with the rows of some entries written anew, and radii with them; the others had ``radii``."""
     rows, entries = np.array(listed.rows), np.flatnonzero(is_changed)
+    squares = np.empty(len(entries))
     for start in range(0, len(entries), _BLOCK):
         some = entries[start : start + _BLOCK]
-        rows[some] = listed.centres.rows_of(embeddings_of(some), listed.lists[some])
-    return ListedRows(listed.centres, listed.lists, rows)
+        written = listed.centres.rows_of(embeddings_of(some), listed.lists[some])
+        rows[some], squares[start : start + _BLOCK] = written
+    n_lists = listed.centres.n_lists
+    known = np.zeros((2, n_lists))
+    known[0] = np.bincount(listed.lists[~is_changed], minlength=n_lists)
+    n_known = min(n_lists, len(radii) - 1)
+    known[1, :n_known] = radii[:n_known]
+    found = radii_of(listed.lists[entries], squares, n_lists, known)
+    return ListedRows(listed.centres.with_radii(found), listed.lists, rows)
