@@ -248,6 +248,7 @@ def test_popularity_correction_leaves_popular_items_higher(skewed: Interactions)
                 "objective.negatives.exponent": 1.0,
                 "objective.ranking_loss.popularity_correction": corrected,
                 "objective.reconstruction_weight": 0.0,
+                "objective.ranking_weight": 1.0,
                 "objective.score_scale": 0.25,
             },
             item_bias=True,
