@@ -43,7 +43,7 @@ SMALL = {
 
 
 OBJECTIVES = {
-    "edges": {"objective.ranking_loss": "bpr"},
+    "edges": {"objective.ranking_loss": "bpr", "objective.ranking_weight": 1.0},
     "users": {"objective": "users", "objective.min_steps": 6},
 }
 

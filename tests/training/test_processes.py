@@ -86,13 +86,17 @@ class Hooks(Callback):
         self.calls.append("end")
 
 
-def kill_a_helper(run: Run) -> None:
+def the_helper() -> int:
     (helper,) = [
         pid
         for pid in children_of(os.getpid())
         if b"workers.helper" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
-    os.kill(helper, signal.SIGKILL)
+    return helper
+
+
+def kill_a_helper(run: Run) -> None:
+    os.kill(the_helper(), signal.SIGKILL)
 
 
 def test_one_seed_and_one_number_of_processes_give_one_model(
@@ -302,8 +306,7 @@ def test_helpers_map_interactions_that_lie_in_a_folder(events: Interactions, tmp
     mapped: list[str] = []
 
     def look(run: Run) -> None:
-        for pid in children_of(os.getpid()):
-            mapped.append(Path(f"/proc/{pid}/maps").read_text())
+        mapped.append(Path(f"/proc/{the_helper()}/maps").read_text())
 
     found = fitted(stored, n_workers=2, callbacks=[Hooks(1, look)])
     assert_same(found, fitted(Interactions.from_frame(frame), n_workers=2))
