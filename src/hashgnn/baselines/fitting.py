@@ -137,7 +137,8 @@ def fit_module(
 ) -> Outcome:
     """Train a module and return what ``parts.finish`` makes of it over the graph of all interactions.
 
-    Validation interactions choose the best epoch and then count again: ``finish`` has a view of the whole graph, as :func:`hashgnn.training.train` has.
+    Validation interactions choose the best epoch and then count again: ``finish`` has a view of the whole graph, as
+    :func:`hashgnn.training.train` has.
 
     Parameters
     ----------

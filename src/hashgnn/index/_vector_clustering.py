@@ -9,11 +9,8 @@ import numpy as np
 from hashgnn import _native
 from hashgnn._types import Array
 
-_SAMPLES = (
-    16,
-    32,
-    64,
-)  # embeddings for each centre, round by round: centres that are far from their place need few
+# Embeddings for each centre, round by round: centres that are far from their place need few.
+_SAMPLES = (16, 32, 64)
 _NEAR_IN_ROUNDS, _NEAR = 6, 16  # groups of centres in which the nearest is looked for: in rounds, and at last
 _ROUNDS_OF_TWO = 6
 _ROOTS = 8  # lists for each square root of the embeddings

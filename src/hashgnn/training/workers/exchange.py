@@ -72,21 +72,16 @@ class Exchange:
         for parameter in parameters.values():
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = distinct_rows(parameter.grad)
-        shared = [loss.detach().float()]
         if self.group.size > 1:
-            for name, parameter in parameters.items():
+            for parameter in parameters.values():
                 if parameter.grad is None:  # not in the loss of this process, maybe in that of another
                     parameter.grad = torch.zeros_like(parameter)
-                if name in self._shards:
-                    shared.append(_norm(parameter).square())
-        totals = torch.stack(shared)
+        known = {name: x for name, x in parameters.items() if x.grad is not None}
+        cut = [name for name in known if name in self._shards]
+        totals = torch.stack([loss.detach().float(), *(_norm(known[name]).square() for name in cut)])
         add_gradients(self.group, self._replicated, totals)
-        of_shards = iter(totals[1:].sqrt())
-        norms = [
-            next(of_shards) if self.group.size > 1 and name in self._shards else _norm(parameter)
-            for name, parameter in parameters.items()
-            if parameter.grad is not None
-        ]
+        of_shards = dict(zip(cut, totals[1:].sqrt(), strict=True))
+        norms = [of_shards[name] if name in of_shards else _norm(x) for name, x in known.items()]
         return torch.stack([totals[0], *norms])
 
     @contextmanager
