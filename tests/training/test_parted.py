@@ -234,7 +234,7 @@ def gradients_of_users(
     "settings",
     [
         {},
-        {"objective.item_share": 1.0, "objective.bilateral_ratio": 1.5},
+        {"objective.item_share": 1.0, "objective.bilateral_ratio": 1.5, "objective.top_k": None},
         {"objective.top_k": 5, "objective.top_k_loss": "slatk", "objective.top_k_threshold": "scores"},
         {"objective.top_k": 5, "objective.top_k_threshold": "scores"},
         {"objective.top_k": 5},

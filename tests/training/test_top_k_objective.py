@@ -220,13 +220,19 @@ def test_bfloat16_parts_are_as_near_as_bfloat16_is(loss: str) -> None:
         ({"top_k": 0}, "objective.top_k must be greater than or equal to 1, got 0"),
         ({"top_k": 5, "top_k_temperature": 0}, "objective.top_k_temperature must be greater than 0, got 0"),
         ({"top_k": 5, "top_k_loss": "psl"}, "objective.top_k_loss must be 'slatk' or 'talos', got 'psl'"),
-        ({"top_k_loss": "slatk"}, "top_k_loss is a setting for top_k, which is none; set top_k, got 'slatk'"),
-        ({"top_k_rate": 0.5}, "top_k_rate is a setting for top_k, which is none"),
+        (
+            {"top_k": None, "top_k_loss": "slatk"},
+            "top_k_loss is a setting for top_k, which is none; set top_k, got 'slatk'",
+        ),
+        ({"top_k": None, "top_k_rate": 0.5}, "top_k_rate is a setting for top_k, which is none"),
         (
             {"top_k": 5, "top_k_threshold": "scores", "top_k_rate": 0.5},
             "top_k_rate is a setting for top_k_threshold 'regression', got 0.5",
         ),
-        ({"top_k": 5, "bilateral_ratio": 2.0}, "bilateral_ratio must be none with top_k, got 2 with 5"),
+        (
+            {"top_k": 5, "bilateral_ratio": 2.0},
+            "bilateral_ratio must be none with top_k, got 2 with 5; set one of them to none",
+        ),
     ],
 )
 def test_settings_that_have_no_effect_or_break_a_rule_raise(given: dict[str, object], message: str) -> None:

@@ -174,6 +174,7 @@ def from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
         for old, (new, default) in table.items():
             found[new] = values.get(old, default)
     if objective == "users":
+        found["objective.top_k"] = None
         if encoder != "history":
             found["objective.observed_target"] = "all"
         for name in ("encoder.fan_outs", "encoder.item_fan_outs"):

@@ -152,7 +152,7 @@ class Users(ObjectiveConfig):
         "softmax.",
     )
     top_k: Count | None = Field(
-        default=None,
+        default=20,
         description="Losses of the K best items of a user: they compare each score with that of the K-th item. None is "
         "the softmax over all ranks.",
     )
@@ -217,6 +217,7 @@ class Users(ObjectiveConfig):
             )
         elif self.bilateral_ratio is not None:
             raise ParameterError(
-                f"bilateral_ratio must be none with top_k, got {self.bilateral_ratio:g} with {self.top_k}"
+                f"bilateral_ratio must be none with top_k, got {self.bilateral_ratio:g} with {self.top_k}; "
+                "set one of them to none"
             )
         return self

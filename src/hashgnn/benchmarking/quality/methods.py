@@ -155,6 +155,7 @@ _NAMED: dict[str, tuple[str, str]] = {
         "default+objective.observed_target=all",
         "default trained on the items that it is shown too",
     ),
+    "no-top-k": ("default+objective.top_k=none", "default by a softmax over all ranks"),
     "all-items": ("default+objective.item_share=1", "default by a softmax over all items"),
     "no-floats": ("default+objective.float_weight=0", "default without the loss of the embeddings"),
 }

@@ -127,6 +127,7 @@ SUITES: dict[str, Suite] = {
             "one-table",
             "no-dropout",
             "no-left-out",
+            "no-top-k",
             "signed-users",
             "all-items",
             "no-floats",
