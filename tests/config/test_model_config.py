@@ -17,6 +17,7 @@ from hashgnn._components import (
 )
 from hashgnn.config import ModelConfig, OptimizerConfig, load_recipe
 from hashgnn.config.encoders import GAT, LightGCN
+from hashgnn.config.model_config import DEFAULTS
 from hashgnn.errors import ParameterError
 
 BY_FIELD = {"encoder": ENCODERS, "relaxation": RELAXATIONS, "objective": OBJECTIVES, "teacher": TEACHERS}
@@ -25,6 +26,64 @@ NESTED = [
     *({"objective": {"name": "edges", "ranking_loss": name}} for name in RANKING_LOSSES),
     *({"objective": {"name": "edges", "negatives": name}} for name in NEGATIVES),
 ]
+OF_DEFAULTS_2: dict[str, object] = {
+    "n_bits": 128,
+    "item_bias": True,
+    "embedding_dim": 256,
+    "warm_start": True,
+    "warm_start_from": "spectrum",
+    "hash_layer": "per_side",
+    "float_embedding": "encoder",
+    "encoder": "history",
+    "encoder.input_table": True,
+    "encoder.normalization": "unit",
+    "encoder.history_dropout": 0.1,
+    "relaxation": "guided",
+    "relaxation.granularity": "bit",
+    "relaxation.schedule": "linear",
+    "relaxation.schedule.start": 1.0,
+    "relaxation.schedule.end": 0.0,
+    "relaxation.schedule.until": 0.7,
+    "relaxation.schedule.after": 0.0,
+    "relaxation.user_floor": None,
+    "objective": "users",
+    "objective.score_scale": 0.12,
+    "objective.balance_weight": 0.0,
+    "objective.decorrelation_weight": 0.0,
+    "objective.float_scale": 0.045,
+    "objective.code_weight": 1.0,
+    "objective.float_weight": 2.0,
+    "objective.bilateral_ratio": None,
+    "objective.top_k": 20,
+    "objective.top_k_loss": "talos",
+    "objective.top_k_temperature": 5.0,
+    "objective.top_k_threshold": "regression",
+    "objective.top_k_rate": 0.1,
+    "objective.item_share": 0.05,
+    "objective.observed_target": "auto",
+    "objective.min_steps": 100,
+    "teacher": "auto",
+    "teacher.weight": 0.6,
+    "teacher.count": None,
+    "teacher.k": 50,
+    "teacher.decay": 6.0,
+    "teacher.rank": 512,
+    "teacher.n_neighbours": None,
+    "teacher.max_history": 1000,
+    "teacher.filter_budget": 500.0,
+    "optimizer.epochs": 10,
+    "optimizer.batch_size": 256,
+    "optimizer.learning_rate": 0.04,
+    "optimizer.shared_learning_rate": 0.004,
+    "optimizer.schedule": "cosine",
+    "optimizer.beta2": 0.99,
+    "optimizer.weight_decay": 0.0,
+    "optimizer.gradient_clip": 0.0,
+    "validation.share": 0.0,
+    "validation.metric": "recall@20",
+    "validation.every": 1,
+    "validation.patience": 5,
+}
 CHOICES = [*({field: name} for field, registry in BY_FIELD.items() for name in registry), *NESTED]
 
 
@@ -33,6 +92,15 @@ def test_every_choice_has_defaults_and_a_round_trip(choice: dict[str, object]) -
     config = ModelConfig(**choice)
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert ModelConfig.from_dict(config.changes()) == config
+
+
+def test_the_defaults_are_those_of_their_number() -> None:
+    # Where this fails a default has changed: raise DEFAULTS, and write down what the settings are now. A new setting
+    # whose default changes nothing needs neither.
+    defaults = ModelConfig()
+    assert defaults.identity() == {"defaults": DEFAULTS, **defaults.changes()}
+    assert {name: defaults.value(name) for name in OF_DEFAULTS_2} == OF_DEFAULTS_2
+    assert DEFAULTS == 2
 
 
 def test_a_section_may_be_an_object_a_mapping_a_name_or_dotted_names() -> None:

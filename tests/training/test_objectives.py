@@ -130,7 +130,13 @@ def test_groups_are_learned_by_every_ranking_loss(settings: dict[str, object], b
 
 def test_groups_are_learned_by_the_bilateral_softmax_over_all_items(blocks: Interactions) -> None:
     config = quick(
-        "default", **{"objective.bilateral_ratio": 1.5, "objective.top_k": None, "objective.min_steps": 4, "optimizer.epochs": 25}
+        "default",
+        **{
+            "objective.bilateral_ratio": 1.5,
+            "objective.top_k": None,
+            "objective.min_steps": 4,
+            "optimizer.epochs": 25,
+        },
     )
     assert same_group_share(train(blocks, config, options=run_options(0))) >= 0.95
 

@@ -24,6 +24,10 @@ Bits = Annotated[
     Field(json_schema_extra={"multipleOf": 8, "minimum": 8, "maximum": MAX_BITS}),
 ]
 
+#: Raised whenever a default of the settings changes, so that what an earlier version has measured is not taken for this
+#: version's. 2: ``objective.top_k`` 20.
+DEFAULTS = 2
+
 
 class ModelConfig(Section):
     """The hyper-parameters of one model: typed, frozen, checked when built, JSON in and out.
@@ -117,6 +121,10 @@ class ModelConfig(Section):
                 f"encoder.fan_outs is a setting for objective 'edges', not for {objective.name!r}; set it to []"
             )
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides a fit, as JSON values: the settings that differ from their defaults, and which defaults."""
+        return {"defaults": DEFAULTS, **self.changes()}
 
     @property
     def asks_for_left_out(self) -> bool:

@@ -214,7 +214,7 @@ def tune(
 
 def _identity(base: ModelConfig, space: Space, metric: str, seed: int) -> dict[str, Any]:
     return {
-        "recipe": base.changes(),
+        "recipe": base.identity(),
         "space": {name: parameter.to_dict() for name, parameter in space.items()},
         "metric": metric,
         "seed": seed,

@@ -30,7 +30,9 @@ def test_the_paper_suite_has_every_baseline_of_the_paper() -> None:
 def test_the_rivals_of_the_paper_suite_differ_from_it_in_one_setting_or_in_the_coder() -> None:
     paper = load_recipe("paper")
     continuous = parse_method("continuous").source
-    assert continuous.describe(32) == {"recipe": load_recipe("paper", n_bits=32, relaxation="none").changes()}
+    assert continuous.describe(32) == {
+        "recipe": load_recipe("paper", n_bits=32, relaxation="none").identity()
+    }
     for name in ("lsh", "itq", "separate"):
         assert parse_method(f"continuous-{name}").source == continuous
     for name, changed in {
@@ -49,7 +51,7 @@ def test_an_expression_names_recipe_and_settings() -> None:
     assert (method.name, method.family, method.has_codes) == ("mine", "recipe", True)
     assert method.source.settings == {"relaxation": "hashnet", "optimizer.epochs": 2}
     expected = load_recipe("paper", n_bits=64, relaxation="hashnet", optimizer={"epochs": 2})
-    assert method.describe(64)["recipe"] == expected.changes()
+    assert method.describe(64)["recipe"] == expected.identity()
 
 
 def test_an_expression_names_coder_and_floats() -> None:

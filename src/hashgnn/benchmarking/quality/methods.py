@@ -50,7 +50,7 @@ class Source:
         """Return everything that decides what is fitted, in JSON values."""
         own = {} if n_bits is None else {"n_bits": n_bits}
         if self.is_recipe:
-            return {"recipe": load_recipe(self.name, **own, **self.settings).changes()}
+            return {"recipe": load_recipe(self.name, **own, **self.settings).identity()}
         width = own if self.learns_codes else {}
         return {"baseline": self.name, "settings": dict(self.settings), **width}
 
@@ -106,7 +106,7 @@ class Method:
             return self.source.describe(n_bits if self.has_codes else None)
         own: dict[str, Any] = {"coder": self.coder, "n_bits": n_bits}
         if self.coder == SEPARATE:
-            own["recipe"] = load_recipe(_SEPARATE_RECIPE, **self.settings).changes()
+            own["recipe"] = load_recipe(_SEPARATE_RECIPE, **self.settings).identity()
         else:
             own["settings"] = dict(self.settings)
         return {**own, "floats": self.source.describe(n_bits)}

@@ -168,8 +168,9 @@ class _PartedSoftmax(torch.autograd.Function):
             if top_k is not None:
                 _compare(terms, top_k, rows, parted)
             shared = torch.stack([term.exponentials() for term in terms])
-            found = parted.peers.gather(shared)  # (size, terms, 2 or 3, n)
+            found = parted.peers.gather(shared)  # (size, terms, 2 or 4, n)
             for number, term in enumerate(terms):
+                term.move_thresholds(rows, found[:, number])
                 term.learn(rows, found[:, number], with_gradient=with_gradient)
         ctx.save_for_backward(*(x for term in terms for x in term.gradients(n_rows)))
         ctx.terms = [(x.dim, x.has_bias, x.dtypes) for x in terms]
@@ -194,14 +195,8 @@ def _compare(terms: Sequence[_Term], rules: Sequence[TopK], rows: slice, parted:
         best = torch.stack([term.best() for term in terms])
         of_all = parted.peers.gather(best)  # (size, terms, 2K, n)
         found = [term.levels_of(of_all[:, number]) for number, term in enumerate(terms)]
-    levels = [rule.known(rows, one) for rule, one in zip(rules, found, strict=True)]
-    if rules[0].thresholds is not None:
-        counts = [term.count_above(one) for term, one in zip(terms, levels, strict=True)]
-        above = parted.peers.sum_(torch.stack(counts))
-        for rule, one, n_above in zip(rules, levels, above, strict=True):
-            rule.move(rows, one, n_above)
-    for term, one in zip(terms, levels, strict=True):
-        term.compare(one)
+    for term, rule, one in zip(terms, rules, found, strict=True):
+        term.compare(rule.known(rows, one))
 
 
 class _Term:
@@ -268,23 +263,27 @@ class _Term:
         values, order = torch.sort(values, dim=1, descending=True)
         return self._top_k.levels_of(values, counts.gather(1, order))
 
-    def count_above(self, levels: torch.Tensor) -> torch.Tensor:
-        """Return how many own items score above the threshold of each of a block's rows, (n,)."""
-        assert self._top_k is not None
-        return self._top_k.count_above(self._s, levels)
-
     def compare(self, levels: torch.Tensor) -> None:
         """Apply the rule of the K best to a block of rows, by their thresholds, (n,)."""
         rule = self._top_k
         assert rule is not None
+        self._levels = levels
+        self._n_above = (
+            torch.zeros_like(levels) if rule.thresholds is None else rule.count_above(self._s, levels)
+        )
         self._weights = rule.apply(self._s, levels, self._place, self._weights)
         self._row_weights = torch.zeros_like(levels).index_add_(0, self._place[0], self._weights)
         self._factor = rule.derivative_(self._s.clone()) if rule.loss == "talos" else None
 
+    def move_thresholds(self, rows: slice, found: torch.Tensor) -> None:
+        """Move the kept thresholds of a block, once it is known what all processes have, (size, 2 or 4, n)."""
+        if self._top_k is not None and self._top_k.thresholds is not None:
+            self._top_k.move(rows, self._levels, found[:, 3].sum(dim=0))
+
     def exponentials(self) -> torch.Tensor:
         """Turn a block's scores into exponentials; return what the others need of them, (2, n).
 
-        With ``top_k`` it is (3, n): the sums of own target weights, too.
+        With ``top_k`` it is (4, n): the sums of own target weights, and how many own items score above the threshold.
         """
         s = self._s
         self._picked = s[self._place].to(self.wide)
@@ -299,10 +298,10 @@ class _Term:
         sums = _row_sums(s.exp_(), self.wide)
         # What was subtracted counts only where there is a score.
         found = [torch.where(sums > 0, self._top, -torch.inf), sums]
-        return torch.stack(found if self._top_k is None else [*found, self._row_weights])
+        return torch.stack(found if self._top_k is None else [*found, self._row_weights, self._n_above])
 
     def learn(self, rows: slice, found: torch.Tensor, *, with_gradient: bool) -> None:
-        """Add a block's loss and gradients, once it is known what all processes have, (size, 2 or 3, n)."""
+        """Add a block's loss and gradients, once it is known what all processes have, (size, 2 or 4, n)."""
         place, weights = self._place, self._weights
         tops, all_sums = found[:, 0], found[:, 1]
         highest = tops.amax(dim=0)
