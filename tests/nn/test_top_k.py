@@ -203,6 +203,35 @@ def test_without_any_target_loss_and_gradient_are_zero(loss: Any, given: dict[st
     assert not given["queries"].grad.any()
 
 
+@pytest.mark.parametrize("workspace", [None, SoftmaxWorkspace()], ids=["exact", "bfloat16"])
+@pytest.mark.parametrize("with_rule", [False, True], ids=["plain", "top_k"])
+def test_a_sample_without_items_has_no_loss_and_gives_no_threshold(
+    with_rule: bool, workspace: SoftmaxWorkspace | None, given: dict[str, torch.Tensor]
+) -> None:
+    nothing = Targets(N_ROWS, torch.empty(0).long(), torch.empty(0).long(), torch.empty(0).double())
+    kept = torch.full((N_ROWS,), torch.nan, dtype=torch.float64)
+    rule = TopK(2, 1.0, "talos", thresholds=kept) if with_rule else None
+    value = full_softmax(given["queries"], given["items"][:0], nothing, workspace=workspace, top_k=rule)
+    value.backward()
+    assert value.item() == 0
+    assert given["queries"].grad is not None
+    assert not given["queries"].grad.any()
+    assert torch.isnan(kept).all()
+
+
+def test_a_row_without_a_score_has_no_threshold() -> None:
+    scores = torch.tensor([[1.0, 3.0, 2.0], [-torch.inf] * 3])
+    rule = TopK(2, 1.0, "talos", thresholds=torch.full((2,), torch.nan))
+    levels = rule.levels(scores, slice(0, 2))
+    assert levels[0] == 2
+    assert torch.isnan(levels[1])
+    assert rule.thresholds is not None
+    assert torch.isnan(rule.thresholds).tolist() == [False, True]
+    weights = rule.apply(scores, levels, (torch.tensor([0]), torch.tensor([1])), torch.ones(1))
+    assert weights.item() == 1
+    assert not torch.isnan(scores).any()
+
+
 @pytest.mark.parametrize("counts", [None, COUNTS], ids=["all items", "a sample"])
 def test_kept_thresholds_begin_at_the_scores_and_come_to_their_quantile(
     counts: torch.Tensor | None, given: dict[str, torch.Tensor]

@@ -78,6 +78,10 @@ def full_softmax(
     if excluded is not None and (excluded[0].shape != excluded[1].shape or excluded[0].ndim != 1):
         shapes = tuple(excluded[0].shape), tuple(excluded[1].shape)
         raise ParameterError(f"excluded must hold rows and columns of one length, got shapes {shapes}")
+    if not len(items):
+        # A sample that holds nothing: no row has a target.
+        nothing: torch.Tensor = 0 * (queries.sum() + items.sum())
+        return nothing
     if excluded is not None:
         # In a row without targets every item may be excluded, and a softmax over no items is NaN.
         has_targets = torch.zeros(n_rows, dtype=torch.bool, device=excluded[0].device)

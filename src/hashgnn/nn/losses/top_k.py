@@ -118,11 +118,12 @@ class TopK:
         scores : Tensor of shape (n, n_items)
             Minus infinity for what is left out.
         levels : Tensor of shape (n,)
-            Their thresholds.
+            Their thresholds; NaN of a row without a score, which has no loss.
         place : pair of LongTensor of shape (n_entries,)
             Row and column of each target.
         weights : Tensor of shape (n_entries,)
         """
+        levels = torch.where(torch.isnan(levels), torch.zeros_like(levels), levels)
         if self.loss == "slatk":
             above = scores[place].to(weights.dtype) - levels[place[0]].to(weights.dtype)
             weights = weights * torch.sigmoid(above / self.temperature)
@@ -147,10 +148,15 @@ class TopK:
         return values, self.log_counts.to(values.dtype).exp()[columns]
 
     def levels_of(self, values: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """Return the thresholds (n,) of the best scores of each row (n, m), the best first, and what each counts."""
+        """Return the thresholds (n,) of the best scores of each row (n, m), the best first, and what each counts.
+
+        A row without a score has NaN.
+        """
+        if not values.shape[1]:
+            return values.new_full((len(values),), torch.nan)
         is_score = values > -torch.inf
         before = (counts.float() * is_score).cumsum(dim=1) < self.k * _ROUNDING
         n_scores = is_score.sum(dim=1, keepdim=True)
         last = torch.minimum(before.sum(dim=1, keepdim=True), n_scores - 1).clamp_min_(0)
         levels = values.gather(1, last).squeeze(1)
-        return torch.where(n_scores.squeeze(1) > 0, levels, torch.zeros_like(levels))
+        return torch.where(n_scores.squeeze(1) > 0, levels, torch.full_like(levels, torch.nan))
