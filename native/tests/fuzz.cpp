@@ -2,8 +2,10 @@
 // Usage: fuzz [calls] [seed]
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <random>
 #include <utility>
 #include <vector>
@@ -14,6 +16,7 @@
 #include "../core/layout.hpp"
 #include "../core/listed_rows.hpp"
 #include "../core/neighbours.hpp"
+#include "../core/promises.hpp"
 #include "../core/rerank.hpp"
 #include "../core/search.hpp"
 
@@ -215,6 +218,15 @@ class Fuzz {
     } else if (filters.allowed != nullptr) {
       index.share = chance(2) ? 0.1 : 0.6;
     }
+    std::optional<Centres> means;
+    std::vector<std::uint8_t> penalties;
+    if (!queries.step.empty() && chance(2)) {  // float queries, which choose blocks; also by what lists held before
+      means.emplace(means_of(chance(2) ? main.view : *index.lists));
+      penalties = mean_penalties_of(*index.lists);
+      index.means = &*means, index.floats = floats_.data();
+      index.mean_penalties = chance(9) ? nullptr : penalties.data();
+      for (std::int64_t q = 0; q < n_queries_; ++q) choose_promising(*index.lists, *means, index.mean_penalties, floats_.data() + q * n_bits_);
+    }
     search_inverted(index, queries, filters, lists_plan, [&](std::int64_t q, const std::vector<Hit>& hits) {
       std::vector<Hit> sorted = hits;
       if (!lists_plan.ordered) std::sort(sorted.begin(), sorted.end(), [](const Hit& a, const Hit& b) {
@@ -227,6 +239,41 @@ class Fuzz {
       if (hits.size() != expected.size()) fail("number of hits in lists");
       done(q, expected);
     });
+  }
+
+  // Blocks of lists that promise most: as many as are asked for, each once, and the same by every instruction set.
+  void choose_promising(const InvertedLists& lists, const Centres& means, const std::uint8_t* penalties, const float* query) {
+    const std::int64_t n = between(1, 60), n_first = between(1, 20);
+    const auto chosen_by = [&](const Kernels& kernels) {
+      Promising chosen;
+      choose_blocks(kernels, lists, means, penalties, query, n, n_first, chosen);
+      std::vector<std::int64_t> blocks;
+      for (const auto* runs : {&chosen.first, &chosen.others})
+        for (const BlockRun& run : *runs)
+          for (std::int64_t block = run.first; block < run.first + run.n; ++block) blocks.push_back(block);
+      return blocks;
+    };
+    std::vector<std::int64_t> found = chosen_by(*kernels_);
+    if (found != chosen_by(*portable_kernels())) fail("a block that promises most");
+    std::sort(found.begin(), found.end());
+    if (std::adjacent_find(found.begin(), found.end()) != found.end()) fail("distinct blocks");
+    if (!found.empty() && (found.front() < 0 || found.back() >= lists.n_blocks())) fail("blocks of lists");
+    if (static_cast<std::int64_t>(found.size()) < std::min(n, lists.n_blocks())) fail("number of blocks");
+    for (std::int64_t block = 0; penalties != nullptr && block < lists.n_blocks(); ++block) {
+      std::uint32_t least = 255, most = 0;
+      for (int lane = 0; lane < kBlock; ++lane)
+        if ((lists.alive[block] >> lane & 1u) != 0) {
+          least = std::min<std::uint32_t>(least, lists.penalty[block * kBlock + lane]);
+          most = std::max<std::uint32_t>(most, lists.penalty[block * kBlock + lane]);
+        }
+      if (lists.alive[block] != 0 && (penalties[block] < least || penalties[block] > most)) fail("a mean penalty");
+    }
+    std::vector<float> mean(static_cast<std::size_t>(n_bits_));
+    for (std::int64_t list = 0; list < lists.n_lists && means.size() == lists.n_lists; ++list) {
+      means.read(list, mean.data());
+      for (const float entry : mean)
+        if (!(std::abs(entry) <= 1.001f)) fail("a mean of codes");
+    }
   }
 
   // Lists of the codes that are allowed, which came to be from lists of others in two steps.
