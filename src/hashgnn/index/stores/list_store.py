@@ -34,7 +34,6 @@ from hashgnn.index.stores.segments import (
 )
 from hashgnn.ranking import CandidateFilter
 
-
 _MOST_MEANS = 1024  # lists; the means of more take longer to compare than the blocks that are spared
 
 
