@@ -72,7 +72,7 @@ class Parts {
       }
     for (std::int64_t i = n / kLanes * kLanes; i < n; ++i) least[0] = std::min(least[0], values[i]), most[0] = std::max(most[0], values[i]);
     const float from = *std::min_element(least, least + kLanes), range = *std::max_element(most, most + kLanes) - from;
-    const float scale = range > 0 ? (kParts - 1) / range : 0.0f;
+    const float scale = range > kNarrow ? (kParts - 1) / range : 0.0f;
     parts_.resize(static_cast<std::size_t>(n));
     counts_.fill(0);
     for (std::int64_t i = 0; i < n; ++i) parts_[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(static_cast<std::int32_t>((values[i] - from) * scale));
@@ -91,6 +91,7 @@ class Parts {
  private:
   static constexpr int kLanes = 8;
   static constexpr std::uint32_t kParts = 1024;
+  static constexpr float kNarrow = 1e-30f;  // smaller ranges are not divided
   std::vector<std::uint16_t> parts_;
   std::array<std::uint32_t, kParts> counts_;
 };

@@ -72,6 +72,15 @@ def test_what_a_query_may_not_get_is_made_up_for() -> None:
     assert recall(index, scan, CandidateFilter(allow_per_query=own)) >= usual - 0.02
 
 
+@pytest.mark.parametrize("length", [1e-43, 1e-37, 1e30])
+@pytest.mark.parametrize("bias", [None, BIAS], ids=["plain", "biased"])
+def test_queries_of_any_length_are_answered(length: float, bias: ItemBias | None) -> None:
+    index = InvertedFile(CODES, bias, n_lists=N_LISTS, n_probe=2)
+    found = index.search(QUERIES * np.float32(length), K)
+    assert (found.counts == K).all()
+    assert np.isfinite(found.scores).all()
+
+
 def test_changes_are_seen_by_float_queries() -> None:
     index = InvertedFile(CODES[:9000], BIAS[:9000], n_lists=N_LISTS, n_probe=5)
     index.search(QUERIES, K)
@@ -103,13 +112,13 @@ def test_the_means_count_as_bytes_once_a_float_query_came() -> None:
     assert index.nbytes == after
 
 
-def test_tune_sets_the_smallest_number_for_float_queries() -> None:
+def test_tune_sets_the_smallest_power_of_two_for_float_queries() -> None:
     index = InvertedFile(CODES, BIAS, n_lists=N_LISTS)
     reached = index.tune(QUERIES, K, index_recall=0.9)
     assert reached >= 0.9
-    assert index.n_probe < N_LISTS / 4
+    assert index.n_probe < N_LISTS / 2
     assert recall(index, HammingIndex(CODES, BIAS)) == pytest.approx(reached)
-    index.n_probe -= 1
+    index.n_probe //= 2
     assert recall(index, HammingIndex(CODES, BIAS)) < 0.9
 
 

@@ -20,7 +20,7 @@ from hashgnn.index._arguments import (
     search_arguments,
 )
 from hashgnn.index._clustering import around_means, assign, default_n_lists, train_centroids
-from hashgnn.index._tuning import check_sample, smallest_integer
+from hashgnn.index._tuning import check_sample, smallest_power
 from hashgnn.index._zero_queries import answer_zero_queries
 from hashgnn.index.base import MutableIndex
 from hashgnn.index.stores.embedded_codes import EmbeddedCodes
@@ -144,7 +144,7 @@ class InvertedFile(MutableIndex[ListStore]):
     def tune(
         self, queries: BinaryCodes | Array, k: int, *, index_recall: float = 0.95, n_threads: int = 1
     ) -> float:
-        """Set ``n_probe`` to the smallest number that reaches an index recall.
+        """Set ``n_probe`` to the smallest power of two that reaches an index recall.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class InvertedFile(MutableIndex[ListStore]):
             scores = self._search(queries, k, n_probe, None, True, n_threads).scores
             return float((scores >= last[:, None]).sum() / max(1, exact.counts.sum()))
 
-        self.n_probe, found = smallest_integer(reached, requested, self.n_lists)
+        self.n_probe, found = smallest_power(reached, requested, self.n_lists)
         return found
 
     def _search(
