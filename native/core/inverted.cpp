@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "promises.hpp"
 #include "selection.hpp"
 #include "thread_pool.hpp"
 
@@ -15,12 +16,14 @@ constexpr double kFewAllowed = 0.25;      // of the codes: then lanes are filter
 constexpr std::int64_t kFollowCost = 16;  // following a position costs as much as reading so many codes of lists
 constexpr std::int64_t kFewSlots = 2048;  // are collected without a sample
 constexpr std::int64_t kSampleSlots = 2048;
+constexpr std::int64_t kFirstSlots = 320;  // of the blocks that promise most, and as many for each result: they set the limit of the others
 
 // What a thread keeps from query to query.
 struct Scratch {
   Gathered found, sample, lists;
   Selection selection;
   std::vector<std::uint32_t> masks, bits;
+  Promising promising;
 };
 
 Scratch& scratch() {
@@ -28,7 +31,7 @@ Scratch& scratch() {
   return mine;
 }
 
-// A list, or the one of later codes.
+// Blocks of a list, or of the one of later codes.
 struct Part {
   const InvertedLists* lists;
   std::int64_t first, n_blocks;
@@ -147,18 +150,34 @@ class ListSearch {
     parts_.clear();
     n_slots_ = 0;
     scratch_.masks.clear();
-    if (index_.extra != nullptr) add_part(*index_.extra, 0);
+    n_first_parts_ = 0;
+    if (index_.extra != nullptr) add_list(*index_.extra, 0);
     if (n_read >= n_lists) {
-      for (std::int64_t list = 0; list < n_lists; ++list) add_part(*index_.lists, list);
+      for (std::int64_t list = 0; list < n_lists; ++list) add_list(*index_.lists, list);
       return;
     }
+    if (index_.means != nullptr) return add_promising(n_read, n_lists);
     measure_centroids(n_read);
     const Gathered& nearest = scratch_.lists;
-    for (std::int64_t i = 0; i < nearest.size(); ++i) add_part(*index_.lists, nearest.ids()[i]);
+    for (std::int64_t i = 0; i < nearest.size(); ++i) add_list(*index_.lists, nearest.ids()[i]);
   }
 
-  void add_part(const InvertedLists& lists, std::int64_t list) {
-    const std::int64_t first = lists.first_blocks[list], n_blocks = lists.first_blocks[list + 1] - first;
+  // Chooses as many blocks as n_read lists have on average.
+  void add_promising(std::int64_t n_read, std::int64_t n_lists) {
+    const InvertedLists& lists = *index_.lists;
+    const std::int64_t n = (n_read * lists.n_blocks() + n_lists - 1) / n_lists, n_first = blocks_of(std::max(kFirstSlots, 2 * plan_.k));
+    choose_blocks(*plan_.kernels, lists, *index_.means, plan_.biased ? index_.mean_penalties : nullptr,
+                  index_.floats + query_ * lists.n_bits, n, n_first, scratch_.promising);
+    for (const BlockRun& run : scratch_.promising.first) add_part(lists, run.first, run.n);
+    n_first_parts_ = parts_.size();
+    for (const BlockRun& run : scratch_.promising.others) add_part(lists, run.first, run.n);
+  }
+
+  void add_list(const InvertedLists& lists, std::int64_t list) {
+    add_part(lists, lists.first_blocks[list], lists.first_blocks[list + 1] - lists.first_blocks[list]);
+  }
+
+  void add_part(const InvertedLists& lists, std::int64_t first, std::int64_t n_blocks) {
     if (n_blocks == 0) return;
     parts_.push_back({&lists, first, n_blocks, -1});
     n_slots_ += n_blocks * kBlock;
@@ -228,6 +247,7 @@ class ListSearch {
 
   // At least the k best of all parts, or all that there are.
   void gather() {
+    if (n_first_parts_ > 0) return gather_in_order();
     std::uint32_t limit = first_limit();
     for (;; limit = most_ + 1) {
       scratch_.found.clear();
@@ -236,6 +256,17 @@ class ListSearch {
         collect(parts_[i], parts_[i].first, parts_[i].n_blocks, limit, scratch_.found);
       }
       if (scratch_.found.size() >= plan_.k || limit > most_) return;
+    }
+  }
+
+  // The same where the first parts promise most: what they hold is the limit of the others.
+  void gather_in_order() {
+    scratch_.found.clear();
+    std::uint32_t limit = most_ + 1;
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      if (i == n_first_parts_ && scratch_.found.size() >= plan_.k) limit = scratch_.selection.kth_smallest(scratch_.found, plan_.k, most_) + 1;
+      if (i + 1 < parts_.size()) prefetch(parts_[i + 1]);
+      collect(parts_[i], parts_[i].first, parts_[i].n_blocks, limit, scratch_.found);
     }
   }
 
@@ -292,6 +323,7 @@ class ListSearch {
   const std::uint32_t* allowed_ = nullptr;
   std::vector<Part> parts_;
   std::int64_t n_slots_ = 0;
+  std::size_t n_first_parts_ = 0;  // which promise most
 };
 
 }  // namespace

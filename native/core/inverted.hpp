@@ -8,6 +8,8 @@
 
 namespace hashgnn {
 
+class Centres;
+
 // Each list begins on a block; lanes that hold no code have no bit in `alive`.
 struct InvertedLists {
   int n_bits = 0;
@@ -35,6 +37,11 @@ struct InvertedSearch {
   std::int64_t n_codes;        // positions
   double share = 1.0;          // of the codes that any query may get
   SlotsOf slots, extra_slots;
+  // For float queries, or null: the means of the codes of lists, and of the penalties of blocks. A query then reads as many
+  // blocks as n_probe lists have on average, those that promise most to it; see promises.hpp.
+  const Centres* means = nullptr;
+  const std::uint8_t* mean_penalties = nullptr;
+  const float* floats = nullptr;  // the queries, (n_queries, n_bits)
 };
 
 // A query reads so many of the nearest lists that it sees as many codes that it may get as it would see without filters, and

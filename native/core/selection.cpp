@@ -36,6 +36,14 @@ std::uint32_t Selection::limit_of_sample(const std::uint16_t* values, std::int64
   return limit;
 }
 
+std::uint32_t Selection::kth_smallest(const Gathered& all, std::int64_t k, std::uint32_t most) {
+  count(all.values(), all.size(), most);
+  std::int64_t below = 0;
+  std::uint32_t value = 0;
+  while (below + counts_[value] < k) below += counts_[value++];
+  return value;
+}
+
 void Selection::keep_smallest(Gathered& all, std::int64_t k, std::uint32_t most) {
   if (all.size() <= k) return;
   std::uint32_t* ids = all.ids();

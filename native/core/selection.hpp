@@ -36,6 +36,9 @@ class Selection {
   // sample cannot tell.
   std::uint32_t limit_of_sample(const std::uint16_t* values, std::int64_t n, double n_all, std::int64_t k, std::uint32_t most);
 
+  // The k-th smallest value, of k or more.
+  std::uint32_t kth_smallest(const Gathered& all, std::int64_t k, std::uint32_t most);
+
   // Leaves the k smallest values of all that were gathered, none of which is above `most`, in no order; of equal ones at the end
   // those with the smallest ids.
   void keep_smallest(Gathered& all, std::int64_t k, std::uint32_t most);

@@ -36,6 +36,22 @@ const std::int32_t* InvertedTable::slots() const {
   return slots_.data();
 }
 
+const std::uint8_t* InvertedTable::mean_penalties() const {
+  std::call_once(penalties_once_, [this] { mean_penalties_ = mean_penalties_of(lists_); });
+  return lists_.penalty == nullptr ? nullptr : mean_penalties_.data();
+}
+
+namespace {
+
+Centres means_without_python(const InvertedLists& lists) {
+  const nb::gil_scoped_release release;
+  return means_of(lists);
+}
+
+}  // namespace
+
+ListMeans::ListMeans(const InvertedTable& lists) : centres_(means_without_python(lists.lists())) {}
+
 namespace {
 
 void check_room(std::int64_t room) { require(room >= 0 && room <= kMaxCodes, "room must be at least 0, got " + text(room)); }
@@ -140,19 +156,22 @@ nb::tuple search_inverted_codes(const InvertedTable& lists, const InvertedTable*
 }
 
 nb::tuple search_inverted_floats(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
-                                 std::int64_t n_probe, const Array<float, 2>& queries, int n_planes,
+                                 const ListMeans* means, std::int64_t n_probe, const Array<float, 2>& queries, int n_planes,
                                  const SearchArguments& arguments) {
   const int n_bits = lists.lists().n_bits;
   check_arguments(arguments, lists.n_codes());
   check_width(queries, n_bits, 1);
   check_planes(n_planes, n_bits);
-  const InvertedSearch index = checked_index(lists, extra, centroids, n_probe, arguments);
+  InvertedSearch index = checked_index(lists, extra, centroids, n_probe, arguments);
+  require(means == nullptr || (means->centres().size() == lists.lists().n_lists && means->centres().width() == n_bits),
+          "there must be one mean a list");
   const auto n_queries = static_cast<std::int64_t>(queries.shape(0));
   Results results(n_queries, arguments.k, false);
   {
     const nb::gil_scoped_release release;
     const Call call(lists.n_codes(), arguments, n_queries, arguments.k);
     const Queries planes = checked_planes(queries, n_bits, n_planes, arguments.biased);
+    if (means != nullptr) index.means = &means->centres(), index.mean_penalties = lists.mean_penalties(), index.floats = queries.data();
     search_inverted(index, planes, call.filters, call.plan, [&](std::int64_t q, const std::vector<Hit>& hits) {
       write_floats(results, planes, arguments, q, hits);
     });

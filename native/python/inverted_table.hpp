@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "../core/allowed.hpp"
+#include "../core/promises.hpp"
 #include "code_table.hpp"
 
 namespace hashgnn::python {
@@ -35,6 +36,9 @@ class InvertedTable {
   // The slot of each position, -1 where these lists do not hold it; made when it is first asked for.
   const std::int32_t* slots() const;
 
+  // The mean penalty of each block, null where codes have none; made when it is first asked for.
+  const std::uint8_t* mean_penalties() const;
+
  private:
   using Arrays = std::tuple<Array<std::int64_t, 1>, Words, std::optional<Bytes>, Bits, Array<std::int32_t, 1>,
                             std::optional<Array<std::uint8_t, 2>>>;
@@ -43,8 +47,21 @@ class InvertedTable {
   std::int64_t n_codes_;  // positions are below it
   std::optional<Arrays> arrays_;
   std::vector<std::uint32_t> alive_;
-  mutable std::once_flag slots_once_;
+  mutable std::once_flag slots_once_, penalties_once_;
   mutable std::vector<std::int32_t> slots_;
+  mutable std::vector<std::uint8_t> mean_penalties_;
+};
+
+// The means of the codes of lists, for float queries.
+class ListMeans {
+ public:
+  explicit ListMeans(const InvertedTable& lists);
+
+  const Centres& centres() const { return centres_; }
+  std::int64_t n_bytes() const { return centres_.n_bytes(); }
+
+ private:
+  Centres centres_;
 };
 
 // The same lists with those codes only whose position has a bit, and with room for so many more in each.
@@ -61,8 +78,9 @@ nb::tuple grown_table(const InvertedTable& last, const InvertedTable& lists, con
 nb::tuple search_inverted_codes(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
                                 std::int64_t n_probe, const Array<std::uint8_t, 2>& queries,
                                 const SearchArguments& arguments);
+// Where there are means, a query reads the blocks that promise most by them, else the lists with the nearest centroids.
 nb::tuple search_inverted_floats(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
-                                 std::int64_t n_probe, const Array<float, 2>& queries, int n_planes,
+                                 const ListMeans* means, std::int64_t n_probe, const Array<float, 2>& queries, int n_planes,
                                  const SearchArguments& arguments);
 nb::tuple search_inverted_hierarchical(const InvertedTable& lists, const InvertedTable* extra, const CodeTable& centroids,
                                        std::int64_t n_probe, const Array<std::uint8_t, 2>& queries,

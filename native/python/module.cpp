@@ -115,7 +115,10 @@ NB_MODULE(_native, module) {
   module.def("allowed_list", &allowed_list, "lists"_a, "extra"_a.none(), "mask"_a, "room"_a = 0);
   module.def("search_inverted_codes", &search_inverted_codes, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
              "queries"_a, "arguments"_a);
-  module.def("search_inverted_floats", &search_inverted_floats, "lists"_a, "extra"_a.none(), "centroids"_a, "n_probe"_a,
+  nb::class_<ListMeans>(module, "ListMeans")
+      .def(nb::init<const InvertedTable&>(), "lists"_a)
+      .def_prop_ro("n_bytes", &ListMeans::n_bytes);
+  module.def("search_inverted_floats", &search_inverted_floats, "lists"_a, "extra"_a.none(), "centroids"_a, "means"_a.none(), "n_probe"_a,
              "queries"_a, "n_planes"_a, "arguments"_a);
   module.def("search_inverted_hierarchical", &search_inverted_hierarchical, "lists"_a, "extra"_a.none(), "centroids"_a,
              "n_probe"_a, "queries"_a, "embeddings"_a, "stages"_a, "arguments"_a);

@@ -99,6 +99,10 @@ class InvertedTable:
         n_codes: int,
     ) -> tuple[InvertedTable, _Array]: ...
 
+class ListMeans:
+    n_bytes: int
+    def __init__(self, lists: InvertedTable) -> None: ...
+
 def allowed_list(
     lists: InvertedTable, extra: InvertedTable | None, mask: tuple[int, _Array], room: int = 0
 ) -> InvertedTable: ...
@@ -114,6 +118,7 @@ def search_inverted_floats(
     lists: InvertedTable,
     extra: InvertedTable | None,
     centroids: CodeTable,
+    means: ListMeans | None,
     n_probe: int,
     queries: _Array,
     n_planes: int,

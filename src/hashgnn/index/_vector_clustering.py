@@ -58,7 +58,7 @@ def _moved(
         lists = table.nearest(some, len(centres), n_threads, n_groups)
         _native.add_to_lists(some, lists, sums, counts)
         nearest[part] = lists
-    return nearest, _divided(sums, counts, centres)
+    return nearest, divided(sums, counts, centres)
 
 
 def assign_vectors(
@@ -76,10 +76,11 @@ def means(embeddings: Array, nearest: Array, centres: Array) -> Array:
     """Return the mean of the embeddings in each list; a list without embeddings keeps its centre."""
     sums, counts = np.zeros_like(centres), np.zeros(len(centres), np.int64)
     _native.add_to_lists(embeddings, np.asarray(nearest, np.int32), sums, counts)
-    return _divided(sums, counts, centres)
+    return divided(sums, counts, centres)
 
 
-def _divided(sums: Array, counts: Array, centres: Array) -> Array:
+def divided(sums: Array, counts: Array, centres: Array) -> Array:
+    """Return means from sums and counts of lists; a list without entries keeps its centre."""
     found: Array = np.array(centres)
     np.divide(sums, counts[:, None].astype(np.float32), out=found, where=counts[:, None] > 0)
     return found

@@ -30,9 +30,9 @@ def answer_zero_queries(
         where a row is of zeros.
     candidates : CandidateFilter or None
     """
-    zeros = (
-        np.empty(0, np.int64) if isinstance(queries, BinaryCodes) else np.flatnonzero(~queries.any(axis=1))
-    )
+    if isinstance(queries, BinaryCodes) or np.count_nonzero(queries[:, 0]) == len(queries):
+        return found
+    zeros = np.flatnonzero(~queries.any(axis=1))
     if not len(zeros):
         return found
     added = bias()

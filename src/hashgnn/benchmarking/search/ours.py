@@ -57,8 +57,8 @@ def _asymmetric(data: Workload, k: int, threads: Threads) -> Built:
     return _scanned(index, data.float_queries, threads.search, "float queries")
 
 
-def _lists(data: Workload, n_threads: int) -> InvertedFile:
-    return InvertedFile(data.item_codes, data.scored_bias, n_threads=n_threads)
+def _lists(data: Workload, n_threads: int, *, float_queries: bool = False) -> InvertedFile:
+    return InvertedFile(data.item_codes, data.scored_bias, float_queries=float_queries, n_threads=n_threads)
 
 
 def _inverted(data: Workload, k: int, threads: Threads) -> Built:
@@ -73,7 +73,8 @@ def _breadth(index: InvertedFile | HierarchicalIndex, n_lists: int) -> dict[str,
 
 
 def _asymmetric_lists(data: Workload, k: int, threads: Threads) -> Built:
-    index = _lists(data, threads.build)
+    index = _lists(data, threads.build, float_queries=True)
+    index.search(data.float_queries[:1], 1)  # makes what lists are chosen by, which counts as its bytes
     breadth = _breadth(index, index.n_lists)
     return _scanned(index, data.float_queries, threads.search, "float queries", **breadth)
 

@@ -63,11 +63,14 @@ class InvertedLists:
         n_lists: int,
         rows: Array | None = None,
     ) -> InvertedLists:
-        """Sort codes into lists, in the order of their positions within each."""
+        """Sort codes into lists; within each by their penalties, if any, then by the order in which they are passed.
+
+        So the first blocks of a list hold the items with the largest bias.
+        """
         counts = np.bincount(nearest, minlength=n_lists)
         first_blocks = np.zeros(n_lists + 1, np.int64)
         np.cumsum(-(-counts // _native.BLOCK), out=first_blocks[1:])
-        order = np.argsort(nearest, kind="stable")
+        order = np.argsort(nearest, kind="stable") if penalty is None else np.lexsort((penalty, nearest))
         within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
         slots = first_blocks[nearest[order]] * _native.BLOCK + within
         n_slots = int(first_blocks[-1]) * _native.BLOCK
@@ -157,7 +160,8 @@ class InvertedLists:
         """Return the bytes that the kernels read."""
         penalty = 0 if self.penalty is None else self.penalty.nbytes
         rows = 0 if self.rows is None else self.rows.nbytes
-        return self.words.nbytes + self.positions.nbytes + penalty + self.alive.nbytes + rows
+        lists = self.words.nbytes + self.positions.nbytes + self.alive.nbytes + self.first_blocks.nbytes
+        return lists + penalty + rows
 
 
 def _received(

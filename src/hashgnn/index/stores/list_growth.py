@@ -8,7 +8,13 @@ import numpy as np
 
 from hashgnn._types import Array
 from hashgnn.codes import BinaryCodes
-from hashgnn.index._clustering import assign, majorities, train_centroids, two_centroids
+from hashgnn.index._clustering import (
+    around_means,
+    assign,
+    majorities,
+    train_centroids,
+    two_centroids,
+)
 
 #: Later codes that wait in a list of their own, which every query reads.
 WAITING = 1024
@@ -46,7 +52,7 @@ def is_due_anew(n_joined: int, n_clustered: int) -> bool:
     return 2 * n_joined >= n_clustered
 
 
-def grown(listed: ListedCodes, more: BinaryCodes, *, anew: bool) -> ListedCodes:
+def grown(listed: ListedCodes, more: BinaryCodes, *, anew: bool, by_means: bool = False) -> ListedCodes:
     """Return the lists with more codes, as many more lists as the square root of the number of codes grew.
 
     Each new code goes to the list of its nearest centroid. Then the longest lists are split in two, until there
@@ -60,6 +66,8 @@ def grown(listed: ListedCodes, more: BinaryCodes, *, anew: bool) -> ListedCodes:
     more : BinaryCodes
     anew : bool
         Cluster all codes anew instead: splits alone find a little less than new lists do.
+    by_means : bool, default=False
+        Then cluster them for float queries.
 
     References
     ----------
@@ -71,7 +79,10 @@ def grown(listed: ListedCodes, more: BinaryCodes, *, anew: bool) -> ListedCodes:
     wanted = round(n_lists * float(np.sqrt(len(codes) / n_before))) if n_before else n_lists
     if anew and len(codes) >= wanted:
         centroids = train_centroids(codes, wanted, rng=np.random.default_rng(0), n_threads=1)
-        return ListedCodes(codes, assign(codes, centroids, n_threads=1), centroids)
+        lists = assign(codes, centroids, n_threads=1)
+        if by_means:
+            centroids, lists = around_means(codes, lists, centroids, n_threads=1)
+        return ListedCodes(codes, lists, centroids)
     lists = np.concatenate([listed.lists, assign(more, listed.centroids, n_threads=1)])
     packed, touched = _split(codes, lists, listed.centroids, wanted)
     centroids = BinaryCodes(packed, codes.n_bits)

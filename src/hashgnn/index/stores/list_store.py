@@ -34,6 +34,8 @@ from hashgnn.index.stores.segments import (
 )
 from hashgnn.ranking import CandidateFilter
 
+_MOST_MEANS = 1024  # lists; the means of more take longer to compare than the blocks that are spared
+
 
 @dataclass(frozen=True, eq=False)
 class ListStore:
@@ -57,6 +59,8 @@ class ListStore:
         Number of lists before any was split; None: as many as there are. To read so many is to read all.
     n_clustered, n_joined : int or None, int
         Codes when all were clustered, None: as many as the lists hold; and codes that joined lists since.
+    by_means : bool
+        Whether codes are clustered for float queries, by means instead of majorities of bits.
     tables : tuple of InvertedTable, InvertedTable or None, and CodeTable or CentreTable
         Lists, the list of later codes where it has some, and centroids, for the kernels.
     """
@@ -70,6 +74,7 @@ class ListStore:
     n_made: int | None = None
     n_clustered: int | None = None
     n_joined: int = 0
+    by_means: bool = False
     tables: Tables = field(init=False)
     _allowed: AllowedLists = field(init=False, repr=False)
 
@@ -95,11 +100,18 @@ class ListStore:
             self.n_made,
             self.n_clustered,
             self.n_joined,
+            self.by_means,
         )
 
     @classmethod
     def build(
-        cls, codes: BinaryCodes, bias: ItemBias | None, centroids: BinaryCodes, nearest: Array
+        cls,
+        codes: BinaryCodes,
+        bias: ItemBias | None,
+        centroids: BinaryCodes,
+        nearest: Array,
+        *,
+        by_means: bool = False,
     ) -> ListStore:
         """Sort codes into the lists of their nearest centroids.
 
@@ -110,6 +122,8 @@ class ListStore:
         centroids : BinaryCodes of shape (n_lists, n_bits)
         nearest : ndarray of shape (n_codes,), int64
             List of each code.
+        by_means : bool, default=False
+            Whether later clusterings go by means.
         """
         penalty = None if bias is None else bias.penalty
         positions = np.arange(len(codes), dtype=np.int32)
@@ -120,6 +134,7 @@ class ListStore:
             pack_mask(np.ones(len(codes), bool)),
             len(codes),
             None if bias is None else bias.top,
+            by_means=by_means,
         )
 
     @classmethod
@@ -193,6 +208,7 @@ class ListStore:
             n_codes,
             header.top,
             header.n_made,
+            by_means=bool(saved.settings.get("float_queries", 0)),
         )
 
     def contents(self) -> Contents:
@@ -250,7 +266,11 @@ class ListStore:
         n_read = self._read(n_probe)
         if isinstance(queries, BinaryCodes):
             return _native.search_inverted_codes(*read, n_read, queries.packed, arguments)
-        return _native.search_inverted_floats(*read, n_read, queries, query_bits, arguments)
+        lists, extra, centroids = read
+        means = self.means if n_read < len(centroids) <= _MOST_MEANS else None
+        return _native.search_inverted_floats(
+            lists, extra, centroids, means, n_read, queries, query_bits, arguments
+        )
 
     def rerank(
         self,
@@ -353,13 +373,20 @@ class ListStore:
             penalty[chosen] = lists.penalty[places]
         return ItemBias(penalty, self.top)
 
+    @cached_property
+    def means(self) -> _native.ListMeans:
+        """The means of the codes of each list, by which lists are chosen for float queries; made for the first of these."""
+        return _native.ListMeans(self.tables[0])
+
     def nbytes(self) -> int:
-        """Return the bytes of the lists and centroids."""
+        """Return the bytes of the lists and centroids, and of the means if there are any yet."""
         if isinstance(self.centroids, ListCentres):
             around = self.centroids.nbytes()
         else:
             around = sum(segment.words.nbytes for segment in self.centroids)
-        return self.lists.nbytes() + self.extra.nbytes() + around
+        means = self.__dict__.get("means")
+        for_floats = 0 if means is None else means.n_bytes + len(self.lists.alive)
+        return self.lists.nbytes() + self.extra.nbytes() + around + for_floats
 
     def _read(self, n_probe: int) -> int:
         """Return how many lists are read: all, where ``n_probe`` was all before lists were split."""
@@ -442,6 +469,8 @@ class ListStore:
     def _after(self, before: ListStore, moved: Array) -> ListStore:
         """Take over what the state before had packed for filters; codes at ``moved`` are others now."""
         same_lists = before.lists.words is self.lists.words
+        if same_lists and "means" in before.__dict__:
+            self.__dict__["means"] = before.means  # nearly those of the codes that are left
         self._allowed.follow(before._allowed, moved, same_lists=same_lists)
         return self
 
@@ -468,7 +497,7 @@ class ListStore:
             before = ListedCodes(
                 codes[: len(old)], self._list_of_block[old // _native.BLOCK], self._centroid_codes()
             )
-            found = grown(before, codes[len(old) :], anew=anew)
+            found = grown(before, codes[len(old) :], anew=anew, by_means=self.by_means)
             nearest, n_lists = found.lists[order], len(found.centroids)
             centroids = pack_segments(found.centroids, None)
         lists = InvertedLists.build(
