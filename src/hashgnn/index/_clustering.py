@@ -87,9 +87,8 @@ def around_means(
             entries = np.arange(start, min(len(codes), start + _BLOCK))
             _native.add_to_lists(signs_of(entries), nearest[entries].astype(np.int32), sums, counts)
         centres = divided(sums, counts, centres)
-        table = _native.CentreTable(
-            np.concatenate([centres, centres[:1]])
-        )  # it has one more than there are lists
+        # The table has one more than there are lists.
+        table = _native.CentreTable(np.concatenate([centres, centres[:1]]))
         nearest = assign_vectors(signs_of, len(codes), table, len(centres), n_threads=n_threads)
     return majorities(codes, nearest, centroids), nearest
 
