@@ -255,6 +255,31 @@ def test_processes_that_are_started_again_do_not_find_the_addresses_of_those_bef
     assert not again.check(["address"])
 
 
+def test_a_process_group_that_is_destroyed_leaves_no_threads(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from hashgnn.training.workers.local import join_local
+import torch
+from torch import distributed
+
+def names():
+    return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+
+join_local(0, 1, Path(sys.argv[1]), "gloo")
+assert "pt_gloo_runloop" in names()
+weight = torch.nn.Parameter(torch.ones(3))
+weight.grad = torch.ones(3)
+torch.optim.Adam([weight]).step()
+distributed.destroy_process_group()
+print([name for name in names() if "gloo" in name])
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=300
+    )
+    assert (ended.stdout, ended.returncode) == ("[]\n", 0), ended.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["in both", "in the second"])
 def test_an_error_under_torchrun_is_said_once(where: str, events: Interactions, tmp_path: Path) -> None:

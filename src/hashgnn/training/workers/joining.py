@@ -12,6 +12,10 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
+
+# The defaults of its functions keep the process group that is open when it is imported, as an optimiser does at its
+# first step. Then destroying the group would not end its threads, and one of them may abort a process that exits.
+import torch.distributed.nn.functional
 from torch import distributed
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
