@@ -121,6 +121,42 @@ def test_gradient_of_talos_is_right_where_the_threshold_is_a_constant(
 
 
 @pytest.mark.parametrize("counts", [None, COUNTS], ids=["all items", "a sample"])
+@pytest.mark.parametrize("chunk", [1, 512])
+def test_gradient_of_talos_passes_through_thresholds_that_come_from_the_scores(
+    counts: torch.Tensor | None, chunk: int, given: dict[str, torch.Tensor]
+) -> None:
+    """By finite differences of the transcription, whose thresholds move with the scores near them."""
+    plain, t = np.ones(N_ITEMS) if counts is None else counts.numpy(), 0.8
+    s = scores_of(given)
+    levels = np.array([threshold_in_numpy(row, 3, plain) for row in s])
+    inside = 1 / (1 + np.exp(-(s - levels[:, None]) / t))
+    near = plain * inside * (1 - inside)
+    near /= near.sum(axis=1, keepdims=True)
+
+    def moved(name: str, place: tuple[int, ...], by: float) -> float:
+        changed = given[name].detach().clone()
+        changed[place] += by
+        scores = scores_of({**given, name: changed})
+        known = np.isfinite(s)
+        change = np.where(known, scores, 0) - np.where(known, s, 0)
+        return talos_in_numpy(
+            scores, given["weights"].numpy(), list(levels + (near * change).sum(axis=1)), t, plain
+        )
+
+    rule = TopK(3, t, "talos", log_counts=None if counts is None else counts.log())
+    loss_of(given, rule, chunk=chunk).backward()
+    for name in ("queries", "items", "bias"):
+        gradient = given[name].grad
+        assert gradient is not None
+        for place in np.ndindex(*gradient.shape):
+            expected = (moved(name, place, 1e-5) - moved(name, place, -1e-5)) / 2e-5
+            assert gradient[place].item() == pytest.approx(expected, rel=1e-5, abs=1e-8)
+    # To raise all scores together changes nothing.
+    assert given["bias"].grad is not None
+    assert given["bias"].grad.sum().item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("counts", [None, COUNTS], ids=["all items", "a sample"])
 def test_gradient_of_slatk_is_that_of_the_formula_with_constant_weights(
     counts: torch.Tensor | None, given: dict[str, torch.Tensor]
 ) -> None:
@@ -184,7 +220,8 @@ def test_a_wide_temperature_is_half_the_plain_softmax(given: dict[str, torch.Ten
 def test_talos_gives_nothing_for_a_score_that_is_far_above_the_threshold() -> None:
     queries = torch.tensor([[50.0, 50.0, 0.0, -3.0]], dtype=torch.float64, requires_grad=True)
     one = Targets(1, torch.tensor([0]), torch.tensor([0]), torch.ones(1, dtype=torch.float64))
-    full_softmax(queries, torch.eye(4, dtype=torch.float64), one, top_k=TopK(3, 1.0, "talos")).backward()
+    rule = TopK(3, 1.0, "talos", thresholds=torch.zeros(1, dtype=torch.float64))
+    full_softmax(queries, torch.eye(4, dtype=torch.float64), one, top_k=rule).backward()
     assert queries.grad is not None
     assert queries.grad[0, :2].abs().max() < 1e-12
     assert queries.grad[0, 2] > 0.05

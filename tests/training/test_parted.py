@@ -237,12 +237,13 @@ def gradients_of_users(
         {"objective.item_share": 1.0, "objective.bilateral_ratio": 1.5, "objective.top_k": None},
         {"objective.top_k": 5, "objective.top_k_loss": "slatk", "objective.top_k_threshold": "scores"},
         {"objective.top_k": 5, "objective.top_k_threshold": "scores"},
-        {"objective.top_k": 5},
+        {"objective.top_k": 5, "objective.top_k_threshold": "regression"},
+        {"objective.code_weight": 0.0},
         {"objective.balance_weight": 0.5, "objective.decorrelation_weight": 0.5},
         {"encoder": "mf", "objective.observed_target": "all"},
         {"encoder": {"name": "lightgcn", "n_layers": 1}},
     ],
-    ids=["default", "bilateral", "slatk", "talos", "regression", "penalties", "mf", "lightgcn"],
+    ids=["default", "bilateral", "slatk", "talos", "regression", "no codes", "penalties", "mf", "lightgcn"],
 )
 def test_the_step_of_a_group_is_that_of_one_process(
     size: int,

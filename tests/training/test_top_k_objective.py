@@ -28,8 +28,8 @@ KINDS: list[dict[str, object]] = [
     {"objective.top_k": 5, "objective.top_k_loss": "slatk", "objective.top_k_threshold": "scores"},
     {"objective.top_k": 500, "objective.top_k_loss": "slatk", "objective.top_k_threshold": "scores"},
     {"objective.top_k": 5, "objective.top_k_threshold": "scores"},
-    {"objective.top_k": 5, "objective.top_k_loss": "slatk"},
-    {"objective.top_k": 5},
+    {"objective.top_k": 5, "objective.top_k_loss": "slatk", "objective.top_k_threshold": "regression"},
+    {"objective.top_k": 5, "objective.top_k_threshold": "regression"},
 ]
 
 
@@ -45,7 +45,7 @@ def test_groups_are_learned(kind: dict[str, object], item_share: float, blocks: 
 
 
 @pytest.mark.parametrize("item_share", [1.0, 0.3])
-def test_a_step_is_the_sum_of_both_kinds_of_scores_each_with_its_own_thresholds(item_share: float) -> None:
+def test_a_step_is_the_sum_of_all_kinds_of_scores_each_with_its_own_thresholds(item_share: float) -> None:
     """Against the loss of the scores written out, with the sample that the step draws."""
     data = generate_interactions(40, 30, 400, rng=0)
     graph = BipartiteGraph.from_interactions(data)
@@ -58,6 +58,7 @@ def test_a_step_is_the_sum_of_both_kinds_of_scores_each_with_its_own_thresholds(
             "objective.top_k_temperature": 1.5,
             "objective.item_share": item_share,
             "objective.observed_target": "all",
+            "objective.float_query_weight": 0.7,
             "teacher": "none",
             "relaxation": "none",
         }
@@ -80,11 +81,14 @@ def test_a_step_is_the_sum_of_both_kinds_of_scores_each_with_its_own_thresholds(
     nodes = torch.cat([torch.from_numpy(batch), items + graph.n_users])
     u = model.encoder(view, nodes, generator=generator)
     h = torch.cat([model.hash_layer(u[:12], "user"), model.hash_layer(u[12:], "item")])
+    asked = model.hash_layer.project(u[:12], "user")
+    asked = asked * (model.hash_layer.n_bits**0.5 / asked.norm(dim=1, keepdim=True))
     assert model.item_bias is not None
     expected = 0.0
     for weight, s in (
         (config.objective.code_weight, model.scale * h[:12] @ h[12:].T + model.item_bias[items]),  # type: ignore[attr-defined]
         (config.objective.float_weight, model.float_scale * u[:12] @ u[12:].T),  # type: ignore[attr-defined]
+        (0.7, model.scale * asked @ h[12:].T + model.item_bias[items]),
     ):
         for row in range(12):
             order = torch.argsort(s[row], descending=True)
@@ -132,7 +136,7 @@ def test_thresholds_are_kept_where_asked_for_and_moved_for_the_users_of_a_step_o
     users.loss(model, np.array([1, 3]), StepPosition(0, 1, 0, 1), torch.Generator().manual_seed(0))
     found = ~model.thresholds.isnan()
     assert found[:, [1, 3]].all()
-    assert int(found.sum()) == 4
+    assert int(found.sum()) == 6
 
 
 def whole_and_parts(

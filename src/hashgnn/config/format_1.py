@@ -175,6 +175,7 @@ def from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
             found[new] = values.get(old, default)
     if objective == "users":
         found["objective.top_k"] = None
+        found["objective.float_query_weight"] = 0.0
         if encoder != "history":
             found["objective.observed_target"] = "all"
         for name in ("encoder.fan_outs", "encoder.item_fan_outs"):

@@ -146,6 +146,10 @@ class Users(ObjectiveConfig):
     )
     code_weight: Weight = Field(default=1.0, description="Weight of the softmax over codes.")
     float_weight: Weight = Field(default=2.0, description="Weight of the softmax over embeddings.")
+    float_query_weight: Weight = Field(
+        default=1.0,
+        description="Weight of the softmax over item codes whose queries are floats, as search way asymmetric has them.",
+    )
     bilateral_ratio: Positive | None = Field(
         default=None,
         description="Bilateral softmax: temperature of the targets over that of all items; none is the plain "
@@ -165,10 +169,10 @@ class Users(ObjectiveConfig):
         default=5.0,
         description="With top_k: how far from the threshold, in log-odds, a score still counts in part.",
     )
-    top_k_threshold: Literal["regression", "scores"] = Field(
-        default="regression",
-        description="With top_k: the threshold of a user, kept and moved by quantile regression, or anew from the scores "
-        "of each step.",
+    top_k_threshold: Literal["scores", "regression"] = Field(
+        default="scores",
+        description="With top_k: the threshold of a user, anew from the scores of each step, which the gradient of talos "
+        "passes through, or kept and moved by quantile regression.",
     )
     top_k_rate: Positive = Field(
         default=0.1,
@@ -196,6 +200,11 @@ class Users(ObjectiveConfig):
     def scales(self) -> tuple[float, float]:
         """Scales of the scores of codes and of embeddings at the start."""
         return self.score_scale, self.float_scale
+
+    @property
+    def trains_codes(self) -> bool:
+        """Whether the loss has a term of codes."""
+        return self.code_weight > 0 or self.float_query_weight > 0
 
     @property
     def keeps_thresholds(self) -> bool:

@@ -82,6 +82,11 @@ class HashLayer(nn.Module):
         name = self._name(side)
         return torch.addmm(self.biases[name], u, self.weights[name])
 
+    def activations(self, u: torch.Tensor, side: SideName) -> torch.Tensor:
+        """Return ``W^T u + b - atanh(t)``, whose signs are the bits."""
+        a = self.project(u, side)
+        return a - torch.atanh(self.thresholds[self._name(side)]) if self.thresholds else a
+
     def _name(self, side: SideName) -> str:
         check_choice("side", side, SIDES)
         return "shared" if self.mode == "shared" else side

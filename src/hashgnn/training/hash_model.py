@@ -6,10 +6,14 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from hashgnn._types import Array, SideName
 from hashgnn.nn import Encoder, GraphView, HashLayer, Relaxation
 from hashgnn.nn.relaxations.base import DrawsBefore
+
+#: Kinds of scores that the objective ``users`` has thresholds for: codes, embeddings, and float queries against codes.
+N_KINDS = 3
 
 
 class HashModel(nn.Module):
@@ -33,8 +37,8 @@ class HashModel(nn.Module):
     item_bias : Parameter of shape (n_items,) or None
         In log-odds: the score of a pair is ``scale · h_u · h_i + item_bias_i``. Divided by the scale it is
         in bits; trained in log-odds it keeps its meaning while the scale moves.
-    thresholds : Tensor of shape (2, n_users) or None
-        Of objective ``users``, where it keeps them: thresholds of the scores of codes and of embeddings, NaN for a user
+    thresholds : Tensor of shape (3, n_users) or None
+        Of objective ``users``, where it keeps them: thresholds of each kind of scores, NaN for a user
         who was in no step yet. A buffer, so that a checkpoint has it.
     """
 
@@ -58,7 +62,7 @@ class HashModel(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.log_float_scale = nn.Parameter(torch.tensor(math.log(float_scale)))
         self.relaxation = relaxation
-        thresholds = torch.full((2, encoder.n_users), torch.nan) if keeps_thresholds else None
+        thresholds = torch.full((N_KINDS, encoder.n_users), torch.nan) if keeps_thresholds else None
         self.register_buffer("thresholds", thresholds)
 
     @property
@@ -81,6 +85,11 @@ class HashModel(nn.Module):
     def before_codes(self, u: torch.Tensor, side: SideName) -> torch.Tensor:
         """Return the input of :meth:`codes` for embeddings ``u`` (n, dim) of one ``side``."""
         return self.hash_layer.project(u, side) if self.relaxation.before_tanh else self.hash_layer(u, side)
+
+    def float_queries(self, u: torch.Tensor) -> torch.Tensor:
+        """Return what users with embeddings ``u`` (n, dim) ask item codes with: activations of the length of a code."""
+        activations = self.hash_layer.activations(u, "user")
+        return math.sqrt(self.hash_layer.n_bits) * functional.normalize(activations, dim=1)
 
     def codes(
         self,

@@ -157,6 +157,10 @@ _NAMED: dict[str, tuple[str, str]] = {
     ),
     "no-top-k": ("default+objective.top_k=none", "default by a softmax over all ranks"),
     "all-items": ("default+objective.item_share=1", "default by a softmax over all items"),
+    "no-float-queries": (
+        "default+objective.float_query_weight=0",
+        "default without the loss of float queries against codes",
+    ),
     "no-floats": ("default+objective.float_weight=0", "default without the loss of the embeddings"),
 }
 

@@ -128,6 +128,7 @@ SUITES: dict[str, Suite] = {
             "no-dropout",
             "no-left-out",
             "no-top-k",
+            "no-float-queries",
             "signed-users",
             "all-items",
             "no-floats",

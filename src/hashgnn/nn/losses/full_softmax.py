@@ -9,7 +9,7 @@ import torch
 from hashgnn._checks import check_int
 from hashgnn.errors import ParameterError
 from hashgnn.nn.losses.targets import Targets
-from hashgnn.nn.losses.top_k import TopK
+from hashgnn.nn.losses.top_k import TopK, shift_of
 
 _TINY = 1e-30  # a probability that bfloat16 rounds to 0 still has a finite logarithm
 
@@ -100,26 +100,27 @@ def full_softmax(
 
 
 class SoftmaxWorkspace:
-    """Two bfloat16 buffers for scores and probabilities, reused in each step.
+    """Buffers in bfloat16 for scores and probabilities, reused in each step.
 
     In a softmax over a large catalogue, the allocation of fresh pages costs more than the arithmetic.
     """
 
     def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._max_bytes = max_bytes
-        self._memory = torch.empty(2, 0, dtype=torch.bfloat16)
+        self._memory = torch.empty(0, 0, dtype=torch.bfloat16)
 
     def n_rows(self, n_rows: int, n_items: int) -> int:
         """Return how many of some rows a buffer of the allowed size holds."""
         return max(1, min(n_rows, self._max_bytes // (2 * max(n_items, 1))))
 
-    def buffers(self, n_rows: int, n_items: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return two buffers (n_rows, n_items); they lie where those of the last call did, if that was as large."""
+    def buffers(
+        self, n_rows: int, n_items: int, device: torch.device, count: int = 2
+    ) -> tuple[torch.Tensor, ...]:
+        """Return so many buffers (n_rows, n_items); they lie where those of the last call did, if these were as large."""
         size = n_rows * n_items
-        if self._memory.shape[1] < size or self._memory.device != device:
-            self._memory = torch.empty(2, size, dtype=torch.bfloat16, device=device)
-        one, other = (memory[:size].view(n_rows, n_items) for memory in self._memory)
-        return one, other
+        if len(self._memory) < count or self._memory.shape[1] < size or self._memory.device != device:
+            self._memory = torch.empty(count, size, dtype=torch.bfloat16, device=device)
+        return tuple(memory[:size].view(n_rows, n_items) for memory in self._memory[:count])
 
 
 class _HalfSoftmax(torch.autograd.Function):
@@ -169,7 +170,10 @@ class _HalfSoftmax(torch.autograd.Function):
             p.mul_(row_weights.unsqueeze(1).bfloat16())
             p.index_put_(place, -weights.bfloat16(), accumulate=True)
             if top_k is not None and top_k.loss == "talos":
-                p.mul_(top_k.derivative_(s))
+                derivatives = top_k.derivative_(s)
+                p.mul_(derivatives)
+                if top_k.moves_with_scores:
+                    _follow_level(p, derivatives, top_k)
             torch.mm(p, v, out=d_queries[start : start + chunk])
             of_block = p.T @ rows
             d_items = of_block.float() if d_items is None else d_items.add_(of_block)
@@ -231,7 +235,10 @@ class _FullSoftmax(torch.autograd.Function):
             if gradient is None:
                 continue
             if factor is not None:
+                assert top_k is not None
                 gradient.mul_(factor)
+                if top_k.moves_with_scores:
+                    _follow_level(gradient, factor, top_k)
             # Scaled by 1/n_rows before any cast down, so that half precision keeps its range.
             gradient = gradient.mul_(1.0 / n_rows).to(q.dtype)
             if grads[0] is not None:
@@ -250,6 +257,13 @@ class _FullSoftmax(torch.autograd.Function):
         factor = gradients[0]
         parts = (None if g is None else g * factor.to(g.dtype) for g in ctx.saved_tensors)
         return (*parts, None, None, None, None, None)
+
+
+def _follow_level(gradient: torch.Tensor, derivatives: torch.Tensor, top_k: TopK) -> None:
+    densities = top_k.densities(derivatives)
+    wide = torch.promote_types(gradient.dtype, torch.float32)
+    sums = (x.sum(dim=1, dtype=wide) for x in (gradient, densities))
+    top_k.follow_level_(gradient, densities, shift_of(*sums))
 
 
 def starts_of(pairs: tuple[torch.Tensor, torch.Tensor] | None, starts: torch.Tensor) -> list[int]:

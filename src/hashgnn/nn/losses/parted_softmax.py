@@ -10,7 +10,7 @@ import torch
 
 from hashgnn.nn.losses.full_softmax import SoftmaxWorkspace, starts_of
 from hashgnn.nn.losses.targets import Targets
-from hashgnn.nn.losses.top_k import TopK
+from hashgnn.nn.losses.top_k import TopK, shift_of
 from hashgnn.nn.peers import Peers, differentiable_sum
 
 _CHUNK_BYTES = 64 << 20
@@ -71,8 +71,7 @@ def parted_softmax(
     Parameters
     ----------
     scores : sequence of PartedScores
-        One or two kinds of scores for the same rows and items, as of codes and of embeddings. The processes meet once
-        for both.
+        Kinds of scores for the same rows and items, as of codes and of embeddings. The processes meet once for all.
     targets : Targets
         The entries of the targets whose items are this process's, columns by place in ``items``.
     parted : PartedItems
@@ -149,7 +148,7 @@ class _PartedSoftmax(torch.autograd.Function):
             rooms = [first.q.new_empty(chunk, n_own) for _ in terms]
         else:
             chunk = workspace.n_rows(n_rows, parted.n_largest)
-            rooms = list(workspace.buffers(chunk, n_own, first.q.device))
+            rooms = list(workspace.buffers(chunk, n_own, first.q.device, len(terms)))
         starts = torch.arange(0, n_rows + chunk, chunk, device=first.q.device).clamp_(max=n_rows)
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
         left_out = starts_of(excluded, starts)
@@ -163,12 +162,12 @@ class _PartedSoftmax(torch.autograd.Function):
                 pairs = slice(left_out[block], left_out[block + 1])
                 out = excluded[0][pairs] - start, excluded[1][pairs]
             rows = slice(start, start + chunk)
-            for term, room in zip(terms, rooms, strict=False):
+            for term, room in zip(terms, rooms, strict=True):
                 term.score(rows, room, place, weights, row_weights[rows], out)
             if top_k is not None:
                 _compare(terms, top_k, rows, parted)
             shared = torch.stack([term.exponentials() for term in terms])
-            found = parted.peers.gather(shared)  # (size, terms, 2 or 4, n)
+            found = parted.peers.gather(shared)  # (size, terms, 2, 4 or 6, n)
             for number, term in enumerate(terms):
                 term.move_thresholds(rows, found[:, number])
                 term.learn(rows, found[:, number], with_gradient=with_gradient)
@@ -276,7 +275,7 @@ class _Term:
         self._factor = rule.derivative_(self._s.clone()) if rule.loss == "talos" else None
 
     def move_thresholds(self, rows: slice, found: torch.Tensor) -> None:
-        """Move the kept thresholds of a block, once it is known what all processes have, (size, 2 or 4, n)."""
+        """Move the kept thresholds of a block, once it is known what all processes have, (size, 2, 4 or 6, n)."""
         if self._top_k is not None and self._top_k.thresholds is not None:
             self._top_k.move(rows, self._levels, found[:, 3].sum(dim=0))
 
@@ -284,6 +283,8 @@ class _Term:
         """Turn a block's scores into exponentials; return what the others need of them, (2, n).
 
         With ``top_k`` it is (4, n): the sums of own target weights, and how many own items score above the threshold.
+        Where the threshold moves with the scores, nothing is kept of it, and the last is three: the parts of the
+        gradient's sum that come from exponentials and from targets, and the sum of densities.
         """
         s = self._s
         self._picked = s[self._place].to(self.wide)
@@ -298,10 +299,25 @@ class _Term:
         sums = _row_sums(s.exp_(), self.wide)
         # What was subtracted counts only where there is a score.
         found = [torch.where(sums > 0, self._top, -torch.inf), sums]
-        return torch.stack(found if self._top_k is None else [*found, self._row_weights, self._n_above])
+        if self._top_k is not None:
+            found.append(self._row_weights)
+            found += self._moved_by_scores() if self._top_k.moves_with_scores else [self._n_above]
+        return torch.stack(found)
+
+    def _moved_by_scores(self) -> list[torch.Tensor]:
+        assert self._top_k is not None
+        assert self._factor is not None
+        of_targets = self._weights * self._factor[self._place].to(self.wide)
+        targets = torch.zeros_like(self._row_weights).index_add_(0, self._place[0], of_targets)
+        self._densities = self._top_k.densities(self._factor)
+        return [
+            _row_sums(self._s * self._factor, self.wide),
+            targets,
+            _row_sums(self._densities, self.wide),
+        ]
 
     def learn(self, rows: slice, found: torch.Tensor, *, with_gradient: bool) -> None:
-        """Add a block's loss and gradients, once it is known what all processes have, (size, 2 or 4, n)."""
+        """Add a block's loss and gradients, once it is known what all processes have, (size, 2, 4 or 6, n)."""
         place, weights = self._place, self._weights
         tops, all_sums = found[:, 0], found[:, 1]
         highest = tops.amax(dim=0)
@@ -319,6 +335,11 @@ class _Term:
         s.index_put_(place, -weights.to(s.dtype), accumulate=True)
         if self._factor is not None:
             s.mul_(self._factor)
+        if self._top_k is not None and self._top_k.moves_with_scores:
+            of_exponentials = (found[:, 3] * torch.exp(tops - highest)).sum(dim=0) / whole * row_weights
+            gradients = of_exponentials - found[:, 4].sum(dim=0)
+            shift = shift_of(gradients, found[:, 5].sum(dim=0))
+            self._top_k.follow_level_(s, self._densities, shift)
         torch.mm(s, self.v, out=self._d_queries[rows])
         of_block = s.T @ q
         self._d_items = of_block.to(self.wide) if self._d_items is None else self._d_items.add_(of_block)

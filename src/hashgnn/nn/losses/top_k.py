@@ -12,6 +12,12 @@ from hashgnn._checks import check_choice, check_float, check_int
 
 LOSSES = ("slatk", "talos")
 _ROUNDING = 1 - 1e-5  # sums of counts that were made from logarithms
+_LEAST_DENSITY = 1e-6  # of a row whose scores are all far from its threshold
+
+
+def shift_of(gradients: torch.Tensor, densities: torch.Tensor) -> torch.Tensor:
+    """Return what each density takes from the gradient of its row, by the sums of both over the row, (n,)."""
+    return gradients / densities.clamp_min(_LEAST_DENSITY)
 
 
 @dataclass
@@ -21,7 +27,7 @@ class TopK:
     With ``"slatk"`` the weight of a target i of a row r becomes ``t_ri · σ((s_ri - β_r) / T)``, so that targets far
     below the K best count for little. The gradient passes through neither this factor nor β. With ``"talos"`` all
     scores become ``T · log σ((s_rj - β_r) / T)``, so that nothing is gained by a score far above the threshold, where
-    it counts already.
+    it counts already. Where β comes from the scores, the gradient passes through it: see :meth:`follow_level_`.
 
     Parameters
     ----------
@@ -139,6 +145,34 @@ class TopK:
         if self.log_counts is not None:
             scores.sub_(self.log_counts.to(scores.dtype))
         return scores.div_(self.temperature).expm1_().neg_()
+
+    @property
+    def moves_with_scores(self) -> bool:
+        """Whether the loss is one of the threshold too, which follows the scores."""
+        return self.loss == "talos" and self.thresholds is None
+
+    def densities(self, derivatives: torch.Tensor) -> torch.Tensor:
+        """Return how much each score has to do with where the threshold is, (n, n_items), by :meth:`derivative_`.
+
+        The threshold of a row is where as many items lie above as are counted. With sigmoids of width T in place of
+        steps its derivative by a score is the score's density over that of all, ``c_j σ'(x_j) / Σ_l c_l σ'(x_l)``.
+        """
+        found = derivatives * (1 - derivatives)
+        return found if self.log_counts is None else found.mul_(self.log_counts.to(found.dtype).exp())
+
+    def follow_level_(self, gradient: torch.Tensor, densities: torch.Tensor, shift: torch.Tensor) -> None:
+        """Let the gradient of some rows pass through their thresholds, in place.
+
+        If all scores of a row rise together, its threshold rises too, and the loss stays as it is. A gradient that
+        takes the threshold as given does not know this: it spends bits on raising all.
+
+        Parameters
+        ----------
+        gradient, densities : Tensor of shape (n, n_items)
+        shift : Tensor of shape (n,)
+            Sum of the gradient over that of the densities, of all items.
+        """
+        gradient.sub_(densities.mul_(shift.unsqueeze(1).to(densities.dtype)))
 
     def best(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the K best of scores (n, n_items) and what each counts, (n, min(K, n_items)), the best first."""

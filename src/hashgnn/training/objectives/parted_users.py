@@ -25,7 +25,7 @@ from hashgnn.nn.relaxations.base import DrawsBefore
 from hashgnn.training.hash_model import HashModel
 from hashgnn.training.objectives.base import StepPosition
 from hashgnn.training.objectives.code_penalty import code_penalty
-from hashgnn.training.objectives.users import Pairs, UserObjective
+from hashgnn.training.objectives.users import KindOfScores, Pairs, UserObjective, added
 from hashgnn.training.workers.group import Group
 
 _ENCODER_DRAWS, _ITEM_DRAWS = 0, 1
@@ -153,7 +153,7 @@ class PartedUserObjective(UserObjective):
         self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
     ) -> torch.Tensor:
         """Return this process's part of the loss of a batch of users."""
-        settings, group = self._settings, self._group
+        group = self._group
         known, self._prepared = self._prepared, None
         if known is not None and known[0] is batch:
             prepared = known[1]
@@ -161,30 +161,17 @@ class PartedUserObjective(UserObjective):
             prepared = self._before_parameters(model, batch, position, generator)
         own = prepared.own
         users, items = self._embeddings(model, batch, prepared)
-        scores: list[PartedScores] = []
-        # The rule of the K best has it in its own place.
-        correction = None if settings.top_k is not None else own.correction
-        if settings.code_weight > 0:
-            strength = model.relaxation.strength(*position)
-            user_strength = model.relaxation.user_strength(strength)
-            h_users = model.codes(model.before_codes(users, "user"), user_strength, generator)
-            before = model.before_codes(items, "item")
-            h_items = model.codes(before, strength, prepared.item_generator, draws=prepared.draws)
-            bias = correction
-            if model.item_bias is not None:
-                of_items = model.item_bias[self._rows(own.items)]
-                bias = of_items if bias is None else of_items + bias
-            scores.append(PartedScores(model.scale * h_users, h_items, bias))
-        if settings.float_weight > 0:
-            scores.append(PartedScores(model.float_scale * users, items, correction))
-        weights = [weight for weight in (settings.code_weight, settings.float_weight) if weight > 0]
+        bias = None if model.item_bias is None else model.item_bias[self._rows(own.items)]
+        kinds = self._kinds(
+            model, users, items, bias, position, generator, prepared.item_generator, prepared.draws
+        )
         kept = self._kept(model, batch)
-        losses = self._parts_of_softmax(scores, own, kept) if scores else []
+        losses = self._parts_of_softmax(kinds, own, kept) if kinds else []
         self._keep(model, batch, kept)
         loss = torch.zeros((), device=users.device)
-        for weight, of_kind in zip(weights, losses, strict=True):
-            loss = loss + weight * of_kind
-        return loss + code_penalty(model, users, items, settings, group)
+        for kind, of_kind in zip(kinds, losses, strict=True):
+            loss = loss + kind.weight * of_kind
+        return loss + code_penalty(model, users, items, self._settings, group)
 
     def _before_parameters(
         self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
@@ -195,7 +182,7 @@ class PartedUserObjective(UserObjective):
         common = _derived(generator, step, _ENCODER_DRAWS)
         of_items = _derived(generator, step, _ITEM_DRAWS, self._group.rank)
         draws = histories = None
-        if self._settings.code_weight > 0 and isinstance(model.relaxation, DrawsBefore):
+        if self._settings.trains_codes and isinstance(model.relaxation, DrawsBefore):
             draws = model.relaxation.draw(len(own.items), model.hash_layer.n_bits, generator=of_items)
         if self._sharded:
             histories = self._histories(model, view, batch, common)
@@ -263,16 +250,20 @@ class PartedUserObjective(UserObjective):
         return users, rows if projected is None else rows + projected
 
     def _parts_of_softmax(
-        self, scores: list[PartedScores], own: _Own, kept: torch.Tensor | None
+        self, kinds: list[KindOfScores], own: _Own, kept: torch.Tensor | None
     ) -> list[torch.Tensor]:
-        ratio = self._settings.bilateral_ratio
+        settings = self._settings
+        # The rule of the K best has the correction in its own place.
+        correction = None if settings.top_k is not None else own.correction
+        scores = [PartedScores(kind.queries, kind.items, added(kind.bias, correction)) for kind in kinds]
         options: dict[str, Any] = {"excluded": own.excluded, "workspace": self._workspace}
-        if ratio is None:
-            settings = self._settings
-            kinds = [kind for kind, w in enumerate((settings.code_weight, settings.float_weight)) if w > 0]
-            rules = [rule for kind in kinds if (rule := self._top_k(own.correction, kept, kind)) is not None]
-            return parted_softmax(scores, own.targets, own.parted, top_k=rules or None, **options)
-        return parted_bilateral_softmax(scores, own.targets, own.parted, ratio=ratio, **options)
+        if settings.bilateral_ratio is not None:
+            options["ratio"] = settings.bilateral_ratio
+            return parted_bilateral_softmax(scores, own.targets, own.parted, **options)
+        rules = [
+            rule for kind in kinds if (rule := self._top_k(own.correction, kept, kind.place)) is not None
+        ]
+        return parted_softmax(scores, own.targets, own.parted, top_k=rules or None, **options)
 
 
 def _where(mask: torch.Tensor) -> torch.Tensor:

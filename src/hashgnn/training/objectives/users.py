@@ -18,7 +18,7 @@ from hashgnn.config.teachers import ListTeacherConfig
 from hashgnn.graph import BipartiteGraph
 from hashgnn.nn import GraphView, SoftmaxWorkspace, Targets, TopK, bilateral_full_softmax, full_softmax
 from hashgnn.training.device import has_fast_bfloat16
-from hashgnn.training.hash_model import HashModel
+from hashgnn.training.hash_model import N_KINDS, HashModel
 from hashgnn.training.objectives.base import StepPosition
 from hashgnn.training.objectives.code_penalty import code_penalty
 from hashgnn.training.objectives.teacher import build_teacher
@@ -27,7 +27,7 @@ from hashgnn.training.torch_backend import backend_of
 from hashgnn.training.workers.group import ALONE, Group
 
 Pairs = tuple[torch.Tensor, torch.Tensor]
-_CODES, _EMBEDDINGS = 0, 1  # places of the kinds of scores among a model's thresholds
+_CODES, _EMBEDDINGS, _FLOAT_QUERIES = range(N_KINDS)  # places among a model's thresholds
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,41 @@ class ItemSample:
         return inside, (rows[columns >= 0], columns[columns >= 0])
 
 
+@dataclass(frozen=True)
+class KindOfScores:
+    """One kind of scores of a step, ``queries @ items.T + bias``, and what its softmax counts in the loss.
+
+    Attributes
+    ----------
+    place : int
+        Of the kind, among the thresholds of a model.
+    weight : float
+    queries, items : Tensor of shape (n_users, dim), (n_items, dim)
+    bias : Tensor of shape (n_items,) or None
+    """
+
+    place: int
+    weight: float
+    queries: torch.Tensor
+    items: torch.Tensor
+    bias: torch.Tensor | None = None
+
+
 class UserObjective:
     """Cross-entropy of a user's target distribution against the softmax over all items.
 
     The target is ``(1 - w) · observed items + w · teacher``. Observed items have equal shares, or shares in
     proportion to the weights of their interactions; the teacher's fall with rank. Observed are all items of the user, or those that were left out of the encoder's input history. In
-    the second case the items of the input are excluded from the softmax. The loss has two terms with weights
-    of their own: of the codes, with scores ``scale · h_u · h_i + bias_i``, and of the embeddings, with scores
-    ``float_scale · u_u · u_i``.
+    the second case the items of the input are excluded from the softmax. The loss has three terms with weights
+    of their own: of the codes, with scores ``scale · h_u · h_i + bias_i``, of the embeddings, with scores
+    ``float_scale · u_u · u_i``, and of float queries, with scores ``scale · q_u · h_i + bias_i``, where q_u are the
+    activations of the user's code, scaled to its length.
 
     With ``item_share`` below 1 the softmax runs over the targets of the batch and a sample of the
     other items. Each is drawn with that probability and counts as ``1 / item_share`` items. This is an unbiased
     estimate of the sum over all items, at a fraction of its cost.
 
-    With ``top_k`` both terms compare their scores with that of a user's K-th item, each with its own: see
+    With ``top_k`` all terms compare their scores with that of a user's K-th item, each with its own: see
     :class:`~hashgnn.nn.TopK`.
     """
 
@@ -147,26 +168,47 @@ class UserObjective:
         users, items = u[: len(batch)], u[len(batch) :]
         correction = None if sample is None else sample.correction
         kept = self._kept(model, batch)
+        bias: torch.Tensor | None = model.item_bias
+        if sample is not None and bias is not None:
+            bias = bias[sample.items]
         loss = torch.zeros((), device=u.device)
-        if settings.code_weight > 0:
+        for kind in self._kinds(model, users, items, bias, position, generator):
+            loss = loss + kind.weight * self._softmax(kind, targets, excluded, correction, kept)
+        self._keep(model, batch, kept)
+        return loss + code_penalty(model, users, items, settings)
+
+    def _kinds(
+        self,
+        model: HashModel,
+        users: torch.Tensor,
+        items: torch.Tensor,
+        bias: torch.Tensor | None,
+        position: StepPosition,
+        generator: torch.Generator,
+        item_generator: torch.Generator | None = None,
+        draws: torch.Tensor | None = None,
+    ) -> list[KindOfScores]:
+        """Return the kinds of scores of a step, by the embeddings of its users and items and the bias of the items.
+
+        What the relaxation draws for items comes from ``item_generator``, or was drawn before.
+        """
+        settings, kinds = self._settings, []
+        if settings.trains_codes:
             strength = model.relaxation.strength(*position)
             user_strength = model.relaxation.user_strength(strength)
             h_users = model.codes(model.before_codes(users, "user"), user_strength, generator)
-            h_items = model.codes(model.before_codes(items, "item"), strength, generator)
-            bias: torch.Tensor | None = model.item_bias
-            if sample is not None and bias is not None:
-                bias = bias[sample.items]
-            rule = self._top_k(correction, kept, _CODES)
-            scores = self._softmax(model.scale * h_users, h_items, targets, excluded, bias, correction, rule)
-            loss = loss + settings.code_weight * scores
+            before = model.before_codes(items, "item")
+            h_items = model.codes(before, strength, item_generator or generator, draws=draws)
+            asked = {_CODES: h_users, _FLOAT_QUERIES: model.float_queries(users)}
+            weights = {_CODES: settings.code_weight, _FLOAT_QUERIES: settings.float_query_weight}
+            kinds += [
+                KindOfScores(place, weights[place], model.scale * queries, h_items, bias)
+                for place, queries in asked.items()
+                if weights[place] > 0
+            ]
         if settings.float_weight > 0:
-            rule = self._top_k(correction, kept, _EMBEDDINGS)
-            scores = self._softmax(
-                model.float_scale * users, items, targets, excluded, None, correction, rule
-            )
-            loss = loss + settings.float_weight * scores
-        self._keep(model, batch, kept)
-        return loss + code_penalty(model, users, items, settings)
+            kinds.append(KindOfScores(_EMBEDDINGS, settings.float_weight, model.float_scale * users, items))
+        return kinds
 
     def _sample(self, targets: Targets, generator: torch.Generator) -> ItemSample | None:
         if self._settings.item_share == 1:
@@ -174,7 +216,7 @@ class UserObjective:
         return ItemSample.draw(targets.columns, len(self._items), self._settings.item_share, generator)
 
     def _kept(self, model: HashModel, batch: Array) -> torch.Tensor | None:
-        """Return the thresholds that the model keeps for the users of a batch, (2, n_users), or ``None``."""
+        """Return the thresholds that the model keeps for the users of a batch, (3, n_users), or ``None``."""
         return None if model.thresholds is None else model.thresholds[:, torch.from_numpy(batch)]
 
     def _keep(self, model: HashModel, batch: Array, kept: torch.Tensor | None) -> None:
@@ -197,21 +239,19 @@ class UserObjective:
 
     def _softmax(
         self,
-        queries: torch.Tensor,
-        items: torch.Tensor,
+        kind: KindOfScores,
         targets: Targets,
         excluded: Pairs | None,
-        bias: torch.Tensor | None,
         correction: torch.Tensor | None,
-        top_k: TopK | None,
+        kept: torch.Tensor | None,
     ) -> torch.Tensor:
-        if top_k is None and correction is not None:
-            bias = correction if bias is None else bias + correction
+        top_k = self._top_k(correction, kept, kind.place)
+        bias = kind.bias if top_k is not None else added(kind.bias, correction)
         ratio = self._settings.bilateral_ratio
         options: dict[str, Any] = {"bias": bias, "excluded": excluded, "workspace": self._workspace}
         if ratio is None:
-            return full_softmax(queries, items, targets, top_k=top_k, **options)
-        return bilateral_full_softmax(queries, items, targets, ratio=ratio, **options)
+            return full_softmax(kind.queries, kind.items, targets, top_k=top_k, **options)
+        return bilateral_full_softmax(kind.queries, kind.items, targets, ratio=ratio, **options)
 
     def _batch_targets(
         self, batch: Array, generator: torch.Generator
@@ -259,3 +299,10 @@ class UserObjective:
         return Targets(
             targets.n_rows, targets.rows.to(device), targets.columns.to(device), targets.weights.to(device)
         )
+
+
+def added(one: torch.Tensor | None, other: torch.Tensor | None) -> torch.Tensor | None:
+    """Return the sum of two biases, each of which may be missing."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
