@@ -62,6 +62,9 @@ def test_projection_in_numpy_equals_the_layer(mode, threshold) -> None:
     assert (projection.dim, projection.n_bits) == (12, 24)
     np.testing.assert_allclose(projection.users(u.numpy()), layer(u, "user").detach(), atol=1e-6)
     np.testing.assert_allclose(projection.items(u.numpy()), layer(u, "item").detach(), atol=1e-6)
+    np.testing.assert_allclose(
+        projection.users.activations(u.numpy()), layer.activations(u, "user").detach(), atol=1e-5
+    )
 
 
 def test_bad_settings_of_the_layer_raise() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from hashgnn._checks import check_bits, check_choice, check_float, check_int, check_matrix
 from hashgnn._types import Array, SideName
 
+_WITHIN = 1 - 2.0**-20  # of (-1, 1), as the layer in NumPy has it: a threshold may leave the range of tanh
 SIDES: tuple[SideName, ...] = ("user", "item")
 
 
@@ -85,7 +86,9 @@ class HashLayer(nn.Module):
     def activations(self, u: torch.Tensor, side: SideName) -> torch.Tensor:
         """Return ``W^T u + b - atanh(t)``, whose signs are the bits."""
         a = self.project(u, side)
-        return a - torch.atanh(self.thresholds[self._name(side)]) if self.thresholds else a
+        if not self.thresholds:
+            return a
+        return a - torch.atanh(self.thresholds[self._name(side)].clamp(-_WITHIN, _WITHIN))
 
     def _name(self, side: SideName) -> str:
         check_choice("side", side, SIDES)
