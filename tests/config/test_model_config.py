@@ -58,7 +58,7 @@ OF_DEFAULTS_3: dict[str, object] = {
     "objective.top_k": 20,
     "objective.top_k_loss": "talos",
     "objective.top_k_temperature": 5.0,
-    "objective.top_k_threshold": "scores",
+    "objective.top_k_threshold": "regression",
     "objective.top_k_rate": 0.1,
     "objective.item_share": 0.05,
     "objective.observed_target": "auto",

@@ -25,7 +25,7 @@ Bits = Annotated[
 ]
 
 #: Raised whenever a default of the settings changes, so that what an earlier version has measured is not taken for this
-#: version's. 2: ``objective.top_k`` 20. 3: ``objective.float_query_weight`` 1 and ``objective.top_k_threshold`` 'scores'.
+#: version's. 2: ``objective.top_k`` 20. 3: ``objective.float_query_weight`` 1.
 DEFAULTS = 3
 
 

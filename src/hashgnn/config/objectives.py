@@ -169,10 +169,10 @@ class Users(ObjectiveConfig):
         default=5.0,
         description="With top_k: how far from the threshold, in log-odds, a score still counts in part.",
     )
-    top_k_threshold: Literal["scores", "regression"] = Field(
-        default="scores",
-        description="With top_k: the threshold of a user, anew from the scores of each step, which the gradient of talos "
-        "passes through, or kept and moved by quantile regression.",
+    top_k_threshold: Literal["regression", "scores"] = Field(
+        default="regression",
+        description="With top_k: the threshold of a user, kept and moved by quantile regression, or anew from the scores "
+        "of each step; the gradient of talos passes through the latter.",
     )
     top_k_rate: Positive = Field(
         default=0.1,

@@ -155,7 +155,7 @@ class UserObjective:
     def loss(
         self, model: HashModel, batch: Array, position: StepPosition, generator: torch.Generator
     ) -> torch.Tensor:
-        """Return the weighted sum of the softmax losses of codes and embeddings for a batch of users."""
+        """Return the weighted sum of the softmax losses of all kinds of scores for a batch of users."""
         settings = self._settings
         view, targets, excluded = self._batch_targets(batch, generator)
         sample = self._sample(targets, generator)
