@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,24 @@ def talos_in_numpy(
     return total / N_ROWS
 
 
+def assert_gradients_are_differences(
+    given: dict[str, torch.Tensor], formula: Callable[[np.ndarray], float]
+) -> None:
+    """Compare the gradients with finite differences of a formula of the scores."""
+
+    def moved(name: str, place: tuple[int, ...], by: float) -> float:
+        changed = given[name].detach().clone()
+        changed[place] += by
+        return formula(scores_of({**given, name: changed}))
+
+    for name in ("queries", "items", "bias"):
+        gradient = given[name].grad
+        assert gradient is not None
+        for place in np.ndindex(*gradient.shape):
+            expected = (moved(name, place, 1e-5) - moved(name, place, -1e-5)) / 2e-5
+            assert gradient[place].item() == pytest.approx(expected, rel=1e-5, abs=1e-8)
+
+
 FORMULAS = {"slatk": slatk_in_numpy, "talos": talos_in_numpy}
 COUNTS = torch.tensor([1.0, 1, 1, 4, 1, 4, 4, 4, 4, 1, 1], dtype=torch.float64)
 
@@ -133,10 +152,7 @@ def test_gradient_of_talos_passes_through_thresholds_that_come_from_the_scores(
     near = plain * inside * (1 - inside)
     near /= near.sum(axis=1, keepdims=True)
 
-    def moved(name: str, place: tuple[int, ...], by: float) -> float:
-        changed = given[name].detach().clone()
-        changed[place] += by
-        scores = scores_of({**given, name: changed})
+    def formula(scores: np.ndarray) -> float:
         known = np.isfinite(s)
         change = np.where(known, scores, 0) - np.where(known, s, 0)
         return talos_in_numpy(
@@ -145,12 +161,7 @@ def test_gradient_of_talos_passes_through_thresholds_that_come_from_the_scores(
 
     rule = TopK(3, t, "talos", log_counts=None if counts is None else counts.log())
     loss_of(given, rule, chunk=chunk).backward()
-    for name in ("queries", "items", "bias"):
-        gradient = given[name].grad
-        assert gradient is not None
-        for place in np.ndindex(*gradient.shape):
-            expected = (moved(name, place, 1e-5) - moved(name, place, -1e-5)) / 2e-5
-            assert gradient[place].item() == pytest.approx(expected, rel=1e-5, abs=1e-8)
+    assert_gradients_are_differences(given, formula)
     # To raise all scores together changes nothing.
     assert given["bias"].grad is not None
     assert given["bias"].grad.sum().item() == pytest.approx(0, abs=1e-12)
@@ -167,19 +178,11 @@ def test_gradient_of_slatk_is_that_of_the_formula_with_constant_weights(
     shares = [1 / (1 + np.exp(-(s[u, i] - levels[u]) / 0.8)) for u, i in zip(ROWS, COLUMNS, strict=True)]
     weights = given["weights"].numpy() * np.array(shares)
 
-    def moved(name: str, place: tuple[int, ...], by: float) -> float:
-        changed = given[name].detach().clone()
-        changed[place] += by
-        far = [-np.inf] * N_ROWS  # each share is 1
-        return slatk_in_numpy(scores_of({**given, name: changed}), weights, far, 1.0, plain)
+    def formula(scores: np.ndarray) -> float:
+        return slatk_in_numpy(scores, weights, [-np.inf] * N_ROWS, 1.0, plain)  # each share is 1
 
     loss_of(given, TopK(3, 0.8, log_counts=None if counts is None else counts.log())).backward()
-    for name in ("queries", "items", "bias"):
-        gradient = given[name].grad
-        assert gradient is not None
-        for place in np.ndindex(*gradient.shape):
-            expected = (moved(name, place, 1e-5) - moved(name, place, -1e-5)) / 2e-5
-            assert gradient[place].item() == pytest.approx(expected, rel=1e-5, abs=1e-8)
+    assert_gradients_are_differences(given, formula)
 
 
 @pytest.mark.parametrize("loss", FORMULAS)
