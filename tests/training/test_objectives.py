@@ -306,9 +306,9 @@ def test_users_entries_stay_relaxed_down_to_their_floor(
     seen: list[float] = []
     codes = HashModel.codes
 
-    def watched(self, x, strength, generator, groups=None):
+    def watched(self, x, strength, *arguments, **options):
         seen.append(strength)
-        return codes(self, x, strength, generator, groups)
+        return codes(self, x, strength, *arguments, **options)
 
     monkeypatch.setattr(HashModel, "codes", watched)
     monkeypatch.setattr(type(model.relaxation), "strength", lambda *_: 0.25)
