@@ -81,14 +81,14 @@ def test_a_step_is_the_sum_of_all_kinds_of_scores_each_with_its_own_thresholds(i
     nodes = torch.cat([torch.from_numpy(batch), items + graph.n_users])
     u = model.encoder(view, nodes, generator=generator)
     h = torch.cat([model.hash_layer(u[:12], "user"), model.hash_layer(u[12:], "item")])
-    asked = model.hash_layer.project(u[:12], "user")
-    asked = asked * (model.hash_layer.n_bits**0.5 / asked.norm(dim=1, keepdim=True))
+    queries = model.hash_layer.project(u[:12], "user")
+    queries = queries * (model.hash_layer.n_bits**0.5 / queries.norm(dim=1, keepdim=True))
     assert model.item_bias is not None
     expected = 0.0
     for weight, s in (
         (config.objective.code_weight, model.scale * h[:12] @ h[12:].T + model.item_bias[items]),  # type: ignore[attr-defined]
         (config.objective.float_weight, model.float_scale * u[:12] @ u[12:].T),  # type: ignore[attr-defined]
-        (0.7, model.scale * asked @ h[12:].T + model.item_bias[items]),
+        (0.7, model.scale * queries @ h[12:].T + model.item_bias[items]),
     ):
         for row in range(12):
             order = torch.argsort(s[row], descending=True)

@@ -101,7 +101,7 @@ class UserObjective:
     proportion to the weights of their interactions; the teacher's fall with rank. Observed are all items of the user, or those that were left out of the encoder's input history. In
     the second case the items of the input are excluded from the softmax. The loss has three terms with weights
     of their own: of the codes, with scores ``scale · h_u · h_i + bias_i``, of the embeddings, with scores
-    ``float_scale · u_u · u_i``, and of float queries, with scores ``scale · q_u · h_i + bias_i``, where q_u are the
+    ``float_scale · u_u · u_i``, and of float queries, with scores ``scale · q_u · h_i + bias_i``. Here q_u are the
     activations of the user's code, scaled to its length.
 
     With ``item_share`` below 1 the softmax runs over the targets of the batch and a sample of the
@@ -199,11 +199,11 @@ class UserObjective:
             h_users = model.codes(model.before_codes(users, "user"), user_strength, generator)
             before = model.before_codes(items, "item")
             h_items = model.codes(before, strength, item_generator or generator, draws=draws)
-            asked = {_CODES: h_users, _FLOAT_QUERIES: model.float_queries(users)}
+            by_place = {_CODES: h_users, _FLOAT_QUERIES: model.float_queries(users)}
             weights = {_CODES: settings.code_weight, _FLOAT_QUERIES: settings.float_query_weight}
             kinds += [
                 KindOfScores(place, weights[place], model.scale * queries, h_items, bias)
-                for place, queries in asked.items()
+                for place, queries in by_place.items()
                 if weights[place] > 0
             ]
         if settings.float_weight > 0:
