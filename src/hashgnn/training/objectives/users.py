@@ -98,9 +98,9 @@ class UserObjective:
     """Cross-entropy of a user's target distribution against the softmax over all items.
 
     The target is ``(1 - w) · observed items + w · teacher``. Observed items have equal shares, or shares in
-    proportion to the weights of their interactions; the teacher's fall with rank. Observed are all items of the user, or those that were left out of the encoder's input history. In
-    the second case the items of the input are excluded from the softmax. The loss has three terms with weights
-    of their own: of the codes, with scores ``scale · h_u · h_i + bias_i``, of the embeddings, with scores
+    proportion to the weights of their interactions; the teacher's fall with rank. Observed are all items of the user,
+    or those that were left out of the encoder's input history. In the second case the items of the input are excluded
+    from the softmax. The loss has three terms with weights of their own: of the codes, with scores ``scale · h_u · h_i + bias_i``, of the embeddings, with scores
     ``float_scale · u_u · u_i``, and of float queries, with scores ``scale · q_u · h_i + bias_i``. Here q_u are the
     activations of the user's code, scaled to its length.
 
