@@ -52,6 +52,14 @@ struct RowScan {
   const std::uint8_t* next;        // rows that are read afterwards, or null
 };
 
+// A row of scores, see log_sigmoids.hpp. Both counts are null where each item counts for one.
+struct SigmoidRow {
+  std::int64_t n;
+  float level, temperature;
+  const float* log_counts;
+  const float* counts;
+};
+
 inline constexpr std::int64_t kBeyondKeys = 8;  // keys that may be written behind those that are found
 
 struct Kernels {
@@ -86,6 +94,12 @@ struct Kernels {
   void (*nearest_centres)(const std::int8_t* asked, const float* factors, std::int64_t n, std::int64_t n_quads,
                           const std::int8_t* centres, std::int64_t n_groups, const float* scale, const float* half,
                           std::int32_t* nearest);
+  // Turns a row of scores, in bfloat16 or float32, and returns how many lay above its level. Multiplies values by the derivatives
+  // of what a row was turned to. See log_sigmoids.hpp.
+  float (*log_sigmoids_bf16)(void* scores, const SigmoidRow& row);
+  float (*log_sigmoids_f32)(void* scores, const SigmoidRow& row);
+  void (*times_derivatives_bf16)(void* values, const void* turned, const SigmoidRow& row);
+  void (*times_derivatives_f32)(void* values, const void* turned, const SigmoidRow& row);
 };
 
 // Kernels of one instruction set, or null where it was not compiled in or the processor has no support.

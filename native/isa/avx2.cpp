@@ -13,6 +13,7 @@
 #include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
+#include "log_sigmoids.hpp"
 #include "row_scan.hpp"
 #include "turn.hpp"
 
@@ -155,7 +156,8 @@ namespace hashgnn {
 
 const Kernels* avx2_kernels() {
   static const Kernels table = {"avx2", scan_by_tables, collect_by_tables, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>,
+                                log_sigmoids<Brief>, log_sigmoids<Single>, times_derivatives<Brief>, times_derivatives<Single>};
   static const bool usable = __builtin_cpu_supports("avx2") && has_f16c();
   return usable ? &table : nullptr;
 }

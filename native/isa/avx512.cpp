@@ -10,6 +10,7 @@
 #include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
+#include "log_sigmoids.hpp"
 #include "row_scan.hpp"
 #include "six_bits.hpp"
 #include "turn.hpp"
@@ -121,7 +122,8 @@ namespace hashgnn {
 
 const Kernels* avx512_kernels() {
   static const Kernels table = {"avx512", scan_by_counts, collect<Avx512>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>,
+                                log_sigmoids<Brief>, log_sigmoids<Single>, times_derivatives<Brief>, times_derivatives<Single>};
   static const bool usable = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                              __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi") &&
                              __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vnni");

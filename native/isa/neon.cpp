@@ -10,6 +10,7 @@
 #include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
+#include "log_sigmoids.hpp"
 #include "row_scan.hpp"
 #include "scan.hpp"
 #include "turn.hpp"
@@ -225,7 +226,8 @@ namespace hashgnn {
 
 const Kernels* neon_kernels() {
   static const Kernels table = {"neon", scan<Neon>, collect<Neon>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>,
+                                log_sigmoids<Brief>, log_sigmoids<Single>, times_derivatives<Brief>, times_derivatives<Single>};
   return &table;
 }
 

@@ -5,6 +5,7 @@
 #include "centre_products.hpp"
 #include "dot.hpp"
 #include "least_distance.hpp"
+#include "log_sigmoids.hpp"
 #include "row_scan.hpp"
 #include "scan.hpp"
 #include "turn.hpp"
@@ -184,7 +185,8 @@ namespace hashgnn {
 
 const Kernels* portable_kernels() {
   static const Kernels table = {"portable", scan<Portable>, collect<Portable>, dot_f32<Floats>, dot_f16<Floats>, dot_i8<Floats>,
-                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>};
+                                row_products<Chunk>, scan_rows<Chunk>, turn<Floats>, least_distance, centre_products<Quads>, some_centre_products<Quads>, nearest_centres<Quads>,
+                                log_sigmoids<Brief>, log_sigmoids<Single>, times_derivatives<Brief>, times_derivatives<Single>};
   return &table;
 }
 

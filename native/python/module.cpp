@@ -11,9 +11,11 @@
 #include "call.hpp"
 #include "choosing.hpp"
 #include "code_table.hpp"
+#include "gram.hpp"
 #include "hash_tables.hpp"
 #include "inverted_table.hpp"
 #include "listed_rows.hpp"
+#include "log_sigmoids.hpp"
 #include "neighbours.hpp"
 #include "stages.hpp"
 
@@ -57,7 +59,7 @@ void unpack(const Words& words, std::int64_t first, ByteTarget packed) {
 }  // namespace
 
 NB_MODULE(_native, module) {
-  module.doc() = "Kernels of hashgnn.index and hashgnn.graph; the classes there check and document what is passed here.";
+  module.doc() = "Kernels of hashgnn.index, hashgnn.graph and hashgnn.nn; the classes there check and document what is passed here.";
   nb::register_exception_translator([](const std::exception_ptr& error, void*) {
     try {
       std::rethrow_exception(error);
@@ -132,11 +134,22 @@ NB_MODULE(_native, module) {
   nb::class_<HashTables>(module, "HashTables")
       .def(nb::new_(&build_hash_tables), "packed"_a, "n_tables"_a)
       .def_prop_ro("n_bytes", &HashTables::n_bytes);
+  nb::class_<LargestTable>(module, "LargestTable")
+      .def(nb::init<const Array<std::int32_t, 2>&, const Array<float, 2>&>(), "columns"_a, "values"_a)
+      .def("gather", &LargestTable::gather, "items"_a, "places"_a.noconvert(), "gram"_a.noconvert());
   nb::class_<NeighbourTable>(module, "NeighbourTable")
       .def(nb::init<const Array<std::int64_t, 1>&, const Array<std::int32_t, 1>&>(), "starts"_a, "indices"_a)
       .def_prop_ro("n_nodes", &NeighbourTable::n_nodes)
       .def("draw", &NeighbourTable::draw, "parents"_a, "fan_out"_a, "seed"_a)
       .def("has_edges", &NeighbourTable::has_edges, "from_nodes"_a, "to_nodes"_a);
+  module.def("log_sigmoids", &log_sigmoids<float>, "scores"_a.noconvert(), "levels"_a, "temperature"_a, "log_counts"_a.none(),
+             "n_above"_a.noconvert(), "n_threads"_a);
+  module.def("log_sigmoids", &log_sigmoids<std::int16_t>, "scores"_a.noconvert(), "levels"_a, "temperature"_a, "log_counts"_a.none(),
+             "n_above"_a.noconvert(), "n_threads"_a);
+  module.def("times_derivatives", &times_derivatives<float>, "values"_a.noconvert(), "turned"_a.noconvert(), "temperature"_a,
+             "log_counts"_a.none(), "n_threads"_a);
+  module.def("times_derivatives", &times_derivatives<std::int16_t>, "values"_a.noconvert(), "turned"_a.noconvert(), "temperature"_a,
+             "log_counts"_a.none(), "n_threads"_a);
   module.def("choose_rows", &choose_rows, "codes"_a, "n_chosen"_a, "relevance"_a, "penalty"_a, "groups"_a, "caps"_a, "k"_a);
   module.def("search_hashed", &search_hashed, "tables"_a, "codes"_a, "extra"_a, "queries"_a, "arguments"_a);
 }

@@ -30,6 +30,8 @@ void Fuzz::call() {
   }
   choose_some();
   draw_neighbours();
+  turn_to_sigmoids();
+  gather_among_items();
   if (n_codes_ <= 400) search_rows_in_lists();
 }
 

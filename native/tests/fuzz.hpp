@@ -10,6 +10,7 @@
 
 #include "../core/inverted.hpp"
 #include "../core/layout.hpp"
+#include "../core/log_sigmoids.hpp"
 #include "../core/rerank.hpp"
 #include "../core/search.hpp"
 
@@ -63,6 +64,10 @@ class Fuzz {
   void multiply_centres();
   void draw_neighbours();
   void choose_some();
+  void turn_to_sigmoids();
+  void gather_among_items();
+  template <class Type, class Entry>
+  void turn_scores(const Type& type, Precision precision);
 
   std::mt19937_64 random_;
   const Kernels* kernels_ = nullptr;

@@ -1,4 +1,4 @@
-"""Kernels of hashgnn.index and hashgnn.graph; the classes there check and document what is passed here."""
+"""Kernels of hashgnn.index, hashgnn.graph and hashgnn.nn; the classes there check and document what is passed here."""
 
 from typing import Any
 
@@ -171,6 +171,10 @@ def search_hashed(
     tables: HashTables, codes: CodeTable, extra: _Array, queries: _Array, arguments: SearchArguments
 ) -> _Result: ...
 
+class LargestTable:
+    def __init__(self, columns: _Array, values: _Array) -> None: ...
+    def gather(self, items: _Array, places: _Array, gram: _Array) -> None: ...
+
 class NeighbourTable:
     n_nodes: int
     def __init__(self, starts: _Array, indices: _Array) -> None: ...
@@ -178,3 +182,15 @@ class NeighbourTable:
         self, parents: _Array, fan_out: int, seed: int
     ) -> tuple[_Array, _Array, _Array, _Array, _Array]: ...
     def has_edges(self, from_nodes: _Array, to_nodes: _Array) -> _Array: ...
+
+def log_sigmoids(
+    scores: _Array,
+    levels: _Array,
+    temperature: float,
+    log_counts: _Array | None,
+    n_above: _Array,
+    n_threads: int,
+) -> None: ...
+def times_derivatives(
+    values: _Array, turned: _Array, temperature: float, log_counts: _Array | None, n_threads: int
+) -> None: ...

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 import hashgnn.graph.ridge.co_occurrence as co
+from hashgnn._native import LargestTable
 from hashgnn.baselines import fit_baseline
 from hashgnn.data import Interactions, generate_interactions
 from hashgnn.errors import ParameterError
@@ -127,9 +128,38 @@ def test_a_system_that_lost_its_definiteness_is_solved_from_the_histories(
     graph: BipartiteGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = ItemRidge.fit(graph, n_neighbours=10, **SETTINGS).weights
-    monkeypatch.setattr(CoOccurrences, "among", lambda self, near: -np.eye(len(near)) * 1e6)
+    monkeypatch.setattr(CoOccurrences, "among", lambda self, near, room: -np.eye(len(near)) * 1e6)
     found = ItemRidge.fit(graph, n_neighbours=10, **SETTINGS).weights
     np.testing.assert_allclose(found.toarray(), expected.toarray(), atol=1e-6)
+
+
+def test_entries_among_some_items_are_those_that_either_row_holds(
+    graph: BipartiteGraph, sparse: None
+) -> None:
+    counted = count(graph, 10)
+    assert counted.columns is not None
+    assert counted.values is not None
+    whole = np.zeros((graph.n_items, graph.n_items + 1))
+    np.put_along_axis(whole, counted.columns, counted.values, axis=1)
+    whole = np.maximum(whole[:, :-1], whole[:, :-1].T)
+    near = np.random.default_rng(0).permutation(graph.n_items)[:17].astype(np.int32)
+    room = np.full((17, 17), np.nan)
+    assert counted.among(near, room) is room
+    np.testing.assert_array_equal(room, whole[np.ix_(near, near)])
+    np.testing.assert_array_equal(counted.among(near[:1]), whole[near[:1], near[:1]].reshape(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("items", "size", "rule"),
+    [([0, 10], 2, "items must be in"), ([-1], 1, "items must be in"), ([0, 1], 1, "gram must have one row")],
+)
+def test_a_gram_matrix_is_gathered_within_bounds(items: list[int], size: int, rule: str) -> None:
+    table = LargestTable(np.full((10, 3), 10, np.int32), np.zeros((10, 3), np.float32))
+    places = np.full(11, -1, np.int16)
+    with pytest.raises(ParameterError, match=rule):
+        table.gather(np.array(items, np.int32), places, np.zeros((size, size)))
+    with pytest.raises(ParameterError, match="columns must be in"):
+        LargestTable(np.full((10, 3), 11, np.int32), np.zeros((10, 3), np.float32))
 
 
 def test_memory_is_linear_in_the_items(sparse: None) -> None:

@@ -265,10 +265,12 @@ def test_a_row_without_a_score_has_no_threshold() -> None:
     levels = rule.levels(scores, slice(0, 2))
     assert levels[0] == 2
     assert torch.isnan(levels[1])
+    weights, n_above = rule.apply(scores, levels, (torch.tensor([0]), torch.tensor([1])), torch.ones(1))
+    assert weights.item() == 1
+    assert n_above is not None
+    rule.move(slice(0, 2), levels, n_above)
     assert rule.thresholds is not None
     assert torch.isnan(rule.thresholds).tolist() == [False, True]
-    weights = rule.apply(scores, levels, (torch.tensor([0]), torch.tensor([1])), torch.ones(1))
-    assert weights.item() == 1
     assert not torch.isnan(scores).any()
 
 

@@ -11,6 +11,7 @@ from threading import local
 import numpy as np
 import scipy.sparse as sp
 
+from hashgnn._native import LargestTable
 from hashgnn._printing import ShortRepr
 from hashgnn._types import Array
 from hashgnn.graph.bipartite import BipartiteGraph
@@ -154,22 +155,13 @@ class CoOccurrences(ShortRepr):
             self, neighbours=self.neighbours[:, :n_neighbours], shared=self.shared[:, :n_neighbours]
         )
 
-    def among(self, near: Array) -> Array:
-        """Return G among some items, (k, k) float64; entries that were left out are 0."""
+    def among(self, near: Array, room: Array | None = None) -> Array:
+        """Return G among some items, (k, k) float64, in ``room`` where it is given; left-out entries are 0."""
+        gram = np.empty((len(near), len(near))) if room is None else room
         if self.dense is not None:
-            return self.dense[near].take(near, axis=1).astype(np.float64)
-        assert self.columns is not None
-        assert self.values is not None
-        place = self._place()
-        k = len(near)
-        place[near] = np.arange(k)
-        positions = place.take(self.columns[near]).ravel()
-        place[near] = -1
-        found = np.flatnonzero(positions >= 0)
-        gram = np.zeros((k, k))
-        owner = found // self.columns.shape[1]
-        gram[owner, positions[found]] = self.values[near].ravel()[found]
-        np.maximum(gram, gram.T, out=gram)  # an entry may be kept in one of its two rows only
+            gram[:] = self.dense[near].take(near, axis=1)
+        else:
+            self._largest.gather(near, self._place(), gram)
         return gram
 
     def exactly_among(self, near: Array) -> Array:
@@ -177,6 +169,12 @@ class CoOccurrences(ShortRepr):
         part = self._items[near].astype(np.float64)
         exact: Array = (part @ part.T).toarray()
         return exact
+
+    @cached_property
+    def _largest(self) -> LargestTable:
+        assert self.columns is not None
+        assert self.values is not None
+        return LargestTable(self.columns, self.values)
 
     @cached_property
     def _items(self) -> sp.csr_matrix:

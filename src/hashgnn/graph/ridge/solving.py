@@ -61,32 +61,28 @@ def solve(
     ParameterError
         If a regularisation is too small for float64.
     """
-    from scipy.linalg import lapack  # slow to import
-
     by_setting = [penalties(counted.diagonal, *setting) for setting in settings]
     result = np.zeros((len(settings), len(items), counted.neighbours.shape[1]), np.float32)
     lengths = (counted.neighbours[items] >= 0).sum(axis=1)
 
     def work(part: range) -> None:
+        # Threads that ask for memory for each item wait for each other.
+        grams, systems = np.empty((2, counted.neighbours.shape[1] ** 2))
         for at in part:
             length = int(lengths[at])
             if not length:
                 continue
             near = counted.neighbours[items[at], :length]
             right = counted.shared[items[at], :length].astype(np.float64)
-            gram = counted.among(near)
+            gram, system = (room[: length**2].reshape(length, length) for room in (grams, systems))
+            gram = counted.among(near, gram)
             exact: Array | None = None
             for place, penalty in enumerate(by_setting):
-                system = gram.copy()
-                system.flat[:: length + 1] += penalty[near]
-                # Symmetric, so rows or columns first are the same.
-                _, found, failed = lapack.dposv(system.T, right, lower=0, overwrite_a=True)
+                found, failed = _solve_one(gram, penalty[near], right, system)
                 if failed:
                     # What was left out of G may cost it its definiteness.
                     exact = counted.exactly_among(near) if exact is None else exact
-                    system = exact.copy()
-                    system.flat[:: length + 1] += penalty[near]
-                    _, found, failed = lapack.dposv(system.T, right, lower=0, overwrite_a=True)
+                    found, failed = _solve_one(exact, penalty[near], right, system)
                 if failed:
                     raise ParameterError(
                         f"regularisation must be larger for these interactions, got {settings[place][0]:g}"
@@ -99,6 +95,17 @@ def solve(
             if advance is not None:
                 advance(len(part))
     return result
+
+
+def _solve_one(gram: Array, penalty: Array, right: Array, system: Array) -> tuple[Array, bool]:
+    """Solve with a penalty on the diagonal, in the memory of ``system``; return the weights and whether it failed."""
+    from scipy.linalg import lapack  # slow to import
+
+    system[:] = gram
+    system.flat[:: len(gram) + 1] += penalty
+    # Symmetric, so rows or columns first are the same.
+    _, found, failed = lapack.dposv(system.T, right, lower=0, overwrite_a=True)
+    return found, bool(failed)
 
 
 def solve_all(counted: CoOccurrences, setting: tuple[float, float]) -> Array:

@@ -160,8 +160,7 @@ class _HalfSoftmax(torch.autograd.Function):
             place = targets.rows[part] - start, targets.columns[part]
             weights = targets.weights[part].float()
             if top_k is not None:
-                levels = top_k.levels(s, slice(start, start + len(rows)))
-                weights = top_k.apply(s, levels, place, weights)
+                weights = _compare(s, top_k, slice(start, start + len(rows)), place, weights)
             torch.softmax(s, 1, out=p)
             total -= (weights * p[place].float().clamp_min(_TINY).log()).sum()
             if not with_gradient:
@@ -170,10 +169,7 @@ class _HalfSoftmax(torch.autograd.Function):
             p.mul_(row_weights.unsqueeze(1).bfloat16())
             p.index_put_(place, -weights.bfloat16(), accumulate=True)
             if top_k is not None and top_k.loss == "talos":
-                derivatives = top_k.derivative_(s)
-                p.mul_(derivatives)
-                if top_k.moves_with_scores:
-                    _follow_level(p, derivatives, top_k)
+                _through_sigmoids(p, s, top_k)
             torch.mm(p, v, out=d_queries[start : start + chunk])
             of_block = p.T @ rows
             d_items = of_block.float() if d_items is None else d_items.add_(of_block)
@@ -224,21 +220,18 @@ class _FullSoftmax(torch.autograd.Function):
             if excluded is not None:
                 _leave_out(scores, excluded, left_out[block : block + 2], start)
             place = targets.rows[part] - start, targets.columns[part]
-            weights, factor = targets.weights[part].to(scores.dtype), None
+            weights, turned = targets.weights[part].to(scores.dtype), None
             if top_k is not None:
-                levels = top_k.levels(scores, slice(start, start + len(q)))
-                weights = top_k.apply(scores, levels, place, weights)
+                weights = _compare(scores, top_k, slice(start, start + len(q)), place, weights)
                 if top_k.loss == "talos" and any(needed):
-                    factor = top_k.derivative_(scores.clone())
+                    turned = scores.clone()
             loss, gradient = _block(scores, place, weights, any(needed))
             total += loss
             if gradient is None:
                 continue
-            if factor is not None:
+            if turned is not None:
                 assert top_k is not None
-                gradient.mul_(factor)
-                if top_k.moves_with_scores:
-                    _follow_level(gradient, factor, top_k)
+                _through_sigmoids(gradient, turned, top_k)
             # Scaled by 1/n_rows before any cast down, so that half precision keeps its range.
             gradient = gradient.mul_(1.0 / n_rows).to(q.dtype)
             if grads[0] is not None:
@@ -259,7 +252,28 @@ class _FullSoftmax(torch.autograd.Function):
         return (*parts, None, None, None, None, None)
 
 
-def _follow_level(gradient: torch.Tensor, derivatives: torch.Tensor, top_k: TopK) -> None:
+def _compare(
+    scores: torch.Tensor,
+    top_k: TopK,
+    rows: slice,
+    place: tuple[torch.Tensor, torch.Tensor],
+    weights: torch.Tensor,
+) -> torch.Tensor:
+    """Compare a block of rows with their thresholds; return the weights of the targets. Kept thresholds move."""
+    levels = top_k.levels(scores, rows)
+    weights, n_above = top_k.apply(scores, levels, place, weights)
+    if n_above is not None:
+        top_k.move(rows, levels, n_above)
+    return weights
+
+
+def _through_sigmoids(gradient: torch.Tensor, turned: torch.Tensor, top_k: TopK) -> None:
+    """Make the gradient of turned scores one of the scores that they were, in place."""
+    if not top_k.moves_with_scores:
+        top_k.times_derivative_(gradient, turned)
+        return
+    derivatives = top_k.derivative_(turned)
+    gradient.mul_(derivatives)
     densities = top_k.densities(derivatives)
     wide = torch.promote_types(gradient.dtype, torch.float32)
     sums = (x.sum(dim=1, dtype=wide) for x in (gradient, densities))

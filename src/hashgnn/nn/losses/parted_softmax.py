@@ -225,7 +225,7 @@ class _Term:
         self._top_k = top_k
         # A rule of the K best changes what the scores can be.
         self._is_safe = top_k is None and _largest_score(self.q, self.v) < _SAFE_EXPONENT
-        self._factor: torch.Tensor | None = None
+        self._turned: torch.Tensor | None = None
         self._d_queries = torch.zeros_like(self.q)
         self._d_items: torch.Tensor | None = None
         self.total = torch.zeros((), dtype=self.wide, device=self.q.device)
@@ -267,12 +267,13 @@ class _Term:
         rule = self._top_k
         assert rule is not None
         self._levels = levels
-        self._n_above = (
-            torch.zeros_like(levels) if rule.thresholds is None else rule.count_above(self._s, levels)
-        )
-        self._weights = rule.apply(self._s, levels, self._place, self._weights)
+        self._weights, n_above = rule.apply(self._s, levels, self._place, self._weights)
+        self._n_above = torch.zeros_like(levels) if n_above is None else n_above.to(levels.dtype)
         self._row_weights = torch.zeros_like(levels).index_add_(0, self._place[0], self._weights)
-        self._factor = rule.derivative_(self._s.clone()) if rule.loss == "talos" else None
+        self._turned = self._s.clone() if rule.loss == "talos" else None
+        if rule.moves_with_scores:
+            assert self._turned is not None
+            self._factor = rule.derivative_(self._turned)
 
     def move_thresholds(self, rows: slice, found: torch.Tensor) -> None:
         """Move the kept thresholds of a block, once it is known what all processes have, (size, 2, 4 or 6, n)."""
@@ -306,7 +307,6 @@ class _Term:
 
     def _moved_by_scores(self) -> list[torch.Tensor]:
         assert self._top_k is not None
-        assert self._factor is not None
         of_targets = self._weights * self._factor[self._place].to(self.wide)
         targets = torch.zeros_like(self._row_weights).index_add_(0, self._place[0], of_targets)
         self._densities = self._top_k.densities(self._factor)
@@ -333,9 +333,10 @@ class _Term:
         factor = torch.exp(self._top - highest) / whole
         s.mul_((factor * row_weights).unsqueeze(1).to(s.dtype))
         s.index_put_(place, -weights.to(s.dtype), accumulate=True)
-        if self._factor is not None:
-            s.mul_(self._factor)
+        if self._turned is not None and self._top_k is not None and not self._top_k.moves_with_scores:
+            self._top_k.times_derivative_(s, self._turned)
         if self._top_k is not None and self._top_k.moves_with_scores:
+            s.mul_(self._factor)
             of_exponentials = (found[:, 3] * torch.exp(tops - highest)).sum(dim=0) / whole * row_weights
             gradients = of_exponentials - found[:, 4].sum(dim=0)
             shift = shift_of(gradients, found[:, 5].sum(dim=0))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch.nn import functional
 
 from hashgnn._checks import check_choice, check_float, check_int
+from hashgnn.nn.losses._log_sigmoids import count_above, derivatives_, log_sigmoids_, times_derivatives_
 
 LOSSES = ("slatk", "talos")
 _ROUNDING = 1 - 1e-5  # sums of counts that were made from logarithms
@@ -79,12 +79,8 @@ class TopK:
         check_choice("loss", self.loss, LOSSES)
 
     def levels(self, scores: torch.Tensor, rows: slice) -> torch.Tensor:
-        """Return the thresholds (n,) of a block of rows from their scores (n, n_items); move those that are kept."""
-        found = self.levels_of(*self.best(scores)) if self.needs_best(rows) else None
-        levels = self.known(rows, found)
-        if self.thresholds is not None:
-            self.move(rows, levels, self.count_above(scores, levels))
-        return levels
+        """Return the thresholds (n,) of a block of rows: those that are kept, or from their scores (n, n_items)."""
+        return self.known(rows, self.levels_of(*self.best(scores)) if self.needs_best(rows) else None)
 
     def needs_best(self, rows: slice) -> bool:
         """Whether a threshold of these rows comes from the scores."""
@@ -98,12 +94,6 @@ class TopK:
         kept = self.thresholds[rows]
         return kept.clone() if found is None else torch.where(torch.isnan(kept), found.to(kept.dtype), kept)
 
-    def count_above(self, scores: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
-        """Return how many items score above the threshold of each row, (n,)."""
-        wide = torch.promote_types(scores.dtype, torch.float32)
-        above = (scores > levels.unsqueeze(1).to(scores.dtype)).to(wide)
-        return above.sum(dim=1) if self.log_counts is None else above @ self.log_counts.to(wide).exp()
-
     def move(self, rows: slice, levels: torch.Tensor, n_above: torch.Tensor) -> None:
         """Keep the thresholds of a block of rows, moved by how many items score above each, both (n,)."""
         assert self.thresholds is not None
@@ -116,8 +106,8 @@ class TopK:
         levels: torch.Tensor,
         place: tuple[torch.Tensor, torch.Tensor],
         weights: torch.Tensor,
-    ) -> torch.Tensor:
-        """Change the scores of some rows in place; return the weights of their targets, (n_entries,).
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Change the scores of some rows in place; return what their targets weigh, and how many scored above.
 
         Parameters
         ----------
@@ -128,23 +118,30 @@ class TopK:
         place : pair of LongTensor of shape (n_entries,)
             Row and column of each target.
         weights : Tensor of shape (n_entries,)
+
+        Returns
+        -------
+        weights : Tensor of shape (n_entries,)
+        n_above : Tensor of shape (n,) or None
+            Items above each threshold, by what they count; ``None`` where no thresholds are kept.
         """
         levels = torch.where(torch.isnan(levels), torch.zeros_like(levels), levels)
-        if self.loss == "slatk":
-            above = scores[place].to(weights.dtype) - levels[place[0]].to(weights.dtype)
-            weights = weights * torch.sigmoid(above / self.temperature)
-        else:
-            x = scores.sub_(levels.unsqueeze(1).to(scores.dtype)).div_(self.temperature)
-            scores.copy_(functional.logsigmoid(x)).mul_(self.temperature)
+        if self.loss == "talos":
+            n_above = log_sigmoids_(scores, levels, self.temperature, self.log_counts)
+            return weights, None if self.thresholds is None else n_above
+        above = scores[place].to(weights.dtype) - levels[place[0]].to(weights.dtype)
+        kept = None if self.thresholds is None else count_above(scores, levels, self.log_counts)
         if self.log_counts is not None:
             scores.add_(self.log_counts.to(scores.dtype))
-        return weights
+        return weights * torch.sigmoid(above / self.temperature), kept
 
     def derivative_(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the derivatives of the scores that :meth:`apply` has made, by those that it was given, in place."""
-        if self.log_counts is not None:
-            scores.sub_(self.log_counts.to(scores.dtype))
-        return scores.div_(self.temperature).expm1_().neg_()
+        return derivatives_(scores, self.temperature, self.log_counts)
+
+    def times_derivative_(self, gradient: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Multiply a gradient by :meth:`derivative_`, in place; the scores stay as they are."""
+        return times_derivatives_(gradient, scores, self.temperature, self.log_counts)
 
     @property
     def moves_with_scores(self) -> bool:
