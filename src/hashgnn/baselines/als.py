@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hashgnn._checks import check_float, check_int
 from hashgnn._extras import require
@@ -49,9 +50,8 @@ def als(
     for name, value in (("regularisation", regularisation), ("confidence", confidence)):
         check_float(name, value, minimum=0, open_minimum=True)
     library = require("implicit.cpu.als", extra="benchmark", purpose="the baseline als")
-    limits = require("threadpoolctl", extra="benchmark", purpose="the baseline als")
     users = BipartiteGraph.from_interactions(interactions).user_item.astype(np.float32)
-    with limits.threadpool_limits(limits=1, user_api="blas"):  # both share the processors otherwise
+    with threadpool_limits(limits=1, user_api="blas"):  # both share the processors otherwise
         model = library.AlternatingLeastSquares(
             factors=dim,
             regularization=regularisation,

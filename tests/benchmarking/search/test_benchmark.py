@@ -215,7 +215,6 @@ def test_an_asked_index_recall_is_reached_by_a_row_each() -> None:
 @pytest.mark.skipif(not has_instructions("avx2"), reason="a processor without AVX2")
 def test_faiss_multiplies_with_what_the_processor_has() -> None:
     pytest.importorskip("faiss")
-    pytest.importorskip("threadpoolctl")
     script = (
         "import os, numpy\n"
         "from hashgnn.benchmarking.search.code_peers import load_faiss\n"

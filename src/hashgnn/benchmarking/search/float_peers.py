@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from hashgnn._extras import require
 from hashgnn._types import Array
@@ -71,10 +72,6 @@ def _load_hnswlib() -> Any:
     return require("hnswlib", extra="benchmark", purpose="this peer")
 
 
-def _load_threadpoolctl() -> Any:
-    return require("threadpoolctl", extra="benchmark", purpose="this peer")
-
-
 def _load_torch() -> Any:
     return require("torch", extra="train", purpose="this peer")
 
@@ -106,7 +103,7 @@ def _hnswlib(data: Workload, k: int, threads: Threads) -> Built:
 
 
 def _numpy_matmul(data: Workload, k: int, threads: Threads) -> Built:
-    pools = _load_threadpoolctl().ThreadpoolController()
+    pools = ThreadpoolController()
 
     def search(rows: Rows, size: int) -> Array:
         with pools.limit(limits=threads.search, user_api="blas"):
@@ -154,6 +151,6 @@ FLOAT_PEERS = (
     Engine("faiss-hnsw", None, _hnsw, load=load_faiss),
     Engine("faiss-ivfpq", None, _ivfpq, load=load_faiss),
     Engine("hnswlib", None, _hnswlib, load=_load_hnswlib),
-    Engine("numpy-matmul", None, _numpy_matmul, load=_load_threadpoolctl),
+    Engine("numpy-matmul", None, _numpy_matmul),
     Engine("torch-matmul", None, _torch_matmul, load=_load_torch),
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hashgnn._types import Array
 from hashgnn.errors import ParameterError
@@ -90,7 +91,8 @@ def solve(
                 result[place, at, :length] = found
 
     parts = [range(a, min(a + _ITEMS, len(items))) for a in range(0, len(items), _ITEMS)]
-    with ThreadPoolExecutor(n_threads) as pool:
+    # BLAS would divide each small system among threads of its own, which wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
         for part, _ in zip(parts, pool.map(work, parts), strict=True):
             if advance is not None:
                 advance(len(part))
