@@ -12,6 +12,7 @@ from hashgnn.errors import ParameterError
 from hashgnn.nn import (
     SoftmaxWorkspace,
     Targets,
+    TopK,
     bilateral_full_softmax,
     bilateral_softmax,
     bit_balance,
@@ -351,6 +352,42 @@ def test_excluded_pairs_are_out_of_the_softmax_and_get_no_gradient(softmax_case,
         workspace=SoftmaxWorkspace(),
     )
     assert half.item() == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("rule", [None, "slatk", "talos", "talos of kept thresholds"])
+@pytest.mark.parametrize("is_biased", [True, False])
+def test_columns_without_an_item_change_nothing(rule: str | None, is_biased: bool) -> None:
+    n_rows, n_items = 9, 1003
+    generator = torch.Generator().manual_seed(0)
+    queries, items = (torch.randn(n, 16, generator=generator) for n in (n_rows, n_items))
+    bias = torch.randn(n_items, generator=generator) if is_biased else None
+    targets = Targets.from_lists(torch.arange(0, n_items, 40), torch.tensor([3, 0, 5, 3, 3, 3, 3, 3, 3]))
+    excluded = torch.arange(n_rows), torch.arange(n_rows) + 1
+    found = []
+    for workspace in (SoftmaxWorkspace(), SoftmaxWorkspace(rounds_up=True)):
+        kept = torch.linspace(-1, 1, n_rows) if rule == "talos of kept thresholds" else None
+        top_k = None
+        if rule is not None:
+            counts = torch.rand(n_items, generator=torch.Generator().manual_seed(1))
+            loss = "slatk" if rule == "slatk" else "talos"
+            top_k = TopK(20, 2.0, loss, log_counts=counts, thresholds=kept)
+        leaves = [x.clone().requires_grad_() for x in (queries, items)]
+        options = {"bias": bias, "excluded": excluded, "workspace": workspace, "top_k": top_k}
+        loss_of_all = full_softmax(*leaves, targets, **options)
+        loss_of_all.backward()
+        found.append([loss_of_all.detach(), *(x.grad for x in leaves), *([] if kept is None else [kept])])
+    assert SoftmaxWorkspace(rounds_up=True).n_columns(n_items) == 1008
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.02, atol=2e-4)
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 11, 64, 1000, 1024, 1025, 14_003, 40_981])
+def test_rounding_up_makes_few_sizes(n_items: int) -> None:
+    workspace = SoftmaxWorkspace(rounds_up=True)
+    n_columns = workspace.n_columns(n_items)
+    assert n_items <= n_columns <= n_items * (1 + 1 / 32)
+    assert SoftmaxWorkspace().n_columns(n_items) == n_items
+    assert len({workspace.n_columns(n) for n in range(n_items, 2 * n_items + 1)}) <= 70
 
 
 @pytest.mark.parametrize("workspace", [None, SoftmaxWorkspace()], ids=["exact", "half"])

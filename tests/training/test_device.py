@@ -39,6 +39,33 @@ def test_memory_of_a_step_is_used_again_by_the_next() -> None:
     assert inside <= 0.5 * outside
 
 
+# Megabytes that a process holds after tensors of 200 MB are gone, inside a block and after it.
+RESIDENT = """
+import torch
+from hashgnn.training.device import reused_memory
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 // 1_000_000
+
+before = resident()
+with reused_memory():
+    tensors = [torch.zeros(10_000_000) for _ in range(5)]
+    del tensors
+    inside = resident()
+print(inside - before, resident() - before)
+"""
+
+
+def test_memory_is_given_back_at_the_end_of_a_block() -> None:
+    if device._mallopt() is None:
+        pytest.skip("this C library is not glibc")
+    done = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True)
+    inside, after = map(int, done.stdout.split())
+    assert inside > 100
+    assert after < 0.3 * inside
+
+
 def test_where_there_is_no_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_mallopt", lambda: None)
     with reused_memory():

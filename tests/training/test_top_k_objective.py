@@ -33,6 +33,13 @@ KINDS: list[dict[str, object]] = [
 ]
 
 
+class WideWorkspace(SoftmaxWorkspace):
+    """Has columns without an item, as a sample that is rounded up."""
+
+    def n_columns(self, n_items: int) -> int:
+        return n_items + 3
+
+
 def settings(**more: object) -> ModelConfig:
     return quick("default", **{"objective.min_steps": 4, "optimizer.epochs": 25, **more})
 
@@ -170,7 +177,7 @@ def whole_and_parts(
             own,
             PartedItems(group, totals, -(-17 // size)),
             excluded=(out[kept], places[kept] // size),
-            workspace=SoftmaxWorkspace() if half else None,
+            workspace=WideWorkspace() if half else None,
             top_k=[
                 TopK(k, 0.7, loss, log_counts=log_counts[group.rank :: size], thresholds=thresholds)
                 for thresholds in own_kept

@@ -50,7 +50,6 @@ def prepared(
     with (
         _held(options.checkpoint_dir),
         threads(options.n_threads, step_floats, n_processes) as count,
-        reused_memory(),
         repeatable(device),
     ):
         yield device, count
@@ -104,7 +103,8 @@ def reused_memory() -> Iterator[None]:
     """Let the C library keep freed memory inside the block, and give it back at the end.
 
     Large tensors are otherwise mapped anew at every step, and a third of a step's time goes into the kernel's
-    clearing of their pages. Does nothing where the C library is not glibc.
+    clearing of their pages. Steps of sampled items differ in size: after some hundred of them a heap is full of holes, so
+    each epoch is a block of its own. Does nothing where the C library is not glibc.
     """
     mallopt = _mallopt()
     if mallopt is None:

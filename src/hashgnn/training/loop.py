@@ -19,7 +19,7 @@ from hashgnn.errors import TrainingError
 from hashgnn.nn.row_gradients import WholeGradients, row_gradients, values_of
 from hashgnn.runs import Callback, CallbackList, Run, RunOptions
 from hashgnn.training.callbacks import Checkpoint, EarlyStopping, ProgressReport, RunLog
-from hashgnn.training.device import mixed_precision
+from hashgnn.training.device import mixed_precision, reused_memory
 from hashgnn.training.objectives.base import Objective, Preparing, StepPosition
 from hashgnn.training.workers.exchange import Exchange
 from hashgnn.training.workers.group import ALONE, Group
@@ -103,7 +103,10 @@ def run_loop(
         hooks.start(run)
         while run.epoch < run.n_epochs and not group.share(run.is_stopping):
             started = time.perf_counter()
-            loss = _run_epoch(model, objective, exchange, adam, optimizer, run, epoch_rng(run.epoch), hooks)
+            with reused_memory():
+                loss = _run_epoch(
+                    model, objective, exchange, adam, optimizer, run, epoch_rng(run.epoch), hooks
+                )
             run.state.epoch, run.step = run.epoch + 1, 0
             run.is_stopping = group.share(run.is_stopping)
             entry = {

@@ -142,13 +142,13 @@ class _PartedSoftmax(torch.autograd.Function):
             for number, rule in enumerate(top_k or [None] * (len(tensors) // 3))
         ]
         first = terms[0]
-        n_rows, n_own, wide = len(first.q), len(first.v), first.wide
+        n_rows, wide = len(first.q), first.wide
         if workspace is None:
             chunk = max(1, min(n_rows, _CHUNK_BYTES // (first.q.itemsize * max(parted.n_largest, 1))))
-            rooms = [first.q.new_empty(chunk, n_own) for _ in terms]
+            rooms = [first.q.new_empty(chunk, len(first.v)) for _ in terms]
         else:
-            chunk = workspace.n_rows(n_rows, parted.n_largest)
-            rooms = list(workspace.buffers(chunk, n_own, first.q.device, len(terms)))
+            chunk = workspace.n_rows(n_rows, workspace.n_columns(parted.n_largest))
+            rooms = list(workspace.buffers(chunk, len(first.v), first.q.device, len(terms)))
         starts = torch.arange(0, n_rows + chunk, chunk, device=first.q.device).clamp_(max=n_rows)
         entries = torch.searchsorted(targets.rows.contiguous(), starts).tolist()
         left_out = starts_of(excluded, starts)
@@ -203,8 +203,9 @@ class _Term:
 
     Attributes
     ----------
-    q, v : Tensor of shape (n_rows, dim + has_bias), (n_own, dim + has_bias)
-        Queries and items. As a further column the bias rides along in the products, both ways.
+    q, v : Tensor of shape (n_rows, dim + has_bias), (n_columns, dim + has_bias)
+        Queries and own items, and rows without an item where the workspace rounds up. As a further column the bias
+        rides along in the products, both ways.
     total : Tensor, scalar
         The sum over the rows so far.
     """
@@ -218,11 +219,15 @@ class _Term:
             (queries.dtype, items.dtype),
         )
         self.wide = torch.promote_types(dtype, torch.float32)
-        self.q, self.v = queries.to(dtype), items.to(dtype)
+        self.q, self._n_own = queries.to(dtype), len(items)
         if bias is not None:
             self.q = torch.cat([self.q, self.q.new_ones(len(queries), 1)], dim=1)
-            self.v = torch.cat([self.v, bias.to(dtype).unsqueeze(1)], dim=1)
-        self._top_k = top_k
+        if workspace is not None:
+            self.v = workspace.table(items, bias)
+        else:
+            columns = [items] if bias is None else [items, bias.unsqueeze(1)]
+            self.v = torch.cat([column.to(dtype) for column in columns], dim=1)
+        self._top_k = None if top_k is None else top_k.widened(len(self.v))
         # A rule of the K best changes what the scores can be.
         self._is_safe = top_k is None and _largest_score(self.q, self.v) < _SAFE_EXPONENT
         self._turned: torch.Tensor | None = None
@@ -242,6 +247,7 @@ class _Term:
         """Make the scores of a block of rows in ``room``."""
         q = self.q[rows]
         self._s = torch.mm(q, self.v.T, out=room[: len(q)])
+        self._s[:, self._n_own :] = -torch.inf
         self._place, self._weights, self._row_weights = place, weights, row_weights
         if out is not None:
             self._s[out] = -torch.inf
@@ -350,7 +356,7 @@ class _Term:
         d_items = self._d_items
         if d_items is None:  # no gradient is wanted
             d_items = torch.zeros_like(self.v, dtype=self.wide)
-        return self._d_queries.to(self.wide).div_(n_rows), d_items.div_(n_rows)
+        return self._d_queries.to(self.wide).div_(n_rows), d_items[: self._n_own].div_(n_rows)
 
 
 def _largest_score(q: torch.Tensor, v: torch.Tensor) -> float:

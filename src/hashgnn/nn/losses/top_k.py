@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -77,6 +77,13 @@ class TopK:
         check_float("temperature", self.temperature, minimum=0, open_minimum=True)
         check_float("rate", self.rate, minimum=0, open_minimum=True)
         check_choice("loss", self.loss, LOSSES)
+
+    def widened(self, n_columns: int) -> TopK:
+        """Return the rule for scores with further columns that hold no item; kept thresholds are the same ones."""
+        if self.log_counts is None or len(self.log_counts) == n_columns:
+            return self
+        missing = self.log_counts.new_zeros(n_columns - len(self.log_counts))
+        return replace(self, log_counts=torch.cat([self.log_counts, missing]))
 
     def levels(self, scores: torch.Tensor, rows: slice) -> torch.Tensor:
         """Return the thresholds (n,) of a block of rows: those that are kept, or from their scores (n, n_items)."""

@@ -134,7 +134,9 @@ class UserObjective:
         self._batch_size = users_per_step(config, len(self._users))
         self._items = torch.arange(graph.n_users, graph.n_nodes, device=view.device)
         # Where bfloat16 is emulated, or the catalogue small, single precision is the faster one.
-        self._workspace = SoftmaxWorkspace() if has_fast_bfloat16(view.device) else None
+        self._workspace = (
+            SoftmaxWorkspace(rounds_up=settings.item_share < 1) if has_fast_bfloat16(view.device) else None
+        )
         teacher = build_teacher(graph, config.teacher, rng, progress, backend_of(view.device, group))
         self._lists = None if teacher is None else teacher.lists
         self.facts = {} if teacher is None else {"teacher": teacher.facts}
