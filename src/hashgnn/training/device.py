@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from hashgnn._checks import check_threads
 from hashgnn._locks import held
@@ -92,8 +93,11 @@ def threads(n_threads: int | None, step_floats: int, n_processes: int = 1) -> It
         count = check_threads(n_threads)
     before = torch.get_num_threads()
     torch.set_num_threads(count)
+    # The BLAS of NumPy and SciPy takes all processors in each process: two that do so wait for each other.
+    of_blas = None if n_processes == 1 else max(1, available_processors() // n_processes)
     try:
-        yield count
+        with threadpool_limits(limits=of_blas, user_api="blas"):
+            yield count
     finally:
         torch.set_num_threads(before)
 
