@@ -27,8 +27,9 @@ void gather_gram(const LargestEntries& entries, const std::int32_t* items, std::
     const std::int32_t* columns = entries.columns + items[i] * entries.width;
     const float* values = entries.values + items[i] * entries.width;
     for (std::int64_t j = 0; j < entries.width; ++j) {
-      const std::int64_t place = places[columns[j]];
-      row[static_cast<std::size_t>(place < 0 ? n : place)] = static_cast<double>(values[j]);
+      // Unsigned, -1 is above all places; nor can a place that the caller left behind lie outside the row.
+      const std::int64_t place = static_cast<std::uint16_t>(places[columns[j]]);
+      row[static_cast<std::size_t>(std::min(place, n))] = static_cast<double>(values[j]);
     }
     std::copy_n(row.begin(), n, gram + i * n);
   }

@@ -158,6 +158,9 @@ def test_a_gram_matrix_is_gathered_within_bounds(items: list[int], size: int, ru
     places = np.full(11, -1, np.int16)
     with pytest.raises(ParameterError, match=rule):
         table.gather(np.array(items, np.int32), places, np.zeros((size, size)))
+    left_behind, gram = np.full(11, 32767, np.int16), np.full((2, 2), np.nan)
+    table.gather(np.array([3, 7], np.int32), left_behind, gram)
+    assert not gram.any()
     with pytest.raises(ParameterError, match="columns must be in"):
         LargestTable(np.full((10, 3), 11, np.int32), np.zeros((10, 3), np.float32))
 

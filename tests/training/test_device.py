@@ -40,6 +40,23 @@ def test_memory_of_a_step_is_used_again_by_the_next() -> None:
     assert inside <= 0.5 * outside
 
 
+def test_processes_that_train_together_divide_the_threads_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "available_processors", lambda: 2)
+
+    def of_blas() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = of_blas()
+        assert before
+        with threads(1, 0):
+            assert of_blas() == before
+        for n_processes in (2, 3):
+            with threads(1, 0, n_processes):
+                assert set(of_blas()) == {1}
+            assert of_blas() == before
+
+
 # Megabytes that a process holds after tensors of 200 MB are gone, inside a block and after it.
 RESIDENT = """
 import torch
@@ -56,23 +73,6 @@ with reused_memory():
     inside = resident()
 print(inside - before, resident() - before)
 """
-
-
-def test_processes_that_train_together_divide_the_threads_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "available_processors", lambda: 2)
-
-    def of_blas() -> list[int]:
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-
-    with threadpool_limits(limits=2, user_api="blas"):
-        before = of_blas()
-        assert before
-        with threads(1, 0):
-            assert of_blas() == before
-        for n_processes in (2, 3):
-            with threads(1, 0, n_processes):
-                assert set(of_blas()) == {1}
-            assert of_blas() == before
 
 
 def test_memory_is_given_back_at_the_end_of_a_block() -> None:
