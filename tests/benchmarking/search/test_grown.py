@@ -10,12 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from hashgnn.benchmarking import benchmark_search, grown_workload, model_workload
-from hashgnn.benchmarking.search import plot_search
+from hashgnn.benchmarking.search import plot_search, workload
 from hashgnn.cli.app import app
 from hashgnn.codes import BinaryCodes
 from hashgnn.data import Interactions, generate_interactions
 from hashgnn.data import split as splits
 from hashgnn.errors import ParameterError
+from hashgnn.index.stores.embedded_store import is_mapped
 from hashgnn.recommender import HashGNN
 
 SMALL = {"n_bits": 32, "optimizer.epochs": 2, "embedding_dim": 16, "teacher.rank": 8, "teacher.k": 10}
@@ -71,6 +72,22 @@ def test_a_seed_grows_one_catalogue(model: HashGNN) -> None:
     assert (one.items == other.items).all()
     assert one.item_codes == other.item_codes
     assert (grown_workload(model, 400, rng=4).items[200:] != one.items[200:]).any()
+
+
+def test_a_catalogue_larger_than_memory_allows_is_mapped_from_a_file(
+    model: HashGNN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory = grown_workload(model, 1000, length_spread=0.2, rng=0)
+    monkeypatch.setattr(workload, "_MOST_IN_MEMORY", 0)
+    mapped = grown_workload(model, 1000, length_spread=0.2, rng=0)
+    assert is_mapped(mapped.items)
+    assert not is_mapped(in_memory.items)
+    assert (mapped.items == in_memory.items).all()
+    assert mapped.item_codes == in_memory.item_codes
+    rows = benchmark_search(
+        engines=["hierarchical-lists-rows64"], peers=[], workload=mapped, index_recall=0.9, k=10, n_rounds=1, n_threads=1
+    )
+    assert [row["engine"] for row in rows] == ["hierarchical-lists-rows64"]
 
 
 def test_lengths_are_spread_as_asked_and_codes_find_the_long_ones(model: HashGNN) -> None:

@@ -12,7 +12,7 @@ from hashgnn._rng import as_generator
 from hashgnn._types import Array
 from hashgnn.answering.queries import EncodedEntities
 from hashgnn.answering.search_ways import FloatQueries
-from hashgnn.benchmarking.search.workload import Workload
+from hashgnn.benchmarking.search.workload import Workload, empty_items
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.recommender import HashGNN
@@ -114,7 +114,7 @@ def _grown(state: ModelState, n: int, generator: np.random.Generator) -> tuple[A
     """Return the items, and of those that are not the model's their two parents and the share of the second."""
     own = state.items.embeddings
     n_own, width = own.shape
-    items = np.empty((n, width), np.float32)
+    items = empty_items(n, width)
     items[:n_own] = own
     first = np.sort(generator.permutation(n_own)[:_PARENTS])
     near = _nearest(np.asarray(own), first)

@@ -21,6 +21,7 @@ from hashgnn.index import (
 )
 from hashgnn.index._vector_clustering import default_n_vector_lists
 from hashgnn.index.row_choice import best_quantiser
+from hashgnn.index.stores.embedded_store import is_mapped
 
 _JUDGED = 128  # queries that outcomes are judged by: directions are learned from the others
 _ROW_BYTES = 64  # one cache line
@@ -136,6 +137,8 @@ def _other_queries(data: Workload) -> Array:
 
 def _mapped(floats: Array) -> Array:
     """Return the same mapped from a file, which goes when it is not used any more."""
+    if is_mapped(floats):
+        return floats
     with TemporaryFile() as file:
         floats.tofile(file)
         file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from hashgnn.recommender import HashGNN
 _BLOCK = 1 << 17
 _ITEMS_A_CLUSTER = 1000
 _SPREAD = 0.4
+_MOST_IN_MEMORY = 4 << 30  # bytes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,8 +106,19 @@ def model_workload(model: HashGNN, test: Interactions, *, rng: int | np.random.G
     )
 
 
+def empty_items(n_items: int, width: int) -> Array:
+    """Return float32 rows to fill, shape (n_items, width).
+
+    Those of more than 4 GiB are mapped from a temporary file, so that indexes have the memory. It goes with the array.
+    """
+    if n_items * width * 4 <= _MOST_IN_MEMORY:
+        return np.empty((n_items, width), np.float32)
+    with TemporaryFile(prefix="hashgnn-benchmark-") as file:
+        return np.memmap(file, np.float32, "w+", shape=(n_items, width))
+
+
 def _around(centres: Array, n: int, projection: Array, rng: np.random.Generator) -> tuple[Array, BinaryCodes]:
-    rows = np.empty((n, centres.shape[1]), np.float32)
+    rows = empty_items(n, centres.shape[1])
     packed = np.empty((n, projection.shape[1] // 8), np.uint8)
     scale = np.float32(_SPREAD / np.sqrt(centres.shape[1]))
     for start in range(0, n, _BLOCK):
