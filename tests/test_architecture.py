@@ -46,7 +46,7 @@ LEVELS = {
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 # The compiled kernels belong to the rooms that check what they are given; nothing else may reach past these.
-NATIVE_OWNERS = {"graph", "index", "nn"}
+NATIVE_OWNERS = {"graph", "index", "nn", "training"}
 # Where torch may be imported when the module is, and where only inside a function.
 TORCH_ROOMS = {"nn", "training", "testing", "baselines"}
 LAZY_TORCH_ROOMS = TORCH_ROOMS | {"index", "tracking"}

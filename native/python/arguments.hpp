@@ -19,6 +19,10 @@ namespace nb = nanobind;
 template <class Value, int Dimensions>
 using Array = nb::ndarray<const Value, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
 
+// An array that is written to.
+template <class Value>
+using Changed = nb::ndarray<Value, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
 [[noreturn]] inline void fail(const std::string& sentence) { throw InvalidArgument(sentence); }
 
 inline void require(bool holds, const std::string& sentence) {

@@ -5,8 +5,6 @@
 
 namespace hashgnn::python {
 
-template <class Value>
-using Changed = nb::ndarray<Value, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Counts = std::optional<Array<float, 1>>;
 
 // Value is float, or std::int16_t for the bits of bfloat16.

@@ -17,6 +17,7 @@
 #include "listed_rows.hpp"
 #include "log_sigmoids.hpp"
 #include "neighbours.hpp"
+#include "refining.hpp"
 #include "stages.hpp"
 
 namespace nb = nanobind;
@@ -142,6 +143,10 @@ NB_MODULE(_native, module) {
       .def_prop_ro("n_nodes", &NeighbourTable::n_nodes)
       .def("draw", &NeighbourTable::draw, "parents"_a, "fan_out"_a, "seed"_a)
       .def("has_edges", &NeighbourTable::has_edges, "from_nodes"_a, "to_nodes"_a);
+  module.def("drop_repeats", &drop_repeated_items, "items"_a.noconvert(), "n_items"_a, "n_threads"_a);
+  module.def("score_pairs", &score_items, "queries"_a, "table"_a, "items"_a, "scores"_a.noconvert(), "n_threads"_a);
+  module.def("refine_codes", &refine_signs, "queries"_a, "items"_a, "wanted"_a, "weights"_a, "bias"_a, "k"_a, "temperature"_a,
+             "least_curvature"_a, "signs"_a.noconvert(), "n_threads"_a);
   module.def("log_sigmoids", &log_sigmoids<float>, "scores"_a.noconvert(), "levels"_a, "temperature"_a, "log_counts"_a.none(),
              "n_above"_a.noconvert(), "n_threads"_a);
   module.def("log_sigmoids", &log_sigmoids<std::int16_t>, "scores"_a.noconvert(), "levels"_a, "temperature"_a, "log_counts"_a.none(),

@@ -32,6 +32,7 @@ void Fuzz::call() {
   draw_neighbours();
   turn_to_sigmoids();
   gather_among_items();
+  refine_some();
   if (n_codes_ <= 400) search_rows_in_lists();
 }
 

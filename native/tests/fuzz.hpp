@@ -66,6 +66,7 @@ class Fuzz {
   void choose_some();
   void turn_to_sigmoids();
   void gather_among_items();
+  void refine_some();
   template <class Type, class Entry>
   void turn_scores(const Type& type, Precision precision);
 

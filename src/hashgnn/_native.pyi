@@ -194,3 +194,17 @@ def log_sigmoids(
 def times_derivatives(
     values: _Array, turned: _Array, temperature: float, log_counts: _Array | None, n_threads: int
 ) -> None: ...
+def drop_repeats(items: _Array, n_items: int, n_threads: int) -> None: ...
+def score_pairs(queries: _Array, table: _Array, items: _Array, scores: _Array, n_threads: int) -> None: ...
+def refine_codes(
+    queries: _Array,
+    items: _Array,
+    wanted: _Array,
+    weights: _Array,
+    bias: _Array,
+    k: int,
+    temperature: float,
+    least_curvature: float,
+    signs: _Array,
+    n_threads: int,
+) -> tuple[float, int]: ...

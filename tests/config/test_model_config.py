@@ -26,7 +26,7 @@ NESTED = [
     *({"objective": {"name": "edges", "ranking_loss": name}} for name in RANKING_LOSSES),
     *({"objective": {"name": "edges", "negatives": name}} for name in NEGATIVES),
 ]
-OF_DEFAULTS_3: dict[str, object] = {
+OF_DEFAULTS_4: dict[str, object] = {
     "n_bits": 128,
     "item_bias": True,
     "embedding_dim": 256,
@@ -63,6 +63,8 @@ OF_DEFAULTS_3: dict[str, object] = {
     "objective.item_share": 0.05,
     "objective.observed_target": "auto",
     "objective.min_steps": 100,
+    "objective.refinement_rounds": 3,
+    "objective.refinement_temperature": 4.0,
     "teacher": "auto",
     "teacher.weight": 0.6,
     "teacher.count": None,
@@ -99,8 +101,8 @@ def test_the_defaults_are_those_of_their_number() -> None:
     # Where this fails a default has changed: raise DEFAULTS, and write down what the settings are now. A new setting
     # whose default changes nothing needs neither.
     defaults = ModelConfig()
-    assert {name: defaults.value(name) for name in OF_DEFAULTS_3} == OF_DEFAULTS_3
-    assert defaults.identity()["defaults"] == DEFAULTS == 3
+    assert {name: defaults.value(name) for name in OF_DEFAULTS_4} == OF_DEFAULTS_4
+    assert defaults.identity()["defaults"] == DEFAULTS == 4
 
 
 def test_a_section_may_be_an_object_a_mapping_a_name_or_dotted_names() -> None:

@@ -17,7 +17,7 @@ from hashgnn.answering.memory_budget import items_within
 from hashgnn.answering.new_item_bias import NewItemBias
 from hashgnn.answering.new_item_rows import NewItemRows
 from hashgnn.answering.queries import HISTORY, MODEL, POPULAR, EncodedEntities, Queries, interleave
-from hashgnn.answering.search_ways import FloatQueries, SearchOptions, SearchWays
+from hashgnn.answering.search_ways import SearchOptions, SearchWays
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.engines import EngineIndex
 from hashgnn.errors import ParameterError, UnknownIdError
@@ -25,6 +25,7 @@ from hashgnn.index import HammingIndex, HierarchicalIndex, InvertedFile, build_i
 from hashgnn.index.budget import check_budget
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches
 from hashgnn.state import IndexedCodes, ModelState
+from hashgnn.state.float_queries import FloatQueries
 from hashgnn.state.growing import Rooms
 
 Check: TypeAlias = Callable[[], None]

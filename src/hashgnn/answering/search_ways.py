@@ -14,19 +14,18 @@ from hashgnn._types import Array
 from hashgnn.answering.queries import EncodedEntities
 from hashgnn.engines import EngineIndex
 from hashgnn.errors import ArtifactDamagedError, ParameterError, ResultWarning
-from hashgnn.fold_in import HashMap
 from hashgnn.index import EmbeddedCodes, HammingIndex, HierarchicalIndex, InvertedFile
 from hashgnn.index.scores import (
     asymmetric_scores,
     code_scores,
     float_scores,
     inverse_lengths,
-    to_code_length,
 )
 from hashgnn.index.stores.quantised_rows import QuantisedRows
 from hashgnn.ranking import CandidateFilter, IndexLists, Matches, top_k
 from hashgnn.ranking.top_k import rows_per_block
-from hashgnn.state import ModelState, Side
+from hashgnn.state import Side
+from hashgnn.state.float_queries import FloatQueries
 from hashgnn.state.growing import Rooms
 
 #: The search ways, from the fewest bytes to the most; a model without an item bias has no ``biased``.
@@ -36,9 +35,6 @@ ENGINE_WAYS = ("hamming", "biased", "hierarchical")
 
 #: Results that hierarchical search within a memory budget is tuned for.
 TUNED_K = 100
-
-_SAMPLE = 8192  # rows: a spread is then known to a hundredth
-_RUN = 64  # of them lie together, so that a memory-mapped table is read in few places
 
 
 @dataclass(frozen=True)
@@ -226,7 +222,7 @@ class SearchWays:
             )
         by_code = self._index if way == "asymmetric" or self._engine_index is None else self._engine_index
         return by_code.search(
-            self.float_queries(queries) if way == "asymmetric" else queries.codes,
+            self.float_queries(queries.embeddings) if way == "asymmetric" else queries.codes,
             options.k,
             candidates=candidates,
             biased=way != "hamming" and self._bias is not None,
@@ -279,7 +275,7 @@ class SearchWays:
         if way == "float":
             scores = float_scores(queries.embeddings, self._side.embeddings, self._inverse_norms)
         elif way == "asymmetric":
-            scores = asymmetric_scores(self.float_queries(queries), self._side.codes, self._bias)
+            scores = asymmetric_scores(self.float_queries(queries.embeddings), self._side.codes, self._bias)
         else:
             bias = None if way == "hamming" else self._bias
             scores = code_scores(queries.codes.signs(), self._side.codes, bias)
@@ -299,8 +295,8 @@ class SearchWays:
         return float(codes + bias + floats)
 
     def query_parts(self, queries: EncodedEntities, pulls: Array) -> Array:
-        """Return :meth:`FloatQueries.parts` of one query."""
-        return self.float_queries.parts(queries, pulls)
+        """Return :meth:`~hashgnn.state.float_queries.FloatQueries.parts` of one query."""
+        return self.float_queries.parts(queries.embeddings, pulls)
 
     def scores_of(self, queries: EncodedEntities, positions: Array, search: str) -> Array:
         """Return the scores of some positions for each query, (n, len(positions)), float64.
@@ -313,7 +309,7 @@ class SearchWays:
         codes = self._side.codes[positions]
         bias = None if self._bias is None or search == "hamming" else self._bias[positions]
         if search == "asymmetric":
-            return asymmetric_scores(self.float_queries(queries), codes, bias).astype(float)
+            return asymmetric_scores(self.float_queries(queries.embeddings), codes, bias).astype(float)
         return code_scores(queries.codes.signs(), codes, bias).astype(float)
 
     @cached_property
@@ -346,74 +342,3 @@ class SearchWays:
             query = queries.embeddings[row : row + 1]
             scores[row, chosen] = float_scores(query, table[chosen], some_norms)[0]
         return scores
-
-
-class FloatQueries:
-    """Turn users or items into the query vectors that asymmetric search multiplies with signs of codes.
-
-    A bit of a code is the sign of its activation ``a = W^T u + b``, and training gives every bit the same
-    weight. So the query has ``a_k / s_k`` for bit k, where ``s_k`` is the root mean square of that activation
-    over the users (or items) of the model. The query is then scaled to norm ``sqrt(n_bits)``, that of a code.
-    On held-out interactions of four data sets this ranked better than ``tanh(a)``, which training relaxes
-    bits with (docs/guide/recipes.md).
-
-    Parameters
-    ----------
-    side : Side
-        Where the queries come from. Its embeddings are read for ``s_k``: at most 8,192 rows, spread evenly.
-    hash_map : HashMap
-        The hash layer of that side.
-    relaxed : bool
-        Whether embeddings are relaxed codes, not the encoder's output.
-    """
-
-    def __init__(self, side: Side, hash_map: HashMap, *, relaxed: bool) -> None:
-        self._side, self._map, self._relaxed = side, hash_map, relaxed
-
-    @classmethod
-    def of_users(cls, state: ModelState) -> FloatQueries:
-        """Return the float queries of a model's users."""
-        return cls(state.users, state.projection.users, relaxed=state.config.float_embedding == "relaxed")
-
-    @classmethod
-    def of_items(cls, state: ModelState) -> FloatQueries:
-        """Return the float queries of a model's items, that similar ones are searched with."""
-        return cls(state.items, state.projection.items, relaxed=state.config.float_embedding == "relaxed")
-
-    def __call__(self, queries: EncodedEntities) -> Array:
-        """Return float queries (n, n_bits), float32, of norm ``sqrt(n_bits)``."""
-        return to_code_length(self._activations(queries.embeddings) * self._weights)
-
-    def parts(self, queries: EncodedEntities, pulls: Array) -> Array:
-        """Return what parts of one query's activations add to its float query, both float64 (n, n_bits).
-
-        Parameters
-        ----------
-        queries : EncodedEntities of length 1
-            The query, whose length sets the scale.
-        pulls : ndarray of shape (n, n_bits)
-            Parts of its activations.
-        """
-        weighted = self._activations(queries.embeddings) * self._weights
-        scale = np.sqrt(np.float64(weighted.shape[1])) * inverse_lengths(weighted)[0]
-        scaled: Array = pulls * (self._weights * scale)
-        return scaled
-
-    @cached_property
-    def _weights(self) -> Array:
-        table = self._side.embeddings
-        spread = np.sqrt(np.square(self._activations(table[_sample(len(table))])).mean(axis=0))
-        weights: Array = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-        return weights
-
-    def _activations(self, embeddings: Array) -> Array:
-        if self._relaxed:
-            return self._map.activations_of_relaxed(embeddings)
-        return self._map.activations(embeddings)
-
-
-def _sample(n_rows: int) -> Array:
-    if n_rows <= _SAMPLE:
-        return np.arange(n_rows)
-    starts = np.linspace(0, n_rows - _RUN, _SAMPLE // _RUN).astype(np.int64)
-    return np.unique(starts[:, None] + np.arange(_RUN))

@@ -25,8 +25,8 @@ Bits = Annotated[
 ]
 
 #: Raised whenever a default of the settings changes, so that what an earlier version has measured is not taken for this
-#: version's. 2: ``objective.top_k`` 20. 3: ``objective.float_query_weight`` 1.
-DEFAULTS = 3
+#: version's. 2: ``objective.top_k`` 20. 3: ``objective.float_query_weight`` 1. 4: ``objective.refinement_rounds`` 3.
+DEFAULTS = 4
 
 
 class ModelConfig(Section):

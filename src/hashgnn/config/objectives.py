@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -10,6 +10,8 @@ from hashgnn._components import NEGATIVES, OBJECTIVES, RANKING_LOSSES
 from hashgnn._registry import Component, Registry
 from hashgnn.config.section import Count, Positive, Section, Weight
 from hashgnn.errors import ParameterError
+
+Rounds = Annotated[int, Field(ge=0, le=100)]
 
 
 class RankingLossConfig(Section):
@@ -194,6 +196,15 @@ class Users(ObjectiveConfig):
     min_steps: Count = Field(
         default=100,
         description="Fewest steps of an epoch, down to batches of eight users; few users make small batches.",
+    )
+    refinement_rounds: Rounds = Field(
+        default=3,
+        description="Rounds after training that turn bits of item codes until queries rank items as the floats do, where "
+        "both are trained; 0 leaves the codes as the hash layer makes them.",
+    )
+    refinement_temperature: Positive = Field(
+        default=4.0,
+        description="With refinement_rounds: how far from a user's 20th item, in bits, a score still counts in part.",
     )
 
     @property

@@ -27,6 +27,7 @@ from hashgnn.training.hash_model import HashModel
 from hashgnn.training.initial_parameters import InitialParameters
 from hashgnn.training.loop import run_loop
 from hashgnn.training.objectives import build_objective
+from hashgnn.training.refinement import refine_item_codes, refines_codes
 from hashgnn.training.step_size import floats_of_step
 from hashgnn.training.validation import Validator, code_scorer
 from hashgnn.training.workers.group import Group, HelperDone
@@ -34,7 +35,7 @@ from hashgnn.training.workers.joining import training_group
 from hashgnn.training.workers.sharding import sharded_parameters
 
 # The places of the stages among the streams derived from the seed.
-_SPLIT_STREAM, _BUILD_STREAM, _OBJECTIVE_STREAM, _EPOCH_STREAM = 0, 1, 2, 3
+_SPLIT_STREAM, _BUILD_STREAM, _OBJECTIVE_STREAM, _EPOCH_STREAM, _REFINEMENT_STREAM = 0, 1, 2, 3, 4
 _MAX_VALIDATED = 5000  # users: enough for a standard error of about .003 in recall, in a second or two
 
 
@@ -211,6 +212,9 @@ def _train(
             user_features=None if user_features is None else user_features.vocabulary,
             item_features=None if item_features is None else item_features.vocabulary,
         )
+        if refines_codes(state.config):
+            refined = _rng.derive(seed, _REFINEMENT_STREAM)
+            state = refine_item_codes(state, refined, n_threads=n_threads, progress=options.progress)
         CallbackList(options.callbacks).fitted(run, state)
         return state
 

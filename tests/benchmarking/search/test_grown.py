@@ -85,7 +85,13 @@ def test_a_catalogue_larger_than_memory_allows_is_mapped_from_a_file(
     assert (mapped.items == in_memory.items).all()
     assert mapped.item_codes == in_memory.item_codes
     rows = benchmark_search(
-        engines=["hierarchical-lists-rows64"], peers=[], workload=mapped, index_recall=0.9, k=10, n_rounds=1, n_threads=1
+        engines=["hierarchical-lists-rows64"],
+        peers=[],
+        workload=mapped,
+        index_recall=0.9,
+        k=10,
+        n_rounds=1,
+        n_threads=1,
     )
     assert [row["engine"] for row in rows] == ["hierarchical-lists-rows64"]
 

@@ -161,6 +161,10 @@ _NAMED: dict[str, tuple[str, str]] = {
         "default+objective.float_query_weight=0",
         "default without the loss of float queries against codes",
     ),
+    "no-refinement": (
+        "default+objective.refinement_rounds=0",
+        "default whose item codes stay as the hash layer makes them",
+    ),
     "no-floats": ("default+objective.float_weight=0", "default without the loss of the embeddings"),
 }
 

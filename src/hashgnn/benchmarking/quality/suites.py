@@ -129,6 +129,7 @@ SUITES: dict[str, Suite] = {
             "no-left-out",
             "no-top-k",
             "no-float-queries",
+            "no-refinement",
             "signed-users",
             "all-items",
             "no-floats",

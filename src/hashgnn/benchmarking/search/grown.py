@@ -11,12 +11,12 @@ from hashgnn._checks import check_float, check_int
 from hashgnn._rng import as_generator
 from hashgnn._types import Array
 from hashgnn.answering.queries import EncodedEntities
-from hashgnn.answering.search_ways import FloatQueries
 from hashgnn.benchmarking.search.workload import Workload, empty_items
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.errors import ParameterError
 from hashgnn.recommender import HashGNN
 from hashgnn.state import ModelState
+from hashgnn.state.float_queries import FloatQueries
 
 #: Users who ask, at most.
 N_USERS = 6000
@@ -88,7 +88,7 @@ def grown_workload(
         queries.embeddings,
         codes,
         queries.codes,
-        FloatQueries.of_users(state)(queries),
+        FloatQueries.of_users(state)(queries.embeddings),
         None if bits is None else ItemBias.from_values(bits),
         learned_bias=bits is not None,
     )

@@ -11,12 +11,12 @@ from hashgnn._printing import ShortRepr
 from hashgnn._rng import as_generator
 from hashgnn._types import Array
 from hashgnn.answering.queries import EncodedEntities
-from hashgnn.answering.search_ways import FloatQueries
 from hashgnn.codes import BinaryCodes, ItemBias
 from hashgnn.data import Interactions
 from hashgnn.evaluation.held_out import HeldOut, held_out
 from hashgnn.index.scores import to_code_length
 from hashgnn.recommender import HashGNN
+from hashgnn.state.float_queries import FloatQueries
 
 _BLOCK = 1 << 17
 _ITEMS_A_CLUSTER = 1000
@@ -99,7 +99,7 @@ def model_workload(model: HashGNN, test: Interactions, *, rng: int | np.random.G
         queries.embeddings,
         state.items.codes,
         queries.codes,
-        FloatQueries.of_users(state)(queries),
+        FloatQueries.of_users(state)(queries.embeddings),
         state.items.bias,
         learned_bias=state.items.bias is not None,
         held_out=HeldOut(users, judged.seen[order], judged.relevant[order]),

@@ -7,21 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hashgnn.answering import EncodedEntities
-from hashgnn.answering.search_ways import FloatQueries
 from hashgnn.codes import BinaryCodes
 from hashgnn.fold_in import HashProjection
 from hashgnn.index.scores import to_code_length
 from hashgnn.state import ModelState, Side
+from hashgnn.state.float_queries import FloatQueries
 from hashgnn.testing.states import random_state
 
 
 def user_queries(state: ModelState) -> np.ndarray:
-    return FloatQueries.of_users(state)(EncodedEntities.of(state.users, np.arange(state.n_users)))
+    return FloatQueries.of_users(state)(np.asarray(state.users.embeddings))
 
 
 def item_queries(state: ModelState) -> np.ndarray:
-    return FloatQueries.of_items(state)(EncodedEntities.of(state.items, np.arange(state.n_items)))
+    return FloatQueries.of_items(state)(np.asarray(state.items.embeddings))
 
 
 def over_spreads(state: ModelState, side: Side) -> np.ndarray:
