@@ -49,7 +49,7 @@ def test_a_stopped_run_goes_on_to_the_codes_of_a_whole_one(
 def test_codes_of_training_of_fold_in_and_of_a_loaded_model_are_the_same(
     relaxation: str, blocks: Interactions, tmp_path: Path
 ) -> None:
-    settings = {"objective.min_steps": 4, "optimizer.epochs": 10}
+    settings = {"objective.min_steps": 4, "optimizer.epochs": 10, "objective.refinement_rounds": 0}
     model = hg.HashGNN(**quick("default", relaxation=relaxation, **settings).to_dict())
     model.fit(blocks, rng=0, n_threads=1, progress=False)
     model.save(tmp_path / "model")

@@ -42,7 +42,7 @@ def export_state(
     """Encode every node of ``view`` and gather the arrays for recommending.
 
     Codes come from the NumPy hash layer that fold-in uses, so that a code does not depend on which of the
-    two made it.
+    two made it. Those of items may be refined afterwards (``training/refinement.py``).
     """
     users, items = (table.float().cpu().numpy() for table in model.encode_all(view))
     projection = HashProjection(model.hash_layer.export())
