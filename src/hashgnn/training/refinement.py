@@ -21,10 +21,10 @@ from hashgnn.state.float_queries import FloatQueries
 
 _K = 20  # scores are compared with that of a user's twentieth item
 _BEST_BY_FLOATS = 100  # of each user
-_BEST_BY_CODE = 60  # of each query, beside those
+_BEST_BY_CODE = 60  # of each query, next to those
 _OVERSAMPLING = 8  # candidates by code for each of the best by floats
 _LEAST_CURVATURE = 0.1  # of p (1 - p)
-_MAX_PAIRS = 1 << 24  # of a round: what they take stays below 700 MB
+_MAX_PAIRS = 1 << 24  # of a round, which then takes some 800 MB
 _PAIRS_AN_ITEM = 64  # or as many as this makes
 _SLOPE_QUERIES = 2048
 
@@ -80,15 +80,15 @@ def refine_item_codes(
             if best is None or n_users < len(users):
                 best = _Best.of(state, np.sort(rng.permutation(users)[:n_users]), sizes[0], n_threads)
             index = HammingIndex(BinaryCodes.from_signs(signs), state.items.bias)
-            asked = [_Pairs.of(state, best, index, kind, sizes[1], n_threads) for kind in kinds]
-            slopes = slopes or [one.slope(best, signs, bias, n_threads) for one in asked]
+            pairs = [_Pairs.of(state, best, index, kind, sizes[1], n_threads) for kind in kinds]
+            slopes = slopes or [one.slope(best, signs, bias, n_threads) for one in pairs]
             wanted = [
                 expit(one.floats * np.float32(slope / temperature))
-                for one, slope in zip(asked, slopes, strict=True)
+                for one, slope in zip(pairs, slopes, strict=True)
             ]
             _, n_turned = _native.refine_codes(
-                np.concatenate([one.queries for one in asked]),
-                np.concatenate([one.items for one in asked]),
+                np.concatenate([one.queries for one in pairs]),
+                np.concatenate([one.items for one in pairs]),
                 np.concatenate(wanted),
                 np.repeat(np.array([kind.weight for kind in kinds], np.float32), len(best.users)),
                 bias,
@@ -135,7 +135,7 @@ def _kinds(state: ModelState, settings: Users) -> list[_Kind]:
 
 @dataclass(frozen=True)
 class _Best:
-    """What floats rank best for some users, without seen items.
+    """The items that floats rank best for some users, without seen ones.
 
     Attributes
     ----------
